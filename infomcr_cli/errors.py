@@ -1,0 +1,48 @@
+"""Errors that end a command: bad input (exit 2) and a run that failed (exit 1)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; nothing was started.
+
+    Args:
+        rule:     what must hold, a sentence without a full stop.
+        received: the value as it was given.
+        accepted: the valid names or values, where they can be listed.
+        advice:   the way out, a sentence; where absent the nearest accepted name is proposed.
+    Example:
+        InputError("model must be a known architecture", received="wnr", accepted=["mlp", "wrn"]) reads
+        "model must be a known architecture; got 'wnr'. Accepted: mlp, wrn. Did you mean 'wrn'?"
+    """
+
+    def __init__(
+        self, rule: str, *, received: object = None, accepted: Iterable[object] = (), advice: str | None = None
+    ) -> None:
+        self.rule, self.received, self.advice = rule, received, advice
+        self.accepted = [str(name) for name in accepted]
+        super().__init__(self._sentence())
+
+    @property
+    def nearest(self) -> str | None:
+        """The accepted name that is closest to what was received, or None."""
+        return nearest_name(str(self.received), self.accepted)
+
+    def _sentence(self) -> str:
+        got = "" if self.received is None else f"; got {self.received!r}"
+        known = f" Accepted: {', '.join(self.accepted)}." if self.accepted else ""
+        way_out = self.advice or (f"Did you mean {self.nearest!r}?" if self.nearest else "")
+        return f"{self.rule}{got}.{known} {way_out}".rstrip()
+
+
+class RunFailedError(RuntimeError):
+    """A run started and could not go on; its directory says why."""
+
+
+def nearest_name(name: str, accepted: Iterable[str]) -> str | None:
+    """Return the accepted name that resembles `name` most, or None where none does."""
+    matches = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)
+    return matches[0] if matches else None
