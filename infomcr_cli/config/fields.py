@@ -1,0 +1,30 @@
+"""Field types of the schema: a range and a unit travel with each number."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NOT_IDENTITY = {"identity": False}
+
+
+class Record(BaseModel):
+    """A frozen group of settings; unknown keys are refused, values are not coerced across types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def aside(description: str, **constraints: Any) -> Any:
+    """Return a field that does not shape a run's weights, hence no part of its identity."""
+    return Field(description=description, json_schema_extra=NOT_IDENTITY, **constraints)
+
+
+Count = Annotated[int, Field(ge=1, le=10**12)]
+CountOrZero = Annotated[int, Field(ge=0, le=10**12)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+# A number written without a decimal point (lr=1) is meant as a float as well.
+Positive = Annotated[float, Field(gt=0, le=1e12, strict=False)]
+NonNegative = Annotated[float, Field(ge=0, le=1e12, strict=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=False)]
+BelowOne = Annotated[float, Field(ge=0, lt=1, strict=False)]

@@ -1,0 +1,177 @@
+"""What a run is: one frozen record for each configuration group, with ranges and units.
+
+The values stand in `conf/`; the schema holds none, so that each has one home.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from infomcr_cli.config.fields import (
+    BelowOne,
+    Count,
+    CountOrZero,
+    Fraction,
+    NonNegative,
+    Positive,
+    Record,
+    Seed,
+    aside,
+)
+
+Device = Literal["auto", "cpu", "gpu", "mirrored"]
+Precision = Literal["float32", "float64", "mixed_bfloat16"]
+Phases = Literal["111", "011", "001", "100", "010"]
+
+
+class DataConfig(Record):
+    """Which images, how many, in what batches."""
+
+    name: str
+    root: str | None = aside("where the data lies: an archive, an extracted archive or a folder of images")
+    cache: str | None = aside("where decoded images are kept; null: the user's cache folder")
+    batch_size: Count
+    train_size: Count | None = Field(description="a stratified subset of this many training images; null: all")
+    test_size: Count | None = Field(description="a stratified subset of this many test images; null: all")
+    label_noise: Fraction = Field(description="share of training labels replaced by another class, seeded")
+
+
+class AugmentConfig(Record):
+    """What happens to a training image before the network sees it."""
+
+    name: Literal["none", "standard", "batch_crop"]
+    flip: bool
+    padding: CountOrZero = Field(description="zero pixels around the standardised image before the crop")
+
+
+class WideResNetConfig(Record):
+    """Wide ResNet (Zagoruyko & Komodakis, 2016), pre-activation."""
+
+    name: Literal["wrn"]
+    depth: Count = Field(description="6n+4; ignored where blocks_per_group is given")
+    width: Positive = Field(description="multiple of the groups 16, 32, 64; ignored where widths is given")
+    widths: tuple[Count, ...] | None
+    blocks_per_group: Count | None
+
+    @model_validator(mode="after")
+    def _depth_is_of_the_family(self) -> WideResNetConfig:
+        if self.blocks_per_group is None and (self.depth < 10 or (self.depth - 4) % 6):
+            near = max(10, 4 + 6 * round((self.depth - 4) / 6))
+            raise ValueError(f"model.depth must be 6n+4, at least 10; got {self.depth}. Try {near}.")
+        return self
+
+
+ModelConfig = Annotated[WideResNetConfig, Field()]
+
+
+class OptimizerConfig(Record):
+    """Stochastic gradient descent with weight decay as an L2 penalty."""
+
+    name: Literal["sgd"]
+    learning_rate: Positive
+    momentum: BelowOne
+    nesterov: bool
+    l2: NonNegative = Field(description="coefficient of the sum of squared weights; the gradient is twice it")
+
+
+class ScheduleConfig(Record):
+    """How long to train, how the learning rate falls, and when to look and to save."""
+
+    name: Literal["piecewise", "cosine", "constant"]
+    epochs: Count
+    boundaries: tuple[Fraction, ...] = Field(description="shares of the schedule at which the rate falls")
+    factor: Fraction = Field(description="what the rate is multiplied by at each boundary")
+    phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
+    warmup_epochs: NonNegative
+    stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
+    eval_every: Count = aside("epochs between two evaluations on the test set")
+    checkpoint_every: Count = aside("epochs between two checkpoints")
+    keep_checkpoints: Annotated[int, Field(ge=2)] | None = aside("newest checkpoints that are kept; null: all")
+
+
+class NoRegularizer(Record):
+    """Plain SGD."""
+
+    name: Literal["off"]
+
+
+class LocalMinimumConfig(Record):
+    """The regularizer of the study (Jia & Su, 2020)."""
+
+    name: Literal["on"]
+    num_sub_batches: Count
+    alpha: Positive
+    beta: NonNegative
+    phases: Phases = Field(description="one digit for each phase of the schedule: 1 active, 0 not")
+
+
+RegConfig = Annotated[NoRegularizer | LocalMinimumConfig, Field(discriminator="name")]
+
+
+class GammaConfig(Record):
+    """How gamma and the other measures of the Gram matrix are taken."""
+
+    samples: Count = Field(description="training images that the draws come from")
+    draws: Count = Field(description="T, disjoint draws")
+    draw_size: Annotated[int, Field(ge=2, le=100_000)] = Field(description="N, images in a draw")
+    batch_norm: Literal["inference", "batch"]
+    logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
+    chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
+    memory: str = Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="memory budget, as 500MB or 2GB")
+    precision: Literal["float32", "float64"]
+    target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
+
+
+class MeasureConfig(Record):
+    """What `infomcr eval` measures."""
+
+    names: Literal["fast", "standard", "all"] | tuple[str, ...]
+    batch_size: Count
+    gamma: GammaConfig
+
+
+class TrackingConfig(Record):
+    """Where MLflow mirrors the run."""
+
+    name: Literal["mlflow", "off"]
+    uri: str | None = Field(description="any MLflow tracking URI; null: mlflow/mlflow.db beside the runs")
+    experiment: str
+
+
+class EngineConfig(Record):
+    """What carries out the jobs of a sweep."""
+
+    name: Literal["local"]
+
+
+class RunConfig(Record):
+    """One whole run, resolved."""
+
+    data: DataConfig
+    model: ModelConfig
+    augment: AugmentConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    reg: RegConfig
+    measure: MeasureConfig = aside("what eval measures")
+    tracking: TrackingConfig = aside("where MLflow mirrors")
+    engine: EngineConfig = aside("what carries out a sweep")
+    seed: Seed
+    precision: Precision
+    device: Device = aside("where to compute")
+    deterministic: bool = aside("the same bits on every run of one machine")
+    runs_dir: str = aside("where run directories are made")
+
+    @model_validator(mode="after")
+    def _sub_batches_divide_the_batch(self) -> RunConfig:
+        parts = getattr(self.reg, "num_sub_batches", 1)
+        if self.data.batch_size % parts:
+            divisors = [d for d in range(1, self.data.batch_size + 1) if self.data.batch_size % d == 0]
+            near = min(divisors, key=lambda d: (abs(d - parts), -d))
+            raise ValueError(
+                "reg.num_sub_batches must divide data.batch_size; "
+                f"got num_sub_batches={parts}, batch_size={self.data.batch_size}. Try {near}."
+            )
+        return self
