@@ -1,0 +1,37 @@
+"""The court: ranking statistics of measures, their tables, pictures and the HTML page.
+
+| symbol | meaning | shape |
+| --- | --- | --- |
+| n | minima that are judged, replicates averaged first | |
+| μ | a measure's value at each minimum; NaN where it is missing | [n] |
+| g | generalization gap of each minimum | [n] |
+| A | hyperparameter axes; a level is the index of an axis's value | |
+| S | a set of at most two axes that K conditions on | |
+| B | bootstrap resamples | |
+
+Every statistic is of the *raw* μ with g: a measure of which lower is better should stand near +1, one of which higher
+is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.judging import judge
+    from infomcr_cli.report.verdict import Verdict
+
+__all__ = ["Verdict", "judge"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import pandas and SciPy only when a verdict is asked for."""
+    if name == "judge":
+        from infomcr_cli.report.judging import judge
+
+        return judge
+    if name == "Verdict":
+        from infomcr_cli.report.verdict import Verdict
+
+        return Verdict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,318 @@
+"""The court's statistics against plain Python, SciPy and closed forms."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import brute
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report import judge
+from infomcr_cli.report.bootstrap import interval, resample_counts
+from infomcr_cli.report.kendall import tau_b, tau_b_resampled
+from infomcr_cli.report.sign_error import pair_weights
+from infomcr_cli.report.spearman import spearman_rho, spearman_rho_resampled
+
+CLOSED_FORM = 1e-10
+AXES = ["width", "lr", "batch"]
+
+
+def random_table(seed: int, *, ties: bool, full: bool = True) -> pd.DataFrame:
+    """A grid of 3·2·3 runs (or two thirds of it) with a gap of a few per cent and three measures."""
+    rng = np.random.default_rng(seed)
+    grid = [(w, f"lr{r}", b) for w in (1, 2, 4) for r in (0.1, 0.2) for b in (32, 64, 128)]
+    rows = [row for row in grid if full or rng.random() < 0.67]
+    frame = pd.DataFrame(rows, columns=AXES)
+    frame["gap"] = rng.normal(0.1, 0.05, len(rows))
+    frame["noise"] = rng.normal(size=len(rows))
+    frame["follows"] = frame["gap"] + 0.03 * rng.normal(size=len(rows))
+    frame["capacity"] = np.log(frame["width"]) + 0.0
+    return frame.round({"gap": 2, "noise": 1, "follows": 2}) if ties else frame
+
+
+def rows_of(frame: pd.DataFrame) -> list[tuple]:
+    return [tuple(row) for row in frame[AXES].itertuples(index=False)]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_statistic_agrees_with_the_definition_counted_pair_by_pair(seed, ties, full):
+    frame = random_table(seed, ties=ties, full=full)
+    document = judge(frame, gap="gap", axes=AXES, n_test=2000, resamples=50).document()
+    assert document["n"] == len(frame)
+    assert set(document["measures"]) == {"noise", "follows", "capacity"}
+    for name, found in document["measures"].items():
+        rows, mu, g = rows_of(frame), frame[name].tolist(), frame["gap"].tolist()
+        assert found["kendall_tau"]["value"] == pytest.approx(brute.tau_b(mu, g), abs=CLOSED_FORM)
+        assert found["kendall_tau"]["value"] == pytest.approx(stats.kendalltau(mu, g).statistic, abs=CLOSED_FORM)
+        assert found["spearman_rho"]["value"] == pytest.approx(stats.spearmanr(mu, g).statistic, abs=CLOSED_FORM)
+        psi, by_axis = brute.psi(rows, mu, g)
+        assert found["granulated_psi"]["value"] == pytest.approx(psi, abs=CLOSED_FORM)
+        assert list(found["granulated_psi"]["axes"].values()) == pytest.approx(list(by_axis.values()), abs=CLOSED_FORM)
+        k, share = brute.information(rows, mu, g)
+        assert found["conditional_information"]["value"] == pytest.approx(k, abs=CLOSED_FORM)
+        assert found["conditional_information"]["pairs_used"] == pytest.approx(share, abs=CLOSED_FORM)
+        mean, q90, top, pairs = brute.sign_error(rows, mu, g, 2000)
+        assert found["sign_error"]["pairs"] == pairs
+        assert [found["sign_error"][key] for key in ("mean", "q90", "max")] == pytest.approx(
+            [mean, q90, top], abs=CLOSED_FORM
+        )
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 1)), min_size=3, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_tables_full_of_ties_and_duplicates_agree_with_the_definition(values):
+    frame = pd.DataFrame(values, columns=["mu", "gap", "axis"])
+    found = judge(frame, gap="gap", axes=["axis"], n_test=10, resamples=5).document()["measures"]["mu"]
+    rows, mu, g = [(row[2],) for row in values], frame["mu"].tolist(), frame["gap"].tolist()
+    assert found["kendall_tau"]["value"] == pytest.approx(brute.tau_b(mu, g), abs=CLOSED_FORM)
+    assert found["granulated_psi"]["value"] == pytest.approx(brute.psi(rows, mu, g)[0], abs=CLOSED_FORM)
+    k, _ = brute.information(rows, mu, g)
+    assert found["conditional_information"]["value"] == pytest.approx(k, abs=CLOSED_FORM)
+    assert found["sign_error"]["mean"] == pytest.approx(brute.sign_error(rows, mu, g, 10)[0], abs=CLOSED_FORM)
+    json.dumps(found, allow_nan=False)
+
+
+def test_resampled_correlations_are_those_of_the_repeated_rows():
+    rng = np.random.default_rng(0)
+    mu, g = rng.integers(0, 6, 15), rng.integers(0, 6, 15)
+    counts = resample_counts(15, 40, seed=3)
+    assert (counts.sum(axis=1) == 15).all()
+    taus, rhos = tau_b_resampled(mu, g, counts), spearman_rho_resampled(mu, g, counts)
+    for row, tau, rho in zip(counts.astype(int), taus, rhos, strict=True):
+        chosen = np.repeat(np.arange(15), row)
+        assert tau == pytest.approx(stats.kendalltau(mu[chosen], g[chosen]).statistic, abs=CLOSED_FORM)
+        assert rho == pytest.approx(stats.spearmanr(mu[chosen], g[chosen]).statistic, abs=CLOSED_FORM)
+
+
+def test_a_large_table_takes_the_other_way_to_the_same_resampled_tau(monkeypatch):
+    rng = np.random.default_rng(1)
+    mu, g, counts = rng.normal(size=30), rng.normal(size=30), resample_counts(30, 20, seed=0)
+    dense = tau_b_resampled(mu, g, counts)
+    monkeypatch.setattr("infomcr_cli.report.kendall._DENSE", 10)
+    assert tau_b_resampled(mu, g, counts) == pytest.approx(dense, abs=CLOSED_FORM)
+
+
+def test_blocks_of_counts_do_not_change_the_draws(monkeypatch):
+    whole = resample_counts(50, 30, seed=5)
+    monkeypatch.setattr("infomcr_cli.report.bootstrap._CHUNK", 200)
+    assert (resample_counts(50, 30, seed=5) == whole).all()
+
+
+def test_a_correlation_with_a_constant_is_none_and_ranks_do_not_overflow():
+    assert math.isnan(tau_b(np.ones(4), np.arange(4)))
+    assert math.isnan(spearman_rho(np.ones(4), np.arange(4)))
+    huge = np.array([-1.7e308, 0.0, 1.7e308])
+    assert tau_b(huge, np.arange(3)) == pytest.approx(1.0)
+    assert interval(np.array([np.nan, 1.0])) == (None, None)
+
+
+def test_a_perfect_measure_and_its_negative():
+    frame = random_table(0, ties=False)[[*AXES, "gap"]]
+    frame["perfect"], frame["opposite"] = frame["gap"], -frame["gap"]
+    found = judge(frame, gap="gap", axes=AXES, n_test=5000).document()["measures"]
+    for name, sense in (("perfect", 1.0), ("opposite", -1.0)):
+        one = found[name]
+        assert one["kendall_tau"] == {"value": pytest.approx(sense), "low": sense, "high": sense, "n": 18}
+        assert one["spearman_rho"]["value"] == pytest.approx(sense)
+        assert one["granulated_psi"]["value"] == pytest.approx(sense)
+        assert one["conditional_information"]["value"] == pytest.approx(1.0)
+        assert one["sign_error"]["mean"] == one["sign_error"]["max"] == (1 - sense) / 2
+    assert list(found) == ["perfect", "opposite"]
+
+
+def test_a_measure_that_follows_one_axis_alone_has_high_tau_and_low_psi():
+    frame = random_table(3, ties=False)[AXES]
+    rng = np.random.default_rng(3)
+    frame["gap"] = frame["width"] * 0.1 + 0.01 * rng.normal(size=18)
+    frame["capacity"] = frame["width"] * 7.0
+    found = judge(frame, gap="gap", axes=AXES, n_test=5000).document()["measures"]["capacity"]
+    assert found["kendall_tau"]["value"] > 0.8
+    assert found["granulated_psi"]["axes"] == {"width": 1.0, "lr": 0.0, "batch": 0.0}
+    assert found["granulated_psi"]["value"] == pytest.approx(1 / 3)
+    assert found["conditional_information"]["pairs_used"] == pytest.approx(1 - 45 / 153)  # silent within a width
+
+
+def test_constant_and_missing_columns_give_none_and_never_nan():
+    frame = random_table(1, ties=False)
+    frame["constant"], frame["absent"] = 2.0, np.nan
+    frame.loc[:3, "follows"] = np.nan
+    frame.loc[4, "noise"] = np.inf
+    document = judge(frame, gap="gap", axes=AXES, n_test=2000).document()
+    json.dumps(document, allow_nan=False)
+    found = document["measures"]
+    assert found["constant"]["kendall_tau"]["value"] is None
+    assert found["constant"]["spearman_rho"]["low"] is None
+    assert found["constant"]["granulated_psi"]["value"] == 0.0
+    assert found["constant"]["conditional_information"]["value"] is None
+    assert found["constant"]["conditional_information"]["pairs_used"] == 0.0
+    assert found["constant"]["sign_error"]["mean"] == 0.5
+    assert found["absent"]["granulated_psi"]["value"] is None
+    assert (found["follows"]["n"], found["noise"]["n"], found["absent"]["n"]) == (14, 17, 0)
+
+
+def test_missing_values_are_as_if_the_rows_were_not_there():
+    frame = random_table(2, ties=True)[[*AXES, "gap", "follows"]]
+    frame.loc[[1, 5, 6, 11], "follows"] = np.nan
+    whole = judge(frame, gap="gap", axes=AXES, n_test=2000).document()["measures"]["follows"]
+    kept = judge(frame.dropna(), gap="gap", axes=AXES, n_test=2000).document()["measures"]["follows"]
+    for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information"):
+        assert whole[statistic]["value"] == pytest.approx(kept[statistic]["value"], abs=CLOSED_FORM)
+    for key in ("mean", "q90", "max", "pairs"):
+        assert whole["sign_error"][key] == pytest.approx(kept["sign_error"][key], abs=CLOSED_FORM)
+
+
+def test_a_group_with_constant_gap_is_left_out_and_one_with_constant_measure_counts_as_zero():
+    frame = pd.DataFrame(
+        {
+            "lr": [1, 2, 1, 2, 1, 2],
+            "width": [1, 1, 2, 2, 3, 3],
+            "gap": [0.1, 0.2, 0.3, 0.3, 0.4, 0.5],
+            "mu": [1.0, 2.0, 3.0, 4.0, 5.0, 5.0],
+        }
+    )
+    found = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]
+    assert found["axes"]["lr"] == pytest.approx(0.5)
+    assert found["groups"] == {"lr": 2, "width": 2}
+
+
+def test_seeds_are_replicates_and_averaged_first():
+    frame = random_table(4, ties=False)
+    two = ((0, -0.01), (1, 0.01))
+    shifted = [frame.assign(seed=s, gap=frame["gap"] + d, noise=frame["noise"] + 5 * d) for s, d in two]
+    repeated = judge(pd.concat(shifted), gap="gap", axes=AXES, n_test=2000).document()
+    single = judge(frame, gap="gap", axes=AXES, n_test=2000).document()
+    assert (repeated["n"], repeated["rows"]) == (18, 36)
+    assert "seed" not in repeated["measures"]
+    for name, one in single["measures"].items():
+        other = repeated["measures"][name]
+        assert other["kendall_tau"]["value"] == pytest.approx(one["kendall_tau"]["value"], abs=CLOSED_FORM)
+        assert other["granulated_psi"]["axes"] == pytest.approx(one["granulated_psi"]["axes"], abs=CLOSED_FORM)
+
+
+def test_one_axis_only_makes_psi_the_plain_tau():
+    frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) % 4, "mu": [3, 1, 4, 1, 5, 9, 2, 6, 5]})
+    found = judge(frame, gap="gap", axes=["lr"], n_test=10).document()["measures"]["mu"]
+    assert found["granulated_psi"]["value"] == pytest.approx(found["kendall_tau"]["value"], abs=CLOSED_FORM)
+
+
+def test_fewer_than_three_minima_give_no_statistic_and_say_so():
+    frame = pd.DataFrame({"lr": [1, 2], "gap": [0.1, 0.2], "mu": [1.0, 2.0]})
+    document = judge(frame, gap="gap", axes=["lr"], n_test=100).document()
+    assert document["measures"]["mu"]["kendall_tau"]["value"] is None
+    assert document["measures"]["mu"]["sign_error"]["mean"] is None
+    assert "at least 3" in document["notes"][0]
+
+
+def test_without_a_test_size_there_is_no_sign_error():
+    document = judge(random_table(0, ties=False), gap="gap", axes=AXES).document()
+    assert document["measures"]["noise"]["sign_error"]["mean"] is None
+    assert any("n_test" in note for note in document["notes"])
+
+
+@pytest.mark.parametrize(("difference", "n", "expected"), [(0.0, 100, 0.0), (1.0, 10**6, 0.5), (0.1, 2000, None)])
+def test_the_weight_of_a_pair_is_its_closed_form(difference, n, expected):
+    v = max(0.0, 1 - 2 * math.exp(-2 * n * (difference / 2) ** 2)) ** 2
+    assert pair_weights(np.array([difference]), n)[0] == pytest.approx(max(0.0, v - 0.5), abs=CLOSED_FORM)
+    if expected is not None:
+        assert pair_weights(np.array([difference]), n)[0] == pytest.approx(expected, abs=CLOSED_FORM)
+
+
+def test_the_same_seed_gives_the_same_document_and_another_seed_other_intervals():
+    frame = random_table(5, ties=False)
+    one, again, other = (judge(frame, gap="gap", axes=AXES, n_test=2000, seed=s).document() for s in (1, 1, 2))
+    assert one == again
+    assert one["measures"]["noise"]["kendall_tau"]["value"] == other["measures"]["noise"]["kendall_tau"]["value"]
+    assert one["measures"]["noise"]["kendall_tau"]["low"] != other["measures"]["noise"]["kendall_tau"]["low"]
+
+
+def test_the_order_of_the_rows_changes_no_value():
+    frame = random_table(6, ties=True)
+    one = judge(frame, gap="gap", axes=AXES, n_test=2000).document()["measures"]
+    other = judge(frame.sample(frac=1, random_state=0), gap="gap", axes=AXES, n_test=2000).document()["measures"]
+    for name in one:
+        for statistic, key in (("kendall_tau", "value"), ("granulated_psi", "value"), ("sign_error", "q90")):
+            assert one[name][statistic][key] == pytest.approx(other[name][statistic][key], abs=CLOSED_FORM)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng, rho, hits = np.random.default_rng(0), 0.6, 0
+    truth = 2 / math.pi * math.asin(rho)  # Kendall's tau of a bivariate normal
+    for seed in range(60):
+        x, z = rng.normal(size=(2, 60))
+        frame = pd.DataFrame({"mu": x, "gap": rho * x + math.sqrt(1 - rho**2) * z, "axis": range(60)})
+        tau = judge(frame, gap="gap", axes=["axis"], seed=seed, resamples=200).measures[0].kendall_tau
+        hits += tau.low <= truth <= tau.high
+    assert hits >= 50
+
+
+def test_the_paired_bootstrap_tells_the_random_from_the_best_and_not_twins():
+    frame = random_table(7, ties=False)[[*AXES, "gap"]]
+    rng = np.random.default_rng(0)
+    frame["good"] = frame["gap"] + 0.02 * rng.normal(size=18)
+    frame["twin"] = frame["good"] * 2 + 1e-9 * rng.normal(size=18)
+    frame["bad"] = -frame["gap"] + 0.02 * rng.normal(size=18)
+    by_name = {one.name: one for one in judge(frame, gap="gap", axes=AXES).measures}
+    best = next(one for one in by_name.values() if one.against_best is None)
+    assert best.name in ("good", "twin")
+    twin = by_name["twin" if best.name == "good" else "good"]
+    assert not twin.against_best.apart
+    assert by_name["bad"].against_best.apart
+    assert by_name["bad"].against_best.low > 0.5
+
+
+def test_a_measure_of_which_higher_is_better_is_ranked_by_its_sense_and_reported_raw():
+    frame = random_table(8, ties=False)[[*AXES, "gap"]]
+    frame["falls"] = -frame["gap"]
+    frame["weak"] = frame["gap"] + 0.1 * np.random.default_rng(0).normal(size=18)
+    verdict = judge(frame, gap="gap", axes=AXES, directions={"falls": "higher"})
+    assert [one.name for one in verdict.measures] == ["falls", "weak"]
+    assert verdict.measures[0].kendall_tau.value == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("rank_by", ["spearman_rho", "granulated_psi", "conditional_information", "sign_error"])
+def test_the_measures_can_be_ranked_by_any_statistic(rank_by):
+    verdict = judge(random_table(9, ties=False), gap="gap", axes=AXES, n_test=2000, rank_by=rank_by)
+    values = [one.oriented(rank_by) for one in verdict.measures]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_oracle_stands_high_and_the_random_row_low():
+    verdict = judge(random_table(10, ties=False), gap="gap", axes=AXES, n_test=5000)
+    oracle, noise = verdict.references
+    assert (oracle.name, noise.name) == ("oracle", "random")
+    assert oracle.kendall_tau.value > 0.8
+    assert noise.kendall_tau.low < 0 < noise.kendall_tau.high
+
+
+def test_sampled_information_is_close_to_the_exact_one_and_says_so(monkeypatch):
+    frame = random_table(11, ties=False)
+    exact = judge(frame, gap="gap", axes=AXES).document()["measures"]["follows"]["conditional_information"]
+    monkeypatch.setattr("infomcr_cli.report.conditional_information.EXACT_UP_TO", 5)
+    sampled = judge(frame, gap="gap", axes=AXES).document()["measures"]["follows"]["conditional_information"]
+    assert (exact["sampled"], sampled["sampled"]) == (False, True)
+    assert sampled["value"] == pytest.approx(exact["value"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gap": "gpa"}, "Did you mean 'gap'"),
+        ({"axes": ["widht"]}, "Did you mean 'width'"),
+        ({"axes": ["lr", "lr"]}, "once"),
+        ({"measures": ["lr"]}, "must hold numbers"),
+        ({"n_test": 0}, "at least 1"),
+        ({"rank_by": "tau"}, "Accepted: kendall_tau"),
+    ],
+)
+def test_mistaken_columns_are_named_with_the_way_out(changes, words):
+    with pytest.raises(InputError, match=words):
+        judge(random_table(0, ties=False), **{"gap": "gap", "axes": AXES, **changes})
