@@ -1,0 +1,63 @@
+"""The truth about runs: their directories, states, metrics and checkpoints, and their mirror in MLflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.runs.directory import RunDirectory, is_run, new_run_name
+from infomcr_cli.runs.lock import hold
+from infomcr_cli.runs.status import State, Status, finished, new_status, read_status, resumed, write_status
+
+if TYPE_CHECKING:
+    from infomcr_cli.runs.checkpoint import (
+        Checkpoint,
+        CheckpointInfo,
+        CorruptCheckpointError,
+        epoch_name,
+        has_checkpoint,
+        list_checkpoints,
+        load_checkpoint,
+        load_weights,
+        save_checkpoint,
+        step_name,
+    )
+    from infomcr_cli.runs.environment import Environment, describe_environment, write_environment
+    from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointInfo",
+    "CorruptCheckpointError",
+    "Environment",
+    "MetricsLine",
+    "MetricsLog",
+    "RunDirectory",
+    "State",
+    "Status",
+    "describe_environment",
+    "epoch_name",
+    "finished",
+    "has_checkpoint",
+    "hold",
+    "is_run",
+    "list_checkpoints",
+    "load_checkpoint",
+    "load_weights",
+    "new_run_name",
+    "new_status",
+    "read_status",
+    "resumed",
+    "save_checkpoint",
+    "step_name",
+    "write_environment",
+    "write_status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy or more only when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from infomcr_cli.runs import checkpoint, environment, metrics
+
+    return next(getattr(module, name) for module in (checkpoint, metrics, environment) if hasattr(module, name))

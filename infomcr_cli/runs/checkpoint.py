@@ -1,0 +1,244 @@
+"""Checkpoints: written beside and renamed, verified by checksum before a number of them is used.
+
+`checkpoints/NAME.safetensors` holds weights, optimizer state and a record; `NAME.safetensors.sha256` its checksum in
+the format of `sha256sum -c`. The checksum is written first: a checkpoint that is there has one, and a half-written one
+is never under its name. "last" is the checkpoint with the highest step, "best" the one with the lowest training loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.arrays import MAX_HEADER, Array, decode_arrays, encode_arrays, header_record, read_header
+from infomcr_cli.runs.beneath import sync_directory, write_atomically
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.metrics import MetricsLog
+
+MAX_CHECKPOINT = 64 * 1024**3
+_SUFFIX, _SUM = ".safetensors", ".safetensors.sha256"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+_log = logging.getLogger("infomcr.runs")
+
+
+class CorruptCheckpointError(InputError):
+    """A checkpoint is not what was written: truncated, altered, or without its checksum."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on as if nothing had happened.
+
+    Args:
+        step, epoch: training steps and whole epochs done.
+        weights:     name → array, moving statistics included.
+        optimizer:   name → array.
+        extra:       a small JSON-able record: random state, counters.
+        train_loss:  what "best" goes by: training loss, nats.
+    """
+
+    step: int
+    epoch: int
+    weights: Mapping[str, Array]
+    optimizer: Mapping[str, Array] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    train_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What the header of a checkpoint says, before its content is verified."""
+
+    name: str
+    step: int
+    epoch: int
+    train_loss: float | None
+
+
+def epoch_name(epoch: int) -> str:
+    """Return the name of the checkpoint at the end of an epoch, counted from 1: epoch-0003."""
+    return f"epoch-{epoch:04d}"
+
+
+def step_name(step: int) -> str:
+    """Return the name of a checkpoint inside an epoch: step-00001200."""
+    return f"step-{step:08d}"
+
+
+def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None) -> Path:
+    """Write a checkpoint durably, then drop what `keep` does not ask for; return its path.
+
+    Args:    name: of letters, digits, "_", "." and "-".
+             keep: how many of the newest stay (the best stays besides); None keeps all.
+    Raises:  OSError: the disk is full or refuses; the former checkpoints are whole.
+    """
+    if not _NAME.match(name) or name in ("last", "best", "all"):
+        raise ValueError(f"a checkpoint's name is letters, digits and _.-; got {name!r}")
+    MetricsLog(run).sync()
+    content = _encode(checkpoint)
+    write_atomically(run.checkpoints / f"{name}{_SUM}", _sum_line(content, name))
+    path = run.checkpoints / f"{name}{_SUFFIX}"
+    write_atomically(path, content)
+    if keep is not None:
+        _retain(run, keep)
+    return path
+
+
+def list_checkpoints(run: RunDirectory) -> list[CheckpointInfo]:
+    """Return the checkpoints by step; one whose header cannot be read is named in a warning and left out."""
+    found = []
+    for path in sorted(run.checkpoints.glob(f"*{_SUFFIX}")):
+        name = path.name.removesuffix(_SUFFIX)
+        if _NAME.match(name):
+            try:
+                found.append(_info(run, name))
+            except InputError as error:
+                _warn(run, name, error)
+    return sorted(found, key=lambda info: (info.step, info.name))
+
+
+def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
+    """Return a checkpoint after verifying its checksum.
+
+    Args:    name: "last", "best", or the name of one.
+    Raises:  CorruptCheckpointError: the one asked for by name is damaged, or no whole one is left.
+             InputError: there is none of that name.
+    """
+    if name == "last":
+        return _first_whole(run, lambda info: (-info.step, info.name))
+    if name == "best":
+        return _best(run)
+    names = [path.name.removesuffix(_SUFFIX) for path in run.checkpoints.glob(f"*{_SUFFIX}")]
+    if name not in names:
+        raise InputError("a checkpoint must exist", received=printable(name), accepted=["last", "best", *sorted(names)])
+    return _load(run, name)
+
+
+def has_checkpoint(run: RunDirectory) -> bool:
+    """Return whether there is any checkpoint, whole or not."""
+    return any(run.checkpoints.glob(f"*{_SUFFIX}"))
+
+
+def load_weights(run_directory: RunDirectory | Path | str, checkpoint: str = "last") -> dict[str, Array]:
+    """Return the weights of a run: name → array, moving statistics included.
+
+    Example: load_weights("runs/a")["head/dense/kernel"].shape is (128, 10).
+    """
+    run = run_directory if isinstance(run_directory, RunDirectory) else RunDirectory.open(run_directory)
+    return dict(load_checkpoint(run, checkpoint).weights)
+
+
+def _encode(checkpoint: Checkpoint) -> bytes:
+    arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
+    arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
+    loss = None if checkpoint.train_loss is None else float(checkpoint.train_loss)
+    record = {"step": int(checkpoint.step), "epoch": int(checkpoint.epoch), "extra": dict(checkpoint.extra)}
+    return encode_arrays(arrays, {**record, "train_loss": loss})
+
+
+def _load(run: RunDirectory, name: str) -> Checkpoint:
+    what = f"checkpoint {printable(name)} of {run.name}"
+    content = _verified(run, name, what)
+    arrays, record = decode_arrays(content, what)
+    info = _info_of(name, record, what)
+    extra = record.get("extra")
+    return Checkpoint(
+        step=info.step,
+        epoch=info.epoch,
+        weights=_part(arrays, "weights:"),
+        optimizer=_part(arrays, "optimizer:"),
+        extra=extra if isinstance(extra, dict) else {},
+        train_loss=info.train_loss,
+    )
+
+
+def _verified(run: RunDirectory, name: str, what: str) -> bytes:
+    try:
+        content = run.read(f"checkpoints/{name}{_SUFFIX}", MAX_CHECKPOINT)
+        expected = run.read(f"checkpoints/{name}{_SUM}", 1000)
+    except FileNotFoundError:
+        raise CorruptCheckpointError(f"{what} must have its checksum beside it") from None
+    if expected != _sum_line(content, name):
+        raise CorruptCheckpointError(f"{what} is damaged: its checksum differs", advice="Use another checkpoint.")
+    return content
+
+
+def _sum_line(content: bytes, name: str) -> bytes:
+    return f"{hashlib.sha256(content).hexdigest()}  {name}{_SUFFIX}\n".encode()
+
+
+def _info(run: RunDirectory, name: str) -> CheckpointInfo:
+    what = f"checkpoint {printable(name)} of {run.name}"
+    header = read_header(_head(run, name), what)
+    return _info_of(name, header_record(header, what), what)
+
+
+def _head(run: RunDirectory, name: str) -> bytes:
+    path = run.checkpoints / f"{name}{_SUFFIX}"
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        start = file.read(8)
+        return start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
+
+
+def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
+    step, epoch, loss = record.get("step"), record.get("epoch"), record.get("train_loss")
+    counts_are_sane = all(type(count) is int and 0 <= count <= 10**15 for count in (step, epoch))
+    if not counts_are_sane or not (loss is None or type(loss) is float):
+        raise InputError(f"{what} must say its step, epoch and training loss")
+    return CheckpointInfo(name, int(step or 0), int(epoch or 0), loss)
+
+
+def _first_whole(run: RunDirectory, order: Callable[[CheckpointInfo], Any]) -> Checkpoint:
+    for info in sorted(list_checkpoints(run), key=order):
+        try:
+            return _load(run, info.name)
+        except InputError as error:
+            _warn(run, info.name, error)
+    raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
+
+
+def _best(run: RunDirectory) -> Checkpoint:
+    """A flipped bit in a header could hide the true best, so all of them are verified first."""
+    whole = []
+    for info in list_checkpoints(run):
+        try:
+            _verified(run, info.name, f"checkpoint {info.name} of {run.name}")
+            whole.append(info)
+        except InputError as error:
+            _warn(run, info.name, error)
+    ranked = [info for info in whole if info.train_loss is not None]
+    if not ranked:
+        raise InputError("a best checkpoint needs a recorded training loss", received=run.name, advice="Use last.")
+    return _load(run, _best_of(ranked).name)
+
+
+def _best_of(infos: list[CheckpointInfo]) -> CheckpointInfo:
+    return min(infos, key=lambda info: (float("inf") if info.train_loss is None else info.train_loss, info.step))
+
+
+def _retain(run: RunDirectory, keep: int) -> None:
+    infos = list_checkpoints(run)
+    stay = {info.name for info in infos[-keep:]} | {_best_of(infos).name}
+    for info in infos:
+        if info.name not in stay:
+            # The file before its checksum: what is left after a kill in between is no checkpoint at all.
+            (run.checkpoints / f"{info.name}{_SUFFIX}").unlink(missing_ok=True)
+            (run.checkpoints / f"{info.name}{_SUM}").unlink(missing_ok=True)
+    sync_directory(run.checkpoints)
+
+
+def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _warn(run: RunDirectory, name: str, error: InputError) -> None:
+    _log.warning("checkpoint %s of %s is passed over: %s", printable(name), run.name, error)

@@ -1,0 +1,193 @@
+"""The directory of one run: where each of its files lies, how it comes into being whole, how it is opened safely."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infomcr_cli.errors import InputError, nearest_name
+from infomcr_cli.runs.beneath import check_tree, read_beneath, write_atomically
+from infomcr_cli.runs.documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
+from infomcr_cli.runs.status import Status, read_status_file, status_document
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run's directory; its files are the truth about the run.
+
+    Args: path: absolute path of a directory that `create` or `open` has vouched for.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, safe to print."""
+        return printable(self.path.name)
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """What the command line changed, a YAML list of strings."""
+        return self.path / "overrides.yaml"
+
+    @property
+    def status(self) -> Path:
+        """State, reason, times and MLflow run id, JSON."""
+        return self.path / "status.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, commit and device, JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line for each logged step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def measures(self) -> Path:
+        """What `infomcr eval` measured, JSON."""
+        return self.path / "measures.json"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "plots"
+
+    def read(self, relative: str, limit: int = MAX_DOCUMENT) -> bytes:
+        """Return the content of a file inside the directory; see `read_beneath`."""
+        return read_beneath(self.path, relative, limit)
+
+    def read_config(self) -> bytes:
+        """Return the text of config.yaml."""
+        return self.read("config.yaml", MAX_YAML)
+
+    def write(self, relative: str, content: bytes) -> None:
+        """Write a file inside the directory, whole or not at all."""
+        write_atomically(self.path / relative, content)
+
+    @staticmethod
+    def create(path: Path | str, *, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
+        """Make a new run directory; it appears under its name only once it can be resumed.
+
+        Args:    path: a place where nothing is, or an empty directory.
+                 config: the resolved configuration, YAML; passwords in it already redacted.
+        Raises:  InputError: something is there already, or no directory can be made there.
+        """
+        target = Path(os.path.abspath(path))
+        try:
+            return _create_staged(target, config, overrides, status)
+        except OSError as error:
+            if target.exists() or target.is_symlink():
+                raise _taken(target) from None
+            raise InputError(
+                f"a run directory must be in a place that can be written to ({error.strerror})", received=str(target)
+            ) from None
+
+    @staticmethod
+    def create_new(
+        parent: Path | str, name: str, *, config: bytes, overrides: Sequence[str], status: Status
+    ) -> RunDirectory:
+        """Make a new run directory called `name`, or name-2, name-3, … where others started in the same second."""
+        for attempt in range(1, 1000):
+            candidate = Path(parent) / (name if attempt == 1 else f"{name}-{attempt}")
+            if not candidate.exists():
+                try:
+                    return RunDirectory.create(candidate, config=config, overrides=overrides, status=status)
+                except InputError:
+                    if not candidate.exists():
+                        raise
+        raise InputError("a run needs a name that is free", received=name)
+
+    @staticmethod
+    def open(path: Path | str) -> RunDirectory:
+        """Return an existing run after checking that everything in it is inside it.
+
+        Raises: InputError: there is none (the nearest one is named), or it holds links, pipes or absurdly much.
+        """
+        given = Path(path)
+        if not is_run(given):
+            raise _no_run(given)
+        resolved = given.resolve()
+        check_tree(resolved)
+        read_status_file(resolved)
+        return RunDirectory(resolved)
+
+
+def is_run(path: Path | str) -> bool:
+    """Return whether a path is a directory with a configuration and a status, without trusting either."""
+    folder = Path(path)
+    try:
+        return folder.is_dir() and all((folder / name).is_file() for name in ("config.yaml", "status.json"))
+    except (OSError, ValueError):
+        return False
+
+
+def new_run_name(model: str, reg: str, identity: str, when: datetime | None = None) -> str:
+    """Return a name that sorts by time, such as 20261124-191500-wrn-on-1f2e3d4c."""
+    stamp = (when or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    return re.sub(r"[^\w.-]", "_", f"{stamp}-{model}-{reg}-{identity[:8]}")
+
+
+def _create_staged(target: Path, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".creating-", dir=target.parent))
+    try:
+        staging.chmod(0o777 & ~_umask())
+        run = RunDirectory(staging)
+        run.checkpoints.mkdir()
+        run.plots.mkdir()
+        run.write("config.yaml", config)
+        run.write("overrides.yaml", dump_yaml(list(overrides)))
+        run.write("status.json", status_document(status))
+        os.rename(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return RunDirectory(target.resolve())
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(
+        "a new run needs a directory of its own",
+        received=str(path),
+        advice="It exists: give another --run-dir, or continue it with --resume.",
+    )
+
+
+def _no_run(path: Path) -> InputError:
+    shown = printable(str(path))
+    siblings = sorted(str(other) for other in _siblings(path) if is_run(other))
+    near = nearest_name(str(path), siblings)
+    advice = f"Did you mean {printable(near)!r}?" if near else "`infomcr runs` lists the runs."
+    return InputError("a run must be a directory with config.yaml and status.json", received=shown, advice=advice)
+
+
+def _siblings(path: Path) -> list[Path]:
+    try:
+        return list(path.parent.iterdir())[:10_000]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,169 @@
+"""metrics.jsonl: one strict JSON line for each logged step, the same bytes however often the run was killed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.documents import parse_json, printable
+
+MAX_METRICS = 4 * 1024**3
+MAX_LINE = 1024 * 1024
+_RESERVED = {"step", "epoch", "timing"}
+_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./ -]{0,199}$")
+# JSON has no such numbers; as words they keep their meaning.
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass(frozen=True)
+class MetricsLine:
+    """What was logged at one step.
+
+    Args:
+        values: name → value; the same on every run of the same seed.
+        timing: name → value; whatever depends on the clock. `time` is seconds since 1970.
+    """
+
+    step: int
+    epoch: int
+    values: Mapping[str, float]
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+
+class MetricsLog:
+    """Appends to and reads from the metrics.jsonl of one run."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+
+    def append(self, step: int, epoch: int, values: Mapping[str, float], timing: Mapping[str, float]) -> None:
+        """Add one line, whole or not at all.
+
+        Raises: OSError: the disk is full; the file is as it was before.
+        """
+        line = encode_line(MetricsLine(step, epoch, values, timing))
+        descriptor = os.open(self._run.metrics, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            try:
+                _write_all(descriptor, line)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def truncate_after(self, step: int) -> int:
+        """Drop all lines past `step` and a torn last one, before a run goes on from there; return how many went."""
+        keep, dropped = 0, 0
+        content = self._content()
+        for line in content.splitlines(keepends=True):
+            if dropped or not _is_up_to(line, step):
+                dropped += 1
+            else:
+                keep += len(line)
+        if dropped:
+            os.truncate(self._run.metrics, keep)
+        return dropped
+
+    def sync(self) -> None:
+        """Bring what was appended onto the disk, so that no checkpoint is ever ahead of its metrics."""
+        if self._run.metrics.exists():
+            descriptor = os.open(self._run.metrics, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def read(self) -> list[MetricsLine]:
+        """Return all whole lines, in order; a torn last line is left out.
+
+        Raises: InputError: a line is not what this program writes.
+        """
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[MetricsLine]:
+        for number, line in enumerate(self._content().splitlines(keepends=True), start=1):
+            if line.endswith(b"\n"):
+                yield decode_line(line, f"line {number} of metrics.jsonl of {self._run.name}")
+
+    def _content(self) -> bytes:
+        try:
+            return self._run.read("metrics.jsonl", MAX_METRICS)
+        except FileNotFoundError:
+            return b""
+
+
+def encode_line(line: MetricsLine) -> bytes:
+    """Return the JSON line, newline included; the shortest decimal that reads back as the same number.
+
+    Raises: ValueError: a name is reserved or holds characters that MLflow refuses.
+    """
+    for name in (*line.values, *line.timing):
+        if name in _RESERVED or not _NAME.match(name):
+            raise ValueError(f"a metric's name is letters, digits and _./- and space; got {name!r}")
+    values = {name: _to_json(value) for name, value in line.values.items()}
+    timing = {name: _to_json(value) for name, value in line.timing.items()}
+    record = {"step": int(line.step), "epoch": int(line.epoch), **values, "timing": timing}
+    return (json.dumps(record, allow_nan=False, separators=(", ", ": ")) + "\n").encode()
+
+
+def decode_line(content: bytes, what: str) -> MetricsLine:
+    """Return what one JSON line holds.
+
+    Raises: InputError: no object, a name or a number of the wrong kind.
+    """
+    record = parse_json(content, what, limit=MAX_LINE)
+    if not isinstance(record, dict) or not all(_is_count(record.get(key)) for key in ("step", "epoch")):
+        raise InputError(f"{what} must be an object with step and epoch")
+    timing = record.get("timing", {})
+    values = {name: value for name, value in record.items() if name not in _RESERVED}
+    if not isinstance(timing, dict):
+        raise InputError(f"{what} must hold an object under timing")
+    return MetricsLine(record["step"], record["epoch"], _numbers(values, what), _numbers(timing, what))
+
+
+def _numbers(record: Mapping[str, Any], what: str) -> dict[str, float]:
+    return {_checked_name(name, what): _from_json(value, name, what) for name, value in record.items()}
+
+
+def _checked_name(name: str, what: str) -> str:
+    if not _NAME.match(name):
+        raise InputError(f"{what} must name metrics by letters, digits and _./-", received=printable(name))
+    return name
+
+
+def _to_json(value: float) -> float | int | str:
+    number = value if type(value) is int else float(value)
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
+
+
+def _from_json(value: Any, name: str, what: str) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return _NOT_FINITE[value]
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, int) and abs(value) > 2**63):
+        raise InputError(f"{what} must hold a number under {printable(name)}", received=printable(repr(value)))
+    return float(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**15
+
+
+def _is_up_to(line: bytes, step: int) -> bool:
+    return line.endswith(b"\n") and decode_line(line, "a line of metrics.jsonl").step <= step
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,151 @@
+"""The state of a run, and how a run whose process is gone is told from one that is at work."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.beneath import read_beneath
+from infomcr_cli.runs.documents import dump_json, parse_json, printable
+
+if TYPE_CHECKING:
+    from infomcr_cli.runs.directory import RunDirectory
+
+MAX_STATUS = 256 * 1024
+_Text = Annotated[str, Field(max_length=10_000)]
+_Seconds = Annotated[float, Field(ge=0, le=1e11)]
+_Count = Annotated[int, Field(ge=0, le=10**15)]
+
+
+class State(StrEnum):
+    """What has become of a run."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+    LOST = "LOST"
+    SKIPPED = "SKIPPED"
+
+
+class Status(BaseModel):
+    """What status.json holds. Times are seconds since 1970, UTC.
+
+    Args:
+        reason:        why it failed or was killed; None while all is well.
+        identity:      hash of what makes the run's weights.
+        uid:           random name of this run, by which its mirror in MLflow is found again.
+        mlflow_run_id: where it is mirrored, once it is.
+        step, epoch:   how far it had come when this was written.
+        pid, host, process_started: the process that works, or last worked, on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+    state: Annotated[State, Field(strict=False)]
+    reason: _Text | None = None
+    identity: _Text = ""
+    uid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(default_factory=lambda: uuid.uuid4().hex)
+    started: _Seconds | None = None
+    ended: _Seconds | None = None
+    step: _Count = 0
+    epoch: _Count = 0
+    mlflow_run_id: Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")] | None = None
+    pid: _Count | None = None
+    host: _Text | None = None
+    process_started: _Seconds | None = None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """Start of the run as a date, UTC."""
+        return None if self.started is None else datetime.fromtimestamp(self.started, UTC)
+
+
+def new_status(identity: str) -> Status:
+    """Return the status of a run that this process begins now."""
+    return resumed(Status(state=State.RUNNING, identity=identity, started=time.time()))
+
+
+def resumed(status: Status) -> Status:
+    """Return the status of a run that this process takes up again now."""
+    changes = {"state": State.RUNNING, "reason": None, "ended": None, **_this_process()}
+    return status.model_copy(update=changes)
+
+
+def finished(status: Status, state: State, reason: str | None = None) -> Status:
+    """Return the status of a run that ends now in `state`."""
+    clean = None if reason is None else printable(reason, 9000)
+    return status.model_copy(update={"state": state, "reason": clean, "ended": time.time()})
+
+
+def read_status(run: RunDirectory) -> Status:
+    """Return a run's status; RUNNING without a living process reads as LOST.
+
+    Raises: InputError: status.json is not what this program writes.
+    """
+    status = read_status_file(run.path)
+    if status.state is State.RUNNING and not _alive(run, status):
+        return status.model_copy(update={"state": State.LOST, "reason": _gone(status)})
+    return status
+
+
+def write_status(run: RunDirectory, status: Status) -> None:
+    """Replace status.json, whole or not at all."""
+    run.write("status.json", status_document(status))
+
+
+def status_document(status: Status) -> bytes:
+    """Return the content of status.json."""
+    return dump_json(status.model_dump(mode="json"))
+
+
+def read_status_file(folder: Path) -> Status:
+    """Return what status.json in `folder` says, without asking whether the process lives."""
+    what = f"status.json of {printable(folder.name)}"
+    document = parse_json(read_beneath(folder, "status.json", MAX_STATUS), what)
+    try:
+        return Status.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = printable(".".join(str(part) for part in first["loc"]))
+        raise InputError(f"{what} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
+
+
+def _this_process() -> dict[str, object]:
+    started = psutil.Process().create_time()
+    return {"pid": os.getpid(), "host": socket.gethostname(), "process_started": started}
+
+
+def _alive(run: RunDirectory, status: Status) -> bool:
+    from infomcr_cli.runs.lock import is_held, last_sign_of_life
+
+    if is_held(run):
+        return True
+    if status.host == socket.gethostname():
+        return _just_created(status)
+    # Locks do not reach across every network file system; a beating heart does.
+    return time.time() - last_sign_of_life(run) < 600
+
+
+def _just_created(status: Status) -> bool:
+    """The short while between the making of a directory and the taking of its lock."""
+    return (
+        status.pid is not None
+        and status.started is not None
+        and time.time() - status.started < 2.0
+        and (psutil.pid_exists(status.pid))
+    )
+
+
+def _gone(status: Status) -> str:
+    return f"its process {status.pid} on {printable(str(status.host))} is gone"
