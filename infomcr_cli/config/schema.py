@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from infomcr_cli.config.data_schema import AnyDataConfig, AugmentConfig
+from infomcr_cli.config.data_schema import DataConfig as DataConfig
 from infomcr_cli.config.fields import (
     BelowOne,
     Count,
-    CountOrZero,
     Fraction,
     NonNegative,
     Positive,
@@ -24,26 +25,6 @@ from infomcr_cli.config.fields import (
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
 Phases = Literal["111", "011", "001", "100", "010"]
-
-
-class DataConfig(Record):
-    """Which images, how many, in what batches."""
-
-    name: str
-    root: str | None = aside("where the data lies: an archive, an extracted archive or a folder of images")
-    cache: str | None = aside("where decoded images are kept; null: the user's cache folder")
-    batch_size: Count
-    train_size: Count | None = Field(description="a stratified subset of this many training images; null: all")
-    test_size: Count | None = Field(description="a stratified subset of this many test images; null: all")
-    label_noise: Fraction = Field(description="share of training labels replaced by another class, seeded")
-
-
-class AugmentConfig(Record):
-    """What happens to a training image before the network sees it."""
-
-    name: Literal["none", "standard", "batch_crop"]
-    flip: bool
-    padding: CountOrZero = Field(description="zero pixels around the standardised image before the crop")
 
 
 class WideResNetConfig(Record):
@@ -149,7 +130,7 @@ class EngineConfig(Record):
 class RunConfig(Record):
     """One whole run, resolved."""
 
-    data: DataConfig
+    data: AnyDataConfig
     model: ModelConfig
     augment: AugmentConfig
     optimizer: OptimizerConfig
