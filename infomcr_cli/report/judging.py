@@ -74,9 +74,12 @@ def judge(
     if rank_by not in STATISTICS:
         raise InputError("rank_by must be a statistic", received=rank_by, accepted=STATISTICS)
     minima = minima_of(frame, gap=gap, axes=axes, measures=measures)
-    directions = directions or {}
-    judged = _judged(minima, n_test, seed, directions, resamples)
-    references = _judged(reference_minima(minima, seed), n_test, seed, {}, resamples)
+    notes = _notes(frame, minima, n_test)
+    if pooled := minima.n < FEWEST <= minima.rows:
+        minima = minima_of(frame, gap=gap, axes=axes, measures=measures, average=False)
+    judging = _judged_pooled if pooled else _judged
+    judged = judging(minima, n_test, seed, directions or {}, resamples)
+    references = judging(reference_minima(minima, seed), n_test, seed, {}, resamples)
     return Verdict(
         n=minima.n,
         rows=minima.rows,
@@ -88,7 +91,7 @@ def judge(
         rank_by=rank_by,
         measures=tuple(_ordered(judged, rank_by)),
         references=tuple(one.verdict for one in references),
-        notes=tuple(_notes(frame, minima, n_test)),
+        notes=tuple(notes),
     )
 
 
@@ -111,6 +114,23 @@ def _judged(
             verdict = replace(verdict, conditional_information=information[m], sign_error=errors[m])
         judged.append(_Judged(verdict, {**one.samples, "sign_error": error_samples[:, m]} if enough else {}))
     return judged
+
+
+def _judged_pooled(
+    minima: Minima, n_test: int | None, seed: int, directions: Mapping[str, str], resamples: int
+) -> list[_Judged]:
+    """Return τ and ρ alone, over single runs: all that can be said of fewer than three settings."""
+    whole = _judged(replace(minima, axes=(), levels=minima.levels[:, :0]), None, seed, directions, resamples)
+    silent = [_silent(minima, m, directions) for m in range(len(minima.names))]
+    return [
+        replace(
+            one,
+            verdict=replace(
+                none, n=one.verdict.n, kendall_tau=one.verdict.kendall_tau, spearman_rho=one.verdict.spearman_rho
+            ),
+        )
+        for one, none in zip(whole, silent, strict=True)
+    ]
 
 
 def _ranks(measures: np.ndarray) -> np.ndarray:
@@ -208,12 +228,17 @@ def _oriented_samples(one: _Judged, statistic: str) -> np.ndarray:
 
 def _notes(frame: pd.DataFrame, minima: Minima, n_test: int | None) -> list[str]:
     notes = []
-    if minima.n < FEWEST:
-        notes.append(f"No statistic: {minima.n} minima; at least {FEWEST} are needed.")
+    if minima.rows < FEWEST:
+        notes.append(f"No statistic: at least {FEWEST} minima are needed; there are {minima.rows}.")
+    elif minima.n < FEWEST:
+        notes.append(
+            f"{minima.rows} rows are only {minima.n} settings, which differ in the seed: τ and ρ are over single rows, "
+            f"as if seeds were minima of their own; Ψ, K and the sign error need at least {FEWEST} settings."
+        )
+    elif REPLICATE in frame.columns and REPLICATE not in minima.axes:
+        notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
     if minima.dropped:
         notes.append(f"{minima.dropped} rows have no gap and were left out.")
-    if REPLICATE in frame.columns and REPLICATE not in minima.axes:
-        notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
     if n_test is None:
         notes.append("No sign error: its weights need the size of the test set (n_test).")
     return notes

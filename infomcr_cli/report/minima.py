@@ -41,8 +41,15 @@ class Minima:
         return len(self.gap)
 
 
-def minima_of(frame: pd.DataFrame, *, gap: str, axes: Sequence[str], measures: Sequence[str] | None = None) -> Minima:
-    """Check the columns, leave out rows without a gap, average replicates over the column `seed`.
+def minima_of(
+    frame: pd.DataFrame,
+    *,
+    gap: str,
+    axes: Sequence[str],
+    measures: Sequence[str] | None = None,
+    average: bool = True,
+) -> Minima:
+    """Check the columns, leave out rows without a gap, average replicates over the column `seed` unless told not to.
 
     Infinite values count as missing. A missing axis value is a value of its own.
 
@@ -57,7 +64,7 @@ def minima_of(frame: pd.DataFrame, *, gap: str, axes: Sequence[str], measures: S
     kept = numbers[gap].notna()
     keys, numbers = frame.loc[kept, list(axes)].reset_index(drop=True), numbers[kept].reset_index(drop=True)
     levels = _levels(keys)
-    if REPLICATE in frame.columns and REPLICATE not in axes:
+    if average and REPLICATE in frame.columns and REPLICATE not in axes:
         levels, numbers = _averaged(levels, numbers)
     return Minima(
         gap=numbers[gap].to_numpy(),

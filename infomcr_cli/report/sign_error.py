@@ -11,6 +11,8 @@ from infomcr_cli.report.minima import Minima
 from infomcr_cli.report.pairs import AxisPairs, signs
 from infomcr_cli.report.verdict import SignError, number
 
+_MOST_DRAWS = 50_000_000
+
 
 @dataclass(frozen=True)
 class _Environments:
@@ -35,6 +37,8 @@ def sign_errors(
     minima: Minima, pairs: tuple[AxisPairs, ...], ranks: np.ndarray, *, n_test: int, resamples: int, seed: int
 ) -> tuple[list[SignError], np.ndarray]:
     """Return the sign error of every measure, and the means of the resampled environments, [B, M].
+
+    With more than 50,000 environments (an axis of many distinct values) B shrinks, to 100 at the least.
 
     Args: ranks: dense ranks of each measure, −1 where missing, [n, M].
     """
@@ -79,6 +83,7 @@ def _column(
 
 def _resampled_means(environments: _Environments, resamples: int, seed: int) -> np.ndarray:
     count = len(environments.weight)
+    resamples = min(resamples, max(100, _MOST_DRAWS // max(count, 1)))
     if not count:
         return np.full((resamples, environments.weight.shape[1]), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -198,6 +198,24 @@ def test_seeds_are_replicates_and_averaged_first():
         assert other["granulated_psi"]["axes"] == pytest.approx(one["granulated_psi"]["axes"], abs=CLOSED_FORM)
 
 
+def test_fewer_than_three_settings_of_several_seeds_give_tau_and_rho_of_the_single_runs_and_say_so():
+    frame = pd.DataFrame({"reg": ["on"] * 3 + ["off"] * 3, "seed": [0, 1, 2] * 2, "gap": [1, 2, 4, 3, 5, 6]})
+    frame["mu"] = [1.0, 3.0, 2.0, 4.0, 5.0, 6.0]
+    document = judge(frame, gap="gap", axes=["reg"], n_test=100).document()
+    found = document["measures"]["mu"]
+    assert document["n"] == 6
+    assert found["kendall_tau"]["value"] == pytest.approx(stats.kendalltau(frame["mu"], frame["gap"]).statistic)
+    assert found["granulated_psi"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "axes": {"reg": None},
+        "groups": {"reg": 0},
+    }
+    assert found["conditional_information"]["value"] is found["sign_error"]["mean"] is None
+    assert "only 2 settings" in document["notes"][0]
+
+
 def test_one_axis_only_makes_psi_the_plain_tau():
     frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) % 4, "mu": [3, 1, 4, 1, 5, 9, 2, 6, 5]})
     found = judge(frame, gap="gap", axes=["lr"], n_test=10).document()["measures"]["mu"]
