@@ -1,0 +1,23 @@
+"""Per-sample gradients of any Keras model, their Gram matrix, and the measures that follow from it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.gram import gram_matrix
+    from infomcr_cli.measures.spectrum import SingularGramError, log_volume
+
+_HOMES = {
+    "gram_matrix": "gram",
+    "SingularGramError": "spectrum",
+    "log_volume": "spectrum",
+}
+__all__ = ["SingularGramError", "gram_matrix", "log_volume"]
+
+
+def __getattr__(name: str) -> Any:  # TensorFlow is imported on first use only
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

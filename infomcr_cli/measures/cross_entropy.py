@@ -1,0 +1,59 @@
+"""Cross-entropy of logits and its derivative, free of cancellation and underflow, in float64.
+
+For the true class y and p = softmax(z), ∂ℓ/∂z_k = p_k for k ≠ y and ∂ℓ/∂z_y = -Σ_{k≠y} p_k. Written as a unit vector
+and the logarithm of a length it survives any confidence: a loss of 1e-300 still has a direction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class LossDerivative(NamedTuple):
+    """Cross-entropy and its derivative with respect to the logits.
+
+    Args:
+        loss:       ℓ_i, nats, [N], float64.
+        direction:  unit vector along ∂ℓ_i/∂z_i, [N, C], float64.
+        log_length: ln ‖∂ℓ_i/∂z_i‖, [N], float64.
+    """
+
+    loss: tf.Tensor
+    direction: tf.Tensor
+    log_length: tf.Tensor
+
+
+def loss_derivative(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | None = None) -> LossDerivative:
+    """Return the loss at the true labels and its derivative.
+
+    Args:
+        logits:      [N, C], any float type, C ≥ 2.
+        labels:      true classes, [N], integers in 0..C-1.
+        logit_scale: s; where given, the loss is that of z / (‖z‖ s), and the derivative is taken through it.
+    """
+    logits = tf.cast(logits, tf.float64)
+    if logit_scale is None:
+        return _raw(logits, labels)
+    norm = tf.norm(logits, axis=1, keepdims=True)
+    unit = tf.math.divide_no_nan(logits, norm)
+    inner = _raw(unit / logit_scale, labels)
+    tangent = inner.direction - unit * tf.reduce_sum(unit * inner.direction, axis=1, keepdims=True)
+    length = tf.norm(tangent, axis=1)
+    log_length = inner.log_length + tf.math.log(length) - tf.math.log(norm[:, 0] * logit_scale)
+    return LossDerivative(inner.loss, tf.math.divide_no_nan(tangent, length[:, None]), log_length)
+
+
+def _raw(logits: tf.Tensor, labels: tf.Tensor) -> LossDerivative:
+    """Derivative at the given logits, with the largest wrong class factored out as exp(log_top)."""
+    is_true = tf.one_hot(labels, logits.shape[1], on_value=True, off_value=False, dtype=tf.bool)
+    true_logit = tf.reduce_sum(tf.where(is_true, logits, 0.0), axis=1)
+    wrong = tf.where(is_true, tf.constant(float("-inf"), tf.float64), logits)
+    top = tf.reduce_max(wrong, axis=1)
+    ratios = tf.exp(wrong - top[:, None])  # 0 at the true class
+    total = tf.reduce_sum(ratios, axis=1)
+    loss = tf.math.softplus(top - true_logit + tf.math.log(total))
+    vector = tf.where(is_true, -total[:, None], ratios)
+    length = tf.norm(vector, axis=1)
+    return LossDerivative(loss, vector / length[:, None], top - true_logit - loss + tf.math.log(length))

@@ -1,0 +1,87 @@
+"""Run a Keras model at given weights, in a given precision, without ever touching the model's own state.
+
+Weights come in as tensors through a `keras.StatelessScope`: what a layer assigns (moving statistics, seeds) stays in
+the scope and is dropped with it, also after an exception. Precision and batch norm's mode are set on the layers while a
+function is traced and put back at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+BatchNormMode = Literal["inference", "batch"]
+_tracing = threading.RLock()  # settings of layers are changed for the time of a trace: one at a time
+
+
+def float_weights(model: keras.Model) -> list[keras.Variable]:
+    """Return every floating-point variable of a model, trainable ones first, in a fixed order, without repeats."""
+    unique = {id(v): v for v in [*model.trainable_variables, *model.variables]}
+    return [v for v in unique.values() if tf.as_dtype(v.dtype).is_floating]
+
+
+def natural_precision(model: keras.Model) -> str:
+    """Return `float64` for a model that holds float64 weights, else `float32` (half precision is computed in it)."""
+    return "float64" if any(v.dtype == "float64" for v in model.trainable_variables) else "float32"
+
+
+@contextmanager
+def measurement_scope(
+    model: keras.Model, weights: Sequence[tuple[keras.Variable, tf.Tensor]], precision: str, batch_norm: BatchNormMode
+) -> Iterator[None]:
+    """Run the model inside with `weights` for its variables, computing in `precision`, batch norm in the given mode."""
+    with _tracing, ExitStack() as stack:
+        for layer in all_layers(model):
+            stack.enter_context(_computing_in(layer, precision, is_root=layer is model))
+            if batch_norm == "batch" and isinstance(layer, keras.layers.BatchNormalization):
+                stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
+        scope = stack.enter_context(keras.StatelessScope())
+        for variable, value in weights:
+            scope.add_update((variable, value))
+        yield
+
+
+def all_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the model and all layers in it at any depth, each once, outermost first."""
+    return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute on this instance alone for a while, past any tracking by Keras."""
+    missing = object()
+    before = vars(owner).get(name, missing)
+    object.__setattr__(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is missing:
+            object.__delattr__(owner, name)
+        else:
+            object.__setattr__(owner, name, before)
+
+
+@contextmanager
+def _computing_in(layer: keras.Layer, precision: str, is_root: bool) -> Iterator[None]:
+    """Make a layer compute and read its variables in `precision`; integer and string layers are left alone."""
+    if not tf.as_dtype(layer.compute_dtype).is_floating:
+        yield
+        return
+    with ExitStack() as stack:
+        stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
+        for tensor in [] if is_root else getattr(layer, "_inputs", None) or []:  # a nested model casts its inputs
+            if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
+                stack.enter_context(replaced(tensor, "_dtype", precision))
+        yield
+
+
+def _with_batch_statistics(call: Callable[..., Any]) -> Callable[..., Any]:
+    def call_in_training(inputs: Any, **kwargs: Any) -> Any:
+        return call(inputs, **{**kwargs, "training": True})
+
+    return call_in_training

@@ -1,0 +1,107 @@
+"""Per-sample gradients of chosen variables by a vectorised Jacobian: exact for any model, at a backward pass a sample.
+
+It serves batch norm on a chunk's own statistics, where each loss depends on its chunk-mates, and the weights that no
+rule and no layer's own Jacobian can serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
+from infomcr_cli.measures.forward import BatchNormMode, measurement_scope
+
+
+class Setting(NamedTuple):
+    """What a pass over samples depends on besides the weights and the samples."""
+
+    model: keras.Model
+    precision: str
+    batch_norm: BatchNormMode
+    logit_scale: float | None
+
+
+class JacobianPass:
+    """A compiled function from one chunk of samples to rows of J for some variables.
+
+    Rows are those of the unit derivative at the logits: J_i = exp(log_length_i) · row_i.
+
+    Args:
+        setting:   model, precision, batch norm's mode, scale of the logits.
+        weights:   all floating-point variables, whose values are passed to each call.
+        variables: the ones to differentiate by.
+        chunk:     a chunk of samples that gives the shapes; all later chunks have the same.
+    """
+
+    def __init__(
+        self, setting: Setting, weights: Sequence[keras.Variable], variables: Sequence[keras.Variable], chunk: Any
+    ) -> None:
+        self.variables = list(variables)
+        self._setting = setting
+        self._weights = list(weights)
+        positions = {id(v): i for i, v in enumerate(self._weights)}
+        self._wanted = [positions[id(v)] for v in variables]
+        self._function = self._compile(chunk)
+
+    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
+        """Return the losses and, for each variable, rows of shape [n, *variable.shape]."""
+        return self._function(list(values), images, labels)
+
+    def _compile(self, chunk: Any) -> Any:
+        """Trace once; loop over the samples where an operation cannot be vectorised."""
+        signature = chunk_signature(self._weights, self._setting.precision, chunk)
+        try:
+            return tf.function(self._vectorised, autograph=False).get_concrete_function(*signature)
+        except (ValueError, NotImplementedError):
+            return tf.function(self._looped, autograph=False).get_concrete_function(*signature)
+
+    def _vectorised(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+        return self._rows(values, images, labels, vectorised=True)
+
+    def _looped(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+        return self._rows(values, images, labels, vectorised=False)
+
+    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor, vectorised: bool) -> Any:
+        wanted = [values[i] for i in self._wanted]
+        with measurement_scope(
+            self._setting.model,
+            list(zip(self._weights, values, strict=True)),
+            self._setting.precision,
+            self._setting.batch_norm,
+        ):
+            with tf.GradientTape(watch_accessed_variables=False, persistent=not vectorised) as tape:
+                tape.watch(wanted)
+                logits, derivative = forward(self._setting, images, labels)
+                targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
+            rows = tape.jacobian(targets, wanted, unconnected_gradients="zero", experimental_use_pfor=vectorised)
+        return derivative, rows
+
+
+def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
+    """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
+
+    Raises: InputError: the model's output is not one vector of two or more logits a sample.
+    """
+    logits = setting.model(images, training=False)
+    if not tf.is_tensor(logits) or logits.shape.rank != 2 or (logits.shape[1] or 0) < 2:
+        received = getattr(logits, "shape", type(logits).__name__)
+        raise InputError("a measured model must map a sample to one vector of two or more logits", received=received)
+    derivative = loss_derivative(logits, labels, setting.logit_scale)
+    return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
+
+
+def weight_values(weights: Sequence[keras.Variable], precision: str) -> list[tf.Tensor]:
+    """Return the current values of variables, cast to `precision`."""
+    return [tf.cast(tf.convert_to_tensor(v.value), precision) for v in weights]
+
+
+def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
+    """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
+    specs = [tf.TensorSpec(v.shape, precision) for v in weights]
+    images = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, tf.as_dtype(x.dtype)), chunk)
+    return specs, images, tf.TensorSpec([tf.nest.flatten(chunk)[0].shape[0]], tf.int32)

@@ -1,0 +1,129 @@
+"""What is read from a Gram matrix G = J Jᵀ of per-sample gradients: rank, log-volume, traces and norms.
+
+A row of J may be 1e-12 or 1e3 long, so everything that could lose small rows is taken from the unit-diagonal matrix
+Ĝ_ij = G_ij / (‖J_i‖‖J_j‖) and the lengths are kept as logarithms.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class SingularGramError(ValueError):
+    """A Gram matrix has rank below its size, so its log-volume is -inf.
+
+    Args: rank: numerical rank. size: N.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        super().__init__(
+            f"the Gram matrix must have full rank; got {rank=}, {size=}. "
+            "Remove duplicated samples, or draw fewer samples than the model has weights."
+        )
+
+
+def unit_diagonal(gram: Array) -> tuple[Array, Array]:
+    """Split G into Ĝ and the logarithms of the row lengths.
+
+    Args:    gram: symmetric positive semi-definite, [N, N].
+    Returns: (Ĝ with a diagonal of ones, [N, N]; ln ‖J_i‖, [N]). A zero row has length -inf and a zero row in Ĝ.
+    Example: unit_diagonal(np.diag([4.0, 9.0])) is (identity, [ln 2, ln 3]).
+    """
+    gram = _checked(gram)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    with np.errstate(divide="ignore"):
+        return inverse[:, None] * gram * inverse[None, :], np.log(lengths)
+
+
+def rescaled(unit_gram: Array, log_lengths: Array) -> Array:
+    """Return G_ij = ‖J_i‖‖J_j‖ Ĝ_ij, the inverse of `unit_diagonal`; entries below 1e-308 become 0."""
+    with np.errstate(under="ignore"):
+        scale = np.exp(np.add.outer(log_lengths, log_lengths))
+    return np.where(unit_gram == 0.0, 0.0, scale * unit_gram)
+
+
+def rank(unit_gram: Array) -> int:
+    """Return the number of eigenvalues of Ĝ above N·eps·λ_max.
+
+    Args: unit_gram: Ĝ of `unit_diagonal`, [N, N], float64.
+    """
+    values = eigenvalues(unit_gram)
+    return int(np.sum(values > len(values) * np.finfo(np.float64).eps * values[0])) if len(values) else 0
+
+
+def eigenvalues(gram: Array) -> Array:
+    """Return the eigenvalues of a symmetric matrix in descending order, [N]."""
+    return np.asarray(np.linalg.eigvalsh(_checked(gram))[::-1], np.float64)
+
+
+def log_volume(gram: Array) -> float:
+    """Return ½ ln det of a Gram matrix, in nats.
+
+    Args:    gram: symmetric positive semi-definite, [N, N], float64.
+    Raises:  SingularGramError: the unit-diagonal matrix has rank below N.
+    Source:  Jia & Su, ICML 2020, arXiv:1911.08192.
+    Example: log_volume(np.diag([4.0, 9.0])) is ln 6 = 1.7918.
+    """
+    return log_volume_of_unit(*unit_diagonal(gram))
+
+
+def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
+    """Return Σ ln ‖J_i‖ + ½ ln det Ĝ, in nats: the log-volume for rows of any length.
+
+    Raises: SingularGramError: Ĝ has rank below N.
+    """
+    found = rank(unit_gram)
+    if found < len(unit_gram) or not np.all(np.isfinite(log_lengths)):
+        raise SingularGramError(min(found, int(np.isfinite(log_lengths).sum())), len(unit_gram))
+    _, half = np.linalg.slogdet(unit_gram)
+    return float(np.sum(log_lengths) + 0.5 * half)
+
+
+def fisher_trace(gram: Array) -> float:
+    """Return tr G / N, the trace of the observed Fisher information, nats² per squared unit of weight."""
+    return float(np.trace(gram) / len(gram))
+
+
+def spectral_norm(gram: Array) -> float:
+    """Return λ_max(G) / N, the largest eigenvalue of the observed Fisher information."""
+    return float(eigenvalues(gram)[0] / len(gram))
+
+
+def frobenius_norm(gram: Array) -> float:
+    """Return ‖G‖_F / N, the Frobenius norm of the observed Fisher information."""
+    return float(np.linalg.norm(gram) / len(gram))
+
+
+def effective_rank(gram: Array) -> float:
+    """Return exp(H(p)) with p = λ / Σλ: the number of directions that carry the spectrum, in [1, N].
+
+    Source: Roy & Vetterli, EUSIPCO 2007. A zero matrix has effective rank 0.
+    """
+    values = np.maximum(eigenvalues(gram), 0.0)
+    if not values.sum() > 0:
+        return 0.0
+    shares = values[values > 0] / values.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def fisher_rao_norm(products: Array) -> float:
+    """Return mean u_i², the squared Fisher-Rao norm wᵀFw of the weights.
+
+    Args:   products: u = J w, the derivative of each loss along the weights, [N], nats.
+    Source: Liang et al., AISTATS 2019, arXiv:1711.01530.
+    """
+    return float(np.mean(np.square(products)))
+
+
+def _checked(gram: Array) -> Array:
+    gram = np.asarray(gram, np.float64)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"a Gram matrix must be square; got {gram.shape=}.")
+    if not np.all(np.isfinite(gram)):
+        raise ValueError("a Gram matrix must be finite; got NaN or infinity. Check that the model's logits are finite.")
+    return gram
