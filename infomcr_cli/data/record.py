@@ -1,4 +1,4 @@
-"""What every data source becomes: two splits of raw images with integer labels."""
+"""What every data source becomes: splits of raw images with integer labels."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Images = NDArray[np.uint8] | NDArray[np.float32]
+Indices = NDArray[np.int64]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set; two splits are equal when they are the same object.
 
     Args:
         images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped.
         labels: class indices, int32, [n].
     """
 
-    images: NDArray[np.uint8] | NDArray[np.float32]
+    images: Images
     labels: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: NDArray[np.int64]) -> Split:
+    def take(self, indices: Indices) -> Split:
         """Return the samples at `indices`, in that order."""
         return Split(self.images[indices], self.labels[indices])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A training and a test split with what is needed to feed them to a network.
 
@@ -36,8 +39,11 @@ class Dataset:
         name:         the word after `data=`.
         class_names:  one name a class; its length is the number of classes.
         mean, std:    per-channel statistics of standardisation, on the 0..255 scale.
-        stored_order: whether the source itself orders the training images (an archive does, a folder does not).
+        stored_order: whether the source itself orders the training images (an archive does, a folder does not;
+                      a folder's images stand here in one fixed, stratified permutation).
         fingerprint:  hash of the pixels and labels, hexadecimal.
+        validation:   training images set apart by `data.validation_size`.
+        noisy:        which training labels `data.label_noise` replaced, [n]; None where there is no noise.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Dataset:
     std: tuple[float, ...]
     stored_order: bool
     fingerprint: str
+    validation: Split | None = None
+    noisy: NDArray[np.bool_] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -60,7 +68,7 @@ class Dataset:
         """Number of classes, C."""
         return len(self.class_names)
 
-    def standardise(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    def standardise(self, images: Images) -> NDArray[np.float32]:
         """Return (images - mean) / std in float32, any leading shape."""
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (images.astype(np.float32) - mean) / std

@@ -1,0 +1,18 @@
+"""Sources become arrays; arrays become batches. Only `pipeline` needs TensorFlow, and imports it late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.data.sources import check_source, load_dataset
+
+__all__ = ["Dataset", "Split", "check_source", "evaluation_batches", "load_dataset", "training_batches"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"training_batches", "evaluation_batches"}:
+        from infomcr_cli.data import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

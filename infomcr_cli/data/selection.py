@@ -1,0 +1,102 @@
+"""Which images of a source a run sees, and which labels it is lied to about: stratified, seeded, recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.config.data_schema import DataConfig
+from infomcr_cli.data.record import Dataset, Indices, Split
+from infomcr_cli.errors import InputError
+
+# Each choice has a stream of its own, so that one of them leaves the others alone.
+VALIDATION, TRAIN, TEST, NOISE = range(1, 5)
+
+
+def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
+    """Return the part of `dataset` that `config` asks for.
+
+    A validation split is set apart first, then the training and test subsets are taken, then training labels are
+    replaced. Subsets keep the order of the source; mean and std stay those of its whole training split.
+
+    Args:   seed: used where `config.seed` is null.
+    Raises: InputError: more images are asked for than there are.
+    """
+    seed = seed if config.seed is None else config.seed
+    kept, apart = _divide(dataset.train, config.validation_size, "data.validation_size", _stream(seed, VALIDATION))
+    train = _subset(kept, config.train_size, "data.train_size", _stream(seed, TRAIN))
+    test = _subset(dataset.test, config.test_size, "data.test_size", _stream(seed, TEST))
+    noisy = None
+    if config.label_noise:
+        train, noisy = replace_labels(train, config.label_noise, dataset.num_classes, _stream(seed, NOISE))
+    chosen = replace(dataset, train=train, test=test, validation=apart, noisy=noisy)
+    return chosen if _is_whole(config) else replace(chosen, fingerprint=_fingerprint(chosen, config, seed))
+
+
+def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Indices:
+    """Return a random permutation: each prefix has the class shares of the whole, to within one image a class.
+
+    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted.
+
+    Args: labels: class indices, [n].
+    """
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels)
+    within = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = (within + rng.random(len(labels))) / np.repeat(counts, counts)
+    return order[np.argsort(keys, kind="stable")]
+
+
+def replace_labels(
+    split: Split, share: float, num_classes: int, rng: np.random.Generator
+) -> tuple[Split, NDArray[np.bool_]]:
+    """Give round(share·n) images the label of another class, each other class as likely, and say which.
+
+    Returns: the split, and a mask of the replaced labels, [n].
+    """
+    noisy = np.zeros(len(split), bool)
+    noisy[rng.choice(len(split), round(share * len(split)), replace=False)] = True
+    moved = split.labels + rng.integers(1, num_classes, len(split), dtype=np.int32)
+    return Split(split.images, np.where(noisy, moved % num_classes, split.labels).astype(np.int32)), noisy
+
+
+def _stream(seed: int, kind: int) -> np.random.Generator:
+    return np.random.default_rng([seed, kind])
+
+
+def _divide(split: Split, size: int | None, name: str, rng: np.random.Generator) -> tuple[Split, Split | None]:
+    if size is None:
+        return split, None
+    if size >= len(split):
+        raise too_large(name, size, len(split) - 1)
+    order = stratified_order(split.labels, rng)
+    return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
+
+
+def _subset(split: Split, size: int | None, name: str, rng: np.random.Generator) -> Split:
+    if size is None or size == len(split):
+        return split
+    if size > len(split):
+        raise too_large(name, size, len(split))
+    return split.take(np.sort(stratified_order(split.labels, rng)[:size]))
+
+
+def too_large(name: str, size: int, most: int) -> InputError:
+    """Return the error of a subset larger than what it is taken from."""
+    return InputError(f"{name} must be at most {most}", received=size, advice=f"Try {name}={most}.")
+
+
+def _is_whole(config: DataConfig) -> bool:
+    return not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}
+
+
+def _fingerprint(dataset: Dataset, config: DataConfig, seed: int) -> str:
+    """Hash what was chosen on top of the hash of the source."""
+    sizes = (config.train_size, config.test_size, config.validation_size)
+    digest = hashlib.sha256(f"{dataset.fingerprint} {sizes} {config.label_noise} {seed}".encode())
+    digest.update(dataset.train.labels.tobytes())
+    return digest.hexdigest()
