@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from infomcr_cli.config.data_schema import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.data_schema import DataConfig as DataConfig
@@ -24,7 +24,8 @@ from infomcr_cli.config.fields import (
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
-Phases = Literal["111", "011", "001", "100", "010"]
+# Hydra reads 111 and 100 as numbers.
+Phases = Annotated[Literal["111", "011", "001", "100", "010"], BeforeValidator(lambda value: str(value))]
 
 
 class WideResNetConfig(Record):
@@ -144,6 +145,7 @@ class RunConfig(Record):
     device: Device = aside("where to compute")
     deterministic: bool = aside("the same bits on every run of one machine")
     runs_dir: str = aside("where run directories are made")
+    choices: dict[str, str] = aside("the name chosen from each group")
 
     @model_validator(mode="after")
     def _sub_batches_divide_the_batch(self) -> RunConfig:

@@ -1,0 +1,114 @@
+"""Overrides → one resolved, validated run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import ValidationError
+
+from infomcr_cli.config import overrides as grammar
+from infomcr_cli.config.explain import explain
+from infomcr_cli.config.places import group_choices, search_path
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.errors import InputError
+
+
+def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the run that Hydra overrides describe.
+
+    Args:    arguments: overrides such as "model=wrn" or "data.batch_size=64".
+             config_dir: a folder of YAML that comes before infomcr's own; None: `conf/` where there is one.
+    Raises:  InputError: a name is unknown, a value is out of range, or settings do not fit together.
+    Example: compose_run(["reg=on"]).reg.beta is 10.0.
+    """
+    parsed = grammar.parse(arguments)
+    grammar.refuse_sweeps(parsed)
+    grammar.check_choices(parsed, group_choices(config_dir))
+    return validate(_composed(arguments, parsed, config_dir))
+
+
+def validate(settings: Any) -> RunConfig:
+    """Return the run that plain settings (dicts, lists, numbers, strings) describe.
+
+    Raises: InputError: they do not fit the schema; every misfit is named.
+    """
+    try:
+        # In JSON a list may stand for a tuple, and nothing else is stretched.
+        return RunConfig.model_validate_json(json.dumps(settings))
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            raise explain(error) from None
+        raise InputError("a configuration must be plain settings", advice=str(error)) from None
+
+
+def _composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
+    first, *rest = search_path(config_dir)
+    extra = [f"hydra.searchpath=[{','.join(json.dumps(f'file://{folder}') for folder in rest)}]"] if rest else []
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(first), version_base="1.3"):
+        try:
+            config = compose("config", overrides=[*arguments, *extra], return_hydra_config=True)
+            choices = OmegaConf.to_container(config.hydra.runtime.choices)
+            OmegaConf.set_struct(config, False)
+            config.pop("hydra")
+            settings: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _diagnose(error, parsed, extra) from None
+    assert isinstance(choices, dict)
+    kept = {str(group): str(choice) for group, choice in choices.items() if choice and "hydra" not in str(group)}
+    return {**settings, "choices": kept}
+
+
+def _diagnose(error: Exception, parsed: Sequence[Override], extra: list[str]) -> InputError:
+    """Name the setting that is at fault; Hydra's own message where it is none that we know."""
+    known = _dotted(compose("config", overrides=[*_choices_of(parsed), *extra]))
+    for override in parsed:
+        if not (override.is_add() or override.key_or_group in known or _is_group(override)):
+            return _no_such(override.key_or_group, known)
+    key = getattr(error, "full_key", None)
+    if key and isinstance(error, MissingMandatoryValue):
+        return InputError(f"{key} must be given", advice=f"Write {key}=VALUE.")
+    return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
+
+
+def _no_such(key: str, known: Sequence[str]) -> InputError:
+    group, _, leaf = key.rpartition(".")
+    family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    advice = _elsewhere(group, leaf) or (f"Did you mean {near[0]!r}?" if near else None)
+    return InputError(f"{group or 'a run'} must have that setting", received=key, accepted=family, advice=advice)
+
+
+def _elsewhere(group: str, leaf: str) -> str | None:
+    """A setting that only another choice of the group has, such as reg.beta while reg=off."""
+    for folder in search_path(None):
+        for file in sorted((folder / group).glob("*.yaml")) if group else ():
+            if leaf in (OmegaConf.load(file) or {}):
+                return f"It is a setting of {group}={file.stem}."
+    return None
+
+
+def _choices_of(parsed: Sequence[Override]) -> list[str]:
+    return [str(override.input_line) for override in parsed if _is_group(override)]
+
+
+def _is_group(override: Override) -> bool:
+    return "." not in override.key_or_group and override.key_or_group in group_choices(None)
+
+
+def _dotted(config: DictConfig, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for key, value in config.items_ex(resolve=False):
+        path = prefix + str(key)
+        keys += [path, *_dotted(value, f"{path}.")] if isinstance(value, DictConfig) else [path]
+    return keys

@@ -1,0 +1,72 @@
+"""Hydra overrides as the command line gives them: parsed, and explained where Hydra's grammar refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from infomcr_cli.errors import InputError
+
+
+def parse(arguments: Sequence[str]) -> list[Override]:
+    """Return the overrides that `arguments` spell.
+
+    Raises: InputError: one is no override; the quoting that works is shown where quoting is what it lacks.
+    """
+    return [_parse(argument) for argument in arguments]
+
+
+def refuse_sweeps(overrides: Sequence[Override]) -> None:
+    """Raise InputError where an override names several values: one run has one."""
+    for override in overrides:
+        if override.is_sweep_override():
+            raise InputError(
+                "one run takes one value for each setting",
+                received=override.input_line,
+                advice="Several values are a sweep: infomcr sweep …",
+            )
+
+
+def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[str]]) -> None:
+    """Raise InputError where a group is given a name that it does not offer."""
+    for override in overrides:
+        names = choices.get(override.key_or_group)
+        if names is None or override.is_delete() or override.is_sweep_override():
+            continue
+        value = override.value()
+        for name in value if isinstance(value, list) else [value]:
+            # Hydra's grammar, like YAML, may read a bare word as a boolean.
+            if name is not None and override.get_value_element_as_str() not in names and str(name) not in names:
+                raise InputError(f"{override.key_or_group} must be one of its choices", received=name, accepted=names)
+
+
+def _parse(argument: str) -> Override:
+    key, separator, value = argument.partition("=")
+    if not separator and not argument.startswith("~"):
+        raise InputError("an override is written KEY=VALUE", received=argument, advice=_meant(argument))
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException:
+        raise InputError(
+            "an override must follow Hydra's grammar", received=argument, advice=_quoting(key, value)
+        ) from None
+
+
+def _quoting(key: str, value: str) -> str:
+    """Say how to write a value that holds characters with a meaning of their own."""
+    escaped = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
+    quoted = f'{key}="{escaped}"'
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return "Write KEY=VALUE, where KEY is a dotted path such as data.batch_size."
+    return "In a shell write: " + "'" + quoted.replace("'", "'\\''") + "'"
+
+
+def _meant(argument: str) -> str:
+    if argument.startswith("-"):
+        return "Options come first; `--help` lists them."
+    return "For example model=wrn reg=on data.batch_size=64."
