@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -139,7 +140,8 @@ def load_weights(run_directory: RunDirectory | Path | str, checkpoint: str = "la
 def _encode(checkpoint: Checkpoint) -> bytes:
     arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
     arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
-    loss = None if checkpoint.train_loss is None else float(checkpoint.train_loss)
+    known = checkpoint.train_loss is not None and math.isfinite(checkpoint.train_loss)
+    loss = float(checkpoint.train_loss or 0.0) if known else None
     record = {"step": int(checkpoint.step), "epoch": int(checkpoint.epoch), "extra": dict(checkpoint.extra)}
     return encode_arrays(arrays, {**record, "train_loss": loss})
 

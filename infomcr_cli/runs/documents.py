@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from infomcr_cli.errors import InputError
 
 MAX_DOCUMENT = 64 * 1024 * 1024
-MAX_YAML = 1024 * 1024
+MAX_YAML = 128 * 1024
 MAX_NESTING = 40
 
 
@@ -33,7 +34,7 @@ def parse_json(content: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
     """
     _check_size(content, what, limit)
     try:
-        value = json.loads(content.decode(), parse_constant=_refuse_constant)
+        value = json.loads(content.decode(), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what} must be a JSON document ({printable(str(error))})") from None
     _check_nesting(value, what)
@@ -79,6 +80,13 @@ def printable(text: str, limit: int = 500) -> str:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is too large")
+    return number
 
 
 def _check_size(content: bytes, what: str, limit: int) -> None:

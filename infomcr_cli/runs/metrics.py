@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,12 +87,15 @@ class MetricsLog:
 
         Raises: InputError: a line is not what this program writes.
         """
-        return list(self._lines())
+        return self.read_from(0)[0]
 
-    def _lines(self) -> Iterator[MetricsLine]:
-        for number, line in enumerate(self._content().splitlines(keepends=True), start=1):
-            if line.endswith(b"\n"):
-                yield decode_line(line, f"line {number} of metrics.jsonl of {self._run.name}")
+    def read_from(self, offset: int) -> tuple[list[MetricsLine], int]:
+        """Return the whole lines past a byte offset, and the offset past them."""
+        content = self._content()[offset:]
+        whole = content[: content.rfind(b"\n") + 1]
+        what = f"of metrics.jsonl of {self._run.name}" + (f" past byte {offset}" if offset else "")
+        lines = [decode_line(line, f"line {number} {what}") for number, line in enumerate(whole.splitlines(), start=1)]
+        return lines, offset + len(whole)
 
     def _content(self) -> bytes:
         try:

@@ -1,0 +1,92 @@
+"""The background mirror of a run in training: it never slows training, never fails it, and catches up by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.store import Store
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+_log = logging.getLogger("infomcr.runs")
+
+
+class Mirror:
+    """A thread that mirrors one run in MLflow while it trains. Start it after `truncate_after`.
+
+    Example:
+        with hold(run):
+            mirror = Mirror(run, store)
+            ...                          # train; once an epoch: mirror.notify()
+            write_status(run, finished(status, State.FINISHED))
+            mirror.close()
+    """
+
+    def __init__(self, run: RunDirectory, store: Store, *, tags: Mapping[str, str] | None = None) -> None:
+        self._run, self._store, self._tags = run, store, dict(tags or {})
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._failed_since: float | None = None
+        self._complete = False
+        self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
+        self._wake.set()
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Say that the directory holds something new; returns at once."""
+        self._wake.set()
+
+    def close(self, *, patience: float = 5.0, limit: float = 60.0) -> bool:
+        """Mirror what is left and stop; return whether MLflow holds all of it.
+
+        Args: patience: seconds granted to a store that has not answered lately.
+              limit:    seconds granted to one that is at work.
+        """
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(patience)
+        if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
+            self._thread.join(limit - patience)
+        if not self._complete:
+            _log.warning("MLflow at %s lacks a part of %s. Later: infomcr sync %s", *self._names(), self._run.name)
+        return self._complete
+
+    def _work(self) -> None:
+        from infomcr_cli.runs.tracking import Progress, connect, mirror
+
+        client, progress, pause = None, Progress(), FIRST_PAUSE
+        while True:
+            self._wake.wait()
+            last = self._closing.is_set()
+            self._wake.clear()
+            try:
+                client = client if client is not None else connect(self._store)
+                mirror(self._run, self._store, client=client, progress=progress, tags=self._tags)
+                self._note_success()
+                pause = FIRST_PAUSE
+                self._complete = last
+            except Exception as error:  # whatever MLflow raises must not reach training
+                self._note_failure(error)
+                client, progress = None, Progress()
+                self._closing.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._wake.set()
+            if last:
+                return
+
+    def _note_success(self) -> None:
+        if self._failed_since is not None:
+            _log.warning("MLflow at %s answers again; %s is caught up.", *self._names())
+        self._failed_since = None
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._failed_since is None:
+            self._failed_since = time.time()
+            reason = redact(str(error)).splitlines()[:1]
+            _log.warning("MLflow at %s does not take %s; training goes on: %s", *self._names(), *reason or [""])
+
+    def _names(self) -> tuple[str, str]:
+        return self._store.shown, self._run.name

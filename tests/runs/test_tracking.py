@@ -1,0 +1,282 @@
+"""MLflow mirrors the directory: repeated it adds nothing, cut off it catches up, and it never bothers training."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, hold, new_status, read_status, write_status
+from infomcr_cli.runs.mirror import Mirror
+from infomcr_cli.runs.store import NETWORK_FILE_SYSTEMS, Store, file_system_of, store_of, warn_of_network_file_system
+from infomcr_cli.runs.tracking import (
+    Progress,
+    connect,
+    end_parent,
+    log_comparison,
+    mirror,
+    run_directories_of_experiment,
+    start_parent,
+)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new SQLite store: creating one takes seconds, copying it none."""
+    folder = tmp_path_factory.mktemp("template")
+    connect(store_of(None, "infomcr", folder / "runs"))
+    return folder / "mlflow" / "mlflow.db"
+
+
+def place(empty_store: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(empty_store, path)
+
+
+@pytest.fixture
+def store(run: RunDirectory, empty_store: Path) -> Store:
+    place(empty_store, run.path.parent.parent / "mlflow" / "mlflow.db")
+    return store_of(None, "infomcr", run.path.parent)
+
+
+def train(run: RunDirectory, steps: range, *, shift: float = 0.0) -> None:
+    log = MetricsLog(run)
+    for step in steps:
+        log.append(
+            step, step // 2, {"train/loss": 1 / (1 + step) + shift, "odd": math.nan}, {"time": time.time(), "s": 0.1}
+        )
+
+
+def end(run: RunDirectory, state: State = State.FINISHED, reason: str | None = None) -> None:
+    write_status(run, finished(read_status(run), state, reason))
+
+
+def history(client: Any, run_id: str, key: str = "train/loss") -> list[tuple[int, float]]:
+    return [(item.step, item.value) for item in client.get_metric_history(run_id, key)]
+
+
+def everything(client: Any, run_id: str) -> dict[str, Any]:
+    data = client.get_run(run_id).data
+    return {
+        "params": data.params,
+        "tags": data.tags,
+        "metrics": {key: sorted(map(str, history(client, run_id, key))) for key in data.metrics},
+    }
+
+
+def test_the_mirror_holds_what_the_directory_holds(run: RunDirectory, store: Store) -> None:
+    train(run, range(5))
+    (run.plots / "spectrum.png").write_bytes(b"png")
+    run.measures.write_text("{}")
+    end(run, State.FAILED, "loss is nan at step 5")
+    run_id = mirror(run, store)
+    client = connect(store)
+    mirrored = client.get_run(run_id)
+    assert history(client, run_id) == [(step, 1 / (1 + step)) for step in range(5)]
+    assert mirrored.data.params["model.depth"] == "10"
+    assert mirrored.data.tags["infomcr.model"] == "wrn"
+    assert mirrored.data.tags["infomcr.reason"] == "loss is nan at step 5"
+    assert mirrored.info.status == "FAILED"
+    assert mirrored.info.start_time == int(1000 * (read_status(run).started or 0))
+    assert mirrored.info.artifact_uri.startswith((run.path.parent.parent / "mlflow" / "artifacts").as_uri())
+    names = {item.path for item in client.list_artifacts(run_id)} | {
+        i.path for i in client.list_artifacts(run_id, "plots")
+    }
+    assert names >= {"config.yaml", "measures.json", "plots", "plots/spectrum.png"}
+    assert read_status(run).mlflow_run_id == run_id
+
+
+def test_repeated_it_adds_nothing_in_any_store(
+    run: RunDirectory, store: Store, tmp_path: Path, empty_store: Path
+) -> None:
+    place(empty_store, tmp_path / "other.db")
+    train(run, range(4))
+    end(run)
+    client = connect(store)
+    first = everything(client, mirror(run, store))
+    run_id = mirror(run, store)
+    assert everything(client, run_id) == first
+    other = store_of(f"sqlite:///{tmp_path}/other.db", "infomcr", run.path.parent)
+    elsewhere = everything(connect(other), mirror(run, other))
+    assert elsewhere["metrics"] == first["metrics"]
+    assert elsewhere["params"] == first["params"]
+    assert len(client.search_runs([client.get_experiment_by_name("infomcr").experiment_id])) == 1
+
+
+def test_a_resumed_run_is_logged_once_though_its_clock_differs(run: RunDirectory, store: Store) -> None:
+    train(run, range(6))
+    with hold(run):
+        run_id = mirror(run, store)
+        MetricsLog(run).truncate_after(3)
+        progress = Progress()
+        assert mirror(run, store, progress=progress) == run_id
+        train(run, range(4, 8))
+        end(run)
+        assert mirror(run, store, progress=progress) == run_id
+    client = connect(store)
+    assert history(client, run_id) == [(step, 1 / (1 + step)) for step in range(8)]
+    assert len(history(client, run_id, "timing/s")) == 8
+
+
+def test_a_mirror_that_contradicts_the_directory_is_made_anew(run: RunDirectory, store: Store) -> None:
+    train(run, range(4))
+    end(run)
+    stale = mirror(run, store)
+    run.metrics.unlink()
+    train(run, range(4), shift=1.0)
+    anew = mirror(run, store)
+    client = connect(store)
+    assert anew != stale
+    assert history(client, anew)[0] == (0, 2.0)
+    assert client.get_run(stale).info.lifecycle_stage == "deleted"
+    MetricsLog(run).truncate_after(1)
+    assert len(history(client, mirror(run, store))) == 2
+
+
+def test_infinities_and_long_values_do_not_trip_it(run: RunDirectory, store: Store) -> None:
+    run.config.write_text(f"model: {{name: wrn, note: {'x' * 9000}}}\n'odd key!': 1\n")
+    MetricsLog(run).append(0, 0, {"a": math.inf, "b": -math.inf}, {"time": 1.0})
+    end(run)
+    assert mirror(run, store) == mirror(run, store)
+
+
+def test_an_id_claimed_by_a_stranger_is_not_believed(run: RunDirectory, store: Store, tmp_path: Path) -> None:
+    end(run)
+    mine = mirror(run, store)
+    status = new_status("x").model_copy(update={"mlflow_run_id": mine, "state": State.FINISHED})
+    stranger = RunDirectory.create(tmp_path / "runs" / "b", config=b"seed: 666\n", overrides=[], status=status)
+    assert mirror(stranger, store) != mine
+    assert connect(store).get_run(mine).data.params["seed"] == "0"
+
+
+def test_passwords_stay_here(run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "t0k3n-of-the-user")
+    run.config.write_text("tracking: {uri: 'http://ann:s3cr3t@host/?token=abc'}\nnote: t0k3n-of-the-user\n")
+    end(run, State.FAILED, "cannot reach http://ann:s3cr3t@host/ with t0k3n-of-the-user")
+    text = json.dumps(everything(connect(store), mirror(run, store)))
+    assert "s3cr3t" not in text
+    assert "t0k3n" not in text
+    assert "http://***@host" in text
+
+
+def test_a_parent_is_made_once_and_comparisons_link_their_runs(run: RunDirectory, store: Store, tmp_path: Path) -> None:
+    parent = start_parent(store, "sweep", "f" * 32)
+    assert start_parent(store, "sweep", "f" * 32) == parent
+    end(run)
+    run_id = mirror(run, store, tags={"mlflow.parentRunId": parent})
+    end_parent(store, parent, State.FINISHED)
+    (tmp_path / "table.csv").write_text("a\n1\n")
+    compared = log_comparison(store, "compare", [run], {"tau": 0.5, "bad": math.nan}, [tmp_path / "table.csv"])
+    client = connect(store)
+    assert client.get_run(run_id).data.tags["mlflow.parentRunId"] == parent
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert client.get_run(compared).data.tags["infomcr.compared"] == run_id
+    assert client.get_run(compared).data.metrics == {"tau": 0.5}
+    assert [item.path for item in client.list_artifacts(compared)] == ["table.csv"]
+    assert run_directories_of_experiment(store) == [run.path]
+
+
+def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Store) -> None:
+    with hold(run):
+        background = Mirror(run, store)
+        for epoch in range(3):
+            train(run, range(2 * epoch, 2 * epoch + 2))
+            background.notify()
+            write_status(run, read_status(run).model_copy(update={"epoch": epoch}))
+        end(run)
+        assert background.close()
+    status = read_status(run)
+    client = connect(store)
+    assert status.epoch == 2
+    assert len(history(client, str(status.mlflow_run_id))) == 6
+    assert client.get_run(status.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
+    run: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = store_of("http://ann:s3cr3t@127.0.0.1:9", "infomcr", run.path.parent)
+    with caplog.at_level(logging.WARNING), hold(run):
+        background = Mirror(run, store)
+        for _ in range(100):
+            background.notify()
+        end(run)
+        began = time.monotonic()
+        assert not background.close()
+    assert time.monotonic() - began < 6
+    assert "infomcr sync a" in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+WRITER = """
+import logging, sys, time
+from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, hold, new_status, write_status
+from infomcr_cli.runs.mirror import Mirror
+from infomcr_cli.runs.store import store_of
+parent, number = sys.argv[1], sys.argv[2]
+status = new_status("ab")
+run = RunDirectory.create(f"{parent}/runs/{number}", config=b"seed: 0\\n", overrides=[], status=status)
+with hold(run):
+    mirror = Mirror(run, store_of(None, "infomcr", run.path.parent))
+    for step in range(20):
+        MetricsLog(run).append(step, step, {f"m{i}": step + i for i in range(10)}, {"time": time.time()})
+        mirror.notify()
+        time.sleep(0.01)
+    write_status(run, finished(status, State.FINISHED))
+    assert mirror.close(patience=100, limit=100)
+"""
+
+
+@pytest.mark.faults
+def test_eight_runs_at_once_on_a_new_store(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(8)]
+    errors = [writer.communicate(timeout=200)[1] for writer in writers]
+    assert errors == [""] * 8
+    assert [writer.returncode for writer in writers] == [0] * 8
+    client = connect(store_of(None, "infomcr", tmp_path / "runs"))
+    experiments = [item for item in client.search_experiments() if item.name == "infomcr"]
+    assert len(experiments) == 1
+    runs = client.search_runs([experiments[0].experiment_id])
+    assert len(runs) == 8
+    for mirrored in runs:
+        assert mirrored.info.status == "FINISHED"
+        for i in range(10):
+            assert history(client, mirrored.info.run_id, f"m{i}") == [(step, step + i) for step in range(20)]
+
+
+@pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])
+def test_what_is_no_tracking_uri_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match=r"tracking\.uri"):
+        store_of(uri, "infomcr", "runs")
+
+
+@pytest.mark.parametrize("folder", ["with space", "ünï-Ω", "a'b", "ü 日本"])
+def test_the_store_may_lie_anywhere(tmp_path: Path, folder: str, empty_store: Path) -> None:
+    place(empty_store, tmp_path / folder / "mlflow" / "mlflow.db")
+    status = new_status("ab").model_copy(update={"state": State.FINISHED})
+    run = RunDirectory.create(tmp_path / folder / "runs" / "a", config=b"seed: 0\n", overrides=[], status=status)
+    store = store_of(None, "infomcr", run.path.parent)
+    run_id = mirror(run, store)
+    assert [item.path for item in connect(store).list_artifacts(run_id)] == ["config.yaml", "overrides.yaml"]
+    assert (tmp_path / folder / "mlflow" / "artifacts").is_dir()
+    assert (tmp_path / folder / "mlflow" / "mlflow.db").is_file()
+
+
+def test_sqlite_on_a_network_file_system_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert file_system_of(tmp_path) not in NETWORK_FILE_SYSTEMS | {"unknown"}
+    assert not warn_of_network_file_system(tmp_path)
+    monkeypatch.setattr("infomcr_cli.runs.store.file_system_of", lambda path: "nfs4")
+    assert warn_of_network_file_system(tmp_path)
+    assert "mlflow server" in caplog.text
