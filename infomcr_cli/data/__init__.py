@@ -7,11 +7,20 @@ from typing import Any
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.data.sources import check_source, load_dataset
 
-__all__ = ["Dataset", "Split", "check_source", "evaluation_batches", "load_dataset", "training_batches"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "check_source",
+    "evaluation_batches",
+    "load_dataset",
+    "steps_per_epoch",
+    "training_batches",
+    "training_stream",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"training_batches", "evaluation_batches"}:
+    if name in __all__:
         from infomcr_cli.data import pipeline
 
         return getattr(pipeline, name)

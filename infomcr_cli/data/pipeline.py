@@ -1,19 +1,62 @@
-"""Data set → batches: of training, by the plan of an epoch; of evaluation, every image in stored order."""
+"""Data set → batches: of training, by the plan of each epoch; of evaluation, every image in stored order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import astuple
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.config.data_schema import AugmentConfig, DataConfig
 from infomcr_cli.data.plan import EpochPlan, plan_epoch
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.data.render import Batch, render
 from infomcr_cli.data.resident import Scale, resident
-from infomcr_cli.errors import InputError
+from infomcr_cli.data.selection import check_batch
 
 AHEAD = 2  # batches made before they are asked for
+
+
+def training_stream(
+    dataset: Dataset,
+    data_config: DataConfig,
+    augment_config: AugmentConfig,
+    *,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Return the batches of all epochs, one after the other; the incomplete last batch of each epoch is dropped.
+
+    Making an iterator costs about a tenth of a second, so a training loop makes one and keeps it. Batch i of epoch
+    e is the same bits whether the stream began there or earlier.
+
+    Args:
+        seed:        with epoch and step it determines every bit of a batch.
+        epochs:      the stream ends after epoch `epochs` - 1.
+        first_epoch: where a resumed run goes on,
+        first_step:  and how many steps of that epoch it has already taken.
+    Returns: float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
+    Raises:  InputError: the training split is smaller than one batch.
+    """
+    check_batch(data_config.batch_size, len(dataset.train))
+    source, scale = resident(dataset.train), Scale.of(dataset)
+
+    def draws(epoch: int) -> EpochPlan:
+        shape = len(dataset.train), data_config.batch_size, dataset.image_shape
+        plan = plan_epoch(*shape, augment_config, seed=seed, epoch=int(epoch))
+        return plan.since(first_step if epoch == first_epoch else 0)
+
+    def batch(*step: tf.Tensor) -> Batch:
+        return render(EpochPlan(*step), source, scale, augment_config, dataset.num_classes)
+
+    with tf.device("CPU:0"):
+        steps = tf.data.Dataset.range(first_epoch, epochs).flat_map(_steps_of(draws))
+        return steps.map(batch).prefetch(AHEAD).with_options(_options())
 
 
 def training_batches(
@@ -25,52 +68,39 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Return the batches of one epoch from `first_step` on; the incomplete last batch is dropped.
+    """Return the batches of one epoch from `first_step` on: that part of `training_stream`."""
+    place = {"first_epoch": epoch, "epochs": epoch + 1, "first_step": first_step}
+    return training_stream(dataset, data_config, augment_config, seed=seed, **place)
 
-    Args:
-        seed, epoch: with the step they determine every bit of a batch.
-        first_step:  steps of this epoch that a resumed run has already taken.
-    Returns: float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
-    Raises:  InputError: the training split is smaller than one batch.
+
+def steps_per_epoch(dataset: Dataset, data_config: DataConfig) -> int:
+    """Return the number of whole batches in an epoch."""
+    return len(dataset.train) // data_config.batch_size
+
+
+def evaluation_batches(
+    split: Split, dataset: Dataset, batch_size: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """Yield every image of `split` in stored order, the incomplete last batch included.
+
+    Returns: standardised images [b, H, W, C] with labels [b], b = `batch_size` but for the last.
     """
-    count, batch_size = len(dataset.train), data_config.batch_size
-    if count < batch_size:
-        raise too_small(batch_size, count)
-    source, scale = resident(dataset.train), Scale.of(dataset)
-    plan = plan_epoch(count, batch_size, dataset.image_shape, augment_config, seed=seed, epoch=epoch).since(first_step)
-
-    def batch(*step: tf.Tensor) -> Batch:
-        return render(EpochPlan(*step), source, scale, augment_config, dataset.num_classes)
-
-    with tf.device("CPU:0"):
-        steps = tf.data.Dataset.from_tensor_slices(astuple(plan))
-        return steps.map(batch).prefetch(AHEAD).with_options(_options())
+    for start in range(0, len(split), batch_size):
+        part = slice(start, start + batch_size)
+        yield dataset.standardise(split.images[part]), split.labels[part]
 
 
-def evaluation_batches(split: Split, dataset: Dataset, batch_size: int) -> tf.data.Dataset:
-    """Return every image of `split` in stored order, the incomplete last batch included.
+def _steps_of(draws: Any) -> Any:
+    """Return the function from an epoch to its steps; NumPy draws them, once an epoch."""
+    example = astuple(draws(0))
 
-    Returns: float32 standardised images [b, H, W, C] with int32 labels [b], b = `batch_size` but for the last.
-    """
-    source, scale = resident(split), Scale.of(dataset)
-    shape = dataset.image_shape
+    def steps(epoch: tf.Tensor) -> tf.data.Dataset:
+        drawn = tf.numpy_function(lambda e: astuple(draws(e)), [epoch], [array.dtype for array in example])
+        for tensor, array in zip(drawn, example, strict=True):
+            tensor.set_shape([None, *array.shape[1:]])
+        return tf.data.Dataset.from_tensor_slices(tuple(drawn))
 
-    def batch(start: tf.Tensor) -> Batch:
-        raw, labels = (x[start : start + batch_size] for x in (source.images, source.labels))
-        return tf.reshape(scale.rows(raw), [-1, *shape]), labels
-
-    with tf.device("CPU:0"):
-        starts = tf.data.Dataset.range(0, len(split), batch_size)
-        return starts.map(batch).prefetch(AHEAD).with_options(_options())
-
-
-def too_small(batch_size: int, count: int) -> InputError:
-    """Return the error of a training set that does not fill one batch."""
-    return InputError(
-        "data.batch_size must not exceed the number of training images",
-        received=f"batch_size={batch_size}, {count} images",
-        advice=f"Try data.batch_size={max(1, count // 2)}.",
-    )
+    return steps
 
 
 def _options() -> tf.data.Options:

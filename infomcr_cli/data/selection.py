@@ -90,6 +90,16 @@ def too_large(name: str, size: int, most: int) -> InputError:
     return InputError(f"{name} must be at most {most}", received=size, advice=f"Try {name}={most}.")
 
 
+def check_batch(batch_size: int, count: int) -> None:
+    """Raise InputError where `count` training images do not fill one batch."""
+    if batch_size > count:
+        raise InputError(
+            "data.batch_size must not exceed the number of training images",
+            received=f"batch_size={batch_size}, {count} images",
+            advice=f"Try data.batch_size={max(1, count // 2)}.",
+        )
+
+
 def _is_whole(config: DataConfig) -> bool:
     return not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}
 

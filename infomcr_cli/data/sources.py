@@ -9,7 +9,7 @@ import numpy as np
 from infomcr_cli.config.data_schema import DataConfig
 from infomcr_cli.data.digits import TEST, TRAIN, load_digits
 from infomcr_cli.data.record import Dataset, Split
-from infomcr_cli.data.selection import select, too_large
+from infomcr_cli.data.selection import check_batch, select, too_large
 from infomcr_cli.errors import InputError
 
 
@@ -29,13 +29,7 @@ def check_sizes(config: DataConfig, train: int, test: int) -> None:
         raise too_large("data.train_size", config.train_size or 0, left)
     if (config.test_size or 0) > test:
         raise too_large("data.test_size", config.test_size or 0, test)
-    count = config.train_size or left
-    if config.batch_size > count:
-        raise InputError(
-            "data.batch_size must not exceed the number of training images",
-            received=f"batch_size={config.batch_size}, {count} images",
-            advice=f"Try data.batch_size={max(1, count // 2)}.",
-        )
+    check_batch(config.batch_size, config.train_size or left)
 
 
 def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
