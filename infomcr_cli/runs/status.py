@@ -83,10 +83,10 @@ def resumed(status: Status) -> Status:
     return status.model_copy(update=changes)
 
 
-def finished(status: Status, state: State, reason: str | None = None) -> Status:
-    """Return the status of a run that ends now in `state`."""
+def finished(status: Status, state: State, reason: str | None = None, *, ended: float | None = None) -> Status:
+    """Return the status of a run that ended in `state`, now where no time is given."""
     clean = None if reason is None else printable(reason, 9000)
-    return status.model_copy(update={"state": state, "reason": clean, "ended": time.time()})
+    return status.model_copy(update={"state": state, "reason": clean, "ended": time.time() if ended is None else ended})
 
 
 def read_status(run: RunDirectory) -> Status:

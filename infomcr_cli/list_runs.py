@@ -1,0 +1,115 @@
+"""The verb `runs`: what lies in a folder of runs, and the closing of those whose process is gone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, Status, finished, hold, is_run, read_status, write_status
+from infomcr_cli.runs.documents import parse_yaml, printable
+from infomcr_cli.runs.lock import last_sign_of_life
+from infomcr_cli.runs.status import read_status_file
+from infomcr_cli.sync import sync
+
+ABANDONED_AFTER = 3600.0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run in a list.
+
+    Args:
+        choices:  group → chosen name, such as model → wrn; empty where the configuration cannot be read.
+        problem:  why it cannot be used, or why its end did not reach MLflow.
+        repaired: whether it was closed just now.
+    """
+
+    run: str
+    path: str
+    state: State | None
+    reason: str | None
+    started: datetime | None
+    step: int
+    epoch: int
+    choices: Mapping[str, str]
+    problem: str | None = None
+    repaired: bool = False
+
+
+def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
+    """Return the runs of a folder by name; with `repair`, close the lost ones here and in MLflow.
+
+    Raises: InputError: there is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
+    if repair:
+        _remove_half_made(root)
+    return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path)]
+
+
+def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
+    try:
+        run = RunDirectory.open(path)
+        status, choices = read_status(run), _choices(run)
+    except (InputError, OSError) as error:
+        return _unusable(path, str(error))
+    if repair and status.state is State.LOST and read_status_file(run.path).state is State.RUNNING:
+        return _repaired(run, status, choices, tracking_uri)
+    return _line(run, status, choices)
+
+
+def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tracking_uri: str | None) -> RunSummary:
+    ended = last_sign_of_life(run) or status.started
+    try:
+        with hold(run):
+            write_status(run, finished(status, State.LOST, status.reason, ended=ended))
+        synced = sync([str(run.path)], tracking_uri=tracking_uri)[0]
+    except (InputError, OSError) as error:
+        return _line(run, status, choices, problem=str(error))
+    problem = synced.problem if synced.store is not None else None
+    return _line(run, read_status(run), choices, problem=problem, repaired=True)
+
+
+def _line(
+    run: RunDirectory, status: Status, choices: Mapping[str, str], *, problem: str | None = None, repaired: bool = False
+) -> RunSummary:
+    reason = None if status.reason is None else printable(status.reason)
+    return RunSummary(
+        run=run.name,
+        path=printable(str(run.path), 4096),
+        state=status.state,
+        reason=reason,
+        started=status.started_at,
+        step=status.step,
+        epoch=status.epoch,
+        choices=choices,
+        problem=problem,
+        repaired=repaired,
+    )
+
+
+def _unusable(path: Path, problem: str) -> RunSummary:
+    name, where = printable(path.name), printable(str(path), 4096)
+    return RunSummary(name, where, None, None, None, 0, 0, {}, problem=printable(problem))
+
+
+def _choices(run: RunDirectory) -> dict[str, str]:
+    config: Any = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    groups = config if isinstance(config, dict) else {}
+    named = {key: group["name"] for key, group in groups.items() if isinstance(group, dict) and "name" in group}
+    return {printable(str(key), 50): printable(str(name), 50) for key, name in named.items()}
+
+
+def _remove_half_made(root: Path) -> None:
+    """Directories whose maker died before they had a name."""
+    for path in root.glob(".creating-*"):
+        if path.is_dir() and not path.is_symlink() and time.time() - path.lstat().st_mtime > ABANDONED_AFTER:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""The verb `sync`: bring MLflow to what the run directories say, in any store, as often as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infomcr_cli.runs import RunDirectory, State, read_status
+from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.trust import remember, store_of_run
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What became of one run.
+
+    Args:
+        state:         the run's own.
+        store:         where it is mirrored, safe to print; None: it is mirrored nowhere.
+        mlflow_run_id: there; None: it could not be mirrored.
+        problem:       why not; None: MLflow holds all of it.
+    """
+
+    run: str
+    state: State
+    store: str | None
+    mlflow_run_id: str | None
+    problem: str | None = None
+
+
+def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> list[Synced]:
+    """Mirror each run in its store, or in the one that is given.
+
+    Raises: InputError: a path is no run, or tracking_uri is none; nothing was done then.
+    """
+    runs = [RunDirectory.open(path) for path in paths]
+    remember(tracking_uri)
+    return [_sync(run, tracking_uri) for run in runs]
+
+
+def _sync(run: RunDirectory, tracking_uri: str | None) -> Synced:
+    store, state = store_of_run(run, tracking_uri), read_status(run).state
+    if store is None:
+        return Synced(run.name, state, None, None, "it names no store that is known here; give tracking.uri")
+    from infomcr_cli.runs.tracking import mirror
+
+    try:
+        return Synced(run.name, state, store.shown, mirror(run, store))
+    except Exception as error:  # whatever MLflow raises: the other runs go on
+        return Synced(run.name, state, store.shown, None, redact(" ".join(str(error).split())[:500]))

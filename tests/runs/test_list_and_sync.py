@@ -1,0 +1,112 @@
+"""`runs` says what is so; `--repair` closes what is lost; `sync` and the recorded store trust the user only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.list_runs import list_runs
+from infomcr_cli.runs import RunDirectory, State, new_status, read_status, write_status
+from infomcr_cli.runs.trust import is_known, remember, store_of_run
+from infomcr_cli.sync import sync
+
+CONFIG = "tracking: {name: %s, uri: %s, experiment: infomcr}\nmodel: {name: wrn}\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "state"))
+
+
+def lose(run: RunDirectory) -> None:
+    write_status(run, new_status("ab").model_copy(update={"started": time.time() - 60, "pid": 1, "step": 7}))
+
+
+def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -> None:
+    from infomcr_cli.runs.tracking import connect
+
+    lose(run)
+    root = run.path.parent
+    (root / "notes.txt").write_text("no run")
+    (root / ".creating-old").mkdir()
+    os.utime(root / ".creating-old", (0, 0))
+    (listed,) = list_runs(root)
+    assert (listed.state, listed.step, listed.choices["model"]) == (State.LOST, 7, "wrn")
+    assert not listed.repaired
+    (repaired,) = list_runs(root, repair=True)
+    assert repaired.repaired
+    assert repaired.problem is None
+    assert '"LOST"' in run.status.read_text()
+    store = store_of_run(run)
+    assert store is not None
+    assert connect(store).get_run(str(read_status(run).mlflow_run_id)).info.status == "FAILED"
+    assert not (root / ".creating-old").exists()
+    (again,) = list_runs(root, repair=True)
+    assert (again.state, again.repaired) == (State.LOST, False)
+
+
+def test_a_broken_run_is_listed_with_its_problem(run: RunDirectory) -> None:
+    run.status.write_text("\x1b[31m")
+    (listed,) = list_runs(run.path.parent)
+    assert listed.state is None
+    assert "status.json" in str(listed.problem)
+    assert "\x1b" not in str(listed.problem)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="folder"):
+        list_runs(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="run"):
+        sync([str(tmp_path / "nowhere")])
+
+
+def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
+    run: RunDirectory, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/elsewhere.db"
+    run.config.write_text(CONFIG % ("mlflow", uri))
+    with caplog.at_level(logging.WARNING):
+        assert store_of_run(run) is None
+    assert "never gave" in caplog.text
+    assert sync([str(run.path)])[0].mlflow_run_id is None
+    assert not (tmp_path / "elsewhere.db").exists()
+    remember(uri)
+    assert is_known(uri)
+    followed = store_of_run(run)
+    assert followed is not None
+    assert followed.uri == uri
+
+
+def test_a_password_is_asked_for_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    remember("http://ann:pw@host")
+    run.config.write_text(CONFIG % ("mlflow", "'http://***@host'"))
+    with caplog.at_level(logging.WARNING):
+        assert store_of_run(run) is None
+    assert "password" in caplog.text
+    given = store_of_run(run, "http://ann:pw@host")
+    assert given is not None
+    assert given.uri == "http://ann:pw@host"
+    assert "pw" not in repr(given)
+
+
+def test_untracked_runs_have_no_store(run: RunDirectory) -> None:
+    run.config.write_text(CONFIG % ("'off'", "null"))
+    assert store_of_run(run) is None
+
+
+def test_a_server_that_is_down_is_a_problem_not_a_crash(run: RunDirectory) -> None:
+    (synced,) = sync([str(run.path)], tracking_uri="http://ann:s3cr3t@127.0.0.1:9")
+    assert synced.mlflow_run_id is None
+    assert synced.problem
+    assert "s3cr3t" not in str(synced)
+
+
+def test_a_read_only_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFOMCR_STATE", "/proc/nowhere")
+    remember("http://host")
+    assert not is_known("http://host")
