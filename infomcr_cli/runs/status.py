@@ -46,6 +46,7 @@ class Status(BaseModel):
         reason:        why it failed or was killed; None while all is well.
         identity:      hash of what makes the run's weights.
         uid:           random name of this run, by which its mirror in MLflow is found again.
+        reached_target: whether the target training loss was reached; None while open, or where none is set.
         mlflow_run_id: where it is mirrored, once it is.
         step, epoch:   how far it had come when this was written.
         pid, host, process_started: the process that works, or last worked, on it.
@@ -61,6 +62,7 @@ class Status(BaseModel):
     ended: _Seconds | None = None
     step: _Count = 0
     epoch: _Count = 0
+    reached_target: bool | None = None
     mlflow_run_id: Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")] | None = None
     pid: _Count | None = None
     host: _Text | None = None
