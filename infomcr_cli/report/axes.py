@@ -1,0 +1,80 @@
+"""Finding the axes of a comparison: the settings that make the weights and differ between the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infomcr_cli.runs.documents import printable
+
+REPLICATE = "seed"
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyperparameter that was varied.
+
+    Attributes:
+        name:   the setting that stands for the axis.
+        keys:   all settings that change together with it, itself included.
+        labels: the value of each run, safe to print.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The distinct values, numbers in order, then the rest."""
+        return tuple(sorted(set(self.labels), key=_in_order))
+
+
+def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
+    """Return the axes of some runs; the seed is a replicate and never one.
+
+    Settings that always change together cannot be told apart and make one axis, unless each run has its own value. A
+    choice of a group (`reg.name`) that another setting of the group determines (`reg.beta`) makes none of its own.
+    """
+    names = sorted({name for one in settings for name in one if name != REPLICATE}, key=_choices_first)
+    columns = {name: tuple(label(one[name]) if name in one else ABSENT for one in settings) for name in names}
+    varied = {name: column for name, column in columns.items() if len(set(column)) > 1}
+    together: dict[Any, list[str]] = {}
+    for name, column in varied.items():
+        together.setdefault(_class(name, column), []).append(name)
+    axes = [Axis(keys[0], tuple(keys), varied[keys[0]]) for keys in together.values()]
+    return tuple(axis for axis in axes if not any(_determines(other, axis) for other in axes))
+
+
+def label(value: Any) -> str:
+    """Return a setting's value as it is shown: strings bare, the rest as JSON, at most 60 characters."""
+    return printable(value if isinstance(value, str) else json.dumps(value, default=str), 60)
+
+
+def _choices_first(name: str) -> tuple[str, bool, str]:
+    group, _, rest = name.partition(".")
+    return group, rest != "name", rest
+
+
+def _class(name: str, column: tuple[str, ...]) -> Any:
+    """Return how a setting parts the runs; settings of different groups that are unlike in every run stay apart."""
+    first = {value: index for index, value in reversed(list(enumerate(column)))}
+    parts = tuple(first[value] for value in column)
+    return (parts, name.partition(".")[0]) if len(first) == len(column) > 2 else parts
+
+
+def _determines(fine: Axis, coarse: Axis) -> bool:
+    group, _, rest = coarse.name.partition(".")
+    if fine is coarse or rest != "name" or not fine.name.startswith(f"{group}."):
+        return False
+    return len(set(zip(fine.labels, coarse.labels, strict=True))) == len(set(fine.labels))
+
+
+def _in_order(text: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(text), text
+    except ValueError:
+        return 1, 0.0, text

@@ -1,0 +1,225 @@
+"""A comparison: runs, their axes, and the verdict on their measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.report.conventions import Mixture, mixtures, refuse_mixtures
+from infomcr_cli.report.entry import Entry, Evaluation
+from infomcr_cli.report.judging import judge
+from infomcr_cli.report.verdict import Verdict
+
+GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `infomcr compare` found.
+
+    Attributes:
+        judged:      runs in the verdict; the axes' labels are in their order.
+        apart:       runs that missed their training-loss target, outside the verdict.
+        unevaluated: runs without an evaluation of the checkpoint.
+        mixed:       measures of several conventions, let through by --allow-mixed.
+        verdict:     of the judged runs.
+    """
+
+    judged: tuple[Entry, ...]
+    apart: tuple[Entry, ...]
+    unevaluated: tuple[Entry, ...]
+    passed_over: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    gap: str
+    checkpoint: str
+    mixed: tuple[Mixture, ...]
+    verdict: Verdict
+    notes: tuple[str, ...]
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the measures, best first."""
+        return tuple(one.name for one in self.verdict.measures)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            **self.verdict.document(),
+            "gap": self.gap,
+            "checkpoint": self.checkpoint,
+            "axes": {axis.name: {"keys": list(axis.keys), "values": list(axis.values)} for axis in self.axes},
+            "runs": [self._run_document(entry) for entry in (*self.judged, *self.apart, *self.unevaluated)],
+            "set_apart": [entry.name for entry in self.apart],
+            "unevaluated": [entry.name for entry in self.unevaluated],
+            "passed_over": list(self.passed_over),
+            "mixed_conventions": [mixture.sentence() for mixture in self.mixed],
+            "notes": list(self.notes),
+        }
+
+    def _run_document(self, entry: Entry) -> dict[str, Any]:
+        found = entry.evaluation
+        settings = {axis.name: entry.settings.get(axis.name) for axis in self.axes}
+        document = {"run": entry.name, "state": entry.state, "seed": entry.seed, "settings": settings}
+        if found is None:
+            return document
+        values = {name: one.model_dump(include={"value", "std_error", "unit"}) for name, one in found.measures.items()}
+        scores = {"train": found.train.model_dump(), "test": found.test.model_dump(), "gap": found.gap.model_dump()}
+        return document | scores | {"measures": values}
+
+
+def compared(
+    entries: Sequence[Entry],
+    *,
+    gap: str,
+    checkpoint: str,
+    rank_by: str,
+    allow_mixed: bool,
+    seed: int,
+    passed_over: Sequence[str] = (),
+) -> Comparison:
+    """Judge the measures of some runs.
+
+    Args:    gap: one of `GAPS`.
+    Raises:  InputError: conventions are mixed and that was not allowed, or the gap is none of `GAPS`.
+    """
+    if gap not in GAPS:
+        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
+    evaluated = [entry for entry in entries if entry.evaluation]
+    judged = [entry for entry in evaluated if not entry.missed]
+    mixed = mixtures(judged)
+    if not allow_mixed:
+        refuse_mixtures(mixed)
+    axes = find_axes([entry.settings for entry in judged])
+    verdict = _verdict(judged, axes, gap, rank_by, seed, {mixture.measure for mixture in mixed})
+    comparison = Comparison(
+        judged=tuple(judged),
+        apart=tuple(entry for entry in evaluated if entry.missed),
+        unevaluated=tuple(entry for entry in entries if not entry.evaluation),
+        passed_over=tuple(passed_over),
+        axes=axes,
+        gap=gap,
+        checkpoint=checkpoint,
+        mixed=mixed,
+        verdict=verdict,
+        notes=(),
+    )
+    return replace(comparison, notes=tuple(_notes(comparison)))
+
+
+def gap_of(evaluation: Evaluation, gap: str) -> float | None:
+    """Return one of `GAPS` of an evaluation."""
+    if gap == "test_error":
+        return None if evaluation.test.accuracy is None else 1 - evaluation.test.accuracy
+    value: float | None = getattr(evaluation.gap, gap)
+    return value
+
+
+def frame_of(entries: Sequence[Entry], axes: Sequence[Axis], gap: str) -> pd.DataFrame:
+    """Return one row for each run: axes by position, `seed`, the gap, and measures by position.
+
+    Columns are numbered, so that no name from a run directory can shadow another column.
+    """
+    found = [entry.evaluation for entry in entries if entry.evaluation]
+    columns: dict[str, Any] = {f"axis {index}": axis.labels for index, axis in enumerate(axes)}
+    columns |= {"seed": [str(entry.seed) for entry in entries], "gap": _floats([gap_of(one, gap) for one in found])}
+    for index, name in enumerate(measure_names(entries)):
+        columns[f"measure {index}"] = _floats(
+            [one.measures[name].value if name in one.measures else None for one in found]
+        )
+    return pd.DataFrame(columns)
+
+
+def measure_names(entries: Sequence[Entry]) -> list[str]:
+    """Return the names of all measures that any run has, in order of appearance."""
+    return list(dict.fromkeys(name for entry in entries if entry.evaluation for name in entry.evaluation.measures))
+
+
+def direction_of(entries: Sequence[Entry], name: str) -> str | None:
+    """Return "lower" or "higher" as the first run that knows says it."""
+    for entry in entries:
+        measured = entry.evaluation.measures.get(name) if entry.evaluation else None
+        if measured is not None and measured.direction in ("lower", "higher"):
+            return measured.direction
+    return None
+
+
+def _floats(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _verdict(
+    entries: Sequence[Entry], axes: Sequence[Axis], gap: str, rank_by: str, seed: int, mixed: set[str]
+) -> Verdict:
+    names = measure_names(entries)
+    columns = {f"measure {index}": name for index, name in enumerate(names)}
+    directions = {column: direction_of(entries, name) for column, name in columns.items()}
+    sizes = [entry.evaluation.n_test for entry in entries if entry.evaluation and entry.evaluation.n_test]
+    verdict = judge(
+        frame_of(entries, axes, gap),
+        gap="gap",
+        axes=[f"axis {index}" for index in range(len(axes))],
+        measures=list(columns),
+        n_test=min(sizes, default=None),
+        seed=seed,
+        directions={column: direction for column, direction in directions.items() if direction},
+        rank_by=rank_by,
+    )
+    return renamed(verdict, columns, {f"axis {index}": axis.name for index, axis in enumerate(axes)}, mixed)
+
+
+def renamed(verdict: Verdict, measures: Mapping[str, str], axes: Mapping[str, str], mixed: set[str]) -> Verdict:
+    """Return a verdict on numbered columns with the names that they stand for, mixtures marked."""
+
+    def named(one: Any) -> Any:
+        psi, information, paired = one.granulated_psi, one.conditional_information, one.against_best
+        given = None if information.given is None else tuple(axes[axis] for axis in information.given)
+        name = measures.get(one.name, one.name)
+        return replace(
+            one,
+            name=name,
+            mixed=name in mixed,
+            granulated_psi=replace(
+                psi,
+                axes={axes[axis]: value for axis, value in psi.axes.items()},
+                groups={axes[axis]: count for axis, count in psi.groups.items()},
+            ),
+            conditional_information=replace(information, given=given),
+            against_best=None if paired is None else replace(paired, best=measures.get(paired.best, paired.best)),
+        )
+
+    return replace(
+        verdict,
+        axes=tuple(axes.values()),
+        measures=tuple(named(one) for one in verdict.measures),
+        references=tuple(named(one) for one in verdict.references),
+    )
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = list(comparison.verdict.notes)
+    if comparison.mixed:
+        notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
+        notes += [mixture.sentence() for mixture in comparison.mixed]
+    if comparison.apart:
+        names = ", ".join(entry.name for entry in comparison.apart[:10])
+        notes.append(f"{len(comparison.apart)} runs missed their training-loss target, outside the verdict: {names}.")
+    if comparison.unevaluated:
+        names = " ".join(entry.name for entry in comparison.unevaluated[:10])
+        option = "" if comparison.checkpoint == "last" else f" --checkpoint {comparison.checkpoint}"
+        notes.append(
+            f"{len(comparison.unevaluated)} runs have no evaluation of the checkpoint {comparison.checkpoint!r}: "
+            f"run `infomcr eval RUN{option}` on {names}."
+        )
+    sizes = {entry.evaluation.n_test for entry in comparison.judged if entry.evaluation}
+    if len(sizes - {None}) > 1:
+        notes.append("The runs' test sets differ in size; the sign error takes the smallest.")
+    if comparison.gap == "loss":
+        notes.append("The weights of the sign error assume a gap in [0, 1]; the loss gap has no such bound.")
+    notes += [f"{line}: passed over." for line in comparison.passed_over]
+    return notes

@@ -1,0 +1,64 @@
+"""Numbers of different conventions are not ranked together: which measures have several, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.axes import label
+from infomcr_cli.report.entry import Entry, convention_text
+from infomcr_cli.report.settings import flatten
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A measure that was taken in several ways: for each way what is its own, and the runs that have it."""
+
+    measure: str
+    ways: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def sentence(self) -> str:
+        """Return what differs, in words."""
+        parts = [f"{what} in {_some(runs)}" for what, runs in self.ways]
+        return f"{self.measure}: " + "; ".join(parts)
+
+
+def mixtures(entries: Sequence[Entry]) -> tuple[Mixture, ...]:
+    """Return the measures whose convention is not the same in all runs that have a value."""
+    ways: dict[str, dict[str, tuple[Any, list[str]]]] = {}
+    for entry in entries:
+        for name, measured in entry.evaluation.measures.items() if entry.evaluation else ():
+            if measured.value is not None:
+                of_measure = ways.setdefault(name, {})
+                key = convention_text(measured.convention)
+                of_measure.setdefault(key, (measured.convention, []))[1].append(entry.name)
+    return tuple(_mixture(name, list(found.values())) for name, found in ways.items() if len(found) > 1)
+
+
+def refuse_mixtures(found: Sequence[Mixture]) -> None:
+    """Raise where there is any.
+
+    Raises: InputError: says which runs differ in what.
+    """
+    if found:
+        shown = ". ".join(mixture.sentence() for mixture in found[:5])
+        more = f" (and {len(found) - 5} measures more)" if len(found) > 5 else ""
+        raise InputError(
+            f"numbers of different conventions must not be ranked together: {shown}{more}",
+            advice="Evaluate all runs with the same measure settings, or mark the mixture with --allow-mixed.",
+        )
+
+
+def _mixture(name: str, found: list[tuple[Any, list[str]]]) -> Mixture:
+    flat = [convention if isinstance(convention, Mapping) else {"convention": convention} for convention, _ in found]
+    flat = [flatten(one) for one in flat]
+    keys = sorted({key for one in flat for key in one})
+    differing = [key for key in keys if len({label(one.get(key)) for one in flat}) > 1]
+    described = [", ".join(f"{key}={label(one.get(key))}" for key in differing) or "another convention" for one in flat]
+    return Mixture(name, tuple((what, tuple(runs)) for what, (_, runs) in zip(described, found, strict=True)))
+
+
+def _some(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")

@@ -1,0 +1,108 @@
+"""Lines over training and over rank: learning curves, gamma along training, spectra of the Gram matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, panels
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.entry import Entry
+from infomcr_cli.runs.metrics import MetricsLog
+
+MOST_RUNS = 60
+MOST_CURVES = 4
+GAMMA = "gamma"
+Line = tuple[np.ndarray, np.ndarray]
+
+
+def training_curves(comparison: Comparison) -> Figure | None:
+    """Return loss and accuracy over epochs of up to 60 runs; None where nothing was logged."""
+    logged = {entry.name: _logged(entry) for entry in comparison.judged[:MOST_RUNS]}
+    names = Counter(name for lines in logged.values() for name in lines)
+    names_shown = sorted((name for name in names if _is_score(name)), key=lambda name: (-names[name], name))
+    curves = {name: {run: lines[name] for run, lines in logged.items() if name in lines} for name in names_shown}
+    return _overlaid(comparison, dict(list(curves.items())[:MOST_CURVES]), "epoch")
+
+
+def gamma_along_training(comparison: Comparison) -> Figure | None:
+    """Return gamma at every evaluated checkpoint; None where no run has two of them."""
+    lines = {entry.name: _trajectory(entry) for entry in comparison.judged[:MOST_RUNS]}
+    found = {run: line for run, line in lines.items() if len(line[0]) > 1}
+    return _overlaid(comparison, {"gamma, nats": found} if found else {}, "step")
+
+
+def spectra(comparison: Comparison) -> Figure | None:
+    """Return the eigenvalues of the Gram matrix by rank on a logarithmic scale; None where none was kept."""
+    found = {entry.name: line for entry in comparison.judged[:MOST_RUNS] if (line := _spectrum(entry)) is not None}
+    drawing = _overlaid(comparison, {"eigenvalue of the Gram matrix": found} if found else {}, "rank")
+    if drawing is not None:
+        drawing.axes[0].set_yscale("log")
+    return drawing
+
+
+def _overlaid(comparison: Comparison, curves: Mapping[str, Mapping[str, Line]], x: str) -> Figure | None:
+    if not curves:
+        return None
+    drawing, axes = panels(len(curves), width=4.2, columns=2)
+    looks, handles = _looks(comparison)
+    for panel, (name, lines) in zip(axes, curves.items(), strict=True):
+        for run, (where, values) in lines.items():
+            panel.plot(where, values, linewidth=1.0, alpha=0.85, **looks[run])
+        panel.set_xlabel(x)
+        panel.locator_params(axis="x", integer=True)
+        panel.set_ylabel(name)
+    legend_of(drawing, handles)
+    return drawing
+
+
+def _looks(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], list[Line2D]]:
+    """Return how each run's line looks, and a legend: the first axis in colour, the second in the kind of line."""
+    looks: dict[str, dict[str, Any]] = {entry.name: {"color": COLOURS[0]} for entry in comparison.judged}
+    handles = []
+    for axis, key, kinds in zip(comparison.axes, ("color", "linestyle"), (COLOURS, LINES), strict=False):
+        for entry, label in zip(comparison.judged, axis.labels, strict=True):
+            looks[entry.name][key] = kinds[axis.values.index(label) % len(kinds)]
+        for index, value in enumerate(axis.values[: len(kinds)]):
+            style: dict[str, Any] = {"color": "#666666", key: kinds[index]}
+            handles.append(Line2D([], [], label=f"{axis.name} = {value}", **style))
+    return looks, handles
+
+
+def _logged(entry: Entry) -> dict[str, Line]:
+    points: dict[str, list[tuple[float, float]]] = {}
+    for line in MetricsLog(entry.run).read():
+        for name, value in line.values.items():
+            points.setdefault(name, []).append((line.epoch, value))
+    return {name: _line(values) for name, values in points.items()}
+
+
+def _is_score(name: str) -> bool:
+    return any(word in name.lower() for word in ("loss", "accuracy", "error"))
+
+
+def _trajectory(entry: Entry) -> Line:
+    found = {one.step: one.measures[GAMMA].value for one in entry.evaluations.values() if GAMMA in one.measures}
+    return _line([(step, value) for step, value in sorted(_known(found))])
+
+
+def _known(found: Mapping[int | None, float | None]) -> list[tuple[float, float]]:
+    return [(step, value) for step, value in found.items() if step is not None and value is not None]
+
+
+def _spectrum(entry: Entry) -> Line | None:
+    gamma = entry.evaluation.measures.get(GAMMA) if entry.evaluation else None
+    values = np.sort(np.array(gamma.spectrum or []))[::-1] if gamma is not None else np.array([])
+    values = values[values > 0]
+    return (np.arange(1, len(values) + 1), values) if len(values) else None
+
+
+def _line(points: Sequence[tuple[float, float]]) -> Line:
+    values = np.array(points, dtype=np.float64).reshape(-1, 2)
+    values = values[np.isfinite(values).all(axis=1) & (np.abs(values) < 1e150).all(axis=1)]
+    return values[:, 0], values[:, 1]

@@ -1,0 +1,68 @@
+"""From what the user named to run directories: paths, quoted globs, a sweep's directory, an MLflow experiment."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory, is_run
+from infomcr_cli.runs.documents import printable
+
+MLFLOW = "mlflow:"
+MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The runs that were found, each once, and a line on everything that is none."""
+
+    runs: tuple[RunDirectory, ...]
+    passed_over: tuple[str, ...]
+
+
+def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]]) -> Gathered:
+    """Return the runs behind paths, globs, directories of runs and `mlflow:NAME`.
+
+    Args:    experiment: gives the run directories of an MLflow experiment.
+    Raises:  InputError: a path does not exist, a glob matches nothing, or there is no run at all.
+    """
+    found: dict[Path, RunDirectory] = {}
+    passed: list[str] = []
+    for path in (path for name in names for path in _paths(name, experiment)):
+        runs = [path] if is_run(path) else _inside(path)
+        if not runs:
+            passed.append(f"{printable(str(path))} is no run and holds none")
+        for run in map(RunDirectory.open, runs):
+            found.setdefault(run.path, run)
+    if not found:
+        received = ", ".join(printable(name) for name in names) or "nothing"
+        raise InputError("there must be at least one run to compare", received=received, advice=_ADVICE)
+    return Gathered(tuple(found.values()), tuple(passed))
+
+
+_ADVICE = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT; `infomcr runs` lists them."
+
+
+def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]:
+    if name.startswith(MLFLOW):
+        return list(experiment(name.removeprefix(MLFLOW)))
+    if os.path.lexists(name):
+        return [Path(name)]
+    if glob.has_magic(name):
+        return [Path(match) for match in sorted(glob.glob(name))]
+    RunDirectory.open(name)  # raises, naming the nearest run
+    return []
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return the runs in a directory of runs, or two below it, as a sweep keeps them."""
+    if not folder.is_dir():
+        return []
+    for pattern in ("*", "*/*"):
+        if runs := sorted(path for path in folder.glob(pattern) if is_run(path))[:MOST_RUNS]:
+            return runs
+    return []

@@ -1,0 +1,61 @@
+"""Tables of correlations as colours with the numbers written in: between measures, and ψ by axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from infomcr_cli.report.comparison import Comparison, frame_of, measure_names
+from infomcr_cli.report.spearman import spearman_rho
+
+MOST_MEASURES = 40
+
+
+def between_measures(comparison: Comparison) -> Figure | None:
+    """Return Spearman's ρ of every pair of measures and the gap; None with fewer than two measures or three runs."""
+    names = measure_names(comparison.judged)
+    shown = [name for name in comparison.measures if name in names][:MOST_MEASURES]
+    if len(shown) < 2 or len(comparison.judged) < 3:
+        return None
+    frame = frame_of(comparison.judged, comparison.axes, comparison.gap)
+    columns = [frame[f"measure {names.index(name)}"].to_numpy() for name in shown] + [frame["gap"].to_numpy()]
+    values = np.array([[_rho(one, other) for other in columns] for one in columns])
+    return _drawn(values, [*shown, "gap"], [*shown, "gap"], "Spearman's ρ")
+
+
+def psi_by_axis(comparison: Comparison) -> Figure | None:
+    """Return ψ of every measure on every axis, with Ψ; None where no axis has a usable group."""
+    verdicts = [*comparison.verdict.measures[:MOST_MEASURES], *comparison.verdict.references]
+    axes = [name for name, count in verdicts[0].granulated_psi.groups.items() if count] if verdicts else []
+    if not axes:
+        return None
+    rows = [[one.granulated_psi.axes[axis] for axis in axes] + [one.granulated_psi.value] for one in verdicts]
+    values = np.array([[np.nan if value is None else value for value in row] for row in rows])
+    return _drawn(values, [one.name for one in verdicts], [*axes, "Ψ"], "ψ")
+
+
+def _rho(one: np.ndarray, other: np.ndarray) -> float:
+    known = np.isfinite(one) & np.isfinite(other)
+    return spearman_rho(one[known], other[known]) if known.sum() >= 3 else float("nan")
+
+
+def _drawn(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str) -> Figure:
+    height, width = 0.34 * len(rows) + 1.5, 0.55 * len(columns) + 3.0
+    figure = Figure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
+    panel = figure.subplots()
+    image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    panel.grid(False)
+    panel.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=40, ha="right")
+    panel.set_yticks(range(len(rows)), [_short(name) for name in rows])
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.2f}"
+        colour = "white" if abs(value) > 0.7 else "black"
+        panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, ax=panel, label=label, shrink=0.8)
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else name[:27] + "…"

@@ -1,0 +1,53 @@
+"""All pictures of a comparison, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.canvas import Picture, picture, styled
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.curves import gamma_along_training, spectra, training_curves
+from infomcr_cli.report.heatmap import between_measures, psi_by_axis
+from infomcr_cli.report.scatter import scatter
+
+_DRAWINGS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = (
+    ("measures", "Each measure against the gap", scatter),
+    ("psi", "ψ by axis: rank correlation when one setting moves", psi_by_axis),
+    ("correlations", "Rank correlation between the measures", between_measures),
+    ("gamma", "Gamma along training", gamma_along_training),
+    ("spectra", "Spectra of the Gram matrix", spectra),
+    ("training", "Training curves", training_curves),
+)
+
+
+def all_pictures(comparison: Comparison) -> tuple[Picture, ...]:
+    """Draw whatever the runs have the numbers for."""
+    pictures = []
+    with styled():
+        for name, title, draw in _DRAWINGS:
+            if (figure := draw(comparison)) is not None:
+                pictures.append(picture(name, title, figure))
+    return tuple(pictures)
+
+
+def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[Path]:
+    """Write each picture as SVG and PNG; return the paths.
+
+    Raises: InputError: the directory cannot be written to.
+    """
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in pictures:
+            for ending, content in (("svg", one.svg), ("png", one.png)):
+                path = folder / f"{one.name}.{ending}"
+                path.write_bytes(content)
+                written.append(path)
+    except OSError as error:
+        rule = f"the pictures need a directory that can be written to ({error.strerror})"
+        raise InputError(rule, received=str(folder)) from None
+    return written

@@ -1,0 +1,175 @@
+"""The tables of a comparison as plain text cells: what the terminal and the HTML page both show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from infomcr_cli.report.comparison import GAPS, Comparison, gap_of
+from infomcr_cli.report.entry import Entry, Evaluation
+from infomcr_cli.report.verdict import Estimate, Granulated, MeasureVerdict, SignError, Verdict
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text. The first column names the row and is repeated wherever the table is broken."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """Return a number with a few significant digits, or a dash where there is none."""
+    if value is None or not np.isfinite(value):
+        return NONE
+    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def runs_grid(comparison: Comparison) -> Grid:
+    """Return what differs between the runs beside gaps and measures; replicates as mean ± standard deviation."""
+    groups = replicates(comparison)
+    numbered = [entry for members in groups for entry in members[:1]]
+    mixed = {mixture.measure for mixture in comparison.mixed}
+    columns: list[tuple[str, list[str]]] = [("#", [str(index + 1) for index in range(len(groups))])]
+    columns += [("run", [_name(members) for members in groups])]
+    for axis in comparison.axes:
+        of_run = dict(zip((entry.name for entry in comparison.judged), axis.labels, strict=True))
+        columns.append((axis.name, [of_run[entry.name] for entry in numbered]))
+    for gap in dict.fromkeys((comparison.gap, *GAPS)):
+        columns.append((GAPS[gap], [_mean_std(gap_of(one, gap) for one in _found(members)) for members in groups]))
+    for name in comparison.measures:
+        cells = [_mean_std(_value(one, name) for one in _found(members)) for members in groups]
+        columns.append((name + ("*" if name in mixed else ""), cells))
+    return _grid("Runs", columns, "± is the standard deviation over seeds.")
+
+
+def others_grid(comparison: Comparison) -> Grid:
+    """Return the runs outside the verdict, with the reason."""
+    apart = [(entry, "missed its training-loss target") for entry in comparison.apart]
+    without = [(entry, f"not evaluated ({entry.state})") for entry in comparison.unevaluated]
+    rows = tuple((entry.name, why, _training_loss(entry)) for entry, why in (*apart, *without))
+    return Grid("Outside the verdict", ("run", "why", "training loss"), rows)
+
+
+def verdict_grid(verdict: Verdict) -> Grid:
+    """Return the statistics of every measure, the oracle and the random row last."""
+    ranked = [*verdict.measures, *verdict.references]
+    references = {one.name for one in verdict.references}
+    bests = {one.against_best.best for one in verdict.measures if one.against_best}
+    columns = [
+        ("measure", [_marked(one, references) for one in ranked]),
+        ("better", [one.direction or NONE for one in ranked]),
+        ("n", [str(one.n) for one in ranked]),
+        ("τ", [_estimate(one.kendall_tau) for one in ranked]),
+        ("ρ", [_estimate(one.spearman_rho) for one in ranked]),
+        ("Ψ", [_psi(one.granulated_psi) for one in ranked]),
+        ("K", [_information(one) for one in ranked]),
+        ("sign error", [_sign_error(one.sign_error) for one in ranked]),
+        ("q90, max", [_worst(one.sign_error) for one in ranked]),
+        ("behind the best", [_behind(one, bests) for one in ranked]),
+    ]
+    caption = (
+        "[low, high]: 95 % bootstrap intervals. Raw correlation of the measure with the gap: where higher is better, "
+        "a good measure stands near −1. (groups), (share of pairs), (pairs) stand behind Ψ, K and the sign error."
+    )
+    return _grid("Verdict", columns, caption)
+
+
+def psi_grid(verdict: Verdict) -> Grid:
+    """Return ψ by axis, with the number of groups."""
+    columns = [("measure", [one.name for one in verdict.measures])]
+    for axis in verdict.axes:
+        cells = [
+            f"{figure(one.granulated_psi.axes[axis])} ({one.granulated_psi.groups[axis]})" for one in verdict.measures
+        ]
+        columns.append((axis, cells))
+    return _grid("ψ by axis", columns, "(groups that have a say)")
+
+
+def replicates(comparison: Comparison) -> list[list[Entry]]:
+    """Return the judged runs grouped by what differs beside the seed, in their order."""
+    groups: dict[tuple[str, ...], list[Entry]] = {}
+    for index, entry in enumerate(comparison.judged):
+        groups.setdefault(tuple(axis.labels[index] for axis in comparison.axes), []).append(entry)
+    return list(groups.values())
+
+
+def _grid(title: str, columns: Sequence[tuple[str, list[str]]], caption: str = "") -> Grid:
+    return Grid(
+        title, tuple(head for head, _ in columns), tuple(zip(*(cells for _, cells in columns), strict=True)), caption
+    )
+
+
+def _found(members: Iterable[Entry]) -> list[Evaluation]:
+    return [entry.evaluation for entry in members if entry.evaluation]
+
+
+def _value(evaluation: Evaluation, name: str) -> float | None:
+    measured = evaluation.measures.get(name)
+    return None if measured is None else measured.value
+
+
+def _name(members: Sequence[Entry]) -> str:
+    return members[0].name if len(members) == 1 else f"{members[0].name} + {len(members) - 1} seeds"
+
+
+def _mean_std(values: Iterable[float | None]) -> str:
+    known = np.array([value for value in values if value is not None])
+    if len(known) < 2:
+        return figure(float(known[0])) if len(known) else NONE
+    with np.errstate(over="ignore", invalid="ignore"):
+        return f"{figure(float(known.mean()))} ± {figure(float(known.std(ddof=1)), 2)}"
+
+
+def _training_loss(entry: Entry) -> str:
+    return figure(entry.evaluation.train.loss) if entry.evaluation else NONE
+
+
+def _marked(one: MeasureVerdict, references: set[str]) -> str:
+    return f"({one.name})" if one.name in references else one.name + ("*" if one.mixed else "")
+
+
+def _bracket(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+
+
+def _plain(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
+
+
+def _estimate(one: Estimate) -> str:
+    return _plain(one.value) + _bracket(one.low, one.high)
+
+
+def _psi(one: Granulated) -> str:
+    groups = f" ({sum(one.groups.values())})" if one.value is not None else ""
+    return _plain(one.value) + _bracket(one.low, one.high) + groups
+
+
+def _information(one: MeasureVerdict) -> str:
+    found = one.conditional_information
+    share = "" if found.pairs_used is None or found.value is None else f" ({found.pairs_used:.0%})"
+    return _plain(found.value) + share + (" sampled" if found.sampled else "")
+
+
+def _sign_error(one: SignError) -> str:
+    return f"{_plain(one.mean)}{_bracket(one.low, one.high)} ({one.pairs})"
+
+
+def _worst(one: SignError) -> str:
+    return NONE if one.mean is None else f"{_plain(one.q90)}, {_plain(one.max)}"
+
+
+def _behind(one: MeasureVerdict, bests: set[str]) -> str:
+    paired = one.against_best
+    if one.name in bests:
+        return "best"
+    if paired is None or paired.difference is None:
+        return NONE
+    return f"{paired.difference:.2f}{_bracket(paired.low, paired.high)}" + (" apart" if paired.apart else "")

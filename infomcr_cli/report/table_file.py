@@ -1,0 +1,78 @@
+"""Tables as CSV files: one that was made elsewhere is read, the table of a comparison is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.documents import printable
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.comparison import Comparison
+
+MAX_BYTES = 512 * 1024**2
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV file with a head line as a table; a local file, never an address.
+
+    Raises: InputError: there is none, it is too large, or it is no CSV.
+    """
+    shown = printable(str(path))
+    try:
+        if not path.is_file():
+            raise InputError("the table must be a CSV file that exists", received=shown)
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"the table must be at most {MAX_BYTES} bytes", received=f"{size} bytes")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            frame = pd.read_csv(file)
+    except (OSError, UnicodeDecodeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"the table must be CSV with a head line ({printable(str(error), 200)})", received=shown
+        ) from None
+    frame.columns = pd.Index([printable(str(name), 100) for name in frame.columns])
+    if not frame.columns.is_unique:
+        raise InputError("the columns of the table must have names of their own", received=shown)
+    return frame
+
+
+def write_table(comparison: Comparison, path: Path) -> None:
+    """Write one line for each evaluated run: settings that differ, scores, gaps, each measure and its error.
+
+    Raises: InputError: the file cannot be written.
+    """
+    rows = [_row(comparison, index) for index in range(len(comparison.judged) + len(comparison.apart))]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(path, index=False)
+    except OSError as error:
+        raise InputError(f"--csv must name a file that can be written ({error.strerror})", received=str(path)) from None
+
+
+def _row(comparison: Comparison, index: int) -> dict[str, Any]:
+    entry = (*comparison.judged, *comparison.apart)[index]
+    found = entry.evaluation
+    assert found is not None
+    row: dict[str, Any] = {"run": inert(entry.name), "in_verdict": not entry.missed}
+    row |= {axis.name: inert(entry.settings.get(axis.name)) for axis in comparison.axes}
+    row |= {"seed": inert(entry.seed), "train_loss": found.train.loss, "train_accuracy": found.train.accuracy}
+    row |= {"test_loss": found.test.loss, "test_accuracy": found.test.accuracy}
+    row |= {"gap_error": found.gap.error, "gap_loss": found.gap.loss}
+    for name, measured in found.measures.items():
+        if row.get(name, name) == measured.value and name in row:
+            continue
+        row[name if name not in row else f"measure {name}"] = measured.value
+        if measured.std_error is not None:
+            row[f"{name} std_error"] = measured.std_error
+    return {inert(name): value for name, value in row.items()}
+
+
+def inert(value: Any) -> Any:
+    """Return text so that no spreadsheet takes it for a formula."""
+    text = printable(value, 200) if isinstance(value, str) else value
+    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@") else text
