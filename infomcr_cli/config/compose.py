@@ -51,22 +51,29 @@ def validate(settings: Any) -> RunConfig:
         raise InputError("a configuration must be plain settings", advice=str(error)) from None
 
 
+def composed_group(group: str, argument: str, config_dir: Path | None = None) -> Any:
+    """Return the plain settings of one group as `argument` chooses it."""
+    return _composed([argument], grammar.parse([argument]), config_dir)[group]
+
+
 def _composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
     first, *rest = search_path(config_dir)
     extra = [f"hydra.searchpath=[{','.join(json.dumps(f'file://{folder}') for folder in rest)}]"] if rest else []
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(first), version_base="1.3"):
         try:
-            config = compose("config", overrides=[*arguments, *extra], return_hydra_config=True)
-            choices = OmegaConf.to_container(config.hydra.runtime.choices)
-            OmegaConf.set_struct(config, False)
-            config.pop("hydra")
-            settings: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            return _plain(compose("config", overrides=[*arguments, *extra], return_hydra_config=True))
         except (HydraException, OmegaConfBaseException) as error:
             raise _diagnose(error, parsed, extra) from None
-    assert isinstance(choices, dict)
-    kept = {str(group): str(choice) for group, choice in choices.items() if choice and "hydra" not in str(group)}
-    return {**settings, "choices": kept}
+
+
+def _plain(config: DictConfig) -> Any:
+    """Resolve a composed configuration to dicts and lists, with the choice of each group under `choices`."""
+    choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    settings: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return {**settings, "choices": {group: choice for group, choice in choices.items() if choice and "/" not in group}}
 
 
 def _diagnose(error: Exception, parsed: Sequence[Override], extra: list[str]) -> InputError:

@@ -140,6 +140,7 @@ class RunConfig(Record):
     measure: MeasureConfig = aside("what eval measures")
     tracking: TrackingConfig = aside("where MLflow mirrors")
     engine: EngineConfig = aside("what carries out a sweep")
+    start: str | None = Field(description="a run whose weights this one starts from, as RUN or RUN@CHECKPOINT")
     seed: Seed
     precision: Precision
     device: Device = aside("where to compute")

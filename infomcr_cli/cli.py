@@ -1,0 +1,225 @@
+"""The command line: parse, call a verb, print. What is heavy is imported once it is known to be needed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infomcr_cli import __version__
+from infomcr_cli.errors import InputError, RunFailedError
+
+app = typer.Typer(
+    name="infomcr",
+    help="Which minimum of a network will generalize, and how to train towards such minima.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+stderr = Console(stderr=True)
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, all else on standard error.")
+]
+ConfigDir = Annotated[Path | None, typer.Option(help="A folder of configuration that comes before infomcr's own.")]
+
+
+def complete_override(incomplete: str) -> list[str]:
+    """Offer the groups of the configuration, then the choices of the one begun."""
+    from infomcr_cli.config.places import group_choices
+
+    choices = group_choices(None)
+    offers = [f"{group}={name}" for group, names in choices.items() for name in names]
+    return [offer for offer in offers if offer.startswith(incomplete)]
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERRIDE]...",
+        help="Hydra overrides, such as model=wrn reg=on data.batch_size=64.",
+        autocompletion=complete_override,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"infomcr {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    overrides: Overrides = None,
+    run_dir: Annotated[Path | None, typer.Option(help="The run's directory; default: a new one in runs/.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run from its checkpoint.")] = None,
+    print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network, with or without the regularizer."""
+    from infomcr_cli.train import TrainRequest, settings_of
+    from infomcr_cli.train import train as verb
+
+    request = TrainRequest(tuple(overrides or ()), run_dir, resume, config_dir)
+    if print_config:
+        _print_config(settings_of(request), as_json)
+        return
+    result = verb(request, stderr)
+    if as_json:
+        _print_json(result.document())
+    if result.reason:
+        _complain(f"{result.state}: {result.reason}. Go on with: infomcr train --resume {_quoted(result.run.path)}")
+    elif not as_json:
+        print(f"{result.state}  {result.run.path}")
+    raise typer.Exit(result.exit_code)
+
+
+@app.command(name="eval")
+def evaluate(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RUN... [OVERRIDE]...", help="Run directories, then overrides.")
+    ],
+    checkpoint: Annotated[str, typer.Option(help="last, best, all, or the name of one.")] = "last",
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure gamma and its rivals at a minimum, with the generalization gap."""
+    from infomcr_cli.evaluate import EvalRequest, show
+    from infomcr_cli.evaluate import evaluate as verb
+
+    runs, overrides = _runs_and_overrides(arguments)
+    document = verb(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
+    if as_json:
+        _print_json(document)
+    else:
+        show(document, Console())
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run directories, quoted globs, mlflow:EXPERIMENT.")
+    ],
+    gap: Annotated[str, typer.Option(help="What to rank against: error, loss or test_error.")] = "error",
+    checkpoint: Annotated[str, typer.Option(help="Which evaluated checkpoint to compare.")] = "last",
+    sort: Annotated[str | None, typer.Option(help="A measure, a column or a statistic to order by.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write the pictures to this folder, SVG and PNG.")] = None,
+    allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: mlflow/ beside the runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put minima side by side and judge the measures by how they rank them."""
+    from infomcr_cli.compare import CompareOptions
+    from infomcr_cli.compare import compare as verb
+
+    options = CompareOptions(
+        tuple(runs), gap, checkpoint, sort, csv, html, plots, allow_mixed, tracking_uri, tracking=tracking
+    )
+    comparison = verb(options)
+    if as_json:
+        _print_json(comparison.document())
+    else:
+        comparison.show(Console())
+
+
+@app.command()
+def judge(
+    table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One minimum a line.")],
+    gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
+    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
+    measures: Annotated[str | None, typer.Option(help="The columns to judge; default: every other number.")] = None,
+    n_test: Annotated[int | None, typer.Option(help="Size of the test set, for the sign error's weights.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge measures in a table that was made elsewhere."""
+    from infomcr_cli.compare import judge_file, show_verdict
+
+    verdict = judge_file(table, gap=gap, axes=_names(axes), measures=_names(measures) or None, n_test=n_test)
+    if as_json:
+        _print_json(verdict.document())
+    else:
+        show_verdict(verdict, Console())
+
+
+@app.command()
+def ui(
+    runs_dir: Annotated[Path, typer.Option(help="The folder of runs that the store stands beside.")] = Path("runs"),
+    tracking_uri: Annotated[str | None, typer.Option(help="Another MLflow store.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+) -> None:
+    """Browse the runs in the MLflow UI, on this machine only."""
+    from infomcr_cli.runs.ui import ui_command
+
+    command = ui_command(tracking_uri, runs_dir, port)
+    stderr.print(f"http://127.0.0.1:{port}", markup=False, highlight=False)
+    os.execv(command[0], command)
+
+
+def main() -> None:
+    """Run the command line; bad input exits 2 with a message, never with a traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        app()
+    except InputError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except RunFailedError as error:
+        _complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A run is a path; whatever has a `=` and is no path that exists is an override."""
+    overrides = tuple(word for word in arguments if "=" in word and not Path(word).exists())
+    runs = tuple(word for word in arguments if word not in overrides)
+    if not runs:
+        raise InputError(
+            "eval needs a run to measure", received=" ".join(arguments), advice="`infomcr runs` lists them."
+        )
+    return runs, overrides
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (listed or "").split(",") if name.strip())
+
+
+def _print_config(config: Any, as_json: bool) -> None:
+    from infomcr_cli.config.text import as_yaml
+
+    print(config.model_dump_json(indent=2) if as_json else as_yaml(config).decode(), end="")
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def _complain(message: str) -> None:
+    from infomcr_cli.runs.redaction import redact
+
+    stderr.print(f"infomcr: {redact(message)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,65 @@
+"""The settings of a run that exists, and what a later command may change in them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.config.compose import composed_group, validate
+from infomcr_cli.config.identity import differences
+from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
+from infomcr_cli.config.places import group_choices
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.errors import InputError
+
+
+def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
+    """Return the run that a run directory describes, with overrides applied to it.
+
+    Args:    settings: what its config.yaml holds: plain settings, nothing of which is executed.
+    Raises:  InputError: they do not fit the schema, or an override does not.
+    """
+    changed = copy.deepcopy(settings)
+    overrides = parse(arguments)
+    refuse_sweeps(overrides)
+    choices = group_choices(config_dir)
+    check_choices(overrides, choices)
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        if key in choices:
+            changed[key] = composed_group(key, override.input_line, config_dir)
+            changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
+        else:
+            _set(changed, key, value)
+    return validate(changed)
+
+
+def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str) -> RunConfig:
+    """Return the settings under which a run goes on.
+
+    Raises: InputError: an override would change what makes its weights; the difference is shown.
+    """
+    before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
+    changed = differences(before, after)
+    if changed:
+        shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
+        raise InputError(
+            "a run is resumed with the settings that make its weights",
+            received=shown,
+            advice=f"For a new run from this one's weights: infomcr train start={name} {' '.join(arguments)}",
+        )
+    return after
+
+
+def _set(settings: Any, key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    for group in groups:
+        if not isinstance(settings, dict) or not isinstance(settings.get(group), dict):
+            raise InputError("an override must name a setting of the run", received=key)
+        settings = settings[group]
+    if not isinstance(settings, dict) or leaf not in settings:
+        accepted = list(settings) if isinstance(settings, dict) else ()
+        raise InputError("an override must name a setting of the run", received=key, accepted=accepted)
+    settings[leaf] = value

@@ -1,0 +1,107 @@
+"""The verb `train`: one run, new or taken up again, from its settings to its last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.identity import identity
+from infomcr_cli.config.resume import resumed_run
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.text import as_yaml
+from infomcr_cli.data import check_source
+from infomcr_cli.runs import RunDirectory, State, hold, new_run_name, new_status, read_status
+from infomcr_cli.runs.documents import parse_yaml
+from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.store import store_of
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for.
+
+    Args:
+        overrides:  Hydra overrides.
+        run_dir:    where the run's directory is to be; None: a new name below `runs_dir`.
+        resume:     a run to go on with.
+        config_dir: a folder of configuration that comes first.
+    """
+
+    overrides: Sequence[str] = ()
+    run_dir: Path | None = None
+    resume: Path | None = None
+    config_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended: its state, why where it did not finish, and the exit code."""
+
+    run: RunDirectory
+    state: State
+    reason: str | None
+    exit_code: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document of `train --json`."""
+        status = read_status(self.run)
+        return {
+            "run": str(self.run.path),
+            "state": str(self.state),
+            "reason": self.reason,
+            "step": status.step,
+            "epoch": status.epoch,
+        }
+
+
+def settings_of(request: TrainRequest) -> RunConfig:
+    """Return the resolved settings of a request, after every check that needs no TensorFlow.
+
+    Raises: InputError: the request cannot be met; nothing has been made.
+    """
+    if request.resume is None:
+        config = compose_run(request.overrides, request.config_dir)
+    else:
+        run = RunDirectory.open(request.resume)
+        settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+        config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
+    check_source(config.data)
+    if config.tracking.name != "off":
+        store_of(config.tracking.uri, config.tracking.experiment, config.runs_dir)
+    return config
+
+
+def train(request: TrainRequest, console: Console) -> TrainResult:
+    """Train a run to its end and return how it ended.
+
+    Raises: InputError: the request cannot be met; nothing has been made.
+    """
+    config = settings_of(request)
+    run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
+    with hold(run):
+        if request.resume and read_status(run).state is State.FINISHED:
+            console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
+            return TrainResult(run, State.FINISHED, None, 0)
+        console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
+        from infomcr_cli.training.session import work_on
+
+        ending = work_on(run, config, console)
+    return TrainResult(run, ending.state, ending.reason, ending.exit_code)
+
+
+def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
+    hashed = identity(config)
+    overrides = [redact(override) for override in request.overrides]
+    if request.run_dir is not None:
+        return RunDirectory.create(
+            request.run_dir, config=as_yaml(config), overrides=overrides, status=new_status(hashed)
+        )
+    name = new_run_name(config.model.name, config.reg.name, hashed)
+    return RunDirectory.create_new(
+        config.runs_dir, name, config=as_yaml(config), overrides=overrides, status=new_status(hashed)
+    )

@@ -1,0 +1,54 @@
+"""TensorFlow, set up for one run before it touches a device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from infomcr_cli.config.schema import Device, RunConfig
+from infomcr_cli.errors import InputError
+
+
+def prepare(config: RunConfig) -> None:
+    """Seed every generator and set threads, determinism, precision and devices.
+
+    With `deterministic` ops run one at a time, each on all cores: with two inter-op threads the order in which
+    gradients meet a sum differs from run to run.
+
+    Raises: InputError: the device asked for is not there.
+    """
+    _choose_device(config.device)
+    if config.deterministic:
+        _one_op_at_a_time()
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
+
+
+def devices() -> Sequence[str]:
+    """Return the names of the devices in use, such as CPU:0."""
+    return [device.name.removeprefix("/physical_device:") for device in tf.config.get_visible_devices()]
+
+
+def _one_op_at_a_time() -> None:
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        threads = os.environ.get("INFOMCR_THREADS")
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    except RuntimeError as error:  # a library user's TensorFlow has begun to work
+        raise InputError("deterministic=true must be set before TensorFlow is first used", advice=str(error)) from None
+
+
+def _choose_device(device: Device) -> None:
+    graphics = tf.config.list_physical_devices("GPU")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        return
+    if device == "gpu" and not graphics:
+        raise InputError("device=gpu needs a GPU that TensorFlow sees", received="none", advice="Try device=auto.")
+    for card in graphics:
+        tf.config.experimental.set_memory_growth(card, True)

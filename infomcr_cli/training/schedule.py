@@ -1,0 +1,83 @@
+"""Steps and epochs, the learning rate over them, and when the regularizer is active."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from infomcr_cli.config.schema import ScheduleConfig
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """A schedule laid out over the steps of one data set.
+
+    Args:
+        config:          the schedule.
+        steps_per_epoch: whole batches in an epoch.
+        phases:          three digits, 1 where the regularizer is active; None: it never is.
+    """
+
+    config: ScheduleConfig
+    steps_per_epoch: int
+    phases: str | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole schedule."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def at(self, share: float) -> int:
+        """Return the step at a share of the schedule: boundaries shrink with it."""
+        return round(share * self.steps)
+
+    def regularized(self, step: int) -> bool:
+        """Return whether the regularizer is active in step number `step`, counted from 0."""
+        if self.phases is None:
+            return False
+        first, second = (self.at(share) for share in self.config.phases)
+        return self.phases[(step >= first) + (step >= second)] == "1"
+
+    def is_due(self, every: int, epoch: int) -> bool:
+        """Return whether something done every so many epochs is due after `epoch`, counted from 1; the last always."""
+        return epoch % every == 0 or epoch == self.config.epochs
+
+
+def learning_rate(timetable: Timetable, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+    """Return the learning rate over steps, beginning at `rate` after the warm-up."""
+    config = timetable.config
+    warmup = round(config.warmup_epochs * timetable.steps_per_epoch)
+    if config.name == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            max(1, timetable.steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    after = _piecewise(timetable, rate)
+    return WarmUp(after, rate, warmup) if warmup else after
+
+
+def _piecewise(timetable: Timetable, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+    # Keras keeps the old rate up to and including a boundary, which is the last step before the drop.
+    boundaries = [timetable.at(share) - 1 for share in timetable.config.boundaries]
+    if not boundaries:
+        return rate
+    rates = [rate * timetable.config.factor**drops for drops in range(len(boundaries) + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise from 0 to `rate` in `steps`, then another schedule; Keras has it for the cosine only."""
+
+    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule | float, rate: float, steps: int) -> None:
+        super().__init__()
+        self.after, self.rate, self.steps = after, rate, steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of a step, counted from 0."""
+        step = keras.ops.cast(step, "float32")
+        after = self.after(step) if callable(self.after) else self.after
+        return keras.ops.where(step < self.steps, self.rate * step / self.steps, after)

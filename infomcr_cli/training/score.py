@@ -1,0 +1,58 @@
+"""Loss and accuracy of a network on a whole split, in inference mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a network does on a split.
+
+    Args:
+        loss:     mean cross-entropy, nats.
+        accuracy: share of images whose greatest logit is at their label, 0..1.
+    """
+
+    loss: float
+    accuracy: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number."""
+        return math.isfinite(self.loss)
+
+
+Scorer = Callable[[Iterable[Any]], Score]
+
+
+def make_scorer(model: keras.Model) -> Scorer:
+    """Return a function from batches to `Score`, compiled once for every batch size."""
+    channels = tuple(model.input_shape[1:])
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *channels), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+        ]
+    )
+    def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = tf.cast(model(images, training=False), tf.float64)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
+        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
+
+    def score(batches: Iterable[Any]) -> Score:
+        loss, hits, count = 0.0, 0, 0
+        for images, labels in batches:
+            batch_loss, batch_hits = sums(images, labels)
+            loss, hits, count = loss + float(batch_loss), hits + int(batch_hits), count + len(labels)
+        return Score(loss / count, hits / count)
+
+    return score
