@@ -6,22 +6,27 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store
+
+if TYPE_CHECKING:
+    from infomcr_cli.runs.tracking import Progress
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 _log = logging.getLogger("infomcr.runs")
 
 
 class Mirror:
-    """A thread that mirrors one run in MLflow while it trains. Start it after `truncate_after`.
+    """A thread that mirrors one run in MLflow while it trains. It connects at once and first looks when notified.
 
     Example:
         with hold(run):
             mirror = Mirror(run, store)
-            ...                          # train; once an epoch: mirror.notify()
+            log.truncate_after(step)
+            mirror.notify()              # and again once an epoch
             write_status(run, finished(status, State.FINISHED))
             mirror.close()
     """
@@ -29,10 +34,11 @@ class Mirror:
     def __init__(self, run: RunDirectory, store: Store, *, tags: Mapping[str, str] | None = None) -> None:
         self._run, self._store, self._tags = run, store, dict(tags or {})
         self._wake, self._closing = threading.Event(), threading.Event()
+        self._client: Any = None
+        self._progress: Progress | None = None
         self._failed_since: float | None = None
         self._complete = False
         self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
-        self._wake.set()
         self._thread.start()
 
     def notify(self) -> None:
@@ -55,27 +61,39 @@ class Mirror:
         return self._complete
 
     def _work(self) -> None:
-        from infomcr_cli.runs.tracking import Progress, connect, mirror
-
-        client, progress, pause = None, Progress(), FIRST_PAUSE
+        pause = FIRST_PAUSE
+        attempt = self._connect
         while True:
-            self._wake.wait()
             last = self._closing.is_set()
-            self._wake.clear()
             try:
-                client = client if client is not None else connect(self._store)
-                mirror(self._run, self._store, client=client, progress=progress, tags=self._tags)
-                self._note_success()
+                attempt()
                 pause = FIRST_PAUSE
-                self._complete = last
             except Exception as error:  # whatever MLflow raises must not reach training
                 self._note_failure(error)
-                client, progress = None, Progress()
+                self._client, self._progress = None, None
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
             if last:
                 return
+            attempt = self._push
+            self._wake.wait()
+            self._wake.clear()
+
+    def _connect(self) -> None:
+        from infomcr_cli.runs.tracking import Progress, connect
+
+        self._client, self._progress = connect(self._store), Progress()
+
+    def _push(self) -> None:
+        from infomcr_cli.runs.tracking import mirror
+
+        last = self._closing.is_set()
+        if self._client is None:
+            self._connect()
+        mirror(self._run, self._store, client=self._client, progress=self._progress, tags=self._tags)
+        self._note_success()
+        self._complete = last
 
     def _note_success(self) -> None:
         if self._failed_since is not None:

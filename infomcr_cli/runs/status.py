@@ -49,6 +49,7 @@ class Status(BaseModel):
         reached_target: whether the target training loss was reached; None while open, or where none is set.
         mlflow_run_id: where it is mirrored, once it is.
         step, epoch:   how far it had come when this was written.
+        reached_target: whether the target training loss was reached; None where none is set.
         pid, host, process_started: the process that works, or last worked, on it.
     """
 
