@@ -25,10 +25,11 @@ def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
     Args:   seed: used where `config.seed` is null.
     Raises: InputError: more images are asked for than there are.
     """
+    check_sizes(config, len(dataset.train), len(dataset.test))
     seed = seed if config.seed is None else config.seed
-    kept, apart = _divide(dataset.train, config.validation_size, "data.validation_size", _stream(seed, VALIDATION))
-    train = _subset(kept, config.train_size, "data.train_size", _stream(seed, TRAIN))
-    test = _subset(dataset.test, config.test_size, "data.test_size", _stream(seed, TEST))
+    kept, apart = _divide(dataset.train, config.validation_size, _stream(seed, VALIDATION))
+    train = _subset(kept, config.train_size, _stream(seed, TRAIN))
+    test = _subset(dataset.test, config.test_size, _stream(seed, TEST))
     noisy = None
     if config.label_noise:
         train, noisy = replace_labels(train, config.label_noise, dataset.num_classes, _stream(seed, NOISE))
@@ -68,26 +69,34 @@ def _stream(seed: int, kind: int) -> np.random.Generator:
     return np.random.default_rng([seed, kind])
 
 
-def _divide(split: Split, size: int | None, name: str, rng: np.random.Generator) -> tuple[Split, Split | None]:
+def _divide(split: Split, size: int | None, rng: np.random.Generator) -> tuple[Split, Split | None]:
     if size is None:
         return split, None
-    if size >= len(split):
-        raise too_large(name, size, len(split) - 1)
     order = stratified_order(split.labels, rng)
     return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
 
 
-def _subset(split: Split, size: int | None, name: str, rng: np.random.Generator) -> Split:
+def _subset(split: Split, size: int | None, rng: np.random.Generator) -> Split:
     if size is None or size == len(split):
         return split
-    if size > len(split):
-        raise too_large(name, size, len(split))
     return split.take(np.sort(stratified_order(split.labels, rng)[:size]))
 
 
-def too_large(name: str, size: int, most: int) -> InputError:
-    """Return the error of a subset larger than what it is taken from."""
-    return InputError(f"{name} must be at most {most}", received=size, advice=f"Try {name}={most}.")
+def check_sizes(config: DataConfig, train: int, test: int) -> None:
+    """Raise InputError where subsets, or one batch, ask for more images than there are.
+
+    Args: train, test: images of the source.
+    """
+    left = train - (config.validation_size or 0)
+    _at_most("data.validation_size", config.validation_size, train - 1)
+    _at_most("data.train_size", config.train_size, left)
+    _at_most("data.test_size", config.test_size, test)
+    check_batch(config.batch_size, config.train_size or left)
+
+
+def _at_most(name: str, size: int | None, most: int) -> None:
+    if size is not None and size > most:
+        raise InputError(f"{name} must be at most {most}", received=size, advice=f"Try {name}={max(1, most)}.")
 
 
 def check_batch(batch_size: int, count: int) -> None:

@@ -1,35 +1,40 @@
-"""The word after `data=` → the source that answers to it."""
+"""The word after `data=` → the source that answers to it. An own source is one entry here, and one file."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-
-from infomcr_cli.config.data_schema import DataConfig
-from infomcr_cli.data.digits import TEST, TRAIN, load_digits
-from infomcr_cli.data.record import Dataset, Split
-from infomcr_cli.data.selection import check_batch, select, too_large
+from infomcr_cli.config.data_schema import Cifar100Config, DataConfig
+from infomcr_cli.data import cifar, digits, download, folder, npz
+from infomcr_cli.data.cache import cache_folder, cached, content_key
+from infomcr_cli.data.files import first_names, read_files, source_path
+from infomcr_cli.data.record import Dataset
+from infomcr_cli.data.selection import check_sizes, select
+from infomcr_cli.data.statistics import CIFAR10, whole_dataset
 from infomcr_cli.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of images.
+
+    Args:
+        check: raises InputError where loading is known to fail; reads names and headers only.
+        load:  returns the whole of it, all training and test images.
+    """
+
+    check: Callable[[DataConfig], None]
+    load: Callable[[DataConfig], Dataset]
 
 
 def check_source(config: DataConfig) -> None:
     """Raise InputError, within milliseconds, where loading is known to fail before anything is decoded."""
-    if config.name != "digits":
-        raise InputError("data must be a known source", received=config.name, accepted=["digits"])
-    check_sizes(config, TRAIN, TEST)
-
-
-def check_sizes(config: DataConfig, train: int, test: int) -> None:
-    """Raise InputError where subsets, or one batch, ask for more images than there are."""
-    left = train - (config.validation_size or 0)
-    if left < 1:
-        raise too_large("data.validation_size", config.validation_size or 0, train - 1)
-    if (config.train_size or 0) > left:
-        raise too_large("data.train_size", config.train_size or 0, left)
-    if (config.test_size or 0) > test:
-        raise too_large("data.test_size", config.test_size or 0, test)
-    check_batch(config.batch_size, config.train_size or left)
+    with_os_errors(_source(config).check, config)
 
 
 def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
@@ -38,25 +43,114 @@ def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
     Args:   seed: of subsets and label noise where `data.seed` is null.
     Raises: InputError: the source is missing, damaged or smaller than what is asked of it.
     """
-    check_source(config)
-    train, test = load_digits()
-    mean, std = channel_statistics(train)
-    names = tuple(str(digit) for digit in range(10))
-    whole = Dataset("digits", train, test, names, mean, std, True, fingerprint(train, test))
-    return select(whole, config, seed=seed)
+    return select(with_os_errors(_source(config).load, config), config, seed=seed)
 
 
-def channel_statistics(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel over all training images; std 1 for a constant channel."""
-    pixels = train.images.reshape(-1, train.images.shape[-1]).astype(np.float64)
-    std = pixels.std(0)
-    return tuple(pixels.mean(0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+def _source(config: DataConfig) -> Source:
+    if config.name not in SOURCES:
+        raise InputError("data must be a known source", received=config.name, accepted=sorted(SOURCES))
+    return SOURCES[config.name]
 
 
-def fingerprint(*splits: Split) -> str:
-    """Return the SHA-256 of all pixels and labels."""
-    digest = hashlib.sha256()
-    for split in splits:
-        digest.update(np.ascontiguousarray(split.images).data)
-        digest.update(np.ascontiguousarray(split.labels).data)
-    return digest.hexdigest()
+def with_os_errors(work: Callable[[DataConfig], T], config: DataConfig) -> T:
+    """Do `work`; what the operating system refuses becomes an InputError."""
+    try:
+        return work(config)
+    except OSError as error:
+        raise InputError("data.root must be readable", received=config.root, advice=f"{str(error)!r}.") from error
+
+
+def _check_digits(config: DataConfig) -> None:
+    check_sizes(config, digits.TRAIN, digits.TEST)
+
+
+def _load_digits(config: DataConfig) -> Dataset:
+    parts = (*digits.load_digits(), tuple(str(digit) for digit in range(10)))
+    return whole_dataset(config.name, parts, stored_order=True)
+
+
+def _layout(config: DataConfig) -> cifar.Layout:
+    return cifar.cifar100(config.labels) if isinstance(config, Cifar100Config) else cifar.CIFAR10
+
+
+def _check_cifar(config: DataConfig) -> None:
+    if config.root is None:
+        return check_sizes(config, 50_000, 10_000)
+    layout = _layout(config)
+    return _check_files(
+        config, lambda name: cifar.is_official(name, layout), "the official archive, or " + folder.LAYOUT
+    )
+
+
+def _check_folder(config: DataConfig) -> None:
+    _check_files(config, lambda name: False, folder.LAYOUT)
+
+
+def _check_files(config: DataConfig, official: Callable[[str], bool], needed: str) -> None:
+    root = source_path(config.root, needed=needed)
+    heads = first_names(root)
+    if any(map(official, heads)):
+        return
+    if root.is_dir():
+        counts = folder.count_images(root)
+        folder.check_classes(counts["train"], counts["test"], root)
+        check_sizes(config, *(sum(counts[split].values()) for split in ("train", "test")))
+    elif not any(map(folder.is_image, heads)):
+        raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It begins with {heads[:3]}.")
+
+
+def _load_cifar(config: DataConfig) -> Dataset:
+    layout, kept = _layout(config), cache_folder(config.cache)
+    if config.root is None:
+        root = download.fetched(download.ORIGINS[config.name], kept)
+    else:
+        root = source_path(config.root, needed="an archive or a folder")
+    scale = CIFAR10 if config.name == "cifar10" else None
+
+    def decode() -> Dataset:
+        files = read_files(root, lambda name: cifar.is_official(name, layout) or folder.is_image(name))
+        batches = {name: read for name, read in files.items() if cifar.is_official(name, layout)}
+        if batches:
+            parts = cifar.read_official(batches, layout)
+            return whole_dataset(config.name, parts, stored_order=True, scale=scale)
+        return whole_dataset(config.name, folder.read_images(files, root), stored_order=False, scale=scale)
+
+    return cached(content_key(root, config.name, layout.label), kept, decode)
+
+
+def _load_folder(config: DataConfig) -> Dataset:
+    root = source_path(config.root, needed=folder.LAYOUT)
+
+    def decode() -> Dataset:
+        parts = folder.read_images(read_files(root, folder.is_image), root)
+        return whole_dataset(config.name, parts, stored_order=False)
+
+    return cached(content_key(root, config.name), cache_folder(config.cache), decode)
+
+
+def _npz_path(config: DataConfig) -> Path:
+    root = source_path(config.root, needed=npz.LAYOUT)
+    if root.is_dir():
+        raise InputError(f"data.root must name {npz.LAYOUT}", received=f"the folder {root}", advice="Name the file.")
+    return root
+
+
+def _check_npz(config: DataConfig) -> None:
+    shapes = npz.check_npz(_npz_path(config))
+    check_sizes(config, shapes["train_images"][0], shapes["test_images"][0])
+
+
+def _load_npz(config: DataConfig) -> Dataset:
+    root = _npz_path(config)
+    kept = cache_folder(config.cache)
+    decode = lambda: whole_dataset(config.name, npz.read_npz(root), stored_order=True)  # noqa: E731
+    return cached(content_key(root, config.name), kept, decode)
+
+
+SOURCES: dict[str, Source] = {
+    "digits": Source(_check_digits, _load_digits),
+    "cifar10": Source(_check_cifar, _load_cifar),
+    "cifar100": Source(_check_cifar, _load_cifar),
+    "image_folder": Source(_check_folder, _load_folder),
+    "npz": Source(_check_npz, _load_npz),
+}

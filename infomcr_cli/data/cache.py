@@ -1,0 +1,138 @@
+"""Decoded once: a data set as memory-mapped arrays in the user's cache folder, under a key made of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.errors import InputError
+
+FORMAT = 1  # raised when the decoding changes, so that old entries are not found
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def cache_folder(wanted: str | None) -> Path:
+    """Return a folder that can be written: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
+
+    Raises: InputError: a folder was asked for by `data.cache` and cannot be written.
+    """
+    if wanted is not None:
+        folder = Path(wanted).expanduser()
+        if not _writable(folder):
+            raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
+        return folder
+    candidates = (os.environ.get("INFOMCR_CACHE"), user_cache_path("infomcr"))
+    found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)
+    return found or _temporary()
+
+
+def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
+    """Return the data set under `key`, memory-mapped; where it is missing or damaged it is decoded and kept.
+
+    It is written beside its place and renamed, so that any number of processes may start at once.
+    """
+    place = folder / "decoded" / key
+    found = _read(place)
+    if found is not None:
+        return found
+    dataset = decode()
+    try:
+        _write(dataset, place)
+    except OSError:  # a full disk: the images are in memory all the same
+        return dataset
+    return _read(place) or dataset
+
+
+def content_key(root: Path, *settings: str) -> str:
+    """Return the hash of a file's bytes, or of the names, sizes and times of a folder's files, and of the settings."""
+    digest = hashlib.sha256(repr((FORMAT, settings)).encode())
+    if root.is_file():
+        with root.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    else:
+        for line in sorted(_stamps(root, root)):
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _stamps(root: Path, folder: Path, depth: int = 4) -> list[str]:
+    lines = []
+    for entry in os.scandir(folder):
+        if entry.is_file():
+            stat = entry.stat()
+            lines.append(f"{os.path.relpath(entry.path, root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n")
+        elif entry.is_dir() and depth > 0:
+            lines += _stamps(root, Path(entry.path), depth - 1)
+    return lines
+
+
+def _write(dataset: Dataset, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        parts = (dataset.train.images, dataset.train.labels, dataset.test.images, dataset.test.labels)
+        for name, array in zip(ARRAYS, parts, strict=True):
+            np.save(beside / f"{name}.npy", array, allow_pickle=False)
+        (beside / "about.json").write_text(json.dumps(_about(dataset)), encoding="utf-8")
+        _take_place(beside, place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _take_place(beside: Path, place: Path) -> None:
+    with suppress(OSError):  # another process was first: its entry is as good
+        beside.rename(place)
+        return
+    if _read(place) is None:  # a damaged one stands in the way
+        shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):
+            beside.rename(place)
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
+    return {name: getattr(dataset, name) for name in names}
+
+
+def _read(place: Path) -> Dataset | None:
+    try:
+        about = json.loads((place / "about.json").read_text(encoding="utf-8"))
+        arrays = [np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS]
+        tuples = {name: tuple(about[name]) for name in ("class_names", "mean", "std")}
+        dataset = Dataset(**{**about, **tuples}, train=Split(arrays[0], arrays[1]), test=Split(arrays[2], arrays[3]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    whole = all(len(split.images) == len(split.labels) for split in (dataset.train, dataset.test))
+    return dataset if whole else None
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _temporary() -> Path:
+    """Return a folder of this user's own among the temporary files."""
+    user = getattr(os, "getuid", lambda: "user")()
+    folder = Path(tempfile.gettempdir()) / f"infomcr-{user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+        if about.st_uid == user and not about.st_mode & 0o022 and not folder.is_symlink():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="infomcr-"))

@@ -1,0 +1,130 @@
+"""CIFAR-10 and CIFAR-100 in their official layouts, Python and binary (Krizhevsky, 2009)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.data.files import Files
+from infomcr_cli.data.inert_pickle import read_batch
+from infomcr_cli.data.record import Split
+from infomcr_cli.errors import InputError
+
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an official archive keeps what.
+
+    Args:
+        train, test: patterns of file names, without the ending .bin.
+        names:       files with the class names: (pickled file, its key), text file.
+        label:       key of the labels in a pickled batch.
+        label_bytes: label bytes of a binary record, and which of them counts.
+        classes:     the class names where the archive has none.
+    """
+
+    train: str
+    test: str
+    names: tuple[tuple[str, str], str]
+    label: str
+    label_bytes: tuple[int, int]
+    classes: tuple[str, ...]
+
+
+_TEN = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10 = Layout(
+    r"data_batch_\d+", "test_batch", (("batches.meta", "label_names"), "batches.meta.txt"), "labels", (1, 0), _TEN
+)
+
+
+def cifar100(labels: str) -> Layout:
+    """Return the layout of CIFAR-100 with `fine` or `coarse` labels."""
+    count, place = (20, 0) if labels == "coarse" else (100, 1)
+    names = (("meta", f"{labels}_label_names"), f"{labels}_label_names.txt")
+    return Layout("train", "test", names, f"{labels}_labels", (2, place), tuple(str(i) for i in range(count)))
+
+
+def is_official(name: str, layout: Layout) -> bool:
+    """Return whether a file of this name belongs to the layout, or lists its classes."""
+    base = PurePosixPath(name).name
+    pattern = rf"(?:{layout.train}|{layout.test})(?:\.bin)?"
+    return bool(re.fullmatch(pattern, base)) or base in (layout.names[0][0], layout.names[1])
+
+
+def read_official(files: Files, layout: Layout) -> tuple[Split, Split, tuple[str, ...]]:
+    """Return training split, test split and class names, images in the archive's order.
+
+    Args:   files: the official files, by name.
+    Raises: InputError: a batch is missing, damaged or has other labels or pixels than it should.
+    """
+    classes = _class_names(files, layout)
+    train, test = (_read_split(files, pattern, layout, len(classes)) for pattern in (layout.train, layout.test))
+    return train, test, classes
+
+
+def _read_split(files: Files, pattern: str, layout: Layout, classes: int) -> Split:
+    names = [name for name in files if re.fullmatch(rf"{pattern}(?:\.bin)?", PurePosixPath(name).name)]
+    if not names:
+        raise InputError(
+            "a CIFAR archive must have training and test batches", received=sorted(files)[:5], advice=_AGAIN
+        )
+    parts = [_read_file(name, files[name](), layout) for name in sorted(names, key=_number)]
+    pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"labels must be 0..{classes - 1}", received=f"{pattern} with {len(labels)} labels")
+    images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return Split(images, labels.astype(np.int32))
+
+
+_AGAIN = "Take the archive as its authors publish it."
+
+
+def _number(name: str) -> tuple[int, str]:
+    digits = re.search(r"_(\d+)", PurePosixPath(name).name)
+    return (int(digits[1]) if digits else 0), name
+
+
+def _read_file(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if name.endswith(".bin"):
+        return _read_binary(name, data, layout)
+    batch = read_batch(data, name=name)
+    pixels, labels = batch.get("data"), _integers(batch.get(layout.label))
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):
+        raise InputError(f"a batch must hold {PIXELS} bytes for each of its labels", received=name, advice=_AGAIN)
+    return pixels, labels
+
+
+def _integers(labels: Any) -> NDArray[np.int64]:
+    plain = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if not isinstance(plain, list) or not all(type(label) is int and 0 <= label < 1000 for label in plain):
+        return np.empty(0, np.int64)
+    return np.array(plain, np.int64)
+
+
+def _read_binary(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    count, place = layout.label_bytes
+    if len(data) % (count + PIXELS):
+        raise InputError(f"a binary batch must be records of {count + PIXELS} bytes", received=name, advice=_AGAIN)
+    records = np.frombuffer(data, np.uint8).reshape(-1, count + PIXELS)
+    return records[:, count:], records[:, place].astype(np.int64)
+
+
+def _class_names(files: Files, layout: Layout) -> tuple[str, ...]:
+    (pickled, key), text = layout.names
+    by_base = {PurePosixPath(name).name: read for name, read in files.items()}
+    found: Sequence[Any] = ()
+    if pickled in by_base:
+        found = read_batch(by_base[pickled](), name=pickled).get(key, ())
+    elif text in by_base:
+        found = by_base[text]().decode("utf-8", "replace").split()
+    plain = (name.decode("latin-1") if isinstance(name, bytes) else name for name in found)
+    names = tuple(name for name in plain if isinstance(name, str))
+    return names if len(names) == len(layout.classes) else layout.classes

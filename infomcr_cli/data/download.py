@@ -1,0 +1,91 @@
+"""The official CIFAR archives from where their authors publish them, by Keras's own downloader and checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from infomcr_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file to download.
+
+    Args:
+        url:      where it is published.
+        sha256:   its checksum, hexadecimal.
+        unpacked: folder, among the data sets of Keras, where `keras.datasets` leaves it unpacked.
+    """
+
+    url: str
+    sha256: str
+    unpacked: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+_SITE = "https://www.cs.toronto.edu/~kriz"
+ORIGINS = {
+    "cifar10": Origin(
+        f"{_SITE}/cifar-10-python.tar.gz",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        "cifar-10-batches-py-target/cifar-10-batches-py",
+    ),
+    "cifar100": Origin(
+        f"{_SITE}/cifar-100-python.tar.gz",
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        "cifar-100-python-target/cifar-100-python",
+    ),
+}
+
+
+def fetched(origin: Origin, folder: Path) -> Path:
+    """Return the archive in `folder`, or what `keras.datasets` unpacked earlier; download it where there is neither.
+
+    Raises: InputError: it cannot be downloaded, or is not what its checksum says.
+    """
+    place = folder / "downloads" / origin.file
+    if place.is_file() and _sha256(place) == origin.sha256:
+        return place
+    unpacked = _keras_datasets() / origin.unpacked
+    if unpacked.is_dir() and any(unpacked.iterdir()):
+        return unpacked
+    _download(origin, place)
+    return place
+
+
+def _download(origin: Origin, place: Path) -> None:
+    """Download beside the place and rename, so that several processes may do it at once."""
+    import keras
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as beside:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress
+                got = keras.utils.get_file(origin.file, origin.url, file_hash=origin.sha256, cache_subdir=beside)
+        except Exception as error:  # Keras raises bare Exception and ValueError
+            raise InputError(
+                "the archive must be downloaded, or be present",
+                received=origin.url,
+                advice=f"Download it elsewhere and try data.root=PATH/{origin.file}. ({str(error)!r})",
+            ) from error
+        os.replace(got, place)
+
+
+def _keras_datasets() -> Path:
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path("~/.keras").expanduser()) / "datasets"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

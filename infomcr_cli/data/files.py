@@ -1,0 +1,184 @@
+"""The files of a folder or an archive, by name. An archive is read, never unpacked: nothing is written anywhere."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from infomcr_cli.errors import InputError, nearest_name
+
+Reader = Callable[[], bytes]
+Files = dict[str, Reader]
+
+DEPTH = 4  # folders below the root that are looked into
+MAX_MEMBER = 256 * 2**20  # bytes of one file; the largest official one has 155 MB
+MAX_HELD = 4 * 2**30  # bytes of all files that are kept in memory
+MAX_SWEPT = 64 * 2**30  # bytes that an archive may unfold to, wanted or not
+MAX_MEMBERS = 2_000_000
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def source_path(root: str | None, *, needed: str) -> Path:
+    """Return `data.root` as a path that exists.
+
+    Args:   needed: what should stand there, for the message.
+    Raises: InputError: it is null, missing or empty.
+    """
+    if root is None:
+        raise InputError(f"data.root must name {needed}", received=root, advice="Try data.root=PATH.")
+    path = Path(root).expanduser()
+    if not path.exists():
+        raise InputError(f"data.root must name {needed}, and exist", received=root, advice=_neighbour(path))
+    if path.is_dir() and not any(path.iterdir()):
+        raise InputError(f"data.root must name {needed}; the folder is empty", received=root, advice=_fill(needed))
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"data.root must name {needed}; the file is empty", received=root, advice=_fill(needed))
+    return path
+
+
+def _fill(needed: str) -> str:
+    return f"Put {needed} there, or name another place."
+
+
+def _neighbour(path: Path) -> str:
+    try:
+        near = nearest_name(path.name, sorted(entry.name for entry in path.parent.iterdir())[:10_000])
+    except OSError:
+        near = None
+    return f"Did you mean {str(path.parent / near)!r}?" if near else "Look at the path."
+
+
+def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
+    """Return how to read each wanted file of a folder or an archive, by its name relative to `root`.
+
+    Raises: InputError: the archive is damaged, has links, devices or names that lead out of it, or is absurdly large.
+    """
+    if root.is_dir():
+        return {name: partial(_read_path, root / name) for name in folder_names(root) if wanted(name)}
+    files: Files = {}
+    held = 0
+    for name, size, read in _members(root):
+        if wanted(name):
+            held += size
+            _bound(root, "a file in the archive", size, MAX_MEMBER)
+            _bound(root, "what is read of the archive", held, MAX_HELD)
+            files[name] = partial(bytes, _guarded(root, read))
+    return files
+
+
+def first_names(root: Path, count: int = 20) -> list[str]:
+    """Return some names of a folder or an archive: cheap, as only the head of the archive is read."""
+    source = folder_names(root) if root.is_dir() else (name for name, _, _ in _members(root))
+    return [name for name, _ in zip(source, range(count), strict=False)]
+
+
+def folder_names(root: Path, depth: int = DEPTH) -> Iterator[str]:
+    """Yield the names of all files below `root`, sorted within each folder, not below `depth` folders."""
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        if entry.is_file():
+            yield entry.name
+        elif entry.is_dir() and depth > 0:
+            yield from (f"{entry.name}/{name}" for name in folder_names(root / entry.name, depth - 1))
+
+
+def _read_path(path: Path) -> bytes:
+    _bound(path, "a file", path.stat().st_size, MAX_MEMBER)
+    return path.read_bytes()
+
+
+def _members(root: Path) -> Iterator[tuple[str, int, Reader]]:
+    """Yield name, size and reader of each regular file of an archive, in its order."""
+    try:
+        with root.open("rb") as file:
+            is_zip = zipfile.is_zipfile(file)
+            file.seek(0)
+            yield from _bounded(root, _zip_members(root, file) if is_zip else _tar_members(root, file))
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise damaged(root, error) from error
+
+
+def _bounded(root: Path, members: Iterator[tuple[str, int, Reader]]) -> Iterator[tuple[str, int, Reader]]:
+    swept = 0
+    for count, (name, size, read) in enumerate(members):
+        swept += size
+        _bound(root, "what the archive unfolds to", swept, MAX_SWEPT)
+        if count >= MAX_MEMBERS:
+            raise InputError(f"an archive must have at most {MAX_MEMBERS} files", received=str(root))
+        yield name, size, read
+
+
+def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader]]:
+    # A stream ("r|*") is read once from front to back and keeps no index of what it passed.
+    with tarfile.open(fileobj=file, mode="r|*") as archive:
+        for member in archive:
+            if not (member.isfile() or member.isdir()):
+                raise _no_link(root, member.name)
+            name = _safe_name(root, member.name)
+            if member.isfile():
+                yield name, member.size, partial(_read_tar, archive, member)
+
+
+def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return stream.read(member.size) if stream else b""
+
+
+def _zip_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader]]:
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            kind = member.external_attr >> 28  # the type bits of a Unix mode: 8 a file, 4 a folder, 0 unknown
+            if kind not in (0, 4, 8):
+                raise _no_link(root, member.filename)
+            name = _safe_name(root, member.filename)
+            if not member.is_dir():
+                yield name, member.file_size, partial(archive.read, member)
+
+
+def _guarded(root: Path, read: Reader) -> bytes:
+    try:
+        return read()
+    except DAMAGED as error:
+        raise damaged(root, error) from error
+
+
+def _safe_name(root: Path, name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+        raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")
+    return str(path)
+
+
+def _no_link(root: Path, name: str) -> InputError:
+    return InputError("an archive must have no links and no devices", received=f"{name} in {root}")
+
+
+def _bound(root: Path, what: str, size: int, most: int) -> None:
+    if size > most:
+        raise InputError(f"{what} must have at most {most} bytes", received=f"{size} bytes in {root}")
+
+
+def damaged(root: Path, error: Exception) -> InputError:
+    """Return the error of an archive that cannot be read."""
+    return InputError(
+        "data.root must name a tar or zip archive that can be read",
+        received=str(root),
+        advice=f"It was refused: {str(error)!r} ({type(error).__name__}). Download it again.",
+    )
