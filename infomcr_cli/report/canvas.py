@@ -79,6 +79,5 @@ def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int 
 def legend_of(figure: Figure, handles: Sequence[Any]) -> None:
     """Put a legend below all panels."""
     if handles:
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=8
-        )
+        columns = max(1, min(4, len(handles), int(figure.get_figwidth() / 2.3)))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)

@@ -40,16 +40,17 @@ def gamma_along_training(comparison: Comparison) -> Figure | None:
 def spectra(comparison: Comparison) -> Figure | None:
     """Return the eigenvalues of the Gram matrix by rank on a logarithmic scale; None where none was kept."""
     found = {entry.name: line for entry in comparison.judged[:MOST_RUNS] if (line := _spectrum(entry)) is not None}
-    drawing = _overlaid(comparison, {"eigenvalue of the Gram matrix": found} if found else {}, "rank")
+    drawing = _overlaid(comparison, {"eigenvalue of G": found} if found else {}, "rank")
     if drawing is not None:
         drawing.axes[0].set_yscale("log")
+        drawing.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
     return drawing
 
 
 def _overlaid(comparison: Comparison, curves: Mapping[str, Mapping[str, Line]], x: str) -> Figure | None:
     if not curves:
         return None
-    drawing, axes = panels(len(curves), width=4.2, columns=2)
+    drawing, axes = panels(len(curves), width=4.8, height=3.4, columns=2)
     looks, handles = _looks(comparison)
     for panel, (name, lines) in zip(axes, curves.items(), strict=True):
         for run, (where, values) in lines.items():
