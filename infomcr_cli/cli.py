@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +25,9 @@ app = typer.Typer(
 )
 stderr = Console(stderr=True)
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, all else on standard error.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+RunsDir = Annotated[Path, typer.Option(help="The folder of runs; MLflow's store stands beside it.")]
+TrackingUri = Annotated[str | None, typer.Option(help="An MLflow store; default: mlflow/ beside the runs.")]
 ConfigDir = Annotated[Path | None, typer.Option(help="A folder of configuration that comes before infomcr's own.")]
 
 
@@ -100,10 +101,7 @@ def evaluate(
 
     runs, overrides = _runs_and_overrides(arguments)
     document = verb(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
-    if as_json:
-        _print_json(document)
-    else:
-        show(document, Console())
+    _print_json(document) if as_json else show(document, Console())
 
 
 @app.command()
@@ -119,21 +117,29 @@ def compare(
     plots: Annotated[Path | None, typer.Option(help="Write the pictures to this folder, SVG and PNG.")] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: mlflow/ beside the runs.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Put minima side by side and judge the measures by how they rank them."""
-    from infomcr_cli.compare import CompareOptions
+    from infomcr_cli.compare import CompareOptions, show
     from infomcr_cli.compare import compare as verb
 
     options = CompareOptions(
-        tuple(runs), gap, checkpoint, sort, csv, html, plots, allow_mixed, tracking_uri, tracking=tracking
+        tuple(runs),
+        gap=gap,
+        checkpoint=checkpoint,
+        sort=sort,
+        csv=csv,
+        html=html,
+        plots=plots,
+        allow_mixed=allow_mixed,
+        tracking=tracking,
+        tracking_uri=tracking_uri,
+        runs_dir=str(runs_dir),
     )
     comparison = verb(options)
-    if as_json:
-        _print_json(comparison.document())
-    else:
-        comparison.show(Console())
+    _print_json(comparison.document()) if as_json else show(comparison, Console())
 
 
 @app.command()
@@ -149,24 +155,87 @@ def judge(
     from infomcr_cli.compare import judge_file, show_verdict
 
     verdict = judge_file(table, gap=gap, axes=_names(axes), measures=_names(measures) or None, n_test=n_test)
-    if as_json:
-        _print_json(verdict.document())
-    else:
-        show_verdict(verdict, Console())
+    _print_json(verdict.document()) if as_json else show_verdict(verdict, Console())
+
+
+@app.command()
+def runs(
+    runs_dir: RunsDir = Path("runs"),
+    repair: Annotated[bool, typer.Option("--repair", help="Close runs whose process is gone, in MLflow too.")] = False,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a folder and what has become of them."""
+    from infomcr_cli.list_runs import document, list_runs, show
+
+    summaries = list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri)
+    _print_json(document(summaries)) if as_json else show(summaries, Console())
+
+
+@app.command()
+def sync(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring MLflow to what the run directories say, in any store, as often as you like."""
+    from infomcr_cli.sync import document, show
+    from infomcr_cli.sync import sync as verb
+
+    synced = verb(runs, tracking_uri=tracking_uri)
+    _print_json(document(synced)) if as_json else show(synced, Console())
+    raise typer.Exit(1 if any(one.problem for one in synced) else 0)
 
 
 @app.command()
 def ui(
-    runs_dir: Annotated[Path, typer.Option(help="The folder of runs that the store stands beside.")] = Path("runs"),
-    tracking_uri: Annotated[str | None, typer.Option(help="Another MLflow store.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
+    from infomcr_cli.runs.store import store_of
     from infomcr_cli.runs.ui import ui_command
 
-    command = ui_command(tracking_uri, runs_dir, port)
-    stderr.print(f"http://127.0.0.1:{port}", markup=False, highlight=False)
-    os.execv(command[0], command)
+    command = ui_command(store_of(tracking_uri, "infomcr", runs_dir), port)
+    stderr.print(command.address, markup=False, highlight=False)
+    os.execve(command.arguments[0], command.arguments, command.environment)
+
+
+@app.command()
+def sync(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: each run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring MLflow to what run directories say; repeated it adds nothing."""
+    from infomcr_cli.sync import show
+    from infomcr_cli.sync import sync as verb
+
+    synced = verb(runs, tracking_uri=tracking_uri)
+    if as_json:
+        _print_json({"runs": [asdict(one) for one in synced]})
+    else:
+        show(synced, Console())
+    raise typer.Exit(any(one.problem for one in synced))
+
+
+@app.command(name="runs")
+def list_runs(
+    runs_dir: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
+    repair: Annotated[bool, typer.Option(help="Close runs whose process is gone, here and in MLflow.")] = False,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: each run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a folder with what has become of them."""
+    from infomcr_cli.list_runs import list_runs as verb
+    from infomcr_cli.list_runs import show
+
+    summaries = verb(runs_dir, repair=repair, tracking_uri=tracking_uri)
+    if as_json:
+        _print_json({"runs": [one.document() for one in summaries]})
+    else:
+        show(summaries, Console())
 
 
 def main() -> None:

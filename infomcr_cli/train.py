@@ -18,7 +18,8 @@ from infomcr_cli.data import check_source
 from infomcr_cli.runs import RunDirectory, State, hold, new_run_name, new_status, read_status
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.redaction import redact
-from infomcr_cli.runs.store import store_of
+from infomcr_cli.runs.store import Store, store_of
+from infomcr_cli.runs.trust import remember, store_of_run
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,20 @@ def settings_of(request: TrainRequest) -> RunConfig:
         settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
         config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
     check_source(config.data)
-    if config.tracking.name != "off":
-        store_of(config.tracking.uri, config.tracking.experiment, config.runs_dir)
     return config
+
+
+def _store(config: RunConfig, request: TrainRequest) -> Store | None:
+    """Where the run is mirrored: a run directory's own word counts only where the user gave it before."""
+    if config.tracking.name == "off":
+        return None
+    if request.resume and not any(override.startswith("tracking") for override in request.overrides):
+        return store_of_run(RunDirectory.open(request.resume))
+    place = request.resume or request.run_dir
+    runs_dir = place.resolve().parent if place else config.runs_dir
+    store = store_of(config.tracking.uri, config.tracking.experiment, runs_dir)
+    remember(config.tracking.uri)
+    return store
 
 
 def train(request: TrainRequest, console: Console) -> TrainResult:
@@ -82,6 +94,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     Raises: InputError: the request cannot be met; nothing has been made.
     """
     config = settings_of(request)
+    store = _store(config, request)
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
     with hold(run):
         if request.resume and read_status(run).state is State.FINISHED:
@@ -90,7 +103,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
         from infomcr_cli.training.session import work_on
 
-        ending = work_on(run, config, console)
+        ending = work_on(run, config, store, console)
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
 
 

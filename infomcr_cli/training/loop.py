@@ -6,8 +6,9 @@ It knows nothing of files or screens; whoever runs it hears of its progress thro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 from infomcr_cli.training.schedule import Timetable
@@ -48,12 +49,12 @@ class Feed:
     """Where the loop gets its batches and its scores.
 
     Args:
-        batches:     (epoch, first step of it) → batches.
+        batches:     from a position on, the batches of all epochs to come.
         test:        score on the test split.
         clean_train: score on the training split without augmentation.
     """
 
-    batches: Callable[[int, int], Iterable[Any]]
+    batches: Callable[[Position], Iterable[Any]]
     test: Callable[[], Score]
     clean_train: Callable[[], Score]
 
@@ -66,17 +67,23 @@ def run(
     Returns: where it ended, and whether the target training loss was reached (False where none is set).
     Raises:  LossNotFiniteError: the loss was no finite number; nothing was kept of it.
     """
-    position, reached = start, False
+    position, reached, stream = start, False, iter(feed.batches(start))
     while position.epoch < timetable.config.epochs and not reached:
-        position, reached = _epoch(trainee, timetable, feed, listener, position, batch_size)
+        position, reached = _epoch(trainee, timetable, feed, stream, listener, position, batch_size)
     return position, reached
 
 
 def _epoch(
-    trainee: Trainee, timetable: Timetable, feed: Feed, listener: Listener, position: Position, batch_size: int
+    trainee: Trainee,
+    timetable: Timetable,
+    feed: Feed,
+    stream: Iterator[Any],
+    listener: Listener,
+    position: Position,
+    batch_size: int,
 ) -> tuple[Position, bool]:
     began, first = time.time(), position.step
-    position = _steps(trainee, timetable, feed, listener, position)
+    position = _steps(trainee, timetable, stream, listener, position)
     trained = time.time()
     _check_finite(trainee)
     position = replace(position, epoch=position.epoch + 1)
@@ -95,8 +102,11 @@ def _epoch(
     return position, reached
 
 
-def _steps(trainee: Trainee, timetable: Timetable, feed: Feed, listener: Listener, position: Position) -> Position:
-    for batch in feed.batches(position.epoch, position.step - position.epoch * timetable.steps_per_epoch):
+def _steps(
+    trainee: Trainee, timetable: Timetable, stream: Iterator[Any], listener: Listener, position: Position
+) -> Position:
+    left = (position.epoch + 1) * timetable.steps_per_epoch - position.step
+    for batch in islice(stream, left):
         step = trainee.regularized_step if timetable.regularized(position.step) else trainee.plain_step
         step(*batch)
         position = replace(position, step=position.step + 1)

@@ -29,7 +29,7 @@ from infomcr_cli.runs import (
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
-from infomcr_cli.runs.store import store_of
+from infomcr_cli.runs.store import Store
 from infomcr_cli.training import loop, runtime
 from infomcr_cli.training.interruption import Interrupted, Interruption
 from infomcr_cli.training.recorder import Recorder
@@ -51,9 +51,12 @@ class Ending:
     exit_code: int = 0
 
 
-def work_on(run: RunDirectory, config: RunConfig, console: Console) -> Ending:
-    """Train a run whose directory this process holds, and leave its state behind whatever happens."""
-    with Interruption() as interruption, _mirrored(run, config) as mirror:
+def work_on(run: RunDirectory, config: RunConfig, store: Store | None, console: Console) -> Ending:
+    """Train a run whose directory this process holds, and leave its state behind whatever happens.
+
+    Args: store: where MLflow mirrors the run; None: nowhere.
+    """
+    with Interruption() as interruption, _mirrored(run, store) as mirror:
         try:
             _learn(run, config, console, interruption, mirror)
             ending = Ending(State.FINISHED)
@@ -69,13 +72,12 @@ def work_on(run: RunDirectory, config: RunConfig, console: Console) -> Ending:
 
 
 @contextmanager
-def _mirrored(run: RunDirectory, config: RunConfig) -> Iterator[Mirror | None]:
+def _mirrored(run: RunDirectory, store: Store | None) -> Iterator[Mirror | None]:
     """A mirror in MLflow that is closed after the run's last state is written."""
-    if config.tracking.name == "off":
+    if store is None:
         yield None
         return
-    runs_dir = run.path.parent
-    mirror = Mirror(run, store_of(config.tracking.uri, config.tracking.experiment, runs_dir))
+    mirror = Mirror(run, store)
     try:
         yield mirror
     finally:
@@ -89,6 +91,8 @@ def _learn(
     write_environment(run, describe_environment(runtime.devices()))
     setup = set_up(config)
     start = _take_up(run, config, setup.trainee)
+    if mirror:
+        mirror.notify()
     schedule, batch_size = config.schedule, config.data.batch_size
     progress = TrainingProgress(console, schedule.epochs, setup.timetable.steps, start.step, batch_size)
     status = resumed(read_status(run))
@@ -116,8 +120,8 @@ def _take_up(run: RunDirectory, config: RunConfig, trainee: Trainee) -> loop.Pos
     if not has_checkpoint(run):
         MetricsLog(run).truncate_after(0)
         if config.start:
-            path, _, checkpoint = config.start.partition("@")
-            assign_all(named_weights(trainee.model), load_weights(Path(path), checkpoint or "last"))
+            path, _, name = config.start.partition("@")
+            assign_all(named_weights(trainee.model), load_weights(Path(path), name or "last"))
         return loop.Position()
     checkpoint = load_checkpoint(run)
     trainee.restore(checkpoint.weights, checkpoint.optimizer)

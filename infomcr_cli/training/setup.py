@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.data import Dataset, evaluation_batches, load_dataset, training_batches
+from infomcr_cli.data import Dataset, evaluation_batches, load_dataset, steps_per_epoch, training_stream
 from infomcr_cli.models import build_model
 from infomcr_cli.training.local_minimum import LocalMinimum
-from infomcr_cli.training.loop import Feed
+from infomcr_cli.training.loop import Feed, Position
 from infomcr_cli.training.schedule import Timetable, learning_rate
 from infomcr_cli.training.score import make_scorer
 from infomcr_cli.training.step import Regularizer
@@ -33,7 +35,7 @@ def set_up(config: RunConfig) -> Setup:
     dataset = load_dataset(config.data, seed=config.seed)
     timetable = Timetable(
         config.schedule,
-        steps_per_epoch=len(dataset.train) // config.data.batch_size,
+        steps_per_epoch=steps_per_epoch(dataset, config.data),
         phases=getattr(config.reg, "phases", None),
     )
     model = network(config, dataset)
@@ -69,9 +71,15 @@ def _regularizer(config: RunConfig) -> Regularizer | None:
 def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
     score, size = make_scorer(model), config.measure.batch_size
 
-    def batches(epoch: int, first_step: int) -> object:
-        return training_batches(
-            dataset, config.data, config.augment, seed=config.seed, epoch=epoch, first_step=first_step
+    def batches(start: Position) -> Iterable[Any]:
+        return training_stream(
+            dataset,
+            config.data,
+            config.augment,
+            seed=config.seed,
+            epochs=config.schedule.epochs,
+            first_epoch=start.epoch,
+            first_step=start.step - start.epoch * steps_per_epoch(dataset, config.data),
         )
 
     test, train = (partial(evaluation_batches, split, dataset, size) for split in (dataset.test, dataset.train))
