@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, Status, finished, hold, is_run, read_status, write_status
@@ -53,6 +57,28 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
     if repair:
         _remove_half_made(root)
     return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path)]
+
+
+def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:
+    """Return the JSON document of `runs --json`."""
+    started = [None if one.started is None else one.started.isoformat() for one in summaries]
+    return {"runs": [{**asdict(one), "started": when} for one, when in zip(summaries, started, strict=True)]}
+
+
+def show(summaries: Sequence[RunSummary], console: Console) -> None:
+    """Print a table, a line for each run; whatever a directory says is text, never markup."""
+    table = Table("run", "state", "epoch", "step", "model", "reg", "remark", box=None, pad_edge=False)
+    for one in summaries:
+        remark = one.problem or ("closed just now" if one.repaired else one.reason or "")
+        state = str(one.state or "unreadable")
+        choices = [one.choices.get(group, "") for group in ("model", "reg")]
+        table.add_row(*(Text(cell) for cell in (one.run, state, str(one.epoch), str(one.step), *choices, remark)))
+    console.print(table)
+    lost = sum(one.state is State.LOST and not one.repaired for one in summaries)
+    if lost:
+        console.print(
+            f"{lost} lost. `infomcr train --resume RUN` goes on; `infomcr runs --repair` closes.", markup=False
+        )
 
 
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.runs import RunDirectory, State, read_status
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.trust import remember, store_of_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,18 @@ def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> list[Synce
     runs = [RunDirectory.open(path) for path in paths]
     remember(tracking_uri)
     return [_sync(run, tracking_uri) for run in runs]
+
+
+def document(synced: Sequence[Synced]) -> dict[str, Any]:
+    """Return the JSON document of `sync --json`."""
+    return {"runs": [asdict(one) for one in synced]}
+
+
+def show(synced: Sequence[Synced], console: Console) -> None:
+    """Print a line for each run."""
+    for one in synced:
+        what = one.problem or f"run {one.mlflow_run_id} of {one.store}"
+        console.print(f"{one.run}  {one.state}  {what}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _sync(run: RunDirectory, tracking_uri: str | None) -> Synced:
