@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,42 +199,6 @@ def ui(
     command = ui_command(store_of(tracking_uri, "infomcr", runs_dir), port)
     stderr.print(command.address, markup=False, highlight=False)
     os.execve(command.arguments[0], command.arguments, command.environment)
-
-
-@app.command()
-def sync(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: each run's own.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring MLflow to what run directories say; repeated it adds nothing."""
-    from infomcr_cli.sync import show
-    from infomcr_cli.sync import sync as verb
-
-    synced = verb(runs, tracking_uri=tracking_uri)
-    if as_json:
-        _print_json({"runs": [asdict(one) for one in synced]})
-    else:
-        show(synced, Console())
-    raise typer.Exit(any(one.problem for one in synced))
-
-
-@app.command(name="runs")
-def list_runs(
-    runs_dir: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
-    repair: Annotated[bool, typer.Option(help="Close runs whose process is gone, here and in MLflow.")] = False,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store; default: each run's own.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the runs of a folder with what has become of them."""
-    from infomcr_cli.list_runs import list_runs as verb
-    from infomcr_cli.list_runs import show
-
-    summaries = verb(runs_dir, repair=repair, tracking_uri=tracking_uri)
-    if as_json:
-        _print_json({"runs": [one.document() for one in summaries]})
-    else:
-        show(summaries, Console())
 
 
 def main() -> None:
