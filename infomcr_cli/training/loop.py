@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
+from infomcr_cli.models.score import Score
 from infomcr_cli.training.schedule import Timetable
-from infomcr_cli.training.score import Score
 from infomcr_cli.training.trainee import Trainee
 
 STEPS_BETWEEN_CHECKS = 50

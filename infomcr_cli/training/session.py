@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.models import named_weights
 from infomcr_cli.report.progress import TrainingProgress
@@ -30,7 +31,7 @@ from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store
-from infomcr_cli.training import loop, runtime
+from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
 from infomcr_cli.training.recorder import Recorder
 from infomcr_cli.training.setup import Setup, set_up

@@ -11,11 +11,11 @@ import keras
 
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset, steps_per_epoch, training_stream
-from infomcr_cli.models import build_model
+from infomcr_cli.models.network import network
+from infomcr_cli.models.score import make_scorer
 from infomcr_cli.training.local_minimum import LocalMinimum
 from infomcr_cli.training.loop import Feed, Position
 from infomcr_cli.training.schedule import Timetable, learning_rate
-from infomcr_cli.training.score import make_scorer
 from infomcr_cli.training.step import Regularizer
 from infomcr_cli.training.trainee import Trainee
 
@@ -41,18 +41,6 @@ def set_up(config: RunConfig) -> Setup:
     model = network(config, dataset)
     trainee = Trainee(model, _optimizer(config, timetable), _regularizer(config))
     return Setup(dataset, trainee, timetable, _feed(config, dataset, model))
-
-
-def network(config: RunConfig, dataset: Dataset) -> keras.Model:
-    """Build the untrained network of a run."""
-    settings = config.model.model_dump(exclude={"name"})
-    return build_model(
-        config.model.name,
-        input_shape=dataset.image_shape,
-        num_classes=dataset.num_classes,
-        l2=config.optimizer.l2,
-        **settings,
-    )
 
 
 def _optimizer(config: RunConfig, timetable: Timetable) -> keras.Optimizer:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-
-import keras
-import tensorflow as tf
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from infomcr_cli.config.schema import Device, RunConfig
 from infomcr_cli.errors import InputError
+
+
+@contextmanager
+def _native_messages_hidden() -> Iterator[None]:
+    """TensorFlow's libraries write to the raw standard error before any logging level reaches them."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _native_messages_hidden():
+    import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
 
 
 def prepare(config: RunConfig) -> None:

@@ -1,0 +1,102 @@
+"""The verb `eval`: what a minimum is like, and how well it generalizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from infomcr_cli.config.identity import differences
+from infomcr_cli.config.resume import recorded_run
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.data import check_source
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
+from infomcr_cli.runs.documents import parse_yaml
+from infomcr_cli.runs.trust import store_of_run
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What the command line asks for.
+
+    Args:
+        runs:       run directories.
+        overrides:  Hydra overrides; none may change what makes a run's weights.
+        checkpoint: "last", "best", "all" or the name of one.
+        config_dir: a folder of configuration that comes first.
+    """
+
+    runs: Sequence[str]
+    overrides: Sequence[str] = ()
+    checkpoint: str = "last"
+    config_dir: Path | None = None
+
+
+def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
+    """Measure checkpoints, write measures.json and the pictures of each run, mirror them; return the JSON document.
+
+    Raises: InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
+    """
+    jobs = [(run, _settings(run, request)) for run in map(RunDirectory.open, request.runs)]
+    names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
+    from infomcr_cli.measures.session import measure_run
+
+    results: list[dict[str, Any]] = []
+    for (run, config), wanted in zip(jobs, names, strict=True):
+        results += measure_run(run, config, wanted, console)
+        _mirror(run)
+    return {"runs": results}
+
+
+def show(document: dict[str, Any], console: Console) -> None:
+    """Print each evaluation: scores, gaps, measures."""
+    from infomcr_cli.report.evaluation import evaluation_renderables
+
+    for evaluation in document["runs"]:
+        for part in evaluation_renderables(evaluation):
+            console.print(part)
+
+
+def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
+    recorded = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    before = recorded_run(recorded)
+    after = recorded_run(recorded, request.overrides, request.config_dir)
+    changed = differences(before, after)
+    if changed:
+        shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
+        raise InputError(
+            "a run is measured with the settings that made its weights",
+            received=shown,
+            advice="Overrides may change measure, tracking, device and data.root.",
+        )
+    check_source(after.data)
+    return after
+
+
+def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
+    """Return the checkpoints to measure by the names under which measures.json keeps them."""
+    found = [info.name for info in list_checkpoints(run)]
+    if not found:
+        raise InputError("a run must have a checkpoint to be measured", received=str(run.path))
+    if wanted == "all":
+        return [*found, "last"]
+    if wanted not in ("last", "best", *found):
+        raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *found])
+    return [wanted]
+
+
+def _mirror(run: RunDirectory) -> None:
+    """Bring the run's own MLflow run up to date, where it has one; a run in training is mirrored by its own process."""
+    store = store_of_run(run)
+    if store is None or read_status(run).state is State.RUNNING:
+        return
+    from infomcr_cli.sync import sync
+
+    sync([str(run.path)])
