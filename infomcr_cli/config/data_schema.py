@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infomcr_cli.config.fields import Count, CountOrZero, Fraction, NonNegative, Record, Seed, aside
+from infomcr_cli.config.fields import Count, Fraction, Record, Seed, aside
 
 
 class DataConfig(Record):
@@ -48,14 +48,19 @@ class ArrayDataConfig(DataConfig):
 AnyDataConfig = Annotated[ArrayDataConfig | Cifar100Config | ImagenetConfig, Field(discriminator="name")]
 
 
+Pixels = Annotated[int, Field(ge=0, le=4096)]
+
+
 class AugmentConfig(Record):
     """What happens to a training image before the network sees it."""
 
     name: Literal["none", "standard", "batch_crop", "cutout", "mixup"]
     flip: bool = Field(description="mirror every second image, at random")
-    padding: CountOrZero = Field(description="zero pixels around the standardised image before the crop")
-    cutout: CountOrZero = Field(description="side of the square that is set to zero (DeVries & Taylor, 2017); 0: none")
-    mixup: NonNegative = Field(description="α of the Beta law of the mixing weight (Zhang et al., 2018); 0: none")
+    padding: Pixels = Field(description="zero pixels around the standardised image before the crop")
+    cutout: Pixels = Field(description="side of the square that is set to zero (DeVries & Taylor, 2017); 0: none")
+    mixup: Annotated[float, Field(ge=0, le=1000, strict=False)] = Field(
+        description="α of the Beta law of the mixing weight (Zhang et al., 2018); 0: none"
+    )
 
     @property
     def one_crop_a_batch(self) -> bool:

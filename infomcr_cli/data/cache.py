@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
+from infomcr_cli.data.files import as_path
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.errors import InputError
 
@@ -28,7 +29,7 @@ def cache_folder(wanted: str | None) -> Path:
     Raises: InputError: a folder was asked for by `data.cache` and cannot be written.
     """
     if wanted is not None:
-        folder = Path(wanted).expanduser()
+        folder = as_path(wanted)
         if not _writable(folder):
             raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
         return folder
@@ -122,7 +123,7 @@ def _writable(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return True
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -42,14 +42,22 @@ def source_path(root: str | None, *, needed: str) -> Path:
     """
     if root is None:
         raise InputError(f"data.root must name {needed}", received=root, advice="Try data.root=PATH.")
-    path = Path(root).expanduser()
-    if not path.exists():
+    path = as_path(root)
+    if not (path.is_file() or path.is_dir()):
         raise InputError(f"data.root must name {needed}, and exist", received=root, advice=_neighbour(path))
     if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"data.root must name {needed}; the folder is empty", received=root, advice=_fill(needed))
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"data.root must name {needed}; the file is empty", received=root, advice=_fill(needed))
     return path
+
+
+def as_path(name: str) -> Path:
+    """Return a path that the user named, its ~ expanded; InputError where it cannot be one."""
+    try:
+        return Path(os.path.realpath(os.path.expanduser(name)))
+    except ValueError as error:
+        raise InputError("a path must be one that the system can have", received=name) from error
 
 
 def _fill(needed: str) -> str:

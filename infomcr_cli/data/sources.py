@@ -34,6 +34,8 @@ class Source:
 
 def check_source(config: DataConfig) -> None:
     """Raise InputError, within milliseconds, where loading is known to fail before anything is decoded."""
+    if config.cache is not None:
+        cache_folder(config.cache)
     with_os_errors(_source(config).check, config)
 
 
