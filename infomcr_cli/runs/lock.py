@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
@@ -64,6 +65,17 @@ def last_sign_of_life(run: RunDirectory) -> float:
         return (run.path / LOCK_NAME).lstat().st_mtime
     except OSError:
         return 0.0
+
+
+@contextmanager
+def flocked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, made where it is missing, while the block runs; wait for it."""
+    descriptor = os.open(path, _OPEN, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _acquire(descriptor: int, seconds: float) -> bool:

@@ -6,7 +6,6 @@ anew in another store, ends up the same.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import os
@@ -19,6 +18,7 @@ from typing import Any
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.lock import flocked
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.status import State, Status, note_mlflow_run, read_status
@@ -90,7 +90,7 @@ def turn(store: Store) -> Iterator[None]:
         yield
         return
     store.lock.parent.mkdir(parents=True, exist_ok=True)
-    with _flocked(store.lock):
+    with flocked(store.lock):
         yield
 
 
@@ -110,7 +110,7 @@ def mirror(
     """
     client = client if client is not None else connect(store)
     progress = progress if progress is not None else Progress()
-    with _flocked(run.path / ".mirror.lock"), turn(store):
+    with flocked(run.path / ".mirror.lock"), turn(store):
         try:
             _push(client, store, run, progress, tags or {})
         except _StaleMirrorError:
@@ -371,13 +371,3 @@ def _log_numbers(client: Any, run_id: str, numbers: Mapping[str, float]) -> None
     metrics = [Metric(name, value, 0, 0) for name, value in numbers.items() if math.isfinite(value)]
     for start in range(0, len(metrics), METRICS_A_BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
-
-
-@contextmanager
-def _flocked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from rich.console import Console
 from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.models import named_weights
+from infomcr_cli.models.assign import assign_all
 from infomcr_cli.report.progress import TrainingProgress
 from infomcr_cli.runs import (
     RunDirectory,
@@ -35,7 +36,7 @@ from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
 from infomcr_cli.training.recorder import Recorder
 from infomcr_cli.training.setup import Setup, set_up
-from infomcr_cli.training.trainee import Trainee, assign_all
+from infomcr_cli.training.trainee import Trainee
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.models import named_weights
+from infomcr_cli.models.assign import assign_all
 from infomcr_cli.training.step import Regularizer, train_step
 
 METERS = ("loss", "l2", "penalty", "accuracy")
@@ -62,7 +63,7 @@ class Trainee:
     def restore(self, weights: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Take up the arrays of a checkpoint.
 
-        Raises: ValueError: an array is missing or has another shape.
+        Raises: InputError: an array is missing or has another shape.
         """
         assign_all(named_weights(self.model), weights)
         assign_all(self._state_variables(), state)
@@ -84,20 +85,6 @@ class Trainee:
             self.failed_at.assign(tf.where(fine | (self.failed_at >= 0), self.failed_at, number))
 
         return step
-
-
-def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Assign each array to the variable of its name.
-
-    Raises: ValueError: names or shapes do not agree.
-    """
-    if variables.keys() != arrays.keys():
-        odd = sorted(variables.keys() ^ arrays.keys())
-        raise ValueError(f"arrays must fit the network; {len(odd)} names do not: {', '.join(odd[:5])}")
-    for name, variable in variables.items():
-        if tuple(variable.shape) != tuple(arrays[name].shape):
-            raise ValueError(f"{name} must have shape {tuple(variable.shape)}; got {tuple(arrays[name].shape)}")
-        variable.assign(arrays[name])
 
 
 def _random_states(model: keras.Model) -> dict[str, Any]:

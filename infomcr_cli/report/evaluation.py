@@ -1,0 +1,54 @@
+"""One evaluation on a terminal: scores and gaps in a line or two, measures in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from infomcr_cli.runs.documents import printable
+
+
+def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType]:
+    """Return what a terminal shows of one entry of the document of `eval`."""
+    train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
+    title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
+    scores = (
+        f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.2%}   "
+        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}   "
+        f"gap {gap['error']:+.2%} error, {gap['loss']:+.4f} nats"
+    )
+    return [Text(title, style="bold"), Text(scores), _table(evaluation["measures"]), *_notes(evaluation["measures"])]
+
+
+def _table(measures: Mapping[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("measure", no_wrap=True)
+    table.add_column("value", justify="right")
+    table.add_column("± std. error", justify="right")
+    table.add_column("unit")
+    for name, entry in measures.items():
+        table.add_row(name, _number(entry["value"]), _number(entry.get("std_error")), entry.get("unit") or "")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"
+
+
+def _notes(measures: Mapping[str, Any]) -> list[Text]:
+    gamma = measures.get("gamma") or {}
+    draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
+    marked = sum(value is None for value in draws)
+    if not draws or not marked:
+        return []
+    return [
+        Text(
+            f"{marked} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)}) and stand apart from the mean."
+        )
+    ]
