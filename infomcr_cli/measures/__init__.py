@@ -6,15 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infomcr_cli.measures.engine import GramEngine
     from infomcr_cli.measures.gram import gram_matrix
+    from infomcr_cli.measures.rules import LayerCall, register_rule
     from infomcr_cli.measures.spectrum import SingularGramError, log_volume
 
 _HOMES = {
+    "GramEngine": "engine",
+    "LayerCall": "rules",
     "gram_matrix": "gram",
+    "register_rule": "rules",
     "SingularGramError": "spectrum",
     "log_volume": "spectrum",
 }
-__all__ = ["SingularGramError", "gram_matrix", "log_volume"]
+__all__ = ["GramEngine", "LayerCall", "SingularGramError", "gram_matrix", "log_volume", "register_rule"]
 
 
 def __getattr__(name: str) -> Any:  # TensorFlow is imported on first use only

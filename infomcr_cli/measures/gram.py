@@ -8,9 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.forward import BatchNormMode, float_weights, natural_precision
-from infomcr_cli.measures.jacobian import JacobianPass, Setting, weight_values
-from infomcr_cli.measures.spectrum import rescaled
+from infomcr_cli.measures.engine import GramEngine
+from infomcr_cli.measures.forward import BatchNormMode
 
 
 def gram_matrix(
@@ -32,17 +31,5 @@ def gram_matrix(
         logit_scale: s; the loss is that of z / (‖z‖ s). The study uses 0.04.
         chunk_size:  consecutive samples that share batch statistics; N must be a multiple of it in `batch` mode.
     """
-    images, labels = np.asarray(images), np.asarray(labels, np.int32)
-    step = chunk_size if batch_norm == "batch" else min(chunk_size, len(labels))
-    setting = Setting(model, natural_precision(model), batch_norm, logit_scale)
-    weights = float_weights(model)
-    run = JacobianPass(setting, weights, model.trainable_variables, images[:step])
-    values, rows, logs = weight_values(weights, setting.precision), [], []
-    for start in range(0, len(labels), step):
-        take = np.arange(start, start + step) % len(labels)
-        derivative, parts = run(values, images[take], labels[take])
-        keep = min(step, len(labels) - start)
-        logs.append(derivative.log_length.numpy()[:keep])
-        rows.append(np.concatenate([p.numpy().reshape(step, -1) for p in parts], 1)[:keep].astype(np.float64))
-    j = np.concatenate(rows)
-    return rescaled(j @ j.T, np.concatenate(logs))
+    engine = GramEngine(model, batch_norm=batch_norm, logit_scale=logit_scale, chunk_size=chunk_size)
+    return engine(images, labels).gram

@@ -46,6 +46,8 @@ class JacobianPass:
         self._weights = list(weights)
         positions = {id(v): i for i, v in enumerate(self._weights)}
         self._wanted = [positions[id(v)] for v in variables]
+        self.size = leading_size(chunk)
+        self.num_classes = 0
         self._function = self._compile(chunk)
 
     def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
@@ -77,6 +79,7 @@ class JacobianPass:
             with tf.GradientTape(watch_accessed_variables=False, persistent=not vectorised) as tape:
                 tape.watch(wanted)
                 logits, derivative = forward(self._setting, images, labels)
+                self.num_classes = logits.shape[1]
                 targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
             rows = tape.jacobian(targets, wanted, unconnected_gradients="zero", experimental_use_pfor=vectorised)
         return derivative, rows
@@ -104,4 +107,9 @@ def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: An
     """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
     specs = [tf.TensorSpec(v.shape, precision) for v in weights]
     images = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, tf.as_dtype(x.dtype)), chunk)
-    return specs, images, tf.TensorSpec([tf.nest.flatten(chunk)[0].shape[0]], tf.int32)
+    return specs, images, tf.TensorSpec([leading_size(chunk)], tf.int32)
+
+
+def leading_size(samples: Any) -> int:
+    """Return the number of samples in an array or a structure of arrays."""
+    return int(tf.nest.flatten(samples)[0].shape[0])

@@ -1,0 +1,131 @@
+"""The compiled passes of one model: a block pass for most weights, a whole-model Jacobian for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.accumulate import BlockResult
+from infomcr_cli.measures.audit import disagreeing
+from infomcr_cli.measures.block import BlockPass
+from infomcr_cli.measures.contributions import Contribution, Rows
+from infomcr_cli.measures.forward import float_weights
+from infomcr_cli.measures.jacobian import JacobianPass, Setting, weight_values
+from infomcr_cli.measures.samples import blocks, even_block_size, taken
+
+MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, where samples are independent
+LARGEST_BLOCK = 128
+AUDITED = 3  # samples
+
+
+class CompiledPasses:
+    """From a block of samples to the contributions of every weight, compiled for one size of block.
+
+    Args:
+        setting:        model, precision, batch norm's mode, scale of the logits.
+        images, labels: all samples of a draw; they give the shapes, and the first ones are audited.
+        chunk_size:     samples that share batch statistics, in `batch` mode.
+        memory:         bytes that a pass may take.
+        audit:          whether to compare with an ordinary backward pass.
+    """
+
+    def __init__(
+        self, setting: Setting, images: Any, labels: NDArray[np.int32], chunk_size: int, memory: float, audit: bool
+    ) -> None:
+        self.setting = setting
+        self._ensure_built(images)
+        self.weights = float_weights(setting.model)
+        self.variables = list({id(v): v for v in setting.model.trainable_variables}.values())
+        if not self.variables:
+            raise InputError("a measured model must have trainable weights", received=setting.model.name)
+        self.served_by = ["model"] * len(self.variables)
+        self._block: BlockPass | None = None
+        self.block_size = chunk_size
+        if setting.batch_norm == "inference":
+            self._compile_block(images, len(labels), memory)
+            if audit:
+                self._audit(images, labels)
+        self._jacobian = self._compile_jacobian(images)
+        self.num_classes = (self._block or self._jacobian).num_classes  # type: ignore[union-attr]
+
+    def values(self) -> list[tf.Tensor]:
+        """Return the present values of all floating-point variables."""
+        return weight_values(self.weights, self.setting.precision)
+
+    def kernels(self, values: Sequence[tf.Tensor]) -> list[NDArray[Any]]:
+        """Return the values of the trainable weights among those of all variables."""
+        by_identity = {id(v): x for v, x in zip(self.weights, values, strict=True)}
+        return [by_identity[id(v)].numpy() for v in self.variables]
+
+    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]) -> BlockResult:
+        """Return losses and contributions of a block of `block_size` samples.
+
+        Raises: InputError: the logits are not finite.
+        """
+        found = self._block(values, images, labels) if self._block is not None else None
+        if self._jacobian is not None:
+            found = self._completed(found, values, images, labels)
+        assert found is not None
+        if not np.all(np.isfinite(found.losses)):
+            raise InputError("the model's logits must be finite", received="losses that are NaN or infinite")
+        return found
+
+    def _ensure_built(self, images: Any) -> None:
+        """Let a model that has not seen its input yet make its weights."""
+        if not self.setting.model.built or not self.setting.model.trainable_variables:
+            self.setting.model(taken(images, np.zeros(2, np.int64)), training=False)
+
+    def _compile_block(self, images: Any, count: int, memory: float) -> None:
+        """Compile for the largest even block that fits; one that is alone may take all of the memory, else half."""
+        size = even_block_size(count, LARGEST_BLOCK)
+        block = self._block_of(images, count, size)
+        allowed = memory if size >= count else memory / 2
+        if block.sample_bytes * size > allowed:
+            smaller = even_block_size(count, int(memory / 2 / block.sample_bytes))
+            block = self._block_of(images, count, smaller) if smaller < size else block
+        self._block, self.block_size = block, block.size
+        self.served_by = [a.served_by for a in block.assignments]
+
+    def _block_of(self, images: Any, count: int, size: int) -> BlockPass:
+        samples = taken(images, next(blocks(count, size))[0])
+        return BlockPass(self.setting, self.weights, self.variables, samples)
+
+    def _audit(self, images: Any, labels: NDArray[np.int32]) -> None:
+        assert self._block is not None
+        values = self.values()
+        indices, keep = next(blocks(len(labels), self.block_size))
+        few = indices[: min(keep, AUDITED)] if keep > 1 else indices[:2]
+        result = self._block(values, taken(images, indices), labels[indices]).first(len(few))
+        mapping = list(zip(self.weights, values, strict=True))
+        for i in disagreeing(self.setting, mapping, self.variables, taken(images, few), labels[few], result):
+            self.served_by[i] = "model"
+
+    def _by_model(self) -> list[int]:
+        return [i for i, served in enumerate(self.served_by) if served == "model"]
+
+    def _compile_jacobian(self, images: Any) -> JacobianPass | None:
+        chosen = [self.variables[i] for i in self._by_model()]
+        if not chosen:
+            return None
+        chunk = self.block_size if self.setting.batch_norm == "batch" else min(MODEL_CHUNK, self.block_size)
+        count = len(keras.tree.flatten(images)[0])
+        return JacobianPass(self.setting, self.weights, chosen, taken(images, np.arange(chunk) % count))
+
+    def _completed(self, found: BlockResult | None, values: Any, images: Any, labels: Any) -> BlockResult:
+        """Add the rows of the weights that the whole model serves, chunk by chunk."""
+        assert self._jacobian is not None
+        results = []
+        for indices, keep in blocks(len(labels), self._jacobian.size):
+            derivative, rows = self._jacobian(values, taken(images, indices), labels[indices])
+            results.append([x.numpy()[:keep] for x in (derivative.loss, derivative.log_length, *rows)])
+        losses, logs, *rows = (np.concatenate(x) for x in zip(*results, strict=True))
+        contributions: list[list[Contribution]] = [[] for _ in self.variables] if found is None else found.contributions
+        for i, of_one in zip(self._by_model(), rows, strict=True):
+            contributions[i] = [Rows(of_one)]
+        return BlockResult(losses, logs, contributions)

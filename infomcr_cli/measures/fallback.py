@@ -1,0 +1,65 @@
+"""The exact Jacobian of one layer alone: its vector-Jacobian product at each sample, vectorised over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from infomcr_cli.measures.recording import CallNode
+
+
+def layer_gradients(
+    node: CallNode, cotangents: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], has_convolution: bool
+) -> list[tf.Tensor]:
+    """Return the gradient of each sample by weights used inside one call, each [n, *weight.shape].
+
+    Args:
+        node:            a call whose outputs have one entry a sample.
+        cotangents:      of each of `node.output_tensors()`.
+        weights:         tensors that the call reads.
+        has_convolution: samples then go in pairs, since a filter's gradient of a batch of one is faulty in oneDNN.
+    """
+    n = cotangents[0].shape[0]
+    flat = keras.tree.flatten((node.args, node.kwargs))
+    sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
+    masks = [_mask(flat[i]) for i in sliced]
+    copies = 2 if has_convolution else 1
+
+    def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
+        inputs, given_masks, given = parts
+        arguments = list(flat)
+        remaining = iter(given_masks)
+        for i, x, mask in zip(sliced, inputs, masks, strict=True):
+            arguments[i] = _repeated(x, copies)
+            if mask is not None:
+                arguments[i]._keras_mask = _repeated(next(remaining), copies)
+        args, kwargs = keras.tree.pack_sequence_as((node.args, node.kwargs), arguments)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(weights))
+            node_outputs = node.call(*args, **kwargs)
+            outputs = [y for y in keras.tree.flatten(node_outputs) if tf.is_tensor(y) and y.dtype.is_floating]
+            target = tf.add_n([tf.reduce_sum(y[:1] * d[None]) for y, d in zip(outputs, given, strict=True)])
+        return [tf.convert_to_tensor(g) for g in tape.gradient(target, list(weights), unconnected_gradients="zero")]
+
+    return _mapped(of_one_sample, ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents)))
+
+
+def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
+    """Vectorise over samples; loop where an operation cannot be vectorised."""
+    try:
+        return list(tf.vectorized_map(function, elements))
+    except (ValueError, NotImplementedError, TypeError):
+        kinds = tf.nest.map_structure(lambda x: x.dtype, function(tf.nest.map_structure(lambda x: x[0], elements)))
+        return list(tf.map_fn(function, elements, fn_output_signature=kinds))
+
+
+def _repeated(x: tf.Tensor, copies: int) -> tf.Tensor:
+    return tf.repeat(x[None], copies, axis=0) if copies > 1 else x[None]
+
+
+def _mask(x: tf.Tensor) -> tf.Tensor | None:
+    mask = getattr(x, "_keras_mask", None)
+    return mask if tf.is_tensor(mask) else None
