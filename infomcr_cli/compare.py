@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.head import check_head
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from infomcr_cli.report.comparison import Comparison
     from infomcr_cli.report.verdict import Verdict
 
@@ -25,7 +28,8 @@ class CompareOptions:
         csv, html:   files to write; None: none.
         plots:       directory for the pictures, SVG and PNG; None: none.
         allow_mixed: rank numbers of different conventions together, marked.
-        tracking_uri, runs_dir: where mlflow:EXPERIMENT is looked up.
+        tracking:    record the comparison, its tables and pictures in MLflow.
+        tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
         seed:        of the bootstrap.
     """
 
@@ -37,6 +41,7 @@ class CompareOptions:
     html: Path | None = None
     plots: Path | None = None
     allow_mixed: bool = False
+    tracking: bool = False
     tracking_uri: str | None = None
     runs_dir: str = "runs"
     seed: int = 0
@@ -47,12 +52,15 @@ def compare(options: CompareOptions) -> Comparison:
 
     Raises: InputError: no run, an unknown gap or sort, mixed conventions, or a file that no run holds.
     """
+    from infomcr_cli.report.gather import check_gap, gather
+
+    check_gap(options.gap)
+    gathered = gather(options.runs, lambda name: _experiment(name, options))
+    # pandas and SciPy come after whatever can be refused without them
     from infomcr_cli.report.comparison import compared
     from infomcr_cli.report.entry import read_entry
-    from infomcr_cli.report.gather import gather
     from infomcr_cli.report.ordering import ordered, statistic_of, unique_names
 
-    gathered = gather(options.runs, lambda name: _experiment(name, options))
     entries = unique_names([read_entry(run, options.checkpoint) for run in gathered.runs])
     comparison = compared(
         entries,
@@ -63,9 +71,7 @@ def compare(options: CompareOptions) -> Comparison:
         seed=options.seed,
         passed_over=gathered.passed_over,
     )
-    comparison = ordered(comparison, options.sort)
-    _write(comparison, options)
-    return comparison
+    return _written(ordered(comparison, options.sort), options)
 
 
 def judge_file(
@@ -82,33 +88,56 @@ def judge_file(
 
     Raises: InputError: the file cannot be read, is no table, or lacks a column.
     """
+    if not axes:
+        raise InputError("--axes must name at least one column")
+    check_head(table, (gap, *axes, *(measures or ())))
     from infomcr_cli.report import judge
     from infomcr_cli.report.table_file import read_table
 
-    if not axes:
-        raise InputError("--axes must name at least one column")
     return judge(read_table(table), gap=gap, axes=axes, measures=measures, n_test=n_test, seed=seed, rank_by=rank_by)
 
 
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the tables of a comparison, as wide as the console, and the files that were written."""
+    from infomcr_cli.report.terminal import comparison_renderables
+
+    for part in comparison_renderables(comparison, console.width):
+        console.print(part)
+
+
+def show_verdict(verdict: Verdict, console: Console) -> None:
+    """Print the tables of a verdict, as wide as the console."""
+    from infomcr_cli.report.terminal import verdict_renderables
+
+    for part in verdict_renderables(verdict, console.width):
+        console.print(part)
+
+
 def _experiment(name: str, options: CompareOptions) -> list[Path]:
+    from infomcr_cli.runs.redaction import redact
     from infomcr_cli.runs.store import store_of
     from infomcr_cli.runs.tracking import run_directories_of_experiment
 
-    return run_directories_of_experiment(store_of(options.tracking_uri, name, options.runs_dir))
+    store = store_of(options.tracking_uri, name, options.runs_dir)
+    try:
+        found = run_directories_of_experiment(store)
+    except Exception as error:  # MLflow raises whatever its store raises
+        rule = f"the MLflow experiment must be readable ({redact(str(error))[:300]})"
+        raise InputError(rule, received=f"{name} in {store.shown}") from None
+    if not found:
+        raise InputError("the MLflow experiment must hold runs of this machine", received=f"{name} in {store.shown}")
+    return found
 
 
-def _write(comparison: Comparison, options: CompareOptions) -> None:
-    if options.csv:
-        from infomcr_cli.report.table_file import write_table
+def _written(comparison: Comparison, options: CompareOptions) -> Comparison:
+    """Write the files that were asked for and record the comparison; return it with where they are."""
+    from infomcr_cli.report.files import write_files
 
-        write_table(comparison, options.csv)
-    if options.plots or options.html:
-        from infomcr_cli.report.pictures import all_pictures, save_pictures
+    wanted = {"csv": options.csv, "html": options.html, "plots": options.plots}
+    files = write_files(comparison, **wanted)
+    comparison = replace(comparison, files=tuple(str(path) for path in files))
+    if not options.tracking or not comparison.judged:
+        return comparison
+    from infomcr_cli.report.record import record
 
-        pictures = all_pictures(comparison)
-        if options.plots:
-            save_pictures(pictures, options.plots)
-        if options.html:
-            from infomcr_cli.report.page import write_page
-
-            write_page(comparison, pictures, options.html)
+    return replace(comparison, mlflow_run_id=record(comparison, options.tracking_uri))

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from infomcr_cli.errors import InputError
 from infomcr_cli.report.axes import Axis, find_axes
 from infomcr_cli.report.conventions import Mixture, mixtures, refuse_mixtures
 from infomcr_cli.report.entry import Entry, Evaluation
+from infomcr_cli.report.gather import check_gap
 from infomcr_cli.report.judging import judge
 from infomcr_cli.report.verdict import Verdict
-
-GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Comparison:
         unevaluated: runs without an evaluation of the checkpoint.
         mixed:       measures of several conventions, let through by --allow-mixed.
         verdict:     of the judged runs.
+        files:       what was written: table, page and pictures.
+        mlflow_run_id: where the comparison is recorded; None: nowhere.
     """
 
     judged: tuple[Entry, ...]
@@ -41,6 +41,8 @@ class Comparison:
     mixed: tuple[Mixture, ...]
     verdict: Verdict
     notes: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    mlflow_run_id: str | None = None
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ class Comparison:
             "passed_over": list(self.passed_over),
             "mixed_conventions": [mixture.sentence() for mixture in self.mixed],
             "notes": list(self.notes),
+            "files": list(self.files),
+            "mlflow_run_id": self.mlflow_run_id,
         }
 
     def _run_document(self, entry: Entry) -> dict[str, Any]:
@@ -85,11 +89,10 @@ def compared(
 ) -> Comparison:
     """Judge the measures of some runs.
 
-    Args:    gap: one of `GAPS`.
-    Raises:  InputError: conventions are mixed and that was not allowed, or the gap is none of `GAPS`.
+    Args:    gap: "error", "loss" or "test_error".
+    Raises:  InputError: conventions are mixed and that was not allowed, or the gap is none that is recorded.
     """
-    if gap not in GAPS:
-        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
+    check_gap(gap)
     evaluated = [entry for entry in entries if entry.evaluation]
     judged = [entry for entry in evaluated if not entry.missed]
     mixed = mixtures(judged)
@@ -113,7 +116,7 @@ def compared(
 
 
 def gap_of(evaluation: Evaluation, gap: str) -> float | None:
-    """Return one of `GAPS` of an evaluation."""
+    """Return the gap of that name."""
     if gap == "test_error":
         return None if evaluation.test.accuracy is None else 1 - evaluation.test.accuracy
     value: float | None = getattr(evaluation.gap, gap)

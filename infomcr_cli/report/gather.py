@@ -14,6 +14,16 @@ from infomcr_cli.runs.documents import printable
 
 MLFLOW = "mlflow:"
 MOST_RUNS = 100_000
+GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
+
+
+def check_gap(gap: str) -> None:
+    """Raise where a gap is none of `GAPS`.
+
+    Raises: InputError: it is not.
+    """
+    if gap not in GAPS:
+        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
 
 
 @dataclass(frozen=True)

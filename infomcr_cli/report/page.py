@@ -13,7 +13,8 @@ from infomcr_cli import __version__
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.axes import ABSENT, label
 from infomcr_cli.report.canvas import Picture
-from infomcr_cli.report.comparison import GAPS, Comparison
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.rows import Grid, others_grid, psi_grid, runs_grid, verdict_grid
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infomcr_cli.report.comparison import GAPS, Comparison, gap_of
+from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.entry import Entry, Evaluation
+from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.verdict import Estimate, Granulated, MeasureVerdict, SignError, Verdict
 
 NONE = "–"

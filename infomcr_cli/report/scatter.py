@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.canvas import COLOURS, MARKERS, legend_of, panels
-from infomcr_cli.report.comparison import GAPS, Comparison, gap_of
+from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.entry import Entry
+from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.rows import figure as shown
 from infomcr_cli.report.rows import replicates
 

@@ -13,25 +13,17 @@ from infomcr_cli.runs.documents import printable
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
-MAX_BYTES = 512 * 1024**2
-
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return a CSV file with a head line as a table; a local file, never an address.
+    """Return a CSV file that `check_head` has looked at as a table; a local file, never an address.
 
-    Raises: InputError: there is none, it is too large, or it is no CSV.
+    Raises: InputError: it is no CSV.
     """
     shown = printable(str(path))
     try:
-        if not path.is_file():
-            raise InputError("the table must be a CSV file that exists", received=shown)
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise InputError(f"the table must be at most {MAX_BYTES} bytes", received=f"{size} bytes")
         with path.open(encoding="utf-8-sig", newline="") as file:
             frame = pd.read_csv(file)
     except (OSError, UnicodeDecodeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"the table must be CSV with a head line ({printable(str(error), 200)})", received=shown
         ) from None

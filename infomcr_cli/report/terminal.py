@@ -13,6 +13,7 @@ from rich.text import Text
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.rows import Grid, others_grid, psi_grid, runs_grid, verdict_grid
 from infomcr_cli.report.verdict import Verdict
+from infomcr_cli.runs.documents import printable
 
 NARROWEST = 40
 _GUTTER = 2  # a blank of padding and one that parts the columns
@@ -28,7 +29,8 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
         shown += grid_tables(others_grid(comparison), width)
     has_statistics = any(one.kendall_tau.value is not None for one in comparison.verdict.measures)
     shown += verdict_tables(comparison.verdict, width) if has_statistics else []
-    return [*shown, *(Text(note) for note in comparison.notes)]
+    written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
+    return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
 
 
 def verdict_renderables(verdict: Verdict, width: int) -> list[RenderableType]:

@@ -1,0 +1,249 @@
+"""`compare` on generated run directories: axes, conventions, runs apart, hostile directories."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pandas as pd
+import pytest
+from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
+from scipy import stats
+
+from infomcr_cli.compare import CompareOptions, compare, judge_file
+from infomcr_cli.errors import InputError
+from infomcr_cli.report import judge
+from infomcr_cli.report.axes import find_axes
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return grid_of_runs(tmp_path_factory.mktemp("grid") / "runs")
+
+
+def three_runs(root, **changes):
+    """Three evaluated runs of different learning rates; `changes` are arguments of the last run's evaluation."""
+    for index, lr in enumerate((0.1, 0.2, 0.4)):
+        extra = changes if index == 2 else {}
+        config = config_with(optimizer__learning_rate=lr)
+        found = evaluation(0.1 + lr / 10, {"gamma": lr * 10, "noise": [3.0, 1.0, 2.0][index]}, **extra)
+        write_run(root / f"run-{index}", config, {"last": found})
+    return root
+
+
+def test_the_axes_are_found_and_seeds_are_replicates(runs):
+    document = compare(CompareOptions((str(runs),))).document()
+    assert list(document["axes"]) == ["data.batch_size", "optimizer.learning_rate", "reg.name"]
+    assert document["axes"]["reg.name"]["keys"][0] == "reg.name"
+    assert "reg.beta" in document["axes"]["reg.name"]["keys"]
+    assert document["axes"]["data.batch_size"]["values"] == ["32", "64"]
+    assert (document["n"], document["rows"], len(document["runs"])) == (8, 16, 16)
+    assert set(document["measures"]) == {"gamma", "noise", "width", "train_loss"}
+    json.dumps(document, allow_nan=False)
+
+
+def test_the_statistics_are_those_of_the_table_that_it_writes(runs, tmp_path):
+    found = compare(CompareOptions((f"{runs}/*",), csv=tmp_path / "table.csv")).document()
+    frame = pd.read_csv(tmp_path / "table.csv")
+    axes = list(found["axes"])
+    other = judge(frame, gap="gap_error", axes=axes, measures=["gamma", "noise"], n_test=400).document()
+    for name in ("gamma", "noise"):
+        for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information", "sign_error"):
+            mine, theirs = found["measures"][name][statistic], other["measures"][name][statistic]
+            key = "mean" if statistic == "sign_error" else "value"
+            assert mine[key] == (None if theirs[key] is None else pytest.approx(theirs[key], abs=1e-10))
+    averaged = frame.groupby(axes)[["gamma", "gap_error"]].mean()
+    tau = stats.kendalltau(averaged["gamma"], averaged["gap_error"]).statistic
+    assert found["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(tau, abs=1e-10)
+
+
+@pytest.mark.parametrize("gap", ["error", "loss", "test_error"])
+def test_any_recorded_gap_can_judge(tmp_path, gap):
+    document = compare(CompareOptions((str(three_runs(tmp_path)),), gap=gap)).document()
+    assert document["gap"] == gap
+    assert document["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
+    with pytest.raises(InputError, match="Did you mean 'error'"):
+        compare(CompareOptions((str(tmp_path),), gap="eror"))
+
+
+def test_mixed_conventions_are_refused_with_what_differs_and_marked_when_allowed(tmp_path):
+    three_runs(tmp_path, convention=CONVENTION | {"draws": 100})
+    with pytest.raises(InputError, match="gamma: draws=10 in run-0, run-1; draws=100 in run-2") as refusal:
+        compare(CompareOptions((str(tmp_path),)))
+    assert "samples" not in str(refusal.value)
+    document = compare(CompareOptions((str(tmp_path),), allow_mixed=True)).document()
+    assert document["measures"]["gamma"]["mixed_conventions"]
+    assert not document["measures"]["train_loss"]["mixed_conventions"]
+    assert document["mixed_conventions"]
+
+
+def test_fewer_than_three_runs_give_the_table_and_why_there_is_no_statistic(tmp_path):
+    three_runs(tmp_path)
+    document = compare(CompareOptions((str(tmp_path / "run-0"), str(tmp_path / "run-1")))).document()
+    assert len(document["runs"]) == 2
+    assert document["measures"]["gamma"]["kendall_tau"]["value"] is None
+    assert any("at least 3" in note for note in document["notes"])
+
+
+def test_what_is_no_run_is_passed_over_with_a_line_and_a_run_is_taken_once(tmp_path):
+    three_runs(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    names = (*(str(path) for path in sorted(tmp_path.iterdir())), str(tmp_path / "run-0"))
+    document = compare(CompareOptions(names)).document()
+    assert len(document["runs"]) == 3
+    assert len(document["passed_over"]) == 2
+    with pytest.raises(InputError, match="Did you mean"):
+        compare(CompareOptions((str(tmp_path / "run-O"),)))
+    with pytest.raises(InputError, match="at least one run"):
+        compare(CompareOptions((str(tmp_path / "*.txt"),)))
+
+
+def test_runs_two_below_a_directory_are_found_and_of_one_name_are_told_apart(tmp_path):
+    for part in ("a", "b"):
+        three_runs(tmp_path / "sweep" / part)
+    document = compare(CompareOptions((str(tmp_path / "sweep"),))).document()
+    assert sorted({one["run"] for one in document["runs"]})[:2] == ["a/run-0", "a/run-1"]
+
+
+def test_runs_that_are_not_evaluated_are_named_with_the_way_to_do_it(tmp_path):
+    three_runs(tmp_path)
+    write_run(tmp_path / "fresh", config_with(optimizer__learning_rate=0.9), None)
+    document = compare(CompareOptions((str(tmp_path),))).document()
+    assert document["unevaluated"] == ["fresh"]
+    assert any("infomcr eval" in note and "fresh" in note for note in document["notes"])
+    assert document["n"] == 3
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "status", "loss"])
+def test_a_run_that_missed_its_loss_target_stands_apart(tmp_path, how):
+    three_runs(tmp_path)
+    config = config_with(optimizer__learning_rate=0.9, schedule__stop_at_train_loss=0.05 if how == "loss" else None)
+    found = evaluation(
+        9.0, {"gamma": -9.0}, train_loss=0.06, **({"reached_target": False} if how == "checkpoint" else {})
+    )
+    found["test"]["accuracy"] = 0.1
+    write_run(tmp_path / "lazy", config, {"last": found}, **({"reached_target": False} if how == "status" else {}))
+    document = compare(CompareOptions((str(tmp_path),))).document()
+    assert document["set_apart"] == ["lazy"]
+    assert document["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
+    assert any("target" in note for note in document["notes"])
+
+
+def test_a_direction_turns_the_order_and_not_the_number(tmp_path):
+    for index in range(5):
+        found = evaluation(0.1 + index / 50, {"margin": -float(index), "noise": float((index * 2) % 5)})
+        found["measures"]["margin"]["direction"] = "higher"
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
+    document = compare(CompareOptions((str(tmp_path),))).document()
+    assert next(iter(document["measures"])) == "margin"
+    assert document["measures"]["margin"]["kendall_tau"]["value"] == pytest.approx(-1.0)
+
+
+def test_runs_can_be_sorted_and_measures_ranked(tmp_path):
+    three_runs(tmp_path)
+    by_noise = compare(CompareOptions((str(tmp_path),), sort="noise"))
+    assert [entry.name for entry in by_noise.judged] == ["run-1", "run-2", "run-0"]
+    assert by_noise.axes[0].labels == ("0.2", "0.4", "0.1")
+    assert compare(CompareOptions((str(tmp_path),), sort="psi")).verdict.rank_by == "granulated_psi"
+    with pytest.raises(InputError, match="Did you mean 'noise'"):
+        compare(CompareOptions((str(tmp_path),), sort="nois"))
+
+
+def test_another_checkpoint_can_be_compared(runs):
+    document = compare(CompareOptions((str(runs),), checkpoint="epoch-0001")).document()
+    assert set(document["measures"]) == {"gamma", "train_loss"}
+    missing = compare(CompareOptions((str(runs),), checkpoint="epoch-0009")).document()
+    assert len(missing["unevaluated"]) == 16
+    assert missing["measures"] == {}
+
+
+def test_settings_that_change_together_are_one_axis():
+    settings = [
+        {"a.x": 1, "b.y": "u", "reg.name": "off", "seed": 0},
+        {"a.x": 1, "b.y": "u", "reg.name": "on", "reg.beta": 1.0, "seed": 1},
+        {"a.x": 2, "b.y": "v", "reg.name": "on", "reg.beta": 10.0, "seed": 2},
+        {"a.x": 2, "b.y": "v", "reg.name": "off", "seed": 3},
+    ]
+    axes = find_axes(settings)
+    assert [(axis.name, axis.keys) for axis in axes] == [("a.x", ("a.x", "b.y")), ("reg.beta", ("reg.beta",))]
+    assert axes[1].labels == ("–", "1.0", "10.0", "–")
+
+
+def test_settings_that_are_unlike_in_every_run_stay_apart():
+    axes = find_axes([{"a.x": i, "b.y": -i} for i in range(4)])
+    assert [axis.name for axis in axes] == ["a.x", "b.y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("measures.json", '{"checkpoints": {"last": {"train": {"loss": NaN}}}}', "measures.json of run-1"),
+        (
+            "measures.json",
+            '{"checkpoints": {"last": {"measures": {"gamma": {"value": 1e999}}}}}',
+            "measures.json of run-1",
+        ),
+        ("measures.json", '{"checkpoints": {"last": {"n_test": 1%s}}}' % ("0" * 400), "measures.json of run-1"),
+        (
+            "measures.json",
+            '{"checkpoints": {"last": {"measures": {"g": {"value": 1%s}}}}}' % ("0" * 400),
+            "measures.json",
+        ),
+        ("measures.json", '{"checkpoints": {"last": {"measures": {"g": {"spectrum": "x"}}}}}', "spectrum"),
+        ("measures.json", '{"checkpoints": []}', "checkpoints"),
+        ("measures.json", "[" * 100_000, "measures.json of run-1"),
+        ("config.yaml", "a: !!python/object/apply:os.system [touch x]", "config.yaml of run-1"),
+        ("config.yaml", "a: &x [1]\nb: [*x, *x]", "config.yaml of run-1"),
+        ("config.yaml", "- 1", "mapping"),
+        ("status.json", '{"state": "DANCING"}', "status.json of run-1"),
+        ("status.json", "[]", "status.json of run-1"),
+    ],
+)
+def test_a_hostile_file_is_refused_by_name(tmp_path, name, content, words):
+    three_runs(tmp_path)
+    (tmp_path / "run-1" / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        compare(CompareOptions((str(tmp_path),)))
+
+
+def test_a_link_out_of_a_run_is_refused(tmp_path):
+    three_runs(tmp_path)
+    os.symlink("/etc/hostname", tmp_path / "run-1" / "extra.json")
+    with pytest.raises(InputError, match=r"extra\.json"):
+        compare(CompareOptions((str(tmp_path),)))
+
+
+def test_huge_numbers_are_judged_without_overflow(tmp_path):
+    for index, value in enumerate((-1e308, 0.0, 1e308)):
+        found = evaluation(0.1 + index / 10, {"gamma": value})
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
+    comparison = compare(CompareOptions((str(tmp_path),), html=tmp_path / "page.html"))
+    assert comparison.document()["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
+    assert (tmp_path / "page.html").exists()
+
+
+def test_a_table_made_elsewhere_is_judged(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,word\n1,0.1,1,a\n2,0.2,2,b\n3,0.3,3,c\n")
+    document = judge_file(path, gap="gap", axes=("lr",)).document()
+    assert set(document["measures"]) == {"mu"}
+    assert document["measures"]["mu"]["kendall_tau"]["value"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "exists"),
+        ("", "CSV"),
+        ("lr,gap\n1,2\n1,2,3,4\n", "CSV"),
+        (b"\xff\xfe\x00", "CSV"),
+        ("lr,gap\n1,x\n", "numbers"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(tmp_path, content, words):
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=words):
+        judge_file(path, gap="gap", axes=("lr",))
