@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
 from infomcr_cli.data import check_source
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, hold, new_run_name, new_status, read_status
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.redaction import redact
@@ -103,7 +105,12 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
         from infomcr_cli.training.session import work_on
 
-        ending = work_on(run, config, store, console)
+        try:
+            ending = work_on(run, config, store, console)
+        except InputError:
+            if request.resume is None:
+                shutil.rmtree(run.path)
+            raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
 from infomcr_cli.report.progress import TrainingProgress
@@ -56,7 +57,8 @@ class Ending:
 def work_on(run: RunDirectory, config: RunConfig, store: Store | None, console: Console) -> Ending:
     """Train a run whose directory this process holds, and leave its state behind whatever happens.
 
-    Args: store: where MLflow mirrors the run; None: nowhere.
+    Args:    store: where MLflow mirrors the run; None: nowhere.
+    Raises:  InputError: the settings turned out not to fit; a run that had not begun is as it was.
     """
     with Interruption() as interruption, _mirrored(run, store) as mirror:
         try:
@@ -66,6 +68,12 @@ def work_on(run: RunDirectory, config: RunConfig, store: Store | None, console: 
             ending = Ending(State.KILLED, str(stop), stop.exit_code)
         except KeyboardInterrupt:
             ending = Ending(State.KILLED, "SIGINT, twice", 130)
+        except InputError as error:
+            # Bad input that only building the network or reading the data could show: the run has not begun.
+            status = read_status(run)
+            if status.state is State.RUNNING and status.step:
+                write_status(run, finished(status, State.FAILED, str(error)))
+            raise
         except Exception as error:
             run.write("error.txt", redact(traceback.format_exc()).encode())
             ending = Ending(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
