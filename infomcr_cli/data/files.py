@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import os
 import tarfile
@@ -9,8 +11,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 from infomcr_cli.errors import InputError, nearest_name
 
@@ -134,14 +136,42 @@ def _bounded(root: Path, members: Iterator[tuple[str, int, Reader]]) -> Iterator
 
 
 def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader]]:
-    # A stream ("r|*") is read once from front to back and keeps no index of what it passed.
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
+    # A stream ("r|") is read once from front to back and keeps no index of what it passed.
+    with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         for member in archive:
             if not (member.isfile() or member.isdir()):
                 raise _no_link(root, member.name)
             name = _safe_name(root, member.name)
             if member.isfile():
                 yield name, member.size, partial(_read_tar, archive, member)
+        _read_to_end(root, plain)
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """Return the decompressed stream; these readers, unlike tarfile's own, hold the checksum against the data."""
+    head = file.read(6)
+    file.seek(0)
+    found = (reader for magic, reader in _READERS.items() if head.startswith(magic))
+    return next(found, _plain)(file)
+
+
+def _plain(file: IO[bytes]) -> IO[bytes]:
+    return file
+
+
+_READERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+
+
+def _read_to_end(root: Path, stream: IO[bytes]) -> None:
+    """Read what follows the last member: the checksum stands at the very end."""
+    swept = 0
+    while block := stream.read(2**20):
+        swept += len(block)
+        _bound(root, "what follows the last file of the archive", swept, MAX_MEMBER)
 
 
 def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -168,10 +198,10 @@ def _guarded(root: Path, read: Reader) -> bytes:
 
 
 def _safe_name(root: Path, name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")
-    return str(path)
+    return "/".join(part for part in parts if part not in ("", "."))
 
 
 def _no_link(root: Path, name: str) -> InputError:

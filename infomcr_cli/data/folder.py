@@ -105,14 +105,20 @@ def _decode(place: Place, read: Reader, size: tuple[int, ...] | None = None) -> 
             return np.atleast_3d(np.asarray(image.convert("L" if image.mode in GREY else "RGB"), np.uint8))
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, str(error)) from error
     except Exception as error:  # Pillow lets many kinds through
         raise InputError("images must be JPEG or PNG files that can be decoded", received=name) from error
+
+
+def _too_many_pixels(name: str, size: str) -> InputError:
+    return InputError(f"images must have at most {MAX_PIXELS} pixels", received=f"{size} in {name}")
 
 
 def _check_image(name: str, size: tuple[int, int], mode: str, expected: tuple[int, ...] | None) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
-        raise InputError(f"images must have at most {MAX_PIXELS} pixels", received=f"{width}x{height} in {name}")
+        raise _too_many_pixels(name, f"{width}x{height}")
     if expected is not None and (height, width) != expected:
         raise InputError(
             f"images must be of one size, here {expected[1]}x{expected[0]}",

@@ -100,7 +100,10 @@ def _class_names(archive: Any, train: Split, test: Split) -> tuple[str, ...]:
     count = 1 + int(max(train.labels.max(), test.labels.max()))
     if "class_names" not in archive.files:
         return tuple(str(i) for i in range(max(2, count)))
-    names = archive["class_names"]
+    try:
+        names = archive["class_names"]
+    except ValueError as error:  # objects, which would have to be unpickled
+        raise InputError("class_names must be text", received="objects") from error
     if names.dtype.kind != "U" or names.ndim != 1 or len(names) < count:
         raise InputError(f"class_names must be text for each of the {count} classes", received=f"{names.dtype}")
     return tuple(names.tolist())

@@ -40,7 +40,8 @@ def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
 def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Indices:
     """Return a random permutation: each prefix has the class shares of the whole, to within one image a class.
 
-    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted.
+    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted. Where all
+    classes are of one size they are dealt in rounds: each C images in a row hold each class once.
 
     Args: labels: class indices, [n].
     """
