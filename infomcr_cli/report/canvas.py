@@ -61,6 +61,7 @@ def picture(name: str, title: str, figure: Figure) -> Picture:
     """Return a figure as SVG and PNG bytes without a date."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
+    figure.set_layout_engine("none")  # the layout is found; finding it again would take as long as drawing
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
     return Picture(name, title, svg.getvalue(), png.getvalue())
 
@@ -74,6 +75,13 @@ def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int 
     for unused in axes[count:]:
         unused.set_visible(False)
     return figure, list(axes[:count])
+
+
+def logarithmic(panel: Any) -> None:
+    """Give a panel a logarithmic y axis with plain numbers: formulas are switched off, so that names stay names."""
+    panel.set_yscale("log")
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+    panel.yaxis.set_minor_formatter(lambda value, _: "")
 
 
 def legend_of(figure: Figure, handles: Sequence[Any]) -> None:

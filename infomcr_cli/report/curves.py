@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, panels
+from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, logarithmic, panels
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.entry import Entry
 from infomcr_cli.runs.metrics import MetricsLog
@@ -40,10 +40,9 @@ def gamma_along_training(comparison: Comparison) -> Figure | None:
 def spectra(comparison: Comparison) -> Figure | None:
     """Return the eigenvalues of the Gram matrix by rank on a logarithmic scale; None where none was kept."""
     found = {entry.name: line for entry in comparison.judged[:MOST_RUNS] if (line := _spectrum(entry)) is not None}
-    drawing = _overlaid(comparison, {"eigenvalue of G": found} if found else {}, "rank")
+    drawing = _overlaid(comparison, {"eigenvalue of G/N": found} if found else {}, "rank")
     if drawing is not None:
-        drawing.axes[0].set_yscale("log")
-        drawing.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        logarithmic(drawing.axes[0])
     return drawing
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from infomcr_cli.report.canvas import COLOURS, picture, styled
+from infomcr_cli.report.canvas import COLOURS, logarithmic, picture, styled
 
 
 def save_spectrum(measures: Mapping[str, Mapping[str, Any]], folder: Path, checkpoint: str) -> list[Path]:
@@ -31,7 +31,8 @@ def save_spectrum(measures: Mapping[str, Mapping[str, Any]], folder: Path, check
 def _figure(values: Any, checkpoint: str) -> Figure:
     figure = Figure(figsize=(4.5, 3.2), layout="constrained", dpi=150)
     axes = figure.subplots()
-    axes.semilogy(np.arange(1, len(values) + 1), np.where(values > 0, values, np.nan), color=COLOURS[0], linewidth=1.4)
+    axes.plot(np.arange(1, len(values) + 1), np.where(values > 0, values, np.nan), color=COLOURS[0], linewidth=1.4)
+    logarithmic(axes)
     axes.set_xlabel("rank of the eigenvalue")
     axes.set_ylabel("eigenvalue of G/N")
     axes.set_title(f"Observed Fisher information, {checkpoint}", fontsize=9)

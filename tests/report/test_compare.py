@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -247,3 +249,58 @@ def test_a_table_that_cannot_be_read_is_refused(tmp_path, content, words):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=words):
         judge_file(path, gap="gap", axes=("lr",))
+
+
+def test_the_comparison_is_recorded_with_its_runs_numbers_and_files(tmp_path, monkeypatch):
+    three_runs(tmp_path)
+    seen = {}
+
+    def log_comparison(store, name, runs, metrics, artifacts):
+        files = {path.name: path.read_bytes() for path in artifacts}
+        seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
+        return "abc"
+
+    monkeypatch.setattr("infomcr_cli.runs.tracking.log_comparison", log_comparison)
+    options = CompareOptions((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
+    document = compare(options).document()
+    assert document["mlflow_run_id"] == "abc"
+    assert seen["store"].uri == "http://127.0.0.1:1"
+    assert seen["runs"] == ["run-0", "run-1", "run-2"]
+    assert seen["metrics"]["gamma/kendall_tau"] == pytest.approx(1.0)
+    assert {"table.csv", "comparison.html", "comparison.json", "measures.svg"} <= seen["files"].keys()
+    json.loads(seen["files"]["comparison.json"])
+
+
+def test_a_store_that_cannot_be_reached_spoils_no_comparison(tmp_path, monkeypatch, caplog):
+    three_runs(tmp_path)
+
+    def refuse(*_):
+        raise ConnectionError("no route to http://user:secret@example.org")
+
+    monkeypatch.setattr("infomcr_cli.runs.tracking.log_comparison", refuse)
+    options = CompareOptions((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
+    assert compare(options).mlflow_run_id is None
+    assert "not recorded" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_an_mlflow_experiment_names_the_runs(tmp_path, monkeypatch):
+    three_runs(tmp_path)
+    found = [tmp_path / "run-0", tmp_path / "run-2", tmp_path / "gone"]
+    monkeypatch.setattr("infomcr_cli.runs.tracking.run_directories_of_experiment", lambda store: found)
+    comparison = compare(CompareOptions(("mlflow:any",)))
+    assert [entry.name for entry in comparison.judged] == ["run-0", "run-2"]
+    assert len(comparison.passed_over) == 1
+    monkeypatch.setattr("infomcr_cli.runs.tracking.run_directories_of_experiment", lambda store: [])
+    with pytest.raises(InputError, match="experiment must hold runs"):
+        compare(CompareOptions(("mlflow:any",)))
+
+
+def test_bad_input_is_refused_before_anything_heavy_is_imported(tmp_path):
+    code = (
+        "import sys\nfrom infomcr_cli.compare import *\n"
+        "try: compare(CompareOptions(('nowhere',)))\n"
+        "except InputError: print({'pandas', 'scipy', 'matplotlib', 'mlflow', 'tensorflow'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "set()"

@@ -14,7 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from infomcr_cli.compare import CompareOptions, compare
-from infomcr_cli.report.pictures import all_pictures
+from infomcr_cli.report.page import write_page
+from infomcr_cli.report.pictures import all_pictures, save_pictures
 from infomcr_cli.report.rows import figure, runs_grid, verdict_grid
 from infomcr_cli.report.terminal import comparison_renderables
 
@@ -24,6 +25,11 @@ HOSTILE = "<script>alert(1)</script>[red]$x^{y$\x1b[31m\"'&"
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
     return compare(CompareOptions((str(grid_of_runs(tmp_path_factory.mktemp("shown") / "runs")),)))
+
+
+@pytest.fixture(scope="module")
+def pictures(comparison):
+    return all_pictures(comparison)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +80,8 @@ def test_numbers_are_short(value, text):
     assert figure(value) == text
 
 
-def test_every_picture_is_drawn_and_the_same_bytes_again(comparison):
-    once, again = all_pictures(comparison), all_pictures(comparison)
+def test_every_picture_is_drawn_and_the_same_bytes_again(comparison, pictures):
+    once, again = pictures, all_pictures(comparison)
     assert [one.name for one in once] == ["measures", "psi", "correlations", "gamma", "spectra", "training"]
     assert once == again
     for one in once:
@@ -84,11 +90,10 @@ def test_every_picture_is_drawn_and_the_same_bytes_again(comparison):
         ElementTree.fromstring(one.svg)
 
 
-def test_pictures_are_saved_as_svg_and_png(comparison, tmp_path):
-    names = tuple(str(entry.run.path) for entry in comparison.judged[:4])
-    compare(CompareOptions(names, plots=tmp_path / "plots"))
-    files = {path.name for path in (tmp_path / "plots").iterdir()}
-    assert {"measures.svg", "measures.png", "training.svg"} <= files
+def test_pictures_are_saved_as_svg_and_png(pictures, tmp_path):
+    written = save_pictures(pictures, tmp_path / "plots")
+    assert sorted(written) == sorted((tmp_path / "plots").iterdir())
+    assert {"measures.svg", "measures.png", "training.svg"} <= {path.name for path in written}
 
 
 class _Tags(HTMLParser):
@@ -118,9 +123,8 @@ def test_the_page_asks_for_nothing_and_escapes_every_name(hostile, tmp_path):
     assert "default-src 'none'" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_the_page_holds_every_setting_and_number(comparison, tmp_path):
-    names = tuple(str(entry.run.path) for entry in comparison.judged)
-    compare(CompareOptions(names, html=tmp_path / "page.html"))
+def test_the_page_holds_every_setting_and_number(comparison, pictures, tmp_path):
+    write_page(comparison, pictures, tmp_path / "page.html")
     parser = _Tags()
     parser.feed((tmp_path / "page.html").read_text(encoding="utf-8"))
     for entry in comparison.judged:
