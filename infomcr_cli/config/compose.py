@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.explain import explain
-from infomcr_cli.config.places import group_choices, search_path
+from infomcr_cli.config.places import group_choices, own_conf, search_path
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.search import searching
 from infomcr_cli.errors import InputError
 
 
@@ -57,14 +58,12 @@ def composed_group(group: str, argument: str, config_dir: Path | None = None) ->
 
 
 def _composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
-    first, *rest = search_path(config_dir)
-    extra = [f"hydra.searchpath=[{','.join(json.dumps(f'file://{folder}') for folder in rest)}]"] if rest else []
     GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(first), version_base="1.3"):
+    with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:
-            return _plain(compose("config", overrides=[*arguments, *extra], return_hydra_config=True))
+            return _plain(compose("config", overrides=list(arguments), return_hydra_config=True))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _diagnose(error, parsed, extra) from None
+            raise _diagnose(error, parsed) from None
 
 
 def _plain(config: DictConfig) -> Any:
@@ -76,9 +75,9 @@ def _plain(config: DictConfig) -> Any:
     return {**settings, "choices": {group: choice for group, choice in choices.items() if choice and "/" not in group}}
 
 
-def _diagnose(error: Exception, parsed: Sequence[Override], extra: list[str]) -> InputError:
+def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
     """Name the setting that is at fault; Hydra's own message where it is none that we know."""
-    known = _dotted(compose("config", overrides=[*_choices_of(parsed), *extra]))
+    known = _dotted(compose("config", overrides=_choices_of(parsed)))
     for override in parsed:
         if not (override.is_add() or override.key_or_group in known or _is_group(override)):
             return _no_such(override.key_or_group, known)

@@ -1,0 +1,91 @@
+"""Overrides become one validated run, and what is wrong with them is said in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.places import group_choices, own_conf
+from infomcr_cli.errors import InputError
+
+
+def test_the_default_is_the_digits() -> None:
+    config = compose_run([])
+    assert (config.data.name, config.model.name, config.reg.name) == ("digits", "wrn", "off")
+
+
+def test_a_bare_on_is_the_regularizer_and_not_a_boolean() -> None:
+    config = compose_run(["reg=on"])
+    assert config.reg.name == "on"
+    assert config.choices["reg"] == "on"
+    assert compose_run(["reg=off"]).choices["reg"] == "off"
+
+
+@pytest.mark.parametrize("phases", ["111", "011", "001", "100", "010"])
+def test_phases_are_read_as_digits(phases: str) -> None:
+    assert compose_run(["reg=on", f"reg.phases={phases}"]).reg.phases == phases  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model=wnr"], ["got 'wnr'", "Accepted:", "Did you mean 'wrn'?"]),
+        (["data.bach_size=64"], ["'data.bach_size'", "batch_size", "Did you mean 'data.batch_size'?"]),
+        (["data.batch_size=0"], ["data.batch_size must be at least 1; got 0"]),
+        (["data.batch_size=x"], ["data.batch_size must be a whole number; got 'x'"]),
+        (["reg=on", "reg.num_sub_batches=7"], ["must divide", "num_sub_batches=7, batch_size=64", "Try 8"]),
+        (["reg=on", "reg.phases=012"], ["got '012'", "Did you mean '011'?"]),
+        (["reg.beta=3"], ["It is a setting of reg=on"]),
+        (["model.depth=27"], ["6n+4", "got 27", "Try 28"]),
+        (["optimizer.learning_rate=1e999"], ["finite"]),
+        (["precision=float33"], ["Did you mean 'float32'?"]),
+        (["data=image_folder"], ["data.root must be given"]),
+        (["seed=1,2"], ["one run takes one value", "infomcr sweep"]),
+        (["nonsense"], ["KEY=VALUE", "got 'nonsense'"]),
+        (["+extra.key=1"], ["extra"]),
+        (["dta=digits"], ["Did you mean 'data'?"]),
+    ],
+)
+def test_a_mistake_is_answered_with_rule_value_and_way_out(overrides: list[str], said: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        compose_run(overrides)
+    for words in said:
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["~/a(b", "a=b{c}", "x y(z)"])
+def test_the_quoting_that_is_proposed_works(value: str) -> None:
+    with pytest.raises(InputError) as caught:
+        compose_run([f"data.root={value}"])
+    proposal = str(caught.value).rsplit("In a shell write: ", 1)[1]
+    import shlex
+
+    assert compose_run(shlex.split(proposal)).data.root == value
+
+
+def test_a_users_own_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = tmp_path / "conf" / "reg"
+    group.mkdir(parents=True)
+    (group / "mine.yaml").write_text('name: "on"\nnum_sub_batches: 2\nalpha: 1.0e-3\nbeta: 1.0\nphases: "111"\n')
+    (group / "on.yaml").write_text('name: "on"\nnum_sub_batches: 4\nalpha: 1.0e-3\nbeta: 1.0\nphases: "111"\n')
+    monkeypatch.chdir(tmp_path)
+    assert "mine" in group_choices(None)["reg"]
+    assert compose_run(["reg=mine"]).reg.num_sub_batches == 2  # type: ignore[union-attr]
+    assert compose_run(["reg=on"]).reg.num_sub_batches == 4  # type: ignore[union-attr]
+    assert compose_run(["reg=off", "data=digits"]).reg.name == "off"
+
+
+def test_a_folder_that_is_called_conf_by_chance_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "nginx.yaml").write_text("a: 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert compose_run([]).data.name == "digits"
+
+
+@pytest.mark.parametrize("experiment", [path.stem for path in sorted((own_conf() / "experiment").glob("*.yaml"))])
+def test_every_experiment_composes(experiment: str) -> None:
+    assert compose_run([f"experiment={experiment}", "data.root=/data"]).choices["experiment"] == experiment

@@ -1,0 +1,86 @@
+"""A run's identity is what makes its weights: nothing less, nothing more."""
+
+from __future__ import annotations
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.identity import differences, identity
+from infomcr_cli.config.resume import recorded_run, resumed_run
+from infomcr_cli.config.text import as_yaml
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.documents import parse_yaml
+
+BASE = compose_run(["reg=on"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.batch_size=32",
+        "data.train_size=100",
+        "data.label_noise=0.1",
+        "model.depth=10",
+        "augment=standard",
+        "optimizer.learning_rate=0.05",
+        "schedule.epochs=3",
+        "schedule=cosine",
+        "reg.beta=1.0",
+        "reg=off",
+        "seed=1",
+        "precision=mixed_bfloat16",
+    ],
+)
+def test_what_makes_the_weights_is_part_of_it(override: str) -> None:
+    other = compose_run(["reg=on", override])
+    assert identity(other) != identity(BASE)
+    assert differences(BASE, other)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "tracking=off",
+        "tracking.experiment=x",
+        "device=cpu",
+        "data.root=/somewhere",
+        "data.cache=/somewhere",
+        "schedule.eval_every=5",
+        "schedule.checkpoint_every=5",
+        "schedule.keep_checkpoints=2",
+        "measure=fast",
+        "runs_dir=elsewhere",
+        "deterministic=false",
+    ],
+)
+def test_what_does_not_is_none(override: str) -> None:
+    other = compose_run(["reg=on", override])
+    assert identity(other) == identity(BASE)
+    assert not differences(BASE, other)
+
+
+def test_it_survives_being_written_and_read() -> None:
+    again = recorded_run(parse_yaml(as_yaml(BASE), "config.yaml"))
+    assert again == BASE
+    assert identity(again) == identity(BASE)
+
+
+def test_resuming_may_change_what_is_no_part_of_it() -> None:
+    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    resumed = resumed_run(settings, ["tracking=off", "schedule.eval_every=7"], None, "runs/a")
+    assert (resumed.tracking.name, resumed.schedule.eval_every) == ("off", 7)
+
+
+def test_resuming_with_other_weights_in_mind_shows_the_difference_and_the_way_out() -> None:
+    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    with pytest.raises(InputError) as caught:
+        resumed_run(settings, ["seed=5", "data.batch_size=32"], None, "runs/a")
+    message = str(caught.value)
+    assert "seed: 0 → 5" in message
+    assert "data.batch_size: 64 → 32" in message
+    assert "infomcr train start=runs/a seed=5 data.batch_size=32" in message
+
+
+def test_a_password_in_a_uri_is_not_written() -> None:
+    config = compose_run(["tracking.uri='http://me:hunter2@127.0.0.1:5000'"])
+    assert b"hunter2" not in as_yaml(config)

@@ -1,0 +1,113 @@
+"""The command line as a user meets it: its help, its speed, its answers to mistakes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import CommandLine
+
+INFOMCR = str(Path(sys.executable).with_name("infomcr"))
+SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "pandas", "matplotlib", "sklearn", "scipy")
+
+
+def _imported(*arguments: str) -> set[str]:
+    """Return which slow packages a command imports."""
+    code = (
+        "import sys; from infomcr_cli.cli import main\n"
+        f"sys.argv = ['infomcr', *{list(arguments)!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('IMPORTED', *[n for n in {SLOW_IMPORTS!r} if n in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(out.rsplit("IMPORTED", 1)[1].split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("train", "--help"), ("train", "model=wnr")])
+def test_nothing_slow_is_imported_before_it_is_needed(arguments: tuple[str, ...]) -> None:
+    assert _imported(*arguments) == set()
+
+
+def test_help_is_quick() -> None:
+    def processor_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([INFOMCR, "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    # Other tests run at the same time: what the process itself needs, not the wall clock.
+    assert min(processor_seconds() for _ in range(5)) < 0.4
+
+
+def test_version(command_line: CommandLine) -> None:
+    assert command_line("--version").out.startswith("infomcr 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "model=wnr"),
+        ("train", "data.bach_size=64"),
+        ("train", "data.batch_size=0"),
+        ("train", "data.batch_size=5000"),
+        ("train", "reg=on", "reg.num_sub_batches=7"),
+        ("train", "data=image_folder", "data.root=empty"),
+        ("train", "data=cifar10", "data.root=nowhere"),
+        ("train", "tracking.uri=ftp://x"),
+        ("train", "--resume", "runs/none"),
+        ("train", "--config-dir", "nowhere"),
+        ("eval", "runs/none"),
+        ("eval", "measure=fast"),
+        ("compare", "runs/none"),
+        ("judge", "none.csv", "--gap", "gap", "--axes", "a"),
+        ("sync", "runs/none"),
+        ("runs", "--runs-dir", "none"),
+        ("train", "--no-such-option"),
+        ("no-such-command",),
+    ],
+)
+def test_bad_input_exits_2_and_leaves_nothing_behind(
+    command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    answer = command_line(*arguments)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert answer.err.strip()
+    assert "Traceback" not in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -> None:
+    answer = command_line("train", "reg=on", "--print-config")
+    assert answer.code == 0
+    assert yaml.safe_load(answer.out)["reg"] == {
+        **yaml.safe_load(answer.out)["reg"],
+        "name": "on",
+        "num_sub_batches": 8,
+        "phases": "011",
+    }
+
+
+def test_print_config_as_json(command_line: CommandLine) -> None:
+    answer = command_line("train", "--print-config", "--json")
+    assert json.loads(answer.out)["model"]["name"] == "wrn"
+
+
+def test_completion_offers_groups_and_choices() -> None:
+    from infomcr_cli.cli import complete_override
+
+    assert "reg=on" in complete_override("reg=")
+    assert all(offer.startswith("da") for offer in complete_override("da"))
+
+
+def test_a_password_is_not_echoed(command_line: CommandLine) -> None:
+    answer = command_line("train", "tracking.uri='ftp://me:hunter2@host/'")
+    assert answer.code == 2
+    assert "hunter2" not in answer.err + answer.out
