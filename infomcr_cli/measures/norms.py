@@ -1,0 +1,74 @@
+"""Frobenius and spectral norms of the layers of a network, and their products."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from infomcr_cli.measures.folding import CONVOLUTIONS, LinearMap, linear_maps
+
+Array = NDArray[np.float64]
+
+
+def log_frobenius_product(model: keras.Model) -> float:
+    """Return Σ_l ln ‖W_l‖_F², the logarithm of the product of squared Frobenius norms, batch norm folded.
+
+    Source: Jiang et al., 2020, arXiv:1912.02178, appendix C.3; Neyshabur et al., 2015, arXiv:1503.00036.
+    """
+    return float(sum(2 * np.log(np.linalg.norm(one.kernel)) for one in linear_maps(model)))
+
+
+def log_spectral_product(model: keras.Model) -> float:
+    """Return Σ_l ln ‖W_l‖₂², the logarithm of the product of squared spectral norms, batch norm folded.
+
+    Source: Jiang et al., 2020, arXiv:1912.02178, appendix C.2; Bartlett et al., 2017, arXiv:1706.08498.
+    """
+    return float(sum(2 * np.log(spectral_norm(one)) for one in linear_maps(model)))
+
+
+def over_margin(log_product: float, margin: float) -> float | None:
+    """Return the logarithm of a product over the squared margin; None where the margin is not positive."""
+    return log_product - 2 * float(np.log(margin)) if margin > 0 else None
+
+
+def spectral_norm(one: LinearMap) -> float:
+    """Return the largest singular value of a linear map as it acts on the network's own feature maps.
+
+    A convolution is taken as the whole operator, with its stride, its padding by zeros and its true input size, not
+    as its kernel reshaped to a matrix, which can be off by the square root of the window's area.
+
+    Source: Gouk et al., 2021, arXiv:1804.04368 (the operator); Sedghi et al., 2019, arXiv:1805.10408 (the difference).
+    """
+    if one.kernel.ndim == 1:
+        return float(np.abs(one.kernel).max())
+    if isinstance(one.layer, CONVOLUTIONS):
+        return convolution_norm(one.layer, one.kernel)
+    return float(np.linalg.norm(one.kernel, 2))
+
+
+def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
+    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, relative 1e-4)."""
+    shape, weights = tuple(layer.input.shape[1:]), tf.constant(kernel)
+
+    @tf.function(autograph=False)
+    def back_and_forth(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer.convolution_op(x, weights)
+        return tape.gradient(y, x, output_gradients=y)
+
+    size = int(np.prod(shape))
+
+    def normal(x: Array) -> Array:
+        # A batch of two: TensorFlow's filters of one image take another path, which some versions get wrong.
+        twice = np.repeat(x.reshape(1, *shape), 2, axis=0)
+        return back_and_forth(tf.constant(twice)).numpy()[0].reshape(-1)
+
+    start = np.random.default_rng(0).standard_normal(size)
+    values = eigsh(
+        LinearOperator((size, size), normal, dtype=np.float64), 1, v0=start, tol=1e-8, return_eigenvectors=False
+    )
+    return float(np.sqrt(values[0]))

@@ -1,0 +1,81 @@
+"""PAC-Bayes noise scale: how much Gaussian noise on the weights costs a given share of the accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.surface import LossSurface, accuracy
+
+Array = NDArray[np.float64]
+SMALLEST, LARGEST = 1e-7, 1e3  # of σ
+STEP, WIDTH, SLOPE = 4.0, 1.02, 1.25  # factors: of the bracket's growth, of its last width, between slope's points
+
+
+def noise_scale(
+    surface: LossSurface, *, drop: float, draws: int, seed: int, magnitude_aware: bool, floor: float = 1e-3
+) -> tuple[float, float]:
+    """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
+
+    The noise on w_i is N(0, σ²), or magnitude-aware N(0, σ² w_i² + floor²). The same `draws` noise vectors, scaled,
+    serve every σ, so that the drop is a smooth function of it and bisection is sound. A greater σ is a flatter minimum;
+    the bound of the source holds 1/σ².
+
+    Args:
+        drop:   accuracy given up, 0..1. draws: noise vectors, at least 2. seed: of the noise.
+        floor:  standard deviation that a weight of zero gets, magnitude-aware only.
+    Raises:  InputError: no σ in 1e-7..1e3 lowers the accuracy by so much.
+    Source:  Jiang et al., 2020, arXiv:1912.02178, appendix C.4 and C.5 (drop 0.1, floor 1e-3).
+    """
+    base = accuracy(surface.clean_logits, surface.labels)
+
+    def drops(sigma: float) -> Array:
+        spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
+        noisy = (surface.weights + spread * noise for noise in _noise(surface.size, draws, seed))
+        return np.array([base - accuracy(surface.logits(at), surface.labels) for at in noisy])
+
+    return crossing(drops, drop)
+
+
+def crossing(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
+    """Return σ where the mean of `drops(σ)` crosses `target`, by bisection in ln σ, and its standard error.
+
+    The error is that of the mean at σ over its slope there (delta method).
+
+    Raises: InputError: it does not cross in 1e-7..1e3.
+    """
+    known = cache(drops)
+    low, high = _bracket(known, target)
+    while high / low > WIDTH:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if known(middle).mean() >= target else (middle, high)
+    sigma = math.sqrt(low * high)
+    slope = (known(sigma * SLOPE).mean() - known(sigma / SLOPE).mean()) / (2 * math.log(SLOPE))
+    here = known(sigma)
+    error = float(here.std(ddof=1)) / math.sqrt(len(here))
+    return sigma, sigma * error / slope if slope > 0 else math.inf
+
+
+def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
+    """Widen from 0.01 until one end lies below the target and the other does not."""
+    low = high = 1e-2
+    while drops(high).mean() < target:
+        low, high = high, high * STEP
+        if high > LARGEST:
+            raise InputError(f"noise must be able to lower the accuracy by {target}", received=f"less at sigma={low:g}")
+    while drops(low).mean() >= target:
+        low, high = low / STEP, low
+        if low < SMALLEST:
+            raise InputError(
+                f"little noise must lower the accuracy by less than {target}", received=f"more at {high:g}"
+            )
+    return low, high
+
+
+def _noise(size: int, draws: int, seed: int) -> list[Array]:
+    return [np.random.default_rng([seed, draw]).standard_normal(size) for draw in range(draws)]

@@ -1,0 +1,126 @@
+"""Hutch++, Lanczos and the Hessian-vector product against full matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from infomcr_cli.measures.hutchplusplus import trace
+from infomcr_cli.measures.lanczos import largest_eigenvalues
+from infomcr_cli.measures.surface import LossSurface
+from tests.measures.tiny import convolutional, full_hessian, mean_loss, perceptron, samples
+
+
+def spectrum_matrix(values, seed=0):
+    orthogonal, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(values), len(values))))
+    return orthogonal @ np.diag(values) @ orthogonal.T
+
+
+@pytest.mark.parametrize("build", [perceptron, convolutional])
+def test_hessian_products_are_those_of_the_full_hessian(build):
+    model = build()
+    images, labels = samples(model.input_shape[1:], count=150)  # more than one block
+    surface, vector = LossSurface(model, images, labels), np.random.default_rng(3).standard_normal(model.count_params())
+    vector = vector[: surface.size]
+    hessian = full_hessian(model, images, labels)
+    np.testing.assert_allclose(
+        surface.hessian_product(vector), hessian @ vector, rtol=0, atol=1e-5 * np.abs(hessian).max()
+    )
+
+
+def test_loss_and_gradient_are_those_of_keras_and_of_differences():
+    model = convolutional()
+    images, labels = samples((6, 6, 2), count=70)
+    surface = LossSurface(model, images, labels)
+    loss, gradient = surface.loss_and_gradient(surface.weights)
+    assert loss == pytest.approx(float(mean_loss(model, images, labels)), rel=1e-10)
+    assert surface.loss(surface.weights) == pytest.approx(loss, rel=1e-10)
+    step = np.random.default_rng(0).standard_normal(surface.size) * 1e-6
+    rise = surface.loss(surface.weights + step) - surface.loss(surface.weights - step)
+    assert rise / 2 == pytest.approx(gradient @ step, rel=1e-5)
+
+
+def test_sub_sets_average_to_the_whole():
+    model = perceptron()
+    surface = LossSurface(model, *samples((4,), count=24))
+    whole = surface.loss_and_gradient(surface.weights)[1]
+    parts = [surface.loss_and_gradient(surface.weights, i)[1] for i in surface.sub_batches(8)]
+    np.testing.assert_allclose(np.mean(parts, axis=0), whole, atol=1e-12)
+
+
+def test_a_surface_leaves_the_network_untouched():
+    model = convolutional()
+    surface = LossSurface(model, *samples((6, 6, 2)))
+    before = [np.array(v) for v in model.variables]
+    (
+        surface.loss(surface.weights + 1.0),
+        surface.hessian_product(surface.weights),
+        surface.loss_and_gradient(surface.weights),
+    )
+    for variable, old in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), old)
+
+
+def test_a_matrix_of_low_rank_has_its_trace_exactly():
+    matrix = spectrum_matrix([5.0, -3.0, 1.0, *[0.0] * 37])
+    value, error = trace(lambda v: matrix @ v, 40, probes=5, seed=0)
+    assert value == pytest.approx(3.0, abs=1e-10)
+    assert error == pytest.approx(0.0, abs=1e-10)
+
+
+def test_the_trace_is_within_three_standard_errors_and_the_error_means_what_it_says():
+    matrix = spectrum_matrix(1.0 / np.arange(1, 101) ** 0.5)
+    found = np.array([trace(lambda v: matrix @ v, 100, probes=8, seed=seed) for seed in range(200)])
+    z = (found[:, 0] - np.trace(matrix)) / found[:, 1]
+    assert abs(z[0]) < 3
+    assert abs(found[:, 0].mean() - np.trace(matrix)) < 3 * found[:, 0].std() / np.sqrt(200)
+    assert 0.8 < found[:, 0].std() / np.sqrt(np.mean(found[:, 1] ** 2)) < 1.2
+
+
+def test_hutchplusplus_beats_plain_hutchinson_on_a_steep_spectrum():
+    matrix = spectrum_matrix(1.0 / np.arange(1, 101) ** 2.0)
+    ours = [trace(lambda v: matrix @ v, 100, probes=8, seed=seed)[0] for seed in range(50)]
+    rng = np.random.default_rng(0)
+    plain = [np.mean([v @ matrix @ v for v in rng.choice([-1.0, 1.0], (24, 100))]) for _ in range(50)]
+    assert np.std(ours) < np.std(plain) / 3
+
+
+def test_the_hessian_trace_of_a_network_is_within_three_standard_errors():
+    model = convolutional()
+    images, labels = samples((6, 6, 2))
+    surface = LossSurface(model, images, labels)
+    value, error = trace(surface.hessian_product, surface.size, probes=6, seed=0)
+    truth = np.trace(full_hessian(model, images, labels))
+    assert error > 0
+    assert abs(value - truth) < 3 * error
+
+
+def test_lanczos_finds_a_known_spectrum_and_bounds_its_error():
+    matrix = spectrum_matrix(np.r_[-50.0, np.linspace(0, 1, 95), 5.0, 7.0, 11.0, 20.0])
+    values, residuals = largest_eigenvalues(lambda v: matrix @ v, 100, count=4, tolerance=1e-3, seed=0, products=200)
+    truth = np.array([20.0, 11.0, 7.0, 5.0])
+    assert np.all(np.abs(values - truth) <= residuals + 1e-12)
+    np.testing.assert_allclose(values, truth, rtol=1e-3)
+
+
+def test_lanczos_finds_the_largest_eigenvalues_of_a_network():
+    model = convolutional()
+    images, labels = samples((6, 6, 2))
+    surface = LossSurface(model, images, labels)
+    values, _ = largest_eigenvalues(
+        surface.hessian_product, surface.size, count=3, tolerance=1e-6, seed=0, products=300
+    )
+    truth = np.linalg.eigvalsh(full_hessian(model, images, labels))[::-1][:3]
+    np.testing.assert_allclose(values, truth, rtol=1e-5)
+
+
+def test_lanczos_keeps_to_its_products():
+    matrix, used = spectrum_matrix(np.linspace(0, 1, 300)), 0
+
+    def product(v):
+        nonlocal used
+        used += 1
+        return matrix @ v
+
+    largest_eigenvalues(product, 300, count=2, tolerance=1e-12, seed=0, products=30)
+    assert used <= 40

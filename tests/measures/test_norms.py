@@ -1,0 +1,161 @@
+"""Norms, products, margins, path norm and gradient noise against dense matrices, brute force and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.folding import linear_maps, scale
+from infomcr_cli.measures.gradient_noise import gradient_noise_variance
+from infomcr_cli.measures.margins import margins, tenth_percentile_margin
+from infomcr_cli.measures.norms import (
+    convolution_norm,
+    log_frobenius_product,
+    log_spectral_product,
+    over_margin,
+    spectral_norm,
+)
+from infomcr_cli.measures.path_norm import log_path_norm
+from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, shake_batch_norm
+
+
+def operator_matrix(layer, kernel):
+    """The convolution as a matrix, by its action on every unit vector."""
+    shape = layer.input.shape[1:]
+    units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+    return np.asarray(layer.convolution_op(units, kernel)).reshape(len(units), -1).T
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
+    image = keras.Input((7, 6, 2), dtype="float64")
+    layer = keras.layers.Conv2D(5, 3, stride, padding, dtype="float64")
+    layer(image)
+    kernel = np.asarray(layer.kernel)
+    truth = np.linalg.norm(operator_matrix(layer, kernel), 2)
+    assert convolution_norm(layer, kernel) == pytest.approx(truth, rel=1e-5)
+    reshaped = np.linalg.norm(kernel.reshape(-1, 5), 2)
+    assert reshaped != pytest.approx(truth, rel=1e-2)
+
+
+def test_a_folded_network_computes_what_the_network_does():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((4,), dtype="float64")
+    x = keras.layers.BatchNormalization(dtype="float64", epsilon=1e-2)(
+        keras.layers.Dense(6, dtype="float64", use_bias=False)(image)
+    )
+    model = keras.Model(
+        image, keras.layers.Dense(3, dtype="float64", use_bias=False)(keras.layers.ReLU(dtype="float64")(x))
+    )
+    shake_batch_norm(model, 0)
+    model.layers[2].beta.assign(np.zeros(6)), model.layers[2].moving_mean.assign(np.zeros(6))
+    first, second = linear_maps(model)
+    images, _ = samples((4,))
+    truth = np.maximum(images @ first.kernel, 0) @ second.kernel
+    np.testing.assert_allclose(model(images), truth, atol=1e-10)
+
+
+def test_batch_norm_behind_a_sum_is_a_map_of_its_own():
+    model = convolutional()
+    kinds = [type(one.layer).__name__ for one in linear_maps(model)]
+    assert kinds == ["Conv2D", "Conv2D", "Conv2D", "BatchNormalization", "Dense"]
+    alone = linear_maps(model)[3]
+    assert (
+        spectral_norm(alone)
+        == np.abs(scale(alone.layer)).max()
+        == pytest.approx(np.linalg.norm(np.diag(alone.kernel), 2))
+    )
+
+
+def test_the_products_are_those_of_dense_matrices():
+    model = convolutional()
+    spectral = frobenius = 0.0
+    for one in linear_maps(model):
+        matrix = (
+            one.kernel
+            if one.kernel.ndim == 2
+            else np.diag(one.kernel)
+            if one.kernel.ndim == 1
+            else operator_matrix(one.layer, one.kernel)
+        )
+        spectral += 2 * np.log(np.linalg.svd(matrix, compute_uv=False)[0])
+        frobenius += np.log(np.sum(one.kernel**2))
+    assert log_spectral_product(model) == pytest.approx(spectral, rel=1e-5)
+    assert log_frobenius_product(model) == pytest.approx(frobenius, rel=1e-10)
+
+
+def test_a_product_grows_by_the_factor_of_a_layer():
+    model = perceptron()
+    before = log_spectral_product(model), log_frobenius_product(model)
+    model.layers[1].kernel.assign(np.asarray(model.layers[1].kernel) * 3)
+    after = log_spectral_product(model), log_frobenius_product(model)
+    np.testing.assert_allclose(np.subtract(after, before), 2 * np.log(3), atol=1e-10)
+
+
+def test_over_the_margin():
+    assert over_margin(1.0, np.e) == pytest.approx(-1.0)
+    assert over_margin(1.0, 0.0) is None
+
+
+def test_norms_refuse_layers_they_do_not_know():
+    image = keras.Input((8, 8, 2))
+    model = keras.Model(image, keras.layers.Flatten()(keras.layers.DepthwiseConv2D(3)(image)))
+    with pytest.raises(InputError, match="depthwise"):
+        linear_maps(model)
+    with pytest.raises(InputError, match="depthwise"):
+        log_path_norm(model)
+
+
+def test_the_path_norm_of_a_perceptron_is_a_sum_over_its_paths():
+    model = perceptron(inputs=3, hidden=4)
+    for layer in model.layers[1:]:
+        layer.bias.assign(np.random.default_rng(0).standard_normal(layer.bias.shape))
+    (w1, b1), (w2, b2) = ([np.asarray(v) for v in layer.trainable_variables] for layer in model.layers[1:])
+    from_inputs = sum((w1[i, h] * w2[h, k]) ** 2 for i, h, k in itertools.product(range(3), range(4), range(CLASSES)))
+    from_offsets = sum((b1[h] * w2[h, k]) ** 2 for h, k in itertools.product(range(4), range(CLASSES))) + np.sum(b2**2)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(from_inputs + from_offsets), rel=1e-10)
+
+
+@pytest.mark.parametrize(("scaled", "centred"), [(True, True), (False, True), (True, False), (False, False)])
+def test_batch_norm_is_folded_into_the_path_norm(scaled, centred):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((3,), dtype="float64")
+    dense = keras.layers.Dense(4, dtype="float64")
+    norm = keras.layers.BatchNormalization(dtype="float64", epsilon=1e-2, scale=scaled, center=centred)
+    head = keras.layers.Dense(CLASSES, dtype="float64")
+    model = keras.Model(image, head(keras.layers.ReLU(dtype="float64")(norm(dense(image)))))
+    rng = np.random.default_rng(0)
+    for variable in norm.variables:
+        variable.assign(rng.uniform(0.3, 1.5, 4))
+    s = scale(norm)
+    offset = (np.asarray(norm.beta) if centred else 0.0) - np.asarray(norm.moving_mean) * s
+    hidden = s**2 * np.sum(np.asarray(dense.kernel) ** 2, axis=0) + offset**2
+    truth = hidden @ np.sum(np.asarray(head.kernel) ** 2, axis=1)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=1e-10)
+
+
+def test_the_path_norm_does_not_see_how_a_rectified_network_is_scaled():
+    model = perceptron(bias=False)
+    before = log_path_norm(model)
+    first, second = model.trainable_variables
+    first.assign(3.0 * first), second.assign(second / 3.0)
+    assert log_path_norm(model) == pytest.approx(before, rel=1e-10)
+
+
+def test_margins_by_sorting():
+    logits, labels = np.random.default_rng(0).standard_normal((50, 4)), np.random.default_rng(1).integers(0, 4, 50)
+    truth = [row[y] - max(v for k, v in enumerate(row) if k != y) for row, y in zip(logits, labels, strict=True)]
+    np.testing.assert_array_equal(margins(logits, labels), truth)
+    eleven = np.stack([np.arange(11.0), np.zeros(11)], axis=1)
+    assert tenth_percentile_margin(eleven, np.zeros(11, np.int32)) == pytest.approx(1.0)
+
+
+def test_gradient_noise_is_the_trace_of_the_covariance_of_the_rows():
+    rows = np.random.default_rng(0).standard_normal((8, 30)) + 2.0
+    assert gradient_noise_variance(rows @ rows.T) == pytest.approx(np.trace(np.cov(rows.T)), rel=1e-10)
+    assert gradient_noise_variance(np.ones((5, 5))) == pytest.approx(0.0, abs=1e-12)
