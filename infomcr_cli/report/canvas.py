@@ -61,7 +61,6 @@ def picture(name: str, title: str, figure: Figure) -> Picture:
     """Return a figure as SVG and PNG bytes without a date."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
-    figure.set_layout_engine("none")  # the layout is found; finding it again would take as long as drawing
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
     return Picture(name, title, svg.getvalue(), png.getvalue())
 
@@ -75,6 +74,11 @@ def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int 
     for unused in axes[count:]:
         unused.set_visible(False)
     return figure, list(axes[:count])
+
+
+def short(name: str, length: int = 28) -> str:
+    """Return a name cut to a length that a picture has room for."""
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def logarithmic(panel: Any) -> None:

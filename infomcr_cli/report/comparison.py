@@ -211,12 +211,14 @@ def _notes(comparison: Comparison) -> list[str]:
         notes += [mixture.sentence() for mixture in comparison.mixed]
     if comparison.apart:
         names = ", ".join(entry.name for entry in comparison.apart[:10])
-        notes.append(f"{len(comparison.apart)} runs missed their training-loss target, outside the verdict: {names}.")
+        notes.append(
+            f"Outside the verdict, for they missed their training-loss target ({len(comparison.apart)}): {names}."
+        )
     if comparison.unevaluated:
         names = " ".join(entry.name for entry in comparison.unevaluated[:10])
         option = "" if comparison.checkpoint == "last" else f" --checkpoint {comparison.checkpoint}"
         notes.append(
-            f"{len(comparison.unevaluated)} runs have no evaluation of the checkpoint {comparison.checkpoint!r}: "
+            f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({len(comparison.unevaluated)}): "
             f"run `infomcr eval RUN{option}` on {names}."
         )
     sizes = {entry.evaluation.n_test for entry in comparison.judged if entry.evaluation}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from infomcr_cli.report.canvas import short
 from infomcr_cli.report.comparison import Comparison, frame_of, measure_names
 from infomcr_cli.report.spearman import spearman_rho
 
@@ -47,15 +48,11 @@ def _drawn(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], labe
     panel = figure.subplots()
     image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     panel.grid(False)
-    panel.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=40, ha="right")
-    panel.set_yticks(range(len(rows)), [_short(name) for name in rows])
+    panel.set_xticks(range(len(columns)), [short(name) for name in columns], rotation=40, ha="right")
+    panel.set_yticks(range(len(rows)), [short(name) for name in rows])
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.2f}"
         colour = "white" if abs(value) > 0.7 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=panel, label=label, shrink=0.8)
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"

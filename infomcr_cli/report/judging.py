@@ -13,7 +13,7 @@ from infomcr_cli.report.bootstrap import interval, resample_counts
 from infomcr_cli.report.conditional_information import conditional_information
 from infomcr_cli.report.granulated import granulated_psi, group_taus, psi_resampled
 from infomcr_cli.report.kendall import dense_ranks, tau_b, tau_b_resampled
-from infomcr_cli.report.minima import REPLICATE, Minima, minima_of
+from infomcr_cli.report.minima import Minima, minima_of
 from infomcr_cli.report.pairs import AxisPairs, axis_pairs
 from infomcr_cli.report.references import reference_minima
 from infomcr_cli.report.sign_error import sign_errors
@@ -74,7 +74,7 @@ def judge(
     if rank_by not in STATISTICS:
         raise InputError("rank_by must be a statistic", received=rank_by, accepted=STATISTICS)
     minima = minima_of(frame, gap=gap, axes=axes, measures=measures)
-    notes = _notes(frame, minima, n_test)
+    notes = _notes(minima, n_test)
     if pooled := minima.n < FEWEST <= minima.rows:
         minima = minima_of(frame, gap=gap, axes=axes, measures=measures, average=False)
     judging = _judged_pooled if pooled else _judged
@@ -226,7 +226,7 @@ def _oriented_samples(one: _Judged, statistic: str) -> np.ndarray:
     return np.asarray(sign * (0.5 - samples if statistic == "sign_error" else samples))
 
 
-def _notes(frame: pd.DataFrame, minima: Minima, n_test: int | None) -> list[str]:
+def _notes(minima: Minima, n_test: int | None) -> list[str]:
     notes = []
     if minima.rows < FEWEST:
         notes.append(f"No statistic: at least {FEWEST} minima are needed; there are {minima.rows}.")
@@ -235,10 +235,10 @@ def _notes(frame: pd.DataFrame, minima: Minima, n_test: int | None) -> list[str]
             f"{minima.rows} rows are only {minima.n} settings, which differ in the seed: τ and ρ are over single rows, "
             f"as if seeds were minima of their own; Ψ, K and the sign error need at least {FEWEST} settings."
         )
-    elif REPLICATE in frame.columns and REPLICATE not in minima.axes:
+    elif minima.n < minima.rows:
         notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
     if minima.dropped:
-        notes.append(f"{minima.dropped} rows have no gap and were left out.")
+        notes.append(f"Left out, for they have no gap: {minima.dropped} rows.")
     if n_test is None:
         notes.append("No sign error: its weights need the size of the test set (n_test).")
     return notes

@@ -32,6 +32,11 @@ def figure(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.4g}"
 
 
+def plain(value: float | None) -> str:
+    """Return a statistic with two decimals, or a dash where there is none."""
+    return NONE if value is None else f"{round(value, 2) + 0.0:.2f}"  # adding 0 takes the sign off a negative zero
+
+
 def runs_grid(comparison: Comparison) -> Grid:
     """Return what differs between the runs beside gaps and measures; replicates as mean ± standard deviation."""
     groups = replicates(comparison)
@@ -77,7 +82,8 @@ def verdict_grid(verdict: Verdict) -> Grid:
     ]
     caption = (
         "[low, high]: 95 % bootstrap intervals. Raw correlation of the measure with the gap: where higher is better, "
-        "a good measure stands near −1. (groups), (share of pairs), (pairs) stand behind Ψ, K and the sign error."
+        "a good measure stands near −1. (groups), (share of pairs), (pairs) stand behind Ψ, K and the sign error. "
+        "(random) is one draw of noise: how far from nothing chance alone gets."
     )
     return _grid("Verdict", columns, caption)
 
@@ -87,7 +93,7 @@ def psi_grid(verdict: Verdict) -> Grid:
     columns = [("measure", [one.name for one in verdict.measures])]
     for axis in verdict.axes:
         cells = [
-            f"{figure(one.granulated_psi.axes[axis])} ({one.granulated_psi.groups[axis]})" for one in verdict.measures
+            f"{plain(one.granulated_psi.axes[axis])} ({one.granulated_psi.groups[axis]})" for one in verdict.measures
         ]
         columns.append((axis, cells))
     return _grid("ψ by axis", columns, "(groups that have a say)")
@@ -137,34 +143,30 @@ def _marked(one: MeasureVerdict, references: set[str]) -> str:
 
 
 def _bracket(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-
-
-def _plain(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
+    return "" if low is None or high is None else f" [{plain(low)}, {plain(high)}]"
 
 
 def _estimate(one: Estimate) -> str:
-    return _plain(one.value) + _bracket(one.low, one.high)
+    return plain(one.value) + _bracket(one.low, one.high)
 
 
 def _psi(one: Granulated) -> str:
     groups = f" ({sum(one.groups.values())})" if one.value is not None else ""
-    return _plain(one.value) + _bracket(one.low, one.high) + groups
+    return plain(one.value) + _bracket(one.low, one.high) + groups
 
 
 def _information(one: MeasureVerdict) -> str:
     found = one.conditional_information
     share = "" if found.pairs_used is None or found.value is None else f" ({found.pairs_used:.0%})"
-    return _plain(found.value) + share + (" sampled" if found.sampled else "")
+    return plain(found.value) + share + (" sampled" if found.sampled else "")
 
 
 def _sign_error(one: SignError) -> str:
-    return f"{_plain(one.mean)}{_bracket(one.low, one.high)} ({one.pairs})"
+    return f"{plain(one.mean)}{_bracket(one.low, one.high)} ({one.pairs})"
 
 
 def _worst(one: SignError) -> str:
-    return NONE if one.mean is None else f"{_plain(one.q90)}, {_plain(one.max)}"
+    return NONE if one.mean is None else f"{plain(one.q90)}, {plain(one.max)}"
 
 
 def _behind(one: MeasureVerdict, bests: set[str]) -> str:
@@ -173,4 +175,4 @@ def _behind(one: MeasureVerdict, bests: set[str]) -> str:
         return "best"
     if paired is None or paired.difference is None:
         return NONE
-    return f"{paired.difference:.2f}{_bracket(paired.low, paired.high)}" + (" apart" if paired.apart else "")
+    return f"{plain(paired.difference)}{_bracket(paired.low, paired.high)}" + (" apart" if paired.apart else "")

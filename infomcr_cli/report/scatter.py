@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
-from infomcr_cli.report.canvas import COLOURS, MARKERS, legend_of, panels
+from infomcr_cli.report.canvas import COLOURS, MARKERS, legend_of, panels, short
 from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.entry import Entry
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.rows import figure as shown
-from infomcr_cli.report.rows import replicates
+from infomcr_cli.report.rows import plain, replicates
 
 MOST_PANELS = 24
 
@@ -42,8 +41,8 @@ def _panel(panel: Any, comparison: Comparison, name: str) -> None:
             markeredgecolor="white", markeredgewidth=0.4, alpha=0.9,
         )  # fmt: skip
     verdict = next(one for one in comparison.verdict.measures if one.name == name)
-    tau = shown(verdict.kendall_tau.value, 2)
-    panel.set_title(f"{name}{'*' if verdict.mixed else ''}   τ = {tau}", fontsize=9)
+    title = f"{short(name, 24)}{'*' if verdict.mixed else ''}   τ = {plain(verdict.kendall_tau.value)}"
+    panel.set_title(title, fontsize=8.5)
     panel.set_ylabel(GAPS[comparison.gap])
     panel.locator_params(axis="x", nbins=4)
     panel.tick_params(labelsize=8)

@@ -17,7 +17,7 @@ from infomcr_cli.runs.documents import printable
 
 NARROWEST = 40
 _GUTTER = 2  # a blank of padding and one that parts the columns
-_WIDEST_KEY = 16
+_NARROW_KEY = 16
 
 
 def comparison_renderables(comparison: Comparison, width: int) -> list[RenderableType]:
@@ -46,7 +46,7 @@ def verdict_tables(verdict: Verdict, width: int) -> list[RenderableType]:
 
 def grid_tables(grid: Grid, width: int) -> list[RenderableType]:
     """Return a grid as one or more tables no wider than `width`, and its caption."""
-    parts: list[RenderableType] = [_table(grid, columns) for columns in _breaks(grid, max(width, NARROWEST))]
+    parts: list[RenderableType] = [_table(grid, columns, width) for columns in _breaks(grid, max(width, NARROWEST))]
     return [
         Text(grid.title, style="bold"),
         *parts,
@@ -58,7 +58,7 @@ def grid_tables(grid: Grid, width: int) -> list[RenderableType]:
 def _breaks(grid: Grid, width: int) -> Iterator[list[int]]:
     """Yield the columns of each table: the first one, then as many as there is room for."""
     widths = [max(cell_len(cell) for cell in column) for column in _columns(grid)]
-    room = width - min(widths[0], _WIDEST_KEY) - _GUTTER
+    room = width - min(widths[0], _key_width(width)) - _GUTTER
     chosen: list[int] = []
     used = 0
     for index in range(1, len(widths)):
@@ -71,16 +71,21 @@ def _breaks(grid: Grid, width: int) -> Iterator[list[int]]:
     yield [0, *chosen]
 
 
+def _key_width(width: int) -> int:
+    """Return the most room that the names of the rows take."""
+    return max(_NARROW_KEY, width // 5)
+
+
 def _columns(grid: Grid) -> Iterator[tuple[str, ...]]:
     return zip(grid.head, *grid.rows, strict=True)
 
 
-def _table(grid: Grid, columns: list[int]) -> Table:
+def _table(grid: Grid, columns: list[int], width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for index in columns:
         is_key = index == 0
         table.add_column(
-            Text(grid.head[index]), overflow="fold", no_wrap=False, max_width=_WIDEST_KEY if is_key else None
+            Text(grid.head[index]), overflow="fold", no_wrap=False, max_width=_key_width(width) if is_key else None
         )
     for row in grid.rows:
         table.add_row(*(Text(row[index]) for index in columns))
