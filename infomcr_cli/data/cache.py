@@ -82,7 +82,7 @@ def _write(dataset: Dataset, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        parts = (dataset.train.images, dataset.train.labels, dataset.test.images, dataset.test.labels)
+        parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)
         for name, array in zip(ARRAYS, parts, strict=True):
             np.save(beside / f"{name}.npy", array, allow_pickle=False)
         (beside / "about.json").write_text(json.dumps(_about(dataset)), encoding="utf-8")

@@ -16,6 +16,8 @@ from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.data.render import Batch, render
 from infomcr_cli.data.resident import Scale, resident
 from infomcr_cli.data.selection import check_batch
+from infomcr_cli.data.streamed import StreamedImages
+from infomcr_cli.data.streaming import streamed_batches
 
 AHEAD = 2  # batches made before they are asked for
 
@@ -44,6 +46,16 @@ def training_stream(
     Raises:  InputError: the training split is smaller than one batch.
     """
     check_batch(data_config.batch_size, len(dataset.train))
+    if isinstance(dataset.train.images, StreamedImages):
+        return streamed_batches(
+            dataset,
+            data_config.batch_size,
+            augment_config,
+            seed=seed,
+            epochs=range(first_epoch, epochs),
+            first_step=first_step,
+            options=_options(private=False),
+        )
     source, scale = resident(dataset.train), Scale.of(dataset)
 
     def draws(epoch: int) -> EpochPlan:
@@ -103,11 +115,12 @@ def _steps_of(draws: Any) -> Any:
     return steps
 
 
-def _options() -> tf.data.Options:
-    """One private thread: the batches come in order, and the network's own threads stay its own."""
+def _options(private: bool = True) -> tf.data.Options:
+    """The batches come in order; by one private thread where they are in memory, so that the network keeps its own."""
     options = tf.data.Options()
     options.deterministic = True
-    options.threading.private_threadpool_size = 1
     options.threading.max_intra_op_parallelism = 1
-    options.autotune.enabled = False
+    if private:
+        options.threading.private_threadpool_size = 1
+        options.autotune.enabled = False
     return options

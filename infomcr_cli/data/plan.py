@@ -59,11 +59,18 @@ def plan_epoch(
     def stream(kind: int) -> np.random.Generator:
         return np.random.default_rng([seed, epoch, kind])
 
-    order = stream(ORDER).permutation(count).astype(np.int32)[: steps * batch_size].reshape(shape)
+    order = epoch_order(count, batch_size, seed=seed, epoch=epoch)
     flips = stream(FLIP).random(shape) < 0.5 if augment.flip else np.zeros(shape, bool)
     holes = stream(HOLE).integers(0, height_width, (*shape, 2), dtype=np.int32)
     weights, partners = _mixing(augment.mixup, shape, stream)
     return EpochPlan(order, _shifts(augment, shape, stream(SHIFT)), flips, holes, weights, partners)
+
+
+def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> NDArray[np.int32]:
+    """Return which of `count` images each step sees, [S, B]; the rest of the permutation is dropped."""
+    order = np.random.default_rng([seed, epoch, ORDER]).permutation(count).astype(np.int32)
+    steps = count // batch_size
+    return order[: steps * batch_size].reshape(steps, batch_size)
 
 
 def _shifts(augment: AugmentConfig, shape: tuple[int, int], stream: np.random.Generator) -> NDArray[np.int32]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
+from infomcr_cli.data.streamed import StreamedImages
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Images = Pixels | StreamedImages
 Indices = NDArray[np.int64]
 
 
@@ -16,7 +19,8 @@ class Split:
     """One part of a data set; two splits are equal when they are the same object.
 
     Args:
-        images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped.
+        images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped,
+                or still in their files (`StreamedImages`), to be decoded where they are indexed.
         labels: class indices, int32, [n].
     """
 
@@ -26,9 +30,16 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def pixels(self) -> Pixels:
+        """All images as one array; those still in files are decoded."""
+        return self.images[:]
+
     def take(self, indices: Indices) -> Split:
         """Return the samples at `indices`, in that order."""
-        return Split(self.images[indices], self.labels[indices])
+        images = self.images
+        chosen = images.subset(indices) if isinstance(images, StreamedImages) else images[indices]
+        return Split(chosen, self.labels[indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +79,7 @@ class Dataset:
         """Number of classes, C."""
         return len(self.class_names)
 
-    def standardise(self, images: Images) -> NDArray[np.float32]:
+    def standardise(self, images: Pixels) -> NDArray[np.float32]:
         """Return (images - mean) / std in float32, any leading shape."""
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (images.astype(np.float32) - mean) / std

@@ -31,7 +31,7 @@ def resident(split: Split) -> Resident:
     """Return the tensors of `split`, made at the first call."""
     if split not in _residents:
         with tf.device("CPU:0"):
-            _residents[split] = Resident(tf.constant(split.images), tf.constant(split.labels, tf.int32))
+            _residents[split] = Resident(tf.constant(split.pixels), tf.constant(split.labels, tf.int32))
     return _residents[split]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from infomcr_cli.config.data_schema import Cifar100Config, DataConfig
-from infomcr_cli.data import cifar, digits, download, folder, npz
+from infomcr_cli.config.data_schema import Cifar100Config, DataConfig, ImagenetConfig
+from infomcr_cli.data import cifar, digits, download, folder, imagenet, npz
 from infomcr_cli.data.cache import cache_folder, cached, content_key
 from infomcr_cli.data.files import first_names, read_files, source_path
 from infomcr_cli.data.record import Dataset
@@ -149,10 +149,21 @@ def _load_npz(config: DataConfig) -> Dataset:
     return cached(content_key(root, config.name), kept, decode)
 
 
+def _check_imagenet(config: DataConfig) -> None:
+    assert isinstance(config, ImagenetConfig)
+    imagenet.check_imagenet(config)
+
+
+def _load_imagenet(config: DataConfig) -> Dataset:
+    assert isinstance(config, ImagenetConfig)
+    return imagenet.load_imagenet(config)
+
+
 SOURCES: dict[str, Source] = {
     "digits": Source(_check_digits, _load_digits),
     "cifar10": Source(_check_cifar, _load_cifar),
     "cifar100": Source(_check_cifar, _load_cifar),
     "image_folder": Source(_check_folder, _load_folder),
+    "imagenet": Source(_check_imagenet, _load_imagenet),
     "npz": Source(_check_npz, _load_npz),
 }

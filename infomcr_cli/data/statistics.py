@@ -35,20 +35,20 @@ def whole_dataset(
 
 def channel_statistics(train: Split) -> tuple[Channels, Channels]:
     """Return mean and standard deviation of each channel over all training images; std 1 for a constant channel."""
-    count = train.images[..., 0].size
+    count = train.pixels[..., 0].size
     mean = sum(block.sum((0, 1, 2)) for block in _blocks(train)) / count
     variance = sum(((block - mean) ** 2).sum((0, 1, 2)) for block in _blocks(train)) / count
     return tuple(mean.tolist()), tuple(np.where(variance > 0, np.sqrt(variance), 1.0).tolist())
 
 
 def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
-    return (split.images[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
+    return (split.pixels[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
 
 
 def fingerprint(*splits: Split) -> str:
     """Return the SHA-256 of the shapes, pixels and labels of all splits."""
     digest = hashlib.sha256()
-    for array in (array for split in splits for array in (split.images, split.labels)):
+    for array in (array for split in splits for array in (split.pixels, split.labels)):
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
