@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from infomcr_cli.config.data_schema import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.data_schema import DataConfig as DataConfig
+from infomcr_cli.config.engine_schema import EngineConfig
 from infomcr_cli.config.fields import (
     BelowOne,
     Count,
@@ -120,12 +121,6 @@ class TrackingConfig(Record):
     name: Literal["mlflow", "off"]
     uri: str | None = Field(description="any MLflow tracking URI; null: mlflow/mlflow.db beside the runs")
     experiment: str
-
-
-class EngineConfig(Record):
-    """What carries out the jobs of a sweep."""
-
-    name: Literal["local"]
 
 
 class RunConfig(Record):
