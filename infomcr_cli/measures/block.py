@@ -114,8 +114,8 @@ class _Backward:
             variables = [a.variable for a in self._plan if node in a.by_layer]
             cotangents = [self._cotangents[id(t)] for t in _outputs(node, ruled=False)]
             weights = [self._values[id(v)] for v in variables]
-            convolves = any("Conv" in op.type for op in self._recorder.operations(node))
-            rows = layer_gradients(node, cotangents, weights, convolves)
+            kinds = {op.type for op in self._recorder.operations(node)}
+            rows = layer_gradients(node, cotangents, weights, kinds)
             self._jacobians[id(node)] = dict(zip(map(id, variables), rows, strict=True))
         return self._jacobians[id(node)]
 

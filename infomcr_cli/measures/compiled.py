@@ -50,8 +50,10 @@ class CompiledPasses:
         if setting.batch_norm == "inference":
             self._compile_block(images, len(labels), memory)
             if audit:
-                self._audit(images, labels)
+                self._audit_block(images, labels)
         self._jacobian = self._compile_jacobian(images)
+        if self._jacobian is not None:
+            self._audit_jacobian(self._jacobian, images, labels)
         self.num_classes = (self._block or self._jacobian).num_classes  # type: ignore[union-attr]
 
     def values(self) -> list[tf.Tensor]:
@@ -96,15 +98,29 @@ class CompiledPasses:
         samples = taken(images, next(blocks(count, size))[0])
         return BlockPass(self.setting, self.weights, self.variables, samples)
 
-    def _audit(self, images: Any, labels: NDArray[np.int32]) -> None:
+    def _audit_block(self, images: Any, labels: NDArray[np.int32]) -> None:
+        """Let the whole model serve the weights for which the block pass is wrong."""
         assert self._block is not None
-        values = self.values()
         indices, keep = next(blocks(len(labels), self.block_size))
-        few = indices[: min(keep, AUDITED)] if keep > 1 else indices[:2]
-        result = self._block(values, taken(images, indices), labels[indices]).first(len(few))
-        mapping = list(zip(self.weights, values, strict=True))
-        for i in disagreeing(self.setting, mapping, self.variables, taken(images, few), labels[few], result):
+        result = self._block(self.values(), taken(images, indices), labels[indices])
+        few = indices[: max(2, min(keep, AUDITED))]
+        for i in self._disagreeing(taken(images, few), labels[few], result.first(len(few))):
             self.served_by[i] = "model"
+
+    def _audit_jacobian(self, jacobian: JacobianPass, images: Any, labels: NDArray[np.int32]) -> None:
+        """Go sample by sample where the vectorised Jacobian fails or is wrong."""
+        indices, _ = next(blocks(len(labels), jacobian.size))
+        inputs, true = taken(images, indices), labels[indices]
+        try:
+            wrong = self._disagreeing(inputs, true, self._completed(None, self.values(), inputs, true))
+        except tf.errors.OpError:
+            wrong = {-1}
+        if wrong and jacobian.is_vectorised:
+            jacobian.compile_loop()
+
+    def _disagreeing(self, images: Any, labels: NDArray[np.int32], result: BlockResult) -> set[int]:
+        mapping = list(zip(self.weights, self.values(), strict=True))
+        return disagreeing(self.setting, mapping, self.variables, images, labels, result)
 
     def _by_model(self) -> list[int]:
         return [i for i, served in enumerate(self.served_by) if served == "model"]

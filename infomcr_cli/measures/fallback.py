@@ -1,4 +1,7 @@
-"""The exact Jacobian of one layer alone: its vector-Jacobian product at each sample, vectorised over samples."""
+"""The exact Jacobian of one layer alone: its vector-Jacobian product at each sample, vectorised over samples.
+
+A layer that loops over time is mapped over samples instead: to vectorise a loop and its derivative takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,26 @@ import tensorflow as tf
 
 from infomcr_cli.measures.recording import CallNode
 
+LOOPS = {"While", "StatelessWhile"}
+
 
 def layer_gradients(
-    node: CallNode, cotangents: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], has_convolution: bool
+    node: CallNode, cotangents: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], kinds: set[str]
 ) -> list[tf.Tensor]:
     """Return the gradient of each sample by weights used inside one call, each [n, *weight.shape].
 
     Args:
-        node:            a call whose outputs have one entry a sample.
-        cotangents:      of each of `node.output_tensors()`.
-        weights:         tensors that the call reads.
-        has_convolution: samples then go in pairs, since a filter's gradient of a batch of one is faulty in oneDNN.
+        node:       a call whose outputs have one entry a sample.
+        cotangents: of each of `node.output_tensors()`.
+        weights:    tensors that the call reads.
+        kinds:      types of the operations in the call. Where convolutions are among them, samples go in pairs,
+                    since a filter's gradient of a batch of one is faulty in oneDNN.
     """
     n = cotangents[0].shape[0]
     flat = keras.tree.flatten((node.args, node.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
     masks = [_mask(flat[i]) for i in sliced]
-    copies = 2 if has_convolution else 1
+    copies = 2 if any("Conv" in kind for kind in kinds) else 1
 
     def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
         inputs, given_masks, given = parts
@@ -44,16 +50,23 @@ def layer_gradients(
             target = tf.add_n([tf.reduce_sum(y[:1] * d[None]) for y, d in zip(outputs, given, strict=True)])
         return [tf.convert_to_tensor(g) for g in tape.gradient(target, list(weights), unconnected_gradients="zero")]
 
-    return _mapped(of_one_sample, ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents)))
+    elements = ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents))
+    if kinds & LOOPS:
+        return _mapped(of_one_sample, elements)
+    return _vectorised(of_one_sample, elements)
 
 
-def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
-    """Vectorise over samples; loop where an operation cannot be vectorised."""
+def _vectorised(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
+    """Vectorise over samples; map where an operation cannot be vectorised."""
     try:
         return list(tf.vectorized_map(function, elements))
     except (ValueError, NotImplementedError, TypeError):
-        kinds = tf.nest.map_structure(lambda x: x.dtype, function(tf.nest.map_structure(lambda x: x[0], elements)))
-        return list(tf.map_fn(function, elements, fn_output_signature=kinds))
+        return _mapped(function, elements)
+
+
+def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
+    first = function(tf.nest.map_structure(lambda x: x[0], elements))
+    return list(tf.map_fn(function, elements, fn_output_signature=[x.dtype for x in first]))
 
 
 def _repeated(x: tf.Tensor, copies: int) -> tf.Tensor:

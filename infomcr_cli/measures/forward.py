@@ -38,6 +38,7 @@ def measurement_scope(
     with _tracing, ExitStack() as stack:
         for layer in all_layers(model):
             stack.enter_context(_computing_in(layer, precision, is_root=layer is model))
+            stack.enter_context(_with_fresh_functions(layer))
             if batch_norm == "batch" and isinstance(layer, keras.layers.BatchNormalization):
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
         scope = stack.enter_context(keras.StatelessScope())
@@ -78,6 +79,20 @@ def _computing_in(layer: keras.Layer, precision: str, is_root: bool) -> Iterator
             if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
                 stack.enter_context(replaced(tensor, "_dtype", precision))
         yield
+
+
+@contextmanager
+def _with_fresh_functions(layer: keras.Layer) -> Iterator[None]:
+    """Let methods that are a `tf.function` be traced anew: a trace that is kept must never hold our tensors."""
+    with ExitStack() as stack:
+        for name in {name for base in type(layer).__mro__ for name, value in vars(base).items() if _is_compiled(value)}:
+            method = getattr(layer, name).python_function
+            stack.enter_context(replaced(layer, name, tf.function(method, autograph=True)))
+        yield
+
+
+def _is_compiled(value: Any) -> bool:
+    return isinstance(value, tf.types.experimental.PolymorphicFunction)
 
 
 def _with_batch_statistics(call: Callable[..., Any]) -> Callable[..., Any]:

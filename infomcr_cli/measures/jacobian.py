@@ -48,27 +48,26 @@ class JacobianPass:
         self._wanted = [positions[id(v)] for v in variables]
         self.size = leading_size(chunk)
         self.num_classes = 0
-        self._function = self._compile(chunk)
+        self.is_vectorised = True
+        self._signature = chunk_signature(self._weights, setting.precision, chunk)
+        try:
+            self._function = self._compile()
+        except (ValueError, TypeError, NotImplementedError):
+            self.compile_loop()
 
     def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
         """Return the losses and, for each variable, rows of shape [n, *variable.shape]."""
         return self._function(list(values), images, labels)
 
-    def _compile(self, chunk: Any) -> Any:
-        """Trace once; loop over the samples where an operation cannot be vectorised."""
-        signature = chunk_signature(self._weights, self._setting.precision, chunk)
-        try:
-            return tf.function(self._vectorised, autograph=False).get_concrete_function(*signature)
-        except (ValueError, NotImplementedError):
-            return tf.function(self._looped, autograph=False).get_concrete_function(*signature)
+    def compile_loop(self) -> None:
+        """Go sample by sample from now on: for models that hold an operation that is not vectorised, or not rightly."""
+        self.is_vectorised = False
+        self._function = self._compile()
 
-    def _vectorised(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
-        return self._rows(values, images, labels, vectorised=True)
+    def _compile(self) -> Any:
+        return tf.function(self._rows, autograph=False).get_concrete_function(*self._signature)
 
-    def _looped(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
-        return self._rows(values, images, labels, vectorised=False)
-
-    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor, vectorised: bool) -> Any:
+    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
         wanted = [values[i] for i in self._wanted]
         with measurement_scope(
             self._setting.model,
@@ -76,12 +75,14 @@ class JacobianPass:
             self._setting.precision,
             self._setting.batch_norm,
         ):
-            with tf.GradientTape(watch_accessed_variables=False, persistent=not vectorised) as tape:
+            with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)
                 logits, derivative = forward(self._setting, images, labels)
                 self.num_classes = logits.shape[1]
                 targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
-            rows = tape.jacobian(targets, wanted, unconnected_gradients="zero", experimental_use_pfor=vectorised)
+            rows = tape.jacobian(
+                targets, wanted, unconnected_gradients="zero", experimental_use_pfor=self.is_vectorised
+            )
         return derivative, rows
 
 
