@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from infomcr_cli.config.data_schema import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.data_schema import DataConfig as DataConfig
@@ -22,31 +22,11 @@ from infomcr_cli.config.fields import (
     Seed,
     aside,
 )
+from infomcr_cli.config.model_schema import ModelConfig
+from infomcr_cli.config.reg_schema import RegConfig
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
-# Hydra reads 111 and 100 as numbers.
-Phases = Annotated[Literal["111", "011", "001", "100", "010"], BeforeValidator(lambda value: str(value))]
-
-
-class WideResNetConfig(Record):
-    """Wide ResNet (Zagoruyko & Komodakis, 2016), pre-activation."""
-
-    name: Literal["wrn"]
-    depth: Count = Field(description="6n+4; ignored where blocks_per_group is given")
-    width: Positive = Field(description="multiple of the groups 16, 32, 64; ignored where widths is given")
-    widths: tuple[Count, ...] | None
-    blocks_per_group: Count | None
-
-    @model_validator(mode="after")
-    def _depth_is_of_the_family(self) -> WideResNetConfig:
-        if self.blocks_per_group is None and (self.depth < 10 or (self.depth - 4) % 6):
-            near = max(10, 4 + 6 * round((self.depth - 4) / 6))
-            raise ValueError(f"model.depth must be 6n+4, at least 10; got {self.depth}. Try {near}.")
-        return self
-
-
-ModelConfig = Annotated[WideResNetConfig, Field()]
 
 
 class OptimizerConfig(Record):
@@ -72,25 +52,6 @@ class ScheduleConfig(Record):
     eval_every: Count = aside("epochs between two evaluations on the test set")
     checkpoint_every: Count = aside("epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2)] | None = aside("newest checkpoints that are kept; null: all")
-
-
-class NoRegularizer(Record):
-    """Plain SGD."""
-
-    name: Literal["off"]
-
-
-class LocalMinimumConfig(Record):
-    """The regularizer of the study (Jia & Su, 2020)."""
-
-    name: Literal["on"]
-    num_sub_batches: Count
-    alpha: Positive
-    beta: NonNegative
-    phases: Phases = Field(description="one digit for each phase of the schedule: 1 active, 0 not")
-
-
-RegConfig = Annotated[NoRegularizer | LocalMinimumConfig, Field(discriminator="name")]
 
 
 class GammaConfig(Record):

@@ -1,4 +1,7 @@
-"""Wide ResNet: Zagoruyko & Komodakis, 2016, arXiv:1605.07146, as the study of gamma used it."""
+"""Wide ResNet: Zagoruyko & Komodakis, 2016, arXiv:1605.07146, as the study of gamma used it.
+
+l2 is on the 3x3 convolutions inside blocks and on scale and shift of the norms; none on stem, shortcuts and head.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from collections.abc import Sequence
 
 import keras
 from keras import layers
+
+from infomcr_cli.models.norm import Norm
+from infomcr_cli.models.style import Style, pooled_logits
 
 STEM_WIDTH = 16
 GROUP_WIDTHS = (16, 32, 64)
@@ -19,6 +25,9 @@ def build(
     width: float = 2,
     widths: Sequence[int] | None = None,
     blocks_per_group: int | None = None,
+    norm: Norm = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
     l2: float = 5e-4,
 ) -> keras.Model:
     """Build a pre-activation Wide ResNet that gives logits.
@@ -30,54 +39,31 @@ def build(
         width:            multiple of the groups 16, 32, 64; ignored where `widths` is given.
         widths:           channels of each group, of which the second and later halve the resolution.
         blocks_per_group: n.
-        l2:               coefficient of the sum of squares of the blocks' 3x3 kernels and batch norm's gamma and beta.
+        dropout:          between the two convolutions of a block.
+        l2:               coefficient of the sum of squares of the blocks' 3x3 kernels and the norms' gamma and beta.
     """
     widths = tuple(widths) if widths else tuple(round(width * channels) for channels in GROUP_WIDTHS)
     blocks = blocks_per_group or (depth - 4) // 6
+    style = Style(norm, activation, dropout, l2)
+    # Without a norm the sum of the branches would grow with depth: each begins with its share of the variance.
+    gain = 2.0 / (blocks * len(widths)) if norm == "none" else 2.0
     image = keras.Input(input_shape, name="image")
-    x = _conv(image, STEM_WIDTH, "stem.conv")
+    x = style.conv(image, STEM_WIDTH, "stem.conv")
     for group, channels in enumerate(widths, start=1):
         for block in range(1, blocks + 1):
             stride = 2 if group > 1 and block == 1 else 1
-            x = _block(x, channels, stride, f"group{group}.block{block}", l2)
-    x = _norm_relu(x, "head.bn", l2)
-    x = layers.GlobalAveragePooling2D(name="head.pool")(x)
-    logits = layers.Dense(num_classes, kernel_initializer="he_normal", name="head.dense")(x)
-    return keras.Model(image, logits, name="wrn")
+            x = _block(x, style, channels, stride, f"group{group}.block{block}", gain)
+    x = style.normalise_and_activate(x, "head.norm", l2=l2)
+    return keras.Model(image, pooled_logits(x, num_classes), name="wrn")
 
 
-def _block(x: keras.KerasTensor, channels: int, stride: int, name: str, l2: float) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, style: Style, channels: int, stride: int, name: str, gain: float) -> keras.KerasTensor:
     shortcut = x
     if x.shape[-1] != channels or stride != 1:
-        shortcut = _conv(x, channels, f"{name}.shortcut_conv", size=1, stride=stride)
-    y = _norm_relu(x, f"{name}.bn1", l2)
-    y = _conv(y, channels, f"{name}.conv1", stride=stride, l2=l2)
-    y = _norm_relu(y, f"{name}.bn2", l2)
-    y = _conv(y, channels, f"{name}.conv2", l2=l2)
+        shortcut = style.conv(x, channels, f"{name}.shortcut_conv", size=1, stride=stride)
+    y = style.normalise_and_activate(x, f"{name}.norm1", l2=style.l2)
+    y = style.conv(y, channels, f"{name}.conv1", stride=stride, l2=style.l2)
+    y = style.normalise_and_activate(y, f"{name}.norm2", l2=style.l2)
+    y = style.drop(y, f"{name}.dropout")
+    y = style.conv(y, channels, f"{name}.conv2", l2=style.l2, gain=gain)
     return layers.Add(name=f"{name}.add")([shortcut, y])
-
-
-def _conv(
-    x: keras.KerasTensor, channels: int, name: str, *, size: int = 3, stride: int = 1, l2: float = 0.0
-) -> keras.KerasTensor:
-    return layers.Conv2D(
-        channels,
-        size,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        kernel_regularizer=_penalty(l2),
-        name=name,
-    )(x)
-
-
-def _norm_relu(x: keras.KerasTensor, name: str, l2: float) -> keras.KerasTensor:
-    x = layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_regularizer=_penalty(l2), beta_regularizer=_penalty(l2), name=name
-    )(x)
-    return layers.ReLU(name=name.replace("bn", "relu"))(x)
-
-
-def _penalty(l2: float) -> keras.Regularizer | None:
-    return keras.regularizers.L2(l2) if l2 else None

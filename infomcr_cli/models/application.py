@@ -1,0 +1,54 @@
+"""The networks of `keras.applications`, untrained, on standardised images.
+
+l2 is on every kernel: see `style.penalise_kernels`. EfficientNet's first version always scales images itself, so it is
+left out; its second version is here.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import keras
+from keras import layers
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.models.style import penalise_kernels
+
+
+def build(
+    *,
+    name: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    upsample: int = 1,
+    l2: float = 0.0,
+) -> keras.Model:
+    """Build a published network that gives logits.
+
+    Args:
+        name:     as `keras.applications` has it, such as ResNet50.
+        upsample: each pixel becomes a square of upsample² pixels first: most of these networks need 32 or more.
+    Raises:  InputError: the images are too small for the network.
+    """
+    image = keras.Input(input_shape, name="image")
+    x = layers.UpSampling2D(upsample, name="upsample")(image) if upsample > 1 else image
+    make = getattr(keras.applications, name)
+    takes = inspect.signature(make).parameters
+    raw = {"include_preprocessing": False} if "include_preprocessing" in takes else {}
+    try:
+        # Without an input_shape NASNet and MobileNet would assume that of ImageNet.
+        model: keras.Model = make(
+            weights=None,
+            input_tensor=x,
+            input_shape=tuple(x.shape[1:]),
+            classes=num_classes,
+            classifier_activation=None,
+            **raw,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"images must be large enough for {name}",
+            received=f"{x.shape[1]}x{x.shape[2]} pixels",
+            advice=f"{' '.join(str(error).split())} Try a larger model.upsample.",
+        ) from None
+    return penalise_kernels(model, l2)

@@ -1,0 +1,52 @@
+"""Network in network, as the studies of generalization measures have it: blocks of a 3x3 convolution and two of 1x1.
+
+Sources: Lin et al., 2014, arXiv:1312.4400; Jiang et al., 2020, arXiv:1912.02178; Dziugaite et al., 2020,
+arXiv:2010.11924, whose published network is the default: base width 25, a norm and an activation on the maps of the
+classes before they are averaged. l2 is on every kernel: see `style.penalise_kernels`; the studies have none.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from infomcr_cli.models.norm import Norm
+from infomcr_cli.models.style import Style, penalise_kernels
+
+
+def build(
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    depth: int = 2,
+    width: int = 8,
+    base_width: int = 25,
+    norm: Norm = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+    l2: float = 0.0,
+) -> keras.Model:
+    """Build a network in network that gives logits, the averages of one map a class.
+
+    Args:
+        depth:      number of blocks, each of which halves the resolution.
+        width:      a block has base_width · width channels.
+        base_width: 25 in Dziugaite et al., 96 in Jiang et al.
+        dropout:    at the end of each block, one of the axes of Jiang et al.
+    """
+    style = Style(norm, activation, dropout)
+    image = keras.Input(input_shape, name="image")
+    x = image
+    for block in range(1, depth + 1):
+        x = _block(x, style, base_width * width, f"block{block}")
+    x = style.conv(x, num_classes, "head.conv", size=1)
+    x = style.normalise_and_activate(x, "head.norm")
+    logits = layers.GlobalAveragePooling2D(name="head.pool")(x)
+    return penalise_kernels(keras.Model(image, logits, name="nin"), l2)
+
+
+def _block(x: keras.KerasTensor, style: Style, channels: int, name: str) -> keras.KerasTensor:
+    for place, (size, stride) in enumerate(((3, 2), (1, 1), (1, 1)), start=1):
+        x = style.conv(x, channels, f"{name}.conv{place}", size=size, stride=stride)
+        x = style.normalise_and_activate(x, f"{name}.norm{place}")
+    return style.drop(x, f"{name}.dropout")

@@ -1,0 +1,56 @@
+"""VGG: Simonyan & Zisserman, 2015, arXiv:1409.1556, with the norm and the slim head that small images call for.
+
+l2 is on every kernel: see `style.penalise_kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from infomcr_cli.models.norm import Norm
+from infomcr_cli.models.style import Style, logits_of, penalise_kernels
+
+STAGE_WIDTHS = (64, 128, 256, 512, 512)
+CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+def build(
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    depth: int = 16,
+    width: float = 1,
+    head_units: Sequence[int] = (),
+    norm: Norm = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+    l2: float = 5e-4,
+) -> keras.Model:
+    """Build a VGG that gives logits. Images smaller than 32 pixels are halved down to one pixel and no further.
+
+    Args:
+        depth:      11, 13, 16 or 19.
+        width:      multiple of the channels 64, 128, 256, 512, 512.
+        head_units: hidden dense layers of the head; the source has (4096, 4096) on 224x224 images.
+        dropout:    before each dense layer of the head; 0.5 in the source.
+    """
+    style = Style(norm, activation, dropout)
+    image = keras.Input(input_shape, name="image")
+    x = image
+    for stage, (channels, convolutions) in enumerate(zip(STAGE_WIDTHS, CONVOLUTIONS[depth], strict=True), start=1):
+        for conv in range(1, convolutions + 1):
+            x = style.conv(x, round(width * channels), f"stage{stage}.conv{conv}")
+            x = style.normalise_and_activate(x, f"stage{stage}.norm{conv}")
+        x = layers.MaxPooling2D(2, padding="same", name=f"stage{stage}.pool")(x)
+    x = _head(layers.Flatten(name="head.flatten")(x), style, head_units)
+    return penalise_kernels(keras.Model(image, logits_of(x, num_classes), name="vgg"), l2)
+
+
+def _head(x: keras.KerasTensor, style: Style, units: Sequence[int]) -> keras.KerasTensor:
+    for place, width in enumerate(units, start=1):
+        x = style.dense(style.drop(x, f"head.dropout{place}"), width, f"head.dense{place}")
+        x = style.normalise_and_activate(x, f"head.norm{place}")
+    return style.drop(x, "head.dropout")
