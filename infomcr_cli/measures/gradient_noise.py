@@ -11,8 +11,8 @@ def gradient_noise_variance(gram: NDArray[np.float64]) -> float:
 
     tr Σ = (tr G - Σ_ij G_ij / N) / (N - 1). A batch of b samples has a gradient of variance tr Σ / b.
 
-    Source:  McCandlish et al., 2018, arXiv:1812.06162, section 2.2; as a measure: Jiang et al., 2020,
-             arXiv:1912.02178, appendix C.6.
+    Source:  McCandlish et al., 2018, arXiv:1812.06162; as a measure: Jiang et al., 2020,
+             arXiv:1912.02178.
     Example: gradient_noise_variance(np.eye(2)) is 1.0.
     """
     count = len(gram)

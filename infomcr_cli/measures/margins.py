@@ -22,7 +22,7 @@ def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
 def tenth_percentile_margin(logits: Array, labels: NDArray[np.int32]) -> float:
     """Return the 10th percentile of the margins, in units of logits.
 
-    Source:  Jiang et al., 2020, arXiv:1912.02178, appendix C.2 (a robust stand-in for the smallest margin).
+    Source:  Jiang et al., 2020, arXiv:1912.02178 (a robust stand-in for the smallest margin).
     Example: of margins 0, 1, ..., 10 it is 1.
     """
     return float(np.percentile(margins(logits, labels), 10))

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 def log_frobenius_product(model: keras.Model) -> float:
     """Return Σ_l ln ‖W_l‖_F², the logarithm of the product of squared Frobenius norms, batch norm folded.
 
-    Source: Jiang et al., 2020, arXiv:1912.02178, appendix C.3; Neyshabur et al., 2015, arXiv:1503.00036.
+    Source: Jiang et al., 2020, arXiv:1912.02178; Neyshabur et al., 2015, arXiv:1503.00036.
     """
     return float(sum(2 * np.log(np.linalg.norm(one.kernel)) for one in linear_maps(model)))
 
@@ -24,7 +24,7 @@ def log_frobenius_product(model: keras.Model) -> float:
 def log_spectral_product(model: keras.Model) -> float:
     """Return Σ_l ln ‖W_l‖₂², the logarithm of the product of squared spectral norms, batch norm folded.
 
-    Source: Jiang et al., 2020, arXiv:1912.02178, appendix C.2; Bartlett et al., 2017, arXiv:1706.08498.
+    Source: Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
     """
     return float(sum(2 * np.log(spectral_norm(one)) for one in linear_maps(model)))
 

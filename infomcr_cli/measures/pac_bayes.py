@@ -30,7 +30,7 @@ def noise_scale(
         drop:   accuracy given up, 0..1. draws: noise vectors, at least 2. seed: of the noise.
         floor:  standard deviation that a weight of zero gets, magnitude-aware only.
     Raises:  InputError: no σ in 1e-7..1e3 lowers the accuracy by so much.
-    Source:  Jiang et al., 2020, arXiv:1912.02178, appendix C.4 and C.5 (drop 0.1, floor 1e-3).
+    Source:  Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
     """
     base = accuracy(surface.clean_logits, surface.labels)
 

@@ -36,7 +36,7 @@ def log_path_norm(model: keras.Model) -> float:
     Batch norm acts as its affine map in inference mode, x -> s x + b; s and b are squared. Pooling stays as it is.
 
     Raises:  InputError: a layer or an activation is not one for which the sum over paths is this value.
-    Source:  Neyshabur et al., 2015, arXiv:1503.00036; Jiang et al., 2020, arXiv:1912.02178, appendix C.3.
+    Source:  Neyshabur et al., 2015, arXiv:1503.00036; Jiang et al., 2020, arXiv:1912.02178.
     """
     _check(model)
     squares = _squared_weights(model)

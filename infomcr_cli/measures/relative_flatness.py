@@ -25,7 +25,7 @@ def relative_flatness(kernel: Array, features: Array, logits: Array) -> float:
     ‖φ_i‖² times the variance of the rows of W under p_i, in closed form.
 
     Args:    kernel: Wᵀ, [F, C]. features: φ, [N, F]. logits: z, [N, C].
-    Source:  Petzka et al., 2021, arXiv:2001.00939, definition 3 (trace form).
+    Source:  Petzka et al., 2021, arXiv:2001.00939 (trace form).
     Example: relative_flatness(np.array([[1.0, -1.0]]), np.ones((1, 1)), np.zeros((1, 2))) is 1.0.
     """
     p = softmax(logits, axis=1)
