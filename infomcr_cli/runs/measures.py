@@ -22,6 +22,14 @@ def record_measures(run: RunDirectory, name: str, evaluation: Mapping[str, Any])
         run.write("measures.json", dump_json(document))
 
 
+def evaluated_checkpoints(run: RunDirectory) -> frozenset[str]:
+    """Return the names under which measures.json holds an evaluation.
+
+    Raises: InputError: measures.json is not what this program writes.
+    """
+    return frozenset(_recorded(run))
+
+
 def _recorded(run: RunDirectory) -> dict[str, Any]:
     try:
         document = parse_json(run.read("measures.json"), f"measures.json of {run.name}")

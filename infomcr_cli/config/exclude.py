@@ -1,0 +1,92 @@
+"""Combinations that a sweep leaves out: each a few conditions, all of which must hold."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import Glob, Override, QuotedString
+
+from infomcr_cli.config.overrides import parse
+from infomcr_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A setting or a group, and the values that are meant."""
+
+    key: str
+    override: Override
+    values: tuple[Any, ...]
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a value is among those that are meant; 1 and 1.0 are the same, 1 and true are not."""
+        if isinstance(self.override.value(), Glob):
+            return bool(self.override.value().filter([str(value)]))
+        return any(
+            value == meant and isinstance(value, bool) == isinstance(meant, bool) or str(value) == str(meant)
+            for meant in self.values
+        )
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Conditions that together describe the combinations to leave out."""
+
+    text: str
+    conditions: tuple[Condition, ...]
+
+    def covers(self, spelled: Mapping[str, Any]) -> bool:
+        """Return whether the overrides alone show that all conditions hold."""
+        return all(c.key in spelled and c.holds(spelled[c.key]) for c in self.conditions)
+
+    def covers_settings(self, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+        """Return whether all conditions hold of the composed settings.
+
+        Raises: InputError: a condition names no setting.
+        """
+        return all(c.holds(_value(c.key, spelled, settings)) for c in self.conditions)
+
+
+_ABSENT = object()
+
+
+def parse_exclusions(texts: Sequence[str]) -> list[Exclusion]:
+    """Return the exclusions that `sweep.exclude` spells.
+
+    Raises:  InputError: a text is not KEY=VALUE KEY=VALUE …
+    Example: parse_exclusions(["reg=on data.batch_size=16,32"]) leaves out two of the sizes where the regularizer is on.
+    """
+    return [_exclusion(text) for text in texts]
+
+
+def _exclusion(text: str) -> Exclusion:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise InputError("sweep.exclude must list KEY=VALUE KEY=VALUE", received=text, advice=str(error)) from None
+    if not words:
+        raise InputError("sweep.exclude must list KEY=VALUE KEY=VALUE", received=text)
+    return Exclusion(text, tuple(_condition(override) for override in parse(words)))
+
+
+def _condition(override: Override) -> Condition:
+    if isinstance(override.value(), Glob):
+        return Condition(override.key_or_group, override, ())
+    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    plain = tuple(value.text if isinstance(value, QuotedString) else value for value in values)
+    return Condition(override.key_or_group, override, plain)
+
+
+def _value(key: str, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
+    """A group counts by the name chosen from it; a setting that only other choices have holds no value."""
+    if key in settings["choices"]:
+        return settings["choices"][key]
+    if key in spelled:
+        return spelled[key]
+    value: Any = settings
+    for part in key.split("."):
+        value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    return value

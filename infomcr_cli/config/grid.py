@@ -1,0 +1,178 @@
+"""Sweeps as the command line gives them → one validated run for each combination.
+
+Hydra composes once for each combination of group choices; plain values are then set in its result, so that ten thousand
+jobs are planned in seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
+
+from infomcr_cli.config import overrides as grammar
+from infomcr_cli.config.compose import _composed, _no_such, validate
+from infomcr_cli.config.exclude import Exclusion
+from infomcr_cli.config.places import group_choices, search_path
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.errors import InputError
+
+MOST_JOBS = 100_000
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination: the overrides that spell it, and the run that they describe."""
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of an axis: as an override spells it, and as a plain value."""
+
+    text: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values that one setting takes; a single one where it is not swept.
+
+    Args: plain: whether a value can be set in composed settings without composing anew.
+    """
+
+    key: str
+    choices: tuple[Choice, ...]
+    plain: bool
+
+
+def expand(
+    arguments: Sequence[str], config_dir: Path | None = None, exclusions: Sequence[Exclusion] = ()
+) -> list[Point]:
+    """Return a run for each combination of the values that the overrides list, the last axis running fastest.
+
+    Raises:  InputError: an override is wrong, a combination is no valid run, or nothing is left.
+    Example: len(expand(["reg=on,off", "seed=range(3)"])) is 6.
+    """
+    groups = group_choices(config_dir)
+    axes = [_axis(override, groups) for override in grammar.parse(arguments)]
+    _check(axes)
+    points = list(_points(axes, config_dir, exclusions))
+    if not points:
+        raise InputError("a sweep must have a job", received="sweep.exclude leaves out every combination")
+    return points
+
+
+def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[Point]:
+    compose_all = _interpolates(axes, config_dir)
+    bases: dict[tuple[str, ...], Settings] = {}
+    for combination in itertools.product(*(axis.choices for axis in axes)):
+        pairs = list(zip(axes, combination, strict=True))
+        spelled = {axis.key: choice.value for axis, choice in pairs}
+        if any(exclusion.covers(spelled) for exclusion in exclusions):
+            continue
+        composed = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
+        if composed not in bases:
+            bases[composed] = _composed(composed, grammar.parse(composed), config_dir)
+        settings = bases[composed]
+        for axis, choice in pairs:
+            settings = _set(settings, axis.key, choice.value) if axis.plain else settings
+        if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
+            continue
+        yield Point(tuple(choice.text for choice in combination), validate(settings))
+
+
+def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
+    key = override.key_or_group
+    if not override.is_sweep_override():
+        grammar.check_choices([override], groups)
+        return Axis(key, (Choice(str(override.input_line), override.value()),), plain=False)
+    if key.partition(".")[0] in ("engine", "tracking", "sweep", "measure"):
+        raise InputError(
+            f"a sweep has one {key.partition('.')[0]} for all its jobs",
+            received=override.input_line,
+            advice="What is swept must make different weights.",
+        )
+    names = [name for name in groups.get(key, ()) if name]
+    choices = tuple(_choice(override, element) for element in _elements(override, names))
+    if not choices:
+        raise InputError(f"{key} must have a value", received=override.input_line, accepted=names)
+    for choice in choices if key in groups else ():
+        grammar.check_choices(grammar.parse([choice.text]), groups)
+    plain = key not in groups and str(override.input_line).startswith(key) and not _nested(choices)
+    return Axis(key, choices, plain and override.package is None)
+
+
+def _elements(override: Override, names: Sequence[str]) -> list[Any]:
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        glob: Glob = override.value()
+        return list(glob.filter(list(names)))
+    if not (override.is_choice_sweep() or override.is_range_sweep()):
+        raise InputError(
+            "a sweep must list its values",
+            received=override.input_line,
+            advice="Write a,b,c or range(0,3) or glob(*).",
+        )
+    return list(itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
+
+
+def _choice(override: Override, element: Any) -> Choice:
+    """Spell one value so that Hydra would read it as the same one."""
+    text = f"{override.get_key_element()}={Override._get_value_element_as_str(element)}"
+    if isinstance(element, QuotedString):
+        return Choice(text, element.text)
+    if isinstance(element, list | dict):
+        return Choice(text, grammar.parse([text])[0].value())
+    return Choice(text, element)
+
+
+def _nested(choices: Sequence[Choice]) -> bool:
+    return any(isinstance(choice.value, dict) for choice in choices)
+
+
+def _check(axes: Sequence[Axis]) -> None:
+    total = 1
+    for axis in axes:
+        total *= len(axis.choices)
+        if len(axis.choices) > 1 and sum(other.key == axis.key for other in axes) > 1:
+            raise InputError("a swept setting is given once", received=axis.key)
+    if total > MOST_JOBS:
+        raise InputError(f"a sweep has at most {MOST_JOBS:,} combinations", received=f"{total:,}")
+
+
+def _interpolates(axes: Sequence[Axis], config_dir: Path | None) -> bool:
+    """Whether a value may follow from another, so that each combination must be composed by itself."""
+    spelled = any("${" in choice.text for axis in axes for choice in axis.choices)
+    return spelled or any(_refers(file) for folder in search_path(config_dir) for file in folder.rglob("*.yaml"))
+
+
+def _refers(file: Path) -> bool:
+    try:
+        return "${" in file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+
+
+def _set(settings: Settings, key: str, value: Any) -> Settings:
+    """Return settings with one value replaced; what is not on its path is shared."""
+    head, _, rest = key.partition(".")
+    if head not in settings or (rest and not isinstance(settings[head], dict)):
+        raise _no_such(key, _dotted(settings))
+    try:
+        return {**settings, head: _set(settings[head], rest, value) if rest else value}
+    except InputError:
+        raise _no_such(key, _dotted(settings)) from None
+
+
+def _dotted(settings: Settings, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for key, value in settings.items():
+        keys += [f"{prefix}{key}", *(_dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else ())]
+    return keys

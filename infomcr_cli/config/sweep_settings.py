@@ -1,0 +1,62 @@
+"""`sweep.…` overrides, which belong to the sweep and to none of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from infomcr_cli.config.engine_schema import SweepConfig
+from infomcr_cli.config.explain import explain
+from infomcr_cli.config.overrides import parse, refuse_sweeps
+from infomcr_cli.config.places import search_path
+from infomcr_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class SweepArguments:
+    """A sweep's own settings, and the overrides that are left for its runs."""
+
+    sweep: SweepConfig
+    overrides: tuple[str, ...]
+
+
+def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) -> SweepArguments:
+    """Take the `sweep.…` overrides out of the others and apply them to conf/sweep.yaml.
+
+    Raises: InputError: one of them is no setting of a sweep, or out of range.
+    """
+    own = tuple(argument for argument in arguments if argument.lstrip("+~").startswith("sweep."))
+    parsed = parse(own)
+    refuse_sweeps(parsed)
+    settings = _defaults(config_dir)
+    for override in parsed:
+        name = override.key_or_group.removeprefix("sweep.")
+        if name not in settings:
+            raise InputError("a sweep must have that setting", received=name, accepted=settings)
+        value = override.value()
+        settings[name] = [value] if name == "exclude" and isinstance(value, str) else value
+    return SweepArguments(_validated(settings), tuple(a for a in arguments if a not in own))
+
+
+def _validated(settings: dict[str, Any]) -> SweepConfig:
+    exclude = settings.get("exclude")
+    try:
+        return SweepConfig.model_validate({**settings, "exclude": tuple(exclude) if isinstance(exclude, list) else exclude})
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def _defaults(config_dir: Path | None) -> dict[str, Any]:
+    file = next(path for folder in search_path(config_dir) if (path := folder / "sweep.yaml").is_file())
+    try:
+        settings: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError("sweep.yaml must be plain YAML", received=str(file), advice=str(error)) from None
+    if not isinstance(settings, dict):
+        raise InputError("sweep.yaml must hold the settings of a sweep", received=str(file))
+    return settings

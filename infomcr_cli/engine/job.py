@@ -1,0 +1,60 @@
+"""A job of a sweep and what becomes of it. A job is its run's identity: done twice, it is done once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.runs import State
+
+ID_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that a sweep wants done.
+
+    Args:
+        identity:  of the run, SHA-256.
+        overrides: what tells it from the others.
+        run:       its directory, whether it is there yet or not.
+        state:     of the run as it was found; None: it has not begun.
+        reason:    why it ended so.
+        measured:  whether its last checkpoint has been evaluated.
+    """
+
+    identity: str
+    overrides: tuple[str, ...]
+    config: RunConfig
+    run: Path
+    state: State | None = None
+    reason: str | None = None
+    measured: bool = False
+
+    @property
+    def id(self) -> str:
+        """The name of the job: the head of its identity."""
+        return self.identity[:ID_LENGTH]
+
+    def is_done(self, evaluate: bool) -> bool:
+        """Return whether there is nothing left to do."""
+        return self.state is State.FINISHED and (self.measured or not evaluate)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt at a job ended.
+
+    Args:
+        vanished: whether its process ended without a word, so that another attempt may go further.
+        startup:  seconds from the start of the process to the first line of its work; None: it never came so far.
+        seconds:  from the handing over of the job to its end.
+    """
+
+    job: Job
+    state: State
+    reason: str | None = None
+    vanished: bool = False
+    startup: float | None = None
+    seconds: float = 0.0
