@@ -22,6 +22,7 @@ from infomcr_cli.config.fields import (
     Seed,
     aside,
 )
+from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.config.model_schema import ModelConfig
 from infomcr_cli.config.reg_schema import RegConfig
 
@@ -52,28 +53,6 @@ class ScheduleConfig(Record):
     eval_every: Count = aside("epochs between two evaluations on the test set")
     checkpoint_every: Count = aside("epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2)] | None = aside("newest checkpoints that are kept; null: all")
-
-
-class GammaConfig(Record):
-    """How gamma and the other measures of the Gram matrix are taken."""
-
-    samples: Count = Field(description="training images that the draws come from")
-    draws: Count = Field(description="T, disjoint draws")
-    draw_size: Annotated[int, Field(ge=2, le=100_000)] = Field(description="N, images in a draw")
-    batch_norm: Literal["inference", "batch"]
-    logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
-    chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
-    memory: str = Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="memory budget, as 500MB or 2GB")
-    precision: Literal["float32", "float64"]
-    target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
-
-
-class MeasureConfig(Record):
-    """What `infomcr eval` measures."""
-
-    names: Literal["fast", "standard", "all"] | tuple[str, ...]
-    batch_size: Count
-    gamma: GammaConfig
 
 
 class TrackingConfig(Record):
