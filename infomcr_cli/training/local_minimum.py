@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.errors import InputError
-from infomcr_cli.training.passes import Tensors, stateless_gradient
+from infomcr_cli.training.passes import Tensors
+from infomcr_cli.training.probing import Move, probe
+from infomcr_cli.training.regularizer import Correction
 
 if TYPE_CHECKING:
     import keras
@@ -23,21 +24,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalMinimum:
-    """Settings of the regularizer; β times its value is what is added to the loss.
+    """The regularizer with its settings; β times its value is what is added to the loss.
 
     Args:
         num_sub_batches: M; must divide the batch.
         alpha:           α, length of the probing step.
         beta:            β, weight of the penalty; 0 gives exactly the plain step.
+        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass: each image then meets
+                         the batch statistics of its sub-batch (ghost batch norm), a variant of the study's step.
     """
 
     num_sub_batches: int = 8
     alpha: float = 1e-4
     beta: float = 10.0
+    share_pass: bool = False
 
-    def penalty(self, model: keras.Model, images: Any, labels: Any) -> tuple[tf.Tensor, Tensors]:
-        """Return R and its surrogate gradient, neither multiplied by β."""
-        return local_minimum_penalty(model, images, labels, num_sub_batches=self.num_sub_batches, alpha=self.alpha)
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a penalty."""
+        return self.beta != 0
+
+    def __call__(self, model: keras.Model, images: Any, labels: Any) -> Correction:
+        """Return R and β times its surrogate gradient."""
+        found = probe(
+            model,
+            images,
+            labels,
+            num_sub_batches=self.num_sub_batches,
+            move=_downhill(self.alpha),
+            keep_main=self.share_pass,
+        )
+        return Correction(found.drop, [self.beta * d for d in found.difference], found.main)
 
 
 def local_minimum_penalty(
@@ -56,40 +73,9 @@ def local_minimum_penalty(
     Raises:  InputError: M does not divide B.
     Source:  Jia & Su, 2020.
     """
-    parts = _split(tf.convert_to_tensor(images), num_sub_batches), _split(tf.convert_to_tensor(labels), num_sub_batches)
-    weights = [tf.convert_to_tensor(variable.value) for variable in model.trainable_variables]
-    state = [tf.convert_to_tensor(variable.value) for variable in model.non_trainable_variables]
-
-    def probe(i: tf.Tensor, value: tf.Tensor, probed: Tensors, total: Tensors) -> tuple[Any, ...]:
-        # Even passes stand at w and leave g_m behind; odd ones stand at w - α g_m. One body, so one trace.
-        moved = i % 2
-        here = [w - tf.cast(alpha, w.dtype) * g for w, g in zip(weights, probed, strict=True)]
-        loss, gradient = stateless_gradient(model, here, state, parts[0][i // 2], parts[1][i // 2])
-        odd = [tf.cast(moved, g.dtype) for g in gradient]
-        # The two gradients differ little: subtract them before they meet the sum.
-        total = [t + o * (p - g) for t, o, p, g in zip(total, odd, probed, gradient, strict=True)]
-        probed = [(1 - o) * g for o, g in zip(odd, gradient, strict=True)]
-        return i + 1, value + tf.cast(1 - 2 * moved, loss.dtype) * loss, probed, total
-
-    zeros = [tf.zeros_like(w) for w in weights]
-    start = (tf.constant(0), tf.zeros((), _loss_dtype(model)), zeros, zeros)
-    _, value, _, total = tf.while_loop(
-        lambda i, *_: i < 2 * num_sub_batches,
-        probe,
-        start,
-        parallel_iterations=1,
-        maximum_iterations=2 * num_sub_batches,
-    )
-    return value / num_sub_batches, [t / num_sub_batches for t in total]
+    found = probe(model, images, labels, num_sub_batches=num_sub_batches, move=_downhill(alpha))
+    return found.drop, found.difference
 
 
-def _loss_dtype(model: keras.Model) -> tf.DType:
-    return tf.float64 if model.compute_dtype == "float64" else tf.float32
-
-
-def _split(batch: tf.Tensor, parts: int) -> tf.Tensor:
-    """Reshape [B, ...] to [parts, B / parts, ...]."""
-    size = batch.shape[0]
-    if size is not None and size % parts:
-        raise InputError("num_sub_batches must divide the batch", received=f"{parts} sub-batches of {size} images")
-    return tf.reshape(batch, tf.concat([[parts, tf.shape(batch)[0] // parts], tf.shape(batch)[1:]], 0))
+def _downhill(alpha: float) -> Move:
+    return lambda gradient: [-tf.cast(alpha, g.dtype) * g for g in gradient]

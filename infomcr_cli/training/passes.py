@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
+
+from infomcr_cli.training.precision import full_precision
+from infomcr_cli.training.replicas import own_statistics
 
 if TYPE_CHECKING:
     import keras
 
 Tensors = list[tf.Tensor]
+
+
+class Pass(NamedTuple):
+    """What one pass over a batch found.
+
+    Args:
+        loss:     mean cross-entropy, nats.
+        accuracy: share of images whose highest logit is at their label, 0..1.
+        gradient: of the loss, one tensor for each of `model.trainable_variables`.
+        state:    what `model.non_trainable_variables` would be after it.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors
+    state: Tensors
 
 
 def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
@@ -25,10 +44,16 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     return tf.reduce_mean(losses)
 
 
-def stateless_gradient(
-    model: keras.Model, weights: Tensors, state: Tensors, images: Any, labels: Any
-) -> tuple[tf.Tensor, Tensors]:
-    """Return cross-entropy at `weights` and its gradient; batch norm takes the statistics of `images` and keeps none.
+def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
+    """Return the share of logits [b, C] that are highest at their label [b], or at their greatest weight [b, C]."""
+    truth = tf.argmax(labels, axis=-1) if len(labels.shape) == 2 else labels
+    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
+
+
+def stateless_pass(model: keras.Model, weights: Tensors, state: Tensors, images: Any, labels: Any) -> Pass:
+    """Pass over a batch at `weights` without changing the model, in float32 at least.
+
+    Batch norm takes the statistics of `images`.
 
     Args:
         weights: one tensor for each of `model.trainable_variables`.
@@ -36,6 +61,18 @@ def stateless_gradient(
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
-        logits, _ = model.stateless_call(weights, state, images, training=True)
+        with own_statistics(model), full_precision(model):
+            logits, state = model.stateless_call(weights, state, images, training=True)
         loss = cross_entropy(labels, logits)
-    return loss, tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return Pass(loss, accuracy(labels, logits), connected_gradient(tape, loss, weights), list(state))
+
+
+def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:
+    """Return the gradient of a loss, zero for weights that it does not depend on."""
+    gradient: Tensors = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return gradient
+
+
+def values_of(variables: Any) -> Tensors:
+    """Return the values of Keras variables as tensors."""
+    return [tf.convert_to_tensor(variable.value) for variable in variables]

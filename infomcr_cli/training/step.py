@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
-from infomcr_cli.training.passes import Tensors, cross_entropy
+from infomcr_cli.training.passes import Pass, Tensors, accuracy, connected_gradient, cross_entropy
+from infomcr_cli.training.regularizer import Regularizer as Regularizer
+from infomcr_cli.training.replicas import share_of_mean
 
 if TYPE_CHECKING:
     import keras
 
 
-class Regularizer(Protocol):
-    """What a regularizer offers to a step: its value and gradient on a batch, and the weight β of both."""
-
-    @property
-    def beta(self) -> float: ...
-
-    def penalty(self, model: keras.Model, images: Any, labels: Any) -> tuple[tf.Tensor, Tensors]: ...
+class _Main(NamedTuple):
+    loss: tf.Tensor
+    l2: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors  # of loss + l2
 
 
 def train_step(
@@ -31,41 +31,53 @@ def train_step(
 ) -> dict[str, tf.Tensor]:
     """Take one step and return its scalars.
 
-    The gradient is that of cross-entropy and L2 penalty, plus β times the regularizer's; moving statistics
-    are updated once. With `regularizer` None or β = 0 it is exactly the plain step.
+    The gradient is that of cross-entropy and L2 penalty, plus what the regularizer adds; moving statistics are
+    updated once. With `regularizer` None or inactive (β = 0, ρ = 0) it is exactly the plain step.
 
     Args:
         images: standardised, [B, H, W, C].
         labels: integers [B], or class weights [B, C].
-    Returns: loss (cross-entropy, nats), l2 (the L2 penalty), penalty (the regularizer's value, without β),
+    Returns: loss (cross-entropy, nats), l2 (the L2 penalty), penalty (the regularizer's value, without its weight),
         accuracy (0..1), all before the step.
     """
-    variables = model.trainable_variables
+    _build(optimizer, model)
+    if regularizer is None or not regularizer.is_active:
+        main, penalty = _main_pass(model, images, labels), tf.zeros(())
+        gradient = main.gradient
+    else:
+        # The regularizer comes first: it reads the statistics that the main pass is about to change.
+        found = regularizer(model, images, labels)
+        penalty = found.value
+        main = _main_pass(model, images, labels) if found.main is None else _adopted(model, found.main)
+        gradient = [g + c for g, c in zip(main.gradient, found.gradient, strict=True)]
+    optimizer.apply(share_of_mean(gradient), model.trainable_variables)
+    return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
+
+
+def _build(optimizer: keras.Optimizer, model: keras.Model) -> None:
     if not optimizer.built:
         with tf.init_scope():
-            optimizer.build(variables)
-    # The penalty comes first: it reads the moving statistics that the main pass is about to change.
-    penalty, surrogate = _penalty(regularizer, model, images, labels)
+            optimizer.build(model.trainable_variables)
+
+
+def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
     with tf.GradientTape() as tape:
         logits = model(images, training=True)
         loss = cross_entropy(labels, logits)
-        l2 = tf.add_n(model.losses) if model.losses else tf.zeros_like(loss)
-        objective = loss + tf.cast(l2, loss.dtype)
-    gradients = tape.gradient(objective, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    if surrogate is not None and regularizer is not None:
-        gradients = [g + regularizer.beta * s for g, s in zip(gradients, surrogate, strict=True)]
-    optimizer.apply(gradients, variables)
-    return {"loss": loss, "l2": l2, "penalty": penalty, "accuracy": _accuracy(labels, logits)}
+        l2 = _l2(model, loss.dtype)
+        objective = loss + l2
+    return _Main(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
 
 
-def _penalty(
-    regularizer: Regularizer | None, model: keras.Model, images: Any, labels: Any
-) -> tuple[tf.Tensor, Tensors | None]:
-    if regularizer is None or regularizer.beta == 0:
-        return tf.zeros(()), None
-    return regularizer.penalty(model, images, labels)
+def _adopted(model: keras.Model, shared: Pass) -> _Main:
+    """Let the sub-batches' passes stand for the main one: take over their statistics, and add the L2 penalty."""
+    for variable, value in zip(model.non_trainable_variables, shared.state, strict=True):
+        variable.assign(value)
+    with tf.GradientTape() as tape:
+        l2 = _l2(model, shared.loss.dtype)
+    decay = connected_gradient(tape, l2, model.trainable_variables)
+    return _Main(shared.loss, l2, shared.accuracy, [g + d for g, d in zip(shared.gradient, decay, strict=True)])
 
 
-def _accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
-    truth = tf.argmax(labels, axis=-1) if len(labels.shape) == 2 else labels
-    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
+def _l2(model: keras.Model, dtype: tf.DType) -> tf.Tensor:
+    return tf.cast(tf.add_n(model.losses), dtype) if model.losses else tf.zeros((), dtype)

@@ -1,0 +1,38 @@
+"""The regularizers by their configuration."""
+
+from __future__ import annotations
+
+from infomcr_cli.config.reg_schema import (
+    FisherTraceConfig,
+    GradientNormConfig,
+    LocalMinimumConfig,
+    NoRegularizer,
+    RegConfig,
+    SamConfig,
+)
+from infomcr_cli.training.fisher_trace import FisherTrace
+from infomcr_cli.training.gradient_norm import GradientNorm
+from infomcr_cli.training.local_minimum import LocalMinimum
+from infomcr_cli.training.regularizer import Regularizer
+from infomcr_cli.training.replicas import divided
+from infomcr_cli.training.sam import Sam
+
+
+def make_regularizer(config: RegConfig, *, replicas: int = 1) -> Regularizer | None:
+    """Return the regularizer of a configuration, None for plain SGD.
+
+    Args:    replicas: how many devices divide the sub-batches among them.
+    Raises:  InputError: they cannot share the sub-batches equally.
+    """
+    if isinstance(config, NoRegularizer):
+        return None
+    parts = divided("reg.num_sub_batches", config.num_sub_batches, replicas)
+    match config:
+        case LocalMinimumConfig():
+            return LocalMinimum(parts, config.alpha, config.beta, config.share_pass)
+        case SamConfig():
+            return Sam(parts, config.rho)
+        case GradientNormConfig():
+            return GradientNorm(parts, config.radius, config.alpha)
+        case FisherTraceConfig():
+            return FisherTrace(parts, config.beta, config.share_pass)

@@ -1,0 +1,68 @@
+"""A batch in equal parts, and the mean of passes over them as if they were one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tensorflow as tf
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.training.passes import Pass, Tensors
+
+if TYPE_CHECKING:
+    import keras
+
+
+def in_parts(batch: Any, parts: int) -> tf.Tensor:
+    """Reshape a batch [B, ...] to contiguous sub-batches [parts, B / parts, ...].
+
+    Raises: InputError: it cannot be split evenly.
+    """
+    batch = tf.convert_to_tensor(batch)
+    size = batch.shape[0]
+    if parts < 1 or (size is not None and size % parts):
+        received = f"{parts} sub-batches of {size} images"
+        raise InputError("num_sub_batches must divide the batch", received=received)
+    return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
+
+
+def zero_loss(model: keras.Model) -> tf.Tensor:
+    """Return 0 in the type of the model's cross-entropy."""
+    return tf.zeros((), tf.float64 if model.compute_dtype == "float64" else tf.float32)
+
+
+class PassSum(NamedTuple):
+    """The sum of passes over sub-batches: what a loop carries to stand for the main pass (ghost batch norm).
+
+    Moving statistics get the mean of the sub-batches' updates, so they are updated once; generators of dropout go on.
+    Source: Hoffer et al., 2017, arXiv:1705.08741.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors
+    state: Tensors
+
+    @classmethod
+    def zero(cls, model: keras.Model, weights: Tensors, state: Tensors) -> PassSum:
+        """Return an empty sum for a model."""
+        empty = [tf.zeros_like(s) if s.dtype.is_floating else s for s in state]
+        return cls(zero_loss(model), tf.zeros(()), [tf.zeros_like(w) for w in weights], empty)
+
+    def plus(self, found: Pass, *, where: tf.Tensor) -> PassSum:
+        """Return the sum with one more pass, if the scalar condition holds."""
+
+        def added(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
+            term = tf.cast(term, total.dtype)
+            return tf.where(where, total + term if total.dtype.is_floating else term, total)
+
+        return tf.nest.map_structure(added, self, PassSum(*found))
+
+    def mean(self, count: int) -> Pass:
+        """Return the mean of `count` passes."""
+        return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
+
+
+def next_draw(state: Tensors, after: Tensors, *, when: tf.Tensor | bool) -> Tensors:
+    """Return a state whose generators of random numbers have gone on, and nothing else, if the condition holds."""
+    return [s if s.dtype.is_floating else tf.where(when, a, s) for s, a in zip(state, after, strict=True)]
