@@ -1,0 +1,30 @@
+"""Take measures of a network: the one entry for the verb `eval`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infomcr_cli.config.measure_schema import MeasureConfig
+from infomcr_cli.data.record import Dataset
+from infomcr_cli.measures.registry import MeasureValue, chosen_measures
+from infomcr_cli.measures.subject import Subject
+
+if TYPE_CHECKING:
+    import keras
+
+
+def evaluate_measures(
+    model: keras.Model, dataset: Dataset, config: MeasureConfig, seed: int = 0
+) -> dict[str, MeasureValue]:
+    """Return the value of each measure that `config.names` chooses.
+
+    Args:
+        model:   gives logits for standardised images; left untouched.
+        dataset: whose training images are measured on.
+        config:  names of measures or a suite, and their settings.
+        seed:    of random choices, for the measures that make any.
+    Raises:  InputError: a name is unknown, or a setting does not fit the data.
+    """
+    measures = chosen_measures(config.names)
+    subject = Subject(model, dataset, config, seed)
+    return {measure.name: measure.compute(subject) for measure in measures}

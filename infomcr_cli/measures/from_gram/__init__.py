@@ -1,0 +1,1 @@
+"""Measures that follow from the Gram matrices of gamma's draws at no further cost."""

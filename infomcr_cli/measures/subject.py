@@ -1,0 +1,85 @@
+"""What measures are taken of: a network and its data, with what several measures share made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
+from infomcr_cli.data.record import Dataset
+from infomcr_cli.measures.draws import disjoint_draws
+from infomcr_cli.measures.gamma import Convention, GammaResult, take_draws
+from infomcr_cli.measures.record import GramRecord
+
+if TYPE_CHECKING:
+    import keras
+
+    from infomcr_cli.measures.engine import GramEngine
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network under measurement.
+
+    Args:
+        model:   gives logits.
+        dataset: its training images are what gamma is drawn from.
+        config:  settings of all measures.
+        seed:    of every random choice of a measure; never of the draws of gamma, which are the same for all runs.
+    """
+
+    model: keras.Model
+    dataset: Dataset
+    config: MeasureConfig
+    seed: int
+
+    @cached_property
+    def gram_draws(self) -> GammaResult:
+        """The draws of gamma, from which all measures of the Gram matrix follow."""
+        settings, train = self.config.gamma, self.dataset.train
+        engine = engine_for(self.model, settings)
+        indices = disjoint_draws(
+            train.labels,
+            stored_order=self.dataset.stored_order,
+            samples=settings.samples,
+            draw_size=settings.draw_size,
+            draws=settings.draws,
+        )
+
+        def measure(chosen: NDArray[np.int64]) -> GramRecord:
+            return engine(self.dataset.standardise(train.images[chosen]), train.labels[chosen])
+
+        return take_draws(measure, indices, self._convention(), settings.target_se)
+
+    def _convention(self) -> Convention:
+        settings = self.config.gamma
+        return Convention(
+            samples=min(settings.samples, len(self.dataset.train)),
+            draw_size=settings.draw_size,
+            batch_norm=settings.batch_norm,
+            chunk_size=settings.chunk_size if settings.batch_norm == "batch" else None,
+            logit_scale=settings.logit_scale,
+            order="stored" if self.dataset.stored_order else "stratified",
+            precision=settings.precision,
+        )
+
+
+_latest: dict[Any, GramEngine] = {}
+
+
+def engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
+    """Return the engine of a model; the latest one is kept, since checkpoints of one run share it."""
+    from infomcr_cli.measures.engine import GramEngine
+
+    wanted = {
+        name: getattr(settings, name) for name in ("batch_norm", "logit_scale", "chunk_size", "memory", "precision")
+    }
+    key = (id(model), settings.draw_size, *wanted.values())
+    if key not in _latest:
+        _latest.clear()
+        _latest[key] = GramEngine(model, **wanted)
+    return _latest[key]
