@@ -104,6 +104,25 @@ def evaluate(
 
 
 @app.command()
+def sweep(
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Take up what failed before.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, measure and compare every combination of the values given; again: do what is left."""
+    from infomcr_cli.sweep import SweepRequest, show
+    from infomcr_cli.sweep import sweep as verb
+
+    request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
+    result = verb(request, stderr)
+    _print_json(result.document()) if as_json else show(result, Console())
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
 def compare(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN...", help="Run directories, quoted globs, mlflow:EXPERIMENT.")

@@ -26,7 +26,7 @@ class Condition:
         if isinstance(self.override.value(), Glob):
             return bool(self.override.value().filter([str(value)]))
         return any(
-            value == meant and isinstance(value, bool) == isinstance(meant, bool) or str(value) == str(meant)
+            (value == meant and isinstance(value, bool) == isinstance(meant, bool)) or str(value) == str(meant)
             for meant in self.values
         )
 

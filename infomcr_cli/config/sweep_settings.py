@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,8 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
 
 
 def _validated(settings: dict[str, Any]) -> SweepConfig:
-    exclude = settings.get("exclude")
     try:
-        return SweepConfig.model_validate({**settings, "exclude": tuple(exclude) if isinstance(exclude, list) else exclude})
+        return SweepConfig.model_validate_json(json.dumps(settings))
     except ValidationError as error:
         raise explain(error) from None
 

@@ -17,7 +17,8 @@ class Job:
 
     Args:
         identity:  of the run, SHA-256.
-        overrides: what tells it from the others.
+        overrides: what the command line says of it.
+        label:     what tells it from the other jobs.
         run:       its directory, whether it is there yet or not.
         state:     of the run as it was found; None: it has not begun.
         reason:    why it ended so.
@@ -26,6 +27,7 @@ class Job:
 
     identity: str
     overrides: tuple[str, ...]
+    label: str
     config: RunConfig
     run: Path
     state: State | None = None

@@ -34,7 +34,8 @@ def plan(points: Sequence[Point]) -> list[Job]:
         check_source(data)
     folder = Path(os.path.abspath(points[0].config.runs_dir))
     found = _runs_by_identity(folder)
-    return [_job(hashed, point, folder, found.get(hashed)) for hashed, point in unique.items()]
+    common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
+    return [_job(hashed, point, common, folder, found.get(hashed)) for hashed, point in unique.items()]
 
 
 def _differ(first: Point, second: Point) -> bool:
@@ -43,7 +44,8 @@ def _differ(first: Point, second: Point) -> bool:
 
 
 def _same_run(first: Point, second: Point) -> InputError:
-    mine, other = ([text for text in a.overrides if text not in b.overrides] for a, b in ((first, second), (second, first)))
+    mine = [text for text in first.overrides if text not in second.overrides]
+    other = [text for text in second.overrides if text not in first.overrides]
     return InputError(
         "the jobs of a sweep must differ in what makes their weights",
         received=f"{' '.join(mine)} and {' '.join(other)}",
@@ -51,15 +53,16 @@ def _same_run(first: Point, second: Point) -> InputError:
     )
 
 
-def _job(hashed: str, point: Point, folder: Path, found: tuple[Path, Status] | None) -> Job:
+def _job(hashed: str, point: Point, common: set[str], folder: Path, found: tuple[Path, Status] | None) -> Job:
+    label = " ".join(text for text in point.overrides if text not in common)
     if found is None:
         config = point.config
         name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:ID_LENGTH]}")
-        return Job(hashed, point.overrides, config, folder / name)
+        return Job(hashed, point.overrides, label, config, folder / name)
     run = RunDirectory.open(found[0])
     status = read_status(run)
     measured = "last" in evaluated_checkpoints(run)
-    return Job(hashed, point.overrides, point.config, run.path, status.state, status.reason, measured)
+    return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
 
 
 def _runs_by_identity(folder: Path) -> dict[str, tuple[Path, Status]]:

@@ -1,0 +1,76 @@
+"""One attempt at a job, in the job's own process: train what is not trained, measure what is not measured."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+from rich.console import Console
+
+from infomcr_cli.config.text import as_yaml
+from infomcr_cli.engine.task import Event, Task
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, hold, is_run, new_status, read_status
+from infomcr_cli.runs.lock import is_held
+from infomcr_cli.runs.measures import evaluated_checkpoints
+
+PATIENCE = 90.0  # seconds that a former process has to let go of the run: it may be writing its last checkpoint
+
+
+def attempt(task: Task) -> Event:
+    """Do a job as far as it is not done, and return how that ended."""
+    console = Console(file=sys.stderr, width=200)
+    new = not is_run(task.run)
+    run = _directory(task)
+    _wait_for(run)
+    with hold(run):
+        if read_status(run).state is not State.FINISHED:
+            ending = _trained(run, task, console, new)
+            if ending.state is not State.FINISHED:
+                return ending
+        if task.evaluate and "last" not in evaluated_checkpoints(run):
+            return _measured(run, task, console)
+    return Event(kind="ended", state=State.FINISHED)
+
+
+def _directory(task: Task) -> RunDirectory:
+    if is_run(task.run):
+        return RunDirectory.open(task.run)
+    return RunDirectory.create(
+        task.run, config=as_yaml(task.config), overrides=task.overrides, status=new_status(task.identity)
+    )
+
+
+def _wait_for(run: RunDirectory) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while is_held(run) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _trained(run: RunDirectory, task: Task, console: Console, new: bool) -> Event:
+    from infomcr_cli.training.session import Work, work_on
+
+    try:
+        ending = work_on(Work(run, task.config, None, console))
+    except InputError as error:
+        if new:
+            shutil.rmtree(run.path)
+        return Event(kind="ended", state=State.FAILED, reason=str(error))
+    if ending.state is State.FAILED:
+        _print_error(run, console)
+    return Event(kind="ended", state=ending.state, reason=ending.reason)
+
+
+def _print_error(run: RunDirectory, console: Console) -> None:
+    try:
+        console.print(run.read("error.txt").decode(errors="replace"), markup=False, highlight=False, soft_wrap=True)
+    except (OSError, InputError):
+        return
+
+
+def _measured(run: RunDirectory, task: Task, console: Console) -> Event:
+    from infomcr_cli.measures.session import measure_run
+
+    measure_run(run, task.config, ["last"], console)
+    return Event(kind="ended", state=State.FINISHED)

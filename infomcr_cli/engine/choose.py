@@ -1,0 +1,53 @@
+"""The engine that the settings ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from infomcr_cli.config.engine_schema import LocalEngineConfig
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.engine.conduct import Engine
+from infomcr_cli.engine.folder import SweepFolder
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.limits import lanes_of, limits_of
+from infomcr_cli.engine.local import LocalEngine
+from infomcr_cli.engine.task import Task, task_of
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.store import SERVER_ADVICE, Store, sqlite_path
+
+
+def check_engine(config: RunConfig, store: Store | None) -> None:
+    """Refuse what an engine cannot do, before anything is made.
+
+    Raises: InputError: several machines would share a SQLite file, or Ray is not installed.
+    """
+    if config.engine.name != "ray":
+        return
+    if store is not None and sqlite_path(store.uri) is not None:
+        raise InputError(
+            "engine=ray needs a tracking server: several machines cannot share SQLite",
+            received=store.shown,
+            advice=f"{SERVER_ADVICE} Or tracking=off.",
+        )
+    from infomcr_cli.engine.ray_engine import check_ray
+
+    check_ray()
+
+
+def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepFolder, *, evaluate: bool) -> Engine:
+    """Return the engine for these jobs.
+
+    Raises: InputError: the cluster is not there.
+    """
+    cwd, settings = Path(os.getcwd()), config.engine
+
+    def task(job: Job) -> Task:
+        return task_of(job, evaluate=evaluate, cwd=cwd, log=folder.log(job))
+
+    if isinstance(settings, LocalEngineConfig):
+        return LocalEngine(lanes_of(settings, len(jobs), device=config.device), limits_of(settings), task)
+    from infomcr_cli.engine.ray_engine import RayEngine
+
+    return RayEngine(settings, limits_of(settings), task)

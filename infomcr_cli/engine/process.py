@@ -1,0 +1,167 @@
+"""The sweep's side of a job's process: start it, hear from it, bound it, stop it. Never a fork of TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+import psutil
+
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.task import Event, Task
+from infomcr_cli.runs import RunDirectory, State, finished, hold, is_run, read_status, write_status
+
+GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
+
+
+class JobProcess:
+    """A process that imports everything at once and does one job as soon as it is given one.
+
+    Args: environment: variables for it, beside this process's own.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._born = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "infomcr_cli.engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._heard = b""
+        self._ready: float | None = None
+        self._given: float | None = None
+        self._ended: Event | None = None
+        self._verdict: tuple[State, str] | None = None
+        self._kill_at: float | None = None
+        self._job: Job | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has imported everything."""
+        self._listen()
+        return self._ready is not None
+
+    def give(self, job: Job, task: Task, limits: Limits) -> None:
+        """Hand it its job; where it died meanwhile, `poll` says so."""
+        self._job, self._limits, self._given = job, limits, time.monotonic()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(task.model_dump_json().encode() + b"\n")
+            self._process.stdin.flush()
+
+    def poll(self) -> Outcome | None:
+        """Return how the job ended once it has, after enforcing its limits."""
+        self._listen()
+        code = self._process.poll()
+        if code is None:
+            self._bound()
+            return None
+        self._listen()
+        self.dispose()
+        return self._outcome(code)
+
+    def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
+        """Ask the job to stop at its next step boundary; what does not within `grace` seconds is ended."""
+        if self._verdict is None:
+            self._verdict = (state, reason)
+            self._signal(signal.SIGTERM)
+        kill_at = time.monotonic() + grace
+        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
+
+    def dispose(self) -> None:
+        """End the process, whatever it does, and forget it."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            return
+        while chunk := self._process.stdout.read(65536):
+            self._heard += chunk
+        *lines, self._heard = self._heard.split(b"\n")
+        for event in map(Event.model_validate_json, lines):
+            if event.kind == "ready":
+                self._ready = time.monotonic()
+            else:
+                self._ended = event
+
+    def _bound(self) -> None:
+        now = time.monotonic()
+        if self._kill_at is not None and now > self._kill_at:
+            self._signal(signal.SIGKILL)
+        if self._given is None or self._verdict is not None:
+            return
+        if self._limits.timeout is not None and now - self._given > self._limits.timeout:
+            self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
+        elif self._limits.memory is not None and (held := self._memory()) > self._limits.memory:
+            reason = f"it held {held / 1e9:.2f} GB, more than engine.memory={self._limits.memory / 1e9:g} GB allows"
+            self.stop(State.FAILED, reason, grace=0.0)
+
+    def _memory(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def _signal(self, number: int) -> None:
+        """Signal the process and whatever it started: it leads a session of its own."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def _outcome(self, code: int) -> Outcome:
+        assert self._job is not None
+        state, reason, vanished = self._said(code)
+        if self._verdict is not None or (not vanished and state is State.FAILED):
+            close(self._job, state, reason)
+        return Outcome(self._job, state, reason, vanished, self._startup(), time.monotonic() - (self._given or 0.0))
+
+    def _said(self, code: int) -> tuple[State, str | None, bool]:
+        if self._ended is not None and self._ended.state is State.FINISHED:
+            return State.FINISHED, None, False
+        if self._verdict is not None:
+            return *self._verdict, False
+        if self._ended is not None:
+            return self._ended.state or State.FAILED, self._ended.reason, False
+        return State.LOST, _last_words(code), True
+
+    def _startup(self) -> float | None:
+        return None if self._ready is None else self._ready - self._born
+
+
+def close(job: Job, state: State, reason: str | None) -> None:
+    """Write how a run ended where its own process could not, or said less than is known here."""
+    if not is_run(job.run):
+        return
+    run = RunDirectory.open(job.run)
+    status = read_status(run)
+    if status.state is not State.FINISHED and (status.state, status.reason) != (state, reason):
+        with hold(run):
+            write_status(run, finished(status, state, reason))
+
+
+def _last_words(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code} and no word"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{hint}"

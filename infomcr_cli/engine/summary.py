@@ -1,0 +1,74 @@
+"""What became of a sweep: its document, and what is printed at its end."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.runs import State, is_run
+from infomcr_cli.runs.documents import printable
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """One job as the summary shows it.
+
+    Args:
+        state: None: it has not begun.
+        log:   last lines of its log, where it failed.
+    """
+
+    job: Job
+    state: State | None
+    reason: str | None = None
+    log: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the job's part of the JSON document."""
+        return {
+            "id": self.job.id,
+            "overrides": [printable(override) for override in self.job.overrides],
+            "state": None if self.state is None else str(self.state),
+            "run": str(self.job.run) if is_run(self.job.run) else None,
+            "reason": None if self.reason is None else printable(self.reason),
+            **({"log": list(self.log)} if self.log else {}),
+        }
+
+
+def count(results: Sequence[JobResult], state: State) -> int:
+    """Return how many jobs ended in a state."""
+    return sum(result.state is state for result in results)
+
+
+def jobs_table(results: Sequence[JobResult]) -> Table:
+    """Return the jobs as a table; whatever an override says is text, never markup."""
+    table = Table("job", "state", "overrides", box=None, pad_edge=False)
+    for result in results:
+        state = "" if result.state is None else str(result.state)
+        overrides = printable(result.job.label or " ".join(result.job.overrides), 400)
+        table.add_row(*(Text(cell) for cell in (result.job.id, state, overrides)))
+    return table
+
+
+def show_failures(results: Sequence[JobResult], console: Console) -> None:
+    """Print each failed job with its reason and the last lines of its log."""
+    for result in results:
+        if result.state is State.FAILED:
+            label = printable(result.job.label, 400)
+            console.print(Text(f"FAILED  {result.job.id}  {label}"), soft_wrap=True)
+            console.print(Text(f"    {printable(result.reason or '')}"), soft_wrap=True)
+            for line in result.log:
+                console.print(Text(f"    | {line}"), soft_wrap=True)
+
+
+def startup_seconds(outcomes: Sequence[Outcome]) -> float | None:
+    """Return the median time that a job's process took to import everything, None where none did."""
+    known = [outcome.startup for outcome in outcomes if outcome.startup is not None]
+    return statistics.median(known) if known else None

@@ -1,0 +1,59 @@
+"""What a job's process is told, and what it tells: one JSON line each, so that nothing is unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.engine.job import Job
+from infomcr_cli.runs import State
+from infomcr_cli.runs.redaction import redact
+
+
+class Task(BaseModel):
+    """One job as its process is told of it.
+
+    Args:
+        run:      the run's directory; it is made where it is missing.
+        evaluate: whether the run is measured once it is trained.
+        cwd:      where relative paths start.
+        log:      file that the process adds its words to.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: str
+    overrides: tuple[str, ...]
+    config: RunConfig
+    run: Path
+    evaluate: bool
+    cwd: Path
+    log: Path
+
+
+class Event(BaseModel):
+    """What a job's process says.
+
+    Args: kind: `ready` once everything is imported, `ended` with the state and the reason.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["ready", "ended"]
+    state: State | None = None
+    reason: str | None = None
+
+
+def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
+    """Return what a process needs to do a job; the tracking store's password is not part of it."""
+    tracking = job.config.tracking
+    config = job.config.model_copy(
+        update={"tracking": tracking.model_copy(update={"uri": None if tracking.uri is None else redact(tracking.uri)})}
+    )
+    overrides = tuple(redact(override) for override in job.overrides)
+    return Task(
+        identity=job.identity, overrides=overrides, config=config, run=job.run, evaluate=evaluate, cwd=cwd, log=log
+    )

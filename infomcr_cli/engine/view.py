@@ -1,0 +1,114 @@
+"""What a sweep looks like while it runs: a live table on a terminal, a plain line for each event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.watch import Watch
+from infomcr_cli.runs import State
+from infomcr_cli.runs.documents import printable
+
+SECONDS_BETWEEN_LOOKS = 0.5
+MOST_ROWS = 12
+
+
+class SweepView:
+    """Shows done, running and failed jobs, the time left, and a line for each running job.
+
+    Args:
+        console: where to; standard error, so that standard output stays a document.
+        total:   jobs of the sweep.
+        skipped: of these, those that were done before.
+    """
+
+    def __init__(self, console: Console, total: int, skipped: int) -> None:
+        self._console, self._total, self._skipped = console, total, skipped
+        self._began = self._looked = time.monotonic()
+        self._counts: Counter[State] = Counter()
+        self._watches: dict[str, Watch] = {}
+        self._widest = 1
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> SweepView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def began(self, job: Job) -> None:
+        """Add a line for a job."""
+        self._watches[job.identity] = Watch(job)
+        self._widest = max(self._widest, len(self._watches))
+
+    def ended(self, outcome: Outcome, left: int) -> None:
+        """Count a job that ended and say so."""
+        self._watches.pop(outcome.job.identity, None)
+        self._counts[outcome.state] += 1
+        done = self._skipped + sum(self._counts.values())
+        words = (f"{done}/{self._total}", str(outcome.state), outcome.job.id, outcome.job.label)
+        line = "  ".join((*words, f"{outcome.seconds:.1f} s", self._left(left)))
+        self._console.print(Text(printable(line, 400)), soft_wrap=not self._console.is_terminal)
+        if outcome.reason:
+            self._console.print(Text(f"    {printable(outcome.reason)}"), soft_wrap=not self._console.is_terminal)
+
+    def tick(self) -> None:
+        """Look at the running jobs twice a second, where anyone is looking."""
+        now = time.monotonic()
+        if self._live is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        for watch in self._watches.values():
+            watch.look()
+        self._live.update(self.picture())
+
+    def picture(self) -> Group:
+        """Return the live view."""
+        done = self._skipped + sum(self._counts.values())
+        left = self._total - done
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(self._total, done, width=max(10, min(40, self._console.width - 60))),
+            Text(f"{done}/{self._total} done, {len(self._watches)} running, {self._counts[State.FAILED]} failed"),
+            Text(self._left(left)),
+        )
+        return Group(head, _rows(list(self._watches.values())))
+
+    def _left(self, left: int) -> str:
+        done = sum(self._counts.values())
+        if not done or not left:
+            return ""
+        seconds = round((time.monotonic() - self._began) / done * left)
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+
+
+def _rows(watches: Sequence[Watch]) -> Table:
+    table = Table("job", "epoch", "loss", "images/s", "overrides", box=None, pad_edge=False)
+    for watch in watches[:MOST_ROWS]:
+        epochs = watch.job.config.schedule.epochs
+        loss, rate = watch.loss, watch.images_per_second
+        cells = (
+            watch.job.id,
+            f"{watch.epoch}/{epochs}",
+            "" if loss is None else f"{loss:.4f}",
+            "" if rate is None else f"{rate:,.0f}",
+            printable(watch.job.label),
+        )
+        table.add_row(*(Text(cell, overflow="ellipsis", no_wrap=True) for cell in cells))
+    if len(watches) > MOST_ROWS:
+        table.add_row(Text(f"and {len(watches) - MOST_ROWS} more"))
+    return table

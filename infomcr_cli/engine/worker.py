@@ -1,0 +1,86 @@
+"""The process of one job: `python -m infomcr_cli.engine.worker` reads a task, does it, and says how it ended.
+
+Its standard input is its lifeline: when it closes, the sweep is gone, and the job stops at the next step boundary.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+SECONDS_TO_LIVE = 30.0
+
+
+def main() -> None:
+    """Import what training needs, then wait for the task and do it."""
+    events = _own_the_standard_output()
+    _be_the_first_to_go()
+    lines: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
+    import infomcr_cli.measures.session
+    import infomcr_cli.training.session  # noqa: F401
+    from infomcr_cli.engine.attempt import attempt
+    from infomcr_cli.engine.task import Event, Task
+    from infomcr_cli.runs import State
+    from infomcr_cli.runs.redaction import redact
+
+    _tell(events, Event(kind="ready"))
+    line = lines.get()
+    if not line:
+        return
+    task = Task.model_validate_json(line)
+    os.chdir(task.cwd)
+    _log_to(task.log)
+    try:
+        event = attempt(task)
+    except BaseException as error:
+        print(redact(traceback.format_exc()), file=sys.stderr)
+        event = Event(kind="ended", state=State.FAILED, reason=redact(f"{type(error).__name__}: {error}"))
+    _tell(events, event)
+    sys.stderr.flush()
+    os._exit(0)  # nothing is left to do, and TensorFlow takes a second to go
+
+
+def _listen(lines: queue.Queue[bytes]) -> None:
+    """Pass on the task; once the sweep is gone, ask this process to stop, and a little later end it."""
+    with os.fdopen(os.dup(0), "rb") as stdin:
+        lines.put(stdin.readline())
+        while stdin.read(4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(SECONDS_TO_LIVE)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _own_the_standard_output() -> int:
+    """Keep standard output for events; what libraries print goes to the log."""
+    events = os.dup(1)
+    os.dup2(2, 1)
+    return events
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory runs out the kernel is to end this job, not the sweep or a neighbour."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _log_to(path: Path) -> None:
+    log = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _tell(events: int, event: object) -> None:
+    os.write(events, event.model_dump_json().encode() + b"\n")  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The verb `sweep`: minima by the hundred. Every job is done once; the same command again does what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from infomcr_cli.config.engine_schema import SweepConfig
+from infomcr_cli.config.exclude import parse_exclusions
+from infomcr_cli.config.grid import expand
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.engine import summary
+from infomcr_cli.engine.choose import check_engine, make_engine
+from infomcr_cli.engine.conduct import Conductor
+from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.summary import JobResult
+from infomcr_cli.engine.view import SweepView
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import State
+from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.store import Store, store_of
+from infomcr_cli.runs.trust import remember
+
+if TYPE_CHECKING:
+    from infomcr_cli.engine.desk import Desk
+    from infomcr_cli.report.comparison import Comparison
+
+_UNNAMED = ("engine", "tracking", "runs_dir", "device")
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What the command line asks for.
+
+    Args:
+        overrides:    Hydra overrides, several values where they are swept.
+        dry_run:      only show the jobs.
+        fail_fast:    stop everything at the first failure.
+        retry_failed: take up again what failed before.
+        config_dir:   a folder of configuration that comes first.
+    """
+
+    overrides: Sequence[str] = ()
+    dry_run: bool = False
+    fail_fast: bool = False
+    retry_failed: bool = False
+    config_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What became of a sweep.
+
+    Args:
+        folder:     the sweep's own; None for a dry run.
+        startup:    median seconds that a job's process took to import everything.
+        number:     the signal that ended it; None: none did.
+    """
+
+    jobs: tuple[JobResult, ...]
+    folder: Path | None = None
+    comparison: Comparison | None = None
+    startup: float | None = None
+    number: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a job failed, 130 or 143 interrupted."""
+        if self.number is not None:
+            return 128 + self.number
+        return 1 if self.folder and any(job.state in (State.FAILED, State.KILLED) for job in self.jobs) else 0
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document of `sweep --json`."""
+        counts = {str(state).lower(): summary.count(self.jobs, state) for state in _COUNTED}
+        return {
+            "jobs": [job.document() for job in self.jobs],
+            **counts,
+            "sweep": None if self.folder is None else str(self.folder),
+            "startup_seconds": self.startup,
+            "comparison": None if self.comparison is None else self.comparison.document(),
+        }
+
+
+_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED)
+
+
+def sweep(request: SweepRequest, console: Console) -> SweepResult:
+    """Carry out a sweep as far as it is not done, and return what became of each job.
+
+    Raises: InputError: the request cannot be met; nothing has been made.
+    """
+    settings, jobs, store = _planned(request)
+    if request.dry_run:
+        return SweepResult(tuple(_before(job, settings.evaluate) for job in jobs))
+    with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
+        outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
+        results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
+        comparison = None if number is not None else _compared(settings, results, store, folder, console)
+    startup = summary.startup_seconds(list(outcomes.values()))
+    return SweepResult(results, folder.path, comparison, startup, number)
+
+
+def show(result: SweepResult, console: Console) -> None:
+    """Print the jobs of a dry run, or the comparison, the failures and the count."""
+    if result.folder is None:
+        console.print(summary.jobs_table(result.jobs))
+        console.print(f"{len(result.jobs)} jobs", markup=False, highlight=False)
+        return
+    if result.comparison is not None:
+        from infomcr_cli.compare import show as show_comparison
+
+        show_comparison(result.comparison, console)
+    summary.show_failures(result.jobs, console)
+    counts = ", ".join(f"{summary.count(result.jobs, state)} {str(state).lower()}" for state in _COUNTED)
+    console.print(f"{counts}  {result.folder}", markup=False, highlight=False, soft_wrap=True)
+    if result.startup is not None:
+        console.print(f"start-up of a job's process: {result.startup:.1f} s (median)", markup=False, highlight=False)
+
+
+def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:
+    arguments = split_arguments(request.overrides, request.config_dir)
+    exclusions = parse_exclusions(arguments.sweep.exclude)
+    jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
+    config = jobs[0].config
+    store = _store(config)
+    check_engine(config, store)
+    return arguments.sweep, jobs, store
+
+
+def _store(config: RunConfig) -> Store | None:
+    tracking = config.tracking
+    return None if tracking.name == "off" else store_of(tracking.uri, tracking.experiment, config.runs_dir)
+
+
+def _naming(overrides: Sequence[str]) -> list[str]:
+    """Where and by what a sweep is carried out does not make it another one."""
+    return [text for text in overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in _UNNAMED]
+
+
+def _before(job: Job, evaluate: bool) -> JobResult:
+    return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
+
+
+def _is_due(job: Job, request: SweepRequest, evaluate: bool) -> bool:
+    return not job.is_done(evaluate) and (request.retry_failed or job.state is not State.FAILED)
+
+
+def _carried_out(
+    request: SweepRequest,
+    settings: SweepConfig,
+    jobs: Sequence[Job],
+    store: Store | None,
+    folder: SweepFolder,
+    console: Console,
+) -> tuple[dict[str, Outcome], int | None]:
+    due = [job for job in jobs if _is_due(job, request, settings.evaluate)]
+    config = jobs[0].config
+    view = SweepView(console, len(jobs), len(jobs) - len(due))
+    engine = make_engine(config, due, folder, evaluate=settings.evaluate)
+    desk = _desk(request, store, folder, jobs, due)
+    conductor = Conductor(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
+    outcomes: dict[str, Outcome] = {}
+    with ExitStack() as stack:
+        stack.enter_context(view)
+        if due:
+            outcomes = conductor.run(due)
+    _close(desk, outcomes, conductor.number)
+    mirrored = (folder.mirrored - {job.identity for job in due}) | (desk.mirrored if desk else set())
+    results = [_result(job, outcomes, settings.evaluate, folder).document() for job in jobs]
+    folder.write([redact(text) for text in request.overrides], results, frozenset(mirrored))
+    return outcomes, conductor.number
+
+
+def _desk(
+    request: SweepRequest, store: Store | None, folder: SweepFolder, jobs: Sequence[Job], due: Sequence[Job]
+) -> Desk | None:
+    if store is None:
+        return None
+    from infomcr_cli.engine.desk import Desk
+
+    remember(jobs[0].config.tracking.uri)
+    overrides = redact(" ".join(request.overrides))
+    tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
+    desk = Desk(store, folder.name, folder.uid, tags)
+    waiting = {job.identity for job in due} | folder.mirrored
+    for job in jobs:
+        if job.state is not None and job.identity not in waiting:
+            desk.adopt(job)
+    return desk
+
+
+def _close(desk: Desk | None, outcomes: Mapping[str, Outcome], number: int | None) -> None:
+    if desk is not None:
+        failed = any(outcome.state is State.FAILED for outcome in outcomes.values())
+        desk.close(State.KILLED if number is not None else State.FAILED if failed else State.FINISHED)
+
+
+def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: SweepFolder) -> JobResult:
+    outcome = outcomes.get(job.identity)
+    if outcome is None:
+        result = _before(job, evaluate)
+        return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
+    log = folder.tail(job) if outcome.state is State.FAILED else []
+    return JobResult(job, outcome.state, outcome.reason, tuple(log))
+
+
+def _compared(
+    settings: SweepConfig, results: Sequence[JobResult], store: Store | None, folder: SweepFolder, console: Console
+) -> Comparison | None:
+    """Compare the runs that are done; a comparison that cannot be had is said, and the sweep stands."""
+    done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
+    if not (settings.compare and settings.evaluate) or len(done) < 2:
+        return None
+    from infomcr_cli.compare import CompareOptions, compare
+
+    options = CompareOptions(
+        tuple(str(job.run) for job in done),
+        csv=folder.path / "comparison.csv",
+        html=folder.path / "comparison.html",
+        tracking=store is not None,
+        tracking_uri=done[0].config.tracking.uri,
+        runs_dir=done[0].config.runs_dir,
+    )
+    try:
+        return compare(options)
+    except InputError as error:
+        console.print(f"no comparison: {error}", markup=False, highlight=False, soft_wrap=True)
+        return None
