@@ -65,13 +65,16 @@ def train(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run from its checkpoint.")] = None,
     print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
     config_dir: ConfigDir = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time goes; leave a TensorBoard trace.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network, with or without the regularizer."""
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
 
-    request = TrainRequest(tuple(overrides or ()), run_dir, resume, config_dir)
+    request = TrainRequest(tuple(overrides or ()), run_dir, resume, config_dir, profile)
     if print_config:
         _print_config(settings_of(request), as_json)
         return

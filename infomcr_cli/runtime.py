@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from infomcr_cli.config.schema import Device, RunConfig
 from infomcr_cli.errors import InputError
+
+# Keras imports these for features that no run uses, and does without them where they are missing.
+UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+
+
+@contextmanager
+def _not_imported(names: Sequence[str]) -> Iterator[None]:
+    """Make `import NAME` fail inside the block where it has not been imported yet: a third of the start-up goes there.
+
+    No other thread may import meanwhile.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager
@@ -24,7 +43,7 @@ def _native_messages_hidden() -> Iterator[None]:
         os.close(nowhere)
 
 
-with _native_messages_hidden():
+with _native_messages_hidden(), _not_imported(UNUSED_BY_KERAS):
     import keras
     import tensorflow as tf
 
@@ -47,9 +66,17 @@ def prepare(config: RunConfig) -> None:
     keras.config.set_dtype_policy(config.precision)
 
 
+def strategy(device: Device) -> tf.distribute.Strategy:
+    """Return how a step is spread over devices, after `prepare`: `mirrored` over all GPUs, or over the logical CPUs."""
+    if device != "mirrored":
+        return tf.distribute.get_strategy()
+    mirrored = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([place.name for place in mirrored])
+
+
 def devices() -> Sequence[str]:
     """Return the names of the devices in use, such as CPU:0."""
-    return [device.name.removeprefix("/physical_device:") for device in tf.config.get_visible_devices()]
+    return [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
 
 
 def _one_op_at_a_time() -> None:
@@ -71,3 +98,13 @@ def _choose_device(device: Device) -> None:
         raise InputError("device=gpu needs a GPU that TensorFlow sees", received="none", advice="Try device=auto.")
     for card in graphics:
         tf.config.experimental.set_memory_growth(card, True)
+    if device == "mirrored" and not graphics:
+        _split_the_cpu()
+
+
+def _split_the_cpu() -> None:
+    """Make two logical devices of the CPU, unless someone has divided it: nothing is gained but the same code."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if tf.config.get_logical_device_configuration(cpu) is None:
+        with suppress(RuntimeError):  # a library user's TensorFlow has begun to work: one device it is
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -33,12 +33,14 @@ class TrainRequest:
         run_dir:    where the run's directory is to be; None: a new name below `runs_dir`.
         resume:     a run to go on with.
         config_dir: a folder of configuration that comes first.
+        profile:    whether to show where the time goes, and to leave a trace in the run's directory.
     """
 
     overrides: Sequence[str] = ()
     run_dir: Path | None = None
     resume: Path | None = None
     config_dir: Path | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
-        from infomcr_cli.training.session import work_on
+        from infomcr_cli.training.session import Work, work_on
 
         try:
-            ending = work_on(run, config, store, console)
+            ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
             if request.resume is None:
                 shutil.rmtree(run.path)

@@ -29,11 +29,39 @@ class Score:
         return math.isfinite(self.loss)
 
 
-Scorer = Callable[[Iterable[Any]], Score]
+@dataclass(frozen=True)
+class Scorer:
+    """Scores a network on batches of images and labels.
+
+    Args: sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits.
+    """
+
+    sums: Callable[[Any, Any], tuple[Any, Any]]
+
+    def __call__(self, batches: Iterable[Any]) -> Score:
+        """Return the score over all batches."""
+        loss, hits, count = 0.0, 0, 0
+        for images, labels in batches:
+            batch_loss, batch_hits = self.sums(images, labels)
+            loss, hits, count = loss + float(batch_loss), hits + int(batch_hits), count + len(labels)
+        return Score(loss / count, hits / count)
+
+    def below(self, ceiling: float, batches: Iterable[Any], count: int) -> Score | None:
+        """Return the score over all batches, or None as soon as the mean loss is known to exceed `ceiling`.
+
+        Args: count: images in all batches together.
+        """
+        loss, hits = 0.0, 0
+        for images, labels in batches:
+            batch_loss, batch_hits = self.sums(images, labels)
+            loss, hits = loss + float(batch_loss), hits + int(batch_hits)
+            if loss > ceiling * count:
+                return None
+        return Score(loss / count, hits / count)
 
 
 def make_scorer(model: keras.Model) -> Scorer:
-    """Return a function from batches to `Score`, compiled once for every batch size."""
+    """Return a scorer of `model`, compiled once for every batch size."""
     channels = tuple(model.input_shape[1:])
 
     @tf.function(
@@ -48,11 +76,4 @@ def make_scorer(model: keras.Model) -> Scorer:
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
 
-    def score(batches: Iterable[Any]) -> Score:
-        loss, hits, count = 0.0, 0, 0
-        for images, labels in batches:
-            batch_loss, batch_hits = sums(images, labels)
-            loss, hits, count = loss + float(batch_loss), hits + int(batch_hits), count + len(labels)
-        return Score(loss / count, hits / count)
-
-    return score
+    return Scorer(sums)

@@ -52,10 +52,10 @@ class TrainingProgress:
 
     def epoch(self, epoch: int, values: Mapping[str, float], timing: Mapping[str, float]) -> None:
         """Print the line of an epoch that is over."""
-        train = {name.removeprefix("train/"): value for name, value in values.items() if name.startswith("train/")}
-        line = f"epoch {epoch}/{self._epochs}  {_numbers(train)}"
-        if "test/loss" in values:
-            line += f"  test loss {values['test/loss']:.4f} accuracy {values['test/accuracy']:.2%}"
+        line = f"epoch {epoch}/{self._epochs}  {_numbers(_of(values, 'train'))}"
+        for split in ("validation", "test", "clean_train"):
+            if f"{split}/loss" in values:
+                line += f"  {split.replace('_', ' ')} {_numbers(_of(values, split))}"
         line += f"  {timing['images_per_second']:,.0f} images/s  {self._left(epoch, timing)}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)
 
@@ -77,6 +77,10 @@ def _bar(console: Console) -> Progress:
         refresh_per_second=4,
         transient=True,
     )
+
+
+def _of(values: Mapping[str, float], split: str) -> dict[str, float]:
+    return {name.removeprefix(f"{split}/"): value for name, value in values.items() if name.startswith(f"{split}/")}
 
 
 def _numbers(means: Mapping[str, float]) -> str:

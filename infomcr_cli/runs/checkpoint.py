@@ -26,6 +26,7 @@ from infomcr_cli.runs.metrics import MetricsLog
 
 MAX_CHECKPOINT = 64 * 1024**3
 _SUFFIX, _SUM = ".safetensors", ".safetensors.sha256"
+_MILESTONE = "loss-"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _log = logging.getLogger("infomcr.runs")
 
@@ -74,11 +75,22 @@ def step_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def milestone_name(loss: float) -> str:
+    """Return the name of the first checkpoint whose clean training loss is at most `loss`, nats: loss-0.3."""
+    return f"{_MILESTONE}{loss:g}"
+
+
+def kept_milestones(run: RunDirectory, step: int) -> list[float]:
+    """Return the losses of the milestones that were kept up to `step`."""
+    kept = [info.name for info in list_checkpoints(run) if info.step <= step and _is_milestone(info.name)]
+    return [float(name.removeprefix(_MILESTONE)) for name in kept]
+
+
 def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None) -> Path:
     """Write a checkpoint durably, then drop what `keep` does not ask for; return its path.
 
     Args:    name: of letters, digits, "_", "." and "-".
-             keep: how many of the newest stay (the best stays besides); None keeps all.
+             keep: how many of the newest stay (the best and all milestones stay besides); None keeps all.
     Raises:  OSError: the disk is full or refuses; the former checkpoints are whole.
     """
     if not _NAME.match(name) or name in ("last", "best", "all"):
@@ -229,13 +241,18 @@ def _best_of(infos: list[CheckpointInfo]) -> CheckpointInfo:
 
 def _retain(run: RunDirectory, keep: int) -> None:
     infos = list_checkpoints(run)
-    stay = {info.name for info in infos[-keep:]} | {_best_of(infos).name}
-    for info in infos:
+    passing = [info for info in infos if not _is_milestone(info.name)]
+    stay = {info.name for info in passing[-keep:]} | {_best_of(infos).name}
+    for info in passing:
         if info.name not in stay:
             # The file before its checksum: what is left after a kill in between is no checkpoint at all.
             (run.checkpoints / f"{info.name}{_SUFFIX}").unlink(missing_ok=True)
             (run.checkpoints / f"{info.name}{_SUM}").unlink(missing_ok=True)
     sync_directory(run.checkpoints)
+
+
+def _is_milestone(name: str) -> bool:
+    return re.fullmatch(rf"{_MILESTONE}\d+(\.\d+)?(e-\d+)?", name) is not None
 
 
 def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -20,7 +20,9 @@ _log = logging.getLogger("infomcr.runs")
 
 
 class Mirror:
-    """A thread that mirrors one run in MLflow while it trains. It connects at once and first looks when notified.
+    """A thread that mirrors one run in MLflow while it trains.
+
+    It begins when first notified: importing MLflow would make TensorFlow's start and first trace wait.
 
     Example:
         with hold(run):
@@ -39,10 +41,10 @@ class Mirror:
         self._failed_since: float | None = None
         self._complete = False
         self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
-        self._thread.start()
 
     def notify(self) -> None:
         """Say that the directory holds something new; returns at once."""
+        self._begin()
         self._wake.set()
 
     def close(self, *, patience: float = 5.0, limit: float = 60.0) -> bool:
@@ -53,6 +55,7 @@ class Mirror:
         """
         self._closing.set()
         self._wake.set()
+        self._begin()
         self._thread.join(patience)
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
@@ -60,13 +63,18 @@ class Mirror:
             _log.warning("MLflow at %s lacks a part of %s. Later: infomcr sync %s", *self._names(), self._run.name)
         return self._complete
 
+    def _begin(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+
     def _work(self) -> None:
         pause = FIRST_PAUSE
-        attempt = self._connect
         while True:
+            self._wake.wait()
+            self._wake.clear()
             last = self._closing.is_set()
             try:
-                attempt()
+                self._push()
                 pause = FIRST_PAUSE
             except Exception as error:  # whatever MLflow raises must not reach training
                 self._note_failure(error)
@@ -76,9 +84,6 @@ class Mirror:
                 self._wake.set()
             if last:
                 return
-            attempt = self._push
-            self._wake.wait()
-            self._wake.clear()
 
     def _connect(self) -> None:
         from infomcr_cli.runs.tracking import Progress, connect

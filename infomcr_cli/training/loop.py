@@ -6,13 +6,14 @@ It knows nothing of files or screens; whoever runs it hears of its progress thro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
 from infomcr_cli.models.score import Score
 from infomcr_cli.training.schedule import Timetable
+from infomcr_cli.training.target import Target
 from infomcr_cli.training.trainee import Trainee
 
 STEPS_BETWEEN_CHECKS = 50
@@ -41,6 +42,8 @@ class Listener(Protocol):
 
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None: ...
 
+    def on_milestone(self, position: Position, level: float) -> None: ...
+
     def on_checkpoint(self, position: Position, train_loss: float) -> None: ...
 
 
@@ -49,57 +52,74 @@ class Feed:
     """Where the loop gets its batches and its scores.
 
     Args:
-        batches:     from a position on, the batches of all epochs to come.
-        test:        score on the test split.
-        clean_train: score on the training split without augmentation.
+        batches:    from a position on, the batches of all epochs to come.
+        batch_size: images in each of them, over all devices.
+        looks:      name of a split → its score.
+        target:     a training loss to stop at; None: the schedule goes to its end.
     """
 
     batches: Callable[[Position], Iterable[Any]]
-    test: Callable[[], Score]
-    clean_train: Callable[[], Score]
+    batch_size: int
+    looks: Mapping[str, Callable[[], Score]]
+    target: Target | None = None
 
 
 def run(
-    trainee: Trainee, timetable: Timetable, feed: Feed, listener: Listener, start: Position, batch_size: int
+    trainee: Trainee, timetable: Timetable, feed: Feed, listener: Listener, start: Position
 ) -> tuple[Position, bool]:
     """Train from `start` to the end of the schedule, or to its target.
 
     Returns: where it ended, and whether the target training loss was reached (False where none is set).
     Raises:  LossNotFiniteError: the loss was no finite number; nothing was kept of it.
     """
-    position, reached, stream = start, False, iter(feed.batches(start))
-    while position.epoch < timetable.config.epochs and not reached:
-        position, reached = _epoch(trainee, timetable, feed, stream, listener, position, batch_size)
-    return position, reached
+    position, stream = start, iter(feed.batches(start))
+    _look_again(feed, timetable, listener, start)
+    while position.epoch < timetable.config.epochs and not _is_reached(feed):
+        position = _epoch(trainee, timetable, feed, stream, listener, position)
+    return position, _is_reached(feed)
+
+
+def _is_reached(feed: Feed) -> bool:
+    return feed.target is not None and feed.target.is_reached
 
 
 def _epoch(
-    trainee: Trainee,
-    timetable: Timetable,
-    feed: Feed,
-    stream: Iterator[Any],
-    listener: Listener,
-    position: Position,
-    batch_size: int,
-) -> tuple[Position, bool]:
+    trainee: Trainee, timetable: Timetable, feed: Feed, stream: Iterator[Any], listener: Listener, position: Position
+) -> Position:
     began, first = time.time(), position.step
     position = _steps(trainee, timetable, stream, listener, position)
-    trained = time.time()
     _check_finite(trainee)
+    trained = time.time()
     position = replace(position, epoch=position.epoch + 1)
-    values, reached = _look(trainee, timetable, feed, position)
-    images = (position.step - first) * batch_size
-    timing = {
-        "time": time.time(),
-        "train_seconds": trained - began,
-        "look_seconds": time.time() - trained,
-        "images_per_second": images / max(trained - began, 1e-9),
-    }
+    values, milestones = _look(trainee, timetable, feed, position)
+    timing = _timing(began, trained, (position.step - first) * feed.batch_size)
     listener.on_epoch(position, values, timing)
     trainee.reset_means()
-    if reached or timetable.is_due(timetable.config.checkpoint_every, position.epoch):
+    if _is_reached(feed) or timetable.is_due(timetable.config.checkpoint_every, position.epoch):
         listener.on_checkpoint(position, values["train/loss"])
-    return position, reached
+    _keep(milestones, listener, position)
+    return position
+
+
+def _keep(milestones: Iterable[float], listener: Listener, position: Position) -> None:
+    for level in milestones:
+        listener.on_milestone(position, level)
+
+
+def _look_again(feed: Feed, timetable: Timetable, listener: Listener, position: Position) -> None:
+    """Pass the milestones of an epoch that a run was killed after, before all of them were kept."""
+    if feed.target and position.epoch and position.step == position.epoch * timetable.steps_per_epoch:
+        _keep(feed.target.look()[1], listener, position)
+
+
+def _timing(began: float, trained: float, images: int) -> dict[str, float]:
+    now = time.time()
+    return {
+        "time": now,
+        "train_seconds": trained - began,
+        "look_seconds": now - trained,
+        "images_per_second": images / max(trained - began, 1e-9),
+    }
 
 
 def _steps(
@@ -116,19 +136,22 @@ def _steps(
     return position
 
 
-def _look(trainee: Trainee, timetable: Timetable, feed: Feed, position: Position) -> tuple[dict[str, float], bool]:
-    """Return the epoch's values, with the scores that are due, and whether the target is reached."""
+def _look(
+    trainee: Trainee, timetable: Timetable, feed: Feed, position: Position
+) -> tuple[dict[str, float], tuple[float, ...]]:
+    """Return the epoch's values, with the scores that are due, and the milestones that were passed."""
     values = {f"train/{name}": mean for name, mean in trainee.means().items()}
-    values["learning_rate"] = float(trainee.optimizer.learning_rate)
-    target, reached = timetable.config.stop_at_train_loss, False
+    values["learning_rate"] = trainee.learning_rate()
     if timetable.is_due(timetable.config.eval_every, position.epoch):
-        score = feed.test()
-        values |= {"test/loss": score.loss, "test/accuracy": score.accuracy}
-        if target is not None:
-            clean = feed.clean_train()
-            values |= {"clean_train/loss": clean.loss, "clean_train/accuracy": clean.accuracy}
-            reached = clean.loss <= target
-    return values, reached
+        for split, look in feed.looks.items():
+            values |= _named(split, look())
+    # After every epoch: where a run stops must not depend on how often it is evaluated.
+    clean, milestones = feed.target.look() if feed.target else (None, ())
+    return (values | _named("clean_train", clean) if clean else values), milestones
+
+
+def _named(split: str, score: Score) -> dict[str, float]:
+    return {f"{split}/loss": score.loss, f"{split}/accuracy": score.accuracy}
 
 
 def _check_finite(trainee: Trainee) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import psutil
 
 from infomcr_cli.report.progress import TrainingProgress
 from infomcr_cli.runs import (
@@ -12,6 +15,7 @@ from infomcr_cli.runs import (
     RunDirectory,
     Status,
     epoch_name,
+    milestone_name,
     save_checkpoint,
     step_name,
     write_status,
@@ -39,9 +43,12 @@ class Recorder:
     mirror: Mirror | None
     keep: int | None
     position: Position = field(default_factory=Position)
+    _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
         """Stop here if a signal asks for it."""
+        if not self._timing:
+            self._note_first_step()
         self.position = position
         self.progress.step(position.step, position.epoch, means)
         self.interruption.check()
@@ -49,11 +56,15 @@ class Recorder:
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
         """Write the epoch's line; a checkpoint that follows is never ahead of it."""
         self.position = position
-        MetricsLog(self.run).append(position.step, position.epoch, values, timing)
+        MetricsLog(self.run).append(position.step, position.epoch, values, timing | self._timing)
         self.update(self.status)
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
+
+    def on_milestone(self, position: Position, level: float) -> None:
+        """Keep the first state whose clean training loss is at most `level`, whatever else is dropped."""
+        self._save(milestone_name(level), None)
 
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
         """Save the state at the end of an epoch."""
@@ -68,6 +79,12 @@ class Recorder:
         """Write a status, with how far the run has come."""
         self.status = status.model_copy(update={"step": self.position.step, "epoch": self.position.epoch})
         write_status(self.run, self.status)
+
+    def _note_first_step(self) -> None:
+        """Only now may MLflow be imported: until here Python itself was what took time."""
+        self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
+        if self.mirror:
+            self.mirror.notify()
 
     def _save(self, name: str, train_loss: float | None) -> None:
         checkpoint = Checkpoint(

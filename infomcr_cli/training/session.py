@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
 from infomcr_cli.report.progress import TrainingProgress
+from infomcr_cli.report.time_table import time_table
 from infomcr_cli.runs import (
     RunDirectory,
     State,
     describe_environment,
     finished,
     has_checkpoint,
+    kept_milestones,
     load_checkpoint,
     load_weights,
     read_status,
@@ -37,7 +39,6 @@ from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
 from infomcr_cli.training.recorder import Recorder
 from infomcr_cli.training.setup import Setup, set_up
-from infomcr_cli.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,34 @@ class Ending:
     exit_code: int = 0
 
 
-def work_on(run: RunDirectory, config: RunConfig, store: Store | None, console: Console) -> Ending:
-    """Train a run whose directory this process holds, and leave its state behind whatever happens.
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
 
-    Args:    store: where MLflow mirrors the run; None: nowhere.
-    Raises:  InputError: the settings turned out not to fit; a run that had not begun is as it was.
+    Args:
+        run:     a run whose directory this process holds.
+        config:  its settings.
+        store:   where MLflow mirrors the run; None: nowhere.
+        console: where progress is shown.
+        profile: whether to show where the time goes, and to leave a trace in `profile/`.
     """
-    with Interruption() as interruption, _mirrored(run, store) as mirror:
+
+    run: RunDirectory
+    config: RunConfig
+    store: Store | None
+    console: Console
+    profile: bool = False
+
+
+def work_on(work: Work) -> Ending:
+    """Train a run, and leave its state behind whatever happens.
+
+    Raises: InputError: the settings turned out not to fit; a run that had not begun is as it was.
+    """
+    run = work.run
+    with Interruption() as interruption, _mirrored(run, work.store) as mirror:
         try:
-            _learn(run, config, console, interruption, mirror)
+            _learn(work, interruption, mirror)
             ending = Ending(State.FINISHED)
         except Interrupted as stop:
             ending = Ending(State.KILLED, str(stop), stop.exit_code)
@@ -91,49 +111,69 @@ def _mirrored(run: RunDirectory, store: Store | None) -> Iterator[Mirror | None]
     try:
         yield mirror
     finally:
-        mirror.close()
+        if _has_begun(run):
+            mirror.close()
 
 
-def _learn(
-    run: RunDirectory, config: RunConfig, console: Console, interruption: Interruption, mirror: Mirror | None
-) -> None:
+def _has_begun(run: RunDirectory) -> bool:
+    """Whether there is anything to mirror: a run whose settings did not fit leaves none."""
+    status = read_status(run)
+    return bool(status.step) or status.state is not State.RUNNING
+
+
+def _learn(work: Work, interruption: Interruption, mirror: Mirror | None) -> None:
+    run, config = work.run, work.config
     runtime.prepare(config)
     write_environment(run, describe_environment(runtime.devices()))
     setup = set_up(config)
-    start = _take_up(run, config, setup.trainee)
-    if mirror:
-        mirror.notify()
-    schedule, batch_size = config.schedule, config.data.batch_size
-    progress = TrainingProgress(console, schedule.epochs, setup.timetable.steps, start.step, batch_size)
-    status = resumed(read_status(run))
-    recorder = Recorder(
-        run, status, setup.trainee, progress, interruption, mirror, schedule.keep_checkpoints, position=start
+    start = _take_up(run, config, setup)
+    progress = TrainingProgress(
+        work.console, config.schedule.epochs, setup.timetable.steps, start.step, config.data.batch_size
     )
+    status = resumed(read_status(run))
+    keep = config.schedule.keep_checkpoints
+    recorder = Recorder(run, status, setup.trainee, progress, interruption, mirror, keep, position=start)
     recorder.update(status)
-    with progress:
-        reached = _run(setup, recorder, start, batch_size)
-    if schedule.stop_at_train_loss is not None:
+    with progress, _profiled(setup, recorder, work) if work.profile else nullcontext((setup, recorder)) as parts:
+        reached = _run(*parts, recorder, start)
+    if setup.feed.target:
         recorder.update(recorder.status.model_copy(update={"reached_target": reached}))
 
 
-def _run(setup: Setup, recorder: Recorder, start: loop.Position, batch_size: int) -> bool:
+def _run(setup: Setup, listener: loop.Listener, recorder: Recorder, start: loop.Position) -> bool:
     try:
-        _, reached = loop.run(setup.trainee, setup.timetable, setup.feed, recorder, start, batch_size)
+        _, reached = loop.run(setup.trainee, setup.timetable, setup.feed, listener, start)
     except Interrupted:
         recorder.save_between_epochs()
         raise
     return reached
 
 
-def _take_up(run: RunDirectory, config: RunConfig, trainee: Trainee) -> loop.Position:
+@contextmanager
+def _profiled(setup: Setup, recorder: Recorder, work: Work) -> Iterator[tuple[Setup, loop.Listener]]:
+    """Time all parts inside the block, then show the table."""
+    from infomcr_cli.training.profile import ProfiledListener, Stopwatch, profiled_setup
+
+    watch = Stopwatch()
+    listener = ProfiledListener(recorder, watch, work.run.path / "profile")
+    try:
+        yield profiled_setup(setup, watch), listener
+    finally:
+        listener.close()
+        work.console.print(time_table(watch.table()))
+
+
+def _take_up(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Position:
     """Bring the trainee to the run's last whole checkpoint, and drop the lines that were written after it."""
     if not has_checkpoint(run):
         MetricsLog(run).truncate_after(0)
         if config.start:
             path, _, name = config.start.partition("@")
-            assign_all(named_weights(trainee.model), load_weights(Path(path), name or "last"))
+            assign_all(named_weights(setup.trainee.model), load_weights(Path(path), name or "last"))
         return loop.Position()
     checkpoint = load_checkpoint(run)
-    trainee.restore(checkpoint.weights, checkpoint.optimizer)
+    setup.trainee.restore(checkpoint.weights, checkpoint.optimizer)
     MetricsLog(run).truncate_after(checkpoint.step)
+    if setup.feed.target:
+        setup.feed.target.pass_over(kept_milestones(run, checkpoint.step))
     return loop.Position(checkpoint.step, checkpoint.epoch)

@@ -9,14 +9,16 @@ from typing import Any
 
 import keras
 
+from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.data import Dataset, evaluation_batches, load_dataset, steps_per_epoch, training_stream
+from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset, steps_per_epoch, training_stream
 from infomcr_cli.models.network import network
-from infomcr_cli.models.score import make_scorer
-from infomcr_cli.training.local_minimum import LocalMinimum
+from infomcr_cli.models.score import Score, make_scorer
 from infomcr_cli.training.loop import Feed, Position
+from infomcr_cli.training.regularizers import make_regularizer
+from infomcr_cli.training.replicas import divided
 from infomcr_cli.training.schedule import Timetable, learning_rate
-from infomcr_cli.training.step import Regularizer
+from infomcr_cli.training.target import Target
 from infomcr_cli.training.trainee import Trainee
 
 
@@ -31,15 +33,21 @@ class Setup:
 
 
 def set_up(config: RunConfig) -> Setup:
-    """Load the data and build the network, after `runtime.prepare`."""
+    """Load the data and build the network, after `runtime.prepare`.
+
+    Raises: InputError: the data is not there, or the devices cannot share the batch.
+    """
+    strategy = runtime.strategy(config.device)
+    divided("data.batch_size", config.data.batch_size, strategy.num_replicas_in_sync)
     dataset = load_dataset(config.data, seed=config.seed)
     timetable = Timetable(
         config.schedule,
         steps_per_epoch=steps_per_epoch(dataset, config.data),
         phases=getattr(config.reg, "phases", None),
     )
-    model = network(config, dataset)
-    trainee = Trainee(model, _optimizer(config, timetable), _regularizer(config))
+    with strategy.scope():
+        model, optimizer = network(config, dataset), _optimizer(config, timetable)
+    trainee = Trainee(model, optimizer, make_regularizer(config.reg, replicas=strategy.num_replicas_in_sync), strategy)
     return Setup(dataset, trainee, timetable, _feed(config, dataset, model))
 
 
@@ -51,13 +59,8 @@ def _optimizer(config: RunConfig, timetable: Timetable) -> keras.Optimizer:
     )
 
 
-def _regularizer(config: RunConfig) -> Regularizer | None:
-    reg = config.reg
-    return None if reg.name == "off" else LocalMinimum(reg.num_sub_batches, reg.alpha, reg.beta)
-
-
 def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
-    score, size = make_scorer(model), config.measure.batch_size
+    scorer, size = make_scorer(model), config.measure.batch_size
 
     def batches(start: Position) -> Iterable[Any]:
         return training_stream(
@@ -70,5 +73,13 @@ def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
             first_step=start.step - start.epoch * steps_per_epoch(dataset, config.data),
         )
 
-    test, train = (partial(evaluation_batches, split, dataset, size) for split in (dataset.test, dataset.train))
-    return Feed(batches, test=lambda: score(test()), clean_train=lambda: score(train()))
+    def look_at(split: Split) -> Score:
+        return scorer(evaluation_batches(split, dataset, size))
+
+    def clean_train(ceiling: float) -> Score | None:
+        return scorer.below(ceiling, evaluation_batches(dataset.train, dataset, size), len(dataset.train))
+
+    splits = {"validation": dataset.validation, "test": dataset.test}
+    looks = {name: partial(look_at, split) for name, split in splits.items() if split is not None}
+    loss = config.schedule.stop_at_train_loss
+    return Feed(batches, config.data.batch_size, looks, None if loss is None else Target(loss, clean_train))

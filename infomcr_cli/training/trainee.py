@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
+from infomcr_cli.training.replicas import run_on_replicas, synchronise
 from infomcr_cli.training.step import Regularizer, train_step
 
 METERS = ("loss", "l2", "penalty", "accuracy")
@@ -26,22 +27,30 @@ class Trainee:
     Args:
         model:       gives logits.
         optimizer:   built on the model's trainable variables.
-        regularizer: None for plain SGD.
+        regularizer: None for plain SGD; on several devices it sees one replica's part of the batch.
+        strategy:    in whose scope model and optimizer were made.
     """
 
     model: keras.Model
     optimizer: keras.Optimizer
     regularizer: Regularizer | None = None
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
     meters: dict[str, keras.metrics.Mean] = field(init=False)
     failed_at: tf.Variable = field(init=False)
 
     def __post_init__(self) -> None:
-        self.optimizer.build(self.model.trainable_variables)
+        with self.strategy.scope():
+            self.optimizer.build(self.model.trainable_variables)
+            synchronise(self.model)
         self.meters = {name: keras.metrics.Mean(name=name) for name in METERS}
         # The first step whose loss was no finite number, read now and then: reading it each step would stall a GPU.
         self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self.plain_step = self._compile(None)
         self.regularized_step = self._compile(self.regularizer)
+
+    def learning_rate(self) -> float:
+        """Return the rate of the next step."""
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def means(self) -> dict[str, float]:
         """Return the means since the epoch began."""
@@ -54,11 +63,11 @@ class Trainee:
 
     def weights(self) -> Arrays:
         """Return weights and moving statistics by path."""
-        return {name: np.asarray(variable) for name, variable in named_weights(self.model).items()}
+        return {name: variable.numpy() for name, variable in named_weights(self.model).items()}
 
     def state(self) -> Arrays:
         """Return everything else that the next step depends on."""
-        return {name: np.asarray(variable) for name, variable in self._state_variables().items()}
+        return {name: variable.numpy() for name, variable in self._state_variables().items()}
 
     def restore(self, weights: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Take up the arrays of a checkpoint.
@@ -75,10 +84,13 @@ class Trainee:
         return {**optimizer, **means, **_random_states(self.model)}
 
     def _compile(self, regularizer: Regularizer | None) -> Step:
+        def on_replica(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return train_step(self.model, self.optimizer, images, labels, regularizer=regularizer)
+
         @tf.function(reduce_retracing=True)
         def step(images: tf.Tensor, labels: tf.Tensor) -> None:
             number = tf.cast(self.optimizer.iterations, tf.int64)
-            scalars = train_step(self.model, self.optimizer, images, labels, regularizer=regularizer)
+            scalars = run_on_replicas(self.strategy, on_replica, images, labels)
             for name, meter in self.meters.items():
                 meter.update_state(scalars[name])
             fine = tf.math.is_finite(scalars["loss"]) & tf.math.is_finite(scalars["penalty"])
