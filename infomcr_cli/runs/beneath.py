@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+import psutil
+
 from infomcr_cli.errors import InputError
 
 MAX_ENTRIES = 200_000
@@ -43,6 +45,9 @@ def read_beneath(root: Path, relative: str, limit: int) -> bytes:
         size = os.fstat(descriptor).st_size
         if size > limit:
             raise InputError(f"{relative} must be at most {limit} bytes", received=f"{size} bytes")
+        free = psutil.virtual_memory().available
+        if size > free // 2:
+            raise InputError(f"{relative} must fit into memory", received=f"{size} bytes, {free} free")
         return file.read(size)
 
 

@@ -14,7 +14,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, printable
 
-MAX_METRICS = 4 * 1024**3
+MAX_METRICS = 1024**3
 MAX_LINE = 1024 * 1024
 _RESERVED = {"step", "epoch", "timing"}
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./ -]{0,199}$")

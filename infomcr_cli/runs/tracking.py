@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
 from infomcr_cli.runs.lock import flocked
+from infomcr_cli.runs.measured import PREFIX, measured_numbers
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.status import State, Status, note_mlflow_run, read_status
@@ -27,9 +29,9 @@ from infomcr_cli.runs.store import Store, sqlite_path, warn_of_network_file_syst
 UID, IDENTITY, DIRECTORY, KIND, REASON = (
     f"infomcr.{key}" for key in ("uid", "identity", "directory", "kind", "reason")
 )
-ASIDE = "timing/"
+ASIDE = ("timing/", PREFIX)
 MAX_PARAM, MAX_TAG, METRICS_A_BATCH, PARAMS_A_BATCH = 6000, 5000, 1000, 100
-ARTIFACT_SUFFIXES = {".png", ".svg", ".pdf", ".html", ".csv", ".json", ".yaml"}
+ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
 _MLFLOW_STATES = {State.RUNNING: "RUNNING", State.FINISHED: "FINISHED", State.KILLED: "KILLED"}
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -217,6 +219,7 @@ def _push(client: Any, store: Store, run: RunDirectory, progress: Progress, tags
         _claim(client, store, run, status, progress)
         _push_description(client, run, status, progress.run_id, tags)
     _push_metrics(client, run, status, progress)
+    _push_measures(client, run, progress)
     _push_artifacts(client, run, progress)
     _push_state(client, status, progress)
 
@@ -299,6 +302,19 @@ def _push_metrics(client: Any, run: RunDirectory, status: Status, progress: Prog
     progress.offset = offset
 
 
+def _push_measures(client: Any, run: RunDirectory, progress: Progress) -> None:
+    """Log what was measured; measured anew, the later value is the one that MLflow shows."""
+    from mlflow.entities import Metric
+
+    now = int(1000 * time.time())
+    numbers = {(one.name, one.step): one.value for one in measured_numbers(run)}
+    new = [key for key, value in numbers.items() if key not in progress.held or not _same(value, progress.held[key])]
+    metrics = [Metric(name, numbers[name, step], now, step) for name, step in new]
+    for start in range(0, len(metrics), METRICS_A_BATCH):
+        client.log_batch(progress.run_id, metrics=metrics[start : start + METRICS_A_BATCH])
+    progress.held.update(numbers)
+
+
 def _refuse_steps_after(last: int, held: Mapping[tuple[str, int], float]) -> None:
     """A run that goes on will log them again; one that ended never had them."""
     if any(step > last and not name.startswith(ASIDE) for name, step in held):
@@ -315,7 +331,7 @@ def _refuse_contradictions(metrics: Sequence[Any], held: Mapping[tuple[str, int]
 def _metrics_of(line: MetricsLine) -> list[Any]:
     from mlflow.entities import Metric
 
-    timing = {f"{ASIDE}{name}": value for name, value in line.timing.items() if name != "time"}
+    timing = {f"timing/{name}": value for name, value in line.timing.items() if name != "time"}
     stamp = int(1000 * line.timing.get("time", 0.0))
     return [Metric(name, value, stamp, line.step) for name, value in {**line.values, **timing}.items()]
 

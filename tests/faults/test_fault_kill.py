@@ -24,9 +24,7 @@ IN_QUICK = {
     "between two steps": 6,
     "inside an evaluation": 2,
     "a log line half written": 2,
-    "a checksum written, its checkpoint not": 2,
     "a checkpoint half written": 2,
-    "an old checkpoint removed, its checksum not": 1,
 }
 
 

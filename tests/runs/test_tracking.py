@@ -142,6 +142,25 @@ def test_a_mirror_that_contradicts_the_directory_is_made_anew(run: RunDirectory,
     assert len(history(client, mirror(run, store))) == 2
 
 
+def test_what_was_measured_is_logged_once_and_the_latest_counts(run: RunDirectory, store: Store) -> None:
+    def measure(gamma: float) -> None:
+        entry = {"step": 60, "gap": {"error": 0.1}, "measures": {"gamma": {"value": gamma}, "<b>": {"value": None}}}
+        run.measures.write_text(json.dumps({"checkpoints": {"last": entry, "epoch-0001": entry | {"step": 20}}}))
+
+    train(run, range(2))
+    end(run)
+    measure(-5.0)
+    client = connect(store)
+    assert mirror(run, store) == mirror(run, store)
+    run_id = mirror(run, store)
+    assert sorted(history(client, run_id, "eval/gamma")) == [(20, -5.0), (60, -5.0)]
+    measure(-7.0)
+    time.sleep(0.01)
+    assert mirror(run, store) == run_id
+    assert client.get_run(run_id).data.metrics["eval/gamma"] == -7.0
+    assert client.get_run(run_id).data.metrics["eval/gap_error"] == 0.1
+
+
 def test_infinities_and_long_values_do_not_trip_it(run: RunDirectory, store: Store) -> None:
     run.config.write_text(f"model: {{name: wrn, note: {'x' * 9000}}}\n'odd key!': 1\n")
     MetricsLog(run).append(0, 0, {"a": math.inf, "b": -math.inf}, {"time": 1.0})

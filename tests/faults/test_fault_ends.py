@@ -1,0 +1,168 @@
+"""Signals, exceptions, NaN, lost processes, second processes: the state says what happened, and one can go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nursery import Nursery, wait_until
+from same_run import TINY, assert_same_run, lines_without_timing
+
+from infomcr_cli.runs.store import store_of
+from infomcr_cli.runs.tracking import connect
+
+pytestmark = pytest.mark.faults
+
+UNTRACKED = ["tracking=off", "schedule.epochs=8"]
+# An epoch of the tiny run lasts a twentieth of a second; this gives signals time to arrive inside the run.
+SLOWLY = """
+import time
+from infomcr_cli.training.recorder import Recorder
+plain = Recorder.on_step
+def on_step(self, *args):
+    time.sleep(0.05)
+    plain(self, *args)
+Recorder.on_step = on_step
+"""
+
+
+def status_of(run: Path) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads((run / "status.json").read_text())
+    return status
+
+
+def mlflow_status(folder: Path, run: Path) -> str:
+    client = connect(store_of(None, "infomcr", folder / "runs"))
+    return str(client.get_run(status_of(run)["mlflow_run_id"]).info.status)
+
+
+def logged(run: Path) -> int:
+    return len(lines_without_timing(run)) if (run / "metrics.jsonl").exists() else 0
+
+
+def test_signals_checkpoint_and_say_how_to_go_on(
+    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+) -> None:
+    tracked = ["schedule.epochs=8"]
+    assert nursery.run(["train", *TINY, *tracked, "--run-dir", "whole/a"], cwd=tmp_path).code == 0
+    run = tmp_path / "runs" / "broken"
+    command: list[str] = ["train", *TINY, *tracked, "--run-dir", str(run)]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        before = logged(run)
+        child = nursery.start(command, cwd=tmp_path, sabotage=SLOWLY)
+        wait_until(lambda before=before: logged(run) > before)
+        time.sleep(0.07)
+        child.kill(number)
+        assert child.wait() == code, child.stderr
+        assert f"infomcr train --resume {run}" in child.stderr
+        assert status_of(run)["state"] == "KILLED"
+        assert status_of(run)["reason"] == number.name
+        assert mlflow_status(tmp_path, run) == "KILLED"
+        assert any((run / "checkpoints").glob("step-*.safetensors"))
+        command = ["train", "--resume", str(run)]
+    assert nursery.run(command, cwd=tmp_path).code == 0
+    lost = assert_same_run(run, tmp_path / "whole" / "a")
+    assert mlflow_status(tmp_path, run) == "FINISHED"
+    observed("SIGINT, SIGTERM", kills_survived=2, metrics_lost=lost, exit_codes="130 and 143")
+
+
+@pytest.mark.slow
+def test_a_second_sigint_stops_at_once(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+    stuck = SLOWLY.replace("time.sleep(0.05)", "open('a/stuck', 'w').close(); time.sleep(20)")
+    child = nursery.start(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=stuck)
+    wait_until(lambda: (tmp_path / "a" / "stuck").exists())
+    child.kill(signal.SIGINT)
+    time.sleep(0.3)
+    began = time.monotonic()
+    child.kill(signal.SIGINT)
+    assert child.wait() == 130
+    seconds = time.monotonic() - began
+    assert seconds < 10  # of the 20 that the step would take
+    assert status_of(tmp_path / "a")["state"] == "KILLED"
+    observed("a second SIGINT", stopped_after=f"{seconds:.2f} s")
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_checkpoint(
+    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+) -> None:
+    settings = [*UNTRACKED, "schedule.warmup_epochs=0", "schedule=constant", "optimizer.learning_rate=1e12"]
+    child = nursery.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path)
+    assert child.code == 1
+    status = status_of(tmp_path / "a")
+    assert status["state"] == "FAILED"
+    assert "step" in status["reason"]
+    assert "finite" in status["reason"]
+    assert "Traceback" not in child.stderr
+    observed("NaN or infinite loss", state="FAILED", reason=f"“{status['reason']}”")
+
+
+@pytest.mark.slow
+def test_an_exception_fails_the_run_and_it_can_go_on(
+    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+) -> None:
+    assert nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "whole"], cwd=tmp_path).code == 0
+    sabotage = """
+from infomcr_cli.training.recorder import Recorder
+plain = Recorder.on_step
+def on_step(self, position, means):
+    if position.step == 14:
+        raise RuntimeError("the GPU fell off the bus at http://ann:s3cr3t@host")
+    plain(self, position, means)
+Recorder.on_step = on_step
+"""
+    child = nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=sabotage)
+    assert child.code == 1
+    status = status_of(tmp_path / "a")
+    assert status["state"] == "FAILED"
+    assert "fell off the bus" in status["reason"]
+    assert "s3cr3t" not in child.stderr + "".join(p.read_text() for p in (tmp_path / "a").glob("*.*") if p.is_file())
+    assert nursery.run(["train", "--resume", "a"], cwd=tmp_path).code == 0
+    lost = assert_same_run(tmp_path / "a", tmp_path / "whole")
+    observed("an exception in training", state="FAILED", then="resumed to the same bits", metrics_lost=lost)
+
+
+def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+    run = tmp_path / "runs" / "a"
+    child = nursery.start(["train", *TINY, "schedule.epochs=50", "--run-dir", str(run)], cwd=tmp_path, sabotage=SLOWLY)
+    wait_until(lambda: logged(run) > 1 and status_of(run)["mlflow_run_id"])
+    child.kill(signal.SIGKILL)
+    child.wait()
+    assert status_of(run)["state"] == "RUNNING"
+    listed = json.loads(nursery.run(["runs", "--json"], cwd=tmp_path).stdout)["runs"]
+    assert [one["state"] for one in listed] == ["LOST"]
+    assert mlflow_status(tmp_path, run) == "RUNNING"
+    repaired = nursery.run(["runs", "--repair"], cwd=tmp_path)
+    assert repaired.code == 0, repaired.stderr
+    assert status_of(run)["state"] == "LOST"
+    assert mlflow_status(tmp_path, run) == "FAILED"
+    client = connect(store_of(None, "infomcr", tmp_path / "runs"))
+    history = client.get_metric_history(status_of(run)["mlflow_run_id"], "train/loss")
+    assert len(history) == logged(run)
+    observed(
+        "the machine died", listed="LOST", repaired="LOST here, FAILED in MLflow", kills_survived=1, metrics_lost=0
+    )
+
+
+@pytest.mark.slow
+def test_a_second_process_is_refused(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+    import subprocess
+    import sys
+
+    child = nursery.start(
+        ["train", *TINY, "tracking=off", "schedule.epochs=500", "--run-dir", "a"], cwd=tmp_path, sabotage=SLOWLY
+    )
+    wait_until(lambda: logged(tmp_path / "a") > 0)
+    command = [sys.executable, "-c", "from infomcr_cli.cli import main; main()", "train", "--resume", "a"]
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert child.code is None
+    child.kill(signal.SIGINT)
+    assert child.wait() == 130
+    assert second.returncode == 2
+    assert f"process {child.pid} on " in second.stderr
+    observed("two processes on one run", second="refused, exit 2, holder named")
