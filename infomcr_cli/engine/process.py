@@ -17,6 +17,7 @@ from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.task import Event, Task
 from infomcr_cli.runs import RunDirectory, State, finished, hold, is_run, read_status, write_status
 
+COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
 
 
@@ -29,7 +30,7 @@ class JobProcess:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._born = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "infomcr_cli.engine.worker"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

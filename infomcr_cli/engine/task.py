@@ -47,6 +47,11 @@ class Event(BaseModel):
     reason: str | None = None
 
 
+def job_of(task: Task) -> Job:
+    """Return the job that a process was told of, as far as it needs to know it."""
+    return Job(task.identity, task.overrides, "", task.config, task.run)
+
+
 def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
     """Return what a process needs to do a job; the tracking store's password is not part of it."""
     tracking = job.config.tracking

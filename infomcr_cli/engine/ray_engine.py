@@ -1,0 +1,150 @@
+"""Jobs on a Ray cluster, by Ray core called directly. Its machines share the folders of runs and sweeps.
+
+A Ray task starts the job's process on its machine and minds it: what holds on one machine (limits, stops, logs, a
+lifeline that ends with its holder) holds on all. Retries are the conductor's, so that they are counted and seen.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from infomcr_cli.config.engine_schema import RayEngineConfig
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.process import GRACE, JobProcess, close
+from infomcr_cli.engine.task import Task, job_of
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import State
+
+TICK = 0.1
+SECONDS_BETWEEN_COUNTS = 2.0
+
+
+def check_ray() -> None:
+    """Raise InputError where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("engine=ray needs the package ray", advice="pip install 'infomcr[ray]', or engine=local.")
+
+
+def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """Do one job in a process of this machine and return its outcome, JSON; a cancelled task stops it softly."""
+    told = Task.model_validate_json(task)
+    os.chdir(told.cwd)
+    process = JobProcess(environment)
+    process.give(job_of(told), told, Limits(**limits))
+    while True:
+        try:
+            outcome = process.poll()
+            if outcome is not None:
+                return _encoded(outcome)
+            time.sleep(TICK)
+        except KeyboardInterrupt:
+            process.stop(State.KILLED, "the sweep was stopped", grace=GRACE)
+
+
+class RayEngine:
+    """See `infomcr_cli.engine.conduct.Engine`.
+
+    Args:
+        task: what a job's process is told.
+    """
+
+    def __init__(self, settings: RayEngineConfig, limits: Limits, task: Callable[[Job], Task]) -> None:
+        self._settings, self._limits, self._task = settings, limits, task
+        self._ray = _connected(settings.address)
+        needs = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
+        self._remote = self._ray.remote(**needs, max_calls=1, max_retries=0)(carry_out)
+        self._running: dict[Any, tuple[Job, float]] = {}
+        self._reason: str | None = None
+        self._counted = -math.inf
+        self._capacity = 0
+        if not self.capacity():
+            self._ray.shutdown()
+            raise InputError(
+                "the Ray cluster must have room for a job",
+                received=f"{settings.cpus:g} cores and {settings.gpus:g} GPUs for each",
+                advice="`ray status` shows what it has; engine.cpus and engine.gpus say what a job takes.",
+            )
+
+    def capacity(self) -> int:
+        """Return how many jobs the cluster has room for; it grows and shrinks with its machines."""
+        if time.monotonic() - self._counted > SECONDS_BETWEEN_COUNTS:
+            self._counted, self._capacity = time.monotonic(), self._room()
+        return self._capacity
+
+    def submit(self, job: Job) -> None:
+        """Hand a job to the cluster."""
+        threads = str(max(1, int(self._settings.cpus)))
+        environment = {"INFOMCR_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
+        reference = self._remote.remote(self._task(job).model_dump_json(), asdict(self._limits), environment)
+        self._running[reference] = (job, time.monotonic())
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
+        if not self._running:
+            time.sleep(seconds)
+            return []
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        return [self._outcome(reference) for reference in ready]
+
+    def stop(self, reason: str, *, grace: float) -> None:
+        """Ask all running jobs to stop at a step boundary; without grace their processes are ended."""
+        self._reason = reason
+        for reference in self._running:
+            self._ray.cancel(reference, force=grace <= 0)
+
+    def close(self) -> None:
+        """Let go of the cluster; what still runs there ends with it."""
+        self._ray.shutdown()
+
+    def _room(self) -> int:
+        there = self._ray.cluster_resources()
+        room = there.get("CPU", 0) / self._settings.cpus
+        if self._settings.gpus:
+            room = min(room, there.get("GPU", 0) / self._settings.gpus)
+        return int(room if self._settings.jobs == "auto" else min(room, self._settings.jobs))
+
+    def _outcome(self, reference: Any) -> Outcome:
+        job, began = self._running.pop(reference)
+        seconds = time.monotonic() - began
+        try:
+            return _decoded(self._ray.get(reference), job)
+        except self._ray.exceptions.RayError as error:
+            if self._reason is not None:
+                close(job, State.KILLED, self._reason)
+                return Outcome(job, State.KILLED, self._reason, seconds=seconds)
+            reason = f"its machine or process was lost ({type(error).__name__})"
+            return Outcome(job, State.LOST, reason, vanished=True, seconds=seconds)
+
+
+def _connected(address: str) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        raise InputError(
+            f"engine.address must be a Ray cluster that answers ({str(error).splitlines()[0][:200]})",
+            received=address,
+            advice="`ray start --head` starts one; docs/cluster.md tells the rest.",
+        ) from None
+    return ray
+
+
+def _encoded(outcome: Outcome) -> str:
+    kept = {name: getattr(outcome, name) for name in ("reason", "vanished", "startup", "seconds")}
+    return json.dumps({**kept, "state": str(outcome.state)})
+
+
+def _decoded(text: str, job: Job) -> Outcome:
+    document = json.loads(text)
+    return Outcome(job, **{**document, "state": State(document["state"])})
