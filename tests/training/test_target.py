@@ -1,0 +1,91 @@
+"""The target loss: its milestones, and a look that goes no further than it can matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from infomcr_cli.models.score import Score, Scorer
+from infomcr_cli.training.target import Target, milestones
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (0.01, (1.0, 0.3, 0.1, 0.03, 0.01)),
+        (0.05, (1.0, 0.3, 0.1, 0.05)),
+        (0.3, (1.0, 0.3)),
+        (1.0, (1.0,)),
+        (2.5, (2.5,)),
+    ],
+)
+def test_milestones(target: float, expected: tuple[float, ...]) -> None:
+    assert milestones(target) == expected
+
+
+def losses_of(images: Any, labels: Any) -> tuple[float, int]:
+    return float(np.sum(images)), int(np.sum(labels))
+
+
+class Batches:
+    """Losses of images in batches, counting how many were looked at."""
+
+    def __init__(self, losses: list[float], size: int) -> None:
+        self.losses, self.size, self.seen = losses, size, 0
+
+    def __iter__(self) -> Iterator[tuple[list[float], list[int]]]:
+        for start in range(0, len(self.losses), self.size):
+            batch = self.losses[start : start + self.size]
+            self.seen += len(batch)
+            yield batch, [1] * len(batch)
+
+
+@pytest.mark.parametrize("ceiling", [0.0, 0.01, 0.1, 0.499, 0.5, 0.501, 3.0])
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_bounded_look_says_what_a_whole_one_says(ceiling: float, size: int) -> None:
+    losses = np.random.default_rng(0).exponential(0.5, 100)
+    losses *= 0.5 / losses.mean()
+    whole = Scorer(losses_of)(Batches(list(losses), size))
+    found = Scorer(losses_of).below(ceiling, Batches(list(losses), size), 100)
+    assert found is None if whole.loss > ceiling else found == whole
+
+
+def test_a_look_costs_the_share_of_images_that_decides_it() -> None:
+    batches = Batches([1.0] * 1000, 10)
+    assert Scorer(losses_of).below(0.01, batches, 1000) is None
+    assert batches.seen == 20
+
+
+def test_a_loss_that_is_no_number_reaches_nothing() -> None:
+    score = Scorer(losses_of).below(0.01, Batches([float("nan")] * 3, 1), 3)
+    target = Target(0.01, lambda ceiling: score)
+    assert target.look()[1] == ()
+    assert not target.is_reached
+
+
+def test_milestones_are_passed_once_each_in_order() -> None:
+    train_losses = iter([2.0, 0.9, 0.5, 0.05, 0.2, 0.0099, 0.001])
+    ceilings = []
+
+    def score_below(ceiling: float) -> Score | None:
+        ceilings.append(ceiling)
+        loss = next(train_losses)
+        return Score(loss, 1.0) if loss <= ceiling else None
+
+    target = Target(0.01, score_below)
+    passed = [target.look()[1] for _ in range(6)]
+    assert passed == [(), (1.0,), (), (0.3, 0.1), (), (0.03, 0.01)]
+    assert ceilings == [1.0, 1.0, 0.3, 0.3, 0.03, 0.03]
+    assert target.is_reached
+    assert target.look() == (None, ())
+
+
+def test_a_resumed_run_passes_over_what_it_has_kept() -> None:
+    target = Target(0.1, lambda ceiling: Score(0.25, 1.0) if ceiling >= 0.25 else None)
+    target.pass_over([1.0])
+    assert target.look()[1] == (0.3,)
+    target.pass_over([0.1])
+    assert target.is_reached

@@ -1,0 +1,159 @@
+"""A network in training, carried across a checkpoint at any step: the same bits as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.errors import InputError
+from infomcr_cli.models import named_weights
+from infomcr_cli.training import loop
+from infomcr_cli.training.local_minimum import LocalMinimum
+from infomcr_cli.training.loop import Feed, LossNotFiniteError, Position
+from infomcr_cli.training.schedule import Timetable, learning_rate
+from infomcr_cli.training.trainee import Trainee
+
+STEPS, EPOCHS = 4, 2
+SCHEDULE = ScheduleConfig(
+    name="piecewise",
+    epochs=EPOCHS,
+    boundaries=(0.5,),
+    factor=0.2,
+    phases=(0.25, 0.75),
+    warmup_epochs=0.5,
+    stop_at_train_loss=None,
+    eval_every=1,
+    checkpoint_every=1,
+    keep_checkpoints=None,
+)
+TIMETABLE = Timetable(SCHEDULE, STEPS, "010")
+rng = np.random.default_rng(0)
+IMAGES = rng.normal(size=(STEPS * EPOCHS, 8, 6)).astype(np.float32)
+LABELS = rng.integers(0, 3, (STEPS * EPOCHS, 8)).astype(np.int32)
+BATCHES = [(tf.constant(images), tf.constant(labels)) for images, labels in zip(IMAGES, LABELS, strict=True)]
+
+
+def make() -> Trainee:
+    """A network with moving statistics and dropout, momentum, a regularizer in the middle and a falling rate."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((6,), name="image")
+    x = keras.layers.Dense(5, name="first")(image)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Dropout(0.3, name="drop")(x)
+    model = keras.Model(image, keras.layers.Dense(3, kernel_regularizer="l2", name="second")(x))
+    optimizer = keras.optimizers.SGD(learning_rate(TIMETABLE, 0.1), momentum=0.9, nesterov=True)
+    return Trainee(model, optimizer, LocalMinimum(2, 1e-2, 10.0))
+
+
+class Snapshots:
+    """Keeps what a checkpoint would hold after every step, and the values of every epoch."""
+
+    def __init__(self, trainee: Trainee) -> None:
+        self._trainee = trainee
+        self.after: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self.values: dict[int, dict[str, float]] = {}
+
+    def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
+        self.after[position.step] = self._trainee.weights(), self._trainee.state()
+
+    def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
+        self.values[position.epoch] = values
+
+    def on_milestone(self, position: Position, level: float) -> None: ...
+
+    def on_checkpoint(self, position: Position, train_loss: float) -> None: ...
+
+
+def batches(start: Position) -> Iterable[Any]:
+    return BATCHES[start.step :]
+
+
+def go(trainee: Trainee, start: Position = Position()) -> Snapshots:
+    heard = Snapshots(trainee)
+    loop.run(trainee, TIMETABLE, Feed(batches, 8, {}), heard, start)
+    return heard
+
+
+@pytest.fixture(scope="module")
+def unbroken() -> Snapshots:
+    return go(make())
+
+
+@pytest.fixture(scope="module")
+def other() -> Trainee:
+    """A trainee that has been somewhere else: nothing of that may survive a restore."""
+    trainee = make()
+    go(trainee)
+    return trainee
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_the_same_seed_gives_the_same_bits(unbroken: Snapshots) -> None:
+    again = go(make())
+    for step in range(1, STEPS * EPOCHS + 1):
+        assert_same(again.after[step][0], unbroken.after[step][0])
+    assert again.values == unbroken.values
+
+
+@pytest.mark.parametrize("step", range(1, STEPS * EPOCHS))
+def test_resumed_at_any_step_it_equals_the_unbroken_run(unbroken: Snapshots, other: Trainee, step: int) -> None:
+    other.restore(*unbroken.after[step])
+    if step % STEPS == 0:
+        other.reset_means()  # a checkpoint at the end of an epoch is written after they were
+    resumed = go(other, Position(step, step // STEPS))
+    for later in range(step + 1, STEPS * EPOCHS + 1):
+        assert_same(resumed.after[later][0], unbroken.after[later][0])
+        assert_same(resumed.after[later][1], unbroken.after[later][1])
+    for epoch, values in resumed.values.items():
+        assert values == unbroken.values[epoch]
+
+
+def test_the_means_are_those_of_the_epochs_steps(unbroken: Snapshots) -> None:
+    trainee = make()
+    losses = []
+    for number, batch in enumerate(BATCHES[:STEPS]):
+        trainee.reset_means()
+        step = trainee.regularized_step if TIMETABLE.regularized(number) else trainee.plain_step
+        step(*batch)
+        losses.append(trainee.means())
+    for name in ("loss", "l2", "penalty", "accuracy"):
+        expected = np.mean([loss[name] for loss in losses])
+        assert unbroken.values[1][f"train/{name}"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_state_holds_the_optimizer_the_means_and_the_draws_of_dropout() -> None:
+    names = make().state()
+    assert {"mean/loss/total", "mean/loss/count", "optimizer/0000/iteration"} <= names.keys()
+    assert sum(name.startswith("random/") for name in names) == 1
+    assert sum("momentum" in name for name in names) == 6
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_taken_of_it() -> None:
+    trainee = make()
+    before = trainee.weights()
+    weights, state = trainee.weights(), trainee.state()
+    weights["second/kernel"] = np.zeros((5, 4), np.float32)
+    with pytest.raises(InputError, match="second/kernel"):
+        trainee.restore(weights, state)
+    assert_same(trainee.weights(), before)
+
+
+def test_a_nan_stops_it_and_its_step_is_named() -> None:
+    trainee = make()
+    trainee.plain_step(*BATCHES[0])
+    named_weights(trainee.model)["first/bias"].assign(np.full(5, np.nan))
+    trainee.plain_step(*BATCHES[1])
+    trainee.plain_step(*BATCHES[2])
+    with pytest.raises(LossNotFiniteError, match="the loss of step 1 "):
+        loop.run(trainee, TIMETABLE, Feed(batches, 8, {}), Snapshots(trainee), Position(3, 0))
