@@ -16,6 +16,7 @@ from infomcr_cli.training.schedule import Timetable
 from infomcr_cli.training.target import Target
 
 STEPS = 3
+START = Position()
 
 
 class Pupil:
@@ -86,7 +87,7 @@ def stream(epochs: int) -> Callable[[Position], Iterable[Any]]:
 def go(
     pupil: Pupil,
     scribe: Scribe,
-    start: Position = Position(),
+    start: Position = START,
     *,
     target: Target | None = None,
     phases: str | None = None,

@@ -20,6 +20,7 @@ from infomcr_cli.training.schedule import Timetable, learning_rate
 from infomcr_cli.training.trainee import Trainee
 
 STEPS, EPOCHS = 4, 2
+START = Position()
 SCHEDULE = ScheduleConfig(
     name="piecewise",
     epochs=EPOCHS,
@@ -74,7 +75,7 @@ def batches(start: Position) -> Iterable[Any]:
     return BATCHES[start.step :]
 
 
-def go(trainee: Trainee, start: Position = Position()) -> Snapshots:
+def go(trainee: Trainee, start: Position = START) -> Snapshots:
     heard = Snapshots(trainee)
     loop.run(trainee, TIMETABLE, Feed(batches, 8, {}), heard, start)
     return heard
