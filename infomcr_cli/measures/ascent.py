@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.surface import LossSurface
+if TYPE_CHECKING:
+    from infomcr_cli.measures.surface import LossSurface
 
 Array = NDArray[np.float64]
 

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.data.record import Dataset
 from infomcr_cli.measures.registry import MeasureValue, chosen_measures
-from infomcr_cli.measures.subject import Subject
+from infomcr_cli.measures.subject import Beginning, Subject
 
 if TYPE_CHECKING:
     import keras
 
 
 def evaluate_measures(
-    model: keras.Model, dataset: Dataset, config: MeasureConfig, seed: int = 0
+    model: keras.Model,
+    dataset: Dataset,
+    config: MeasureConfig,
+    seed: int = 0,
+    *,
+    beginning: Beginning = lambda: None,
+    train_loss: float | None = None,
 ) -> dict[str, MeasureValue]:
     """Return the value of each measure that `config.names` chooses.
 
@@ -23,8 +29,10 @@ def evaluate_measures(
         dataset: whose training images are measured on.
         config:  names of measures or a suite, and their settings.
         seed:    of random choices, for the measures that make any.
+        beginning: gives the weights before training by name, or None; called only where a measure asks for them.
+        train_loss: mean cross-entropy on the whole training set, nats, where it is known already.
     Raises:  InputError: a name is unknown, or a setting does not fit the data.
     """
     measures = chosen_measures(config.names)
-    subject = Subject(model, dataset, config, seed)
+    subject = Subject(model, dataset, config, seed, beginning, train_loss)
     return {measure.name: measure.compute(subject) for measure in measures}

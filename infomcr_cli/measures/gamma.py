@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.measures import spectrum
 from infomcr_cli.measures.estimate import Estimate, estimate, is_settled
+from infomcr_cli.measures.gradient_noise import gradient_noise_variance
 from infomcr_cli.measures.record import GramRecord, LayerGroup
 
 
@@ -56,6 +57,7 @@ class DrawSummary:
     frobenius_norm: float
     effective_rank: float
     fisher_rao_norm: float
+    gradient_noise: float
     mean_loss: float
     groups: dict[str, LayerGroup]
 
@@ -72,6 +74,7 @@ def summarise(record: GramRecord) -> DrawSummary:
         frobenius_norm=spectrum.frobenius_norm(gram),
         effective_rank=spectrum.effective_rank(gram),
         fisher_rao_norm=spectrum.fisher_rao_norm(record.products),
+        gradient_noise=gradient_noise_variance(gram),
         mean_loss=float(record.losses.mean()),
         groups=record.groups,
     )

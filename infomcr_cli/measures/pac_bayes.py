@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.surface import LossSurface, accuracy
+from infomcr_cli.measures.scores import accuracy
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.surface import LossSurface
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-7, 1e3  # of σ

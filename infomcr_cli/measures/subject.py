@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
 from infomcr_cli.data.record import Dataset
-from infomcr_cli.measures.draws import disjoint_draws
+from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
 from infomcr_cli.measures.gamma import Convention, GammaResult, take_draws
 from infomcr_cli.measures.record import GramRecord
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import keras
 
     from infomcr_cli.measures.engine import GramEngine
+    from infomcr_cli.measures.minimum import Minimum
+
+Beginning = Callable[[], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,26 @@ class Subject:
         dataset: its training images are what gamma is drawn from.
         config:  settings of all measures.
         seed:    of every random choice of a measure; never of the draws of gamma, which are the same for all runs.
+        beginning: gives the weights before training by name, or None where the run has none of its own.
+        train_loss: mean cross-entropy on the whole training set, nats; None: not known.
     """
 
     model: keras.Model
     dataset: Dataset
     config: MeasureConfig
     seed: int
+    beginning: Beginning = lambda: None
+    train_loss: float | None = None
+
+    @cached_property
+    def minimum(self) -> Minimum:
+        """The network on the first `samples` training images, for all measures that need no Gram matrix."""
+        from infomcr_cli.measures.minimum import Minimum
+
+        train, count = self.dataset.train, self.config.samples
+        order = np.arange(len(train)) if self.dataset.stored_order else stratified_permutation(train.labels)
+        images, labels = self.dataset.standardise(train.images[order[:count]]), train.labels[order[:count]]
+        return Minimum(self, images, labels)
 
     @cached_property
     def gram_draws(self) -> GammaResult:

@@ -1,13 +1,12 @@
 """Mean cross-entropy of a network on fixed samples, as a function of its trainable weights.
 
-All measures that ask for the loss, its gradient or its curvature at and around the minimum share one surface: one
-compiled function each for logits, gradients and Hessian-vector products. Batch norm is in inference mode.
+All measures that ask for the loss, its gradient or its curvature at and around the minimum share one surface. Batch
+norm is in inference mode.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +15,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.forward import float_weights, measurement_scope, natural_precision
+from infomcr_cli.measures.forward import natural_precision
 from infomcr_cli.measures.samples import checked_samples, taken
+from infomcr_cli.measures.scores import mean_loss
+from infomcr_cli.measures.surface_passes import passes_of, sizes_of
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -43,13 +44,8 @@ class LossSurface:
     ) -> None:
         self.images, self.labels = checked_samples(images, labels)
         self.model, self._batch_size = model, batch_size
-        self._precision = precision or natural_precision(model)
-        self._variables = float_weights(model)
-        self.trainable = list({id(v): v for v in model.trainable_variables}.values())
-        self._sizes = [int(np.prod(v.shape)) for v in self.trainable]
-        self._forward = tf.function(self._logits_of, autograph=False, reduce_retracing=True)
-        self._differentiate = tf.function(self._gradient_of, autograph=False, reduce_retracing=True)
-        self._curve = tf.function(self._product_of, autograph=False, reduce_retracing=True)
+        self._passes = passes_of(model, precision or natural_precision(model))
+        self._sizes = sizes_of(self._passes.trainable)
 
     @property
     def size(self) -> int:
@@ -58,8 +54,8 @@ class LossSurface:
 
     @cached_property
     def weights(self) -> Array:
-        """w, the trainable weights at the minimum in the order of `trainable`, flat, [W], float64."""
-        return self.flat([np.asarray(v) for v in self.trainable])
+        """w, the trainable weights at the minimum in the order of the model, flat, [W], float64."""
+        return self.flat([np.asarray(v) for v in self._passes.trainable])
 
     @cached_property
     def clean_logits(self) -> Array:
@@ -73,7 +69,7 @@ class LossSurface:
     def logits(self, at: Array, indices: Indices | None = None) -> Array:
         """Return logits at weights `at` [W], on the samples `indices` or on all, [n, C], float64."""
         values, parts = self._values(at), self._parts(indices, self._batch_size)
-        return np.concatenate([self._forward(values, images).numpy() for images, _ in parts])
+        return np.concatenate([self._passes.logits(values, images).numpy() for images, _ in parts])
 
     def loss(self, at: Array, indices: Indices | None = None) -> float:
         """Return L at weights `at` [W], on the samples `indices` or on all, nats."""
@@ -83,7 +79,7 @@ class LossSurface:
         """Return what `function(images)` gives at the minimum, one structure of arrays for each part of the samples."""
 
         def inside(values: list[tf.Tensor], images: Any) -> Any:
-            with self._scope(values):
+            with self._passes.scope(values):
                 return function(images)
 
         compiled, values = tf.function(inside, autograph=False, reduce_retracing=True), self._values(self.weights)
@@ -94,7 +90,7 @@ class LossSurface:
         """Return L, nats, and ∇L [W] at weights `at`, on the samples `indices` or on all."""
         values, loss, gradient = self._values(at), 0.0, np.zeros(self.size)
         for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
-            of_part, parts = self._differentiate(values, images, labels)
+            of_part, parts = self._passes.gradient(values, images, labels)
             loss, gradient = loss + float(of_part), gradient + self.flat(parts)
         count = len(self.labels) if indices is None else len(indices)
         return loss / count, gradient / count
@@ -103,7 +99,7 @@ class LossSurface:
         """Return H v at the minimum, H the Hessian of L on all samples, [W]."""
         values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
         for images, labels in self._parts(None, DIFFERENTIATED_BLOCK):
-            total += self.flat(self._curve(values, tangents, images, labels))
+            total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
         return total / len(self.labels)
 
     def sub_batches(self, size: int) -> list[Indices]:
@@ -119,51 +115,10 @@ class LossSurface:
             yield taken(self.images, part), self.labels[part]
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
-        pieces = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1])
-        return [tf.constant(p.reshape(v.shape), self._precision) for p, v in zip(pieces, self.trainable, strict=True)]
+        pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes
+        return [
+            tf.constant(p.reshape(v.shape), passes.precision) for p, v in zip(pieces, passes.trainable, strict=True)
+        ]
 
     def _values(self, at: Array) -> list[tf.Tensor]:
-        """Values of all floating-point variables: the trainable ones from `at`, statistics as they stand."""
-        rest = self._variables[len(self.trainable) :]
-        return self._split(at) + [tf.cast(tf.convert_to_tensor(v.value), self._precision) for v in rest]
-
-    def _scope(self, values: list[tf.Tensor]) -> AbstractContextManager[None]:
-        mapping = list(zip(self._variables, values, strict=True))
-        return measurement_scope(self.model, mapping, self._precision, "inference")
-
-    def _logits_of(self, values: list[tf.Tensor], images: Any) -> tf.Tensor:
-        with self._scope(values):
-            return tf.cast(self.model(images, training=False), tf.float64)
-
-    def _summed_loss(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> tf.Tensor:
-        logits = self._logits_of(values, images)
-        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-    def _gradient_of(
-        self, values: list[tf.Tensor], images: Any, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        wanted = values[: len(self.trainable)]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(wanted)
-            loss = self._summed_loss(values, images, labels)
-        return loss, tape.gradient(loss, wanted, unconnected_gradients="zero")
-
-    def _product_of(
-        self, values: list[tf.Tensor], tangents: list[tf.Tensor], images: Any, labels: tf.Tensor
-    ) -> list[tf.Tensor]:
-        wanted = values[: len(self.trainable)]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(wanted)
-            _, gradient = self._gradient_of(values, images, labels)
-            along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
-        return tape.gradient(along, wanted, unconnected_gradients="zero")
-
-
-def mean_loss(logits: Array, labels: NDArray[np.int32]) -> float:
-    """Return the mean cross-entropy of logits [N, C] at true classes [N], nats."""
-    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]))
-
-
-def accuracy(logits: Array, labels: NDArray[np.int32]) -> float:
-    """Return the share of samples whose greatest logit is at their label, 0..1."""
-    return float(np.mean(np.argmax(logits, axis=1) == labels))
+        return self._passes.values(self._split(at))

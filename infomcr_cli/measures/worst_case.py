@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
-from infomcr_cli.measures.surface import LossSurface
+if TYPE_CHECKING:
+    from infomcr_cli.measures.surface import LossSurface
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import pytest
 from infomcr_cli.measures.hutchplusplus import trace
 from infomcr_cli.measures.lanczos import largest_eigenvalues
 from infomcr_cli.measures.surface import LossSurface
-from tests.measures.tiny import convolutional, full_hessian, mean_loss, perceptron, samples
+from tests.measures.tiny import convolutional, mean_loss, perceptron, samples, with_hessian
 
 
 def spectrum_matrix(values, seed=0):
@@ -18,11 +18,9 @@ def spectrum_matrix(values, seed=0):
 
 @pytest.mark.parametrize("build", [perceptron, convolutional])
 def test_hessian_products_are_those_of_the_full_hessian(build):
-    model = build()
-    images, labels = samples(model.input_shape[1:], count=150)  # more than one block
+    model, images, labels, hessian = with_hessian(build)
     surface, vector = LossSurface(model, images, labels), np.random.default_rng(3).standard_normal(model.count_params())
     vector = vector[: surface.size]
-    hessian = full_hessian(model, images, labels)
     np.testing.assert_allclose(
         surface.hessian_product(vector), hessian @ vector, rtol=0, atol=1e-5 * np.abs(hessian).max()
     )
@@ -86,11 +84,10 @@ def test_hutchplusplus_beats_plain_hutchinson_on_a_steep_spectrum():
 
 
 def test_the_hessian_trace_of_a_network_is_within_three_standard_errors():
-    model = convolutional()
-    images, labels = samples((6, 6, 2))
+    model, images, labels, hessian = with_hessian(convolutional)
     surface = LossSurface(model, images, labels)
     value, error = trace(surface.hessian_product, surface.size, probes=6, seed=0)
-    truth = np.trace(full_hessian(model, images, labels))
+    truth = np.trace(hessian)
     assert error > 0
     assert abs(value - truth) < 3 * error
 
@@ -104,13 +101,12 @@ def test_lanczos_finds_a_known_spectrum_and_bounds_its_error():
 
 
 def test_lanczos_finds_the_largest_eigenvalues_of_a_network():
-    model = convolutional()
-    images, labels = samples((6, 6, 2))
+    model, images, labels, hessian = with_hessian(convolutional)
     surface = LossSurface(model, images, labels)
     values, _ = largest_eigenvalues(
         surface.hessian_product, surface.size, count=3, tolerance=1e-6, seed=0, products=300
     )
-    truth = np.linalg.eigvalsh(full_hessian(model, images, labels))[::-1][:3]
+    truth = np.linalg.eigvalsh(hessian)[::-1][:3]
     np.testing.assert_allclose(values, truth, rtol=1e-5)
 
 

@@ -14,9 +14,10 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.ascent import ascent_sharpness
 from infomcr_cli.measures.pac_bayes import crossing, noise_scale
 from infomcr_cli.measures.relative_flatness import relative_flatness, relative_flatness_of
-from infomcr_cli.measures.surface import LossSurface, mean_loss
+from infomcr_cli.measures.scores import mean_loss
+from infomcr_cli.measures.surface import LossSurface
 from infomcr_cli.measures.worst_case import worst_case_sharpness
-from tests.measures.tiny import CLASSES, convolutional, full_hessian, perceptron, samples
+from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, with_hessian
 
 
 def linear(inputs: int, weights: np.ndarray) -> keras.Model:
@@ -85,11 +86,9 @@ def test_worst_case_sharpness_grows_with_the_box_and_with_more_iterations():
 
 @pytest.mark.parametrize("build", [perceptron, convolutional])
 def test_relative_flatness_is_that_of_the_full_hessian(build):
-    model = build()
-    images, labels = samples(model.input_shape[1:])
+    model, images, labels, hessian = with_hessian(build)
     kernel = np.asarray(model.layers[-1].kernel)  # [F, C]
     bias = model.layers[-1].bias
-    hessian = full_hessian(model, images, labels)
     stop = len(hessian) - bias.shape[0]
     block = hessian[stop - kernel.size : stop, stop - kernel.size : stop].reshape(*kernel.shape, *kernel.shape)
     traces = np.einsum("fsft->st", block)

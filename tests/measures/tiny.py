@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import keras
@@ -72,3 +73,11 @@ def full_hessian(model: keras.Model, images: Any, labels: Any) -> Any:
         flat = tf.concat([tf.reshape(g, [-1]) for g in gradients], 0)
     blocks = outer.jacobian(flat, variables, experimental_use_pfor=False)
     return np.concatenate([b.numpy().reshape(len(flat), -1) for b in blocks], axis=1)
+
+
+@cache
+def with_hessian(build: Any) -> tuple[keras.Model, Any, Any, Any]:
+    """A network, samples of more than one block, and its full Hessian on them; made once, since it is slow."""
+    model = build()
+    images, labels = samples(model.input_shape[1:], count=70)
+    return model, images, labels, full_hessian(model, images, labels)

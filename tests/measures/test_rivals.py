@@ -1,0 +1,111 @@
+"""The rivals of gamma through the registry: each has a value and says what it depends on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.data import load_dataset
+from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.gradient_noise import gradient_noise_variance
+from infomcr_cli.measures.gram import gram_matrix
+from infomcr_cli.measures.registry import all_measures
+from infomcr_cli.models.initial import initial_weights
+from infomcr_cli.models.network import network
+
+SMALL = (
+    "model.depth=10",
+    "model.width=0.25",
+    "data.train_size=80",
+    "measure.samples=60",
+    "measure.names=all",
+    "measure.gamma.draw_size=20",
+    "measure.gamma.draws=3",
+    "measure.sharpness.sub_batch=20",
+    "measure.sharpness.iterations=2",
+    "measure.curvature.probes=2",
+    "measure.curvature.eigenvalues=1",
+    "measure.curvature.products=16",
+    "measure.noise.draws=2",
+)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    config = compose_run(SMALL)
+    keras.utils.set_random_seed(0)
+    dataset = load_dataset(config.data, seed=0)
+    model = network(config, dataset)
+    images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
+    model.compile(keras.optimizers.SGD(0.05, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
+    values = evaluate_measures(
+        model, dataset, config.measure, seed=0, beginning=lambda: initial_weights(config, dataset), train_loss=0.5
+    )
+    return config, dataset, model, values
+
+
+def test_every_measure_has_a_value_on_a_trained_network(measured):
+    *_, values = measured
+    assert values.keys() == {measure.name for measure in all_measures()}
+    without = {name: value.extras.get("reason") for name, value in values.items() if value.value is None}
+    assert without == {}
+    assert all(np.isfinite(value.value) for value in values.values())
+
+
+def test_every_value_carries_its_convention_and_batch_norms_mode(measured):
+    *_, values = measured
+    assert all(value.extras["convention"]["batch_norm"] == "inference" for value in values.values())
+    assert values["sharpness"].extras["convention"]["sharpness.rho"] == 0.05
+    assert values["margin"].extras["convention"]["samples"] == 60
+
+
+def test_estimated_values_have_a_standard_error(measured):
+    *_, values = measured
+    for name in ("gamma", "hessian_trace", "sharpness", "adaptive_sharpness", "noise_scale", "magnitude_noise_scale"):
+        assert values[name].std_error > 0
+
+
+def test_the_distance_is_that_from_the_untrained_network(measured):
+    config, dataset, model, values = measured
+    keras.utils.set_random_seed(config.seed)
+    untrained = network(config, dataset)
+    parts = zip(model.trainable_variables, untrained.trainable_variables, strict=True)
+    truth = np.sqrt(sum(np.sum((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2) for a, b in parts))
+    assert values["distance_from_initialization"].value == pytest.approx(truth, rel=1e-10)
+
+
+def test_the_gradient_noise_is_the_mean_over_gammas_draws(measured):
+    _, dataset, model, values = measured
+    images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
+    draws = [gradient_noise_variance(gram_matrix(model, images[s : s + 20], labels[s : s + 20])) for s in (0, 20, 40)]
+    assert values["gradient_noise"].value == pytest.approx(np.mean(draws), rel=1e-4)
+
+
+def test_trace_and_largest_eigenvalue_agree_with_each_other(measured):
+    *_, values = measured
+    eigenvalue, error = values["hessian_eigenvalue"].value, values["hessian_eigenvalue"].extras["residuals"][0]
+    assert eigenvalue > 0
+    assert error < 0.1 * eigenvalue
+
+
+def test_a_network_that_norms_do_not_suit_is_told_why(measured):
+    config, dataset, *_ = measured
+    config = compose_run([*SMALL, "model.norm=group", "measure.names=[spectral_product,path_norm,margin]"])
+    values = evaluate_measures(network(config, dataset), dataset, config.measure)
+    assert values["spectral_product"].value is None
+    assert "batch norms" in values["spectral_product"].extras["reason"]
+    assert values["margin"].value is not None
+
+
+def test_listing_the_measures_imports_no_tensorflow():
+    script = (
+        "import sys; from infomcr_cli.measures.registry import all_measures; print(len(all_measures()));"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'mlflow', 'pandas')))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
