@@ -1,5 +1,8 @@
 # Everything a newcomer needs: `make demo` to see it work, `make test` to know that it does.
-PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(shell command -v $(v) 2>/dev/null)))
+# The first interpreter that runs and is new enough; a name on the PATH may be a shim with nothing behind it.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && { echo $$p; exit; }; done; echo no-python-3.11-to-3.13)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
