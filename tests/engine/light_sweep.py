@@ -1,0 +1,11 @@
+"""`infomcr` whose jobs are those of light_worker.py."""
+
+import sys
+from pathlib import Path
+
+from infomcr_cli import cli
+from infomcr_cli.engine import process
+
+if __name__ == "__main__":
+    process.COMMAND = (sys.executable, str(Path(__file__).with_name("light_worker.py")))  # type: ignore[assignment]
+    cli.main()

@@ -1,0 +1,125 @@
+"""A job's process without TensorFlow: the real worker, directory, lock, signals and checkpoints; a random walk learns.
+
+`optimizer.momentum` chooses what goes wrong: 0.13 raises, 0.66 hangs and hears no signal, 0.77 takes all memory.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from infomcr_cli.engine import worker
+from infomcr_cli.runs import (
+    Checkpoint,
+    MetricsLog,
+    State,
+    epoch_name,
+    finished,
+    has_checkpoint,
+    load_checkpoint,
+    read_status,
+    resumed,
+    save_checkpoint,
+    step_name,
+    write_status,
+)
+from infomcr_cli.runs.measures import record_measures
+from infomcr_cli.training.interruption import Interrupted, Interruption
+
+STEPS = 4
+PACE = float(os.environ.get("LIGHT_PACE", "0.01"))
+
+
+@dataclass(frozen=True)
+class Work:
+    run: Any
+    config: Any
+    store: Any
+    console: Any
+
+
+@dataclass(frozen=True)
+class Ending:
+    state: State
+    reason: str | None = None
+    exit_code: int = 0
+
+
+def work_on(work: Work) -> Ending:
+    with Interruption() as interruption:
+        try:
+            learn(work, interruption)
+            ending = Ending(State.FINISHED)
+        except Interrupted as stop:
+            ending = Ending(State.KILLED, str(stop), stop.exit_code)
+        except Exception as error:
+            work.run.write("error.txt", f"Traceback\n{type(error).__name__}: {error}".encode())
+            ending = Ending(State.FAILED, f"{type(error).__name__}: {error}", 1)
+        write_status(work.run, finished(read_status(work.run), ending.state, ending.reason))
+    return ending
+
+
+def learn(work: Work, interruption: Interruption) -> None:
+    run, config = work.run, work.config
+    write_status(run, resumed(read_status(run)))
+    step, weights = 0, np.zeros(8)
+    if has_checkpoint(run):
+        checkpoint = load_checkpoint(run)
+        step, weights = checkpoint.step, np.array(checkpoint.weights["w"])
+    MetricsLog(run).truncate_after(step)
+    while step < config.schedule.epochs * STEPS:
+        time.sleep(PACE)
+        misbehave(config.optimizer.momentum)
+        step += 1
+        weights = 0.9 * weights + np.random.default_rng([config.seed, step]).normal(size=8) * config.optimizer.learning_rate
+        epoch = step // STEPS
+        if step % STEPS == 0:
+            loss = float(np.sum(weights**2))
+            MetricsLog(run).append(step, epoch, {"train/loss": loss}, {"time": time.time(), "images_per_second": 1.0})
+            save_checkpoint(run, epoch_name(epoch), Checkpoint(step, epoch, {"w": weights}, train_loss=loss))
+            write_status(run, read_status(run).model_copy(update={"step": step, "epoch": epoch}))
+        try:
+            interruption.check()
+        except Interrupted:
+            save_checkpoint(run, step_name(step), Checkpoint(step, epoch, {"w": weights}))
+            raise
+
+
+def misbehave(momentum: float) -> None:
+    if momentum == 0.13:
+        raise ArithmeticError("this job was told to fail")
+    if momentum == 0.66:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(1000)
+    if momentum == 0.77:
+        hoard = [bytearray(os.urandom(1)) * 20_000_000 for _ in range(40)]
+        time.sleep(1000)
+        del hoard
+
+
+def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
+    time.sleep(PACE)
+    loss = float(np.sum(load_checkpoint(run, "last").weights["w"] ** 2))
+    gamma = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower", "convention": {"draws": 10}}
+    scores = {"train": {"loss": loss, "accuracy": 0.9}, "test": {"loss": loss + 0.1, "accuracy": 0.8}}
+    gap = {"error": 0.1 + loss / 100, "loss": 0.1}
+    place = {"step": 1, "epoch": 1, "reached_target": None, "n_train": 100, "n_test": 100}
+    record_measures(run, "last", {**place, **scores, "gap": gap, "measures": {"gamma": gamma}})
+
+
+def module(name: str, **content: Any) -> None:
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(content)
+
+
+if __name__ == "__main__":
+    module("infomcr_cli.training.session", Work=Work, work_on=work_on)
+    module("infomcr_cli.measures.session", measure_run=measure_run)
+    worker.main()
