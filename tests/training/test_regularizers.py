@@ -1,0 +1,229 @@
+"""Each regularizer against its definition written out, against finite differences, and in the limits it must have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.errors import InputError
+from infomcr_cli.training import LocalMinimum, local_minimum_penalty
+from infomcr_cli.training.fisher_trace import FisherTrace
+from infomcr_cli.training.gradient_norm import GradientNorm
+from infomcr_cli.training.regularizers import make_regularizer
+from infomcr_cli.training.sam import Sam
+from tests.training import slow_truth as slow
+
+AUTODIFF = 1e-5
+
+
+def up(length: float) -> Any:
+    return lambda g: [length * a / slow.norm(g) for a in g]
+
+
+def assert_close(got: Any, expected: Any, tolerance: float = AUTODIFF) -> None:
+    scale = max(slow.norm(list(expected)), 1e-300)
+    assert len(got) == len(expected)
+    assert slow.norm([np.asarray(a) - b for a, b in zip(got, expected, strict=True)]) < tolerance * scale
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("wrn", 3), ("resnet", 2), ("nin", 1)])
+def test_local_minimum_is_its_definition(kind, parts):
+    model, (images, labels) = slow.network(kind), slow.batch()
+    drop, difference, _ = slow.probed(model, images, labels, parts, lambda g: [-1e-3 * a for a in g])
+    value, gradient = local_minimum_penalty(model, images, labels, num_sub_batches=parts, alpha=1e-3)
+    assert float(value) == pytest.approx(drop, rel=AUTODIFF)
+    assert_close(gradient, difference)
+    weighted = LocalMinimum(parts, 1e-3, 7.0)(model, images, labels)
+    assert_close(weighted.gradient, [7 * d for d in difference])
+    assert weighted.main is None
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("wrn", 1), ("mlp", 3)])
+def test_sam_takes_the_gradient_at_the_top_of_the_ball(kind, parts):
+    model, (images, labels) = slow.network(kind), slow.batch()
+    drop, difference, here = slow.probed(model, images, labels, parts, up(0.2))
+    found = Sam(parts, 0.2)(model, images, labels)
+    assert float(found.value) == pytest.approx(-drop, rel=AUTODIFF)
+    assert_close(
+        [m + c for m, c in zip(found.main.gradient, found.gradient, strict=True)],
+        [h - d for h, d in zip(here, difference, strict=False)],
+    )
+
+
+@pytest.mark.parametrize("kind", ["wrn", "mlp"])
+def test_gradient_norm_weighs_two_gradients(kind):
+    model, (images, labels) = slow.network(kind), slow.batch()
+    drop, difference, here = slow.probed(model, images, labels, 2, up(0.1))
+    found = GradientNorm(2, radius=0.1, alpha=0.3)(model, images, labels)
+    assert float(found.value) == pytest.approx(-drop / 0.1, rel=AUTODIFF)
+    there = [h - d for h, d in zip(here, difference, strict=True)]
+    expected = [0.7 * h + 0.3 * t for h, t in zip(here, there, strict=True)]
+    assert_close([m + c for m, c in zip(found.main.gradient, found.gradient, strict=True)], expected)
+
+
+@pytest.mark.parametrize(("kind", "norm"), [("wrn", "batch"), ("wrn", "group"), ("nin", "layer"), ("mlp", "none")])
+def test_fisher_trace_has_the_slope_of_its_value(kind, norm):
+    model, (images, labels) = slow.network(kind, activation="tanh", norm=norm), slow.batch()
+    weights = slow.arrays(model.trainable_variables)
+    found = FisherTrace(3, beta=1.0)(model, images, labels)
+    assert float(found.value) == pytest.approx(slow.mean_square(model, weights, images, labels, 3), rel=AUTODIFF)
+    for direction in slow.directions(model, 1):
+        slope = slow.slope(lambda w: slow.mean_square(model, w, images, labels, 3), weights, direction)
+        assert slow.dot(found.gradient, direction) == pytest.approx(slope, rel=1e-4, abs=1e-7 * float(found.value))
+
+
+@pytest.mark.parametrize("kind", ["wrn", "nin"])
+def test_the_study_approximates_the_fisher_trace_at_first_order(kind):
+    """surrogate / α → ½∇mean‖g_m‖² and R / α → mean‖g_m‖², with an error that falls as α."""
+    model, (images, labels) = slow.network(kind, activation="tanh"), slow.batch()
+    exact = FisherTrace(3, beta=0.5)(model, images, labels)
+    errors, values = [], []
+    for alpha in (1e-3, 1e-4, 1e-5):
+        value, surrogate = local_minimum_penalty(model, images, labels, num_sub_batches=3, alpha=alpha)
+        errors.append(slow.norm([np.asarray(s) / alpha - e for s, e in zip(surrogate, exact.gradient, strict=True)]))
+        values.append(abs(float(value) / alpha - float(exact.value)))
+    for series in (errors, values):
+        assert series[0] / series[1] == pytest.approx(10, rel=0.1)
+        assert series[1] / series[2] == pytest.approx(10, rel=0.1)
+
+
+def test_the_norm_penalty_tends_to_the_exact_one():
+    """As r → 0 the value tends to ‖g‖ and the gradient to λ∇‖g‖, at first order."""
+    model, (images, labels) = slow.network("mlp", activation="tanh"), slow.batch()
+    square = FisherTrace(1, beta=1.0)(model, images, labels)
+    norm = float(square.value) ** 0.5
+    exact = [np.asarray(g) / (2 * norm) for g in square.gradient]  # ∇‖g‖
+    errors = []
+    for radius in (1e-2, 1e-3):
+        found = GradientNorm(1, radius, alpha=1.0)(model, images, labels)
+        errors.append(slow.norm([np.asarray(c) / radius - e for c, e in zip(found.gradient, exact, strict=True)]))
+        assert float(found.value) == pytest.approx(norm, rel=10 * radius)
+    assert errors[0] / errors[1] == pytest.approx(10, rel=0.1)
+
+
+def test_sam_is_the_norm_penalty_with_alpha_one_and_fades_with_rho():
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    sam, norm = Sam(2, 0.05)(model, images, labels), GradientNorm(2, 0.05, 1.0)(model, images, labels)
+    assert_close(sam.gradient, slow.arrays(norm.gradient), 1e-10)
+    sizes = [slow.norm(slow.arrays(Sam(2, rho)(model, images, labels).gradient)) for rho in (1e-4, 1e-5)]
+    assert sizes[0] / sizes[1] == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("regularizer", [LocalMinimum(3, 1e-3, 5.0, True), FisherTrace(3, 0.1, True), Sam(3, 0.1)])
+def test_sub_batches_stand_for_the_main_pass(regularizer):
+    """Loss, accuracy, gradient and new statistics are the means of the sub-batches' own."""
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    weights = slow.arrays(model.trainable_variables)
+    losses, gradients, states = [], [], []
+    for x, y in zip(np.split(images, 3), np.split(labels, 3), strict=True):
+        loss, gradient = slow.gradient_at(model, weights, x, y)
+        kept = slow.arrays(model.non_trainable_variables)
+        model(x, training=True)
+        states.append(slow.arrays(model.non_trainable_variables))
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        losses.append(loss)
+        gradients.append(gradient)
+    main = regularizer(model, images, labels).main
+    assert float(main.loss) == pytest.approx(np.mean(losses), rel=1e-10)
+    assert_close(main.gradient, slow.mean(gradients), 1e-10)
+    assert_close(main.state, slow.mean(states), 1e-10)
+
+
+REGULARIZERS = [LocalMinimum(3), LocalMinimum(3, share_pass=True), Sam(3), GradientNorm(3), FisherTrace(3)]
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+def test_nothing_in_the_model_changes(regularizer):
+    model, (images, labels) = slow.network("mlp", norm="batch", dropout=0.3), slow.batch()
+    before = slow.arrays(model.variables)
+    regularizer(model, images, labels)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+def test_a_graph_finds_what_eager_finds(regularizer):
+    model, (images, labels) = slow.network("mlp", norm="batch"), slow.batch()
+    eager, graph = regularizer(model, images, labels), tf.function(regularizer)(model, images, labels)
+    assert float(graph.value) == pytest.approx(float(eager.value), rel=1e-7)
+    assert_close(graph.gradient, slow.arrays(eager.gradient), 1e-7)
+
+
+def test_class_weights_of_one_are_labels():
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    by_label, by_weight = (FisherTrace(2)(model, images, y) for y in (labels, np.eye(slow.CLASSES)[labels]))
+    assert_close(by_weight.gradient, slow.arrays(by_label.gradient), 1e-10)
+
+
+def test_order_within_a_sub_batch_changes_nothing():
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    order = np.concatenate([np.random.default_rng(0).permutation(4) + 4 * part for part in range(3)])
+    before = local_minimum_penalty(model, images, labels, num_sub_batches=3, alpha=1e-2)
+    after = local_minimum_penalty(model, images[order], labels[order], num_sub_batches=3, alpha=1e-2)
+    assert_close(after[1], slow.arrays(before[1]), 1e-9)
+
+
+def test_dropout_is_the_same_at_both_ends_of_a_probe_and_another_in_the_next_sub_batch():
+    model, (images, labels) = slow.network("mlp", dropout=0.5), slow.batch()
+    # Without a step both passes of a sub-batch must agree to the bit: the same units were dropped.
+    assert float(local_minimum_penalty(model, images, labels, num_sub_batches=3, alpha=1e-300)[0]) == 0
+    twice = np.concatenate([images[:4]] * 2), np.concatenate([labels[:4]] * 2)
+    one, two = Sam(1)(model, images[:4], labels[:4]).main, Sam(2)(model, *twice).main
+    assert float(one.loss) != pytest.approx(float(two.loss), rel=1e-3)
+
+
+def test_small_differences_stay_in_float32():
+    """In mixed bfloat16 the surrogate is that of float32, to float32's own noise."""
+    from infomcr_cli.models import build_model
+
+    images, labels = (a.astype(np.float32) if a.dtype == np.float64 else a for a in slow.batch(16))
+    found = {}
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            keras.utils.set_random_seed(8)
+            model = build_model("wrn", input_shape=(6, 6, 2), num_classes=4, widths=(8, 16), blocks_per_group=1)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        found[policy] = tf.function(LocalMinimum(4))(model, images, labels)
+        assert model.compute_dtype == ("bfloat16" if policy != "float32" else "float32")
+    assert_close(found["mixed_bfloat16"].gradient, slow.arrays(found["float32"].gradient), 1e-6)
+    assert float(found["mixed_bfloat16"].value) == pytest.approx(float(found["float32"].value), rel=1e-6)
+
+
+def test_a_batch_that_cannot_be_split_is_refused():
+    model, (images, labels) = slow.network("mlp"), slow.batch(12)
+    for regularizer in (LocalMinimum(5), Sam(5), GradientNorm(5), FisherTrace(5), LocalMinimum(0)):
+        with pytest.raises(InputError, match="num_sub_batches must divide the batch"):
+            regularizer(model, images, labels)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected", "passes"),
+    [
+        (["reg=on"], LocalMinimum(8, 1e-4, 10.0), 3),
+        (["reg=on", "reg.share_pass=true"], LocalMinimum(8, 1e-4, 10.0, True), 2),
+        (["reg=on", "reg.beta=0"], LocalMinimum(8, 1e-4, 0.0), 1),
+        (["reg=sam", "reg.rho=0.1"], Sam(1, 0.1), 2),
+        (["reg=gradient_norm"], GradientNorm(1, 0.05, 0.8), 2),
+        (["reg=fisher_trace"], FisherTrace(8, 5e-4), 4),
+        (["reg=off"], None, 1),
+    ],
+)
+def test_configurations_become_regularizers(overrides, expected, passes):
+    config = compose_run(overrides).reg
+    assert make_regularizer(config) == expected
+    assert config.passes == passes
+
+
+def test_replicas_divide_the_sub_batches():
+    config = compose_run(["reg=on"]).reg
+    assert make_regularizer(config, replicas=2) == LocalMinimum(4)
+    with pytest.raises(InputError, match="multiple of the number of devices"):
+        make_regularizer(config, replicas=3)

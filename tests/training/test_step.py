@@ -1,0 +1,83 @@
+"""One step: what it adds up, what it updates, and when it is exactly the plain one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from infomcr_cli.training import LocalMinimum, train_step
+from infomcr_cli.training.fisher_trace import FisherTrace
+from infomcr_cli.training.gradient_norm import GradientNorm
+from infomcr_cli.training.sam import Sam
+from tests.training import slow_truth as slow
+
+INACTIVE = [LocalMinimum(5, beta=0.0), Sam(5, rho=0.0), GradientNorm(5, alpha=0.0), FisherTrace(5, beta=0.0)]
+
+
+def stepped(regularizer: Any, **style: Any) -> tuple[keras.Model, dict[str, float]]:
+    model, (images, labels) = slow.network("wrn", **style), slow.batch()
+    with slow.float64():
+        optimizer = keras.optimizers.SGD(0.5)
+        scalars = train_step(model, optimizer, images, labels, regularizer=regularizer)
+    return model, {name: float(value) for name, value in scalars.items()}
+
+
+@pytest.mark.parametrize("regularizer", INACTIVE)
+def test_an_inactive_regularizer_is_exactly_the_plain_step(regularizer):
+    """Five sub-batches do not divide twelve images: had it been asked anything, it would have refused."""
+    plain, plain_scalars = stepped(None, dropout=0.2)
+    model, scalars = stepped(regularizer, dropout=0.2)
+    assert scalars == plain_scalars
+    for one, other in zip(model.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [None, LocalMinimum(3, 1e-2, 4.0), LocalMinimum(3, 1e-2, 4.0, share_pass=True), Sam(1, 0.3), Sam(3, 0.3)],
+)
+def test_a_step_goes_down_the_sum_of_all_gradients(regularizer):
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    before = slow.arrays(model.trainable_variables)
+    parts = 3 if regularizer == Sam(3, 0.3) or getattr(regularizer, "share_pass", False) else 1
+    _, _, main = slow.probed(model, images, labels, parts, lambda g: g)
+    decay = [
+        2 * v.regularizer.l2 * b if v.regularizer else 0 * b
+        for v, b in zip(model.trainable_variables, before, strict=True)
+    ]
+    added = [np.asarray(c) for c in regularizer(model, images, labels).gradient] if regularizer else [0.0] * len(main)
+    after, scalars = stepped(regularizer)
+    for name, b, g, d, c, a in zip(
+        [v.path for v in model.trainable_variables], before, main, decay, added, after.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(np.asarray(a), b - 0.5 * (g + d + c), rtol=1e-9, atol=1e-10, err_msg=name)
+    squares = [
+        v.regularizer.l2 * np.sum(b * b)
+        for v, b in zip(model.trainable_variables, before, strict=True)
+        if v.regularizer
+    ]
+    assert scalars["l2"] == pytest.approx(sum(squares), rel=1e-10)
+
+
+@pytest.mark.parametrize("regularizer", [LocalMinimum(3), FisherTrace(3), Sam(1), GradientNorm(1)])
+def test_moving_statistics_are_updated_once_and_as_in_a_plain_step(regularizer):
+    plain, _ = stepped(None)
+    model, _ = stepped(regularizer)
+    for one, other in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-12, err_msg=one.path)
+
+
+def test_scalars_are_those_before_the_step():
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    loss, _ = slow.gradient_at(model, slow.arrays(model.trainable_variables), images, labels)
+    kept = slow.arrays(model.non_trainable_variables)
+    hits = np.argmax(model(images, training=True), -1) == labels
+    for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+        variable.assign(value)
+    _, scalars = stepped(LocalMinimum(3))
+    assert scalars["loss"] == pytest.approx(loss, rel=1e-10)
+    assert scalars["accuracy"] == pytest.approx(hits.mean())
+    assert scalars["penalty"] > 0
