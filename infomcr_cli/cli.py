@@ -180,6 +180,15 @@ def judge(
 
 
 @app.command()
+def measures(as_json: AsJson = False) -> None:
+    """List the measures that eval knows: formula, source, direction, cost."""
+    from infomcr_cli.list_measures import document, list_measures, show
+
+    known = list_measures()
+    _print_json(document(known)) if as_json else show(known, Console())
+
+
+@app.command()
 def runs(
     runs_dir: RunsDir = Path("runs"),
     repair: Annotated[bool, typer.Option("--repair", help="Close runs whose process is gone, in MLflow too.")] = False,

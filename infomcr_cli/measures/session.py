@@ -13,8 +13,10 @@ from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
 from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.registry import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
+from infomcr_cli.models.initial import initial_weights
 from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.report.spectrum import save_spectrum
@@ -57,7 +59,7 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
     assign_all(named_weights(subject.model), checkpoint.weights)
     console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
     train, test = _scored(subject, subject.dataset.train), _scored(subject, subject.dataset.test)
-    values = evaluate_measures(subject.model, subject.dataset, subject.config.measure, seed=subject.config.seed)
+    values = _values(subject, train.loss, console)
     measures = {measure: value.document() for measure, value in values.items()}
     evaluation = {
         **_place(run, checkpoint),
@@ -71,6 +73,19 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
     record_measures(run, name, evaluation)
     save_spectrum(measures, run.plots, name)
     return {"run": str(run.path), "checkpoint": name, **{k: v for k, v in evaluation.items() if k != "checkpoint"}}
+
+
+def _values(subject: Subject, train_loss: float, console: Console) -> dict[str, MeasureValue]:
+    config, dataset = subject.config, subject.dataset
+    return evaluate_measures(
+        subject.model,
+        dataset,
+        config.measure,
+        seed=config.seed,
+        beginning=lambda: initial_weights(config, dataset),
+        train_loss=train_loss,
+        announce=lambda text: console.print(text, markup=False, highlight=False),
+    )
 
 
 def _scored(subject: Subject, split: Split) -> Score:

@@ -1,0 +1,58 @@
+"""`infomcr measures`: complete, short, and quick."""
+
+from __future__ import annotations
+
+import json
+
+from infomcr_cli.config.measure_schema import MeasureConfig
+from infomcr_cli.measures.forecast import _OF_GRAM, _PASSES, in_words, passes
+from infomcr_cli.measures.registry import all_measures
+
+
+def test_measures_lists_the_registry(command_line):
+    answer = command_line("measures")
+    assert answer.code == 0
+    assert all(f"{measure.name}  " in answer.out for measure in all_measures())
+
+
+def test_measures_as_json_holds_what_a_reader_needs(command_line):
+    entries = json.loads(command_line("measures", "--json").out)["measures"]
+    assert [entry["name"] for entry in entries] == [measure.name for measure in all_measures()]
+    for entry in entries:
+        assert all(entry[key] for key in ("formula", "source", "unit", "direction", "cost", "batch_norm", "suite"))
+        assert entry["direction"] in ("lower", "higher")
+
+
+def test_every_setting_that_a_measure_names_exists():
+    def known(record, prefix=""):
+        for name, field in record.model_fields.items():
+            yield prefix + name
+            if hasattr(field.annotation, "model_fields"):
+                yield from known(field.annotation, f"{prefix}{name}.")
+
+    settings = set(known(MeasureConfig))
+    assert {name for measure in all_measures() for name in measure.settings} <= settings
+
+
+def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
+    free = {measure.name for measure in all_measures()} - _OF_GRAM - _PASSES.keys()
+    assert free == {
+        "train_loss",
+        "margin",
+        "parameter_count",
+        "distance_from_initialization",
+        "frobenius_product",
+        "frobenius_product_over_margin",
+        "spectral_product",
+        "spectral_product_over_margin",
+        "path_norm",
+    }
+
+
+def test_the_forecast_grows_with_what_is_asked_for(command_line):
+    from infomcr_cli.config.compose import compose_run
+
+    config = compose_run(["measure=all"]).measure
+    few = passes(["margin"], config)
+    assert few < passes(["margin", "sharpness"], config) < passes(["margin", "sharpness", "gamma"], config)
+    assert (in_words(12), in_words(600), in_words(7200)) == ("12 s", "10 min", "2.0 h")
