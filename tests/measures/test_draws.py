@@ -1,0 +1,72 @@
+"""Draws and what is estimated over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.accumulate import Part, parts_within
+from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
+from infomcr_cli.measures.estimate import estimate, is_settled
+from infomcr_cli.measures.memory import parse_bytes
+
+
+def test_stored_order_gives_consecutive_disjoint_draws() -> None:
+    draws = disjoint_draws(np.zeros(95), stored_order=True, samples=80, draw_size=30, draws=100)
+    np.testing.assert_array_equal(np.concatenate(draws), np.arange(60))
+
+
+def test_a_permutation_is_stratified_and_the_same_every_time() -> None:
+    labels = np.repeat(np.arange(4), [400, 200, 100, 100])
+    order = stratified_permutation(labels)
+    assert sorted(order) == list(range(800))
+    np.testing.assert_array_equal(order, stratified_permutation(labels))
+    counts = np.array([np.bincount(labels[part], minlength=4) for part in order.reshape(10, 80)])
+    assert np.abs(counts - [40, 20, 10, 10]).max() <= 2
+
+
+def test_too_few_images_for_a_draw_are_refused() -> None:
+    with pytest.raises(InputError, match="draw_size"):
+        disjoint_draws(np.zeros(9), stored_order=True, samples=80, draw_size=10, draws=1)
+
+
+def test_mean_error_and_interval_against_a_normal_sample() -> None:
+    draws = np.random.default_rng(0).normal(5, 2, 400)
+    found = estimate(draws.tolist())
+    assert found.value == pytest.approx(draws.mean(), rel=1e-12)
+    assert found.std_error == pytest.approx(draws.std(ddof=1) / 20, rel=1e-12)
+    assert found.low == pytest.approx(draws.mean() - 1.96 * 0.1 * draws.std() / 2, abs=0.02)
+    assert found.high == pytest.approx(draws.mean() + 1.96 * 0.1 * draws.std() / 2, abs=0.02)
+
+
+def test_deficient_draws_are_counted_and_not_averaged() -> None:
+    found = estimate([1.0, None, 3.0])
+    assert (found.value, found.deficient, found.draws) == (2.0, 1, (1.0, None, 3.0))
+    assert estimate([None]).value is None
+
+
+def test_stopping_rule() -> None:
+    assert not is_settled([1.0, 1.0], 0.1)
+    assert is_settled([1.0, 1.0, 1.0], 0.1)
+    assert not is_settled([1.0, 2.0, 3.0], 0.1)
+    assert not is_settled([1.0, 1.0, 1.0], None)
+
+
+def test_parts_cover_all_columns_within_the_budget() -> None:
+    groups = list(parts_within([5, 12, 3, 1], row_bytes=10, budget=60))
+    width = {0: 5, 1: 12, 2: 3, 3: 1}
+    assert Part(0) in groups[0]
+    covered = [0, 0, 0, 0]
+    for group in groups:
+        sizes = [width[p.index] if p.stop is None else p.stop - p.start for p in group]
+        assert sum(sizes) <= 6
+        for part, size in zip(group, sizes, strict=True):
+            covered[part.index] += size
+    assert covered == [5, 12, 3, 1]
+
+
+def test_memory_as_people_write_it() -> None:
+    assert [parse_bytes(x) for x in ("2GB", "1.5 MB", 100)] == [2 * 10**9, 1_500_000, 100]
+    with pytest.raises(InputError, match="memory"):
+        parse_bytes("lots")

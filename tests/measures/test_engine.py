@@ -1,0 +1,298 @@
+"""The engine against one gradient a sample: every rule and option, and models of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
+from infomcr_cli.measures.rules import unregister_rule
+from tests.measures.truth import jacobian, relative, shaken, weights
+
+L = keras.layers
+N = 5
+IMAGE = (7, 6, 4)
+generator = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> Any:
+    """Models of these tests are float64, so that a formula shows to 1e-10."""
+    before = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    keras.utils.set_random_seed(1)
+    yield
+    keras.config.set_dtype_policy(before[0])
+    keras.config.set_floatx(before[1])
+
+
+def samples(shape: tuple[int, ...]) -> tuple[Any, Any]:
+    return generator.normal(size=(N, *shape)), generator.integers(0, 3, N).astype(np.int32)
+
+
+def sequential(shape: tuple[int, ...], *layers: Any) -> keras.Model:
+    return keras.Sequential([keras.Input(shape, dtype="float64"), *layers])
+
+
+def agrees(model: keras.Model, images: Any, labels: Any, tolerance: float = 1e-10, **options: Any) -> Any:
+    shaken(model)
+    record = GramEngine(model, **options)(images, labels)
+    j = jacobian(model, images, labels)
+    assert relative(record.gram, j @ j.T) < tolerance
+    assert relative(record.products, j @ weights(model)) < tolerance
+    return record
+
+
+CONVOLUTIONS = [
+    {"kernel_size": 3, "padding": "same"},
+    {"kernel_size": 3, "padding": "valid", "use_bias": False, "activation": "tanh"},
+    {"kernel_size": (2, 3), "padding": "same", "strides": 2},
+    {"kernel_size": (3, 2), "padding": "valid", "strides": (1, 2)},
+    {"kernel_size": 3, "padding": "same", "dilation_rate": 2},
+    {"kernel_size": 1, "strides": 2, "use_bias": False},
+    {"kernel_size": 1},
+    {"kernel_size": (1, 3), "padding": "same"},
+    {"kernel_size": 3, "groups": 2, "padding": "same"},
+    {"kernel_size": 3, "groups": 2, "strides": 2},
+]
+
+
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
+def test_convolution(options: dict[str, Any]) -> None:
+    model = sequential(IMAGE, L.Conv2D(6, **options), L.GlobalAveragePooling2D(), L.Dense(3))
+    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"padding": "same", "strides": 2}, {"dilation_rate": 2, "use_bias": False}, {"depth_multiplier": 2}],
+    ids=str,
+)
+def test_depthwise_convolution(options: dict[str, Any]) -> None:
+    model = sequential(IMAGE, L.DepthwiseConv2D(3, **options), L.GlobalAveragePooling2D(), L.Dense(3))
+    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("layer", [L.BatchNormalization, L.LayerNormalization])
+def test_normalisation(layer: Any, centre: bool, scale: bool) -> None:
+    model = sequential(IMAGE, layer(scale=scale, center=centre), L.Conv2D(3, 2), L.Flatten(), L.Dense(3))
+    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+
+
+def test_dense_over_positions_and_axis_of_batch_norm() -> None:
+    model = sequential(
+        (4, 5), L.Dense(6, "gelu"), L.BatchNormalization(axis=1), L.Flatten(), L.Dense(3, use_bias=False)
+    )
+    assert set(agrees(model, *samples((4, 5))).served_by.values()) == {"rule"}
+
+
+def test_softmax_regression_has_a_closed_form() -> None:
+    x, y = samples((4,))
+    model = shaken(sequential((4,), L.Dense(3)))
+    error = tf.nn.softmax(model(x)).numpy() - np.eye(3)[y]
+    assert relative(gram_matrix(model, x, y), (x @ x.T + 1) * (error @ error.T)) < 1e-10
+
+
+class Scale(L.Layer):
+    def build(self, shape: Any) -> None:
+        self.factor = self.add_weight(shape=(shape[-1],))
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+
+class Doubled(L.Dense):
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        return 2 * super().call(inputs)
+
+
+class Positions(L.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.place = L.Embedding(9, 4), L.Embedding(6, 4)
+
+    def call(self, inputs: Any) -> Any:
+        return self.token(inputs) + self.place(tf.range(6))
+
+
+class Direct(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.kernel = L.Dense(6, "tanh"), self.add_weight(shape=(6, 3), name="kernel")
+
+    def call(self, inputs: Any) -> Any:
+        return tf.matmul(self.hidden(inputs), self.kernel)
+
+
+class TimeFirst(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.head = L.Dense(6, "tanh"), L.Dense(3)
+
+    def call(self, inputs: Any) -> Any:
+        return self.head(tf.reduce_mean(self.hidden(tf.transpose(inputs, [1, 0, 2])), axis=0))
+
+
+class Compiled(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.head = L.Dense(5, "tanh"), L.Dense(3)
+
+    @tf.function
+    def call(self, inputs: Any) -> Any:
+        for _ in tf.range(3):
+            inputs = self.hidden(inputs)
+        return self.head(inputs)
+
+
+def shared() -> keras.Model:
+    layer, image = L.Dense(5, "tanh"), keras.Input((5,), dtype="float64")
+    return keras.Model(image, L.Dense(3)(layer(layer(image)) + layer(image)))
+
+
+def nested() -> keras.Model:
+    inner = sequential(IMAGE, L.Conv2D(4, 3, activation="relu"), L.BatchNormalization())
+    image = keras.Input(IMAGE, dtype="float64")
+    return keras.Model(image, L.Dense(3)(L.GlobalAveragePooling2D()(inner(image) + inner(image * 2.0))))
+
+
+def attention() -> keras.Model:
+    tokens = keras.Input((6,), dtype="int32")
+    x = Positions()(tokens)
+    x = L.LayerNormalization()(x + L.MultiHeadAttention(2, 3)(x, x))
+    return keras.Model(tokens, L.Dense(3)(x[:, 0]))
+
+
+def recurrent() -> keras.Model:
+    return sequential((4, 3), L.GRU(3), L.Dense(3))
+
+
+def transposed() -> keras.Model:
+    return sequential(IMAGE, L.Conv2DTranspose(3, 3, strides=2), L.SeparableConv2D(3, 2), L.Flatten(), L.Dense(3))
+
+
+MODELS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...], set[str]]] = {
+    "own layer": (lambda: sequential((5,), Scale(), L.Dense(3)), (5,), {"rule", "layer"}),
+    "subclass of a layer with a rule": (lambda: sequential((5,), Doubled(4), L.Dense(3)), (5,), {"rule", "layer"}),
+    "weights of the model itself": (Direct, (5,), {"rule", "model"}),
+    "samples not along the first axis": (TimeFirst, (4, 3), {"rule", "model"}),
+    "compiled call with a loop": (Compiled, (5,), {"model"}),
+    "shared": (shared, (5,), {"rule"}),
+    "nested": (nested, IMAGE, {"rule"}),
+    "recurrent": (recurrent, (4, 3), {"rule", "layer"}),
+    "transposed": (transposed, IMAGE, {"rule", "layer"}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_every_kind(name: str) -> None:
+    build, shape, served = MODELS[name]
+    model, (images, labels) = build(), samples(shape)
+    model(images)
+    assert set(agrees(model, images, labels).served_by.values()) == served
+
+
+def test_attention_on_tokens() -> None:
+    agrees(attention(), generator.integers(0, 9, (N, 6)), samples((1,))[1])
+
+
+def test_float32_model_computed_in_float64() -> None:
+    keras.config.set_dtype_policy("float32")
+    model = shaken(sequential(IMAGE, L.Conv2D(4, 3, activation="relu"), L.Flatten(), L.Dense(3)))
+    images, labels = samples(IMAGE)
+    images = images.astype(np.float32)
+    double = keras.models.clone_model(model)
+    j = jacobian(model, images, labels)
+    record = GramEngine(model, precision="float64")(images, labels)
+    assert relative(record.gram, j @ j.T) < 1e-4
+    assert double.count_params() == model.count_params()
+    assert {v.dtype for v in model.variables} == {"float32"}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.sampled_from(["dense", "norm", "relu", "scale"]), min_size=1, max_size=4), st.integers(2, 6))
+def test_random_models(kinds: list[str], width: int) -> None:
+    layers = {"dense": lambda: L.Dense(width), "norm": L.LayerNormalization, "relu": L.LeakyReLU, "scale": Scale}
+    agrees(sequential((3,), *(layers[k]() for k in kinds), L.Dense(3)), *samples((3,)), tolerance=1e-8)
+
+
+def test_a_rule_of_ones_own_and_one_that_is_wrong() -> None:
+    register_rule(Scale)(lambda call: [call.inputs * call.cotangent])
+    try:
+        model, (x, y) = sequential((5,), Scale(), L.Dense(3)), samples((5,))
+        assert set(agrees(model, x, y).served_by.values()) == {"rule"}
+        register_rule(Scale)(wrong_rule)
+        assert "model" in agrees(sequential((5,), Scale(), L.Dense(3)), x, y).served_by.values()
+    finally:
+        unregister_rule(Scale)
+
+
+def wrong_rule(call: LayerCall) -> list[Any]:
+    return [call.cotangent]
+
+
+def test_a_duplicated_sample_lowers_the_rank_by_one_in_float32() -> None:
+    keras.config.set_dtype_policy("float32")
+    model, (x, y) = sequential(IMAGE, L.Conv2D(4, 3), L.Flatten(), L.Dense(3)), samples(IMAGE)
+    x, y[3] = x.astype(np.float32), y[1]
+    x[3] = x[1]
+    record = GramEngine(model)(x, y)
+    assert record.rank == N - 1
+    with pytest.raises(SingularGramError):
+        log_volume(record.gram)
+
+
+def test_the_order_of_samples_changes_nothing() -> None:
+    model, (x, y) = sequential(IMAGE, L.Conv2D(4, 3), L.Flatten(), L.Dense(3)), samples(IMAGE)
+    order = generator.permutation(N)
+    a, b = gram_matrix(model, x, y), gram_matrix(model, x[order], y[order])
+    assert relative(b, a[np.ix_(order, order)]) < 1e-10
+
+
+def test_a_confident_sample_has_a_right_row_in_float32() -> None:
+    keras.config.set_dtype_policy("float32")
+    x, y = samples((4,))
+    x = x.astype(np.float32)
+    model = sequential((4,), L.Dense(3))
+    kernel = generator.normal(size=(4, 3)).astype(np.float32)
+    target = np.log(np.expm1(27.0))  # z_y - z_k for a loss near 1e-12
+    bias = np.zeros(3, np.float32)
+    bias[y[0]] = target - (x[0] @ kernel)[y[0]]
+    model.layers[0].set_weights([kernel, bias])
+    record = GramEngine(model)(x, y)
+    z = np.float64(model(x[:1]).numpy())[0]
+    p = np.exp(z - np.logaddexp.reduce(z))
+    p[y[0]] = -sum(p[k] for k in range(3) if k != y[0])
+    truth = np.log(np.linalg.norm(p) * np.sqrt(1 + np.float64(x[0]) @ np.float64(x[0])))
+    assert record.losses[0] < 1e-10
+    assert record.log_lengths[0] == pytest.approx(truth, abs=1e-3)
+
+
+def test_one_sample_and_a_batch_chunk() -> None:
+    model, (x, y) = sequential((5,), L.Dense(4), L.BatchNormalization(), L.Dense(3)), samples((5,))
+    assert gram_matrix(model, x[:1], y[:1]).shape == (1, 1)
+    with pytest.raises(InputError, match="multiple"):
+        gram_matrix(model, x, y, batch_norm="batch", chunk_size=2)
+
+
+def test_an_exception_leaves_the_model_as_it_was() -> None:
+    model, (x, y) = sequential((5,), L.Dense(4), L.BatchNormalization(), L.Dense(3)), samples((5,))
+    before, calls = model.get_weights(), [vars(layer).get("call") for layer in model.layers]
+    with pytest.raises(InputError, match="finite"):
+        gram_matrix(model, np.full_like(x, np.inf), y, batch_norm="batch", chunk_size=N)
+    with pytest.raises(InputError, match="labels"):
+        gram_matrix(model, x, y + 3)
+    assert [vars(layer).get("call") for layer in model.layers] == calls
+    for kept, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, now)

@@ -1,0 +1,80 @@
+"""Log-volume, rank and norms of a Gram matrix."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from infomcr_cli.measures import spectrum
+from infomcr_cli.measures.spectrum import SingularGramError, log_volume
+
+
+def rows(n: int = 12, width: int = 40, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, width))
+
+
+def test_volume_of_a_diagonal_matrix() -> None:
+    assert log_volume(np.diag([4.0, 9.0])) == pytest.approx(np.log(6), rel=1e-14)
+
+
+def test_volume_is_the_sum_of_log_singular_values() -> None:
+    j = rows()
+    assert log_volume(j @ j.T) == pytest.approx(np.log(np.linalg.svd(j, compute_uv=False)).sum(), rel=1e-10)
+
+
+def test_scaling_adds_n_ln_c() -> None:
+    j = rows()
+    assert log_volume(49 * j @ j.T) == pytest.approx(log_volume(j @ j.T) + 12 * np.log(7), rel=1e-12)
+
+
+def test_order_of_samples_and_rotation_of_weights_change_nothing() -> None:
+    j = rows()
+    rotation = np.linalg.qr(rows(40, 40, 1))[0]
+    mixed = j[np.random.default_rng(2).permutation(12)] @ rotation
+    assert log_volume(mixed @ mixed.T) == pytest.approx(log_volume(j @ j.T), rel=1e-10)
+
+
+def test_rows_over_fifteen_orders_of_magnitude_agree_with_extended_precision() -> None:
+    j = rows() * np.logspace(-12, 3, 12)[:, None]
+    with mpmath.workdps(60):
+        exact = mpmath.matrix(j.tolist())
+        truth = float(mpmath.log(mpmath.det(exact * exact.T)) / 2)
+    assert log_volume(j @ j.T) == pytest.approx(truth, rel=1e-8)
+
+
+@pytest.mark.parametrize("damage", ["duplicate", "zero"])
+def test_lost_rank_is_reported_and_has_no_volume(damage: str) -> None:
+    j = rows()
+    j[3] = j[5] if damage == "duplicate" else 0.0
+    gram = j @ j.T
+    assert spectrum.rank(spectrum.unit_diagonal(gram)[0]) == 11
+    with pytest.raises(SingularGramError, match="rank=11"):
+        log_volume(gram)
+
+
+def test_splitting_off_the_lengths_and_back_is_the_identity() -> None:
+    j = rows() * np.logspace(-12, 3, 12)[:, None]
+    gram = j @ j.T
+    np.testing.assert_allclose(spectrum.rescaled(*spectrum.unit_diagonal(gram)), gram, rtol=1e-12)
+
+
+def test_norms_against_the_eigenvalues_of_the_fisher_matrix() -> None:
+    j = rows()
+    fisher = np.linalg.eigvalsh(j.T @ j / 12)
+    assert spectrum.fisher_trace(j @ j.T) == pytest.approx(fisher.sum(), rel=1e-10)
+    assert spectrum.spectral_norm(j @ j.T) == pytest.approx(fisher.max(), rel=1e-10)
+    assert spectrum.frobenius_norm(j @ j.T) == pytest.approx(np.linalg.norm(fisher), rel=1e-10)
+
+
+def test_effective_rank_of_known_spectra() -> None:
+    assert spectrum.effective_rank(np.eye(7)) == pytest.approx(7, rel=1e-12)
+    assert spectrum.effective_rank(np.diag([1.0, 0, 0])) == pytest.approx(1, rel=1e-12)
+    assert spectrum.effective_rank(np.zeros((3, 3))) == 0
+
+
+def test_not_finite_or_not_square_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        log_volume(np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match="square"):
+        log_volume(np.ones((2, 3)))
