@@ -78,7 +78,9 @@ def learn(work: Work, interruption: Interruption) -> None:
         time.sleep(PACE)
         misbehave(config.optimizer.momentum)
         step += 1
-        weights = 0.9 * weights + np.random.default_rng([config.seed, step]).normal(size=8) * config.optimizer.learning_rate
+        weights = (
+            0.9 * weights + np.random.default_rng([config.seed, step]).normal(size=8) * config.optimizer.learning_rate
+        )
         epoch = step // STEPS
         if step % STEPS == 0:
             loss = float(np.sum(weights**2))

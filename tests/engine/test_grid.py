@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,8 @@ from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_st
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
 
 
 def overrides(*arguments: str, exclude: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -166,8 +164,13 @@ def test_ten_thousand_jobs_are_planned_within_ten_seconds_of_work() -> None:
     began = time.process_time()
     jobs = plan(
         expand(
-            ["reg=on,off", "augment=none,standard", "seed=range(250)", "optimizer.learning_rate=0.1,0.05"]
-            + ["data.batch_size=16,32,64,128,256"]
+            [
+                "reg=on,off",
+                "augment=none,standard",
+                "seed=range(250)",
+                "optimizer.learning_rate=0.1,0.05",
+                "data.batch_size=16,32,64,128,256",
+            ]
         )
     )
     assert len({job.identity for job in jobs}) == 10_000

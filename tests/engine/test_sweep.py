@@ -1,0 +1,204 @@
+"""Sweeps of light jobs, in processes that can be killed: what is done stays done, what is left goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sweeping import Sweeper, epochs_of, lines_of, state_of
+
+QUIET = ("tracking=off", "sweep.compare=false", "engine.jobs=2")
+GRID = ("seed=range(3)", "optimizer.learning_rate=0.1,0.2", "schedule.epochs=4")
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_the_same_again_skips_and_a_wider_grid_runs_what_is_new(light: Sweeper) -> None:
+    code, document, _ = light.run("seed=0,1", "schedule.epochs=2", *QUIET)
+    assert (code, document["finished"], document["skipped"], document["failed"]) == (0, 2, 0, 0)
+    before = {name: (run / "status.json").read_bytes() for name, run in light.runs().items()}
+    code, document, _ = light.run("seed=0,1,2", "schedule.epochs=2", *QUIET)
+    assert (code, document["finished"], document["skipped"]) == (0, 1, 2)
+    assert [job["state"] for job in document["jobs"]] == ["SKIPPED", "SKIPPED", "FINISHED"]
+    assert len({job["id"] for job in document["jobs"]}) == 3
+    after = light.runs()
+    assert {name: (after[name] / "status.json").read_bytes() for name in before} == before
+    assert all((run / "measures.json").is_file() for run in after.values())
+
+
+def test_what_was_trained_is_only_measured(light: Sweeper) -> None:
+    light.run("seed=0", "sweep.evaluate=false", "schedule.epochs=2", *QUIET)
+    (run,) = light.runs().values()
+    trained = epochs_of(run)
+    assert not (run / "measures.json").exists()
+    _, document, _ = light.run("seed=0", "schedule.epochs=2", *QUIET)
+    assert document["jobs"][0]["state"] == "FINISHED"
+    assert (run / "measures.json").is_file()
+    assert epochs_of(run) == trained
+    assert len(light.runs()) == 1
+
+
+def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:
+    limits = ("engine.timeout=8", "engine.memory=600MB", "engine.jobs=4")
+    arguments = ("optimizer.momentum=0.9,0.13,0.66,0.77", "schedule.epochs=2", *QUIET, *limits)
+    code, document, err = light.run(*arguments)
+    assert code == 1
+    jobs = {job["overrides"][0].partition("=")[2]: job for job in document["jobs"]}
+    assert {momentum: job["state"] for momentum, job in jobs.items()} == {
+        "0.9": "FINISHED",
+        "0.13": "FAILED",
+        "0.66": "FAILED",
+        "0.77": "FAILED",
+    }
+    assert "ArithmeticError: this job was told to fail" in jobs["0.13"]["reason"]
+    assert any("told to fail" in line for line in jobs["0.13"]["log"])
+    assert "longer than engine.timeout=8 seconds" in jobs["0.66"]["reason"]
+    assert "more than engine.memory=0.6 GB" in jobs["0.77"]["reason"]
+    assert all(jobs[m]["reason"].split(",")[0] in err for m in ("0.13", "0.66", "0.77"))
+    assert sorted(state_of(run) for run in light.runs().values()) == ["FAILED"] * 3 + ["FINISHED"]
+    assert not light.workers()
+
+
+def test_failed_jobs_wait_for_retry_failed(light: Sweeper) -> None:
+    arguments = ("optimizer.momentum=0.13", "schedule.epochs=2", *QUIET)
+    assert light.run(*arguments)[0] == 1
+    code, document, err = light.run(*arguments)
+    assert (code, document["failed"]) == (1, 1)
+    assert "--retry-failed" in document["jobs"][0]["reason"]
+    assert "1/1" not in err
+    assert "1/1  FAILED" in light.run(*arguments, "--retry-failed")[2]
+
+
+def test_fail_fast_stops_the_others_at_a_checkpoint(light: Sweeper) -> None:
+    slow = ("schedule.epochs=500", "optimizer.momentum=0.9,0.13,0.8")
+    code, document, _ = light.run(*slow, *QUIET, "--fail-fast")
+    assert code == 1
+    assert [job["state"] for job in document["jobs"]] == ["KILLED", "FAILED", "KILLED"]
+    assert document["jobs"][2]["run"] is None
+    assert sorted(state_of(run) for run in light.runs().values()) == ["FAILED", "KILLED"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_checkpoints_and_nothing_running(light: Sweeper, number: int, code: int) -> None:
+    arguments = ("seed=0,1,2", "schedule.epochs=60", *QUIET)
+    process = light.start(*arguments)
+    wait_until(lambda: len(list(light.folder.glob("runs/*/checkpoints/*.safetensors"))) > 4)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert not light.workers()
+    assert {state_of(run) for run in light.runs().values()} == {"KILLED"}
+    steps = {path.name for path in light.folder.glob("runs/*/checkpoints/*.safetensors")}
+    assert any(name.startswith("step-") for name in steps) or len(steps) > 2
+    if number == signal.SIGINT:
+        assert light.run(*arguments)[1]["finished"] == 3
+
+
+def test_a_lost_sweep_takes_its_jobs_along(light: Sweeper) -> None:
+    process = light.start("seed=0,1", "schedule.epochs=1000", *QUIET)
+    wait_until(lambda: len(list(light.folder.glob("runs/*/checkpoints/*.safetensors"))) > 4)
+    process.kill()
+    wait_until(lambda: not light.workers(), 20)
+    assert {state_of(run) for run in light.runs().values()} == {"KILLED"}
+
+
+def test_kills_at_random_moments_change_nothing(light: Sweeper, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The sweep, one job or both die; what comes out is what an undisturbed sweep makes."""
+    undisturbed = Sweeper(tmp_path_factory.mktemp("undisturbed"), light.program)
+    assert undisturbed.run(*GRID, *QUIET)[1]["finished"] == 6
+    chance = random.Random(11)
+    for kill in range(4):
+        process = light.start(*GRID, *QUIET, LIGHT_PACE="0.1")
+        wait_until(lambda process=process: light.workers() or process.poll() is not None)
+        time.sleep(chance.uniform(0.5, 4.0))
+        victims = [[process], light.workers()[:1], [process, *light.workers()[:1]]][kill % 3]
+        for victim in victims:
+            kill_one(victim)
+        if kill % 3 == 1:
+            time.sleep(0.5)
+            process.kill()
+        process.communicate()
+    code, document, err = light.run(*GRID, *QUIET)
+    assert code == 0, err
+    assert {job["state"] for job in document["jobs"]} <= {"FINISHED", "SKIPPED"}
+    ours, theirs = light.runs(), undisturbed.runs()
+    assert list(ours) == list(theirs)
+    for name, run in ours.items():
+        assert state_of(run) == "FINISHED"
+        assert lines_of(run) == lines_of(theirs[name])
+        assert epochs_of(run) == epochs_of(theirs[name])
+        assert (run / "measures.json").read_bytes() == (theirs[name] / "measures.json").read_bytes()
+
+
+def kill_one(victim: object) -> None:
+    try:
+        victim.kill()  # type: ignore[attr-defined]
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_a_job_that_is_killed_is_taken_up_again(light: Sweeper) -> None:
+    process = light.start("seed=0", "schedule.epochs=40", *QUIET)
+    wait_until(lambda: list(light.folder.glob("runs/*/checkpoints/*.safetensors")))
+    light.workers()[0].kill()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    (run,) = light.runs().values()
+    assert state_of(run) == "FINISHED"
+    assert [line["epoch"] for line in lines_of(run)] == list(range(1, 41))
+
+
+def test_two_sweeps_at_once_share_their_jobs(light: Sweeper) -> None:
+    grid = ("seed=0,1", "schedule.epochs=20", *QUIET)
+    first, second = light.start(*grid, "sweep.name=a", "--json"), light.start(*grid, "sweep.name=b", "--json")
+    assert first.wait(120) == 0
+    assert second.wait(120) == 0
+    assert len(light.runs()) == 2
+    assert all([line["epoch"] for line in lines_of(run)] == list(range(1, 21)) for run in light.runs().values())
+
+
+def test_one_sweep_is_carried_out_once(light: Sweeper) -> None:
+    grid = ("seed=0", "schedule.epochs=1000", *QUIET)
+    process = light.start(*grid)
+    wait_until(light.workers)
+    code, _, err = light.run(*grid)
+    assert code == 2
+    assert f"Process {process.pid} is at work on it" in err
+
+
+def test_a_dry_run_makes_nothing(command_line: Callable[..., Any], tmp_path: Path) -> None:
+    answer = command_line("sweep", "reg=on,off", "seed=range(2)", "--dry-run")
+    assert answer.code == 0
+    assert "4 jobs" in answer.out
+    assert "reg=off seed=1" in answer.out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("engine=ray", "seed=0,1"), "several machines cannot share SQLite"),
+        (("engine.jobs=0",), "engine.jobs"),
+        (("engine=kubernetes",), "engine must be one of its choices"),
+        (("sweep.exclude=reg",), "KEY=VALUE"),
+        (("data=npz", "data.root=nowhere.npz"), "nowhere.npz"),
+    ],
+)
+def test_bad_input_exits_2_and_leaves_nothing(
+    command_line: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    answer = command_line("sweep", *arguments)
+    assert answer.code == 2
+    assert message in answer.err
+    assert not list(tmp_path.iterdir())

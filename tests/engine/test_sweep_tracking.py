@@ -1,0 +1,59 @@
+"""One parent run in MLflow and a child for each job, whatever happened on the way."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sweeping import Sweeper
+
+GRID = ("seed=range(3)", "schedule.epochs=12", "engine.jobs=2", "sweep.compare=false")
+
+
+def records(sweeper: Sweeper, experiment: str = "infomcr") -> list[Any]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{sweeper.folder}/mlflow/mlflow.db")
+    found = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([found.experiment_id]))
+
+
+def assert_one_family(sweeper: Sweeper, jobs: int) -> None:
+    """Assert that MLflow holds one finished parent and under it one finished child for each job, each metric once."""
+    runs = records(sweeper)
+    parents = [run for run in runs if run.data.tags.get("infomcr.kind") == "sweep"]
+    children = [run for run in runs if run.data.tags.get("infomcr.kind") == "run"]
+    assert len(parents) == 1
+    assert len(children) == jobs
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    assert len({run.data.tags["infomcr.identity"] for run in children}) == jobs
+
+
+def test_one_parent_and_a_child_for_each_job_after_kills(light: Sweeper) -> None:
+    for _ in range(2):
+        process = light.start(*GRID, LIGHT_PACE="0.1")
+        time.sleep(6)
+        process.kill()
+        process.communicate()
+    code, _, err = light.run(*GRID)
+    assert code == 0, err
+    assert_one_family(light, 3)
+    (run,) = {len(list(path.glob("metrics.jsonl"))) for path in light.runs().values()}
+    assert run == 1
+
+
+def test_runs_that_were_there_become_children(light: Sweeper) -> None:
+    light.run(*GRID, "sweep.name=first", "tracking=off")
+    code, document, err = light.run(*GRID, "sweep.name=second")
+    assert (code, document["skipped"]) == (0, 3), err
+    assert_one_family(light, 3)
+
+
+def test_a_store_that_is_gone_does_not_stop_the_sweep(light: Sweeper) -> None:
+    gone = "tracking.uri=http://127.0.0.1:9"
+    code, document, err = light.run(*GRID, gone)
+    assert (code, document["finished"]) == (0, 3)
+    assert "does not take" in err
+    assert light.run(*GRID)[1]["skipped"] == 3
+    assert_one_family(light, 3)
