@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from infomcr_cli.config.schema import Device, RunConfig
 from infomcr_cli.errors import InputError
@@ -68,10 +69,14 @@ def prepare(config: RunConfig) -> None:
 
 def strategy(device: Device) -> tf.distribute.Strategy:
     """Return how a step is spread over devices, after `prepare`: `mirrored` over all GPUs, or over the logical CPUs."""
-    if device != "mirrored":
-        return tf.distribute.get_strategy()
-    mirrored = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([place.name for place in mirrored])
+    return _mirrored() if device == "mirrored" else tf.distribute.get_strategy()
+
+
+@cache
+def _mirrored() -> tf.distribute.Strategy:
+    """One for the whole process: two of them would take each other's sums for their own."""
+    places = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([place.name for place in places])
 
 
 def devices() -> Sequence[str]:

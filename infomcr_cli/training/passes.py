@@ -69,8 +69,9 @@ def stateless_pass(model: keras.Model, weights: Tensors, state: Tensors, images:
 
 def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:
     """Return the gradient of a loss, zero for weights that it does not depend on."""
-    gradient: Tensors = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return gradient
+    # UnconnectedGradients.ZERO fails on variables that several devices mirror.
+    gradient = tape.gradient(loss, weights)
+    return [tf.zeros(w.shape, w.dtype) if g is None else g for g, w in zip(gradient, weights, strict=True)]
 
 
 def values_of(variables: Any) -> Tensors:

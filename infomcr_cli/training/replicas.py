@@ -52,6 +52,15 @@ def share_of_mean(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return list(gradients) if count == 1 else [gradient / count for gradient in gradients]
 
 
+def agreed(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the means of statistics that each replica has found for itself; whole numbers are the same on all."""
+    if replica_count() == 1:
+        return list(statistics)
+    replica = tf.distribute.get_replica_context()
+    mean = tf.distribute.ReduceOp.MEAN
+    return [replica.all_reduce(mean, value) if value.dtype.is_floating else value for value in statistics]
+
+
 def run_on_replicas(
     strategy: tf.distribute.Strategy, step: Callable[[Any, Any], Scalars], images: Any, labels: Any
 ) -> Scalars:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from infomcr_cli.training.passes import Pass, Tensors, accuracy, connected_gradient, cross_entropy
 from infomcr_cli.training.regularizer import Regularizer as Regularizer
-from infomcr_cli.training.replicas import share_of_mean
+from infomcr_cli.training.replicas import agreed, share_of_mean
 
 if TYPE_CHECKING:
     import keras
@@ -71,7 +71,7 @@ def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
 
 def _adopted(model: keras.Model, shared: Pass) -> _Main:
     """Let the sub-batches' passes stand for the main one: take over their statistics, and add the L2 penalty."""
-    for variable, value in zip(model.non_trainable_variables, shared.state, strict=True):
+    for variable, value in zip(model.non_trainable_variables, agreed(shared.state), strict=True):
         variable.assign(value)
     with tf.GradientTape() as tape:
         l2 = _l2(model, shared.loss.dtype)

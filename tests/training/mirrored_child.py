@@ -1,0 +1,80 @@
+"""Train on two logical CPU devices and on one in this process, and print how far apart they end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import numpy as np
+
+from infomcr_cli import runtime
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.training.loop import Position
+from infomcr_cli.training.setup import Setup, set_up
+
+STEPS = 12
+TINY = [
+    "data=digits",
+    "data.train_size=256",
+    "data.batch_size=32",
+    "augment=standard",
+    "augment.padding=1",
+    "model=wrn",
+    "model.widths=[4,8]",
+    "model.blocks_per_group=1",
+    "schedule.epochs=2",
+]
+
+
+def prepared(*overrides: str) -> Setup:
+    config = compose_run([*TINY, *overrides])
+    runtime.prepare(config)
+    return set_up(config)
+
+
+def take(setup: Setup, first: int, last: int) -> dict[str, float]:
+    """Take the steps first, ..., last - 1 and return the means over them."""
+    setup.trainee.reset_means()
+    stream = iter(setup.feed.batches(Position(first, first // setup.timetable.steps_per_epoch)))
+    for step in range(first, last):
+        regularized = setup.timetable.regularized(step)
+        (setup.trainee.regularized_step if regularized else setup.trainee.plain_step)(*next(stream))
+    return setup.trainee.means()
+
+
+def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+    """Return the largest difference, in units of an array's largest entry where that is above 1."""
+    assert ours.keys() == theirs.keys()
+    scales = {name: max(1.0, float(np.max(np.abs(array)))) for name, array in theirs.items()}
+    return max(float(np.max(np.abs(np.asarray(ours[name], float) - theirs[name]))) / scales[name] for name in ours)
+
+
+def compared(*overrides: str) -> dict[str, float]:
+    """Return the largest differences between two devices and one, and how far a mirrored run's checkpoint carries."""
+    two, one = prepared("device=mirrored", *overrides), prepared("device=cpu", *overrides)
+    start = one.trainee.weights()
+    means = take(two, 0, STEPS), take(one, 0, STEPS)
+    found = {
+        "replicas": two.trainee.strategy.num_replicas_in_sync,
+        "weights": distance(two.trainee.weights(), one.trainee.weights()),
+        "state": distance(two.trainee.state(), one.trainee.state()),
+        "means": distance(*means),
+        "penalty": means[1]["penalty"],
+        "moved": distance(one.trainee.weights(), start),
+        "rate": abs(two.trainee.learning_rate() - one.trainee.learning_rate()),
+    }
+    scores = [setup.feed.looks["test"]() for setup in (two, one)]
+    one.trainee.restore(two.trainee.weights(), two.trainee.state())
+    two.trainee.restore(one.trainee.weights(), one.trainee.state())
+    take(two, STEPS, STEPS + 2), take(one, STEPS, STEPS + 2)
+    return found | {
+        "test_loss": abs(scores[0].loss - scores[1].loss),
+        "carried": distance(two.trainee.weights(), one.trainee.weights()),
+    }
+
+
+if __name__ == "__main__":
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    print(json.dumps([compared(*overrides) for overrides in json.loads(sys.argv[1])]))

@@ -1,0 +1,61 @@
+"""Two logical CPU devices take the steps of one; in a process of their own: TensorFlow counts its devices once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.training.replicas import divided
+
+CHILD = Path(__file__).with_name("mirrored_child.py")
+REG = ["reg=on", "reg.num_sub_batches=4", "reg.phases=111"]
+RUNS: dict[str, list[str]] = {
+    "plain": [],
+    "regularized": REG,
+    "regularized, sharing a pass": [*REG, "reg.share_pass=true"],
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    command = [sys.executable, str(CHILD), json.dumps(list(RUNS.values()))]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path_factory.mktemp("mirrored"), env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(RUNS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_twelve_steps_on_two_devices_equal_those_on_one(found: dict[str, dict[str, Any]], name: str) -> None:
+    run = found[name]
+    assert run["replicas"] == 2
+    assert run["moved"] > 0.05
+    assert run["rate"] == 0
+    assert max(run["weights"], run["state"], run["means"], run["test_loss"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_mirrored_checkpoint_is_taken_up_on_one_device(found: dict[str, dict[str, Any]], name: str) -> None:
+    assert found[name]["carried"] < 1e-5
+
+
+def test_the_penalty_is_the_mean_over_all_sub_batches(found: dict[str, dict[str, Any]]) -> None:
+    assert found["plain"]["penalty"] == 0
+    assert found["regularized"]["penalty"] > 1e-6
+
+
+def test_devices_share_equally_or_not_at_all() -> None:
+    assert divided("reg.num_sub_batches", 8, 2) == 4
+    with pytest.raises(InputError, match=r"reg.num_sub_batches=7, 2 devices.*Try reg.num_sub_batches=6"):
+        divided("reg.num_sub_batches", 7, 2)
+    with pytest.raises(InputError, match=r"Try data\.batch_size=4"):
+        divided("data.batch_size", 1, 4)
