@@ -1,0 +1,86 @@
+"""A user's own network: run only where the user named it, and known by the same names in every process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.errors import InputError
+from infomcr_cli.models import build_model, named_weights
+from infomcr_cli.models.builder import resolve_builder
+
+SOURCE = """
+import keras
+print("imported")
+def net(*, input_shape, num_classes, l2, width=4):
+    image = keras.Input(input_shape)
+    x = keras.layers.Conv2D(width, 3)(image)
+    x = keras.layers.Conv2D(width, 3)(keras.layers.BatchNormalization()(x))
+    inner = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(num_classes)])
+    return keras.Model(image, inner(keras.layers.Flatten()(x)))
+def wrong(**_):
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+number = 3
+"""
+SIZES = {"input_shape": (8, 8, 1), "num_classes": 5, "l2": 0.0}
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"own_nets_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return name
+
+
+def test_a_function_of_the_working_folder_builds_the_network(module):
+    config = compose_run(["model=builder", f"model.builder={module}:net", "+model.settings.width=3"])
+    settings = config.model.model_dump(exclude={"name"})
+    model = build_model("builder", **SIZES, **settings, trusted=True)
+    assert model.output_shape == (None, 5)
+    assert next(iter(named_weights(model).values())).shape == (3, 3, 1, 3)
+
+
+def test_nameless_layers_have_the_same_names_whatever_was_built_before(module):
+    one, other = (build_model("builder", **SIZES, builder=f"{module}:net", settings={}, trusted=True) for _ in range(2))
+    assert [v.path for v in one.weights] != [v.path for v in other.weights]
+    assert list(named_weights(one)) == list(named_weights(other))
+    assert next(iter(named_weights(one))) == "conv2d/kernel"
+    assert len(named_weights(one)) == len(one.weights)
+    for variable, expected in zip(named_weights(one).values(), one.weights, strict=True):
+        assert np.shares_memory(variable.numpy(), expected.numpy()) or variable is expected
+
+
+def test_what_is_not_trusted_is_not_imported(module, capsys):
+    with pytest.raises(InputError, match=r"model\.builder must be named by you"):
+        build_model("builder", **SIZES, builder=f"{module}:net", settings={})
+    assert module not in sys.modules
+    assert "imported" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("os.system", "package.module:function"),
+        ("a b:c", "package.module:function"),
+        ("a:b.c", "package.module:function"),
+        ("../a:b", "package.module:function"),
+        ("no_such_module_at_all:net", "can be imported"),
+        ("{module}:nothing", "no function nothing"),
+        ("{module}:number", "no function number"),
+    ],
+)
+def test_paths_that_name_no_function_are_refused(module, path, message):
+    with pytest.raises(InputError) as refused:
+        resolve_builder(path.format(module=module), trusted=True)
+    assert message in str(refused.value)
+
+
+def test_a_network_of_another_shape_is_refused(module):
+    with pytest.raises(InputError, match=r"output shape \(None, 5\)"):
+        build_model("builder", **SIZES, builder=f"{module}:wrong", settings={}, trusted=True)
