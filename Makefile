@@ -46,7 +46,7 @@ test-slow: $(READY)  ## the long studies and cluster tests
 	$(BIN)/python -m pytest -q -m slow
 
 test-faults: $(READY)  ## cause every fault for real and print what was observed
-	$(BIN)/python -m pytest -q -m faults -rA
+	$(BIN)/python -m pytest -q -m faults
 
 lint: $(READY)  ## ruff, mypy --strict, the walls between the rooms
 	$(BIN)/ruff check .
