@@ -18,10 +18,12 @@ from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.explain import explain
+from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.places import group_choices, own_conf, search_path
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.search import searching
 from infomcr_cli.errors import InputError
+from infomcr_cli.models.builder import trust_builder
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -35,7 +37,10 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     parsed = grammar.parse(arguments)
     grammar.refuse_sweeps(parsed)
     grammar.check_choices(parsed, group_choices(config_dir))
-    return validate(_composed(arguments, parsed, config_dir))
+    config = validate(_composed(arguments, parsed, config_dir))
+    if isinstance(config.model, BuilderConfig):
+        trust_builder(config.model.builder)  # from the command line, or a file that the user keeps
+    return config
 
 
 def validate(settings: Any) -> RunConfig:

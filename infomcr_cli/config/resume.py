@@ -9,10 +9,12 @@ from typing import Any
 
 from infomcr_cli.config.compose import composed_group, validate
 from infomcr_cli.config.identity import differences
+from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
 from infomcr_cli.config.places import group_choices
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.errors import InputError
+from infomcr_cli.models.builder import trust_builder
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
@@ -36,7 +38,10 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
         else:
             _set(changed, key, value)
-    return validate(changed)
+    config = validate(changed)
+    if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
+        trust_builder(config.model.builder)  # named again on the command line; the directory's own word does not count
+    return config
 
 
 def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str) -> RunConfig:

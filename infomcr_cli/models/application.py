@@ -37,7 +37,7 @@ def build(
     raw = {"include_preprocessing": False} if "include_preprocessing" in takes else {}
     try:
         # Without an input_shape NASNet and MobileNet would assume that of ImageNet.
-        model: keras.Model = make(
+        made = make(
             weights=None,
             input_tensor=x,
             input_shape=tuple(x.shape[1:]),
@@ -51,4 +51,5 @@ def build(
             received=f"{x.shape[1]}x{x.shape[2]} pixels",
             advice=f"{' '.join(str(error).split())} Try a larger model.upsample.",
         ) from None
-    return penalise_kernels(model, l2)
+    # Keras would have the image in a list.
+    return penalise_kernels(keras.Model(image, made.output, name=name), l2)

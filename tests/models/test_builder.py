@@ -11,7 +11,7 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import build_model, named_weights
-from infomcr_cli.models.builder import resolve_builder
+from infomcr_cli.models.builder import is_trusted, resolve_builder
 
 SOURCE = """
 import keras
@@ -84,3 +84,15 @@ def test_paths_that_name_no_function_are_refused(module, path, message):
 def test_a_network_of_another_shape_is_refused(module):
     with pytest.raises(InputError, match=r"output shape \(None, 5\)"):
         build_model("builder", **SIZES, builder=f"{module}:wrong", settings={}, trusted=True)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_run_directory_s_builder_is_run_only_where_the_user_names_it_again(module, named):
+    from infomcr_cli.config.resume import recorded_run
+    from infomcr_cli.config.text import as_yaml
+    from infomcr_cli.runs.documents import parse_yaml
+
+    settings = parse_yaml(as_yaml(compose_run(["model=builder", "model.builder=seen.elsewhere:net"])), "config.yaml")
+    settings["model"]["builder"] = f"{module}:net"
+    config = recorded_run(settings, [f"model.builder={module}:net"] if named else ["data.batch_size=32"])
+    assert is_trusted(config.model.builder) == named

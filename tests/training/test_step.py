@@ -45,7 +45,7 @@ def test_a_step_goes_down_the_sum_of_all_gradients(regularizer):
     parts = 3 if regularizer == Sam(3, 0.3) or getattr(regularizer, "share_pass", False) else 1
     _, _, main = slow.probed(model, images, labels, parts, lambda g: g)
     decay = [
-        2 * v.regularizer.l2 * b if v.regularizer else 0 * b
+        2 * np.float64(np.float32(v.regularizer.l2)) * b if v.regularizer else 0 * b
         for v, b in zip(model.trainable_variables, before, strict=True)
     ]
     added = [np.asarray(c) for c in regularizer(model, images, labels).gradient] if regularizer else [0.0] * len(main)
@@ -55,7 +55,7 @@ def test_a_step_goes_down_the_sum_of_all_gradients(regularizer):
     ):
         np.testing.assert_allclose(np.asarray(a), b - 0.5 * (g + d + c), rtol=1e-9, atol=1e-10, err_msg=name)
     squares = [
-        v.regularizer.l2 * np.sum(b * b)
+        np.float64(np.float32(v.regularizer.l2)) * np.sum(b * b)  # Keras rounds it to float32
         for v, b in zip(model.trainable_variables, before, strict=True)
         if v.regularizer
     ]
