@@ -101,12 +101,10 @@ def _no_such(key: str, known: Sequence[str]) -> InputError:
 
 
 def _elsewhere(group: str, leaf: str) -> str | None:
-    """A setting that only another choice of the group has, such as reg.beta while reg=off."""
-    for folder in search_path(None):
-        for file in sorted((folder / group).glob("*.yaml")) if group else ():
-            if leaf in (OmegaConf.load(file) or {}):
-                return f"It is a setting of {group}={file.stem}."
-    return None
+    """A setting that only other choices of the group have, such as reg.beta while reg=off."""
+    files = [file for folder in search_path(None) for file in (folder / group).glob("*.yaml") if group]
+    choices = sorted({f"{group}={file.stem}" for file in files if leaf in (OmegaConf.load(file) or {})})
+    return f"It is a setting of {', '.join(choices)}." if choices else None
 
 
 def _choices_of(parsed: Sequence[Override]) -> list[str]:

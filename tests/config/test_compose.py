@@ -37,7 +37,7 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["data.batch_size=x"], ["data.batch_size must be a whole number; got 'x'"]),
         (["reg=on", "reg.num_sub_batches=7"], ["must divide", "num_sub_batches=7, batch_size=64", "Try 8"]),
         (["reg=on", "reg.phases=012"], ["got '012'", "Did you mean '011'?"]),
-        (["reg.beta=3"], ["It is a setting of reg=on"]),
+        (["reg.beta=3"], ["It is a setting of reg=fisher_trace, reg=on."]),
         (["model.depth=27"], ["6n+4", "got 27", "Try 28"]),
         (["optimizer.learning_rate=1e999"], ["finite"]),
         (["precision=float33"], ["Did you mean 'float32'?"]),
@@ -68,8 +68,12 @@ def test_the_quoting_that_is_proposed_works(value: str) -> None:
 def test_a_users_own_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = tmp_path / "conf" / "reg"
     group.mkdir(parents=True)
-    (group / "mine.yaml").write_text('name: "on"\nnum_sub_batches: 2\nalpha: 1.0e-3\nbeta: 1.0\nphases: "111"\n')
-    (group / "on.yaml").write_text('name: "on"\nnum_sub_batches: 4\nalpha: 1.0e-3\nbeta: 1.0\nphases: "111"\n')
+    (group / "mine.yaml").write_text(
+        'name: "on"\nnum_sub_batches: 2\nalpha: 1.0e-3\nbeta: 1.0\nshare_pass: false\nphases: "111"\n'
+    )
+    (group / "on.yaml").write_text(
+        'name: "on"\nnum_sub_batches: 4\nalpha: 1.0e-3\nbeta: 1.0\nshare_pass: false\nphases: "111"\n'
+    )
     monkeypatch.chdir(tmp_path)
     assert "mine" in group_choices(None)["reg"]
     assert compose_run(["reg=mine"]).reg.num_sub_batches == 2  # type: ignore[union-attr]
