@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from infomcr_cli.engine.conduct import Conductor
 from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.plan import plan
-from infomcr_cli.engine.summary import JobResult
+from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
@@ -61,14 +60,14 @@ class SweepResult:
 
     Args:
         folder:     the sweep's own; None for a dry run.
-        startup:    median seconds that a job's process took to import everything.
+        startup:    what the start of a job's process cost; None: none was started.
         number:     the signal that ended it; None: none did.
     """
 
     jobs: tuple[JobResult, ...]
     folder: Path | None = None
     comparison: Comparison | None = None
-    startup: float | None = None
+    startup: Startup | None = None
     number: int | None = None
 
     @property
@@ -85,7 +84,7 @@ class SweepResult:
             "jobs": [job.document() for job in self.jobs],
             **counts,
             "sweep": None if self.folder is None else str(self.folder),
-            "startup_seconds": self.startup,
+            "startup_seconds": None if self.startup is None else asdict(self.startup),
             "comparison": None if self.comparison is None else self.comparison.document(),
         }
 
@@ -105,8 +104,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
         comparison = None if number is not None else _compared(settings, results, store, folder, console)
-    startup = summary.startup_seconds(list(outcomes.values()))
-    return SweepResult(results, folder.path, comparison, startup, number)
+    return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), number)
 
 
 def show(result: SweepResult, console: Console) -> None:
@@ -123,7 +121,9 @@ def show(result: SweepResult, console: Console) -> None:
     counts = ", ".join(f"{summary.count(result.jobs, state)} {str(state).lower()}" for state in _COUNTED)
     console.print(f"{counts}  {result.folder}", markup=False, highlight=False, soft_wrap=True)
     if result.startup is not None:
-        console.print(f"start-up of a job's process: {result.startup:.1f} s (median)", markup=False, highlight=False)
+        took, waited = result.startup.took, result.startup.waited
+        line = f"start-up of a job's process: {took:.1f} s, {waited:.1f} s of it not hidden behind other jobs (medians)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:
@@ -168,16 +168,20 @@ def _carried_out(
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)
     desk = _desk(request, store, folder, jobs, due)
     conductor = Conductor(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
-    outcomes: dict[str, Outcome] = {}
-    with ExitStack() as stack:
-        stack.enter_context(view)
-        if due:
-            outcomes = conductor.run(due)
+    with view:
+        outcomes = conductor.run(due)
     _close(desk, outcomes, conductor.number)
-    mirrored = (folder.mirrored - {job.identity for job in due}) | (desk.mirrored if desk else set())
     results = [_result(job, outcomes, settings.evaluate, folder).document() for job in jobs]
-    folder.write([redact(text) for text in request.overrides], results, frozenset(mirrored))
+    _noted(folder, store, desk, due).write([redact(text) for text in request.overrides], results)
     return outcomes, conductor.number
+
+
+def _noted(folder: SweepFolder, store: Store | None, desk: Desk | None, due: Sequence[Job]) -> SweepFolder:
+    """The folder with what MLflow holds by now."""
+    if store is None or desk is None:
+        return folder
+    mirrored = (folder.mirrored_in(store) - {job.identity for job in due}) | desk.mirrored
+    return replace(folder, store=store.shown, mirrored=frozenset(mirrored))
 
 
 def _desk(
@@ -191,7 +195,7 @@ def _desk(
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     desk = Desk(store, folder.name, folder.uid, tags)
-    waiting = {job.identity for job in due} | folder.mirrored
+    waiting = {job.identity for job in due} | folder.mirrored_in(store)
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
             desk.adopt(job)

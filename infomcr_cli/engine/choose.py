@@ -47,7 +47,8 @@ def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepFolder, *, 
         return task_of(job, evaluate=evaluate, cwd=cwd, log=folder.log(job))
 
     if isinstance(settings, LocalEngineConfig):
-        return LocalEngine(lanes_of(settings, len(jobs), device=config.device), limits_of(settings), task)
+        lanes = lanes_of(settings, len(jobs), device=config.device)
+        return LocalEngine(lanes, limits_of(settings), len(jobs), task)
     from infomcr_cli.engine.ray_engine import RayEngine
 
     return RayEngine(settings, limits_of(settings), task)

@@ -16,6 +16,7 @@ from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.beneath import read_beneath, write_atomically
 from infomcr_cli.runs.documents import MAX_DOCUMENT, dump_json, parse_json, printable
+from infomcr_cli.runs.store import Store
 
 TAIL_BYTES = 8192
 FORMAT = 1
@@ -27,12 +28,14 @@ class SweepFolder:
 
     Args:
         uid:      random name of the sweep, by which its parent run in MLflow is found again.
-        mirrored: identities of the finished runs that MLflow holds as its children.
+        store:    where its runs were last mirrored, safe to print; None: nowhere yet.
+        mirrored: identities of the finished runs that this store holds as its children.
     """
 
     path: Path
     uid: str
-    mirrored: frozenset[str]
+    store: str | None = None
+    mirrored: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -53,14 +56,19 @@ class SweepFolder:
             return []
         return [printable(line, 300) for line in text.splitlines() if line.strip()][-lines:]
 
-    def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]], mirrored: frozenset[str]) -> None:
+    def mirrored_in(self, store: Store) -> frozenset[str]:
+        """Return the identities of the finished runs that a store holds as children of this sweep."""
+        return self.mirrored if store.shown == self.store else frozenset()
+
+    def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]]) -> None:
         """Write sweep.json, whole or not at all."""
         document = {
             "format": FORMAT,
             "uid": self.uid,
             "overrides": list(overrides),
             "jobs": list(jobs),
-            "mirrored": sorted(mirrored),
+            "store": self.store,
+            "mirrored": sorted(self.mirrored),
         }
         write_atomically(self.path / "sweep.json", dump_json(document))
 
@@ -107,10 +115,11 @@ def _taken_up(path: Path) -> SweepFolder:
     try:
         document = parse_json(read_beneath(path, "sweep.json", MAX_DOCUMENT), f"sweep.json of {path.name}")
     except FileNotFoundError:
-        folder = SweepFolder(path, uuid.uuid4().hex, frozenset())
-        folder.write([], [], frozenset())
+        folder = SweepFolder(path, uuid.uuid4().hex)
+        folder.write([], [])
         return folder
-    uid, mirrored = (document.get(key) if isinstance(document, dict) else None for key in ("uid", "mirrored"))
+    known = document if isinstance(document, dict) else {}
+    uid, store, mirrored = (known.get(key) for key in ("uid", "store", "mirrored"))
     if not (isinstance(uid, str) and len(uid) == 32 and uid.isalnum() and isinstance(mirrored, list)):
         raise InputError("sweep.json must be as infomcr writes it", received=str(path), advice="Remove it.")
-    return SweepFolder(path, uid, frozenset(str(identity) for identity in mirrored))
+    return SweepFolder(path, uid, store, frozenset(str(identity) for identity in mirrored))

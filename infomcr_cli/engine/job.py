@@ -50,7 +50,8 @@ class Outcome:
 
     Args:
         vanished: whether its process ended without a word, so that another attempt may go further.
-        startup:  seconds from the start of the process to the first line of its work; None: it never came so far.
+        startup:  seconds that its process took to import everything; None: it never came so far.
+        waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
         seconds:  from the handing over of the job to its end.
     """
 
@@ -59,4 +60,5 @@ class Outcome:
     reason: str | None = None
     vanished: bool = False
     startup: float | None = None
+    waited: float | None = None
     seconds: float = 0.0

@@ -1,12 +1,18 @@
-"""Jobs on this machine: a process for each, as many at once as there are lanes."""
+"""Jobs on this machine: a process for each, as many at once as there are lanes.
+
+A process imports TensorFlow for seconds before it can work. So while a job trains, the process of its successor is
+started in its lane and waits with everything imported.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+import psutil
+
 from infomcr_cli.engine.job import Job, Outcome
-from infomcr_cli.engine.limits import Lanes, Limits
+from infomcr_cli.engine.limits import RECKONED_BYTES, Lanes, Limits
 from infomcr_cli.engine.process import JobProcess
 from infomcr_cli.engine.task import Task
 from infomcr_cli.runs import State
@@ -18,12 +24,15 @@ class LocalEngine:
     """See `infomcr_cli.engine.conduct.Engine`.
 
     Args:
-        task:  what a job's process is told.
+        jobs: how many there are in all.
+        task: what a job's process is told.
     """
 
-    def __init__(self, lanes: Lanes, limits: Limits, task: Callable[[Job], Task]) -> None:
+    def __init__(self, lanes: Lanes, limits: Limits, jobs: int, task: Callable[[Job], Task]) -> None:
         self._lanes, self._limits, self._task = lanes, limits, task
+        self._left = jobs
         self._running: dict[int, JobProcess] = {}
+        self._spare: dict[int, JobProcess] = {}
 
     def capacity(self) -> int:
         """Return how many jobs may run at once."""
@@ -32,7 +41,8 @@ class LocalEngine:
     def submit(self, job: Job) -> None:
         """Start a job in a free lane."""
         lane = next(number for number in range(self._lanes.count) if number not in self._running)
-        process = JobProcess(self._lanes.environment(lane))
+        process = self._spare.pop(lane, None) or JobProcess(self._lanes.environment(lane))
+        self._left -= 1
         process.give(job, self._task(job), self._limits)
         self._running[lane] = process
 
@@ -40,19 +50,36 @@ class LocalEngine:
         """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
         deadline = time.monotonic() + seconds
         while not (ended := self._ended()) and time.monotonic() < deadline:
+            self._prepare()
             time.sleep(TICK)
         return ended
 
     def stop(self, reason: str, *, grace: float) -> None:
         """Ask all running jobs to stop at a step boundary."""
+        self._left = 0
+        self._dismiss()
         for process in self._running.values():
             process.stop(State.KILLED, reason, grace=grace)
 
     def close(self) -> None:
         """End whatever is left."""
+        self._dismiss()
         for process in self._running.values():
             process.dispose()
         self._running.clear()
+
+    def _prepare(self) -> None:
+        """Start the successor of a job that has begun to work, where there will be one and memory for it."""
+        for lane, process in self._running.items():
+            if lane in self._spare or len(self._spare) >= self._left or not process.is_ready:
+                continue
+            if psutil.virtual_memory().available > 2 * RECKONED_BYTES:
+                self._spare[lane] = JobProcess(self._lanes.environment(lane))
+
+    def _dismiss(self) -> None:
+        for process in self._spare.values():
+            process.dispose()
+        self._spare.clear()
 
     def _ended(self) -> list[Outcome]:
         outcomes = {lane: process.poll() for lane, process in self._running.items()}

@@ -131,7 +131,8 @@ class JobProcess:
         state, reason, vanished = self._said(code)
         if self._verdict is not None or (not vanished and state is State.FAILED):
             close(self._job, state, reason)
-        return Outcome(self._job, state, reason, vanished, self._startup(), time.monotonic() - (self._given or 0.0))
+        seconds = time.monotonic() - (self._given or 0.0)
+        return Outcome(self._job, state, reason, vanished, *self._startup(), seconds)
 
     def _said(self, code: int) -> tuple[State, str | None, bool]:
         if self._ended is not None and self._ended.state is State.FINISHED:
@@ -142,8 +143,10 @@ class JobProcess:
             return self._ended.state or State.FAILED, self._ended.reason, False
         return State.LOST, _last_words(code), True
 
-    def _startup(self) -> float | None:
-        return None if self._ready is None else self._ready - self._born
+    def _startup(self) -> tuple[float | None, float | None]:
+        if self._ready is None or self._given is None:
+            return None, None
+        return self._ready - self._born, max(0.0, self._ready - self._given)
 
 
 def close(job: Job, state: State, reason: str | None) -> None:

@@ -141,7 +141,7 @@ def _connected(address: str) -> Any:
 
 
 def _encoded(outcome: Outcome) -> str:
-    kept = {name: getattr(outcome, name) for name in ("reason", "vanished", "startup", "seconds")}
+    kept = {name: getattr(outcome, name) for name in ("reason", "vanished", "startup", "waited", "seconds")}
     return json.dumps({**kept, "state": str(outcome.state)})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,23 @@ def show_failures(results: Sequence[JobResult], console: Console) -> None:
                 console.print(Text(f"    | {line}"), soft_wrap=True)
 
 
-def startup_seconds(outcomes: Sequence[Outcome]) -> float | None:
-    """Return the median time that a job's process took to import everything, None where none did."""
-    known = [outcome.startup for outcome in outcomes if outcome.startup is not None]
-    return statistics.median(known) if known else None
+@dataclass(frozen=True)
+class Startup:
+    """What the start of a job's process cost, medians over jobs, seconds.
+
+    Args:
+        took:   until everything was imported.
+        waited: how much of that the job had to wait for.
+    """
+
+    took: float
+    waited: float
+
+
+def startup_of(outcomes: Iterable[Outcome]) -> Startup | None:
+    """Return what start-ups cost, None where no process came so far."""
+    known = [(outcome.startup, outcome.waited or 0.0) for outcome in outcomes if outcome.startup is not None]
+    if not known:
+        return None
+    took, waited = zip(*known, strict=True)
+    return Startup(statistics.median(took), statistics.median(waited))

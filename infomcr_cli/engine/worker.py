@@ -23,8 +23,7 @@ def main() -> None:
     _be_the_first_to_go()
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
-    import infomcr_cli.measures.session
-    import infomcr_cli.training.session  # noqa: F401
+    import infomcr_cli.training.session  # noqa: F401 -- seconds of work, done before there is a task
     from infomcr_cli.engine.attempt import attempt
     from infomcr_cli.engine.task import Event, Task
     from infomcr_cli.runs import State

