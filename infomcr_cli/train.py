@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +21,7 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
 from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, hold, new_run_name, new_status, read_status
+from infomcr_cli.runs import RunDirectory, State, finished, hold, new_run_name, new_status, read_status, write_status
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
@@ -105,8 +109,11 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
-        from infomcr_cli.training.session import Work, work_on
-
+        try:
+            with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
+                from infomcr_cli.training.session import Work, work_on
+        except (KeyboardInterrupt, _Terminated) as stop:
+            return _killed(run, signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
         try:
             ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
@@ -114,6 +121,32 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
                 shutil.rmtree(run.path)
             raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came before training could begin."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise inside the block; afterwards the session hears signals itself."""
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:
+    write_status(run, finished(read_status(run), State.KILLED, number.name))
+    return TrainResult(run, State.KILLED, number.name, 128 + number)
 
 
 def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:

@@ -176,7 +176,7 @@ def _prepare(request: dict[str, Any]) -> None:
         exec(request["sabotage"], {})
 
 
-def wait_until(condition: Any, seconds: float = 60) -> None:
+def wait_until(condition: Any, seconds: float = 240) -> None:
     """Wait for something to come true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,24 @@ def test_signals_checkpoint_and_say_how_to_go_on(
     lost = assert_same_run(run, tmp_path / "whole" / "a")
     assert mlflow_status(tmp_path, run) == "FINISHED"
     observed("SIGINT, SIGTERM", kills_survived=2, metrics_lost=lost, exit_codes="130 and 143")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_tensorflow_is_imported(
+    tmp_path: Path, observed: Callable[..., None], number: signal.Signals, code: int
+) -> None:
+    command = [sys.executable, "-c", "from infomcr_cli.cli import main; main()", "train", *TINY, *UNTRACKED]
+    child = subprocess.Popen([*command, "--run-dir", "a"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (tmp_path / "a" / ".lock").exists())
+    time.sleep(0.3)
+    child.send_signal(number)
+    said = child.communicate()[1]
+    assert child.returncode == code, said
+    assert "Traceback" not in said
+    assert "--resume" in said
+    assert status_of(tmp_path / "a")["state"] == "KILLED"
+    observed(f"{number.name} while TensorFlow is imported", state="KILLED", exit_code=code, kills_survived=1)
 
 
 @pytest.mark.slow
@@ -151,9 +171,6 @@ def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[.
 
 @pytest.mark.slow
 def test_a_second_process_is_refused(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
-    import subprocess
-    import sys
-
     child = nursery.start(
         ["train", *TINY, "tracking=off", "schedule.epochs=500", "--run-dir", "a"], cwd=tmp_path, sabotage=SLOWLY
     )
