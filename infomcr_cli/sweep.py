@@ -230,6 +230,7 @@ def _compared(
         tuple(str(job.run) for job in done),
         csv=folder.path / "comparison.csv",
         html=folder.path / "comparison.html",
+        plots=folder.path / "plots",
         tracking=store is not None,
         tracking_uri=done[0].config.tracking.uri,
         runs_dir=done[0].config.runs_dir,
