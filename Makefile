@@ -22,22 +22,11 @@ $(READY): requirements.lock pyproject.toml
 
 setup: $(READY)  ## make .venv with infomcr in it, from the lock file
 
-DEMO_RUNS := $(foreach reg,off on,$(foreach seed,0 1 2,demo/runs/$(reg)-$(seed)))
-
 demo: $(READY)  ## train with and without the regularizer on digits, evaluate, compare
-	@$(MAKE) --no-print-directory -j 2 $(DEMO_RUNS:=/.trained)
-	@$(MAKE) --no-print-directory demo/.evaluated
-	$(BIN)/infomcr compare $(DEMO_RUNS) --plots demo/plots --html demo/comparison.html
+	$(BIN)/infomcr sweep experiment=demo reg=off,on 'seed=range(3)' runs_dir=demo/runs sweep.name=demo
 	@echo
-	@echo "Pictures: demo/plots/   Page: demo/comparison.html"
+	@echo "Pictures:  demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
 	@echo "MLflow UI: $(BIN)/infomcr ui --runs-dir demo/runs"
-
-demo/runs/%/.trained:
-	@if [ -d $(@D) ]; then go="--resume $(@D)"; else go="--run-dir $(@D) experiment=demo reg=$(word 1,$(subst -, ,$*)) seed=$(word 2,$(subst -, ,$*))"; fi; \
-	INFOMCR_THREADS=1 $(BIN)/infomcr train $$go && touch $@
-
-demo/.evaluated: $(DEMO_RUNS:=/.trained)
-	$(BIN)/infomcr eval $(DEMO_RUNS) && touch $@
 
 test: $(READY)  ## the tests, slow ones left out
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
@@ -53,6 +42,9 @@ lint: $(READY)  ## ruff, mypy --strict, the walls between the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+study-small: $(READY)  ## train, measure and judge the minima of docs/study-small.md (CIFAR10=PATH)
+	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
 bench: $(READY)  ## what is fast, against what
 	$(BIN)/python -m benchmarks
