@@ -1,0 +1,141 @@
+"""The write-up of the small court, from the JSON documents of its comparisons: every number in it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+NAMES = {"error": "the gap between test error and training error", "test_error": "test error"}
+HEADS = ("measure", "τ-b", "95 %", "ρ", "Ψ", "95 %", "K", "sign error", "q90", "behind the best")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One comparison. Args: folder: of its runs. gap: what was judged by. found: the document of `compare --json`."""
+
+    folder: str
+    gap: str
+    found: Any
+
+
+def document(judgements: Sequence[Judgement], sweeps: Sequence[str], minutes: float) -> str:
+    """Return the whole document as Markdown."""
+    parts = [_head(judgements[0].found, sweeps, minutes)]
+    for one in judgements:
+        parts += [_title(one), _about(one.found), _table(one.found), _sentences(one.found), _pictures(one)]
+    return "\n\n".join([*parts, LIMITS]) + "\n"
+
+
+def _head(found: Any, sweeps: Sequence[str], minutes: float) -> str:
+    runs = "\n".join(f"- `infomcr sweep experiment=study_small {sweep}`" for sweep in sweeps)
+    return f"""# A small court
+
+{len(found["runs"])} minima and an augmented series, judged by every measure. `make study-small CIFAR10=PATH` trains and
+measures them and writes this file; {_spent(minutes)}
+All settings that the runs share are in `conf/experiment/study_small.yaml`; what differs is
+
+{runs}
+
+Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that do not come so
+far stand apart and outside the verdict. Signs are as computed: a measure of which lower is better does well near
+τ = +1. `oracle` is the gap with noise added, `random` is noise: the top and the floor of the table. Intervals are
+bootstrap intervals of 95 %."""
+
+
+def _spent(minutes: float) -> str:
+    if minutes < 1:
+        return "here nothing was left to train, the document alone was made anew."
+    return f"the last time it trained and measured for {minutes:.0f} minutes."
+
+
+def _title(one: Judgement) -> str:
+    return f"## The {one.folder} runs, by {NAMES[one.gap]}"
+
+
+def _about(found: Any) -> str:
+    axes = "; ".join(f"`{name}` {', '.join(axis['values'])}" for name, axis in found["axes"].items())
+    apart = found["set_apart"]
+    missed = f"{len(apart)} missed the target and stand apart." if apart else "All reached the target."
+    scores = [run for run in found["runs"] if "gap" in run and run["run"] not in apart]
+    losses, errors = ([run[a][b] for run in scores] for a, b in (("train", "loss"), ("test", "accuracy")))
+    spread = (
+        f"Training losses lie between {min(losses):.4f} and {max(losses):.4f} nats, test errors between "
+        f"{1 - max(errors):.1%} and {1 - min(errors):.1%}."
+    )
+    return f"{found['n']} minima. {missed} {spread} Axes: {axes}."
+
+
+def _table(found: Any) -> str:
+    lines = [" | ".join(HEADS), " | ".join("---" for _ in HEADS)]
+    lines += [" | ".join(_row(name, one)) for name, one in {**found["measures"], **_references(found)}.items()]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _references(found: Any) -> dict[str, Any]:
+    return dict(found.get("references") or {})
+
+
+def _row(name: str, one: Any) -> list[str]:
+    tau, psi, sign = one["kendall_tau"], one["granulated_psi"], one["sign_error"]
+    information, behind = one["conditional_information"], one.get("against_best")
+    return [
+        name,
+        _number(tau["value"]),
+        _interval(tau),
+        _number(one["spearman_rho"]["value"]),
+        _number(psi["value"]),
+        _interval(psi),
+        _number(information["value"], 3),
+        _number(sign["mean"]),
+        _number(sign["q90"]),
+        _behind(behind),
+    ]
+
+
+def _behind(behind: Any) -> str:
+    if not behind or behind["difference"] is None:
+        return "–"
+    return f"{behind['difference']:.2f} {_interval(behind)}{' apart' if behind['apart'] else ''}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(one: Any) -> str:
+    return "–" if one["low"] is None else f"[{one['low']:.2f}, {one['high']:.2f}]"
+
+
+def _sentences(found: Any) -> str:
+    """Say who leads, who cannot be told from it, and where gamma stands."""
+    names = list(found["measures"])
+    close = [name for name in names[1:] if not (found["measures"][name].get("against_best") or {}).get("apart")]
+    told = f"Not to be told from it: {', '.join(close)}." if close else "All others stand apart from it."
+    place = (
+        f"Gamma is number {names.index('gamma') + 1} of {len(names)}." if "gamma" in names else "Gamma was not taken."
+    )
+    return f"First by Ψ stands `{names[0]}`. {told} {place}" if names else "No measure was judged."
+
+
+def _pictures(one: Judgement) -> str:
+    folder = f"study-small/{one.folder}/{one.gap}"
+    names = {"measures": "each measure against the gap", "psi": "ψ by axis", "correlations": "between the measures"}
+    return "\n".join(f"![{text}]({folder}/{name}.svg)" for name, text in names.items())
+
+
+LIMITS = """## What this can show, and what it cannot
+
+- One family of networks, a few hundred training images, two values an axis: the order of measures here says little
+  about networks at full size. A measure that fails here may do well there, and the other way round.
+- Every axis has two values, so ψ of an axis is an average of signs over pairs, and Ψ moves in coarse steps.
+- All runs stop at one training loss. That takes the loss itself out of the comparison, as it should; what remains of
+  it, by which runs overshoot the target within their last epoch, is judged as `train_loss` beside the others.
+- One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
+- The gap between errors and test error tell nearly the same story when every training error is near zero.
+- Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
+  (`runs.csv`).
+
+To settle it would take what the large studies took: networks of full size on all 50,000 images, three or more values
+on each axis, several seeds, some thousand minima (Jiang et al., 2020; Dziugaite et al., 2020), and for gamma 100 draws
+of 100."""
