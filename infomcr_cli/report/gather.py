@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.runs.beneath import read_beneath
 from infomcr_cli.runs.directory import RunDirectory, is_run
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.documents import MAX_DOCUMENT, parse_json, printable
 
 MLFLOW = "mlflow:"
 MOST_RUNS = 100_000
@@ -69,10 +70,20 @@ def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Return the runs in a directory of runs, or two below it, as a sweep keeps them."""
+    """Return the runs in a directory of runs, or those that a sweep's directory lists."""
     if not folder.is_dir():
         return []
+    if (folder / "sweep.json").is_file():
+        return _of_sweep(folder)
     for pattern in ("*", "*/*"):
         if runs := sorted(path for path in folder.glob(pattern) if is_run(path))[:MOST_RUNS]:
             return runs
     return []
+
+
+def _of_sweep(folder: Path) -> list[Path]:
+    """Return the runs that sweep.json lists; what is none is passed over."""
+    document = parse_json(read_beneath(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
+    jobs = document.get("jobs") if isinstance(document, dict) else None
+    listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
+    return [Path(run) for run in listed if isinstance(run, str) and is_run(run)]
