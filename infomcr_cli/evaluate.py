@@ -88,7 +88,7 @@ def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
     if not found:
         raise InputError("a run must have a checkpoint to be measured", received=str(run.path))
     if wanted == "all":
-        return [*found, "last"]
+        return found
     if wanted not in ("last", "best", *found):
         raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *found])
     return [wanted]

@@ -20,7 +20,7 @@ from infomcr_cli.models.initial import initial_weights
 from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.report.spectrum import save_spectrum
-from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, read_status
+from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
 from infomcr_cli.runs.measures import record_measures
 
 Document = dict[str, Any]
@@ -70,9 +70,15 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
         "n_test": len(subject.dataset.test),
         "measures": measures,
     }
-    record_measures(run, name, evaluation)
+    for kept in {name, _alias(run, checkpoint, name)}:
+        record_measures(run, kept, evaluation)
     save_spectrum(measures, run.plots, name)
     return {"run": str(run.path), "checkpoint": name, **{k: v for k, v in evaluation.items() if k != "checkpoint"}}
+
+
+def _alias(run: RunDirectory, checkpoint: Checkpoint, name: str) -> str:
+    """The last checkpoint is known as "last" too, by whatever name it was asked for."""
+    return "last" if name != "best" and checkpoint.step == list_checkpoints(run)[-1].step else name
 
 
 def _values(subject: Subject, train_loss: float, console: Console) -> dict[str, MeasureValue]:

@@ -122,18 +122,26 @@ def read_entry(run: RunDirectory, checkpoint: str = "last") -> Entry:
     if not isinstance(config, dict):
         raise InputError(f"{what} must be a mapping of settings")
     evaluations, told = _read_measures(run)
-    evaluation = evaluations.get(checkpoint)
+    status = read_status(run)
+    evaluation = _current(evaluations.get(checkpoint), checkpoint, status.step)
     flat = flatten(config)
     return Entry(
         name=run.name,
         run=run,
-        state=read_status(run).state.value,
+        state=status.state.value,
         settings=weight_makers(config),
         config=flat,
         evaluation=None if evaluation is None else _completed(evaluation),
         evaluations=evaluations,
         missed=_missed(run, evaluation, told, flat.get("schedule.stop_at_train_loss")),
     )
+
+
+def _current(evaluation: Evaluation | None, checkpoint: str, step: int) -> Evaluation | None:
+    """An evaluation of "last" is none once the run has gone on from there."""
+    if evaluation is None or checkpoint != "last" or evaluation.step is None:
+        return evaluation
+    return evaluation if evaluation.step >= step else None
 
 
 def _read_measures(run: RunDirectory) -> tuple[dict[str, Evaluation], bool | None]:

@@ -304,3 +304,12 @@ def test_bad_input_is_refused_before_anything_heavy_is_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_an_evaluation_is_out_of_date_once_the_run_has_gone_on() -> None:
+    from infomcr_cli.report.entry import Evaluation, _current
+
+    measured = Evaluation(step=10)
+    assert _current(measured, "last", 10) is measured
+    assert _current(measured, "last", 20) is None
+    assert _current(measured, "epoch-0001", 20) is measured
