@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from infomcr_cli.measures.contributions import Contribution, Rows, stacked, summed
 
@@ -63,7 +64,7 @@ def parts_within(columns: Sequence[int], row_bytes: float, budget: float) -> Ite
 
     Args: columns: number of columns of each weight. row_bytes: bytes that one column of all samples takes.
     """
-    widest = max(1, int(budget / row_bytes)) if np.isfinite(budget) else max(columns, default=1)
+    widest = max(1, int(min(budget / row_bytes, sum(columns))))
     group: list[Part] = []
     room = widest
     for index, count in enumerate(columns):
@@ -115,9 +116,12 @@ def _kept(blocks: Iterable[BlockResult], parts: Sequence[Part]) -> tuple[Array, 
     for block, is_alone in _with_loneliness(blocks):
         losses.append(block.losses)
         logs.append(block.log_derivatives)
-        for of_part, part in zip(kept, parts, strict=True):
-            found = block.contributions[part.index]
-            of_part.append(found if is_alone and part.stop is None else [_cut(found, part)])
+        found = [block.contributions[part.index] for part in parts]
+        block.contributions.clear()
+        if not (is_alone and all(part.stop is None for part in parts)):
+            found = [[whole] for whole in _on_all_cores(lambda pair: _cut(*pair), list(zip(found, parts, strict=True)))]
+        for of_part, contributions in zip(kept, found, strict=True):
+            of_part.append(contributions)
     return np.concatenate(losses), np.concatenate(logs), kept
 
 
@@ -143,17 +147,29 @@ def _cut(contributions: Sequence[Contribution], part: Part) -> Contribution:
 def _products(
     kept: list[list[list[Contribution]]], parts: Sequence[Part], kernels: Sequence[Any]
 ) -> Iterator[tuple[Array, Array]]:
-    """Gram matrix and product with the kernel of each part, on all cores: one part a thread."""
+    """Gram matrix and product with the kernel of each part."""
 
     def of_part(i: int) -> tuple[Array, Array]:
-        blocks = [summed(contributions) for contributions in kept[i]]
+        whole = stacked([summed(contributions) for contributions in kept[i]])
         kept[i] = []
-        whole = stacked(blocks)
         return whole.gram(), whole.times(kernels[parts[i].index], parts[i].start, parts[i].stop)
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
-        yield from pool.map(of_part, range(len(parts)))
+    yield from _on_all_cores(of_part, range(len(parts)))
+
+
+def _on_all_cores(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Map in order, one item a thread."""
+    with ThreadPoolExecutor(_threads()) as pool:
+        yield from pool.map(function, items)
+
+
+def one_thread_a_product() -> threadpool_limits:
+    """Keep BLAS from sharing a product among threads: products here are small, and threads would wait for each other.
+
+    On a machine with other work the waiting costs a factor of ten and more.
+    """
+    return threadpool_limits(1, user_api="blas")
 
 
 def _threads() -> int:
-    return max((int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.measures.accumulate import BlockResult
 from infomcr_cli.measures.contributions import Contribution, OuterProduct, Rows
@@ -20,6 +22,8 @@ from infomcr_cli.measures.jacobian import Setting, chunk_signature, forward, lea
 from infomcr_cli.measures.plan import Assignment, assignments
 from infomcr_cli.measures.recording import CallNode, Recorder
 from infomcr_cli.measures.rules import LayerCall, own_trainable, rule_of
+
+ALIVE = 0.45  # share of all tensors of a pass that are held at one time; measured on Wide ResNet 28-2
 
 
 class BlockPass:
@@ -42,7 +46,7 @@ class BlockPass:
         self._shapes: list[list[OuterProduct | None]] = []
         signature = chunk_signature(self._weights, setting.precision, block)
         self._function = tf.function(self._trace, autograph=False).get_concrete_function(*signature)
-        self.sample_bytes = _float_bytes(self._function.graph) / self.size
+        self.sample_bytes = ALIVE * _float_bytes(self._function.graph) / self.size
 
     def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> BlockResult:
         """Return the losses and, for each variable, the contributions of its calls (none where the model serves it)."""
@@ -132,8 +136,13 @@ def _tensors(part: tf.Tensor | OuterProduct) -> list[tf.Tensor]:
 
 def _with_arrays(shape: OuterProduct | None, tensors: Any) -> Contribution:
     if shape is None:
-        return Rows(next(tensors).numpy())
-    return OuterProduct(next(tensors).numpy(), next(tensors).numpy(), shape.window)
+        return Rows(_view(next(tensors)))
+    return OuterProduct(_view(next(tensors)), _view(next(tensors)), shape.window)
+
+
+def _view(tensor: tf.Tensor) -> NDArray[Any]:
+    """A tensor's own memory as an array; `Tensor.numpy` copies it."""
+    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()
 
 
 def _float_bytes(graph: tf.Graph) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import layer_rules as _closed_forms  # noqa: F401 -- fills the registry of rules
 from infomcr_cli.measures import spectrum
-from infomcr_cli.measures.accumulate import BlockResult, GramSums, gram_sums, parts_within
+from infomcr_cli.measures.accumulate import BlockResult, GramSums, gram_sums, one_thread_a_product, parts_within
 from infomcr_cli.measures.compiled import CompiledPasses
 from infomcr_cli.measures.forward import BatchNormMode, natural_precision
 from infomcr_cli.measures.jacobian import Setting
@@ -64,11 +64,14 @@ class GramEngine:
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         if chunk and len(labels) % chunk:
             raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
-        if self._passes is None:
-            self._passes = CompiledPasses(self._setting, images, labels, self._chunk_size, self._memory, self._audit)
-        if labels.min() < 0 or labels.max() >= self._passes.num_classes:
-            raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=int(labels.max()))
-        return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
+        with one_thread_a_product():
+            if self._passes is None:
+                self._passes = CompiledPasses(
+                    self._setting, images, labels, self._chunk_size, self._memory, self._audit
+                )
+            if labels.min() < 0 or labels.max() >= self._passes.num_classes:
+                raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=int(labels.max()))
+            return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:
         values = passes.values()

@@ -64,6 +64,7 @@ def test_parts_cover_all_columns_within_the_budget() -> None:
         for part, size in zip(group, sizes, strict=True):
             covered[part.index] += size
     assert covered == [5, 12, 3, 1]
+    assert list(parts_within([5, 12], row_bytes=10, budget=float("inf"))) == [[Part(0), Part(1)]]
 
 
 def test_memory_as_people_write_it() -> None:
