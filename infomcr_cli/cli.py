@@ -14,6 +14,7 @@ from rich.console import Console
 
 from infomcr_cli import __version__
 from infomcr_cli.errors import InputError, RunFailedError
+from infomcr_cli.runs.redaction import RedactingFilter
 
 app = typer.Typer(
     name="infomcr",
@@ -236,6 +237,8 @@ def main() -> None:
     """Run the command line; bad input exits 2 with a message, never with a traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    for handler in logging.root.handlers:
+        handler.addFilter(RedactingFilter())
     try:
         app()
     except InputError as error:

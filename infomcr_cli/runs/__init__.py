@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from infomcr_cli.runs.directory import RunDirectory, is_run, new_run_name
-from infomcr_cli.runs.lock import hold
-from infomcr_cli.runs.status import State, Status, finished, new_status, read_status, resumed, write_status
 
 if TYPE_CHECKING:
     from infomcr_cli.runs.checkpoint import (
@@ -23,8 +20,11 @@ if TYPE_CHECKING:
         save_checkpoint,
         step_name,
     )
+    from infomcr_cli.runs.directory import RunDirectory, is_run, new_run_name
     from infomcr_cli.runs.environment import Environment, describe_environment, write_environment
+    from infomcr_cli.runs.lock import hold
     from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
+    from infomcr_cli.runs.status import State, Status, finished, new_status, read_status, resumed, write_status
 
 __all__ = [
     "Checkpoint",
@@ -58,10 +58,15 @@ __all__ = [
 ]
 
 
+_PLACES = ("directory", "status", "lock", "metrics", "environment", "checkpoint")
+
+
 def __getattr__(name: str) -> Any:
-    """Import what needs NumPy or more only when it is asked for."""
+    """Import a room's corner only when something of it is asked for: `infomcr --help` needs none."""
     if name not in __all__:
         raise AttributeError(name)
-    from infomcr_cli.runs import checkpoint, environment, metrics
-
-    return next(getattr(module, name) for module in (checkpoint, metrics, environment) if hasattr(module, name))
+    for place in _PLACES:
+        module = import_module(f"{__name__}.{place}")
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(name)

@@ -22,12 +22,14 @@ def record_measures(run: RunDirectory, name: str, evaluation: Mapping[str, Any])
         run.write("measures.json", dump_json(document))
 
 
-def evaluated_checkpoints(run: RunDirectory) -> frozenset[str]:
-    """Return the names under which measures.json holds an evaluation.
+def is_measured(run: RunDirectory, step: int) -> bool:
+    """Return whether measures.json holds an evaluation of the last checkpoint, taken at `step` or later.
 
-    Raises: InputError: measures.json is not what this program writes.
+    Raises: InputError: measures.json is no JSON document.
     """
-    return frozenset(_recorded(run))
+    last = _recorded(run).get("last")
+    measured_at = last.get("step") if isinstance(last, dict) else None
+    return isinstance(measured_at, int) and measured_at >= step
 
 
 def _recorded(run: RunDirectory) -> dict[str, Any]:
