@@ -13,7 +13,7 @@ from infomcr_cli.engine.task import Event, Task
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, hold, is_run, new_status, read_status
 from infomcr_cli.runs.lock import is_held
-from infomcr_cli.runs.measures import evaluated_checkpoints
+from infomcr_cli.runs.measures import is_measured
 
 PATIENCE = 90.0  # seconds that a former process has to let go of the run: it may be writing its last checkpoint
 
@@ -29,7 +29,7 @@ def attempt(task: Task) -> Event:
             ending = _trained(run, task, console, new)
             if ending.state is not State.FINISHED:
                 return ending
-        if task.evaluate and "last" not in evaluated_checkpoints(run):
+        if task.evaluate and not is_measured(run, read_status(run).step):
             return _measured(run, task, console)
     return Event(kind="ended", state=State.FINISHED)
 

@@ -13,7 +13,7 @@ from infomcr_cli.data import check_source
 from infomcr_cli.engine.job import ID_LENGTH, Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
-from infomcr_cli.runs.measures import evaluated_checkpoints
+from infomcr_cli.runs.measures import is_measured
 from infomcr_cli.runs.status import read_status_file
 
 # Of several runs of one identity the one that is furthest is taken.
@@ -61,7 +61,7 @@ def _job(hashed: str, point: Point, common: set[str], folder: Path, found: tuple
         return Job(hashed, point.overrides, label, config, folder / name)
     run = RunDirectory.open(found[0])
     status = read_status(run)
-    measured = "last" in evaluated_checkpoints(run)
+    measured = is_measured(run, status.step)
     return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
 
 

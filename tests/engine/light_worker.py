@@ -112,7 +112,8 @@ def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     gamma = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower", "convention": {"draws": 10}}
     scores = {"train": {"loss": loss, "accuracy": 0.9}, "test": {"loss": loss + 0.1, "accuracy": 0.8}}
     gap = {"error": 0.1 + loss / 100, "loss": 0.1}
-    place = {"step": 1, "epoch": 1, "reached_target": None, "n_train": 100, "n_test": 100}
+    step = read_status(run).step
+    place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": 100, "n_test": 100}
     record_measures(run, "last", {**place, **scores, "gap": gap, "measures": {"gamma": gamma}})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
@@ -47,6 +48,16 @@ def test_what_was_trained_is_only_measured(light: Sweeper) -> None:
     assert (run / "measures.json").is_file()
     assert epochs_of(run) == trained
     assert len(light.runs()) == 1
+
+
+def test_an_evaluation_from_before_the_end_is_made_anew(light: Sweeper) -> None:
+    light.run("seed=0", "schedule.epochs=2", *QUIET)
+    (run,) = light.runs().values()
+    measures = json.loads((run / "measures.json").read_text())
+    measures["checkpoints"]["last"]["step"] -= 4
+    (run / "measures.json").write_text(json.dumps(measures))
+    assert light.run("seed=0", "schedule.epochs=2", *QUIET)[1]["finished"] == 1
+    assert json.loads((run / "measures.json").read_text())["checkpoints"]["last"]["step"] == 8
 
 
 def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:

@@ -1,0 +1,101 @@
+"""A sweep against a shell loop over the same runs, two at a time; the start-up of a job's process; the planning.
+
+Command:  python benchmarks/sweep.py [--jobs 16] [--epochs 40] [--repeats 1]
+Expected: the sweep takes at most 5 % longer than `xargs -P2 infomcr train`; 10,000 jobs are planned within 10 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INFOMCR = str(Path(sys.executable).with_name("infomcr"))
+LIMIT, PLANNING_SECONDS = 1.05, 10.0
+SMALL = ("model.depth=10", "model.width=0.5", "data.train_size=512", "reg=off")
+GRID = (
+    "reg=on,off",
+    "augment=none,standard",
+    "seed=range(250)",
+    "optimizer.learning_rate=0.1,0.05",
+    "data.batch_size=16,32,64,128,256",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took: seconds on the wall, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
+def cost_of(command: str, folder: Path) -> tuple[Cost, str]:
+    """Run a shell command and return its cost and its standard output."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    environment = {**os.environ, "INFOMCR_STATE": str(folder / "state")}
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), done.stdout
+
+
+def by_loop(jobs: int, settings: Sequence[str], folder: Path) -> Cost:
+    """The same runs by a shell, two at a time, each with one of two cores."""
+    line = f"seq 0 {jobs - 1} | INFOMCR_THREADS=1 xargs -P2 -I@ {INFOMCR} train {shlex.join(settings)} seed=@"
+    return cost_of(f"{line} 2>errors.txt", folder)[0]
+
+
+def by_sweep(jobs: int, settings: Sequence[str], folder: Path) -> tuple[Cost, dict[str, Any]]:
+    """The runs as one sweep, without the evaluation that the loop does not do either."""
+    own = ("sweep.evaluate=false", "sweep.compare=false", "engine.jobs=2", f"seed=range({jobs})")
+    cost, out = cost_of(f"{INFOMCR} sweep {shlex.join([*settings, *own])} --json", folder)
+    return cost, json.loads(out)
+
+
+def planning() -> tuple[int, float]:
+    """Return how many jobs a `--dry-run` planned and the seconds that it took, the start of Python included."""
+    with tempfile.TemporaryDirectory() as folder:
+        cost, out = cost_of(f"{INFOMCR} sweep {shlex.join(GRID)} --dry-run --json", Path(folder))
+    return len(json.loads(out)["jobs"]), cost.wall
+
+
+def main() -> None:
+    """Measure in turns, print, and fail where a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=1)
+    given = parser.parse_args()
+    settings = (*SMALL, f"schedule.epochs={given.epochs}")
+    count, seconds = planning()
+    print(f"planned {count:,} jobs in {seconds:.1f} s (at most {PLANNING_SECONDS:g})")
+    loops, sweeps, startup = [], [], None
+    for _ in range(given.repeats):
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+            loops.append(by_loop(given.jobs, settings, Path(one)))
+            cost, document = by_sweep(given.jobs, settings, Path(other))
+        sweeps.append(cost)
+        startup = document["startup_seconds"]
+        assert document["finished"] == given.jobs
+    loop, sweep = (min(costs, key=lambda cost: cost.wall) for costs in (loops, sweeps))
+    ratio = sweep.wall / loop.wall
+    print(f"{given.jobs} jobs, two at a time, best of {given.repeats}:")
+    print(f"  shell loop  {loop.wall:6.1f} s, {loop.cpu:6.1f} s of CPU")
+    print(f"  sweep       {sweep.wall:6.1f} s, {sweep.cpu:6.1f} s of CPU, {100 * (ratio - 1):+.1f} % (at most +5 %)")
+    if startup:
+        print(f"  start-up of a job's process {startup['took']:.1f} s, {startup['waited']:.1f} s of it waited for")
+    sys.exit(int(ratio > LIMIT or seconds > PLANNING_SECONDS or count != 10_000))
+
+
+if __name__ == "__main__":
+    main()
