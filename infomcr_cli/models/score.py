@@ -68,7 +68,8 @@ def make_scorer(model: keras.Model) -> Scorer:
         input_signature=[
             tf.TensorSpec((None, *channels), tf.float32),
             tf.TensorSpec((None,), tf.int32),
-        ]
+        ],
+        autograph=False,
     )
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = tf.cast(model(images, training=False), tf.float64)
