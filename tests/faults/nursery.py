@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ class Nursery:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
+        self._last: Child | None = None
         command = [sys.executable, __file__]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
@@ -75,6 +77,7 @@ class Nursery:
             file_limit: most bytes of any file it may write.
             sabotage:   Python that the child runs first.
         """
+        self._end_last()
         self._count += 1
         out, err = (self._folder / f"{self._count}.{kind}" for kind in ("out", "err"))
         request = {
@@ -90,7 +93,14 @@ class Nursery:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return Child(int(self.answer()["pid"]), out, err, self)
+        self._last = Child(int(self.answer()["pid"]), out, err, self)
+        return self._last
+
+    def _end_last(self) -> None:
+        """A test that failed may have left its child at work."""
+        if self._last is not None and self._last.code is None:
+            self._last.kill(signal.SIGKILL)
+            self._last.wait()
 
     def run(self, arguments: Sequence[str], **how: Any) -> Child:
         """Start a command and wait for its end."""
@@ -106,6 +116,7 @@ class Nursery:
         return answer
 
     def close(self) -> None:
+        self._end_last()
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

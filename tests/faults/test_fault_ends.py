@@ -149,7 +149,9 @@ Recorder.on_step = on_step
 
 def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
     run = tmp_path / "runs" / "a"
-    child = nursery.start(["train", *TINY, "schedule.epochs=50", "--run-dir", str(run)], cwd=tmp_path, sabotage=SLOWLY)
+    child = nursery.start(
+        ["train", *TINY, "schedule.epochs=5000", "--run-dir", str(run)], cwd=tmp_path, sabotage=SLOWLY
+    )
     wait_until(lambda: logged(run) > 1 and status_of(run)["mlflow_run_id"])
     child.kill(signal.SIGKILL)
     child.wait()
