@@ -12,7 +12,7 @@ from infomcr_cli.measures.subject import Subject
 
 # Forward passes of equal time, measured on Wide ResNet 28-2 by benchmarks/measures.py.
 GRADIENT, PRODUCT, GRAM = 3.0, 8.0, 12.0
-BISECTIONS = 18
+BISECTIONS = 14
 TIMED = 100  # images
 
 

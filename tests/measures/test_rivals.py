@@ -109,3 +109,11 @@ def test_listing_the_measures_imports_no_tensorflow():
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'mlflow', 'pandas')))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_number_that_is_none_has_no_value():
+    from infomcr_cli.measures.rivals.shared import Found, _finite
+
+    assert _finite(Found(float("inf"))) == Found(None, extras={"reason": "the value is inf"})
+    assert _finite(Found(1.0, float("inf"))) == Found(1.0, None)
+    assert _finite(Found(1.0, 0.5, {"a": 1})) == Found(1.0, 0.5, {"a": 1})

@@ -162,3 +162,14 @@ def test_a_network_that_cannot_lose_so_much_is_refused():
     surface = LossSurface(linear(4, np.zeros((4, CLASSES))), images, labels)
     with pytest.raises(InputError, match="accuracy"):
         noise_scale(surface, drop=0.9, draws=2, seed=0, magnitude_aware=False)
+
+
+def test_a_bisection_takes_about_as_many_steps_as_forecast():
+    from infomcr_cli.measures.forecast import BISECTIONS
+
+    asked = []
+    for scale in (1e-4, 1e-2, 1.0, 30.0):
+        sigmas = []
+        crossing(lambda sigma, scale=scale, seen=sigmas: seen.append(sigma) or np.full(2, sigma / (sigma + scale)), 0.1)
+        asked.append(len(set(sigmas)))
+    assert abs(np.mean(asked) - BISECTIONS) <= 3

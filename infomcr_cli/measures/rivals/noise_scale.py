@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     source=f"PAC-Bayes: {JIANG}",
     unit="weights",
     direction="higher",
-    cost="some 18 forward passes over the samples for each draw of noise",
+    cost="some 14 forward passes over the samples for each draw of noise",
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -57,7 +58,7 @@ def register_rival(
         def compute(subject: Subject) -> MeasureValue:
             minimum = subject.minimum
             try:
-                found = take(minimum)
+                found = _finite(take(minimum))
             except InputError as error:
                 found = Found(None, extras={"reason": str(error)})
             convention = {"batch_norm": "inference"} | {key: _setting(minimum, key) for key in settings}
@@ -79,6 +80,14 @@ def register_rival(
         return take
 
     return register
+
+
+def _finite(found: Found) -> Found:
+    """Return what was found with None for a number that is none: JSON knows no infinity."""
+    if found.value is not None and not math.isfinite(found.value):
+        return Found(None, extras={**found.extras, "reason": f"the value is {found.value}"})
+    error = found.std_error if found.std_error is not None and math.isfinite(found.std_error) else None
+    return Found(found.value, error, found.extras)
 
 
 def _setting(minimum: Minimum, key: str) -> Any:
