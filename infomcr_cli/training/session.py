@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -95,9 +96,22 @@ def work_on(work: Work) -> Ending:
                 write_status(run, finished(status, State.FAILED, str(error)))
             raise
         except Exception as error:
-            run.write("error.txt", redact(traceback.format_exc()).encode())
+            _keep_traceback(run)
             ending = Ending(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
+        return _left_behind(run, ending)
+
+
+def _keep_traceback(run: RunDirectory) -> None:
+    with contextlib.suppress(OSError):  # the disk may be full, which is then the error itself
+        run.write("error.txt", redact(traceback.format_exc()).encode())
+
+
+def _left_behind(run: RunDirectory, ending: Ending) -> Ending:
+    try:
         write_status(run, finished(read_status(run), ending.state, ending.reason))
+    except OSError as error:
+        reason = f"{ending.reason or 'it finished'}; the state could not be written ({error.strerror})"
+        return Ending(State.FAILED, reason, ending.exit_code or 1)
     return ending
 
 
