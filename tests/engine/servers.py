@@ -49,7 +49,7 @@ class Postgres:
     @property
     def uri(self) -> str:
         """What MLflow calls it."""
-        return f"postgresql://mlflow@127.0.0.1:{self._port}/mlflow"
+        return f"postgresql+psycopg://mlflow@127.0.0.1:{self._port}/mlflow"
 
     def close(self) -> None:
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "stop")

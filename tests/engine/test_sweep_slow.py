@@ -142,7 +142,7 @@ def test_a_sweep_on_ray_stops_cleanly(real: Sweeper, cluster: Any) -> None:
 
 
 @pytest.mark.skipif(not POSTGRES, reason="PostgreSQL is not installed (apt-get install postgresql)")
-@pytest.mark.skipif(importlib.util.find_spec("psycopg2") is None, reason="psycopg2 is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("psycopg") is None, reason="psycopg is not installed")
 def test_eight_writers_before_postgresql_lose_nothing_while_the_server_is_away(light: Sweeper) -> None:
     database = Postgres()
     server = Server(light.folder, database.uri)
