@@ -100,10 +100,11 @@ def _rows(watches: Sequence[Watch]) -> Table:
     table = Table("job", "epoch", "loss", "images/s", "overrides", box=None, pad_edge=False)
     for watch in watches[:MOST_ROWS]:
         epochs = watch.job.config.schedule.epochs
+        epoch = "measuring" if watch.epoch >= epochs else f"{watch.epoch}/{epochs}"
         loss, rate = watch.loss, watch.images_per_second
         cells = (
             watch.job.id,
-            f"{watch.epoch}/{epochs}",
+            epoch,
             "" if loss is None else f"{loss:.4f}",
             "" if rate is None else f"{rate:,.0f}",
             printable(watch.job.label),
