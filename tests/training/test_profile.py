@@ -1,0 +1,68 @@
+"""Where the time went: every second is counted once, and what is wrapped does what it did."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from infomcr_cli.models.score import Score
+from infomcr_cli.report.time_table import time_table
+from infomcr_cli.training.loop import Feed, Position
+from infomcr_cli.training.profile import PARTS, ProfiledListener, Stopwatch, _timed_feed
+from infomcr_cli.training.target import Target
+
+
+def test_parts_and_rest_sum_to_the_whole() -> None:
+    watch = Stopwatch()
+    with watch.part("input"):
+        time.sleep(0.02)
+    time.sleep(0.01)
+    table = watch.table()
+    assert tuple(table) == PARTS
+    assert table["input"] >= 0.02
+    assert table["rest"] >= 0.01
+    assert sum(table.values()) == pytest.approx(time.perf_counter() - watch.began, abs=0.01)
+
+
+def test_a_timed_feed_gives_what_the_feed_gives() -> None:
+    watch = Stopwatch()
+    target = Target(0.5, lambda ceiling: Score(0.4, 0.9))
+    feed = Feed(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
+    timed = _timed_feed(feed, watch)
+    assert list(timed.batches(Position(2, 0))) == [2, 3, 4]
+    assert timed.looks["test"]() == Score(1.0, 0.5)
+    assert timed.target is target
+    assert target.look() == (Score(0.4, 0.9), (1.0, 0.5))
+    assert min(watch.seconds["input"], watch.seconds["evaluation"]) > 0
+
+
+def test_the_listener_hears_everything(tmp_path: Path) -> None:
+    class Heard(list[tuple[Any, ...]]):
+        def __getattr__(self, name: str) -> Any:
+            return lambda *arguments: self.append((name, *arguments))
+
+    heard, means = Heard(), dict
+    listener = ProfiledListener(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
+    listener.on_step(Position(1, 0), means)
+    listener.on_epoch(Position(1, 1), {"a": 1.0}, {})
+    listener.on_checkpoint(Position(1, 1), 0.5)
+    listener.on_milestone(Position(1, 1), 0.3)
+    listener.close()
+    assert heard == [
+        ("on_step", Position(1, 0), means),
+        ("on_epoch", Position(1, 1), {"a": 1.0}, {}),
+        ("on_checkpoint", Position(1, 1), 0.5),
+        ("on_milestone", Position(1, 1), 0.3),
+    ]
+
+
+def test_the_table_shows_shares() -> None:
+    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(time_table({"input": 1.0, "compute": 3.0}))
+    text = console.export_text()
+    assert "25.0%" in text
+    assert "4.00" in text
