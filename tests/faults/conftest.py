@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nursery import Nursery
+
+pytest.register_assert_rewrite("same_run")
+from nursery import Nursery  # noqa: E402
 
 TOTALS = (
     "kills_survived",

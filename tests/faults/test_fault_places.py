@@ -89,7 +89,7 @@ def test_resumed_with_changed_settings(nursery: Nursery, tmp_path: Path, observe
         assert refused.code == 2
         assert "→" in refused.stderr
         assert "start=" in refused.stderr
-    allowed = ["schedule.eval_every=1", "measure=fast", "device=cpu", "schedule.keep_checkpoints=50"]
+    allowed = ["schedule.eval_every=1", "measure.gamma.draws=7", "device=cpu", "schedule.keep_checkpoints=50"]
     child = nursery.run(["train", "--resume", "a", *allowed], cwd=tmp_path)
     assert child.code == 0, child.stderr
     assert_same_run(tmp_path / "a", tmp_path / "whole")
