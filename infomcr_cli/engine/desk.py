@@ -68,19 +68,17 @@ class Desk:
                 self._waiting = {**self._running, **self._waiting}
             self._wake.set()
 
-    def close(self, state: State, *, patience: float = 5.0, limit: float = 600.0) -> bool:
+    def close(self, state: State, *, limit: float = 600.0) -> bool:
         """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
 
-        Args: patience: seconds granted to a store that has not answered lately.
-              limit:    seconds granted to one that is at work.
+        The store is asked once more: one that is gone refuses at once, one that hangs costs two timeouts.
+
+        Args: limit: seconds granted to a store that is at work.
         """
         self._end = state
         self._closing.set()
         self._wake.set()
-        deadline = time.monotonic() + limit
-        self._thread.join(patience)
-        while self._thread.is_alive() and not self._failed and time.monotonic() < deadline:
-            self._thread.join(1.0)
+        self._thread.join(limit)
         complete = not self._thread.is_alive() and not self._waiting and not self._failed
         if not complete:
             _log.warning(

@@ -18,6 +18,7 @@ from sweeping import TINY, Sweeper, epochs_of, lines_of, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 GRID = (*TINY, "seed=range(3)", "reg=on,off", "optimizer.learning_rate=0.1,0.05", "schedule.epochs=12")
+EPOCHS = 100
 KILLS = int(os.environ.get("SWEEP_KILLS", "10"))
 
 
@@ -148,11 +149,10 @@ def test_eight_writers_before_postgresql_lose_nothing_while_the_server_is_away(l
     server = Server(light.folder, database.uri)
     try:
         server.start()
-        quiet = ("engine.jobs=1", "sweep.compare=false", "schedule.epochs=30", f"tracking.uri={server.uri}")
+        quiet = ("engine.jobs=1", "sweep.compare=false", f"schedule.epochs={EPOCHS}", f"tracking.uri={server.uri}")
         seeds = [f"seed={2 * writer},{2 * writer + 1}" for writer in range(8)]
         writers = [light.start(seed, *quiet, LIGHT_PACE="0.3") for seed in seeds]
-        wait_until(lambda: len(list(light.folder.glob("runs/*/checkpoints/*.safetensors"))) > 8, 300)
-        time.sleep(10)
+        wait_until(lambda: mirrored_runs(server.uri) >= 16, 300)  # eight sweeps, and the first job of each
         server.kill()
         time.sleep(20)
         server.start()
@@ -166,6 +166,14 @@ def test_eight_writers_before_postgresql_lose_nothing_while_the_server_is_away(l
         database.close()
 
 
+def mirrored_runs(uri: str) -> int:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("infomcr")
+    return 0 if experiment is None else len(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
 def lost_or_doubled(uri: str, children: list[Any], runs: Path) -> int:
     """Return how many metrics of the run directories MLflow does not hold exactly once."""
     from mlflow.tracking import MlflowClient
@@ -174,6 +182,6 @@ def lost_or_doubled(uri: str, children: list[Any], runs: Path) -> int:
     for child in children:
         history = [item.step for item in client.get_metric_history(child.info.run_id, "train/loss")]
         steps = [line["step"] for line in lines_of(runs / child.info.run_name)]
-        assert len(steps) == 30
+        assert len(steps) == EPOCHS
         wrong += len(set(steps) ^ set(history)) + len(history) - len(set(history))
     return wrong
