@@ -1,0 +1,157 @@
+"""What a regularizer costs: one step of Wide ResNet 28-2 as a multiple of the plain step, its first call, its memory.
+
+Command:  python -m benchmarks.training_step [KIND ...] [--rounds 5] [--batch 128] [--deterministic true] [--json FILE]
+Steps take turns in one process, so that a busy machine slows both sides; a ratio is the median over the rounds, of
+wall-clock time and of processor time (cpu), which other users of the machine disturb less. First
+call and peak memory have a process of their own for each kind: the regularizer's is held against the plain one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+KINDS = {
+    "plain": ["reg=off"],
+    "on": ["reg=on"],
+    "on_shared": ["reg=on", "reg.share_pass=true"],
+    "sam": ["reg=sam"],
+    "gradient_norm": ["reg=gradient_norm"],
+    "fisher_trace": ["reg=fisher_trace"],
+    "fisher_trace_shared": ["reg=fisher_trace", "reg.share_pass=true"],
+}
+LIMITS = {"on": {"step": 3.05, "first_call": 2.5, "memory": 1.25}, "on_shared": {"step": 2.1}}
+_prepared: list[bool] = []  # a process is prepared once
+
+
+def main() -> int:
+    """Print the table; 1 where a limit is missed."""
+    options = _options()
+    if options.alone:
+        print(json.dumps(_alone(options.alone, options)))
+        return 0
+    if options.turns:
+        print(json.dumps(_turns(options.kinds, options)))
+        return 0
+    kinds = ["plain", *(kind for kind in options.kinds or KINDS if kind != "plain")]
+    seconds = _child(options, "--turns", *kinds)
+    alone = {kind: _child(options, f"--alone={kind}") for kind in kinds}
+    rows = {kind: _row(kind, seconds, alone) for kind in kinds}
+    print(
+        f"Wide ResNet 28-2, 32x32x3, batch {options.batch}, deterministic={options.deterministic}; multiples of plain"
+    )
+    for kind, row in rows.items():
+        print(_line(kind, row))
+    if options.json:
+        options.json.write_text(json.dumps({"deterministic": options.deterministic, "rows": rows}))
+    missed = [kind for kind, row in rows.items() for what, limit in LIMITS.get(kind, {}).items() if row[what] > limit]
+    return int(bool(missed))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each kind")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--deterministic", choices=("true", "false"), default="true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    parser.add_argument("--turns", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _child(options: argparse.Namespace, *arguments: str) -> Any:
+    settings = [f"--{name}={getattr(options, name)}" for name in ("rounds", "batch", "deterministic")]
+    command = [sys.executable, "-m", "benchmarks.training_step", *settings, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], float]:
+    """Return a step on one batch in memory, waited for, and the passes that it is counted as."""
+    import keras
+    import tensorflow as tf
+
+    from infomcr_cli import runtime
+    from infomcr_cli.config.compose import compose_run
+    from infomcr_cli.models import build_model
+    from infomcr_cli.training.regularizers import make_regularizer
+    from infomcr_cli.training.trainee import Trainee
+
+    config = compose_run(
+        [*KINDS[kind], f"deterministic={options.deterministic}", f"data.batch_size={options.batch}", "device=cpu"]
+    )
+    if not _prepared:
+        runtime.prepare(config)
+        _prepared.append(True)
+    model = build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+    trainee = Trainee(model, optimizer, make_regularizer(config.reg))
+    images, labels = tf.random.normal((options.batch, 32, 32, 3)), tf.range(options.batch, dtype=tf.int32) % 10
+
+    def step() -> None:
+        (trainee.plain_step if kind == "plain" else trainee.regularized_step)(images, labels)
+        trainee.failed_at.numpy()
+
+    return step, config.reg.passes
+
+
+def _turns(kinds: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Return the seconds of each kind's steps, taken in turns after one that compiles, and its passes."""
+    made = {kind: _step(kind, options) for kind in kinds}
+    for step, _ in made.values():
+        step()
+    seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for _ in range(options.rounds):
+        for kind, (step, _) in made.items():
+            seconds[kind].append(_timed(step))
+    return {"seconds": seconds, "passes": {kind: passes for kind, (_, passes) in made.items()}}
+
+
+def _alone(kind: str, options: argparse.Namespace) -> dict[str, float]:
+    step, _ = _step(kind, options)
+    first_call, _ = _timed(step)
+    step()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"first_call": first_call, "memory": peak}
+
+
+def _timed(step: Callable[[], None]) -> tuple[float, float]:
+    """Return seconds by the wall clock and of the processors."""
+    began, worked = time.perf_counter(), time.process_time()
+    step()
+    return time.perf_counter() - began, time.process_time() - worked
+
+
+def _row(kind: str, turns: Any, alone: Any) -> dict[str, float]:
+    ours, plain = turns["seconds"][kind], turns["seconds"]["plain"]
+    step, cpu = (statistics.median(o[i] / p[i] for o, p in zip(ours, plain, strict=True)) for i in range(2))
+    return {
+        "step": step,
+        "cpu": cpu,
+        "seconds": statistics.median(wall for wall, _ in ours),
+        "passes": turns["passes"][kind],
+        **{what: alone[kind][what] / alone["plain"][what] for what in ("first_call", "memory")},
+    }
+
+
+def _line(kind: str, row: dict[str, float]) -> str:
+    limits = LIMITS.get(kind, {})
+    figures = (f"{what} {row[what]:5.2f}" + (f" (≤ {limits[what]})" if what in limits else "") for what in _SHOWN)
+    return f"{kind:20} {row['seconds']:6.2f} s  {row['passes']:.0f} passes  {'  '.join(figures)}"
+
+
+_SHOWN = ("step", "cpu", "first_call", "memory")
+
+if __name__ == "__main__":
+    sys.exit(main())

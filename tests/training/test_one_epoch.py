@@ -1,0 +1,65 @@
+"""One epoch of every model, regularizer and augmentation on digits, from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infomcr_cli.config.places import group_choices
+from tests.conftest import CommandLine
+
+SMALL = [
+    "data=digits",
+    "data.train_size=48",
+    "data.test_size=40",
+    "data.batch_size=16",
+    "schedule.epochs=1",
+    "tracking=off",
+    "deterministic=false",  # it holds for a whole process, and this one has begun
+]
+NARROW = {
+    "application": ["model.name=MobileNetV3Small", "model.upsample=4"],
+    "builder": ["model.builder=tests.training.own_network:perceptron"],
+    "densenet": ["model.depth=10", "model.growth_rate=4"],
+    "mlp": ["model.width=16"],
+    "nin": ["model.base_width=1"],
+    "resnet": ["model.depth=8", "model.width=0.25"],
+    "vgg": ["model.depth=11", "model.width=0.0625"],
+    "wrn": ["model.depth=10", "model.width=0.25"],
+}
+MLP = ["model=mlp", "model.width=16", "model.norm=batch"]
+
+
+def train(command_line: CommandLine, *overrides: str) -> dict[str, float]:
+    """Train an epoch and return its line of metrics."""
+    answer = command_line("train", *SMALL, *overrides, "--run-dir", "run", "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["state"] == "FINISHED"
+    with open("run/metrics.jsonl") as file:
+        values: dict[str, float] = json.loads(file.readlines()[-1])
+    assert values["step"] == 3
+    assert 0 < values["train/loss"] < 100
+    return values
+
+
+def test_every_choice_is_trained():
+    assert set(NARROW) == set(group_choices(None)["model"])
+
+
+@pytest.mark.parametrize("model", NARROW)
+def test_every_model(command_line, model):
+    train(command_line, f"model={model}", *NARROW[model])
+
+
+@pytest.mark.parametrize("reg", group_choices(None)["reg"])
+def test_every_regularizer(command_line, reg):
+    active = () if reg == "off" else ("reg.phases=111",)
+    values = train(command_line, *MLP, f"reg={reg}", *active)
+    assert (values["train/penalty"] > 0) == (reg != "off")
+
+
+@pytest.mark.parametrize("augment", group_choices(None)["augment"])
+def test_every_augmentation(command_line, augment):
+    scaled = ("augment.cutout=3",) if augment == "cutout" else ()
+    train(command_line, *MLP, f"augment={augment}", *scaled)
