@@ -21,6 +21,7 @@ from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.report.spectrum import save_spectrum
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
+from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.measures import record_measures
 
 Document = dict[str, Any]
@@ -56,6 +57,7 @@ def _subject(config: RunConfig) -> Subject:
 
 def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -> Document:
     checkpoint = load_checkpoint(run, name)
+    check_data(checkpoint, subject.dataset.fingerprint)
     assign_all(named_weights(subject.model), checkpoint.weights)
     console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
     train, test = _scored(subject, subject.dataset.train), _scored(subject, subject.dataset.test)

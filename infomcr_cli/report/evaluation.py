@@ -47,8 +47,5 @@ def _notes(measures: Mapping[str, Any]) -> list[Text]:
     marked = sum(value is None for value in draws)
     if not draws or not marked:
         return []
-    return [
-        Text(
-            f"{marked} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)}) and stand apart from the mean."
-        )
-    ]
+    shown = f"{marked} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
+    return [Text(f"{shown} and stand apart from the mean.")]

@@ -135,6 +135,17 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
     return _load(run, name)
 
 
+def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
+    """Raise InputError where a checkpoint was trained on other images or labels than those at hand."""
+    trained_on = checkpoint.extra.get("data")
+    if trained_on is not None and trained_on != fingerprint:
+        raise InputError(
+            "a run goes on, and is measured, with the data that it was trained on",
+            received=f"data {fingerprint[:12]}, trained on {printable(str(trained_on))[:12]}",
+            advice="Give data.root= where that data lies now.",
+        )
+
+
 def has_checkpoint(run: RunDirectory) -> bool:
     """Return whether there is any checkpoint, whole or not."""
     return any(run.checkpoints.glob(f"*{_SUFFIX}"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.training.moments import twice_differentiable_moments
+from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.training.passes import Tensors, connected_gradient, stateless_pass, values_of
 from infomcr_cli.training.regularizer import Correction
 from infomcr_cli.training.sub_batches import PassSum, in_parts, next_draw, zero_loss

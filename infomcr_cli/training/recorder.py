@@ -33,6 +33,7 @@ class Recorder:
     Args:
         status: as last written.
         keep:   how many checkpoints stay; None: all.
+        data:   fingerprint of the data set, kept in each checkpoint.
     """
 
     run: RunDirectory
@@ -42,6 +43,7 @@ class Recorder:
     interruption: Interruption
     mirror: Mirror | None
     keep: int | None
+    data: str
     position: Position = field(default_factory=Position)
     _timing: dict[str, float] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class Recorder:
             epoch=self.position.epoch,
             weights=self.trainee.weights(),
             optimizer=self.trainee.state(),
+            extra={"data": self.data},
             train_loss=train_loss,
         )
         save_checkpoint(self.run, name, checkpoint, keep=self.keep)

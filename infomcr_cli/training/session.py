@@ -32,6 +32,7 @@ from infomcr_cli.runs import (
     write_environment,
     write_status,
 )
+from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
@@ -146,7 +147,8 @@ def _learn(work: Work, interruption: Interruption, mirror: Mirror | None) -> Non
     )
     status = resumed(read_status(run))
     keep = config.schedule.keep_checkpoints
-    recorder = Recorder(run, status, setup.trainee, progress, interruption, mirror, keep, position=start)
+    data = setup.dataset.fingerprint
+    recorder = Recorder(run, status, setup.trainee, progress, interruption, mirror, keep, data, position=start)
     recorder.update(status)
     with progress, _profiled(setup, recorder, work) if work.profile else nullcontext((setup, recorder)) as parts:
         reached = _run(*parts, recorder, start)
@@ -186,6 +188,7 @@ def _take_up(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Positio
             assign_all(named_weights(setup.trainee.model), load_weights(Path(path), name or "last"))
         return loop.Position()
     checkpoint = load_checkpoint(run)
+    check_data(checkpoint, setup.dataset.fingerprint)
     setup.trainee.restore(checkpoint.weights, checkpoint.optimizer)
     MetricsLog(run).truncate_after(checkpoint.step)
     if setup.feed.target:

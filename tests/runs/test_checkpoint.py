@@ -111,3 +111,13 @@ def test_a_missing_name_lists_what_is_there(run: RunDirectory) -> None:
 def test_unusable_names_are_refused(run: RunDirectory, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         save_checkpoint(run, name, make_checkpoint(1))
+
+
+def test_other_data_than_was_trained_on_is_refused() -> None:
+    from infomcr_cli.runs.checkpoint import check_data
+
+    trained = Checkpoint(step=1, epoch=1, weights={}, extra={"data": "aaaa"})
+    check_data(trained, "aaaa")
+    check_data(Checkpoint(step=1, epoch=1, weights={}), "aaaa")
+    with pytest.raises(InputError, match="trained on"):
+        check_data(trained, "bbbb")
