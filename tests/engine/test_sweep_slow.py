@@ -99,10 +99,22 @@ def cluster() -> Iterator[Any]:
 
     small = {"object_store_memory": 100_000_000}
     own = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
-    own.workers = [own.add_node(num_cpus=1, **small) for _ in range(2)]
-    own.wait_for_nodes()
-    yield own
-    own.shutdown()
+    try:
+        own.workers = [added_node(own) for _ in range(2)]
+        own.wait_for_nodes()
+        yield own
+    finally:
+        own.shutdown()
+
+
+def added_node(cluster: Any) -> Any:
+    """Add a node of one core; Ray gives a node 30 seconds to start, which a busy machine may take."""
+    for _ in range(3):
+        try:
+            return cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+        except Exception as error:  # Ray raises plain exceptions
+            last = error
+    raise last
 
 
 def test_twelve_jobs_on_ray_survive_the_loss_of_a_node(
@@ -120,7 +132,7 @@ def test_twelve_jobs_on_ray_survive_the_loss_of_a_node(
         time.sleep(10)
         cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
         time.sleep(20)
-        cluster.workers.append(cluster.add_node(num_cpus=1, object_store_memory=100_000_000))
+        cluster.workers.append(added_node(cluster))
         out, err = process.communicate(timeout=1800)
         assert process.returncode == 0, out + err
         assert_same_runs(real, undisturbed)
