@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.measures.forward import float_weights, measurement_scope
+from infomcr_cli.models.moments import twice_differentiable_moments
 
 Tensors = list[tf.Tensor]
 
@@ -57,7 +58,7 @@ class SurfacePasses:
 
     def _hessian_product(self, values: Tensors, tangents: Tensors, images: Any, labels: tf.Tensor) -> Tensors:
         wanted = values[: len(self.trainable)]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape, twice_differentiable_moments():
             tape.watch(wanted)
             _, gradient = self._gradient(values, images, labels)
             along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
