@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from invocation import Answer, CommandLine
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command left: its exit code and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-CommandLine = Callable[..., Answer]
 
 
 @pytest.fixture(autouse=True)

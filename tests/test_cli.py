@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CommandLine
+from invocation import CommandLine
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
 SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "pandas", "matplotlib", "sklearn", "scipy")
