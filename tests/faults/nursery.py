@@ -56,9 +56,10 @@ class Nursery:
         self._folder, self._count = folder, 0
         self._last: Child | None = None
         command = [sys.executable, __file__]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
-        )
+        with open(folder / "nursery.err", "wb") as complaints:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=complaints
+            )
 
     def start(
         self,
@@ -111,7 +112,7 @@ class Nursery:
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, "the nursery is gone"
+        assert line, (self._folder / "nursery.err").read_text()
         answer: dict[str, Any] = json.loads(line)
         return answer
 
