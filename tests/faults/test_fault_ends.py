@@ -147,6 +147,7 @@ Recorder.on_step = on_step
     observed("an exception in training", state="FAILED", then="resumed to the same bits", metrics_lost=lost)
 
 
+@pytest.mark.slow
 def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
     run = tmp_path / "runs" / "a"
     child = nursery.start(

@@ -79,6 +79,7 @@ def test_a_terminal_of_forty_columns_and_none(tmp_path: Path, observed: Callable
     observed("40 columns, no terminal", works="train")
 
 
+@pytest.mark.slow
 def test_resumed_with_changed_settings(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
     settings = ["tracking=off", "schedule.epochs=4"]
     assert nursery.run(["train", *TINY, *settings, "--run-dir", "whole"], cwd=tmp_path).code == 0

@@ -160,6 +160,7 @@ def test_a_server_that_hangs_slows_nothing(
     )
 
 
+@pytest.mark.slow
 def test_sync_rebuilds_a_run_in_any_store_and_repeats(
     nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
