@@ -150,7 +150,7 @@ def test_a_wide_resnet_learns_from_cifar_images(tmp_path: Path, shared: Path) ->
     if not archive.is_file():
         pytest.skip(f"no CIFAR-10 images at {archive}")
     _some_cifar_images(archive, tmp_path / "images")
-    overrides = ("data=cifar10", "data.root=images", "data.cache=cache", "data.batch_size=50", "augment=standard")
+    overrides = ("data=cifar10", "data.root=images", "data.cache=cache", "data.batch_size=40", "augment=standard")
     network = ("model.depth=10", "model.width=1", "schedule.epochs=8", "reg=on", "tracking=off")
     _infomcr(tmp_path, "train", *overrides, *network, "--run-dir", "r")
     lines = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
