@@ -43,8 +43,6 @@ def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
         "distance_from_initialization",
         "frobenius_product",
         "frobenius_product_over_margin",
-        "spectral_product",
-        "spectral_product_over_margin",
         "path_norm",
     }
 

@@ -11,7 +11,9 @@ from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.measures.subject import Subject
 
 # Forward passes of equal time, measured on Wide ResNet 28-2 by benchmarks/measures.py.
-GRADIENT, PRODUCT, GRAM = 3.0, 8.0, 12.0
+GRADIENT, PRODUCT, GRAM = 4.0, 12.0, 12.0
+SPECTRAL = 5000  # images, whatever the number of samples
+KRYLOV = 12  # products that Lanczos takes at least
 BISECTIONS = 14
 TIMED = 100  # images
 
@@ -57,9 +59,11 @@ _PASSES: Mapping[str, Callable[[MeasureConfig], float]] = {
     "sharpness": lambda config: GRADIENT + 1,
     "adaptive_sharpness": lambda config: GRADIENT + 1,
     "relative_flatness": lambda config: 1,
+    "spectral_product": lambda config: SPECTRAL / config.samples,
+    "spectral_product_over_margin": lambda config: 0,
     "worst_case_sharpness": lambda config: 1.5 * config.sharpness.iterations * GRADIENT,
     "noise_scale": lambda config: BISECTIONS * config.noise.draws,
     "magnitude_noise_scale": lambda config: BISECTIONS * config.noise.draws,
     "hessian_trace": lambda config: 3 * config.curvature.probes * PRODUCT,
-    "hessian_eigenvalue": lambda config: config.curvature.products * PRODUCT,
+    "hessian_eigenvalue": lambda config: max(config.curvature.products, KRYLOV) * PRODUCT,
 }
