@@ -58,7 +58,7 @@ class AugmentConfig(Record):
     flip: bool = Field(description="mirror every second image, at random")
     padding: Pixels = Field(description="zero pixels around the standardised image before the crop")
     cutout: Pixels = Field(description="side of the square that is set to zero (DeVries & Taylor, 2017); 0: none")
-    mixup: Annotated[float, Field(ge=0, le=1000, strict=False)] = Field(
+    mixup: Annotated[float, Field(ge=0, le=1000)] = Field(
         description="α of the Beta law of the mixing weight (Zhang et al., 2018); 0: none"
     )
 

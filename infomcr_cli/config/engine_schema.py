@@ -33,7 +33,7 @@ class RayEngineConfig(_Engine):
     name: Literal["ray"]
     address: str = Field(description="auto: the cluster that this machine belongs to; HOST:PORT; ray://HOST:PORT")
     cpus: Positive = Field(description="cores that a job takes")
-    gpus: Annotated[float, Field(ge=0, le=64, strict=False)] = Field(description="GPUs that a job takes")
+    gpus: Annotated[float, Field(ge=0, le=64)] = Field(description="GPUs that a job takes")
 
 
 EngineConfig = Annotated[LocalEngineConfig | RayEngineConfig, Field(discriminator="name")]

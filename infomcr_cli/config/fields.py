@@ -23,8 +23,8 @@ def aside(description: str, **constraints: Any) -> Any:
 Count = Annotated[int, Field(ge=1, le=10**12)]
 CountOrZero = Annotated[int, Field(ge=0, le=10**12)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-# A number written without a decimal point (lr=1) is meant as a float as well.
-Positive = Annotated[float, Field(gt=0, le=1e12, strict=False)]
-NonNegative = Annotated[float, Field(ge=0, le=1e12, strict=False)]
-Fraction = Annotated[float, Field(ge=0, le=1, strict=False)]
-BelowOne = Annotated[float, Field(ge=0, lt=1, strict=False)]
+# Strict: lr=1 is a float as well, true and "1" are none.
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+NonNegative = Annotated[float, Field(ge=0, le=1e12)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]

@@ -9,7 +9,7 @@ from pydantic import Field
 from infomcr_cli.config.fields import Count, Positive, Record
 
 AtLeastTwo = Annotated[int, Field(ge=2, le=100_000)]
-OpenFraction = Annotated[float, Field(gt=0, lt=1, strict=False)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class GammaConfig(Record):

@@ -12,7 +12,7 @@ from infomcr_cli.models.catalogue import Application
 Norm = Literal["batch", "group", "layer", "none"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh"]
 Depth = Annotated[int, Field(ge=1, le=10_000)]
-Width = Annotated[float, Field(gt=0, le=1_000, strict=False)]
+Width = Annotated[float, Field(gt=0, le=1_000)]
 
 
 class StyledConfig(Record):
@@ -58,7 +58,7 @@ class DenseNetConfig(StyledConfig):
     name: Literal["densenet"]
     depth: Depth = Field(description="6n+4: 40, 100, 190, …")
     growth_rate: Count = Field(description="k, channels that each layer adds")
-    compression: Annotated[float, Field(gt=0, le=1, strict=False)] = Field(description="share kept by a transition")
+    compression: Annotated[float, Field(gt=0, le=1)] = Field(description="share kept by a transition")
 
     @model_validator(mode="after")
     def _depth_is_of_the_family(self) -> DenseNetConfig:

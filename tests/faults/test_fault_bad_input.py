@@ -67,7 +67,7 @@ mistaken_key = st.builds(
 anything = WORDS.map("q".__add__)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("typed")
     before = os.environ.get("INFOMCR_STATE")
