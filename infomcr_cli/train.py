@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -118,7 +118,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
             if request.resume is None:
-                shutil.rmtree(run.path)
+                _unmake(run)
             raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
 
@@ -147,6 +147,13 @@ def _terminable() -> Iterator[None]:
 def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:
     write_status(run, finished(read_status(run), State.KILLED, number.name))
     return TrainResult(run, State.KILLED, number.name, 128 + number)
+
+
+def _unmake(run: RunDirectory) -> None:
+    """Remove a run that never began, and the folder that was made for it where nothing else lies in it."""
+    shutil.rmtree(run.path)
+    with suppress(OSError):
+        run.path.parent.rmdir()
 
 
 def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
