@@ -22,6 +22,7 @@ from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.sync import sync
 
 ABANDONED_AFTER = 3600.0
+WIDE = 70
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,16 @@ def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:
 
 def show(summaries: Sequence[RunSummary], console: Console) -> None:
     """Print a table, a line for each run; whatever a directory says is text, never markup."""
-    table = Table("run", "state", "epoch", "step", "model", "reg", "remark", box=None, pad_edge=False)
+    wide = console.width >= WIDE
+    columns = ("epoch", "step", "model", "reg") if wide else ()
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "state", *columns, "remark"):
+        table.add_column(name, overflow="fold", no_wrap=name == "state")
     for one in summaries:
         remark = one.problem or ("closed just now" if one.repaired else one.reason or "")
-        state = str(one.state or "unreadable")
-        choices = [one.choices.get(group, "") for group in ("model", "reg")]
-        table.add_row(*(Text(cell) for cell in (one.run, state, str(one.epoch), str(one.step), *choices, remark)))
+        facts = (str(one.epoch), str(one.step), *(one.choices.get(group, "") for group in ("model", "reg")))
+        cells = (one.run, str(one.state or "unreadable"), *(facts if wide else ()), remark)
+        table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     lost = sum(one.state is State.LOST and not one.repaired for one in summaries)
     if lost:

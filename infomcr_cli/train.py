@@ -112,8 +112,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         try:
             with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
                 from infomcr_cli.training.session import Work, work_on
-        except (KeyboardInterrupt, _Terminated) as stop:
-            return _killed(run, signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+        except _StoppedEarly as stop:
+            return _killed(run, stop.number)
         try:
             ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
@@ -123,25 +123,30 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
 
 
-class _Terminated(BaseException):
-    """SIGTERM came before training could begin."""
+class _StoppedEarly(BaseException):
+    """A signal came before training could begin."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = signal.Signals(number)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise inside the block; afterwards the session hears signals itself."""
+    """Let SIGINT and SIGTERM raise inside the block; afterwards the session hears signals itself."""
 
     def hear(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        raise _StoppedEarly(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, hear)
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:

@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return
     terminalreporter.section("what was observed")
     width = max(len(fault) for fault, _ in notes)
-    for fault, figures in sorted(notes):
+    for fault, figures in sorted(notes, key=lambda note: str(note[0])):
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         terminalreporter.write_line(f"{fault:<{width}}  {said}")
     totals = {name: sum(int(f.get(name, 0)) for _, f in notes) for name in TOTALS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def test_a_terminal_of_forty_columns_and_none(tmp_path: Path, observed: Callable
     assert "FINISHED" in shown
     assert "Traceback" not in shown
     shown = in_a_terminal([*INFOMCR, "runs", "--runs-dir", "."], 40, tmp_path)
-    assert max(len(line) for line in shown.replace("\r", "").splitlines()) <= 40
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.replace("\r", ""))
+    assert max(len(line) for line in plain.splitlines()) <= 40
+    assert "FINISHED" in plain
     piped = subprocess.run(
         [*command, "b"], cwd=tmp_path, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
     )

@@ -138,26 +138,27 @@ def test_a_server_that_hangs_slows_nothing(
 ) -> None:
     server.start()
     server.send(signal.SIGSTOP)
-    medians, whole = {}, {}
-    for name, tracking in (("off", "tracking=off"), ("hanging", f"tracking.uri={server.uri}")):
-        run = tmp_path / "runs" / name
-        began = time.monotonic()
-        child = nursery.run(["train", *TINY, "schedule.epochs=60", tracking, "--run-dir", str(run)], cwd=tmp_path)
-        whole[name] = time.monotonic() - began
-        assert child.code == 0, child.stderr
-        medians[name] = statistics.median(line["timing"]["train_seconds"] for line in lines(run)[5:])
+    # Other work on the machine comes and goes: the better of two, taken in turn.
+    epochs: dict[str, list[float]] = {"off": [], "hanging": []}
+    whole: dict[str, list[float]] = {"off": [], "hanging": []}
+    for turn in (1, 2):
+        for name, tracking in (("off", "tracking=off"), ("hanging", f"tracking.uri={server.uri}")):
+            run = tmp_path / "runs" / f"{name}{turn}"
+            began = time.monotonic()
+            child = nursery.run(["train", *TINY, "schedule.epochs=100", tracking, "--run-dir", str(run)], cwd=tmp_path)
+            whole[name].append(time.monotonic() - began)
+            assert child.code == 0, child.stderr
+            epochs[name].append(statistics.median(line["timing"]["train_seconds"] for line in lines(run)[5:]))
     assert "infomcr sync" in child.stderr
     server.send(signal.SIGCONT)
-    assert nursery.run(["sync", str(tmp_path / "runs" / "hanging")], cwd=tmp_path).code == 0
-    assert mirrored(server, tmp_path / "runs" / "hanging") == held(tmp_path / "runs" / "hanging")
-    ratio = medians["hanging"] / medians["off"]
-    assert ratio < 1.5
-    observed(
-        "server hangs",
-        epoch_time=f"{ratio:.2f} of untracked",
-        whole_run=f"+{whole['hanging'] - whole['off']:.1f} s",
-        metrics_lost=0,
-    )
+    hanging = tmp_path / "runs" / "hanging2"
+    assert nursery.run(["sync", str(hanging)], cwd=tmp_path).code == 0
+    lost = len(held(hanging)) - len(mirrored(server, hanging))
+    assert mirrored(server, hanging) == held(hanging)
+    ratio = min(epochs["hanging"]) / min(epochs["off"])
+    assert ratio < 1.3
+    later = min(whole["hanging"]) - min(whole["off"])
+    observed("server hangs", epoch_time=f"{ratio:.2f} of untracked", whole_run=f"{later:+.1f} s", metrics_lost=lost)
 
 
 @pytest.mark.slow
