@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,7 +83,21 @@ def connect(store: Store) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         warn_of_network_file_system(path)
     with turn(store):
+        if path is not None and not path.exists():
+            _make_sqlite(path)
         return MlflowClient(tracking_uri=store.uri)
+
+
+def _make_sqlite(path: Path) -> None:
+    """Make a store's tables aside and move them into place whole: MLflow's migrations cannot be taken up half-way."""
+    from mlflow.tracking import MlflowClient
+
+    aside = path.with_name(f".{path.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
+    aside.mkdir()
+    MlflowClient(tracking_uri=f"sqlite:///{aside / path.name}").search_experiments()
+    os.replace(aside / path.name, path)
+    shutil.rmtree(aside)
 
 
 @contextmanager

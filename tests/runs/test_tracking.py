@@ -276,6 +276,30 @@ def test_eight_runs_at_once_on_a_new_store(tmp_path: Path, record_property: Call
     record_property("observed", json.dumps(["8 at once on a new SQLite store", figures]))
 
 
+CREATOR = """
+import sys
+from infomcr_cli.runs.store import store_of
+from infomcr_cli.runs.tracking import connect
+connect(store_of(None, "infomcr", sys.argv[1] + "/runs"))
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 0.6])
+def test_a_process_killed_while_it_makes_the_store_spoils_nothing(tmp_path: Path, seconds: float) -> None:
+    aside = tmp_path / "mlflow" / ".mlflow.db.new"
+    process = subprocess.Popen([sys.executable, "-c", CREATOR, str(tmp_path)])
+    deadline = time.monotonic() + 120
+    while not aside.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    process.kill()
+    process.wait()
+    assert aside.exists() or seconds > 0.1, "killed too late to show anything"
+    client = connect(store_of(None, "infomcr", tmp_path / "runs"))
+    assert [item.name for item in client.search_experiments()] == ["Default"]
+    assert sorted(item.name for item in aside.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+
+
 @pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])
 def test_what_is_no_tracking_uri_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match=r"tracking\.uri"):
