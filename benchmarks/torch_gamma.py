@@ -28,11 +28,12 @@ class Block(nn.Module):
         self.bn1, self.bn2 = nn.BatchNorm2d(before), nn.BatchNorm2d(after)
         self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
         self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()  # modules of their own: BackPACK must see each call
         self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
 
     def forward(self, x: Any) -> Any:
-        y = self.conv1(torch.relu(self.bn1(x)))
-        return self.shortcut(x) + self.conv2(torch.relu(self.bn2(y)))
+        y = self.conv1(self.relu1(self.bn1(x)))
+        return self.shortcut(x) + self.conv2(self.relu2(self.bn2(y)))
 
 
 def network() -> nn.Module:
@@ -74,8 +75,6 @@ def by_loop(model: nn.Module, images: Any, labels: Any) -> Any:
 def by_nngeometry(model: nn.Module, images: Any, labels: Any) -> Any:
     """Rows of J by NNGeometry."""
     from nngeometry.backend import TorchHooksJacobianBackend
-    from nngeometry.layercollection import LayerCollection
-    from nngeometry.object import PFMapDense
     from torch.utils.data import DataLoader, TensorDataset
 
     loader = DataLoader(TensorDataset(images, labels), batch_size=BLOCK)
@@ -83,9 +82,7 @@ def by_nngeometry(model: nn.Module, images: Any, labels: Any) -> Any:
     def losses(x: Any, y: Any) -> Any:
         return nn.functional.cross_entropy(model(x), y, reduction="none")[:, None]
 
-    backend = TorchHooksJacobianBackend(model=model, function=losses)
-    collection = LayerCollection.from_model(model)
-    return PFMapDense(collection, backend, examples=loader).to_torch()[0]
+    return TorchHooksJacobianBackend(model, losses).get_jacobian(loader)[0]
 
 
 def by_backpack(model: nn.Module, images: Any, labels: Any) -> Any:
