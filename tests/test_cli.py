@@ -57,6 +57,7 @@ def test_version(command_line: CommandLine) -> None:
         ("train", "data.batch_size=0"),
         ("train", "data.batch_size=5000"),
         ("train", "reg=on", "reg.num_sub_batches=7"),
+        ("train", "schedule.match_compute=true", "schedule.stop_at_train_loss=0.1"),
         ("train", "data=image_folder", "data.root=empty"),
         ("train", "data=cifar10", "data.root=nowhere"),
         ("train", "tracking.uri=ftp://x"),
@@ -93,6 +94,12 @@ def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -
         "num_sub_batches": 8,
         "phases": "011",
     }
+
+
+def test_print_config_shows_the_epochs_of_equal_compute(command_line: CommandLine) -> None:
+    answer = command_line("train", "reg=off", "schedule.epochs=20", "schedule.match_compute=true", "--print-config")
+    schedule = yaml.safe_load(answer.out)["schedule"]
+    assert (schedule["epochs"], schedule["match_compute"]) == (48, True)
 
 
 def test_print_config_as_json(command_line: CommandLine) -> None:

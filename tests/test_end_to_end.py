@@ -104,6 +104,14 @@ def test_compare_puts_them_side_by_side(trained: Path) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "")
 
 
+def test_compute_is_what_was_trained(trained: Path) -> None:
+    """8 steps an epoch for 3 epochs: 24 passes without the regularizer, 72 with it in every step."""
+    document = _infomcr(trained, "compare", "runs/off", "runs/on")
+    found = {run["run"]: run["compute"] for run in document["runs"]}
+    assert {name: compute["value"] for name, compute in found.items()} == {"off": 3, "on": 9}
+    assert {name: compute["image_passes"] / 64 for name, compute in found.items()} == {"off": 24, "on": 72}
+
+
 def test_mlflow_holds_the_same(trained: Path) -> None:
     from mlflow import MlflowClient
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
+from infomcr_cli.config.compute import matched
 from infomcr_cli.config.explain import explain
+from infomcr_cli.config.fields import Record
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.places import group_choices, own_conf, search_path
+from infomcr_cli.config.reg_schema import RegConfig
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.search import searching
 from infomcr_cli.errors import InputError
@@ -37,10 +40,38 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     parsed = grammar.parse(arguments)
     grammar.refuse_sweeps(parsed)
     grammar.check_choices(parsed, group_choices(config_dir))
-    config = validate(_composed(arguments, parsed, config_dir))
+    config = run_of(_composed(arguments, parsed, config_dir), lambda: yardstick(config_dir))
     if isinstance(config.model, BuilderConfig):
         trust_builder(config.model.builder)  # from the command line, or a file that the user keeps
     return config
+
+
+def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
+    """Return the run that composed settings describe, `schedule.match_compute` turned into epochs.
+
+    Args:    matched_to: gives the regularizer whose cost is matched.
+    Raises:  InputError: they do not fit the schema or together; every misfit is named.
+    """
+    config = validate(settings)
+    if not config.schedule.match_compute:
+        return config
+    schedule = matched(config.schedule, config.reg, matched_to())
+    return validate({**config.model_dump(mode="json"), "schedule": schedule.model_dump(mode="json")})
+
+
+class _Yardstick(Record):
+    reg: RegConfig
+
+
+def yardstick(config_dir: Path | None = None) -> RegConfig:
+    """Return the regularizer whose cost is matched: `reg=on` as its file has it.
+
+    Raises: InputError: the user's own file of that name is no regularizer.
+    """
+    try:
+        return _Yardstick.model_validate_json(json.dumps({"reg": composed_group("reg", "reg=on", config_dir)})).reg
+    except ValidationError as error:
+        raise explain(error) from None
 
 
 def validate(settings: Any) -> RunConfig:

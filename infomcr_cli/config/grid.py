@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.compose import _composed, _no_such, validate
+from infomcr_cli.config.compose import _composed, _no_such, run_of, yardstick
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.places import group_choices, search_path
 from infomcr_cli.config.schema import RunConfig
@@ -73,6 +74,7 @@ def expand(
 def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[Point]:
     compose_all = _interpolates(axes, config_dir)
     bases: dict[tuple[str, ...], Settings] = {}
+    matched_to = cache(lambda: yardstick(config_dir))
     for combination in itertools.product(*(axis.choices for axis in axes)):
         pairs = list(zip(axes, combination, strict=True))
         spelled = {axis.key: choice.value for axis, choice in pairs}
@@ -86,7 +88,7 @@ def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
             continue
-        yield Point(tuple(choice.text for choice in combination), validate(settings))
+        yield Point(tuple(choice.text for choice in combination), run_of(settings, matched_to))
 
 
 def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:

@@ -37,6 +37,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             changed[key] = composed_group(key, override.input_line, config_dir)
             changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
         else:
+            _refuse_matching(changed, key, value)
             _set(changed, key, value)
     config = validate(changed)
     if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
@@ -59,6 +60,14 @@ def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None
             advice=f"For a new run from this one's weights: infomcr train start={name} {' '.join(arguments)}",
         )
     return after
+
+
+def _refuse_matching(settings: Any, key: str, value: Any) -> None:
+    """Refuse to match the compute of a run that exists: its epochs were settled when it began."""
+    schedule = settings.get("schedule") if isinstance(settings, dict) else None
+    recorded = schedule.get("match_compute", False) if isinstance(schedule, dict) else False
+    if key == "schedule.match_compute" and value is not recorded:
+        raise InputError("schedule.match_compute is settled when a run begins", received=str(value).lower())
 
 
 def _set(settings: Any, key: str, value: Any) -> None:

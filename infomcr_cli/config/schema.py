@@ -1,6 +1,7 @@
 """What a run is: one frozen record for each configuration group, with ranges and units.
 
-The values stand in `conf/`; the schema holds none, so that each has one home.
+The values stand in `conf/`; the schema holds none, so that each has one home. The exception is a setting that came
+later: a run recorded before it must still be read.
 """
 
 from __future__ import annotations
@@ -50,9 +51,20 @@ class ScheduleConfig(Record):
     phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
     warmup_epochs: NonNegative
     stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
+    # Composition turns it into epochs and warm-up, which are part of the identity; by itself it shapes nothing.
+    match_compute: bool = aside("as many epochs as cost what reg=on costs in the epochs given", default=False)
     eval_every: Count = aside("epochs between two evaluations on the test set")
     checkpoint_every: Count = aside("epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2)] | None = aside("newest checkpoints that are kept; null: all")
+
+    @model_validator(mode="after")
+    def _what_is_matched_goes_to_its_end(self) -> ScheduleConfig:
+        if self.match_compute and self.stop_at_train_loss is not None:
+            raise ValueError(
+                "schedule.match_compute needs a schedule that goes to its end; got schedule.stop_at_train_loss="
+                f"{self.stop_at_train_loss:g}. Set the one to false or the other to null."
+            )
+        return self
 
 
 class TrackingConfig(Record):

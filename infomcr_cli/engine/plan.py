@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infomcr_cli.config.grid import Point
 from infomcr_cli.config.identity import identity
+from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import check_source
 from infomcr_cli.engine.job import ID_LENGTH, Job
 from infomcr_cli.errors import InputError
@@ -40,7 +41,13 @@ def plan(points: Sequence[Point]) -> list[Job]:
 
 def _differ(first: Point, second: Point) -> bool:
     """Settings that leave the weights as they are differ: the user would get one run where two were asked for."""
-    return first.config.model_copy(update={"choices": {}}) != second.config.model_copy(update={"choices": {}})
+    return _resolved(first.config) != _resolved(second.config)
+
+
+def _resolved(config: RunConfig) -> RunConfig:
+    """Leave out by what words the settings came about: what reg=on costs is what it costs, matched or not."""
+    schedule = config.schedule.model_copy(update={"match_compute": False})
+    return config.model_copy(update={"choices": {}, "schedule": schedule})
 
 
 def _same_run(first: Point, second: Point) -> InputError:

@@ -74,7 +74,8 @@ class Comparison:
             return document
         values = {name: one.model_dump(include={"value", "std_error", "unit"}) for name, one in found.measures.items()}
         scores = {"train": found.train.model_dump(), "test": found.test.model_dump(), "gap": found.gap.model_dump()}
-        return document | scores | {"measures": values}
+        compute = None if entry.compute is None else entry.compute.document()
+        return document | scores | {"compute": compute, "measures": values}
 
 
 def compared(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_makers
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
@@ -74,6 +75,7 @@ class Evaluation(_Record):
     train: Score = Score()
     test: Score = Score()
     gap: Gap = Gap()
+    n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
     n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
     reached_target: bool | None = None
     measures: Annotated[dict[Name, Measured], Field(max_length=MAX_MEASURES)] = {}
@@ -95,6 +97,7 @@ class Entry:
         evaluation:   of the checkpoint that is compared; None where there is none.
         evaluations:  of every checkpoint that was evaluated, by its name in measures.json.
         missed:       the training-loss target was not reached.
+        compute:      what training up to that checkpoint cost; None where its record does not say.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Entry:
     evaluation: Evaluation | None
     evaluations: Mapping[str, Evaluation]
     missed: bool
+    compute: Compute | None = None
 
     @property
     def seed(self) -> Any:
@@ -134,6 +138,7 @@ def read_entry(run: RunDirectory, checkpoint: str = "last") -> Entry:
         evaluation=None if evaluation is None else _completed(evaluation),
         evaluations=evaluations,
         missed=_missed(run, evaluation, told, flat.get("schedule.stop_at_train_loss")),
+        compute=compute_until(config, step=evaluation.step, n_train=evaluation.n_train) if evaluation else None,
     )
 
 

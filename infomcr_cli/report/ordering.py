@@ -19,6 +19,7 @@ _SCORES: dict[str, Callable[[Entry], float | None]] = {
     "loss_gap": lambda entry: entry.evaluation.gap.loss if entry.evaluation else None,
     "train_loss": lambda entry: entry.evaluation.train.loss if entry.evaluation else None,
     "test_loss": lambda entry: entry.evaluation.test.loss if entry.evaluation else None,
+    "compute": lambda entry: entry.compute.epochs if entry.compute else None,
     "test_accuracy": lambda entry: entry.evaluation.test.accuracy if entry.evaluation else None,
 }
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from infomcr_cli.report.comparison import Comparison, gap_of
+from infomcr_cli.report.compute import UNIT
 from infomcr_cli.report.entry import Entry, Evaluation
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.verdict import Estimate, Granulated, MeasureVerdict, SignError, Verdict
 
 NONE = "–"
+_RUNS_CAPTION = (
+    f"± is the standard deviation over seeds. compute: forward and backward passes of the training, in {UNIT}."
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def plain(value: float | None) -> str:
 
 
 def runs_grid(comparison: Comparison) -> Grid:
-    """Return what differs between the runs beside gaps and measures; replicates as mean ± standard deviation."""
+    """Return what differs between the runs, gaps, compute and measures; replicates as mean ± standard deviation."""
     groups = replicates(comparison)
     numbered = [entry for members in groups for entry in members[:1]]
     mixed = {mixture.measure for mixture in comparison.mixed}
@@ -49,10 +53,11 @@ def runs_grid(comparison: Comparison) -> Grid:
         columns.append((axis.name, [of_run[entry.name] for entry in numbered]))
     for gap in dict.fromkeys((comparison.gap, *GAPS)):
         columns.append((GAPS[gap], [_mean_std(gap_of(one, gap) for one in _found(members)) for members in groups]))
+    columns.append(("compute", [_mean_std(map(_compute, members)) for members in groups]))
     for name in comparison.measures:
         cells = [_mean_std(_value(one, name) for one in _found(members)) for members in groups]
         columns.append((name + ("*" if name in mixed else ""), cells))
-    return _grid("Runs", columns, "± is the standard deviation over seeds.")
+    return _grid("Runs", columns, _RUNS_CAPTION)
 
 
 def others_grid(comparison: Comparison) -> Grid:
@@ -120,6 +125,10 @@ def _found(members: Iterable[Entry]) -> list[Evaluation]:
 def _value(evaluation: Evaluation, name: str) -> float | None:
     measured = evaluation.measures.get(name)
     return None if measured is None else measured.value
+
+
+def _compute(entry: Entry) -> float | None:
+    return entry.compute.epochs if entry.compute else None
 
 
 def _name(members: Sequence[Entry]) -> str:

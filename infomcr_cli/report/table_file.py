@@ -34,7 +34,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(comparison: Comparison, path: Path) -> None:
-    """Write one line for each evaluated run: settings that differ, scores, gaps, each measure and its error.
+    """Write one line for each evaluated run: settings that differ, scores, gaps, compute, each measure and its error.
 
     Raises: InputError: the file cannot be written.
     """
@@ -55,6 +55,7 @@ def _row(comparison: Comparison, index: int) -> dict[str, Any]:
     row |= {"seed": inert(entry.seed), "train_loss": found.train.loss, "train_accuracy": found.train.accuracy}
     row |= {"test_loss": found.test.loss, "test_accuracy": found.test.accuracy}
     row |= {"gap_error": found.gap.error, "gap_loss": found.gap.loss}
+    row |= {"compute": entry.compute.epochs if entry.compute else None}
     for name, measured in found.measures.items():
         if row.get(name, name) == measured.value and name in row:
             continue

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from infomcr_cli.config.compute import step_at
 from infomcr_cli.config.schema import ScheduleConfig
 
 
@@ -31,7 +32,7 @@ class Timetable:
 
     def at(self, share: float) -> int:
         """Return the step at a share of the schedule: boundaries shrink with it."""
-        return round(share * self.steps)
+        return step_at(share, self.steps)
 
     def regularized(self, step: int) -> bool:
         """Return whether the regularizer is active in step number `step`, counted from 0."""

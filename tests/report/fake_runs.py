@@ -13,7 +13,19 @@ CONFIG = {
     "model": {"name": "wrn", "depth": 10, "width": 1.0, "widths": None, "blocks_per_group": None},
     "augment": {"name": "none", "flip": False, "padding": 0},
     "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "l2": 0.0005},
-    "schedule": {"name": "constant", "epochs": 3, "stop_at_train_loss": None, "eval_every": 1},
+    "schedule": {
+        "name": "constant",
+        "epochs": 3,
+        "boundaries": [],
+        "factor": 1.0,
+        "phases": [0.3, 0.6],
+        "warmup_epochs": 0.0,
+        "stop_at_train_loss": None,
+        "match_compute": False,
+        "eval_every": 1,
+        "checkpoint_every": 1,
+        "keep_checkpoints": None,
+    },
     "reg": {"name": "off"},
     "measure": {"names": "fast"},
     "tracking": {"name": "off"},
@@ -22,7 +34,8 @@ CONFIG = {
     "device": "auto",
     "runs_dir": "runs",
 }
-REG_ON = {"name": "on", "num_sub_batches": 8, "alpha": 1e-4, "beta": 10.0, "phases": "011"}
+REG_ON = {"name": "on", "num_sub_batches": 8, "alpha": 1e-4, "beta": 10.0, "share_pass": False, "phases": "011"}
+STEPS_PER_EPOCH = 20
 CONVENTION = {"samples": 1000, "draws": 10, "draw_size": 100, "batch_norm": "inference", "logit_scale": None}
 
 
@@ -51,7 +64,7 @@ def evaluation(gap: float, measures: dict[str, float], *, convention=CONVENTION,
         "train": {"loss": train_loss, "accuracy": 0.99},
         "test": {"loss": train_loss + gap * 3, "accuracy": 0.99 - gap},
         "gap": {"error": gap, "loss": gap * 3},
-        "n_train": 1000,
+        "n_train": STEPS_PER_EPOCH * 64,
         "n_test": n_test,
         "measures": noted,
         **extra,
@@ -84,8 +97,9 @@ def grid_of_runs(root: Path, *, seeds: int = 2, noise: float = 0.01) -> Path:
                     gap = 0.05 + lr / 4 + batch / 1000 - 0.03 * (reg == "on") + noise * rng.normal()
                     measures = {"gamma": 300 * gap - 100 + rng.normal(), "noise": rng.normal(), "width": 1.0}
                     config = config_with(optimizer__learning_rate=lr, data__batch_size=batch, reg=reg, seed=seed)
-                    last = evaluation(gap, measures)
-                    middle = evaluation(gap / 2, {"gamma": 300 * gap - 140}, step=20, epoch=1)
+                    images = {"n_train": STEPS_PER_EPOCH * batch}
+                    last = evaluation(gap, measures, **images)
+                    middle = evaluation(gap / 2, {"gamma": 300 * gap - 140}, step=20, epoch=1, **images)
                     last["measures"]["gamma"]["spectrum"] = sorted(rng.gamma(1.0, size=12).tolist(), reverse=True)
                     name = f"run-{reg}-{lr}-{batch}-{seed}"
                     write_run(root / name, config, {"last": last, "epoch-0001": middle, "epoch-0003": last})

@@ -1,0 +1,120 @@
+"""Compute beside error: what training cost, by a loop over its steps, wherever a comparison is shown."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from fake_runs import REG_ON, STEPS_PER_EPOCH, config_with, evaluation, grid_of_runs, write_run
+
+from infomcr_cli.compare import CompareOptions, compare
+from infomcr_cli.report.compute import compute_until
+from infomcr_cli.report.rows import runs_grid
+
+EPOCHS = 3
+STEPS = EPOCHS * STEPS_PER_EPOCH
+BATCH = 64
+
+
+def run_with(phases: str, *, passes: int = 3, name: str = "on", **schedule: object) -> tuple[dict, list[int]]:
+    """A recorded configuration, and the passes of each of its steps."""
+    config = config_with()
+    config["schedule"] |= schedule
+    share = passes == 2
+    config["reg"] = {**REG_ON, "phases": phases, "share_pass": share} if name == "on" else {"name": "off"}
+    first, second = (round(share * STEPS) for share in config["schedule"]["phases"])
+    digits = [phases[0 if step < first else 1 if step < second else 2] for step in range(STEPS)]
+    return config, [passes if name == "on" and digit == "1" else 1 for digit in digits]
+
+
+@pytest.mark.parametrize("phases", ["111", "011", "001", "100", "010"])
+@pytest.mark.parametrize("passes", [2, 3])
+@pytest.mark.parametrize("step", [1, 17, 18, 19, 20, 36, 37, 59, 60])
+def test_only_the_steps_of_active_phases_cost_extra(phases, passes, step):
+    config, each = run_with(phases, passes=passes)
+    found = compute_until(config, step=step, n_train=STEPS_PER_EPOCH * BATCH + 63)
+    assert found.epochs == sum(each[:step]) / STEPS_PER_EPOCH
+    assert found.images == sum(each[:step]) * BATCH
+
+
+def test_plain_sgd_costs_its_epochs():
+    config, _ = run_with("111", name="off")
+    assert [compute_until(config, step=20 * n, n_train=20 * BATCH).epochs for n in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "n_train"),
+    [
+        ({}, None, 1280),
+        ({}, 60, None),
+        ({}, 60, 63),  # not one batch
+        ({}, 61, 1280),  # more steps than the schedule has
+        ({}, -1, 1280),
+        ({"reg": {"name": "mine", "passes": 7}}, 60, 1280),
+        ({"reg": {**REG_ON, "phases": "9" * 9}}, 60, 1280),
+        ({"reg": None}, 60, 1280),
+        ({"schedule": {"epochs": 3}}, 60, 1280),
+        ({"schedule": []}, 60, 1280),
+        ({"data": {"batch_size": 0}}, 60, 1280),
+        ({"data": {"batch_size": True}}, 60, 1280),
+        ({"data": {"batch_size": object()}}, 60, 1280),
+    ],
+)
+def test_what_a_record_does_not_say_is_not_made_up(changes, step, n_train):
+    assert compute_until({**config_with(reg="on"), **changes}, step=step, n_train=n_train) is None
+
+
+def test_the_name_of_a_run_decides_nothing(tmp_path):
+    config, each = run_with("010")
+    write_run(tmp_path / "wrn-off-plain", config, {"last": evaluation(0.1, {"gamma": 1.0})})
+    (document,) = compare(CompareOptions((str(tmp_path),))).document()["runs"]
+    assert document["compute"] == {
+        "value": sum(each) / STEPS_PER_EPOCH,
+        "unit": "epochs of plain SGD",
+        "image_passes": sum(each) * BATCH,
+    }
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """Regularized from step 18 of 60 on: 60 + 2 · 42 = 144 passes, 7.2 epochs."""
+    folder = tmp_path_factory.mktemp("compute")
+    options = CompareOptions((str(grid_of_runs(folder / "runs")),), csv=folder / "t.csv", html=folder / "t.html")
+    return compare(options), folder
+
+
+def test_compute_stands_beside_error_in_table_json_csv_and_page(comparison):
+    found, folder = comparison
+    document = json.loads(json.dumps(found.document(), allow_nan=False))
+    assert {(one["settings"]["reg.name"], one["compute"]["value"]) for one in document["runs"]} == {
+        ("on", 7.2),
+        ("off", 3.0),
+    }
+    frame = pd.read_csv(folder / "t.csv")
+    assert set(zip(frame["reg.name"], frame["compute"], strict=True)) == {("on", 7.2), ("off", 3.0)}
+    grid = runs_grid(found)
+    at = grid.head.index("compute")
+    assert grid.head[at - 1] == "test error"
+    assert {row[at] for row in grid.rows} == {"7.2 ± 0", "3 ± 0"}
+    page = (folder / "t.html").read_text()
+    assert '<th scope="col">compute</th>' in page
+    assert "<td>7.2 ± 0</td>" in page
+    assert "in epochs of plain SGD" in page
+
+
+def test_compute_is_that_of_the_checkpoint_compared(comparison):
+    _, folder = comparison
+    document = compare(CompareOptions((str(folder / "runs"),), checkpoint="epoch-0001")).document()
+    values = {one["settings"]["reg.name"]: one["compute"]["value"] for one in document["runs"]}
+    assert values == {"on": (18 + 2 * 3) / 20, "off": 1.0}
+
+
+def test_runs_are_sorted_by_compute_and_one_without_comes_last(tmp_path):
+    for name, phases in (("a", "111"), ("b", "001")):
+        write_run(tmp_path / name, run_with(phases)[0], {"last": evaluation(0.1, {"gamma": 1.0})})
+    config = config_with(optimizer__l2=0.1)
+    write_run(tmp_path / "0", config, {"last": evaluation(0.1, {"gamma": 1.0}, n_train=None)})
+    found = compare(CompareOptions((str(tmp_path),), sort="compute"))
+    assert [entry.name for entry in found.judged] == ["b", "a", "0"]
+    assert found.document()["runs"][-1]["compute"] is None
