@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
@@ -30,8 +31,24 @@ def composed(preset: str, *overrides: str) -> RunConfig:
 def test_a_preset_says_how_it_is_run_and_what_came_of_it(preset):
     text = (Path(own_conf()) / "experiment" / f"{preset}.yaml").read_text()
     assert text.startswith("# @package _global_\n")
-    assert f"experiment={preset}" in text or "make study-small" in text
+    comment = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    assert f"experiment={preset}" in comment
+    assert re.search(r"# Time(:| and result:) +\S", comment)
+    assert re.search(r"# (Result|Time and result): +\S", comment)
     assert composed(preset).choices["experiment"] == preset
+
+
+def test_the_commands_of_the_study_are_on_off_equal_compute_and_sam():
+    lines = (Path(own_conf()) / "experiment" / "wrn_cifar10_paper.yaml").read_text().splitlines()
+    commands = [line.removeprefix("#   infomcr train ").split() for line in lines if "infomcr train" in line]
+    words = [[word for word in command if "=" in word] for command in commands]
+    found = [compose_run([*overrides, "data.root=/data"]) for overrides in words]
+    assert [(run.reg.name, run.schedule.epochs) for run in found] == [
+        ("on", 200),
+        ("off", 200),
+        ("off", 480),
+        ("sam", 200),
+    ]
 
 
 @pytest.mark.parametrize("preset", [pytest.param(p, marks=pytest.mark.slow if p in HEAVY else ()) for p in PRESETS])
