@@ -1,6 +1,6 @@
 """PyTorch peers of one draw of gamma, in inference mode, as sides of `benchmarks.timing`.
 
-Command: PEERS_PYTHON benchmarks/torch_gamma.py vmap|loop|backpack|nngeometry [N]
+Command: PEERS_PYTHON benchmarks/torch_gamma.py WAY[-float32] [N], WAY one of vmap, loop, backpack, nngeometry
 It runs in an environment of its own (`requirements-peers.txt`) and imports nothing of the project but `timing`.
 """
 
@@ -17,7 +17,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parent))
 from timing import serve  # type: ignore[import-not-found]
 
-BLOCK = 20
+BLOCK, PANEL, FLOAT32 = 20, 4096, "-float32"
 
 
 class Block(nn.Module):
@@ -105,14 +105,25 @@ WAYS: dict[str, Callable[[nn.Module, Any, Any], Any]] = {
 }
 
 
-def side(way: str, count: int) -> Callable[[], float]:
-    """Return one draw: rows, J Jᵀ, half its log-determinant."""
+def gram_in_float64(rows: Any) -> Any:
+    """J Jᵀ of float32 rows, accumulated in float64 panel by panel, as the project's own engine does."""
+    total = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    for panel in rows.split(PANEL, dim=1):
+        wide = panel.double()
+        total.addmm_(wide, wide.T)
+    return total
+
+
+def side(name: str, count: int) -> Callable[[], float]:
+    """Return one draw: rows, J Jᵀ in float64 (in float32 for a name that ends so), half its log-determinant."""
     torch.manual_seed(0)
     model, images, labels = network(), torch.randn(count, 3, 32, 32), torch.randint(0, 10, (count,))
+    way = WAYS[name.removesuffix(FLOAT32)]
 
     def draw() -> float:
-        rows = WAYS[way](model, images, labels)
-        return float(torch.linalg.slogdet((rows @ rows.T).double())[1]) / 2
+        rows = way(model, images, labels)
+        gram = (rows @ rows.T).double() if name.endswith(FLOAT32) else gram_in_float64(rows)
+        return float(torch.linalg.slogdet(gram)[1]) / 2
 
     return draw
 

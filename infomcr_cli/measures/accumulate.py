@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from infomcr_cli.measures.contributions import Contribution, Rows, stacked, summed
+from infomcr_cli.measures.contributions import Contribution, Rows, gram, summed
 
 Array = NDArray[np.float64]
 
@@ -85,6 +85,8 @@ def gram_sums(
     groups: Iterable[Sequence[Part]],
     kernels: Sequence[Any],
     names: Sequence[str],
+    *,
+    alone: bool,
 ) -> GramSums:
     """Run one pass over all blocks for each group of parts and sum up.
 
@@ -92,49 +94,50 @@ def gram_sums(
         blocks:  starts a pass over all blocks.
         kernels: the weights' values.
         names:   the layer group of each weight.
+        alone:   there is one block: its rows need not be kept, and are written out weight by weight.
     """
     by_group: dict[str, Array] = {}
     products: Any = 0.0
     losses = logs = np.zeros(0)
-    for parts in groups:
-        losses, logs, kept = _kept(blocks(), parts)
-        for part, (gram, product) in zip(parts, _products(kept, parts, kernels), strict=True):
-            name = names[part.index]
-            by_group[name] = by_group[name] + gram if name in by_group else gram
-            products = products + product
+    with ThreadPoolExecutor(_threads()) as pool:
+        for parts in groups:
+            losses, logs, kept = (_as_they_are if alone else _written_out)(pool, blocks(), parts)
+            found = pool.map(_product, kept, parts, [kernels[part.index] for part in parts])
+            for part, (matrix, product) in zip(parts, found, strict=True):
+                name = names[part.index]
+                by_group[name] = by_group[name] + matrix if name in by_group else matrix
+                products = products + product
     order = [name for name in dict.fromkeys(names) if name in by_group]
     return GramSums(losses, logs, products + np.zeros(len(losses)), {name: by_group[name] for name in order})
 
 
-def _kept(blocks: Iterable[BlockResult], parts: Sequence[Part]) -> tuple[Array, Array, list[list[list[Contribution]]]]:
-    """Losses, log-derivatives, and for each part the contributions of each block.
+Kept = tuple[Array, Array, list[list[list[Contribution]]]]
 
-    A block that is alone is handed on as it is; several are made compact, since they are kept together.
-    """
+
+def _as_they_are(pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
+    """Losses, log-derivatives, and for each part the contributions of the only block."""
+    (block,) = blocks
+    return block.losses, block.log_derivatives, [[block.contributions[part.index]] for part in parts]
+
+
+def _written_out(pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
+    """The same of several blocks, compact; the rows of one are written out while the next block is passed."""
     losses, logs = [], []
     kept: list[list[list[Contribution]]] = [[] for _ in parts]
-    for block, is_alone in _with_loneliness(blocks):
+    writing: list[Future[Contribution]] = []
+    for block in blocks:
+        _collect(kept, writing)
         losses.append(block.losses)
         logs.append(block.log_derivatives)
-        found = [block.contributions[part.index] for part in parts]
+        writing = [pool.submit(_cut, block.contributions[part.index], part) for part in parts]
         block.contributions.clear()
-        if not (is_alone and all(part.stop is None for part in parts)):
-            found = [[whole] for whole in _on_all_cores(lambda pair: _cut(*pair), list(zip(found, parts, strict=True)))]
-        for of_part, contributions in zip(kept, found, strict=True):
-            of_part.append(contributions)
+    _collect(kept, writing)
     return np.concatenate(losses), np.concatenate(logs), kept
 
 
-def _with_loneliness(blocks: Iterable[BlockResult]) -> Iterator[tuple[BlockResult, bool]]:
-    """Yield each block and whether it is the only one."""
-    iterator = iter(blocks)
-    first = next(iterator)
-    second = next(iterator, None)
-    yield first, second is None
-    if second is not None:
-        yield second, False
-    for block in iterator:
-        yield block, False
+def _collect(kept: list[list[list[Contribution]]], writing: Sequence[Future[Contribution]]) -> None:
+    for i, future in enumerate(writing):
+        kept[i].append([future.result()])
 
 
 def _cut(contributions: Sequence[Contribution], part: Part) -> Contribution:
@@ -144,23 +147,11 @@ def _cut(contributions: Sequence[Contribution], part: Part) -> Contribution:
     return Rows(np.ascontiguousarray(whole.rows()[:, part.start : part.stop]), whole.window)
 
 
-def _products(
-    kept: list[list[list[Contribution]]], parts: Sequence[Part], kernels: Sequence[Any]
-) -> Iterator[tuple[Array, Array]]:
-    """Gram matrix and product with the kernel of each part."""
-
-    def of_part(i: int) -> tuple[Array, Array]:
-        whole = stacked([summed(contributions) for contributions in kept[i]])
-        kept[i] = []
-        return whole.gram(), whole.times(kernels[parts[i].index], parts[i].start, parts[i].stop)
-
-    yield from _on_all_cores(of_part, range(len(parts)))
-
-
-def _on_all_cores(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Map in order, one item a thread."""
-    with ThreadPoolExecutor(_threads()) as pool:
-        yield from pool.map(function, items)
+def _product(kept: list[list[Contribution]], part: Part, kernel: Any) -> tuple[Array, Array]:
+    """Gram matrix and product with the kernel of one part, which is let go."""
+    blocks = [summed(contributions) for contributions in kept]
+    kept.clear()
+    return gram(blocks), np.concatenate([block.times(kernel, part.start, part.stop) for block in blocks])
 
 
 def one_thread_a_product() -> threadpool_limits:

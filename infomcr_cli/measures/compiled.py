@@ -20,7 +20,7 @@ from infomcr_cli.measures.jacobian import JacobianPass, Setting, weight_values
 from infomcr_cli.measures.samples import blocks, even_block_size, taken
 
 MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, where samples are independent
-LARGEST_BLOCK = 128
+LARGEST_BLOCK = 32  # more samples at a time do not fit into the processor's cache
 AUDITED = 3  # samples
 
 

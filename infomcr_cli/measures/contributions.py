@@ -101,7 +101,7 @@ class Rows:
 
     def gram(self) -> Array:
         """Return the products of all pairs of rows, [n, n], float64."""
-        return product_with_own_transpose(self.array)
+        return product_with_own_transpose([self.rows()])
 
     def times(self, weights: Array, start: int = 0, stop: int | None = None) -> Array:
         """Return the rows' products with a kernel, [n], float64; rows cut to columns go with those of the kernel."""
@@ -125,21 +125,20 @@ def summed(parts: Sequence[Contribution]) -> Contribution:
     return Rows(total)
 
 
-def stacked(blocks: Sequence[Contribution]) -> Contribution:
-    """Return the contributions of several blocks of samples as one."""
-    if len(blocks) == 1:
-        return blocks[0]
+def gram(blocks: Sequence[Contribution]) -> Array:
+    """Return the products of all pairs of the rows of several blocks of samples, [n, n], float64."""
     if all(isinstance(b, OuterProduct) for b in blocks):
         left, right = (np.concatenate([getattr(b, side) for b in blocks]) for side in ("left", "right"))
-        return OuterProduct(left, right)
-    return Rows(np.concatenate([b.rows() for b in blocks]), blocks[0].window)
+        return OuterProduct(left, right).gram()
+    return product_with_own_transpose([b.rows() for b in blocks])
 
 
-def product_with_own_transpose(rows: Array) -> Array:
+def product_with_own_transpose(blocks: Sequence[Array]) -> Array:
     """Return rows · rowsᵀ, accumulated in float64, [n, n]: the exact Gram matrix of rows given in float32."""
-    total = np.zeros((len(rows), len(rows)))
-    for start in range(0, rows.shape[1], PANEL):
-        panel = rows[:, start : start + PANEL].astype(np.float64)
+    count = sum(map(len, blocks))
+    total = np.zeros((count, count))
+    for start in range(0, blocks[0].shape[1], PANEL):
+        panel = np.concatenate([rows[:, start : start + PANEL] for rows in blocks], dtype=np.float64)
         total += panel @ panel.T
     return total
 

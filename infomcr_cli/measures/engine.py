@@ -85,7 +85,8 @@ class GramEngine:
                 result = passes(values, taken(images, indices), labels[indices])
                 yield result.first(keep) if keep < passes.block_size else result
 
-        return gram_sums(all_blocks, groups, kernels, [group_name(v) for v in passes.variables])
+        names = [group_name(v) for v in passes.variables]
+        return gram_sums(all_blocks, groups, kernels, names, alone=alone)
 
     def _record(self, sums: GramSums, same: NDArray[np.int64]) -> GramRecord:
         assert self._passes is not None
