@@ -32,7 +32,7 @@ def _head(found: Any, sweeps: Sequence[str], minutes: float) -> str:
     return f"""# A small court
 
 {len(found["runs"])} minima and an augmented series, judged by every measure. `make study-small CIFAR10=PATH` trains and
-measures them and writes this file; {_spent(minutes)}
+measures them and writes this file; here it took {minutes:.0f} minutes on two cores.
 All settings that the runs share are in `conf/experiment/study_small.yaml`; what differs is
 
 {runs}
@@ -41,12 +41,6 @@ Every run is trained until its cross-entropy on the clean training images is at 
 far stand apart and outside the verdict. Signs are as computed: a measure of which lower is better does well near
 τ = +1. `oracle` is the gap with noise added, `random` is noise: the top and the floor of the table. Intervals are
 bootstrap intervals of 95 %."""
-
-
-def _spent(minutes: float) -> str:
-    if minutes < 1:
-        return "here nothing was left to train, the document alone was made anew."
-    return f"the last time it trained and measured for {minutes:.0f} minutes."
 
 
 def _title(one: Judgement) -> str:

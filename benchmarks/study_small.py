@@ -23,16 +23,18 @@ AXES = (
     "model.widths=[8,32,64],[8,48,96]",
     "model.blocks_per_group=1,2",
     "data.batch_size=16,32",
-    "optimizer.learning_rate=0.05,0.1",
+    "optimizer.learning_rate=0.1,0.2",
     "optimizer.l2=1e-4,5e-4",
 )
 # A regularized step takes three times as long: the eight dearest of these minima are left out.
 DEAREST = 'sweep.exclude=["model.widths=[8,48,96] model.blocks_per_group=2"]'
+# Crops keep so small a network from the target; flips alone do not.
+FLIPS = ("augment.padding=0", "schedule.epochs=100")
 # The regularizer has settings that plain training lacks, so its minima are a sweep of their own in the same folder.
 SWEEPS = {
     "off": ("main", (*AXES, "reg=off")),
     "on": ("main", (*AXES, "reg=on", "reg.num_sub_batches=4", DEAREST)),
-    "augmented": ("augmented", (*AXES[:1], *AXES[2:3], "augment=none,standard", "schedule.epochs=120")),
+    "augmented": ("augmented", (*AXES[:1], *AXES[2:3], "augment=none,standard", *FLIPS)),
 }
 GAPS = ("error", "test_error")
 
@@ -45,7 +47,7 @@ def main() -> None:
         _sweep(name, folder, overrides, options)
     if options.dry_run:
         return
-    minutes = (time.monotonic() - began) / 60
+    minutes = _minutes_in_all(options.runs, (time.monotonic() - began) / 60)
     folders = list(dict.fromkeys(folder for folder, _ in SWEEPS.values()))
     judged = [Judgement(folder, gap, _compare(folder, gap, options)) for folder in folders for gap in GAPS]
     options.document.write_text(document(judged, [" ".join(o) for _, o in SWEEPS.values()], minutes), encoding="utf-8")
@@ -61,6 +63,14 @@ def _sweep(name: str, folder: str, overrides: Sequence[str], options: argparse.N
     ended = subprocess.run(_infomcr("sweep", *arguments, *flags), env=_one_thread(), check=False)
     if ended.returncode not in (0, 1):
         sys.exit(ended.returncode)
+
+
+def _minutes_in_all(runs: Path, now: float) -> float:
+    """Add these minutes to those of earlier calls that left something to do."""
+    log = runs / "minutes.json"
+    spent = [*(json.loads(log.read_text()) if log.exists() else []), round(now, 1)]
+    log.write_text(json.dumps(spent))
+    return sum(spent)
 
 
 def _compare(folder: str, gap: str, options: argparse.Namespace) -> Any:
