@@ -23,7 +23,7 @@ AXES = (
     "model.widths=[8,32,64],[8,48,96]",
     "model.blocks_per_group=1,2",
     "data.batch_size=16,32",
-    "optimizer.learning_rate=0.1,0.2",
+    "optimizer.learning_rate=0.07,0.12",
     "optimizer.l2=1e-4,5e-4",
 )
 # A regularized step takes three times as long: the eight dearest of these minima are left out.
