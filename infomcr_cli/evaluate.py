@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -18,9 +18,6 @@ from infomcr_cli.measures.registry import chosen_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.trust import store_of_run
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
     """
     jobs = [(run, _settings(run, request)) for run in map(RunDirectory.open, request.runs)]
     names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
+    import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.session import measure_run
 
     results: list[dict[str, Any]] = []

@@ -42,7 +42,19 @@ def _number(value: float | None) -> str:
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:
-    gamma = measures.get("gamma") or {}
+    return [*_missing(measures), *_rank_deficient(measures.get("gamma") or {})]
+
+
+def _missing(measures: Mapping[str, Any]) -> list[Text]:
+    """Why a measure has no value, where it says so."""
+    return [
+        Text(f"{name}: {printable(str(entry['reason']))}")
+        for name, entry in measures.items()
+        if entry["value"] is None and entry.get("reason")
+    ]
+
+
+def _rank_deficient(gamma: Mapping[str, Any]) -> list[Text]:
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
     marked = sum(value is None for value in draws)
     if not draws or not marked:

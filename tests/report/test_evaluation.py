@@ -1,0 +1,39 @@
+"""What a terminal shows of one evaluation."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from infomcr_cli.report.evaluation import evaluation_renderables
+
+
+def shown(measures: dict[str, Any]) -> str:
+    score = {"loss": 0.5, "accuracy": 0.75}
+    evaluation = {
+        "run": "runs/a[b]",
+        "checkpoint": "last",
+        "train": score,
+        "test": score,
+        "gap": {"error": 0.0, "loss": 0.0},
+        "measures": measures,
+    }
+    console = Console(width=100, record=True, file=io.StringIO())
+    for renderable in evaluation_renderables(evaluation):
+        console.print(renderable)
+    return console.export_text()
+
+
+def test_a_measure_without_a_value_says_why() -> None:
+    text = shown({"margin": {"value": None, "unit": "logits", "reason": "the margin is [red]not\x1b positive"}})
+    assert "margin: the margin is [red]not" in text
+    assert "\x1b" not in text
+    assert "runs/a[b]" not in text
+    assert "a[b]" in text
+
+
+def test_draws_without_full_rank_are_told() -> None:
+    text = shown({"gamma": {"value": -1.0, "unit": "nats", "std_error": 0.5, "draws": [-1.0, None], "rank": [9, 8]}})
+    assert "1 of 2 draws are rank-deficient (lowest rank 8)" in text
