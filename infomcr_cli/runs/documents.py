@@ -17,13 +17,8 @@ MAX_YAML = 128 * 1024
 MAX_NESTING = 40
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """The safe loader without aliases: an anchor that is used cannot multiply itself."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not accepted")
-        return super().compose_node(parent, index)
+# LibYAML where it is there: five times as fast, and a comparison reads a document of each run.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_json(content: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
@@ -48,7 +43,9 @@ def parse_yaml(content: bytes, what: str, *, limit: int = MAX_YAML) -> Any:
     """
     _check_size(content, what, limit)
     try:
-        value = yaml.load(content.decode(), Loader=_PlainLoader)  # noqa: S506 -- derived from SafeLoader
+        text = content.decode()
+        _refuse_bombs(text)
+        value = yaml.load(text, Loader=_LOADER)  # noqa: S506 -- a safe loader either way
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{what} must be plain YAML ({printable(str(error))})") from None
     _check_nesting(value, what)
@@ -76,6 +73,17 @@ def printable(text: str, limit: int = 500) -> str:
     bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in bad else c for c in text[: limit + 1])
     return clean if len(text) <= limit else clean[:limit] + "…"
+
+
+def _refuse_bombs(text: str) -> None:
+    """Refuse, before anything is built, an alias, which could multiply itself, and nesting that would end the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases (*name) are not accepted")
+        if depth > MAX_NESTING:
+            raise ValueError(f"nested more than {MAX_NESTING} deep")
 
 
 def _refuse_constant(name: str) -> float:
