@@ -50,7 +50,7 @@ def test_gram_and_gamma(model: keras.Model, reference: Any, mode: Any, logits: s
 def test_fisher_rao_and_rules(model: keras.Model, reference: Any, logits: str) -> None:
     record = GramEngine(model, logit_scale=SCALES[logits])(reference["images"], reference["labels"])
     assert fisher_rao_norm(record.products) == pytest.approx(
-        float(reference[f"fisher_rao_inference_{logits}"]), rel=1e-3, abs=1e-6
+        float(reference[f"fisher_rao_inference_{logits}"]), rel=1e-4
     )
     assert set(record.served_by.values()) == {"rule"}
     assert sum(g.trace for g in record.groups.values()) == pytest.approx(np.trace(record.gram) / 32, rel=1e-10)
