@@ -40,7 +40,7 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     parsed = grammar.parse(arguments)
     grammar.refuse_sweeps(parsed)
     grammar.check_choices(parsed, group_choices(config_dir))
-    config = run_of(_composed(arguments, parsed, config_dir), lambda: yardstick(config_dir))
+    config = run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir))
     if isinstance(config.model, BuilderConfig):
         trust_builder(config.model.builder)  # from the command line, or a file that the user keeps
     return config
@@ -90,10 +90,10 @@ def validate(settings: Any) -> RunConfig:
 
 def composed_group(group: str, argument: str, config_dir: Path | None = None) -> Any:
     """Return the plain settings of one group as `argument` chooses it."""
-    return _composed([argument], grammar.parse([argument]), config_dir)[group]
+    return composed([argument], grammar.parse([argument]), config_dir)[group]
 
 
-def _composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
+def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
     GlobalHydra.instance().clear()
     with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:
@@ -116,14 +116,14 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
     known = _dotted(compose("config", overrides=_choices_of(parsed)))
     for override in parsed:
         if not (override.is_add() or override.key_or_group in known or _is_group(override)):
-            return _no_such(override.key_or_group, known)
+            return no_such(override.key_or_group, known)
     key = getattr(error, "full_key", None)
     if key and isinstance(error, MissingMandatoryValue):
         return InputError(f"{key} must be given", advice=f"Write {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
 
 
-def _no_such(key: str, known: Sequence[str]) -> InputError:
+def no_such(key: str, known: Sequence[str]) -> InputError:
     group, _, leaf = key.rpartition(".")
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)

@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.compose import _composed, _no_such, run_of, yardstick
+from infomcr_cli.config.compose import composed, no_such, run_of, yardstick
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.places import group_choices, search_path
 from infomcr_cli.config.schema import RunConfig
@@ -80,10 +80,10 @@ def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[
         spelled = {axis.key: choice.value for axis, choice in pairs}
         if any(exclusion.covers(spelled) for exclusion in exclusions):
             continue
-        composed = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
-        if composed not in bases:
-            bases[composed] = _composed(composed, grammar.parse(composed), config_dir)
-        settings = bases[composed]
+        spelling = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
+        if spelling not in bases:
+            bases[spelling] = composed(spelling, grammar.parse(spelling), config_dir)
+        settings = bases[spelling]
         for axis, choice in pairs:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
@@ -166,11 +166,11 @@ def _set(settings: Settings, key: str, value: Any) -> Settings:
     """Return settings with one value replaced; what is not on its path is shared."""
     head, _, rest = key.partition(".")
     if head not in settings or (rest and not isinstance(settings[head], dict)):
-        raise _no_such(key, _dotted(settings))
+        raise no_such(key, _dotted(settings))
     try:
         return {**settings, head: _set(settings[head], rest, value) if rest else value}
     except InputError:
-        raise _no_such(key, _dotted(settings)) from None
+        raise no_such(key, _dotted(settings)) from None
 
 
 def _dotted(settings: Settings, prefix: str = "") -> list[str]:
