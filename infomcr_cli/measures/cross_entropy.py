@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+EPSILON = 2.0**-52  # of float64
+
 
 class LossDerivative(NamedTuple):
     """Cross-entropy and its derivative with respect to the logits.
@@ -31,7 +33,8 @@ def loss_derivative(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | N
     Args:
         logits:      [N, C], any float type, C ≥ 2.
         labels:      true classes, [N], integers in 0..C-1.
-        logit_scale: s; where given, the loss is that of z / (‖z‖ s), and the derivative is taken through it.
+        logit_scale: s; where given, the loss is that of z / (‖z‖ s), and the derivative is taken through it. A sample
+                     without one (z = 0), or whose derivative is along z but for rounding, has a zero row.
     """
     logits = tf.cast(logits, tf.float64)
     if logit_scale is None:
@@ -41,7 +44,10 @@ def loss_derivative(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | N
     inner = _raw(unit / logit_scale, labels)
     tangent = inner.direction - unit * tf.reduce_sum(unit * inner.direction, axis=1, keepdims=True)
     length = tf.norm(tangent, axis=1)
-    log_length = inner.log_length + tf.math.log(length) - tf.math.log(norm[:, 0] * logit_scale)
+    has_one = (length > logits.shape[1] * EPSILON) & (norm[:, 0] > 0)
+    length = tf.where(has_one, length, 0.0)
+    scale = tf.where(has_one, norm[:, 0] * logit_scale, 1.0)
+    log_length = inner.log_length + tf.math.log(length) - tf.math.log(scale)
     return LossDerivative(inner.loss, tf.math.divide_no_nan(tangent, length[:, None]), log_length)
 
 

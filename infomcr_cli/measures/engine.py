@@ -70,7 +70,8 @@ class GramEngine:
                     self._setting, images, labels, self._chunk_size, self._memory, self._audit
                 )
             if labels.min() < 0 or labels.max() >= self._passes.num_classes:
-                raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=int(labels.max()))
+                received = f"{labels.min()}..{labels.max()}"
+                raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=received)
             return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:

@@ -46,3 +46,12 @@ def test_normalised_logits_against_the_tape() -> None:
     found = loss_derivative(logits, labels, 0.04)
     np.testing.assert_allclose(found.direction * tf.exp(found.log_length)[:, None], truth, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(found.loss, losses, rtol=1e-10)
+
+
+def test_normalised_logits_without_a_derivative_have_a_zero_row_and_no_infinity() -> None:
+    logits = tf.constant([[2.0, -2.0], [0.0, 0.0], [1.7, 0.4]], tf.float64)  # along z; z = 0; an ordinary one
+    found = loss_derivative(logits, tf.constant([0, 1, 0]), 0.04)
+    np.testing.assert_array_equal(found.direction[:2], np.zeros((2, 2)))
+    np.testing.assert_array_equal(found.log_length[:2], [-np.inf, -np.inf])
+    assert np.isfinite(found.log_length[2].numpy())
+    assert np.linalg.norm(found.direction[2]) == pytest.approx(1.0, rel=1e-10)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
+from infomcr_cli.measures.gamma import summarise
 from infomcr_cli.measures.rules import unregister_rule
 from tests.measures.truth import jacobian, relative, shaken, weights
 
@@ -296,3 +297,19 @@ def test_an_exception_leaves_the_model_as_it_was() -> None:
     assert [vars(layer).get("call") for layer in model.layers] == calls
     for kept, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, now)
+
+
+def test_a_dead_network_gives_deficient_draws_with_normalised_logits_too() -> None:
+    keras.config.set_dtype_policy("float32")
+    model = sequential((5,), L.Dense(4, "relu", kernel_initializer="zeros"), L.Dense(3))
+    draw = summarise(GramEngine(model, logit_scale=0.04)(*samples((5,))))
+    assert (draw.gamma, draw.rank, draw.fisher_trace) == (None, 0, 0.0)
+
+
+def test_one_sample_has_every_number_but_the_noise() -> None:
+    model = sequential((5,), L.Dense(3))
+    images, labels = samples((5,))
+    draw = summarise(GramEngine(model)(images[:1], labels[:1]))
+    assert draw.rank == 1
+    assert draw.gradient_noise is None
+    assert draw.gamma == pytest.approx(0.5 * np.log(draw.fisher_trace), rel=1e-10)
