@@ -21,21 +21,25 @@ class Convention:
 
     Args:
         samples:     training images that draws come from.
+        draws:       T, as far as the images reach; the most where `target_se` may stop earlier.
         draw_size:   N.
         batch_norm:  `inference` or `batch`.
         chunk_size:  images that share statistics; None in inference mode, where it changes nothing.
         logit_scale: s of normalised logits; None for raw ones.
         order:       `stored` or `stratified`: how the images are ordered.
         precision:   of the arithmetic.
+        target_se:   standard error at which drawing stops, nats; None: all draws are taken.
     """
 
     samples: int
+    draws: int
     draw_size: int
     batch_norm: str
     chunk_size: int | None
     logit_scale: float | None
     order: str
     precision: str
+    target_se: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -46,7 +50,10 @@ class Convention:
 class DrawSummary:
     """What is kept of one draw: numbers, not matrices.
 
-    Args: gamma: nats; None where the draw is deficient. eigenvalues: of G/N, descending, [N].
+    Args:
+        gamma:          nats; None where the draw is deficient.
+        eigenvalues:    of G/N, descending, [N].
+        gradient_noise: None for a draw of one sample.
     """
 
     gamma: float | None
@@ -57,7 +64,7 @@ class DrawSummary:
     frobenius_norm: float
     effective_rank: float
     fisher_rao_norm: float
-    gradient_noise: float
+    gradient_noise: float | None
     mean_loss: float
     groups: dict[str, LayerGroup]
 
@@ -74,7 +81,7 @@ def summarise(record: GramRecord) -> DrawSummary:
         frobenius_norm=spectrum.frobenius_norm(gram),
         effective_rank=spectrum.effective_rank(gram),
         fisher_rao_norm=spectrum.fisher_rao_norm(record.products),
-        gradient_noise=gradient_noise_variance(gram),
+        gradient_noise=gradient_noise_variance(gram) if len(gram) > 1 else None,
         mean_loss=float(record.losses.mean()),
         groups=record.groups,
     )

@@ -75,14 +75,17 @@ class Subject:
 
     def _convention(self) -> Convention:
         settings = self.config.gamma
+        samples = min(settings.samples, len(self.dataset.train))
         return Convention(
-            samples=min(settings.samples, len(self.dataset.train)),
+            samples=samples,
+            draws=min(settings.draws, samples // settings.draw_size),
             draw_size=settings.draw_size,
             batch_norm=settings.batch_norm,
             chunk_size=settings.chunk_size if settings.batch_norm == "batch" else None,
             logit_scale=settings.logit_scale,
             order="stored" if self.dataset.stored_order else "stratified",
             precision=settings.precision,
+            target_se=settings.target_se,
         )
 
 

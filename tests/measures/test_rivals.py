@@ -63,6 +63,8 @@ def test_every_value_carries_its_convention_and_batch_norms_mode(measured):
     assert all(value.extras["convention"]["batch_norm"] == "inference" for value in values.values())
     assert values["sharpness"].extras["convention"]["sharpness.rho"] == 0.05
     assert values["margin"].extras["convention"]["samples"] == 60
+    taken = values["gamma"].extras["convention"]
+    assert (taken["samples"], taken["draws"], taken["draw_size"], taken["target_se"]) == (80, 3, 20, None)
 
 
 def test_estimated_values_have_a_standard_error(measured):
