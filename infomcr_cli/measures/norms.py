@@ -8,6 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.folding import CONVOLUTIONS, LinearMap, linear_maps
 
 Array = NDArray[np.float64]
@@ -50,8 +51,11 @@ def spectral_norm(one: LinearMap) -> float:
 
 
 def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
-    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, relative 1e-4)."""
-    shape, weights = tuple(layer.input.shape[1:]), tf.constant(kernel)
+    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, relative 1e-4).
+
+    Raises: InputError: the layer has no input of one fixed size.
+    """
+    shape, weights = _input_shape(layer), tf.constant(kernel)
 
     @tf.function(autograph=False)
     def back_and_forth(x: tf.Tensor) -> tf.Tensor:
@@ -72,3 +76,16 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
         LinearOperator((size, size), normal, dtype=np.float64), 1, v0=start, tol=1e-8, return_eigenvectors=False
     )
     return float(np.sqrt(values[0]))
+
+
+def _input_shape(layer: keras.layers.Layer) -> tuple[int, ...]:
+    """The shape of what a convolution takes, [height, width, channels] or the like."""
+    try:
+        shape = tuple(layer.input.shape[1:])
+    except (AttributeError, ValueError):  # called from Python code, not in a graph
+        shape = (None,)
+    if None in shape:
+        raise InputError(
+            "the norm of a convolution needs a graph of layers and images of one size", received=layer.name
+        )
+    return shape

@@ -35,14 +35,15 @@ def log_path_norm(model: keras.Model) -> float:
 
     Batch norm acts as its affine map in inference mode, x -> s x + b; s and b are squared. Pooling stays as it is.
 
-    Raises:  InputError: a layer or an activation is not one for which the sum over paths is this value.
+    Raises:  InputError: the network is no graph of layers on one input of a fixed size, or a layer or an activation is
+                         not one for which the sum over paths is this value.
     Source:  Neyshabur et al., 2015, arXiv:1503.00036; Jiang et al., 2020, arXiv:1912.02178.
     """
-    _check(model)
+    shape = _checked_input_shape(model)
     squares = _squared_weights(model)
     mapping = [(v, tf.constant(squares.get(id(v), np.asarray(v)), tf.float64)) for v in float_weights(model)]
     with measurement_scope(model, mapping, "float64", "inference"):
-        logits = model(tf.ones([2, *model.input_shape[1:]], tf.float64), training=False)
+        logits = model(tf.ones([2, *shape], tf.float64), training=False)
     return 0.5 * float(np.log(np.sum(np.asarray(logits)[0])))
 
 
@@ -52,7 +53,7 @@ def _squared_weights(model: keras.Model) -> dict[int, Any]:
         if isinstance(layer, keras.layers.BatchNormalization):
             squares |= _squared_norm(layer)
         elif isinstance(layer, _LINEAR):
-            squares |= {id(v): np.asarray(v, np.float64) ** 2 for v in layer.trainable_variables}
+            squares |= {id(v): np.asarray(v, np.float64) ** 2 for v in layer.weights}
     return squares
 
 
@@ -71,11 +72,29 @@ def _squared_norm(norm: keras.layers.BatchNormalization) -> dict[int, Any]:
     return squares
 
 
-def _check(model: keras.Model) -> None:
+def _checked_input_shape(model: keras.Model) -> tuple[int, ...]:
+    """Return the shape of an image, once every layer and operation is known to be one that the formula holds for."""
     for layer in all_layers(model):
-        if isinstance(layer, keras.Model):
-            continue
-        known = isinstance(layer, (*_LINEAR, *_POSITIVE))
-        activation = getattr(layer, "activation", keras.activations.linear)
-        if not known or activation not in (keras.activations.linear, keras.activations.relu):
-            raise InputError("the path norm needs a rectified network of known layers", received=layer.name)
+        (_check_graph if isinstance(layer, keras.Model) else _check_layer)(layer)
+    shapes = [tuple(x.shape[1:]) for x in model.inputs]
+    if len(shapes) != 1 or None in shapes[0]:
+        raise InputError("the path norm needs one input of a fixed size", received=shapes)
+    return shapes[0]
+
+
+def _check_graph(model: keras.Model) -> None:
+    """Python code and operations outside of layers, but for the sum of two tensors, may do anything."""
+    operations = getattr(getattr(model, "_functional", model), "operations", None)
+    if operations is None:
+        raise InputError("the path norm needs a network that is a graph of layers", received=model.name)
+    for operation in operations:
+        is_sum = type(operation).__name__ == "Add" and len(keras.tree.flatten(operation.input)) == 2
+        if not isinstance(operation, keras.Layer) and not is_sum:
+            raise InputError("the path norm needs a rectified network of known layers", received=operation.name)
+
+
+def _check_layer(layer: keras.Layer) -> None:
+    known = isinstance(layer, (*_LINEAR, *_POSITIVE))
+    activation = getattr(layer, "activation", keras.activations.linear)
+    if not known or activation not in (keras.activations.linear, keras.activations.relu):
+        raise InputError("the path norm needs a rectified network of known layers", received=layer.name)

@@ -111,6 +111,63 @@ def test_norms_refuse_layers_they_do_not_know():
         log_path_norm(model)
 
 
+def test_a_frozen_layer_is_on_the_path_too():
+    model = perceptron()
+    before = log_path_norm(model)
+    model.layers[1].trainable = False
+    assert log_path_norm(model) == pytest.approx(before, rel=1e-10)
+
+
+def own_code() -> keras.Model:
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__(name="own")
+            self.filters, self.head = keras.layers.Conv2D(2, 3), keras.layers.Dense(CLASSES)
+
+        def call(self, inputs):
+            return self.head(keras.ops.mean(keras.ops.tanh(self.filters(inputs)), axis=(1, 2)))
+
+    model = Own()
+    model(np.zeros((2, 6, 6, 2), np.float32))
+    return model
+
+
+def bare_operation() -> keras.Model:
+    image = keras.Input((6, 6, 2))
+    return keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(keras.ops.tanh(image))))
+
+
+def any_size() -> keras.Model:
+    image = keras.Input((None, None, 2))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    return keras.Model(image, keras.layers.Dense(CLASSES)(x))
+
+
+def two_images() -> keras.Model:
+    images = [keras.Input((4,)), keras.Input((3,))]
+    return keras.Model(images, keras.layers.Add()([keras.layers.Dense(CLASSES)(image) for image in images]))
+
+
+@pytest.mark.parametrize("build", [own_code, bare_operation, any_size, two_images])
+def test_the_path_norm_refuses_a_network_for_which_its_formula_need_not_hold(build):
+    with pytest.raises(InputError, match="path norm"):
+        log_path_norm(build())
+
+
+@pytest.mark.parametrize("build", [own_code, any_size])
+def test_the_norm_of_a_convolution_needs_images_of_a_known_size(build):
+    with pytest.raises(InputError, match="conv2d"):
+        log_spectral_product(build())
+
+
+def test_a_sum_without_a_layer_is_one():
+    image = keras.Input((3,), dtype="float64")
+    first, second, head = (keras.layers.Dense(n, dtype="float64") for n in (4, 4, CLASSES))
+    bare = keras.Model(image, head(first(image) + second(image)))
+    layered = keras.Model(image, head(keras.layers.Add(dtype="float64")([first(image), second(image)])))
+    assert log_path_norm(bare) == pytest.approx(log_path_norm(layered), rel=1e-10)
+
+
 def test_the_path_norm_of_a_perceptron_is_a_sum_over_its_paths():
     model = perceptron(inputs=3, hidden=4)
     for layer in model.layers[1:]:
@@ -159,3 +216,8 @@ def test_gradient_noise_is_the_trace_of_the_covariance_of_the_rows():
     rows = np.random.default_rng(0).standard_normal((8, 30)) + 2.0
     assert gradient_noise_variance(rows @ rows.T) == pytest.approx(np.trace(np.cov(rows.T)), rel=1e-10)
     assert gradient_noise_variance(np.ones((5, 5))) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_one_sample_has_no_gradient_noise():
+    with pytest.raises(ValueError, match="two samples"):
+        gradient_noise_variance(np.ones((1, 1)))
