@@ -171,7 +171,7 @@ def _completed(evaluation: Evaluation) -> Evaluation:
         error=_difference(train.accuracy, test.accuracy) if gap.error is None else gap.error,
         loss=_difference(test.loss, train.loss) if gap.loss is None else gap.loss,
     )
-    rival = Measured(value=train.loss, unit="nats", direction="lower")
+    rival = Measured(value=train.loss, unit="nats", direction="lower", convention={"batch_norm": "inference"})
     measures = {**evaluation.measures}
     if not {TRAIN_LOSS, "training_loss"} & measures.keys():
         measures[TRAIN_LOSS] = rival

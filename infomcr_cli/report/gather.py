@@ -64,7 +64,9 @@ def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]
     if os.path.lexists(name):
         return [Path(name)]
     if glob.has_magic(name):
-        return [Path(match) for match in sorted(glob.glob(name))]
+        if not (matches := sorted(glob.glob(name))):
+            raise InputError("a pattern must match something", received=printable(name), advice=_ADVICE)
+        return [Path(match) for match in matches]
     RunDirectory.open(name)  # raises, naming the nearest run
     return []
 

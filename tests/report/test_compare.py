@@ -101,6 +101,20 @@ def test_what_is_no_run_is_passed_over_with_a_line_and_a_run_is_taken_once(tmp_p
         compare(CompareOptions((str(tmp_path / "*.txt"),)))
 
 
+def test_a_pattern_without_a_match_is_refused_beside_others_too(tmp_path):
+    three_runs(tmp_path)
+    with pytest.raises(InputError, match="pattern"):
+        compare(CompareOptions((str(tmp_path / "run-0"), str(tmp_path / "none-*"))))
+
+
+def test_the_training_loss_is_one_convention_whether_it_was_asked_for_or_not(tmp_path):
+    three_runs(tmp_path)
+    asked = evaluation(0.3, {"gamma": 5.0})
+    asked["measures"]["train_loss"] = {"value": 0.01, "convention": {"batch_norm": "inference"}}
+    write_run(tmp_path / "asked", config_with(optimizer__learning_rate=0.9), {"last": asked})
+    assert compare(CompareOptions((str(tmp_path),))).document()["n"] == 4
+
+
 def test_runs_two_below_a_directory_are_found_and_of_one_name_are_told_apart(tmp_path):
     for part in ("a", "b"):
         three_runs(tmp_path / "sweep" / part)
