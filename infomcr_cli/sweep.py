@@ -128,7 +128,7 @@ def show(result: SweepResult, console: Console) -> None:
 
 def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:
     arguments = split_arguments(request.overrides, request.config_dir)
-    exclusions = parse_exclusions(arguments.sweep.exclude)
+    exclusions = parse_exclusions(arguments.sweep.exclude, request.config_dir)
     jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
     config = jobs[0].config
     store = _store(config)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Glob, Override, QuotedString
 
 from infomcr_cli.config.overrides import parse
+from infomcr_cli.config.places import group_choices
+from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.errors import InputError
 
 
@@ -53,13 +56,27 @@ class Exclusion:
 _ABSENT = object()
 
 
-def parse_exclusions(texts: Sequence[str]) -> list[Exclusion]:
+def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> list[Exclusion]:
     """Return the exclusions that `sweep.exclude` spells.
 
-    Raises:  InputError: a text is not KEY=VALUE KEY=VALUE …
+    Raises:  InputError: a text is not KEY=VALUE KEY=VALUE …, or names what no run has: it would leave out nothing.
     Example: parse_exclusions(["reg=on data.batch_size=16,32"]) leaves out two of the sizes where the regularizer is on.
     """
-    return [_exclusion(text) for text in texts]
+    exclusions, choices = [_exclusion(text) for text in texts], group_choices(config_dir)
+    for condition in (condition for exclusion in exclusions for condition in exclusion.conditions):
+        _check(condition, choices)
+    return exclusions
+
+
+def _check(condition: Condition, choices: Mapping[str, Sequence[str]]) -> None:
+    group = condition.key.partition(".")[0]
+    known = sorted({*choices, *RunConfig.model_fields})
+    if group not in known:
+        raise InputError("sweep.exclude must name settings of a run", received=condition.key, accepted=known)
+    for value in condition.values if condition.key in choices else ():
+        if value is not None and str(value) not in choices[condition.key]:
+            rule = f"{condition.key} in sweep.exclude must be one of its choices"
+            raise InputError(rule, received=value, accepted=choices[condition.key])
 
 
 def _exclusion(text: str) -> Exclusion:

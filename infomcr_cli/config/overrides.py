@@ -47,6 +47,12 @@ def _parse(argument: str) -> Override:
     key, separator, value = argument.partition("=")
     if not separator and not argument.startswith("~"):
         raise InputError("an override is written KEY=VALUE", received=argument, advice=_meant(argument))
+    if key.lstrip("+~").startswith(("hydra.", "hydra/")):
+        raise InputError(
+            "Hydra composes a run and does not launch it: its own settings would change nothing",
+            received=argument,
+            advice="The place is --run-dir or runs_dir=, and several values are a sweep: infomcr sweep …",
+        )
     try:
         return OverridesParser.create().parse_override(argument)
     except HydraException:

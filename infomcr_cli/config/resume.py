@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from infomcr_cli.config.compose import composed_group, validate
+from infomcr_cli.config.compose import composed_group, no_such, validate
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
@@ -72,11 +72,16 @@ def _refuse_matching(settings: Any, key: str, value: Any) -> None:
 
 def _set(settings: Any, key: str, value: Any) -> None:
     *groups, leaf = key.split(".")
+    place = settings
     for group in groups:
-        if not isinstance(settings, dict) or not isinstance(settings.get(group), dict):
-            raise InputError("an override must name a setting of the run", received=key)
-        settings = settings[group]
-    if not isinstance(settings, dict) or leaf not in settings:
-        accepted = list(settings) if isinstance(settings, dict) else ()
-        raise InputError("an override must name a setting of the run", received=key, accepted=accepted)
-    settings[leaf] = value
+        place = place.get(group) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or leaf not in place:
+        raise no_such(key, list(_dotted(settings)))
+    place[leaf] = value
+
+
+def _dotted(settings: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        if str(key).isprintable():  # the directory may be a stranger's
+            yield f"{prefix}{key}"
+            yield from _dotted(value, f"{prefix}{key}.")

@@ -180,10 +180,15 @@ def _taken(path: Path) -> InputError:
 
 def _no_run(path: Path) -> InputError:
     shown = printable(str(path))
-    siblings = sorted(str(other) for other in _siblings(path) if is_run(other))
-    near = nearest_name(str(path), siblings)
+    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _siblings(path) if is_run(p)))
     advice = f"Did you mean {printable(near)!r}?" if near else "`infomcr runs` lists the runs."
     return InputError("a run must be a directory with config.yaml and status.json", received=shown, advice=advice)
+
+
+def _below_runs(path: Path) -> str | None:
+    """The run in runs/ whose name was given without its folder, or with a mistaken one."""
+    found = Path("runs") / path.name
+    return str(found) if path.name and is_run(found) else None
 
 
 def _siblings(path: Path) -> list[Path]:
