@@ -28,7 +28,10 @@ stderr = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(help="The folder of runs; MLflow's store stands beside it.")]
 TrackingUri = Annotated[str | None, typer.Option(help="An MLflow store; default: mlflow/ beside the runs.")]
-ConfigDir = Annotated[Path | None, typer.Option(help="A folder of configuration that comes before infomcr's own.")]
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(help="A folder of configuration that comes before infomcr's own; default: conf/, where there is one."),
+]
 
 
 def complete_override(incomplete: str) -> list[str]:
@@ -206,7 +209,7 @@ def runs(
 @app.command()
 def sync(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
-    tracking_uri: TrackingUri = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring MLflow to what the run directories say, in any store, as often as you like."""
@@ -223,6 +226,7 @@ def ui(
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
     from infomcr_cli.runs.store import store_of
@@ -230,6 +234,10 @@ def ui(
 
     command = ui_command(store_of(tracking_uri, "infomcr", runs_dir), port)
     stderr.print(command.address, markup=False, highlight=False)
+    if as_json:
+        _print_json({"address": command.address})
+        sys.stdout.flush()
+        os.dup2(2, 1)  # the server's own lines are no part of the document
     os.execve(command.arguments[0], command.arguments, command.environment)
 
 

@@ -12,6 +12,10 @@ import pytest
 import yaml
 from invocation import CommandLine
 
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.text import as_yaml
+from infomcr_cli.runs import RunDirectory, new_status
+
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
 SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "pandas", "matplotlib", "sklearn", "scipy")
 
@@ -71,6 +75,10 @@ def test_version(command_line: CommandLine) -> None:
         ("runs", "--runs-dir", "none"),
         ("train", "--no-such-option"),
         ("no-such-command",),
+        ("sweep", "reg=on,off", "sweep.exclude=[reg=onn]"),
+        ("sweep", "reg=on,off", "sweep.exclude=[rge=on]"),
+        ("ui", "--json"),
+        ("train", "hydra.run.dir=elsewhere"),
     ],
 )
 def test_bad_input_exits_2_and_leaves_nothing_behind(
@@ -83,6 +91,54 @@ def test_bad_input_exits_2_and_leaves_nothing_behind(
     assert answer.err.strip()
     assert "Traceback" not in answer.err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def _untrained(name: str) -> None:
+    """A directory that counts as a run, with settings and no checkpoint."""
+    run = RunDirectory.create(name, config=as_yaml(compose_run([])), overrides=[], status=new_status("0" * 64))
+    assert run.path.is_dir()
+
+
+@pytest.mark.parametrize("arguments", [("eval", "mine"), ("train", "--resume", "mine"), ("compare", "run/mine")])
+def test_a_run_named_without_its_folder_is_found_in_runs(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
+    _untrained("runs/mine")
+    answer = command_line(*arguments)
+    assert answer.code == 2
+    assert "Did you mean 'runs/mine'?" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [("measure.gama.draws=3", "measure.gamma.draws"), ("measure.gamma.drows=3", "measure.gamma.draws")],
+)
+def test_a_mistaken_setting_of_a_run_gets_the_nearest_name(
+    command_line: CommandLine, override: str, nearest: str
+) -> None:
+    _untrained("runs/mine")
+    answer = command_line("eval", "runs/mine", override)
+    assert answer.code == 2
+    assert f"Did you mean '{nearest}'?" in answer.err
+
+
+def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -> None:
+    _untrained("runs/mine")
+    answer = command_line("eval", "runs/mine")
+    assert answer.code == 2
+    assert "must have a checkpoint" in answer.err
+
+
+def test_ui_as_json_leaves_standard_output_to_the_document(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "mlflow.db").touch()
+    code = (
+        "import os, sys; from infomcr_cli import cli\n"
+        "os.execve = lambda *_: os.write(1, b'the server speaks')\n"
+        "sys.argv = ['infomcr', 'ui', '--json', '--port', '5999']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert json.loads(done.stdout) == {"address": "http://127.0.0.1:5999"}
+    assert "the server speaks" in done.stderr
 
 
 def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -> None:
