@@ -21,7 +21,17 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
 from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, finished, hold, new_run_name, new_status, read_status, write_status
+from infomcr_cli.runs import (
+    RunDirectory,
+    State,
+    finished,
+    hold,
+    list_checkpoints,
+    new_run_name,
+    new_status,
+    read_status,
+    write_status,
+)
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
@@ -75,12 +85,22 @@ def settings_of(request: TrainRequest) -> RunConfig:
     """
     if request.resume is None:
         config = compose_run(request.overrides, request.config_dir)
+        if config.start:
+            _check_start(config.start)
     else:
         run = RunDirectory.open(request.resume)
         settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
         config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
     check_source(config.data)
     return config
+
+
+def _check_start(start: str) -> None:
+    """Raise InputError where the run to start from, or its checkpoint, is not there."""
+    path, _, name = start.partition("@")
+    found = [info.name for info in list_checkpoints(RunDirectory.open(path))]
+    if not found or name not in ("", "last", "best", *found):
+        raise InputError("a checkpoint must exist", received=start, accepted=["last", "best", *found] if found else ())
 
 
 def _store(config: RunConfig, request: TrainRequest) -> Store | None:

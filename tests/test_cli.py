@@ -75,8 +75,8 @@ def test_version(command_line: CommandLine) -> None:
         ("runs", "--runs-dir", "none"),
         ("train", "--no-such-option"),
         ("no-such-command",),
-        ("sweep", "reg=on,off", "sweep.exclude=[reg=onn]"),
-        ("sweep", "reg=on,off", "sweep.exclude=[rge=on]"),
+        ("sweep", "reg=on,off", "sweep.exclude=['reg=onn']"),
+        ("sweep", "reg=on,off", "sweep.exclude=['rge=on']"),
         ("ui", "--json"),
         ("train", "hydra.run.dir=elsewhere"),
     ],
@@ -118,6 +118,15 @@ def test_a_mistaken_setting_of_a_run_gets_the_nearest_name(
     answer = command_line("eval", "runs/mine", override)
     assert answer.code == 2
     assert f"Did you mean '{nearest}'?" in answer.err
+
+
+@pytest.mark.parametrize("start", ["runs/mien", "runs/mine", "runs/mine@epoch-0007"])
+def test_a_start_that_is_not_there_is_refused_before_anything_is_made(command_line: CommandLine, start: str) -> None:
+    _untrained("runs/mine")
+    answer = command_line("train", f"start={start}")
+    assert answer.code == 2
+    assert answer.err.startswith("infomcr: ")  # and no line on a run that began
+    assert [path.name for path in Path("runs").iterdir()] == ["mine"]
 
 
 def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -> None:
