@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 NAMES = {"error": "the gap between test error and training error", "test_error": "test error"}
@@ -22,7 +23,11 @@ class Judgement:
 def document(judgements: Sequence[Judgement], sweeps: Sequence[str], minutes: float) -> str:
     """Return the whole document as Markdown."""
     parts = [_head(judgements[0].found, sweeps, minutes)]
-    for one in judgements:
+    for before, one in pairwise((None, *judgements)):
+        assert one is not None
+        if before is not None and (before.folder, before.found["measures"]) == (one.folder, one.found["measures"]):
+            parts += [_title(one), SAME]
+            continue
         parts += [_title(one), _about(one.found), _table(one.found), _sentences(one.found), _pictures(one)]
     return "\n\n".join([*parts, LIMITS]) + "\n"
 
@@ -118,6 +123,8 @@ def _pictures(one: Judgement) -> str:
     return "\n".join(f"![{text}]({folder}/{name}.svg)" for name, text in names.items())
 
 
+SAME = "The same, number for number: every run classifies all of its training images rightly."
+
 LIMITS = """## What this can show, and what it cannot
 
 - One family of networks, a few hundred training images, two values an axis: the order of measures here says little
@@ -126,7 +133,7 @@ LIMITS = """## What this can show, and what it cannot
 - All runs stop at one training loss. That takes the loss itself out of the comparison, as it should; what remains of
   it, by which runs overshoot the target within their last epoch, is judged as `train_loss` beside the others.
 - One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
-- The gap between errors and test error tell nearly the same story when every training error is near zero.
+- Where every training error is zero, the gap between errors is the test error.
 - Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
 

@@ -37,6 +37,7 @@ SWEEPS = {
     "augmented": ("augmented", (*AXES[:1], *AXES[2:3], "augment=none,standard", *FLIPS)),
 }
 GAPS = ("error", "test_error")
+KEPT = ("measures.svg", "psi.svg", "correlations.svg", "runs.csv")
 
 
 def main() -> None:
@@ -82,6 +83,9 @@ def _compare(folder: str, gap: str, options: argparse.Namespace) -> Any:
     arguments += ["--csv", pictures / "runs.csv"]
     pictures.mkdir(parents=True, exist_ok=True)
     ended = subprocess.run(_infomcr("compare", *map(str, arguments)), stdout=subprocess.PIPE, check=True)
+    for path in pictures.iterdir():  # the document shows a few of them, the page among the runs shows all
+        if path.name not in KEPT:
+            path.unlink()
     return json.loads(ended.stdout)
 
 
