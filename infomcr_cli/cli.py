@@ -39,8 +39,23 @@ def complete_override(incomplete: str) -> list[str]:
     from infomcr_cli.config.places import group_choices
 
     choices = group_choices(None)
+    group, begun = _broken_by_bash()
+    if group is not None:
+        return [name for name in choices.get(group, ()) if name.startswith(begun)]
     offers = [f"{group}={name}" for group, names in choices.items() for name in names]
     return [offer for offer in offers if offer.startswith(incomplete)]
+
+
+def _broken_by_bash() -> tuple[str | None, str]:
+    """Bash breaks a word at `=` and replaces what comes after it: the group before it, and what is begun."""
+    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
+    reached = words[: int(at) + 1] if at.isdecimal() else []
+    match reached:
+        case [*_, group, "="]:
+            return group, ""
+        case [*_, group, "=", begun]:
+            return group, begun
+    return None, ""
 
 
 Overrides = Annotated[

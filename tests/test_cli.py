@@ -179,6 +179,22 @@ def test_completion_offers_groups_and_choices() -> None:
     assert all(offer.startswith("da") for offer in complete_override("da"))
 
 
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [(("reg", "="), "", {"off", "on", "sam"}), (("reg", "=", "o"), "o", {"off", "on"}), (("reg",), "reg", {"reg=on"})],
+)
+def test_bash_breaks_words_at_the_equals_sign(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], incomplete: str, offered: set[str]
+) -> None:
+    from infomcr_cli.cli import complete_override
+
+    monkeypatch.setenv("COMP_WORDS", "\n".join(("infomcr", "train", *words)))
+    monkeypatch.setenv("COMP_CWORD", str(1 + len(words)))
+    offers = complete_override(incomplete)
+    assert offered <= set(offers)
+    assert all(("=" in offer) == (words == ("reg",)) for offer in offers)
+
+
 def test_a_password_is_not_echoed(command_line: CommandLine) -> None:
     answer = command_line("train", "tracking.uri='ftp://me:hunter2@host/'")
     assert answer.code == 2
