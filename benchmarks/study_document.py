@@ -133,8 +133,8 @@ LIMITS = """## What this can show, and what it cannot
 - All runs stop at one training loss. That takes the loss itself out of the comparison, as it should; what remains of
   it, by which runs overshoot the target within their last epoch, is judged as `train_loss` beside the others.
 - One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
-- 5,000 test images give each test error a standard error of 0.7 points, and the test errors hardly spread over more than
-  a few points: no measure could follow them closely.
+- 5,000 test images give each test error a standard error of 0.7 points, and the test errors hardly spread over more
+  than a few points: no measure could follow them closely.
 - Where every training error is zero, the gap between errors is the test error.
 - Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
