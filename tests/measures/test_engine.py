@@ -22,18 +22,7 @@ L = keras.layers
 N = 5
 IMAGE = (7, 6, 4)
 generator = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Any:
-    """Models of these tests are float64, so that a formula shows to 1e-10."""
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy("float64")
-    keras.config.set_floatx("float64")
-    keras.utils.set_random_seed(1)
-    yield
-    keras.config.set_dtype_policy(before[0])
-    keras.config.set_floatx(before[1])
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def samples(shape: tuple[int, ...]) -> tuple[Any, Any]:

@@ -19,17 +19,7 @@ from tests.measures.truth import jacobian, relative, shaken
 L = keras.layers
 IMAGE = (6, 5, 4)
 generator = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Any:
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy("float64")
-    keras.config.set_floatx("float64")
-    keras.utils.set_random_seed(2)
-    yield
-    keras.config.set_dtype_policy(before[0])
-    keras.config.set_floatx(before[1])
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def samples(count: int) -> tuple[Any, Any]:
