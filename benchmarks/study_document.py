@@ -119,8 +119,12 @@ def _sentences(found: Any) -> str:
 
 def _pictures(one: Judgement) -> str:
     folder = f"study-small/{one.folder}/{one.gap}"
-    names = {"measures": "each measure against the gap", "psi": "ψ by axis", "correlations": "between the measures"}
-    return "\n".join(f"![{text}]({folder}/{name}.svg)" for name, text in names.items())
+    names = {
+        "measures.png": "each measure against the gap",
+        "psi.svg": "ψ by axis",
+        "correlations.svg": "between the measures",
+    }
+    return "\n".join(f"![{text}]({folder}/{name})" for name, text in names.items())
 
 
 SAME = "The same, number for number: every run classifies all of its training images rightly."

@@ -37,7 +37,7 @@ SWEEPS = {
     "augmented": ("augmented", (*AXES[:1], *AXES[2:3], "augment=none,standard", *FLIPS)),
 }
 GAPS = ("error", "test_error")
-KEPT = ("measures.svg", "psi.svg", "correlations.svg", "runs.csv")
+KEPT = ("measures.png", "psi.svg", "correlations.svg", "runs.csv")
 
 
 def main() -> None:

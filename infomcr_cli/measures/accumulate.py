@@ -101,7 +101,7 @@ def gram_sums(
     losses = logs = np.zeros(0)
     with ThreadPoolExecutor(_threads()) as pool:
         for parts in groups:
-            losses, logs, kept = (_as_they_are if alone else _written_out)(pool, blocks(), parts)
+            losses, logs, kept = _as_they_are(blocks(), parts) if alone else _written_out(pool, blocks(), parts)
             found = pool.map(_product, kept, parts, [kernels[part.index] for part in parts])
             for part, (matrix, product) in zip(parts, found, strict=True):
                 name = names[part.index]
@@ -114,7 +114,7 @@ def gram_sums(
 Kept = tuple[Array, Array, list[list[list[Contribution]]]]
 
 
-def _as_they_are(pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
+def _as_they_are(blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
     """Losses, log-derivatives, and for each part the contributions of the only block."""
     (block,) = blocks
     return block.losses, block.log_derivatives, [[block.contributions[part.index]] for part in parts]
