@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,14 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
     if key and isinstance(error, MissingMandatoryValue):
         return InputError(f"{key} must be given", advice=f"Write {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
+
+
+def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the names of all settings and groups, such as `data.batch_size`."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        if str(key).isprintable():  # the directory may be a stranger's
+            yield f"{prefix}{key}"
+            yield from dotted(value, f"{prefix}{key}.")
 
 
 def no_such(key: str, known: Sequence[str]) -> InputError:

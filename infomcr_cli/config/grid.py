@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.compose import composed, no_such, run_of, yardstick
+from infomcr_cli.config.compose import composed, dotted, no_such, run_of, yardstick
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.places import group_choices, search_path
 from infomcr_cli.config.schema import RunConfig
@@ -166,15 +166,8 @@ def _set(settings: Settings, key: str, value: Any) -> Settings:
     """Return settings with one value replaced; what is not on its path is shared."""
     head, _, rest = key.partition(".")
     if head not in settings or (rest and not isinstance(settings[head], dict)):
-        raise no_such(key, _dotted(settings))
+        raise no_such(key, list(dotted(settings)))
     try:
         return {**settings, head: _set(settings[head], rest, value) if rest else value}
     except InputError:
-        raise no_such(key, _dotted(settings)) from None
-
-
-def _dotted(settings: Settings, prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for key, value in settings.items():
-        keys += [f"{prefix}{key}", *(_dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else ())]
-    return keys
+        raise no_such(key, list(dotted(settings))) from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infomcr_cli.config.compose import composed_group, no_such, validate
+from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
@@ -76,12 +76,5 @@ def _set(settings: Any, key: str, value: Any) -> None:
     for group in groups:
         place = place.get(group) if isinstance(place, dict) else None
     if not isinstance(place, dict) or leaf not in place:
-        raise no_such(key, list(_dotted(settings)))
+        raise no_such(key, list(dotted(settings)))
     place[leaf] = value
-
-
-def _dotted(settings: Any, prefix: str = "") -> Iterator[str]:
-    for key, value in settings.items() if isinstance(settings, dict) else ():
-        if str(key).isprintable():  # the directory may be a stranger's
-            yield f"{prefix}{key}"
-            yield from _dotted(value, f"{prefix}{key}.")
