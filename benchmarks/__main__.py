@@ -1,11 +1,11 @@
-"""Run benchmark suites by name, all by default: python -m benchmarks [gamma] [training] [measures] [sweep] [court]."""
+"""Run benchmark suites by name, all by default: python -m benchmarks [NAME ...]; see `SUITES`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-SUITES = ("gamma", "training", "measures", "sweep", "court")
+SUITES = ("gamma", "training", "training_step", "measures", "sweep", "court")
 
 
 def main() -> int:

@@ -39,6 +39,7 @@ from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store
 from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
+from infomcr_cli.training.precision import is_emulated
 from infomcr_cli.training.recorder import Recorder
 from infomcr_cli.training.setup import Setup, set_up
 
@@ -140,6 +141,8 @@ def _learn(work: Work, interruption: Interruption, mirror: Mirror | None) -> Non
     run, config = work.run, work.config
     runtime.prepare(config)
     write_environment(run, describe_environment(runtime.devices()))
+    if is_emulated(config.precision, runtime.devices()):
+        work.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
     start = _take_up(run, config, setup)
     progress = TrainingProgress(
