@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from infomcr_cli.measures.registry import Measure, all_measures
+
+INDENT = " " * 4
+_HOW = (
+    "Choose with measure=fast, standard or all, or measure.names=[gamma,sharpness]. "
+    "As one document: infomcr measures --json."
+)
 
 
 def list_measures() -> Sequence[Measure]:
@@ -22,16 +29,25 @@ def document(measures: Sequence[Measure]) -> dict[str, Any]:
 
 
 def show(measures: Sequence[Measure], console: Console) -> None:
-    """Print three lines for each measure, and how to choose."""
+    """Print a card of each measure, no wider than the console, and how to choose."""
     for one in measures:
         console.print(Text.assemble((one.name, "bold"), f"  {one.unit}, {one.direction} is better  [{one.suite}]"))
-        console.print(Text(f"    {one.formula}"), soft_wrap=True)
-        console.print(Text(f"    {one.source}", style="dim"), soft_wrap=True)
-    console.print(
-        "Choose with measure=fast, standard or all, or measure.names=[gamma,sharpness]. "
-        "Cost, needs and settings of each: infomcr measures --json.",
-        markup=False,
-        highlight=False,
+        for name, value in _card(_entry(one)).items():
+            console.print(Text(_indented(f"{name}: {value}", console.width)), soft_wrap=True)
+    console.print(Text(textwrap.fill(_HOW, console.width, break_on_hyphens=False)), soft_wrap=True)
+
+
+def _card(entry: dict[str, Any]) -> dict[str, str]:
+    """Return the lines below a measure's name; what it does not need or depend on is left out."""
+    lists = {name: ", ".join(entry[name]) for name in ("needs", "settings")}
+    lines = {name: entry[name] for name in ("formula", "source", "cost")} | {"batch norm": entry["batch_norm"]} | lists
+    return {name: value for name, value in lines.items() if value}
+
+
+def _indented(line: str, width: int) -> str:
+    further = INDENT + "  "
+    return textwrap.fill(
+        line, width, initial_indent=INDENT, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.measures.forecast import _OF_GRAM, _PASSES, in_words, passes
@@ -13,6 +14,22 @@ def test_measures_lists_the_registry(command_line):
     answer = command_line("measures")
     assert answer.code == 0
     assert all(f"{measure.name}  " in answer.out for measure in all_measures())
+
+
+def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    out = command_line("measures").out
+    assert max(map(len, out.splitlines())) <= 100
+    assert not any(line != line.rstrip() for line in out.splitlines())
+    cards = [" ".join(card.split()) for card in re.split(r"\n(?=\S)", out)]
+    entries = json.loads(command_line("measures", "--json").out)["measures"]
+    for entry, card in zip(entries, cards[: len(entries)], strict=True):
+        assert card.startswith(f"{entry['name']} {entry['unit']}, {entry['direction']} is better [{entry['suite']}]")
+        for key in ("formula", "source", "cost"):
+            assert f"{key}: {' '.join(entry[key].split())}" in card
+        assert f"batch norm: {entry['batch_norm']}" in card
+        for key in ("needs", "settings"):
+            assert not entry[key] or f"{key}: {', '.join(entry[key])}" in card
 
 
 def test_measures_as_json_holds_what_a_reader_needs(command_line):
