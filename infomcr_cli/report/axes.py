@@ -11,6 +11,7 @@ from infomcr_cli.runs.documents import printable
 
 REPLICATE = "seed"
 ABSENT = "–"
+SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Axis:
     Attributes:
         name:   the setting that stands for the axis.
         keys:   all settings that change together with it, itself included.
-        labels: the value of each run, safe to print.
+        labels: the value of each run, safe to print, unlike for values that are unlike.
     """
 
     name: str
@@ -40,8 +41,8 @@ def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
     choice of a group (`reg.name`) that another setting of the group determines (`reg.beta`) makes none of its own.
     """
     names = sorted({name for one in settings for name in one if name != REPLICATE}, key=_choices_first)
-    columns = {name: tuple(label(one[name]) if name in one else ABSENT for one in settings) for name in names}
-    varied = {name: column for name, column in columns.items() if len(set(column)) > 1}
+    columns = {name: tuple(full_text(one[name]) if name in one else None for one in settings) for name in names}
+    varied = {name: labels_of(column) for name, column in columns.items() if len(set(column)) > 1}
     together: dict[Any, list[str]] = {}
     for name, column in varied.items():
         together.setdefault(_class(name, column), []).append(name)
@@ -49,9 +50,24 @@ def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
     return tuple(axis for axis in axes if not any(_determines(other, axis) for other in axes))
 
 
-def label(value: Any) -> str:
-    """Return a setting's value as it is shown: strings bare, the rest as JSON, at most 60 characters."""
-    return printable(value if isinstance(value, str) else json.dumps(value, default=str), 60)
+def full_text(value: Any) -> str:
+    """Return the whole of a setting's value, strings bare, the rest as JSON: to compare by, not safe to print."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def labels_of(column: Sequence[str | None]) -> tuple[str, ...]:
+    """Return texts as they are shown: cut at 60 characters, None as `ABSENT`.
+
+    Texts that differ only in what is cut or masked are numbered, so that as many labels are distinct as texts.
+
+    Example: labels_of(["on", None, "on"]) is ("on", "–", "on").
+    """
+    shown = {text: ABSENT if text is None else printable(text, SHOWN) for text in dict.fromkeys(column)}
+    alike: dict[str, list[str | None]] = {}
+    for text, name in shown.items():
+        alike.setdefault(name, []).append(text)
+    numbered = {text: f"{name} ({alike[name].index(text) + 1})" for text, name in shown.items() if len(alike[name]) > 1}
+    return tuple((shown | numbered)[text] for text in column)
 
 
 def _choices_first(name: str) -> tuple[str, bool, str]:

@@ -58,11 +58,12 @@ def styled() -> Iterator[None]:
 
 
 def picture(name: str, title: str, figure: Figure) -> Picture:
-    """Return a figure as SVG and PNG bytes without a date."""
+    """Return a figure as SVG and PNG bytes without a date; a note in it is told with its title."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
-    return Picture(name, title, svg.getvalue(), png.getvalue())
+    told = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
+    return Picture(name, told, svg.getvalue(), png.getvalue())
 
 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:
@@ -93,3 +94,9 @@ def legend_of(figure: Figure, handles: Sequence[Any]) -> None:
     if handles:
         columns = max(1, min(4, len(handles), int(figure.get_figwidth() / 2.3)))
         figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+
+
+def note(figure: Figure, sentences: Sequence[str]) -> None:
+    """Put what a picture leaves out above its panels; `picture` adds it to the title."""
+    if sentences:
+        figure.suptitle(" ".join(sentences), fontsize=8, color="#444444")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import label
+from infomcr_cli.report.axes import full_text, labels_of
 from infomcr_cli.report.entry import Entry, convention_text
 from infomcr_cli.report.settings import flatten
 
@@ -23,6 +23,10 @@ class Mixture:
         """Return what differs, in words."""
         parts = [f"{what} in {_some(runs)}" for what, runs in self.ways]
         return f"{self.measure}: " + "; ".join(parts)
+
+    def by_run(self) -> dict[str, str]:
+        """Return for each run that has a value what is its own way."""
+        return {run: what for what, runs in self.ways for run in runs}
 
 
 def mixtures(entries: Sequence[Entry]) -> tuple[Mixture, ...]:
@@ -55,8 +59,12 @@ def _mixture(name: str, found: list[tuple[Any, list[str]]]) -> Mixture:
     flat = [convention if isinstance(convention, Mapping) else {"convention": convention} for convention, _ in found]
     flat = [flatten(one) for one in flat]
     keys = sorted({key for one in flat for key in one})
-    differing = [key for key in keys if len({label(one.get(key)) for one in flat}) > 1]
-    described = [", ".join(f"{key}={label(one.get(key))}" for key in differing) or "another convention" for one in flat]
+    columns = {key: tuple(full_text(one.get(key)) for one in flat) for key in keys}
+    differing = {key: labels_of(column) for key, column in columns.items() if len(set(column)) > 1}
+    described = [
+        ", ".join(f"{key}={labels[index]}" for key, labels in differing.items()) or "another convention"
+        for index in range(len(flat))
+    ]
     return Mixture(name, tuple((what, tuple(runs)) for what, (_, runs) in zip(described, found, strict=True)))
 
 

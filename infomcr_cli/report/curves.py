@@ -10,9 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, logarithmic, panels
+from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, logarithmic, note, panels
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.entry import Entry
+from infomcr_cli.report.rows import starred
+from infomcr_cli.report.trajectory import trajectory
 from infomcr_cli.runs.metrics import MetricsLog
 
 MOST_RUNS = 60
@@ -23,30 +25,45 @@ Line = tuple[np.ndarray, np.ndarray]
 
 def training_curves(comparison: Comparison) -> Figure | None:
     """Return loss and accuracy over epochs of up to 60 runs; None where nothing was logged."""
-    logged = {entry.name: _logged(entry) for entry in comparison.judged[:MOST_RUNS]}
+    logged = {entry.name: _logged(entry) for entry in _drawn(comparison)}
     names = Counter(name for lines in logged.values() for name in lines)
     names_shown = sorted((name for name in names if _is_score(name)), key=lambda name: (-names[name], name))
     curves = {name: {run: lines[name] for run, lines in logged.items() if name in lines} for name in names_shown}
-    return _overlaid(comparison, dict(list(curves.items())[:MOST_CURVES]), "epoch")
+    return _overlaid(comparison, dict(list(curves.items())[:MOST_CURVES]), "epoch", _cut(comparison))
 
 
 def gamma_along_training(comparison: Comparison) -> Figure | None:
-    """Return gamma at every evaluated checkpoint; None where no run has two of them."""
-    lines = {entry.name: _trajectory(entry) for entry in comparison.judged[:MOST_RUNS]}
-    found = {run: line for run, line in lines.items() if len(line[0]) > 1}
-    return _overlaid(comparison, {"gamma, nats": found} if found else {}, "step")
+    """Return gamma at every checkpoint evaluated in the convention that is compared; None where no run has two."""
+    found = {entry.name: trajectory(entry, GAMMA) for entry in _drawn(comparison)}
+    lines = {run: _line(one.points) for run, one in found.items() if len(one.points) > 1}
+    left_out = sum(one.left_out for one in found.values())
+    notes = [f"Evaluations in other conventions, left out: {left_out}."] if left_out else []
+    name = f"{starred(GAMMA, GAMMA in comparison.mixed_measures)}, nats"
+    return _overlaid(comparison, {name: lines} if lines else {}, "step", [*_cut(comparison), *notes])
 
 
 def spectra(comparison: Comparison) -> Figure | None:
     """Return the eigenvalues of the Gram matrix by rank on a logarithmic scale; None where none was kept."""
-    found = {entry.name: line for entry in comparison.judged[:MOST_RUNS] if (line := _spectrum(entry)) is not None}
-    drawing = _overlaid(comparison, {"eigenvalue of G/N": found} if found else {}, "rank")
+    found = {entry.name: line for entry in _drawn(comparison) if (line := _spectrum(entry)) is not None}
+    name = starred("eigenvalue of G/N", GAMMA in comparison.mixed_measures)
+    drawing = _overlaid(comparison, {name: found} if found else {}, "rank", _cut(comparison))
     if drawing is not None:
         logarithmic(drawing.axes[0])
     return drawing
 
 
-def _overlaid(comparison: Comparison, curves: Mapping[str, Mapping[str, Line]], x: str) -> Figure | None:
+def _drawn(comparison: Comparison) -> Sequence[Entry]:
+    return comparison.judged[:MOST_RUNS]
+
+
+def _cut(comparison: Comparison) -> list[str]:
+    count = len(comparison.judged)
+    return [f"The first {MOST_RUNS} of {count} runs."] if count > MOST_RUNS else []
+
+
+def _overlaid(
+    comparison: Comparison, curves: Mapping[str, Mapping[str, Line]], x: str, notes: Sequence[str]
+) -> Figure | None:
     if not curves:
         return None
     drawing, axes = panels(len(curves), width=4.8, height=3.4, columns=2)
@@ -58,6 +75,7 @@ def _overlaid(comparison: Comparison, curves: Mapping[str, Mapping[str, Line]], 
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(name)
     legend_of(drawing, handles)
+    note(drawing, notes)
     return drawing
 
 
@@ -84,15 +102,6 @@ def _logged(entry: Entry) -> dict[str, Line]:
 
 def _is_score(name: str) -> bool:
     return any(word in name.lower() for word in ("loss", "accuracy", "error"))
-
-
-def _trajectory(entry: Entry) -> Line:
-    found = {one.step: one.measures[GAMMA].value for one in entry.evaluations.values() if GAMMA in one.measures}
-    return _line([(step, value) for step, value in sorted(_known(found))])
-
-
-def _known(found: Mapping[int | None, float | None]) -> list[tuple[float, float]]:
-    return [(step, value) for step, value in found.items() if step is not None and value is not None]
 
 
 def _spectrum(entry: Entry) -> Line | None:

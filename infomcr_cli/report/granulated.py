@@ -10,6 +10,8 @@ from infomcr_cli.report.bootstrap import interval
 from infomcr_cli.report.pairs import AxisPairs, signs
 from infomcr_cli.report.verdict import Granulated, number
 
+FEWEST_GROUPS = 2  # of one axis, below which resampling groups is no interval
+
 
 def group_taus(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> np.ndarray:
     """Return τ-b inside each group of an axis that has a say, float64 [groups].
@@ -32,15 +34,18 @@ def group_taus(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> np.nda
 def psi_resampled(taus: Sequence[np.ndarray], resamples: int, seed: int) -> np.ndarray:
     """Return Ψ of each resample of the groups of every axis, float64 [B]; axes without a group have no say.
 
-    An axis draws from its own stream, so that measures with the same groups are resampled alike.
+    An axis draws from its own stream, so that measures with the same groups are resampled alike. Where no axis has two
+    groups every resample would be the same; then they are NaN, for that sameness says nothing of how sure Ψ is.
     """
+    usable = [tau[np.isfinite(tau)] for tau in taus]
+    if max((len(tau) for tau in usable), default=0) < FEWEST_GROUPS:
+        return np.full(resamples, np.nan)
     means = []
-    for index, tau in enumerate(taus):
-        usable = np.isfinite(tau)
-        if usable.any():
-            rng = np.random.default_rng([seed, index, int(usable.sum())])
-            means.append(_resampled_mean(tau[usable], resamples, rng))
-    return np.mean(means, axis=0) if means else np.full(resamples, np.nan)
+    for index, tau in enumerate(usable):
+        if len(tau):
+            rng = np.random.default_rng([seed, index, len(tau)])
+            means.append(_resampled_mean(tau, resamples, rng))
+    return np.asarray(np.mean(means, axis=0))
 
 
 def granulated_psi(taus: Mapping[str, np.ndarray], samples: np.ndarray) -> Granulated:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from infomcr_cli.report.canvas import short
+from infomcr_cli.report.canvas import note, short
 from infomcr_cli.report.comparison import Comparison, frame_of, measure_names
+from infomcr_cli.report.rows import starred
 from infomcr_cli.report.spearman import spearman_rho
 
 MOST_MEASURES = 40
@@ -23,7 +24,8 @@ def between_measures(comparison: Comparison) -> Figure | None:
     frame = frame_of(comparison.judged, comparison.axes, comparison.gap)
     columns = [frame[f"measure {names.index(name)}"].to_numpy() for name in shown] + [frame["gap"].to_numpy()]
     values = np.array([[_rho(one, other) for other in columns] for one in columns])
-    return _drawn(values, [*shown, "gap"], [*shown, "gap"], "Spearman's ρ")
+    heads = [*(starred(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
+    return _drawn(values, heads, heads, "Spearman's ρ", len(comparison.measures))
 
 
 def psi_by_axis(comparison: Comparison) -> Figure | None:
@@ -34,7 +36,8 @@ def psi_by_axis(comparison: Comparison) -> Figure | None:
         return None
     rows = [[one.granulated_psi.axes[axis] for axis in axes] + [one.granulated_psi.value] for one in verdicts]
     values = np.array([[np.nan if value is None else value for value in row] for row in rows])
-    return _drawn(values, [one.name for one in verdicts], [*axes, "Ψ"], "ψ")
+    heads = [starred(short(one.name), one.mixed) for one in verdicts]
+    return _drawn(values, heads, [*map(short, axes), "Ψ"], "ψ", len(comparison.measures))
 
 
 def _rho(one: np.ndarray, other: np.ndarray) -> float:
@@ -42,17 +45,18 @@ def _rho(one: np.ndarray, other: np.ndarray) -> float:
     return spearman_rho(one[known], other[known]) if known.sum() >= 3 else float("nan")
 
 
-def _drawn(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str) -> Figure:
+def _drawn(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str, measures: int) -> Figure:
     height, width = 0.34 * len(rows) + 1.5, 0.55 * len(columns) + 3.0
     figure = Figure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
     panel = figure.subplots()
     image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     panel.grid(False)
-    panel.set_xticks(range(len(columns)), [short(name) for name in columns], rotation=40, ha="right")
-    panel.set_yticks(range(len(rows)), [short(name) for name in rows])
+    panel.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
+    panel.set_yticks(range(len(rows)), rows)
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.2f}"
         colour = "white" if abs(value) > 0.7 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=panel, label=label, shrink=0.8)
+    note(figure, [f"The first {MOST_MEASURES} of {measures} measures."] if measures > MOST_MEASURES else [])
     return figure

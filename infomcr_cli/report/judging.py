@@ -53,6 +53,7 @@ def judge(
     directions: Mapping[str, str] | None = None,
     rank_by: str = "kendall_tau",
     resamples: int = RESAMPLES,
+    gap_decimals: int | None = None,
 ) -> Verdict:
     """Judge every measure of a table by how it ranks the gap.
 
@@ -66,6 +67,7 @@ def judge(
         directions: measure → "lower" or "higher" (is better); decides the order alone. Absent: lower.
         rank_by:    the statistic that orders the measures and that differences from the best are taken of.
         resamples:  B.
+        gap_decimals: round the gap, replicates averaged, to so many decimals; None: it is taken as it stands.
     Raises:  InputError: a column is absent or not numeric, or `n_test` is below 1.
     Example: judge(frame, gap="gap", axes=["width", "lr"], n_test=10_000).document()
     """
@@ -73,10 +75,10 @@ def judge(
         raise InputError("n_test must be at least 1", received=n_test)
     if rank_by not in STATISTICS:
         raise InputError("rank_by must be a statistic", received=rank_by, accepted=STATISTICS)
-    minima = minima_of(frame, gap=gap, axes=axes, measures=measures)
+    minima = minima_of(frame, gap=gap, axes=axes, measures=measures, gap_decimals=gap_decimals)
     notes = _notes(minima, n_test)
     if pooled := minima.n < FEWEST <= minima.rows:
-        minima = minima_of(frame, gap=gap, axes=axes, measures=measures, average=False)
+        minima = minima_of(frame, gap=gap, axes=axes, measures=measures, average=False, gap_decimals=gap_decimals)
     judging = _judged_pooled if pooled else _judged
     judged = judging(minima, n_test, seed, directions or {}, resamples)
     references = judging(reference_minima(minima, seed), n_test, seed, {}, resamples)
@@ -216,7 +218,7 @@ def _paired(best: _Judged, other: _Judged, statistic: str) -> Paired | None:
     if best is other or ahead is None or behind is None:
         return None
     low, high = interval(_oriented_samples(best, statistic) - _oriented_samples(other, statistic))
-    apart = low is not None and low > 0
+    apart = None if low is None else low > 0
     return Paired(best.verdict.name, statistic, number(ahead - behind), low, high, apart)
 
 

@@ -48,10 +48,12 @@ def minima_of(
     axes: Sequence[str],
     measures: Sequence[str] | None = None,
     average: bool = True,
+    gap_decimals: int | None = None,
 ) -> Minima:
     """Check the columns, leave out rows without a gap, average replicates over the column `seed` unless told not to.
 
-    Infinite values count as missing. A missing axis value is a value of its own.
+    Infinite values count as missing. A missing axis value is a value of its own. `gap_decimals` rounds the gap, so that
+    gaps that are equal but for the last bits of a difference are ties.
 
     Raises: InputError: a column is absent, named twice or not numeric.
     """
@@ -67,7 +69,7 @@ def minima_of(
     if average and REPLICATE in frame.columns and REPLICATE not in axes:
         levels, numbers = _averaged(levels, numbers)
     return Minima(
-        gap=numbers[gap].to_numpy(),
+        gap=rounded(numbers[gap].to_numpy(), gap_decimals),
         levels=levels,
         axes=tuple(axes),
         names=tuple(names),
@@ -75,6 +77,14 @@ def minima_of(
         rows=int(kept.sum()),
         dropped=int((~kept).sum()),
     )
+
+
+def rounded(values: np.ndarray, decimals: int | None) -> np.ndarray:
+    """Return values rounded to so many decimals, as they are for None; NaN and huge values stay what they are.
+
+    Example: 0.8 − 0.7 and 1.0 − 0.9 differ in their last bits; rounded to 12 decimals both are 0.1.
+    """
+    return values if decimals is None else np.array([round(value, decimals) for value in values.tolist()], np.float64)
 
 
 def _require_columns(frame: pd.DataFrame, what: str, names: Sequence[str]) -> None:

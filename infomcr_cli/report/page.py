@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from infomcr_cli import __version__
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import ABSENT, label
+from infomcr_cli.report.axes import ABSENT, full_text
 from infomcr_cli.report.canvas import Picture
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.entry import Entry
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.rows import Grid, others_grid, psi_grid, runs_grid, verdict_grid
+from infomcr_cli.runs.documents import printable
+
+MOST_CHARACTERS = 10_000  # of a setting
 
 
 @dataclass(frozen=True)
@@ -64,25 +69,42 @@ def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
 
 
 def shared_settings(comparison: Comparison) -> Grid:
-    """Return the settings that all judged runs have in common."""
-    first = comparison.judged[0].config if comparison.judged else {}
-    same = [
-        name for name in first if all(_shown(entry.config, name) == _shown(first, name) for entry in comparison.judged)
-    ]
-    rows = tuple((name, _shown(first, name)) for name in same)
+    """Return the settings that all runs have in common, those outside the verdict counted."""
+    entries = everyone(comparison)
+    first, unlike = entries[0].config if entries else {}, set(_differing(entries))
+    rows = tuple((name, _shown(first, name)) for name in first if name not in unlike)
     return Grid("Settings that all runs share", ("setting", "value"), rows)
 
 
 def differing_settings(comparison: Comparison) -> Grid:
-    """Return the settings that differ, one line for each run."""
-    shared = {row[0] for row in shared_settings(comparison).rows}
-    names = list(dict.fromkeys(name for entry in comparison.judged for name in entry.config if name not in shared))
-    rows = tuple((entry.name, *(_shown(entry.config, name) for name in names)) for entry in comparison.judged)
-    return Grid("Settings that differ", ("run", *names), rows if names else ())
+    """Return the settings that differ, one line for each run, those outside the verdict last and in brackets."""
+    names, judged = _differing(everyone(comparison)), {entry.name for entry in comparison.judged}
+    rows = tuple(
+        (entry.name if entry.name in judged else f"({entry.name})", *(_shown(entry.config, name) for name in names))
+        for entry in everyone(comparison)
+    )
+    caption = "(run): outside the verdict." if len(judged) < len(rows) else ""
+    return Grid("Settings that differ", ("run", *names), rows if names else (), caption)
 
 
-def _shown(config: object, name: str) -> str:
-    return label(config[name]) if isinstance(config, dict) and name in config else ABSENT
+def everyone(comparison: Comparison) -> tuple[Entry, ...]:
+    """Return the judged runs, then those that missed their target, then those without an evaluation."""
+    return (*comparison.judged, *comparison.apart, *comparison.unevaluated)
+
+
+def _differing(entries: Sequence[Entry]) -> list[str]:
+    """Return the settings that some runs lack or that have unlike values, compared whole."""
+    names = dict.fromkeys(name for entry in entries for name in entry.config)
+    return [name for name in names if len({_whole(entry.config, name) for entry in entries}) > 1]
+
+
+def _whole(config: Mapping[str, Any], name: str) -> str | None:
+    return full_text(config[name]) if name in config else None
+
+
+def _shown(config: Mapping[str, Any], name: str) -> str:
+    whole = _whole(config, name)
+    return ABSENT if whole is None else printable(whole, MOST_CHARACTERS)
 
 
 def _data_address(svg: bytes) -> str:

@@ -13,6 +13,7 @@ from infomcr_cli.report.verdict import STATISTICS
 from infomcr_cli.runs.documents import dump_json
 from infomcr_cli.runs.redaction import redact
 
+MIXED = ".mixed_conventions"
 _log = logging.getLogger("infomcr.report")
 
 
@@ -38,9 +39,12 @@ def record(comparison: Comparison, tracking_uri: str | None = None) -> str | Non
 
 
 def numbers(comparison: Comparison) -> dict[str, float]:
-    """Return the headline statistic of every measure under names that MLflow accepts."""
+    """Return the headline statistic of every measure under names that MLflow accepts.
+
+    One of several conventions has a name of its own, so that no chart lays it beside numbers of one convention.
+    """
     found = {
-        f"{_plain(one.name)}/{statistic}": one.statistic(statistic)
+        f"{_plain(one.name)}{MIXED if one.mixed else ''}/{statistic}": one.statistic(statistic)
         for one in comparison.verdict.measures
         for statistic in STATISTICS
     }

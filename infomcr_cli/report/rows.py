@@ -11,11 +11,17 @@ from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.compute import UNIT
 from infomcr_cli.report.entry import Entry, Evaluation
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.verdict import Estimate, Granulated, MeasureVerdict, SignError, Verdict
+from infomcr_cli.report.verdict import SYMBOLS, Estimate, Granulated, MeasureVerdict, SignError, Verdict
 
 NONE = "–"
 _RUNS_CAPTION = (
     f"± is the standard deviation over seeds. compute: forward and backward passes of the training, in {UNIT}."
+)
+_VERDICT_CAPTION = (
+    "[low, high]: 95 % bootstrap intervals, [–] where there are too few groups or environments to resample. Raw "
+    "correlation of the measure with the gap: where higher is better, a good measure stands near −1. (groups), (share "
+    "of pairs), (pairs) stand behind Ψ, K and the sign error. (random) is one draw of noise: how far from nothing "
+    "chance alone gets."
 )
 
 
@@ -41,11 +47,15 @@ def plain(value: float | None) -> str:
     return NONE if value is None else f"{round(value, 2) + 0.0:.2f}"  # adding 0 takes the sign off a negative zero
 
 
+def starred(name: str, mixed: bool) -> str:
+    """Return a name with the sign of numbers of several conventions, which --allow-mixed lets through."""
+    return f"{name}*" if mixed else name
+
+
 def runs_grid(comparison: Comparison) -> Grid:
     """Return what differs between the runs, gaps, compute and measures; replicates as mean ± standard deviation."""
     groups = replicates(comparison)
     numbered = [entry for members in groups for entry in members[:1]]
-    mixed = {mixture.measure for mixture in comparison.mixed}
     columns: list[tuple[str, list[str]]] = [("#", [str(index + 1) for index in range(len(groups))])]
     columns += [("run", [_name(members) for members in groups])]
     for axis in comparison.axes:
@@ -56,7 +66,7 @@ def runs_grid(comparison: Comparison) -> Grid:
     columns.append(("compute", [_mean_std(map(_compute, members)) for members in groups]))
     for name in comparison.measures:
         cells = [_mean_std(_value(one, name) for one in _found(members)) for members in groups]
-        columns.append((name + ("*" if name in mixed else ""), cells))
+        columns.append((starred(name, name in comparison.mixed_measures), cells))
     return _grid("Runs", columns, _RUNS_CAPTION)
 
 
@@ -83,19 +93,14 @@ def verdict_grid(verdict: Verdict) -> Grid:
         ("K", [_information(one) for one in ranked]),
         ("sign error", [_sign_error(one.sign_error) for one in ranked]),
         ("q90, max", [_worst(one.sign_error) for one in ranked]),
-        ("behind the best", [_behind(one, bests) for one in ranked]),
+        (_behind_what(verdict), [_behind(one, bests) for one in ranked]),
     ]
-    caption = (
-        "[low, high]: 95 % bootstrap intervals. Raw correlation of the measure with the gap: where higher is better, "
-        "a good measure stands near −1. (groups), (share of pairs), (pairs) stand behind Ψ, K and the sign error. "
-        "(random) is one draw of noise: how far from nothing chance alone gets."
-    )
-    return _grid("Verdict", columns, caption)
+    return _grid("Verdict", columns, _VERDICT_CAPTION)
 
 
 def psi_grid(verdict: Verdict) -> Grid:
     """Return ψ by axis, with the number of groups."""
-    columns = [("measure", [one.name for one in verdict.measures])]
+    columns = [("measure", [starred(one.name, one.mixed) for one in verdict.measures])]
     for axis in verdict.axes:
         cells = [
             f"{plain(one.granulated_psi.axes[axis])} ({one.granulated_psi.groups[axis]})" for one in verdict.measures
@@ -148,20 +153,24 @@ def _training_loss(entry: Entry) -> str:
 
 
 def _marked(one: MeasureVerdict, references: set[str]) -> str:
-    return f"({one.name})" if one.name in references else one.name + ("*" if one.mixed else "")
+    return f"({one.name})" if one.name in references else starred(one.name, one.mixed)
 
 
-def _bracket(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{plain(low)}, {plain(high)}]"
+def _within(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a statistic with its interval, [–] where it has none, or a dash where there is no statistic."""
+    if value is None:
+        return NONE
+    interval = NONE if low is None or high is None else f"{plain(low)}, {plain(high)}"
+    return f"{plain(value)} [{interval}]"
 
 
 def _estimate(one: Estimate) -> str:
-    return plain(one.value) + _bracket(one.low, one.high)
+    return _within(one.value, one.low, one.high)
 
 
 def _psi(one: Granulated) -> str:
     groups = f" ({sum(one.groups.values())})" if one.value is not None else ""
-    return plain(one.value) + _bracket(one.low, one.high) + groups
+    return _within(one.value, one.low, one.high) + groups
 
 
 def _information(one: MeasureVerdict) -> str:
@@ -171,11 +180,17 @@ def _information(one: MeasureVerdict) -> str:
 
 
 def _sign_error(one: SignError) -> str:
-    return f"{plain(one.mean)}{_bracket(one.low, one.high)} ({one.pairs})"
+    return f"{_within(one.mean, one.low, one.high)} ({one.pairs})"
 
 
 def _worst(one: SignError) -> str:
     return NONE if one.mean is None else f"{plain(one.q90)}, {plain(one.max)}"
+
+
+def _behind_what(verdict: Verdict) -> str:
+    """Name the statistic that differences are of: that of the ranking, τ where it is one that is not resampled."""
+    of = next((one.against_best.statistic for one in verdict.measures if one.against_best), verdict.rank_by)
+    return f"behind the best in {SYMBOLS[of]}"
 
 
 def _behind(one: MeasureVerdict, bests: set[str]) -> str:
@@ -184,4 +199,5 @@ def _behind(one: MeasureVerdict, bests: set[str]) -> str:
         return "best"
     if paired is None or paired.difference is None:
         return NONE
-    return f"{plain(paired.difference)}{_bracket(paired.low, paired.high)}" + (" apart" if paired.apart else "")
+    shown = _within(paired.difference, paired.low, paired.high)
+    return starred(shown, paired.mixed) + (" apart" if paired.apart else "")

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
-from infomcr_cli.report.canvas import COLOURS, MARKERS, legend_of, panels, short
+from infomcr_cli.report.canvas import COLOURS, MARKERS, legend_of, note, panels, short
 from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.entry import Entry
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.rows import plain, replicates
+from infomcr_cli.report.rows import plain, replicates, starred
 
 MOST_PANELS = 24
 
@@ -24,13 +24,15 @@ def scatter(comparison: Comparison) -> Figure | None:
 
     Bars span the standard deviation over seeds, and for a single seed the measure's own standard error.
     """
-    measures = [name for name in comparison.measures if _points(comparison, name)][:MOST_PANELS]
+    found = [name for name in comparison.measures if _points(comparison, name)]
+    measures = found[:MOST_PANELS]
     if not measures:
         return None
     drawing, axes = panels(len(measures))
     for panel, name in zip(axes, measures, strict=True):
         _panel(panel, comparison, name)
     legend_of(drawing, _legend(comparison.axes))
+    note(drawing, [f"The first {MOST_PANELS} of {len(found)} measures."] if len(found) > MOST_PANELS else [])
     return drawing
 
 
@@ -41,7 +43,7 @@ def _panel(panel: Any, comparison: Comparison, name: str) -> None:
             markeredgecolor="white", markeredgewidth=0.4, alpha=0.9,
         )  # fmt: skip
     verdict = next(one for one in comparison.verdict.measures if one.name == name)
-    title = f"{short(name, 24)}{'*' if verdict.mixed else ''}   τ = {plain(verdict.kendall_tau.value)}"
+    title = f"{starred(short(name, 24), verdict.mixed)}   τ = {plain(verdict.kendall_tau.value)}"
     panel.set_title(title, fontsize=8.5)
     panel.set_ylabel(GAPS[comparison.gap])
     panel.locator_params(axis="x", nbins=4)

@@ -12,6 +12,7 @@ from infomcr_cli.report.pairs import AxisPairs, signs
 from infomcr_cli.report.verdict import SignError, number
 
 _MOST_DRAWS = 50_000_000
+FEWEST_ENVIRONMENTS = 2  # below which resampling them is no interval
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def sign_errors(
 ) -> tuple[list[SignError], np.ndarray]:
     """Return the sign error of every measure, and the means of the resampled environments, [B, M].
 
-    With more than 50,000 environments (an axis of many distinct values) B shrinks, to 100 at the least.
+    With more than 50,000 environments (an axis of many distinct values) B shrinks, to 100 at the least. A measure with
+    a single environment has NaN for means: resampling one thing gives it again and says nothing of how sure it is.
 
     Args: ranks: dense ranks of each measure, −1 where missing, [n, M].
     """
@@ -91,7 +93,8 @@ def _resampled_means(environments: _Environments, resamples: int, seed: int) -> 
             (counts @ environments.error) / (counts @ environments.weight)
             for counts in count_blocks(count, resamples, seed)
         ]
-    return np.concatenate(blocks)
+    enough = np.count_nonzero(environments.weight, axis=0) >= FEWEST_ENVIRONMENTS
+    return np.where(enough, np.concatenate(blocks), np.nan)
 
 
 def _summary(environments: _Environments, samples: np.ndarray, index: int) -> SignError:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.conventions import mixtures
 from infomcr_cli.runs.documents import printable
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.report.entry import Entry, Measured
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -36,9 +39,13 @@ def read_table(path: Path) -> pd.DataFrame:
 def write_table(comparison: Comparison, path: Path) -> None:
     """Write one line for each evaluated run: settings that differ, scores, gaps, compute, each measure and its error.
 
+    A measure that was taken in several ways has a column `NAME convention`, which says in which way each run's was.
+
     Raises: InputError: the file cannot be written.
     """
-    rows = [_row(comparison, index) for index in range(len(comparison.judged) + len(comparison.apart))]
+    entries = (*comparison.judged, *comparison.apart)
+    ways = {mixture.measure: mixture.by_run() for mixture in mixtures(entries)}
+    rows = [_row(comparison, entry, ways) for entry in entries]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(path, index=False)
@@ -46,8 +53,7 @@ def write_table(comparison: Comparison, path: Path) -> None:
         raise InputError(f"--csv must name a file that can be written ({error.strerror})", received=str(path)) from None
 
 
-def _row(comparison: Comparison, index: int) -> dict[str, Any]:
-    entry = (*comparison.judged, *comparison.apart)[index]
+def _row(comparison: Comparison, entry: Entry, ways: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     found = entry.evaluation
     assert found is not None
     row: dict[str, Any] = {"run": inert(entry.name), "in_verdict": not entry.missed}
@@ -57,15 +63,21 @@ def _row(comparison: Comparison, index: int) -> dict[str, Any]:
     row |= {"gap_error": found.gap.error, "gap_loss": found.gap.loss}
     row |= {"compute": entry.compute.epochs if entry.compute else None}
     for name, measured in found.measures.items():
-        if row.get(name, name) == measured.value and name in row:
-            continue
-        row[name if name not in row else f"measure {name}"] = measured.value
-        if measured.std_error is not None:
-            row[f"{name} std_error"] = measured.std_error
+        row |= _cells(row, name, measured)
+        if name in ways:
+            row[f"{name} convention"] = inert(ways[name].get(entry.name))
     return {inert(name): value for name, value in row.items()}
+
+
+def _cells(row: Mapping[str, Any], name: str, measured: Measured) -> dict[str, Any]:
+    """Return the cells of a measure; none for one that stands in the row already, as the training loss may."""
+    if name in row and row[name] == measured.value:
+        return {}
+    cells = {name if name not in row else f"measure {name}": measured.value}
+    return cells if measured.std_error is None else {**cells, f"{name} std_error": measured.std_error}
 
 
 def inert(value: Any) -> Any:
     """Return text so that no spreadsheet takes it for a formula."""
-    text = printable(value, 200) if isinstance(value, str) else value
+    text = printable(value, 10_000) if isinstance(value, str) else value
     return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@") else text

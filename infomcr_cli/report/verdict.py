@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-STATISTICS = ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information", "sign_error")
+SYMBOLS = {
+    "kendall_tau": "τ",
+    "spearman_rho": "ρ",
+    "granulated_psi": "Ψ",
+    "conditional_information": "K",
+    "sign_error": "sign error",
+}
+STATISTICS = tuple(SYMBOLS)
 
 
 def number(value: float) -> float | None:
@@ -62,14 +69,26 @@ class SignError:
 
 @dataclass(frozen=True)
 class Paired:
-    """How far a measure stands behind the best one, on the same resamples; `apart` where the interval excludes 0."""
+    """How far a measure stands behind the best one, on the same resamples.
+
+    Attributes:
+        apart: the interval excludes 0; None where there is no interval.
+        mixed: one of the two has numbers of several conventions.
+    """
 
     best: str
     statistic: str
     difference: float | None
     low: float | None
     high: float | None
-    apart: bool
+    apart: bool | None
+    mixed: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry of the JSON document."""
+        entry = vars(self).copy()
+        entry["mixed_conventions"] = entry.pop("mixed")
+        return entry
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ class MeasureVerdict:
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document."""
-        paired = None if self.against_best is None else vars(self.against_best).copy()
+        paired = None if self.against_best is None else self.against_best.document()
         psi = vars(self.granulated_psi) | {
             "axes": dict(self.granulated_psi.axes),
             "groups": dict(self.granulated_psi.groups),

@@ -15,7 +15,9 @@ from scipy import stats
 from infomcr_cli.compare import CompareOptions, compare, judge_file
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
-from infomcr_cli.report.axes import find_axes
+from infomcr_cli.report.axes import find_axes, labels_of
+from infomcr_cli.report.curves import gamma_along_training
+from infomcr_cli.report.trajectory import Trajectory, trajectory
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +168,16 @@ def test_runs_can_be_sorted_and_measures_ranked(tmp_path):
         compare(CompareOptions((str(tmp_path),), sort="nois"))
 
 
+def test_equal_gaps_are_ties_whatever_the_last_bits_of_their_difference(tmp_path):
+    for index, gap in enumerate((0.8 - 0.7, 1.0 - 0.9, 0.5)):
+        config = config_with(optimizer__learning_rate=(index + 1) / 10)
+        write_run(tmp_path / f"r{index}", config, {"last": evaluation(gap, {"gamma": float(index)})})
+    assert 0.8 - 0.7 > 1.0 - 0.9
+    found = compare(CompareOptions((str(tmp_path),))).document()["measures"]["gamma"]
+    assert found["kendall_tau"]["value"] == pytest.approx(2 / 6**0.5)
+    assert found["conditional_information"]["pairs"] == 4
+
+
 def test_another_checkpoint_can_be_compared(runs):
     document = compare(CompareOptions((str(runs),), checkpoint="epoch-0001")).document()
     assert set(document["measures"]) == {"gamma", "train_loss"}
@@ -184,6 +196,42 @@ def test_settings_that_change_together_are_one_axis():
     axes = find_axes(settings)
     assert [(axis.name, axis.keys) for axis in axes] == [("a.x", ("a.x", "b.y")), ("reg.beta", ("reg.beta",))]
     assert axes[1].labels == ("–", "1.0", "10.0", "–")
+
+
+def test_values_that_differ_only_where_they_are_cut_are_two_levels():
+    long = "x" * 200
+    axes = find_axes([{"a.x": long + "1"}, {"a.x": long + "2"}, {"a.x": long + "1"}])
+    assert axes[0].labels == ("x" * 60 + "… (1)", "x" * 60 + "… (2)", "x" * 60 + "… (1)")
+    assert labels_of(["on", None, "on"]) == ("on", "–", "on")
+    assert labels_of(["–", None]) == ("– (1)", "– (2)")
+    assert labels_of(["a\x1b", "a\x07"]) == ("a\ufffd (1)", "a\ufffd (2)")
+
+
+def test_long_settings_are_compared_whole(tmp_path):
+    for index in range(4):
+        config = config_with(model__name="m" * 80 + str(index % 2), optimizer__l2=index // 2 / 10)
+        write_run(tmp_path / f"r{index}", config, {"last": evaluation(0.1 + index / 50, {"gamma": float(index)})})
+    document = compare(CompareOptions((str(tmp_path),))).document()
+    assert len(document["axes"]["model.name"]["values"]) == 2
+    assert document["n"] == 4
+
+
+def test_gamma_along_training_keeps_to_the_convention_that_is_compared(tmp_path):
+    old = CONVENTION | {"draws": 100}
+    for index in range(3):
+        first = evaluation(0.2, {"gamma": 1.0}, step=20)
+        middle = evaluation(0.2, {"gamma": 9.0}, convention=old, step=40)
+        last = evaluation(0.1 + index / 10, {"gamma": 2.0 + index})
+        again = evaluation(0.1 + index / 10, {"gamma": 9.0}, convention=old)
+        config = config_with(optimizer__learning_rate=(index + 1) / 10)
+        checkpoints = {"epoch-0001": first, "epoch-0002": middle, "last": last, "epoch-0003": again}
+        write_run(tmp_path / f"r{index}", config, checkpoints)
+    comparison = compare(CompareOptions((str(tmp_path),)))
+    found = trajectory(comparison.judged[0], "gamma")
+    assert found == Trajectory(points=((20, 1.0), (60, 2.0)), left_out=1)
+    drawn = gamma_along_training(comparison)
+    assert [line.get_xdata().tolist() for line in drawn.axes[0].get_lines()] == [[20, 60]] * 3
+    assert drawn.get_suptitle() == "Evaluations in other conventions, left out: 3."
 
 
 def test_settings_that_are_unlike_in_every_run_stay_apart():
@@ -255,6 +303,9 @@ def test_a_table_made_elsewhere_is_judged(tmp_path):
         ("lr,gap\n1,2\n1,2,3,4\n", "CSV"),
         (b"\xff\xfe\x00", "CSV"),
         ("lr,gap\n1,x\n", "numbers"),
+        ("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n", "4 fields in row 2"),
+        ("lr,gap,mu\n1,0.1,1\n\n2,0.2,2,5\n", "4 fields in row 4"),
+        ("lr,gap,mu,mu\n1,0.1,1,2\n", "names of their own; got 'mu'"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused(tmp_path, content, words):
@@ -263,6 +314,20 @@ def test_a_table_that_cannot_be_read_is_refused(tmp_path, content, words):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=words):
         judge_file(path, gap="gap", axes=("lr",))
+
+
+def test_a_row_longer_than_the_head_line_ends_the_command_with_2(command_line, tmp_path):
+    (tmp_path / "table.csv").write_text("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n3,0.3,3,\n")
+    answer = command_line("judge", "table.csv", "--gap", "gap", "--axes", "lr", "--json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "4 fields in row 2" in answer.err
+
+
+def test_short_rows_and_columns_without_a_heading_are_read(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,more,,\n1,0.1,1,1,,\n2,0.2,2\n3,0.3,3,5,,\n")
+    found = judge_file(path, gap="gap", axes=("lr",), measures=("mu", "more")).document()["measures"]
+    assert (found["mu"]["n"], found["more"]["n"]) == (3, 2)
 
 
 def test_the_comparison_is_recorded_with_its_runs_numbers_and_files(tmp_path, monkeypatch):

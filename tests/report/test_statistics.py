@@ -17,6 +17,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.bootstrap import interval, resample_counts
 from infomcr_cli.report.kendall import tau_b, tau_b_resampled
+from infomcr_cli.report.minima import rounded
 from infomcr_cli.report.sign_error import pair_weights
 from infomcr_cli.report.spearman import spearman_rho, spearman_rho_resampled
 
@@ -220,6 +221,46 @@ def test_one_axis_only_makes_psi_the_plain_tau():
     frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) % 4, "mu": [3, 1, 4, 1, 5, 9, 2, 6, 5]})
     found = judge(frame, gap="gap", axes=["lr"], n_test=10).document()["measures"]["mu"]
     assert found["granulated_psi"]["value"] == pytest.approx(found["kendall_tau"]["value"], abs=CLOSED_FORM)
+
+
+def test_one_group_or_one_environment_gives_no_interval_and_sets_nothing_apart():
+    frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) / 10})
+    frame["good"], frame["bad"] = frame["gap"], -frame["gap"]
+    found = judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi").document()["measures"]
+    psi, behind = found["good"]["granulated_psi"], found["bad"]["against_best"]
+    assert (psi["value"], psi["low"], psi["high"], psi["groups"]) == (pytest.approx(1.0), None, None, {"lr": 1})
+    assert behind["difference"] == pytest.approx(2.0)
+    assert behind["low"] is behind["high"] is behind["apart"] is None
+    frame["lr"] = frame.index % 2  # two values make one environment
+    found = judge(frame, gap="gap", axes=["lr"], n_test=5000, rank_by="sign_error").document()["measures"]
+    error, behind = found["bad"]["sign_error"], found["bad"]["against_best"]
+    assert (error["mean"], error["low"], error["high"], error["environments"]) == (1.0, None, None, 1)
+    assert behind["statistic"] == "sign_error"
+    assert behind["low"] is behind["high"] is behind["apart"] is None
+
+
+def test_two_groups_of_one_axis_are_enough_for_an_interval():
+    frame = pd.DataFrame({"lr": [1, 2, 3] * 2, "width": [1] * 3 + [2] * 3, "gap": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]})
+    frame["mu"] = [1.0, 2.0, 3.0, 3.0, 2.0, 1.0]
+    psi = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]
+    assert psi["groups"] == {"lr": 2, "width": 0}
+    assert (psi["low"], psi["high"]) == (-1.0, 1.0)
+
+
+def test_a_gap_is_rounded_after_replicates_are_averaged_and_only_where_that_is_asked_for():
+    frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], "seed": [0, 1] * 3, "gap": [0.1, 0.7, 0.4, 0.4, 0.9, 0.9]})
+    frame["mu"] = [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]
+    as_it_is, tied = (judge(frame, gap="gap", axes=["lr"], gap_decimals=d).measures[0] for d in (None, 12))
+    assert np.mean([0.1, 0.7]) < 0.4  # by one bit
+    assert as_it_is.kendall_tau.value == pytest.approx(1 / 3)
+    assert tied.kendall_tau.value == pytest.approx(2 / math.sqrt(6))
+    assert tied.granulated_psi.value == pytest.approx(2 / math.sqrt(6))
+
+
+def test_rounding_leaves_huge_and_missing_values_alone():
+    values = np.array([1e308, np.nan, 0.8 - 0.7, 1.0 - 0.9])
+    np.testing.assert_array_equal(rounded(values, 12), [1e308, np.nan, 0.1, 0.1])
+    assert rounded(values, None) is values
 
 
 def test_fewer_than_three_minima_give_no_statistic_and_say_so():
