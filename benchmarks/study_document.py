@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from infomcr_cli.report.verdict import SYMBOLS
+
 NAMES = {"error": "the gap between test error and training error", "test_error": "test error"}
-HEADS = ("measure", "τ-b", "95 %", "ρ", "Ψ", "95 %", "K", "sign error", "q90", "behind the best")
+HEADS = ("measure", "n", "τ-b", "ρ", "Ψ (groups)", "K (pairs)", "sign error (pairs)", "q90", "behind the best in")
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,24 @@ def document(judgements: Sequence[Judgement], sweeps: Sequence[str], minutes: fl
 
 
 def _head(found: Any, sweeps: Sequence[str], minutes: float) -> str:
-    runs = "\n".join(f"- `infomcr sweep experiment=study_small {sweep}`" for sweep in sweeps)
+    runs = "\n".join(f"infomcr sweep experiment=study_small {sweep}" for sweep in sweeps)
     return f"""# A small court
 
 {len(found["runs"])} minima and an augmented series, judged by every measure. `make study-small CIFAR10=PATH` trains and
 measures them and writes this file; here it took {minutes:.0f} minutes on two cores.
-All settings that the runs share are in `conf/experiment/study_small.yaml`; what differs is
+All settings that the runs share are in `conf/experiment/study_small.yaml`. What differs is said by these sweeps, to
+each of which `data.root=PATH` is added:
 
+```bash
 {runs}
+```
 
 Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that do not come so
 far stand apart and outside the verdict. Signs are as computed: a measure of which lower is better does well near
 τ = +1. `oracle` is the gap with noise added, `random` is noise: the top and the floor of the table. Intervals are
-bootstrap intervals of 95 %."""
+bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
+a pair takes on it) for the sign error; [–] stands where there are too few of them. Behind the statistics stand the
+number of minima n, the groups and pairs that have a say, and for K the share of pairs that the measure tells apart."""
 
 
 def _title(one: Judgement) -> str:
@@ -66,9 +73,16 @@ def _about(found: Any) -> str:
 
 
 def _table(found: Any) -> str:
-    lines = [" | ".join(HEADS), " | ".join("---" for _ in HEADS)]
+    lines = [" | ".join(_heads(found)), " | ".join("---" for _ in HEADS)]
     lines += [" | ".join(_row(name, one)) for name, one in {**found["measures"], **_references(found)}.items()]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _heads(found: Any) -> list[str]:
+    """Return the heads of the columns; the last one says which statistic the differences are of."""
+    compared = (one.get("against_best") for one in found["measures"].values())
+    statistic = next((behind["statistic"] for behind in compared if behind), found["rank_by"])
+    return [*HEADS[:-1], f"{HEADS[-1]} {SYMBOLS[statistic]}"]
 
 
 def _references(found: Any) -> dict[str, Any]:
@@ -76,34 +90,36 @@ def _references(found: Any) -> dict[str, Any]:
 
 
 def _row(name: str, one: Any) -> list[str]:
-    tau, psi, sign = one["kendall_tau"], one["granulated_psi"], one["sign_error"]
-    information, behind = one["conditional_information"], one.get("against_best")
+    psi, sign, information = one["granulated_psi"], one["sign_error"], one["conditional_information"]
     return [
         name,
-        _number(tau["value"]),
-        _interval(tau),
-        _number(one["spearman_rho"]["value"]),
-        _number(psi["value"]),
-        _interval(psi),
-        _number(information["value"], 3),
-        _number(sign["mean"]),
+        str(one["n"]),
+        _within(one["kendall_tau"]),
+        _within(one["spearman_rho"]),
+        f"{_within(psi)} ({sum(psi['groups'].values())})",
+        _information(information),
+        f"{_within(sign, 'mean')} ({sign['pairs']})",
         _number(sign["q90"]),
-        _behind(behind),
+        _behind(one.get("against_best")),
     ]
 
 
+def _information(one: Any) -> str:
+    return _number(one["value"], 3) + ("" if one["value"] is None else f" ({one['pairs_used']:.0%})")
+
+
 def _behind(behind: Any) -> str:
-    if not behind or behind["difference"] is None:
-        return "–"
-    return f"{behind['difference']:.2f} {_interval(behind)}{' apart' if behind['apart'] else ''}"
+    return f"{_within(behind, 'difference')}{' apart' if behind['apart'] else ''}" if behind else "–"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(one: Any) -> str:
-    return "–" if one["low"] is None else f"[{one['low']:.2f}, {one['high']:.2f}]"
+def _within(one: Any, key: str = "value") -> str:
+    """Return a statistic with its interval."""
+    interval = "–" if one["low"] is None else f"{one['low']:.2f}, {one['high']:.2f}"
+    return "–" if one[key] is None else f"{one[key]:.2f} [{interval}]"
 
 
 def _sentences(found: Any) -> str:
@@ -136,9 +152,13 @@ LIMITS = """## What this can show, and what it cannot
 - Every axis has two values, so ψ of an axis is an average of signs over pairs, and Ψ moves in coarse steps.
 - All runs stop at one training loss. That takes the loss itself out of the comparison, as it should; what remains of
   it, by which runs overshoot the target within their last epoch, is judged as `train_loss` beside the others.
+- The regularizer was crossed with the narrow networks only: the wide ones with it on, the dearest of all, were left
+  out. What is said of `reg.name` is said of narrow networks.
 - One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
 - 5,000 test images give each test error a standard error of 0.7 points, and the test errors hardly spread over more
   than a few points: no measure could follow them closely.
+- The sign error counts only pairs whose gaps differ by more than 5,000 test images leave to chance. Hardly any pair does,
+  so it says next to nothing here, whatever its value.
 - Where every training error is zero, the gap between errors is the test error.
 - Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).

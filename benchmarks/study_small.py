@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -51,7 +52,9 @@ def main() -> None:
     minutes = _minutes_in_all(options.runs, (time.monotonic() - began) / 60)
     folders = list(dict.fromkeys(folder for folder, _ in SWEEPS.values()))
     judged = [Judgement(folder, gap, _compare(folder, gap, options)) for folder in folders for gap in GAPS]
-    options.document.write_text(document(judged, [" ".join(o) for _, o in SWEEPS.values()], minutes), encoding="utf-8")
+    options.document.write_text(
+        document(judged, [shlex.join(o) for _, o in SWEEPS.values()], minutes), encoding="utf-8"
+    )
     print(f"{options.document}: {minutes:.0f} minutes of training and measuring", file=sys.stderr)
 
 
