@@ -157,8 +157,8 @@ LIMITS = """## What this can show, and what it cannot
 - One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
 - 5,000 test images give each test error a standard error of 0.7 points, and the test errors hardly spread over more
   than a few points: no measure could follow them closely.
-- The sign error counts only pairs whose gaps differ by more than 5,000 test images leave to chance. Hardly any pair does,
-  so it says next to nothing here, whatever its value.
+- The sign error counts only pairs whose gaps differ by more than 5,000 test images leave to chance. Hardly any pair
+  does, so it says next to nothing here, whatever its value.
 - Where every training error is zero, the gap between errors is the test error.
 - Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
