@@ -77,7 +77,7 @@ def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int 
     return figure, list(axes[:count])
 
 
-def short(name: str, length: int = 28) -> str:
+def short(name: str, length: int = 32) -> str:
     """Return a name cut to a length that a picture has room for."""
     return name if len(name) <= length else name[: length - 1] + "…"
 

@@ -43,8 +43,8 @@ def _panel(panel: Any, comparison: Comparison, name: str) -> None:
             markeredgecolor="white", markeredgewidth=0.4, alpha=0.9,
         )  # fmt: skip
     verdict = next(one for one in comparison.verdict.measures if one.name == name)
-    title = f"{starred(short(name, 24), verdict.mixed)}   τ = {plain(verdict.kendall_tau.value)}"
-    panel.set_title(title, fontsize=8.5)
+    title = f"{starred(short(name), verdict.mixed)}   τ = {plain(verdict.kendall_tau.value)}"
+    panel.set_title(title, fontsize=8)
     panel.set_ylabel(GAPS[comparison.gap])
     panel.locator_params(axis="x", nbins=4)
     panel.tick_params(labelsize=8)

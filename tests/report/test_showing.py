@@ -16,7 +16,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from infomcr_cli.compare import CompareOptions, compare
+from infomcr_cli.measures.registry import all_measures
 from infomcr_cli.report import judge
+from infomcr_cli.report.canvas import short
 from infomcr_cli.report.curves import gamma_along_training, spectra
 from infomcr_cli.report.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.page import differing_settings, shared_settings, write_page
@@ -252,6 +254,19 @@ def test_pictures_say_how_many_runs_and_measures_they_leave_out(tmp_path, monkey
         assert titles[name].endswith(". The first 3 of 4 runs.")
     for name in ("measures", "psi", "correlations"):
         assert titles[name].endswith(". The first 2 of 3 measures.")
+
+
+def test_no_measure_has_a_name_that_a_picture_cuts():
+    assert all(short(measure.name) == measure.name for measure in all_measures())
+    assert short("x" * 50) == "x" * 31 + "…"
+
+
+def test_a_long_name_may_be_broken_where_its_words_meet_and_stays_escaped(tmp_path):
+    for index in range(3):
+        found = evaluation(0.1 + index / 50, {"one_<b>_name": float(index)})
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
+    compare(CompareOptions((str(tmp_path),), html=tmp_path / "page.html"))
+    assert ">one_<wbr>&lt;b&gt;_<wbr>name</td>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_whole_pictures_have_no_note(pictures):
