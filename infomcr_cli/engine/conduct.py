@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from infomcr_cli.runs import State
 from infomcr_cli.training.interruption import Interrupted, Interruption
 
 TICK = 0.25
+PATIENCE = 60.0  # seconds beyond the grace of a stop that an engine has to say how its jobs ended
 
 
 class Engine(Protocol):
@@ -68,7 +70,7 @@ class Conductor:
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _pending: deque[Job] = field(default_factory=deque)
     _running: dict[str, Job] = field(default_factory=dict)
-    _stopping: bool = False
+    _stopping: str | None = None
 
     def run(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
         """Carry out all jobs and return what became of each, by identity; no process is left behind."""
@@ -78,13 +80,22 @@ class Conductor:
                 self._until_done(interruption)
         finally:
             self.engine.close()
-        for job in self._pending:
-            self._outcomes[job.identity] = Outcome(job, job.state or State.KILLED, job.reason or "it was not begun")
+        self._account_for_the_rest()
         return self._outcomes
+
+    def _account_for_the_rest(self) -> None:
+        """What was not begun stays as it was; what was, and has not said how it ended, was stopped."""
+        for job in [*self._running.values(), *self._pending]:
+            if self._attempts[job.identity]:
+                close(job, State.KILLED, self._stopping)
+                self._count(Outcome(job, State.KILLED, self._stopping))
+            else:
+                reason = job.reason or "it was not begun"
+                self._outcomes[job.identity] = Outcome(job, job.state or State.KILLED, reason)
 
     def _until_done(self, interruption: Interruption) -> None:
         try:
-            while not self._stopping and (self._pending or self._running):
+            while self._stopping is None and (self._pending or self._running):
                 interruption.check()
                 self._fill()
                 self._hear(TICK)
@@ -105,24 +116,34 @@ class Conductor:
                 listener.began(job)
 
     def _hear(self, seconds: float) -> None:
-        for outcome in self.engine.wait(seconds):
+        ended = self.engine.wait(seconds)
+        for outcome in ended:
             self._take(outcome)
         for listener in self.listeners:
             listener.tick()
+        if self.fail_fast and self._stopping is None:
+            self._stop_at_a_failure(ended)
 
     def _take(self, outcome: Outcome) -> None:
         job = self._running.pop(outcome.job.identity)
         attempts = self._attempts[job.identity]
-        if outcome.vanished and attempts <= self.retries and not self._stopping:
+        if outcome.vanished and attempts <= self.retries and self._stopping is None:
             self._pending.appendleft(job)
             return
-        if outcome.vanished:
-            outcome = self._given_up(outcome, attempts)
-        self._outcomes[job.identity] = outcome
+        self._count(self._given_up(outcome, attempts) if outcome.vanished else outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.job.identity] = outcome
         for listener in self.listeners:
             listener.ended(outcome, len(self._pending) + len(self._running))
-        if outcome.state is State.FAILED and self.fail_fast and not self._stopping:
-            self._drain(f"--fail-fast, after {job.id} failed")
+
+    def _stop_at_a_failure(self, ended: Sequence[Outcome]) -> None:
+        """Only after all of them are counted: an outcome that nobody has taken yet would be waited for without end."""
+        for job in (outcome.job for outcome in ended):
+            known = self._outcomes.get(job.identity)
+            if known is not None and known.state is State.FAILED:
+                self._drain(f"--fail-fast, after {job.id} failed")
+                return
 
     def _given_up(self, outcome: Outcome, attempts: int) -> Outcome:
         times = "" if attempts == 1 else f", at each of {attempts} attempts"
@@ -131,11 +152,12 @@ class Conductor:
         return replace(outcome, state=State.FAILED, reason=reason)
 
     def _drain(self, reason: str, *, grace: float = GRACE) -> None:
-        """Stop what runs and wait for it; a further SIGINT ends it at once."""
-        self._stopping = True
+        """Stop what runs and wait for it, though not for ever; a further SIGINT ends it at once."""
+        self._stopping = reason
         self.engine.stop(reason, grace=grace)
+        deadline = time.monotonic() + grace + PATIENCE
         try:
-            while self._running:
+            while self._running and time.monotonic() < deadline:
                 self._hear(TICK)
         except KeyboardInterrupt:
             self._drain("SIGINT, twice", grace=0.0)
