@@ -9,11 +9,11 @@ import time
 from rich.console import Console
 
 from infomcr_cli.config.text import as_yaml
+from infomcr_cli.engine.asked import is_measured
 from infomcr_cli.engine.task import Event, Task
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, hold, is_run, new_status, read_status
 from infomcr_cli.runs.lock import is_held
-from infomcr_cli.runs.measures import is_measured
 
 PATIENCE = 90.0  # seconds that a former process has to let go of the run: it may be writing its last checkpoint
 
@@ -21,22 +21,30 @@ PATIENCE = 90.0  # seconds that a former process has to let go of the run: it ma
 def attempt(task: Task) -> Event:
     """Do a job as far as it is not done, and return how that ended."""
     console = Console(file=sys.stderr, width=200)
-    new = not is_run(task.run)
-    run = _directory(task)
+    run, new = _directory(task)
     _wait_for(run)
     with hold(run):
         if read_status(run).state is not State.FINISHED:
             ending = _trained(run, task, console, new)
             if ending.state is not State.FINISHED:
                 return ending
-        if task.evaluate and not is_measured(run, read_status(run).step):
+        if task.evaluate and not is_measured(run, read_status(run).step, task.config.measure):
             return _measured(run, task, console)
     return Event(kind="ended", state=State.FINISHED)
 
 
-def _directory(task: Task) -> RunDirectory:
-    if is_run(task.run):
-        return RunDirectory.open(task.run)
+def _directory(task: Task) -> tuple[RunDirectory, bool]:
+    """Return the run's directory, and whether it was made here: another sweep may make it at the same moment."""
+    if not is_run(task.run):
+        try:
+            return _made(task), True
+        except InputError:
+            if not is_run(task.run):
+                raise
+    return RunDirectory.open(task.run), False
+
+
+def _made(task: Task) -> RunDirectory:
     return RunDirectory.create(
         task.run, config=as_yaml(task.config), overrides=task.overrides, status=new_status(task.identity)
     )

@@ -22,7 +22,7 @@ class Job:
         run:       its directory, whether it is there yet or not.
         state:     of the run as it was found; None: it has not begun.
         reason:    why it ended so.
-        measured:  whether its last checkpoint has been evaluated.
+        measured:  whether its last checkpoint has been evaluated as the settings ask for.
     """
 
     identity: str

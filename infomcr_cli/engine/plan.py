@@ -11,10 +11,10 @@ from infomcr_cli.config.grid import Point
 from infomcr_cli.config.identity import identity
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import check_source
+from infomcr_cli.engine.asked import is_measured
 from infomcr_cli.engine.job import ID_LENGTH, Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
-from infomcr_cli.runs.measures import is_measured
 from infomcr_cli.runs.status import read_status_file
 
 # Of several runs of one identity the one that is furthest is taken.
@@ -68,7 +68,7 @@ def _job(hashed: str, point: Point, common: set[str], folder: Path, found: tuple
         return Job(hashed, point.overrides, label, config, folder / name)
     run = RunDirectory.open(found[0])
     status = read_status(run)
-    measured = is_measured(run, status.step)
+    measured = is_measured(run, status.step, point.config.measure)
     return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
 
 

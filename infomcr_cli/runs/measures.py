@@ -15,21 +15,34 @@ FORMAT = 1
 def record_measures(run: RunDirectory, name: str, evaluation: Mapping[str, Any]) -> None:
     """Add one checkpoint's evaluation to measures.json; those of other checkpoints stay.
 
+    What was measured before of the very same weights stays too, unless it is measured anew: hours of work, perhaps.
+
     Args: name: the checkpoint as it was asked for: "last", "best" or its own name.
     """
     with flocked(run.path / ".measures.lock"):
-        document = {"format": FORMAT, "checkpoints": {**_recorded(run), name: {"checkpoint": name, **evaluation}}}
+        recorded = _recorded(run)
+        added = {"checkpoint": name, **evaluation}
+        added["measures"] = {**_of_the_same(recorded.get(name), added), **evaluation.get("measures", {})}
+        document = {"format": FORMAT, "checkpoints": {**recorded, name: added}}
         run.write("measures.json", dump_json(document))
 
 
-def is_measured(run: RunDirectory, step: int) -> bool:
-    """Return whether measures.json holds an evaluation of the last checkpoint, taken at `step` or later.
+def last_evaluation(run: RunDirectory, step: int) -> Mapping[str, Any] | None:
+    """Return what measures.json holds of the last checkpoint; None where that was taken before `step`.
 
     Raises: InputError: measures.json is no JSON document.
     """
     last = _recorded(run).get("last")
     measured_at = last.get("step") if isinstance(last, dict) else None
-    return isinstance(measured_at, int) and measured_at >= step
+    return last if isinstance(measured_at, int) and measured_at >= step else None
+
+
+def _of_the_same(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The measures of an evaluation whose step and scores are those of another one, to the last digit."""
+    if not isinstance(before, dict) or any(before.get(key) != now.get(key) for key in ("step", "train", "test")):
+        return {}
+    measures = before.get("measures")
+    return measures if isinstance(measures, dict) else {}
 
 
 def _recorded(run: RunDirectory) -> dict[str, Any]:

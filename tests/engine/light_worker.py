@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from infomcr_cli.engine import worker
+from infomcr_cli.engine import attempt, worker
+from infomcr_cli.engine.asked import convention_asked_for
+from infomcr_cli.measures.registry import chosen_measures
 from infomcr_cli.runs import (
     Checkpoint,
     MetricsLog,
@@ -34,6 +36,7 @@ from infomcr_cli.runs.measures import record_measures
 from infomcr_cli.training.interruption import Interrupted, Interruption
 
 STEPS = 4
+IMAGES = 100
 PACE = float(os.environ.get("LIGHT_PACE", "0.01"))
 
 
@@ -109,12 +112,16 @@ def misbehave(momentum: float) -> None:
 def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     time.sleep(PACE)
     loss = float(np.sum(load_checkpoint(run, "last").weights["w"] ** 2))
-    gamma = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower", "convention": {"draws": 10}}
+    entry = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower"}
+    measures = {
+        one.name: {**entry, "convention": convention_asked_for(one, config.measure, IMAGES)}
+        for one in chosen_measures(config.measure.names)
+    }
     scores = {"train": {"loss": loss, "accuracy": 0.9}, "test": {"loss": loss + 0.1, "accuracy": 0.8}}
     gap = {"error": 0.1 + loss / 100, "loss": 0.1}
     step = read_status(run).step
-    place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": 100, "n_test": 100}
-    record_measures(run, "last", {**place, **scores, "gap": gap, "measures": {"gamma": gamma}})
+    place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": IMAGES, "n_test": IMAGES}
+    record_measures(run, "last", {**place, **scores, "gap": gap, "measures": measures})
 
 
 def module(name: str, **content: Any) -> None:
@@ -125,4 +132,5 @@ def module(name: str, **content: Any) -> None:
 if __name__ == "__main__":
     module("infomcr_cli.training.session", Work=Work, work_on=work_on)
     module("infomcr_cli.measures.session", measure_run=measure_run)
+    attempt.PATIENCE = float(os.environ.get("LIGHT_PATIENCE", attempt.PATIENCE))
     worker.main()

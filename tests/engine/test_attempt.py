@@ -1,0 +1,39 @@
+"""One attempt at a job, beside another process that does the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.engine import attempt as place
+from infomcr_cli.engine.attempt import attempt
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.task import task_of
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status, write_status
+
+
+def test_a_run_that_another_sweep_makes_at_the_same_moment_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("a" * 64, (), "", compose_run([]), tmp_path / "a")
+    create = RunDirectory.create
+
+    def create_second(*arguments: Any, **named: Any) -> RunDirectory:
+        run = create(job.run, config=b"{}\n", overrides=[], status=new_status(job.identity))
+        write_status(run, finished(read_status(run), State.FINISHED))
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(place.RunDirectory, "create", create_second)
+    event = attempt(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))
+    assert (event.kind, event.state) == ("ended", State.FINISHED)
+
+
+def test_a_place_that_is_taken_by_something_else_is_refused(tmp_path: Path) -> None:
+    job = Job("a" * 64, (), "", compose_run([]), tmp_path / "a")
+    job.run.write_text("no run")
+    with pytest.raises(InputError, match="a directory of its own"):
+        attempt(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))
