@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -15,10 +16,13 @@ import psutil
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.task import Event, Task
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, hold, is_run, read_status, write_status
+from infomcr_cli.runs.redaction import redact
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
+_log = logging.getLogger("infomcr.engine")
 
 
 class JobProcess:
@@ -98,7 +102,7 @@ class JobProcess:
         *lines, self._heard = self._heard.split(b"\n")
         for event in map(Event.model_validate_json, lines):
             if event.kind == "ready":
-                self._ready = time.monotonic()
+                self._ready = event.at or time.monotonic()
             else:
                 self._ended = event
 
@@ -150,10 +154,20 @@ class JobProcess:
 
 
 def close(job: Job, state: State, reason: str | None) -> None:
-    """Write how a run ended where its own process could not, or said less than is known here."""
+    """Write how a run ended where its own process could not, or said less than is known here.
+
+    A run that another process holds is that one's to close, and one that cannot be written stays: neither is the end of
+    a sweep.
+    """
     if not is_run(job.run):
         return
-    run = RunDirectory.open(job.run)
+    try:
+        _close(RunDirectory.open(job.run), state, reason)
+    except (InputError, OSError) as error:
+        _log.warning("%s stays as it is, though its job is %s: %s", job.run.name, state, redact(str(error)))
+
+
+def _close(run: RunDirectory, state: State, reason: str | None) -> None:
     status = read_status(run)
     if status.state is not State.FINISHED and (status.state, status.reason) != (state, reason):
         with hold(run):

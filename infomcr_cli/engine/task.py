@@ -37,7 +37,9 @@ class Task(BaseModel):
 class Event(BaseModel):
     """What a job's process says.
 
-    Args: kind: `ready` once everything is imported, `ended` with the state and the reason.
+    Args:
+        kind: `ready` once everything is imported, `ended` with the state and the reason.
+        at:   when it was ready, by the machine's monotonic clock: its parent may hear of it much later.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +47,7 @@ class Event(BaseModel):
     kind: Literal["ready", "ended"]
     state: State | None = None
     reason: str | None = None
+    at: float | None = None
 
 
 def job_of(task: Task) -> Job:

@@ -10,6 +10,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ def main() -> None:
     from infomcr_cli.runs import State
     from infomcr_cli.runs.redaction import redact
 
-    _tell(events, Event(kind="ready"))
+    _tell(events, Event(kind="ready", at=time.monotonic()))
     line = lines.get()
     if not line:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 from sweeping import Sweeper, epochs_of, lines_of, state_of
+
+from infomcr_cli.runs import RunDirectory, State, finished, hold, read_status, write_status
 
 QUIET = ("tracking=off", "sweep.compare=false", "engine.jobs=2")
 GRID = ("seed=range(3)", "optimizer.learning_rate=0.1,0.2", "schedule.epochs=4")
@@ -58,6 +61,41 @@ def test_an_evaluation_from_before_the_end_is_made_anew(light: Sweeper) -> None:
     (run / "measures.json").write_text(json.dumps(measures))
     assert light.run("seed=0", "schedule.epochs=2", *QUIET)[1]["finished"] == 1
     assert json.loads((run / "measures.json").read_text())["checkpoints"]["last"]["step"] == 8
+
+
+def test_what_was_measured_by_fewer_measures_or_otherwise_is_measured_anew(light: Sweeper) -> None:
+    def states(*arguments: str) -> list[str]:
+        document = light.run("seed=0", "schedule.epochs=2", *QUIET, *arguments)[1]
+        return [job["state"] for job in document["jobs"]]
+
+    assert states("measure=fast") == ["FINISHED"]
+    assert states("measure=all") == ["FINISHED"]
+    assert states("measure=all") == states("measure=standard") == ["SKIPPED"]
+    assert states("measure=all", "measure.sharpness.rho=0.1") == ["FINISHED"]
+    (run,) = light.runs().values()
+    measures = json.loads((run / "measures.json").read_text())["checkpoints"]["last"]["measures"]
+    assert measures["sharpness"]["convention"]["sharpness.rho"] == 0.1
+    assert states("measure.names=[sharpness]") == ["FINISHED"]
+    after = json.loads((run / "measures.json").read_text())["checkpoints"]["last"]["measures"]
+    assert after.keys() == measures.keys()
+    assert after["sharpness"]["convention"]["sharpness.rho"] == 0.05
+
+
+def test_a_run_that_another_process_holds_fails_alone(light: Sweeper) -> None:
+    grid = ("seed=0,1", "schedule.epochs=2", *QUIET)
+    light.run(*grid)
+    first, second = (RunDirectory.open(path) for path in light.runs().values())
+    for run in (first, second):
+        write_status(run, finished(read_status(run), State.KILLED, "SIGINT"))
+    with hold(first):
+        code, document, err = light.run(*grid, LIGHT_PATIENCE="0.5")
+    assert code == 1, err
+    jobs = {Path(job["run"]).name: job for job in document["jobs"]}
+    assert {name: job["state"] for name, job in jobs.items()} == {first.name: "FAILED", second.name: "FINISHED"}
+    assert f"held by process {os.getpid()}" in jobs[first.name]["reason"]
+    assert read_status(first).state is State.KILLED
+    assert json.loads(next(light.folder.glob("sweeps/*/sweep.json")).read_text())["jobs"] != []
+    assert light.run(*grid)[1]["finished"] == 1
 
 
 def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:

@@ -1,0 +1,68 @@
+"""The sweep's side of a job's process: what its start-up took, and a run that is another's to close."""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.engine import process as place
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.process import JobProcess, close
+from infomcr_cli.engine.task import task_of
+from infomcr_cli.runs import RunDirectory, State, hold, new_status, read_status
+
+WORKER = str(Path(__file__).with_name("light_worker.py"))
+IDLE = 2.0
+
+
+def job_in(folder: Path) -> Job:
+    return Job("a" * 64, (), "", compose_run(["schedule.epochs=1"]), folder / "runs" / "a")
+
+
+def test_the_time_that_a_process_waits_for_its_job_is_no_start_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "COMMAND", (sys.executable, WORKER))
+    began = time.monotonic()
+    process = JobProcess({})
+    try:
+        assert process._process.stdout is not None
+        assert select.select([process._process.stdout], [], [], 120)[0], "it never was ready"
+        took = time.monotonic() - began
+        time.sleep(IDLE)
+        job = job_in(tmp_path)
+        process.give(job, task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"), Limits())
+        while (outcome := process.poll()) is None:
+            assert time.monotonic() - began < 120
+            time.sleep(0.05)
+    finally:
+        process.dispose()
+    assert outcome.state is State.FINISHED, outcome.reason
+    assert outcome.startup == pytest.approx(took, abs=IDLE / 4)
+    assert outcome.waited == 0.0
+
+
+def test_a_run_that_another_process_holds_is_not_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = job_in(tmp_path)
+    run = RunDirectory.create(job.run, config=b"{}\n", overrides=[], status=new_status(job.identity))
+    with caplog.at_level(logging.WARNING), hold(run):
+        close(job, State.FAILED, "it broke")
+        assert read_status(run).state is State.RUNNING
+    assert "a stays as it is, though its job is FAILED: a run directory serves one process" in caplog.text
+    close(job, State.FAILED, "it broke")
+    assert (read_status(run).state, read_status(run).reason) == (State.FAILED, "it broke")
+
+
+def test_a_status_that_cannot_be_read_ends_no_sweep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = job_in(tmp_path)
+    run = RunDirectory.create(job.run, config=b"{}\n", overrides=[], status=new_status(job.identity))
+    (run.path / "status.json").write_text("{")
+    close(job, State.FAILED, "it broke")
+    assert "status.json of a must be a JSON document" in caplog.text
