@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLog, RunDirectory, is_run
-from infomcr_cli.runs.metrics import MetricsLine
+from infomcr_cli.runs.metrics import MetricsLine, RewrittenError
 
 
 @dataclass
@@ -27,6 +27,9 @@ class Watch:
             return
         try:
             lines, self._offset = MetricsLog(RunDirectory(self.job.run)).read_from(self._offset)
+        except RewrittenError:
+            self._offset = 0
+            return
         except (InputError, OSError):
             return
         self.line = lines[-1] if lines else self.line

@@ -37,6 +37,10 @@ class MetricsLine:
     timing: Mapping[str, float] = field(default_factory=dict)
 
 
+class RewrittenError(Exception):
+    """The file no longer goes on from where it was read to: its run was taken up again from an earlier step."""
+
+
 class MetricsLog:
     """Appends to and reads from the metrics.jsonl of one run."""
 
@@ -90,8 +94,16 @@ class MetricsLog:
         return self.read_from(0)[0]
 
     def read_from(self, offset: int) -> tuple[list[MetricsLine], int]:
-        """Return the whole lines past a byte offset, and the offset past them."""
-        content = self._content()[offset:]
+        """Return the whole lines past a byte offset, and the offset past them.
+
+        Args:   offset: as it was returned before; 0 at first.
+        Raises: RewrittenError: the file is shorter by now, or that offset is amid one of its lines: read anew from 0.
+                InputError: a line is not what this program writes.
+        """
+        content = self._content()
+        if offset and content[offset - 1 : offset] != b"\n":
+            raise RewrittenError
+        content = content[offset:]
         whole = content[: content.rfind(b"\n") + 1]
         what = f"of metrics.jsonl of {self._run.name}" + (f" past byte {offset}" if offset else "")
         lines = [decode_line(line, f"line {number} {what}") for number, line in enumerate(whole.splitlines(), start=1)]

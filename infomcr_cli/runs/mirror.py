@@ -73,16 +73,18 @@ class Mirror:
             self._wake.wait()
             self._wake.clear()
             last = self._closing.is_set()
+            enough = self._failed_since is not None  # a store that answered until now is asked twice
             try:
                 self._push()
                 pause = FIRST_PAUSE
+                enough = True
             except Exception as error:  # whatever MLflow raises must not reach training
                 self._note_failure(error)
                 self._client, self._progress = None, None
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
-            if last:
+            if last and enough:
                 return
 
     def _connect(self) -> None:

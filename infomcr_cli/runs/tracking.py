@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
 from infomcr_cli.runs.lock import flocked
 from infomcr_cli.runs.measured import PREFIX, measured_numbers
-from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
+from infomcr_cli.runs.metrics import MetricsLine, MetricsLog, RewrittenError
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.status import State, Status, note_mlflow_run, read_status
 from infomcr_cli.runs.store import Store, sqlite_path, warn_of_network_file_system
@@ -38,7 +38,8 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # A request whose answer was lost may have been obeyed. Whoever tries again here first looks what is there.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 
@@ -123,17 +124,17 @@ def mirror(
 
     Args:    client, progress: of a process that mirrors again and again; after a failure begin with a new Progress.
              tags: further tags, such as mlflow.parentRunId.
-    Raises:  Exception: MLflow's own, where the store cannot be reached; nothing is lost, call again.
+    Raises:  InputError: a file of the run cannot be read; its state is pushed all the same.
+             Exception: MLflow's own, where the store cannot be reached; nothing is lost, call again.
     """
     client = client if client is not None else connect(store)
     progress = progress if progress is not None else Progress()
     with flocked(run.path / ".mirror.lock"), turn(store):
         try:
-            _push(client, store, run, progress, tags or {})
-        except _StaleMirrorError:
-            client.delete_run(progress.run_id)
-            progress.forget()
-            _push(client, store, run, progress, tags or {})
+            _push_or_make_anew(client, store, run, progress, tags or {})
+        except RewrittenError:
+            progress.forget()  # what the store holds by now is asked of it, so that nothing is logged twice
+            _push_or_make_anew(client, store, run, progress, tags or {})
     assert progress.run_id is not None
     note_mlflow_run(run, progress.run_id)
     return progress.run_id
@@ -174,6 +175,13 @@ def start_parent(store: Store, name: str, uid: str, tags: Mapping[str, str] | No
         return _create(client, experiment, name, {UID: uid, **(tags or {})}, None)
 
 
+def find_parent(store: Store, uid: str) -> str | None:
+    """Return the MLflow run that `start_parent` made for a uid; None: the store holds none."""
+    client = connect(store)
+    experiment = client.get_experiment_by_name(store.experiment)
+    return None if experiment is None else _find(client, experiment.experiment_id, uid)
+
+
 def end_parent(store: Store, run_id: str, state: State) -> None:
     """Record how a grouping run ended."""
     client = connect(store)
@@ -188,19 +196,37 @@ def log_comparison(
 
     Args:
         metrics:   name → statistic; those that are not finite are left out.
-        artifacts: tables and plots.
+        artifacts: tables and plots; compared.txt, the runs by their MLflow ids, is added to them.
     """
     client = connect(store)
     with turn(store):
         experiment = experiment_id(client, store)
         compared = [_find(client, experiment, read_status(run).uid) or run.name for run in runs]
-        tags = {KIND: "comparison", "infomcr.compared": ",".join(compared)[:MAX_TAG]}
+        tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared)}
         run_id = _create(client, experiment, name, tags, None)
-        _log_numbers(client, run_id, metrics)
-        for path in artifacts:
-            client.log_artifact(run_id, str(path))
-        client.set_terminated(run_id, "FINISHED")
+        with _ended(client, run_id):
+            _log_numbers(client, run_id, metrics)
+            client.log_text(run_id, "".join(f"{one}\n" for one in compared), "compared.txt")
+            for path in artifacts:
+                client.log_artifact(run_id, str(path))
     return run_id
+
+
+@contextmanager
+def _ended(client: Any, run_id: str) -> Iterator[None]:
+    """End a run with the block, as FAILED or KILLED where that ends early."""
+    try:
+        yield
+        client.set_terminated(run_id, "FINISHED")
+    except BaseException as error:
+        with suppress(Exception):  # the store may be gone, which is then the error itself
+            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+
+
+def _as_many_as_fit(ids: Sequence[str]) -> str:
+    text = ",".join(ids)
+    return text if len(text) <= MAX_TAG else text[: MAX_TAG + 1].rpartition(",")[0]
 
 
 def run_directories_of_experiment(store: Store) -> list[Path]:
@@ -228,14 +254,29 @@ class _StaleMirrorError(Exception):
     """The store holds a number that the directory contradicts."""
 
 
+def _push_or_make_anew(
+    client: Any, store: Store, run: RunDirectory, progress: Progress, tags: Mapping[str, str]
+) -> None:
+    try:
+        _push(client, store, run, progress, tags)
+    except _StaleMirrorError:
+        client.delete_run(progress.run_id)
+        progress.forget()
+        _push(client, store, run, progress, tags)
+
+
 def _push(client: Any, store: Store, run: RunDirectory, progress: Progress, tags: Mapping[str, str]) -> None:
     status = read_status(run)
     if progress.run_id is None:
         _claim(client, store, run, status, progress)
         _push_description(client, run, status, progress.run_id, tags)
-    _push_metrics(client, run, status, progress)
-    _push_measures(client, run, progress)
-    _push_artifacts(client, run, progress)
+    try:
+        _push_metrics(client, run, status, progress)
+        _push_measures(client, run, progress)
+        _push_artifacts(client, run, progress)
+    except InputError:
+        _push_state(client, status, progress)
+        raise
     _push_state(client, status, progress)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLine, MetricsLog, RunDirectory
-from infomcr_cli.runs.metrics import decode_line, encode_line
+from infomcr_cli.runs.metrics import RewrittenError, decode_line, encode_line
 
 
 def fill(log: MetricsLog, steps: range) -> None:
@@ -48,6 +48,21 @@ def test_a_torn_last_line_is_left_out_and_dropped(run: RunDirectory) -> None:
         assert [line.step for line in log.read()] == [0, 1]
         log.truncate_after(99)
         assert run.metrics.read_bytes() == whole[: whole.rindex(b"\n", 0, -1) + 1]
+
+
+def test_a_file_that_was_taken_up_again_is_not_read_on_from_amid_a_line(run: RunDirectory) -> None:
+    log = MetricsLog(run)
+    fill(log, range(6))
+    lines, offset = log.read_from(0)
+    assert (len(lines), log.read_from(offset)) == (6, ([], offset))
+    log.truncate_after(2)
+    with pytest.raises(RewrittenError):
+        log.read_from(offset)
+    for step in range(3, 9):
+        log.append(step, 0, {"train/loss": 1.0}, {"time": 1e9 + step / 7})
+    with pytest.raises(RewrittenError):
+        log.read_from(offset)
+    assert [line.step for line in log.read_from(0)[0]] == list(range(9))
 
 
 def test_not_finite_numbers_are_words_and_come_back(run: RunDirectory) -> None:

@@ -8,10 +8,12 @@ import math
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -128,6 +130,43 @@ def test_a_resumed_run_is_logged_once_though_its_clock_differs(run: RunDirectory
     assert len(history(client, run_id, "timing/s")) == 8
 
 
+@pytest.mark.parametrize("looks", [False, True])
+def test_one_process_follows_a_run_that_another_took_up_again(run: RunDirectory, store: Store, looks: bool) -> None:
+    """As a sweep does: its job is killed and tried again, and the metrics grow anew from a checkpoint."""
+    progress, log = Progress(), MetricsLog(run)
+    train(run, range(6))
+    with hold(run):
+        run_id = mirror(run, store, progress=progress)
+    log.truncate_after(2)
+    if looks:
+        with hold(run):
+            mirror(run, store, progress=progress)
+    for step in range(3, 9):
+        log.append(step, step // 2, {"train/loss": 1 / (1 + step), "odd": math.nan}, {"time": 1e9 + step, "s": 1 / 3})
+    end(run)
+    assert mirror(run, store, progress=progress) == run_id
+    client = connect(store)
+    assert sorted(history(client, run_id)) == [(step, 1 / (1 + step)) for step in range(9)]
+    assert len(history(client, run_id, "timing/s")) == 9
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_the_state_is_pushed_though_a_file_cannot_be_read(run: RunDirectory, store: Store) -> None:
+    progress = Progress()
+    train(run, range(3))
+    with hold(run):
+        run_id = mirror(run, store, progress=progress)
+    with open(run.metrics, "ab") as file:
+        file.write(b"no line of ours\n")
+    end(run, State.FAILED, "it broke")
+    client = connect(store)
+    assert client.get_run(run_id).info.status == "RUNNING"
+    with pytest.raises(InputError, match=r"metrics\.jsonl"):
+        mirror(run, store, progress=progress)
+    assert client.get_run(run_id).info.status == "FAILED"
+    assert progress.state is State.FAILED
+
+
 def test_a_mirror_that_contradicts_the_directory_is_made_anew(run: RunDirectory, store: Store) -> None:
     train(run, range(4))
     end(run)
@@ -201,8 +240,105 @@ def test_a_parent_is_made_once_and_comparisons_link_their_runs(run: RunDirectory
     assert client.get_run(parent).info.status == "FINISHED"
     assert client.get_run(compared).data.tags["infomcr.compared"] == run_id
     assert client.get_run(compared).data.metrics == {"tau": 0.5}
-    assert [item.path for item in client.list_artifacts(compared)] == ["table.csv"]
+    assert [item.path for item in client.list_artifacts(compared)] == ["compared.txt", "table.csv"]
+    assert client.get_run(compared).info.status == "FINISHED"
     assert run_directories_of_experiment(store) == [run.path]
+
+
+def test_a_comparison_of_many_runs_lists_all_of_them(
+    run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infomcr_cli.runs.tracking.MAX_TAG", 70)
+    end(run)
+    run_id = mirror(run, store)
+    client = connect(store)
+    mirrored = client.get_run(log_comparison(store, "compare", [run] * 3, {}, []))
+    assert mirrored.data.tags["infomcr.compared"] == f"{run_id},{run_id}"
+    folder = Path(mirrored.info.artifact_uri.removeprefix("file://"))
+    assert (folder / "compared.txt").read_text().split() == [run_id] * 3
+
+
+@pytest.mark.parametrize(("error", "status"), [(OSError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_comparison_that_is_cut_off_is_not_left_running(
+    run: RunDirectory, store: Store, error: type[BaseException], status: str
+) -> None:
+    def artifacts() -> Iterator[Path]:
+        raise error
+        yield
+
+    end(run)
+    with pytest.raises(error):
+        log_comparison(store, "compare", [run], {"tau": 0.5}, artifacts())
+    client = connect(store)
+    (mirrored,) = client.search_runs([client.get_experiment_by_name("infomcr").experiment_id])
+    assert mirrored.info.status == status
+
+
+class LostAnswers(BaseHTTPRequestHandler):
+    """Hears every request and answers none."""
+
+    heard: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.heard.append(self.path)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+def test_a_request_whose_answer_is_lost_is_not_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), LostAnswers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = connect(Store(f"http://127.0.0.1:{server.server_port}", "infomcr"))
+        with pytest.raises(Exception, match=r"Connection aborted|Max retries"):
+            client.create_run("0")
+        server.shutdown()
+    assert [path for path in LostAnswers.heard if path.endswith("runs/create")] == ["/api/2.0/mlflow/runs/create"]
+
+
+def test_a_run_that_was_made_though_the_answer_was_lost_is_found_again(run: RunDirectory, store: Store) -> None:
+    client = connect(store)
+
+    class Forgetful:
+        """Creates runs and does not say so."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def create_run(self, *arguments: Any, **named: Any) -> None:
+            client.create_run(*arguments, **named)
+            raise ConnectionError("the answer was lost")
+
+    end(run)
+    with pytest.raises(ConnectionError):
+        mirror(run, store, client=Forgetful())
+    run_id = mirror(run, store)
+    found = client.search_runs([client.get_experiment_by_name("infomcr").experiment_id])
+    assert [item.info.run_id for item in found] == [run_id]
+
+
+def test_the_background_mirror_asks_a_store_that_answered_until_now_twice(
+    run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bool] = []
+
+    def hiccup(self: Mirror) -> None:
+        calls.append(self._closing.is_set())
+        if calls.count(True) == 1:
+            raise ConnectionError("an answer was lost")
+        self._complete = self._closing.is_set()
+        self._note_success()
+
+    monkeypatch.setattr(Mirror, "_push", hiccup)
+    background = Mirror(run, store)
+    background.notify()
+    deadline = time.monotonic() + 20
+    while not calls and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert background.close()
+    assert calls == [False, True, True]
 
 
 def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Store) -> None:
