@@ -16,10 +16,12 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.choose import check_engine, make_engine
+from infomcr_cli.engine.closing import close_desk, closed_on_error
 from infomcr_cli.engine.conduct import Conductor
 from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.stop import stopped_at_once
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
@@ -27,6 +29,7 @@ from infomcr_cli.runs import State
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember
+from infomcr_cli.training.interruption import Interruption
 
 if TYPE_CHECKING:
     from infomcr_cli.engine.desk import Desk
@@ -75,7 +78,7 @@ class SweepResult:
         """0 done, 1 a job failed, 130 or 143 interrupted."""
         if self.number is not None:
             return 128 + self.number
-        return 1 if self.folder and any(job.state in (State.FAILED, State.KILLED) for job in self.jobs) else 0
+        return 1 if self.folder and _is_incomplete(self.jobs) else 0
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `sweep --json`."""
@@ -87,6 +90,10 @@ class SweepResult:
             "startup_seconds": None if self.startup is None else asdict(self.startup),
             "comparison": None if self.comparison is None else self.comparison.document(),
         }
+
+
+def _is_incomplete(jobs: Sequence[JobResult]) -> bool:
+    return any(job.state in (State.FAILED, State.KILLED) for job in jobs)
 
 
 _COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED)
@@ -103,8 +110,10 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
-        comparison = None if number is not None else _compared(settings, results, store, folder, console)
-    return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), number)
+        comparison = None
+        with stopped_at_once(number) as stopped:
+            comparison = _compared(settings, results, store, folder, console) if number is None else None
+    return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), stopped.number)
 
 
 def show(result: SweepResult, console: Console) -> None:
@@ -168,20 +177,21 @@ def _carried_out(
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)
     desk = _desk(request, store, folder, jobs, due)
     conductor = Conductor(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
-    with view:
-        outcomes = conductor.run(due)
-    _close(desk, outcomes, conductor.number)
-    results = [_result(job, outcomes, settings.evaluate, folder).document() for job in jobs]
-    _noted(folder, store, desk, due).write([redact(text) for text in request.overrides], results)
-    return outcomes, conductor.number
+    with Interruption() as interruption:
+        with view, closed_on_error(desk):
+            outcomes = conductor.run(due)
+        results = [_result(job, outcomes, settings.evaluate, folder) for job in jobs]
+        number = close_desk(desk, _is_incomplete(results), conductor.number, interruption)
+        documents = [result.document() for result in results]
+        _noted(folder, store, desk).write([redact(text) for text in request.overrides], documents)
+    return outcomes, number
 
 
-def _noted(folder: SweepFolder, store: Store | None, desk: Desk | None, due: Sequence[Job]) -> SweepFolder:
+def _noted(folder: SweepFolder, store: Store | None, desk: Desk | None) -> SweepFolder:
     """The folder with what MLflow holds by now."""
     if store is None or desk is None:
         return folder
-    mirrored = (folder.mirrored_in(store) - {job.identity for job in due}) | desk.mirrored
-    return replace(folder, store=store.shown, mirrored=frozenset(mirrored))
+    return replace(folder, store=store.shown, mirrored=frozenset(desk.mirrored))
 
 
 def _desk(
@@ -194,18 +204,12 @@ def _desk(
     remember(jobs[0].config.tracking.uri)
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
-    desk = Desk(store, folder.name, folder.uid, tags)
-    waiting = {job.identity for job in due} | folder.mirrored_in(store)
+    waiting = {job.identity for job in due}
+    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting)
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
             desk.adopt(job)
     return desk
-
-
-def _close(desk: Desk | None, outcomes: Mapping[str, Outcome], number: int | None) -> None:
-    if desk is not None:
-        failed = any(outcome.state is State.FAILED for outcome in outcomes.values())
-        desk.close(State.KILLED if number is not None else State.FAILED if failed else State.FINISHED)
 
 
 def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: SweepFolder) -> JobResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.engine.job import Job, Outcome
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LOOKS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+HURRY = 15.0  # seconds for what is left once somebody waits for the end
 PARENT = "mlflow.parentRunId"
 _log = logging.getLogger("infomcr.runs")
 
@@ -28,27 +30,30 @@ class Desk:
     Args:
         name, uid: of the parent; made once for each uid.
         tags:      of the parent.
+        mirrored:  identities of the runs that the store is known to hold as its children, as they ended.
     """
 
-    def __init__(self, store: Store, name: str, uid: str, tags: dict[str, str]) -> None:
+    def __init__(self, store: Store, name: str, uid: str, tags: dict[str, str], mirrored: Iterable[str] = ()) -> None:
         self._store, self._name, self._uid, self._tags = store, name, uid, tags
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), threading.Event()
         self._waiting: dict[str, Job] = {}
         self._running: dict[str, Job] = {}
+        self._known: dict[str, Job] = {}
+        self._refused: set[str] = set()
         self._progress: dict[str, Progress] = {}
         self._client: Any = None
         self._parent: str | None = None
         self._end: State | None = None
         self._failed = False
         self._last_look = time.monotonic()
-        self.mirrored: set[str] = set()
+        self.mirrored = set(mirrored)
         self._thread = threading.Thread(target=self._work, name="infomcr-desk", daemon=True)
         self._thread.start()
 
     def adopt(self, job: Job) -> None:
-        """Mirror a run that was there before, as a child of this sweep."""
+        """Mirror a run that was there before, as a child of this sweep, unless the store is known to hold it as one."""
         with self._lock:
-            self._waiting[job.identity] = job
+            (self._known if job.identity in self.mirrored else self._waiting)[job.identity] = job
         self._wake.set()
 
     def began(self, job: Job) -> None:
@@ -57,8 +62,10 @@ class Desk:
 
     def ended(self, outcome: Outcome, left: int) -> None:
         """Mirror how a job ended, at once."""
-        self._running.pop(outcome.job.identity, None)
-        self.adopt(outcome.job)
+        with self._lock:
+            self._running.pop(outcome.job.identity, None)
+            self._waiting[outcome.job.identity] = outcome.job
+        self._wake.set()
 
     def tick(self) -> None:
         """Look at the running jobs now and then."""
@@ -68,18 +75,19 @@ class Desk:
                 self._waiting = {**self._running, **self._waiting}
             self._wake.set()
 
-    def close(self, state: State, *, limit: float = 600.0) -> bool:
+    def close(self, state: State, *, limit: float = 600.0, is_hurried: Callable[[], bool] = lambda: False) -> bool:
         """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
 
         The store is asked once more: one that is gone refuses at once, one that hangs costs two timeouts.
 
-        Args: limit: seconds granted to a store that is at work.
+        Args: limit:      seconds granted to a store that is at work.
+              is_hurried: says whether somebody waits for the end by now; little time is left then.
         """
         self._end = state
         self._closing.set()
         self._wake.set()
-        self._thread.join(limit)
-        complete = not self._thread.is_alive() and not self._waiting and not self._failed
+        self._wait(time.monotonic() + limit, is_hurried)
+        complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
             _log.warning(
                 "MLflow at %s lacks a part of %s. The same sweep again, or infomcr sync, brings it.",
@@ -88,22 +96,29 @@ class Desk:
             )
         return complete
 
+    def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.1)
+            if is_hurried():
+                deadline = min(deadline, time.monotonic() + HURRY)
+
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while True:
             last = self._closing.is_set()
+            enough = self._failed  # a store that answered until now is asked twice
             try:
                 self._push_all()
                 if last:
                     self._end_parent()
                 self._note_success()
-                pause = FIRST_PAUSE
+                pause, enough = FIRST_PAUSE, True
             except Exception as error:  # whatever MLflow raises must not reach the sweep
                 self._note_failure(error)
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
-            if last:
+            if last and enough:
                 return
             self._wake.wait()
             self._wake.clear()
@@ -122,26 +137,54 @@ class Desk:
                 self._waiting = {**waiting, **self._waiting}
 
     def _connect(self) -> None:
-        from infomcr_cli.runs.tracking import connect, start_parent
+        from infomcr_cli.runs.tracking import connect, find_parent, start_parent
 
         if self._client is None:
             self._client = connect(self._store)
         if self._parent is None:
+            if find_parent(self._store, self._uid) is None:
+                self._forget_mirrored()
             self._parent = start_parent(self._store, self._name, self._uid, self._tags)
+
+    def _forget_mirrored(self) -> None:
+        """A store without the parent has lost its children too, or them their parent."""
+        with self._lock:
+            self._waiting = {**self._known, **self._waiting}
+            self._known.clear()
+            self.mirrored.clear()
 
     def _push(self, job: Job) -> None:
         from infomcr_cli.runs.tracking import Progress, mirror
 
         if not is_run(job.run):
+            self._end_removed(job)
             return
+        has_ended = job.identity not in self._running  # asked first: it may end while it is pushed as it was
         progress = self._progress.setdefault(job.identity, Progress())
         try:
             run = RunDirectory.open(job.run)
             mirror(run, self._store, client=self._client, progress=progress, tags={PARENT: str(self._parent)})
         except InputError as error:
             _log.warning("%s is not mirrored: %s", job.id, redact(str(error)))
-        if job.identity not in self._running:
+            self._refused.add(job.identity)
+            return
+        self._refused.discard(job.identity)
+        if has_ended:
             self._progress.pop(job.identity, None)
+            self._note_mirrored(job, progress)
+
+    def _end_removed(self, job: Job) -> None:
+        """A run whose settings turned out not to fit is removed by its process; its mirror is not left RUNNING."""
+        from infomcr_cli.runs.tracking import end_parent
+
+        progress = self._progress.get(job.identity)
+        if progress is not None and progress.run_id is not None:
+            end_parent(self._store, progress.run_id, State.FAILED)
+            del self._progress[job.identity]
+
+    def _note_mirrored(self, job: Job, progress: Progress) -> None:
+        """A run that works on, under another process, is not held as it ended."""
+        if progress.state is not State.RUNNING:
             self.mirrored.add(job.identity)
 
     def _end_parent(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -40,6 +41,20 @@ def test_one_parent_and_a_child_for_each_job_after_kills(light: Sweeper) -> None
     code, _, err = light.run(*GRID)
     assert code == 0, err
     assert_one_family(light, 3)
+
+
+def test_a_parent_of_a_failure_stays_failed_and_a_lost_store_is_made_anew(light: Sweeper) -> None:
+    grid = ("optimizer.momentum=0.9,0.13", "schedule.epochs=2", "engine.jobs=2", "sweep.compare=false")
+    for lost in (False, False, True):
+        if lost:
+            shutil.rmtree(light.folder / "mlflow")
+        code, _, err = light.run(*grid)
+        assert code == 1, err
+        runs = records(light)
+        kinds = sorted((run.data.tags["infomcr.kind"], run.info.status) for run in runs)
+        assert kinds == [("run", "FAILED"), ("run", "FINISHED"), ("sweep", "FAILED")]
+        (parent,) = (run.info.run_id for run in runs if run.data.tags["infomcr.kind"] == "sweep")
+        assert {run.data.tags.get("mlflow.parentRunId", parent) for run in runs} == {parent}
 
 
 @pytest.mark.slow

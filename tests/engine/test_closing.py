@@ -1,0 +1,100 @@
+"""Signals and errors at the end of a sweep: the parent is closed, and what is known is written."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from infomcr_cli.engine.closing import close_desk, closed_on_error
+from infomcr_cli.engine.desk import Desk
+from infomcr_cli.engine.stop import stopped_at_once
+from infomcr_cli.runs import State
+from infomcr_cli.training.interruption import Interruption
+
+
+@dataclass
+class Closing:
+    """A desk whose close meets signals.
+
+    Args: signals: that come meanwhile.
+    """
+
+    signals: tuple[int, ...] = ()
+    states: list[State] = field(default_factory=list)
+    hurried: bool = False
+
+    def close(self, state: State, *, is_hurried: Callable[[], bool] = lambda: False) -> bool:
+        self.states.append(state)
+        for number in self.signals:
+            os.kill(os.getpid(), number)
+        self.hurried = is_hurried()
+        return True
+
+
+def closed(desk: Closing, failed: bool, number: int | None = None) -> int | None:
+    with Interruption() as interruption:
+        return close_desk(cast(Desk, desk), failed, number, interruption)
+
+
+@pytest.mark.parametrize(
+    ("failed", "number", "state"),
+    [(False, None, State.FINISHED), (True, None, State.FAILED), (True, signal.SIGTERM, State.KILLED)],
+)
+def test_the_parent_ends_as_the_sweep_does(failed: bool, number: int | None, state: State) -> None:
+    desk = Closing()
+    assert closed(desk, failed, number) == number
+    assert desk.states == [state]
+    assert not desk.hurried
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_meanwhile_hurries_the_desk_and_is_kept(number: int) -> None:
+    desk = Closing((number,))
+    assert closed(desk, failed=False) == number
+    assert desk.states == [State.FINISHED]
+    assert desk.hurried
+
+
+def test_a_second_sigint_ends_the_wait_and_the_sweep_is_written_all_the_same() -> None:
+    desk = Closing((signal.SIGINT, signal.SIGINT))
+    assert closed(desk, failed=False) == signal.SIGINT
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_closes_the_desk(error: Any) -> None:
+    desk = Closing()
+    with pytest.raises(error), closed_on_error(cast(Desk, desk)):
+        raise error
+    assert desk.states == [State.FAILED]
+    with closed_on_error(cast(Desk, desk)):
+        pass
+    assert len(desk.states) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_block_at_once_and_closes_what_is_open_in_it(number: int) -> None:
+    before, went_on, was_closed = signal.getsignal(number), False, False
+    with stopped_at_once() as stopped:
+        try:
+            os.kill(os.getpid(), number)
+            went_on = True
+        finally:
+            was_closed = True
+    assert stopped.number == number
+    assert was_closed
+    assert not went_on
+    assert signal.getsignal(number) is before
+
+
+def test_an_undisturbed_block_keeps_the_signal_from_before() -> None:
+    with stopped_at_once() as stopped:
+        pass
+    assert stopped.number is None
+    with stopped_at_once(15) as stopped:
+        pass
+    assert stopped.number == 15

@@ -1,0 +1,195 @@
+"""The desk alone, before a store that answers as it is told to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.engine import desk as place
+from infomcr_cli.engine.desk import Desk
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, finished, hold, new_status, read_status, write_status
+from infomcr_cli.runs.store import Store
+
+STORE = Store("http://127.0.0.1:9", "infomcr")
+
+
+@dataclass
+class Answers:
+    """Stands for `infomcr_cli.runs.tracking`.
+
+    Args:
+        parent: the sweep's run that is there; None: it must be made.
+        before: called before a run is pushed, with the number of pushes so far; it may raise.
+    """
+
+    parent: str | None = None
+    before: Callable[[int], object] = lambda pushes: None
+    pushed: list[tuple[str, str]] = field(default_factory=list)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    calls: int = 0
+
+    def mirror(self, run: RunDirectory, store: Store, *, client: Any, progress: Any, tags: Any) -> str:
+        state = read_status(run).state
+        self.calls += 1
+        self.before(self.calls)
+        progress.run_id, progress.state = f"mirror of {run.name}", state
+        self.pushed.append((run.name, str(state)))
+        return str(progress.run_id)
+
+    def find_parent(self, store: Store, uid: str) -> str | None:
+        return self.parent
+
+    def start_parent(self, store: Store, name: str, uid: str, tags: Any) -> str:
+        self.parent = self.parent or "made"
+        return self.parent
+
+    def end_parent(self, store: Store, run_id: str, state: State) -> None:
+        self.ended.append((run_id, str(state)))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    told = Answers()
+    monkeypatch.setattr("infomcr_cli.runs.tracking.connect", lambda store: "client")
+    for name in ("mirror", "find_parent", "start_parent", "end_parent"):
+        monkeypatch.setattr(f"infomcr_cli.runs.tracking.{name}", getattr(told, name))
+    return told
+
+
+def job_in(folder: Path, state: State, letter: str = "a") -> Job:
+    status = new_status(letter * 64)
+    run = RunDirectory.create(folder / letter, config=b"{}\n", overrides=[], status=status)
+    if state is not State.RUNNING:
+        write_status(run, finished(status, state))
+    return Job(letter * 64, (), "", compose_run([]), run.path, state)
+
+
+def opened(*mirrored: Job) -> Desk:
+    return Desk(STORE, "sweep", "u" * 32, {}, [job.identity for job in mirrored])
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.005)
+
+
+def test_a_run_that_was_refused_does_not_count_as_mirrored(tmp_path: Path, answers: Answers) -> None:
+    def refuse(pushes: int) -> None:
+        raise InputError("line 1 of metrics.jsonl must be a JSON document")
+
+    answers.before = refuse
+    desk, job = opened(), job_in(tmp_path, State.FINISHED)
+    desk.adopt(job)
+    assert not desk.close(State.FINISHED)
+    assert desk.mirrored == set()
+    assert answers.ended == [("made", "FINISHED")]
+
+
+def test_a_job_that_ends_while_it_is_pushed_as_running_is_pushed_again_or_not_mirrored(
+    tmp_path: Path, answers: Answers
+) -> None:
+    job = job_in(tmp_path, State.RUNNING)
+
+    def end_meanwhile(pushes: int) -> None:
+        if pushes > 1:
+            raise ConnectionError("the store is gone")
+        write_status(RunDirectory.open(job.run), finished(new_status(job.identity), State.FINISHED))
+        desk.ended(Outcome(job, State.FINISHED), 0)
+
+    answers.before = end_meanwhile
+    desk = opened()
+    with hold(RunDirectory.open(job.run)):
+        desk.began(job)
+        desk._last_look = -1e9
+        desk.tick()
+        wait_until(lambda: answers.calls > 1)
+    assert answers.pushed == [("a", "RUNNING")]
+    assert not desk.close(State.FINISHED)
+    assert desk.mirrored == set()
+    answers.before = lambda pushes: None
+    again = opened()
+    again.adopt(job)
+    assert again.close(State.FINISHED)
+    assert again.mirrored == {job.identity}
+    assert answers.pushed[1:] == [("a", "FINISHED")]
+
+
+def test_a_run_that_works_on_elsewhere_is_not_mirrored_as_it_ended(tmp_path: Path, answers: Answers) -> None:
+    desk, job = opened(), job_in(tmp_path, State.RUNNING)
+    with hold(RunDirectory.open(job.run)):
+        desk.began(job)
+        desk.ended(Outcome(job, State.FAILED, "another process holds it"), 0)
+        assert desk.close(State.FAILED)
+    assert answers.pushed == [("a", "RUNNING")]
+    assert desk.mirrored == set()
+
+
+@pytest.mark.parametrize("parent", ["there", None])
+def test_what_was_mirrored_is_mirrored_again_only_where_the_parent_is_gone(
+    tmp_path: Path, answers: Answers, parent: str | None
+) -> None:
+    answers.parent = parent
+    job, stranger = job_in(tmp_path, State.FINISHED), job_in(tmp_path, State.FINISHED, "b")
+    desk = opened(job, stranger)
+    desk.adopt(job)
+    assert desk.close(State.FINISHED)
+    assert answers.pushed == ([] if parent else [("a", "FINISHED")])
+    assert desk.mirrored == ({job.identity, stranger.identity} if parent else {job.identity})
+
+
+def test_a_run_that_was_removed_is_not_left_running(tmp_path: Path, answers: Answers) -> None:
+    desk, job = opened(), job_in(tmp_path, State.RUNNING)
+    desk.began(job)
+    desk._last_look = -1e9
+    desk.tick()
+    wait_until(lambda: answers.pushed)
+    job.run.rename(tmp_path / "gone")
+    desk.ended(Outcome(job, State.FAILED, "a setting does not fit"), 0)
+    assert desk.close(State.FAILED)
+    assert answers.ended == [("mirror of a", "FAILED"), ("made", "FAILED")]
+
+
+def test_a_store_that_answered_until_the_last_moment_is_asked_twice(tmp_path: Path, answers: Answers) -> None:
+    began = threading.Event()
+
+    def hiccup(pushes: int) -> None:
+        if pushes == 1:
+            began.set()
+            assert desk._closing.wait(20)
+        if pushes == 2:
+            raise ConnectionError("an answer was lost")
+
+    answers.before = hiccup
+    desk = opened()
+    desk.adopt(job_in(tmp_path, State.FINISHED))
+    assert began.wait(20)
+    desk.adopt(job_in(tmp_path, State.FINISHED, "b"))
+    assert desk.close(State.FINISHED)
+    assert answers.pushed == [("a", "FINISHED"), ("b", "FINISHED")]
+    assert answers.ended == [("made", "FINISHED")]
+
+
+def test_a_store_that_hangs_has_little_time_once_somebody_waits(
+    tmp_path: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = threading.Event()
+    answers.before = lambda pushes: hang.wait(60)
+    monkeypatch.setattr(place, "HURRY", 0.2)
+    desk = opened()
+    desk.adopt(job_in(tmp_path, State.FINISHED))
+    began = time.monotonic()
+    assert not desk.close(State.FINISHED, is_hurried=lambda: True)
+    assert time.monotonic() - began < 10
+    hang.set()
+    desk._thread.join(20)
