@@ -16,6 +16,7 @@ from infomcr_cli.compare import CompareOptions, compare, judge_file
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.axes import find_axes, labels_of
+from infomcr_cli.report.comparison import frame_of
 from infomcr_cli.report.curves import gamma_along_training
 from infomcr_cli.report.trajectory import Trajectory, trajectory
 
@@ -176,6 +177,18 @@ def test_equal_gaps_are_ties_whatever_the_last_bits_of_their_difference(tmp_path
     found = compare(CompareOptions((str(tmp_path),))).document()["measures"]["gamma"]
     assert found["kendall_tau"]["value"] == pytest.approx(2 / 6**0.5)
     assert found["conditional_information"]["pairs"] == 4
+    comparison = compare(CompareOptions((str(tmp_path),)))
+    assert frame_of(comparison.judged, comparison.axes, "error")["gap"].tolist() == [0.1, 0.1, 0.5]
+
+
+def test_equal_mean_gaps_are_ties_too(tmp_path):
+    for index, gaps in enumerate(((0.1, 0.7), (0.4, 0.4), (0.9, 0.9))):
+        for seed, gap in enumerate(gaps):
+            config = config_with(optimizer__learning_rate=(index + 1) / 10, seed=seed)
+            write_run(tmp_path / f"r{index}{seed}", config, {"last": evaluation(gap, {"gamma": float(-index)})})
+    found = compare(CompareOptions((str(tmp_path),))).document()
+    assert found["n"] == 3
+    assert found["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(-2 / 6**0.5)
 
 
 def test_another_checkpoint_can_be_compared(runs):
