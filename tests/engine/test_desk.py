@@ -96,10 +96,12 @@ def test_a_run_that_was_refused_does_not_count_as_mirrored(tmp_path: Path, answe
     assert answers.ended == [("made", "FINISHED")]
 
 
-def test_a_job_that_ends_while_it_is_pushed_as_running_is_pushed_again_or_not_mirrored(
-    tmp_path: Path, answers: Answers
+@pytest.mark.parametrize("found", [State.RUNNING, State.FINISHED])
+def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
+    tmp_path: Path, answers: Answers, found: State
 ) -> None:
-    job = job_in(tmp_path, State.RUNNING)
+    """In training, or trained and being measured: its last numbers are not there yet."""
+    job = job_in(tmp_path, found)
 
     def end_meanwhile(pushes: int) -> None:
         if pushes > 1:
@@ -114,7 +116,7 @@ def test_a_job_that_ends_while_it_is_pushed_as_running_is_pushed_again_or_not_mi
         desk._last_look = -1e9
         desk.tick()
         wait_until(lambda: answers.calls > 1)
-    assert answers.pushed == [("a", "RUNNING")]
+    assert answers.pushed == [("a", str(found))]
     assert not desk.close(State.FINISHED)
     assert desk.mirrored == set()
     answers.before = lambda pushes: None
