@@ -1,3 +1,9 @@
-"""What is fast, against what; each file says its command and what it expects."""
+"""What is fast, against what; each file says its command and what it expects.
 
-import infomcr_cli  # noqa: F401 -- before TensorFlow, as in every run: it settles which kernels TensorFlow uses
+TensorFlow computes with oneDNN here, as PyTorch does: the figures to beat were taken so. By itself it does so only on
+processors with AVX-512 or the like. It reads the setting once, when it is imported.
+"""
+
+import os
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

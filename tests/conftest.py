@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from invocation import Answer, CommandLine
 
-import infomcr_cli  # noqa: F401 -- before TensorFlow, as in every run: it settles which kernels TensorFlow uses
-
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -6,9 +6,10 @@ later: a run recorded before it must still be read.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from infomcr_cli.config.data_schema import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.data_schema import DataConfig as DataConfig
@@ -56,6 +57,13 @@ class ScheduleConfig(Record):
     eval_every: Count = aside("epochs between two evaluations on the test set")
     checkpoint_every: Count = aside("epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2)] | None = aside("newest checkpoints that are kept; null: all")
+
+    @field_validator("boundaries")
+    @classmethod
+    def _rising(cls, boundaries: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(boundaries)):
+            raise ValueError("the boundaries must rise")
+        return boundaries
 
     @model_validator(mode="after")
     def _what_is_matched_goes_to_its_end(self) -> ScheduleConfig:

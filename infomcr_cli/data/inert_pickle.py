@@ -48,9 +48,12 @@ class _Made:
 class _Machine:
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    room: int = 0  # bytes that may still be copied: a text that is encoded again and again would fill the memory
 
     def since_mark(self) -> list[Any]:
-        place = max(i for i, item in enumerate(self.stack) if item is _MARK)
+        place = len(self.stack) - 1
+        while self.stack[place] is not _MARK:  # from the end: an IndexError where there is none
+            place -= 1
         items = self.stack[place + 1 :]
         del self.stack[place:]
         return items
@@ -83,7 +86,7 @@ def read_batch(data: bytes, *, name: str) -> dict[str, Any]:
 
 
 def _run(data: bytes) -> Any:
-    machine = _Machine()
+    machine = _Machine(room=len(data))
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name == "STOP":
             return machine.stack.pop()
@@ -127,7 +130,11 @@ def _reduce(machine: _Machine, _: Any) -> None:
     if not isinstance(called, _Name) or called.kind == "ndarray" or not isinstance(arguments, tuple):
         raise ValueError("a call is not plain data")
     if called.kind == "bytes":
-        machine.stack.append(_text(arguments[0]).encode("latin-1"))
+        encoded = _text(arguments[0]).encode("latin-1")
+        machine.room -= len(encoded)
+        if machine.room < 0:
+            raise ValueError("it grows beyond its own length")
+        machine.stack.append(encoded)
     else:
         machine.stack.append(_Made(called.kind, arguments))
 

@@ -54,7 +54,7 @@ def training_stream(
             seed=seed,
             epochs=range(first_epoch, epochs),
             first_step=first_step,
-            options=_options(private=False),
+            options=_options(threads=dataset.train.images.decoders),
         )
     source, scale = resident(dataset.train), Scale.of(dataset)
 
@@ -107,7 +107,9 @@ def _steps_of(draws: Any) -> Any:
     example = astuple(draws(0))
 
     def steps(epoch: tf.Tensor) -> tf.data.Dataset:
-        drawn = tf.numpy_function(lambda e: astuple(draws(e)), [epoch], [array.dtype for array in example])
+        # Stateless, as it is: determinism would take all work ahead from a stream with a stateful function.
+        types = [array.dtype for array in example]
+        drawn = tf.numpy_function(lambda e: astuple(draws(e)), [epoch], types, stateful=False)
         for tensor, array in zip(drawn, example, strict=True):
             tensor.set_shape([None, *array.shape[1:]])
         return tf.data.Dataset.from_tensor_slices(tuple(drawn))
@@ -115,12 +117,11 @@ def _steps_of(draws: Any) -> Any:
     return steps
 
 
-def _options(private: bool = True) -> tf.data.Options:
-    """The batches come in order; by one private thread where they are in memory, so that the network keeps its own."""
+def _options(threads: int = 1) -> tf.data.Options:
+    """The batches come in order, made by threads of their own: the network keeps its own."""
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1
-    if private:
-        options.threading.private_threadpool_size = 1
-        options.autotune.enabled = False
+    options.threading.private_threadpool_size = threads
+    options.autotune.enabled = False
     return options

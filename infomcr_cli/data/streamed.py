@@ -35,6 +35,11 @@ class StreamedImages:
     workers: int
 
     @property
+    def decoders(self) -> int:
+        """Threads that decode."""
+        return self.workers or os.cpu_count() or 1
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """As of an array."""
         return len(self.names), self.size, self.size, 3
@@ -57,7 +62,7 @@ class StreamedImages:
         names = self.names[chosen]
         if names.ndim != 1:
             raise IndexError("streamed images are taken by a slice or a vector of indices")
-        with ThreadPoolExecutor(self.workers or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(self.decoders) as pool:
             images = list(pool.map(self._decode, names))
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)
 

@@ -56,13 +56,14 @@ def streamed_batches(
         return (image - tf.constant(dataset.mean)) / tf.constant(dataset.std), labels[place[2]]
 
     order = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(_places_of(places))
-    samples = order.map(sample, num_parallel_calls=images.workers or tf.data.AUTOTUNE, deterministic=True)
+    samples = order.map(sample, num_parallel_calls=images.decoders, deterministic=True)
     return samples.batch(batch_size, drop_remainder=True).prefetch(1).with_options(options)
 
 
 def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
     def of(epoch: tf.Tensor) -> tf.data.Dataset:
-        drawn = tf.numpy_function(places, [epoch], tf.int32)
+        # Stateless, as it is: determinism would take all parallel reading from a stream with a stateful function.
+        drawn = tf.numpy_function(places, [epoch], tf.int32, stateful=False)
         drawn.set_shape([None, 3])
         return tf.data.Dataset.from_tensor_slices(drawn)
 

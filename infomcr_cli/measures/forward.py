@@ -15,6 +15,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from infomcr_cli.models.replacing import replaced
+
 BatchNormMode = Literal["inference", "batch"]
 _tracing = threading.RLock()  # settings of layers are changed for the time of a trace: one at a time
 
@@ -50,21 +52,6 @@ def measurement_scope(
 def all_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the model and all layers in it at any depth, each once, outermost first."""
     return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
-
-
-@contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Set an attribute on this instance alone for a while, past any tracking by Keras."""
-    missing = object()
-    before = vars(owner).get(name, missing)
-    object.__setattr__(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is missing:
-            object.__delattr__(owner, name)
-        else:
-            object.__setattr__(owner, name, before)
 
 
 @contextmanager

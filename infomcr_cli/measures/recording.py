@@ -15,7 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.measures.forward import all_layers, replaced
+from infomcr_cli.measures.forward import all_layers
+from infomcr_cli.models.replacing import replaced
 
 
 @dataclass(eq=False)

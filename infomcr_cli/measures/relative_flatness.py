@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.forward import all_layers, replaced
+from infomcr_cli.measures.forward import all_layers
 from infomcr_cli.measures.surface import LossSurface
+from infomcr_cli.models.replacing import replaced
 
 Array = NDArray[np.float64]
 

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from infomcr_cli.models.precision import full_precision
+
 
 @dataclass(frozen=True)
 class Score:
@@ -61,7 +63,7 @@ class Scorer:
 
 
 def make_scorer(model: keras.Model) -> Scorer:
-    """Return a scorer of `model`, compiled once for every batch size."""
+    """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
     channels = tuple(model.input_shape[1:])
 
     @tf.function(
@@ -72,7 +74,8 @@ def make_scorer(model: keras.Model) -> Scorer:
         autograph=False,
     )
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = tf.cast(model(images, training=False), tf.float64)
+        with full_precision(model):
+            logits = tf.cast(model(images, training=False), tf.float64)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))

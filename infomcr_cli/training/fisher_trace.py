@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.training.passes import Tensors, connected_gradient, stateless_pass, values_of
 from infomcr_cli.training.regularizer import Correction
 from infomcr_cli.training.sub_batches import PassSum, in_parts, next_draw, zero_loss
@@ -50,8 +49,7 @@ class FisherTrace:
         def body(i: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
-                with twice_differentiable_moments():
-                    found = stateless_pass(model, weights, state, parts[0][i], parts[1][i])
+                found = stateless_pass(model, weights, state, parts[0][i], parts[1][i], twice=True)
                 square = _squared_norm(found.gradient)
             second = connected_gradient(tape, square, weights)
             gradient = [total + g for total, g in zip(gradient, second, strict=True)]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
-from infomcr_cli.training.precision import full_precision
+from infomcr_cli.models.moments import twice_differentiable_moments
+from infomcr_cli.models.precision import full_precision
+from infomcr_cli.training.fused_norm import fused_batch_norm
 from infomcr_cli.training.replicas import own_statistics
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
 
 
-def stateless_pass(model: keras.Model, weights: Tensors, state: Tensors, images: Any, labels: Any) -> Pass:
+def stateless_pass(
+    model: keras.Model, weights: Tensors, state: Tensors, images: Any, labels: Any, *, twice: bool = False
+) -> Pass:
     """Pass over a batch at `weights` without changing the model, in float32 at least.
 
     Batch norm takes the statistics of `images`.
@@ -58,10 +62,12 @@ def stateless_pass(model: keras.Model, weights: Tensors, state: Tensors, images:
     Args:
         weights: one tensor for each of `model.trainable_variables`.
         state:   one tensor for each of `model.non_trainable_variables`; the same state gives the same dropout.
+        twice:   the gradient will be differentiated again.
     """
+    norms = twice_differentiable_moments() if twice else fused_batch_norm(model)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
-        with own_statistics(model), full_precision(model):
+        with own_statistics(model), full_precision(model), norms:
             logits, state = model.stateless_call(weights, state, images, training=True)
         loss = cross_entropy(labels, logits)
     return Pass(loss, accuracy(labels, logits), connected_gradient(tape, loss, weights), list(state))

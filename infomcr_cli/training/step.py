@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
+from infomcr_cli.training.fused_norm import fused_batch_norm
 from infomcr_cli.training.passes import Pass, Tensors, accuracy, connected_gradient, cross_entropy
 from infomcr_cli.training.regularizer import Regularizer as Regularizer
 from infomcr_cli.training.replicas import agreed, share_of_mean
@@ -62,7 +63,8 @@ def _build(optimizer: keras.Optimizer, model: keras.Model) -> None:
 
 def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
     with tf.GradientTape() as tape:
-        logits = model(images, training=True)
+        with fused_batch_norm(model):
+            logits = model(images, training=True)
         loss = cross_entropy(labels, logits)
         l2 = _l2(model, loss.dtype)
         objective = loss + l2

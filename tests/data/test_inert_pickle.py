@@ -31,6 +31,12 @@ def nested_twice(depth: int) -> bytes:
     return b"\x80\x02)" + b"q\x00h\x00\x86" * depth
 
 
+def encoded_again(length: int, times: int) -> bytes:
+    """A text of `length` and as many copies of it as bytes."""
+    text = b"X" + length.to_bytes(4, "little") + b"a" * length + b"q\x00"
+    return b"\x80\x02" + text + b"c_codecs\nencode\nq\x01U\x06latin1q\x02" + b"h\x01h\x00h\x02\x86R" * times + b"."
+
+
 def hostile(tmp_path) -> dict[str, bytes]:
     trace = str(tmp_path / "trace")
     return {
@@ -49,6 +55,8 @@ def hostile(tmp_path) -> dict[str, bytes]:
         "shared tuples as key": b"\x80\x02}" + nested_twice(60)[2:] + b"K\x01s.",
         "shared tuples in a name": nested_twice(60) + b"U\x01a\x93.",
         "deep tuple": b"\x80\x02}" + b")" + b"\x85" * 100_000 + b"K\x01s.",
+        "one text encoded again and again": encoded_again(1_000_000, 200),
+        "marks within marks": b"\x80\x02" + b"(" * 200_000 + b"t" * 200_000 + b".",
         "no end": as_python2_wrote({"labels": [1]})[:-1],
         "truncated": as_python2_wrote({"labels": [1] * 99})[:60],
         "length beyond the end": b"\x80\x02T\xff\xff\xff\x7fabc.",

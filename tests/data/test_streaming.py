@@ -177,3 +177,34 @@ def test_resident_memory_does_not_grow_with_what_was_read(tmp_path) -> None:
     batches, early, late = map(float, told.stdout.split())
     assert batches == 40
     assert late - early < 40
+
+
+AHEAD = """
+import threading
+import numpy as np
+from infomcr_cli import runtime
+from infomcr_cli.config.compose import compose_run
+config = compose_run(["data=imagenet", "data.root=ROOT", "data.image_size=16", "data.resize=16", "data.batch_size=2",
+                      "data.workers=2", "augment=SOURCE", "deterministic=true"])
+runtime.prepare(config)
+import tensorflow as tf
+from infomcr_cli.data import load_dataset, streaming, training_stream
+together = threading.Barrier(2, timeout=20)
+real = streaming._image
+def meet():
+    together.wait()
+    return np.float32(0)
+def image(*arguments):
+    with tf.control_dependencies([tf.numpy_function(meet, [], tf.float32, stateful=False)]):
+        return real(*arguments)
+streaming._image = image
+dataset = load_dataset(config.data, seed=0)
+print(sum(1 for _ in training_stream(dataset, config.data, config.augment, seed=0, epochs=1)))
+"""
+
+
+def test_images_are_decoded_side_by_side_also_where_runs_are_deterministic(folder) -> None:
+    """Each waits for another: were they decoded one after the other, the first would wait in vain."""
+    program = AHEAD.replace("ROOT", str(folder)).replace("SOURCE", "none")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.split()[-1:] == ["9"], done.stderr[-2000:]

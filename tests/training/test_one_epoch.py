@@ -8,6 +8,7 @@ import pytest
 
 from infomcr_cli.config.places import group_choices
 from tests.conftest import CommandLine
+from tests.training.own_sources import WRITERS
 
 SMALL = [
     "data=digits",
@@ -50,6 +51,19 @@ def test_every_choice_is_trained():
 @pytest.mark.parametrize("model", NARROW)
 def test_every_model(command_line, model):
     train(command_line, f"model={model}", *NARROW[model])
+
+
+def test_every_source_is_trained_on():
+    assert set(WRITERS) == set(group_choices(None)["data"])
+
+
+@pytest.mark.parametrize("source", WRITERS)
+def test_every_source(command_line, tmp_path, source):
+    own = WRITERS[source](tmp_path)
+    place = [f"data={source}", f"data.cache={tmp_path / 'cache'}", "data.train_size=48", "data.test_size=null"]
+    train(command_line, *MLP, *(place if own else []), *own)
+    measured = command_line("eval", "run", "measure.names=[train_loss]", "measure.samples=20", "--json")
+    assert measured.code == 0, measured.err
 
 
 @pytest.mark.parametrize("reg", group_choices(None)["reg"])

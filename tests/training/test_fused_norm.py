@@ -1,0 +1,106 @@
+"""Batch norm by its fused kernel against the layer that Keras has: the same numbers, and only where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from infomcr_cli.training import fused_norm
+from infomcr_cli.training.fused_norm import fused_batch_norm
+
+
+def network(shape: tuple[int, ...] = (5, 4, 3), dtype: str = "float32", **settings: Any) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    image = keras.Input(shape, dtype=dtype)
+    norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, **settings)
+    model = keras.Model(image, norm(image))
+    for variable in model.variables:
+        variable.assign(np.random.default_rng(1).uniform(0.5, 2, variable.shape))
+    return model
+
+
+def images(count: int, shape: tuple[int, ...] = (5, 4, 3), dtype: str = "float32") -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).normal(30, 4, (count, *shape)).astype("float32"), dtype)
+
+
+def learn(model: keras.Model, x: tf.Tensor) -> list[Any]:
+    """Return output, gradients by input and weights, and moving statistics of a pass in training."""
+
+    @tf.function(autograph=False)
+    def run(x: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = model(x, training=True)
+            loss = tf.reduce_sum(tf.sin(y) * tf.cast(tf.range(tf.shape(x)[1]), y.dtype)[:, None, None])
+        return y, *tape.gradient(loss, [x, *model.trainable_variables])
+
+    return [*run(x), *model.non_trainable_variables]
+
+
+SETTINGS = [{}, {"scale": False}, {"center": False}, {"scale": False, "center": False}, {"axis": 3}, {"epsilon": 0.1}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("count", [1, 7])
+def test_output_gradients_and_statistics_are_those_of_keras(settings, count, used) -> None:
+    """Float64 is the truth, and Keras in float32 the measure of what rounding does."""
+    exact = learn(network(dtype="float64", **settings), images(count, dtype="float64"))
+    keras_own = learn(network(**settings), images(count))
+    model = network(**settings)
+    with fused_batch_norm(model):
+        found = learn(model, images(count))
+    assert used
+    for mine, theirs, true in zip(found, keras_own, exact, strict=True):
+        mine, theirs, true = (np.asarray(x, np.float64) for x in (mine, theirs, true))
+        rounding = np.abs(theirs - true).max() + 1e-6 * np.abs(true).max()
+        np.testing.assert_allclose(mine, true, rtol=0, atol=3 * rounding)
+
+
+def test_one_value_a_channel_has_no_variance(used) -> None:
+    model, theirs = network((1, 1, 3)), network((1, 1, 3))
+    learn(theirs, images(1, (1, 1, 3)))
+    with fused_batch_norm(model):
+        learn(model, images(1, (1, 1, 3)))
+    assert used
+    for mine, other in zip(model.non_trainable_variables, theirs.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-6)
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Holds something once a fused kernel was taken."""
+    calls: list[bool] = []
+    move = fused_norm._move
+    monkeypatch.setattr(fused_norm, "_move", lambda *arguments: (calls.append(True), move(*arguments)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "dtype", "training"),
+    [
+        ({}, (6,), "float32", True),
+        ({"axis": 1}, (5, 4, 3), "float32", True),
+        ({}, (5, 4, 3), "float64", True),
+        ({"synchronized": True}, (5, 4, 3), "float32", True),
+        ({"renorm": True}, (5, 4, 3), "float32", True),
+        ({"trainable": False}, (5, 4, 3), "float32", True),
+        ({}, (5, 4, 3), "float32", False),
+    ],
+)
+def test_what_does_not_fit_is_left_to_keras(settings, shape, dtype, training, used) -> None:
+    model, x = network(shape, dtype, **settings), images(4, shape, dtype)
+    with fused_batch_norm(model):
+        model(x, training=training)
+    assert not used
+
+
+def test_the_layers_are_themselves_again_after_an_exception() -> None:
+    model = network()
+    before = dict(vars(model.layers[1]))
+    with pytest.raises(ValueError, match="shape"), fused_batch_norm(model):
+        model(tf.zeros((2, 5)), training=True)
+    assert vars(model.layers[1]) == before
