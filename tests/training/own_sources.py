@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def cifar100(folder: Path) -> list[str]:
     fine = [i % 100 for i in range(48)]
     batch = {"fine_labels": fine, "coarse_labels": [i % 20 for i in fine], "data": cifar_pixels(48, 1)}
     names = {f"{kind}_label_names": [f"{kind}{i}" for i in range(n)] for kind, n in (("fine", 100), ("coarse", 20))}
-    files = {"meta": names, "test": batch, "train": batch}
+    files: dict[str, dict[str, Any]] = {"meta": names, "test": batch, "train": batch}
     packed = {f"cifar-100-python/{name}": as_python2_wrote(file) for name, file in files.items()}
     return [f"data.root={write_tar(folder / 'c100.tar.gz', packed)}", "data.labels=coarse"]
 
