@@ -200,7 +200,7 @@ def judge(
 
 @app.command()
 def measures(as_json: AsJson = False) -> None:
-    """List the measures that eval knows: formula, source, direction, cost."""
+    """List the measures that eval knows: formula, source, direction, cost, batch norm, needs and settings."""
     from infomcr_cli.list_measures import document, list_measures, show
 
     known = list_measures()

@@ -54,13 +54,15 @@ def probe(
         i: tf.Tensor, state: Tensors, probed: Tensors, drop: tf.Tensor, difference: Tensors, main: Any
     ) -> tuple[Any, ...]:
         moved = tf.equal(i % 2, 1)
+        # Factors, for a choice by a scalar condition takes TensorFlow several times as long as a product.
+        kept, taken = ({t: tf.cast(where, t) for t in {w.dtype for w in weights}} for where in (~moved, moved))
         here = [w + step for w, step in zip(weights, move(probed), strict=True)]
         found = stateless_pass(model, here, state, parts[0][i // 2], parts[1][i // 2])
         drop += tf.where(moved, -found.loss, found.loss)
         # The two gradients differ little: subtract them before they meet the sum.
-        change = [tf.where(moved, p - g, tf.zeros_like(g)) for p, g in zip(probed, found.gradient, strict=True)]
+        change = [taken[g.dtype] * (p - g) for p, g in zip(probed, found.gradient, strict=True)]
         difference = [d + c for d, c in zip(difference, change, strict=True)]
-        probed = [tf.where(moved, tf.zeros_like(g), g) for g in found.gradient]
+        probed = [kept[g.dtype] * g for g in found.gradient]
         main = main.plus(found, where=~moved) if keep_main else main
         return i + 1, next_draw(state, found.state, when=moved), probed, drop, difference, main
 

@@ -53,8 +53,9 @@ class PassSum(NamedTuple):
         """Return the sum with one more pass, if the scalar condition holds."""
 
         def added(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
-            term = tf.cast(term, total.dtype)
-            return tf.where(where, total + term if total.dtype.is_floating else term, total)
+            if total.dtype.is_floating:
+                return total + tf.cast(where, total.dtype) * tf.cast(term, total.dtype)
+            return tf.where(where, tf.cast(term, total.dtype), total)
 
         return tf.nest.map_structure(added, self, PassSum(*found))
 
