@@ -151,8 +151,13 @@ def _store(config: RunConfig) -> Store | None:
 
 
 def _naming(overrides: Sequence[str]) -> list[str]:
-    """Where and by what a sweep is carried out does not make it another one."""
-    return [text for text in overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in _UNNAMED]
+    """Where, by what and with what at its end a sweep is carried out does not make it another one."""
+    return [text for text in overrides if not _says_how(text)]
+
+
+def _says_how(override: str) -> bool:
+    group, _, setting = override.lstrip("+~").partition("=")[0].partition(".")
+    return group in _UNNAMED or (group == "sweep" and setting != "exclude")
 
 
 def _before(job: Job, evaluate: bool) -> JobResult:

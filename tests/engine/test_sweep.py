@@ -51,6 +51,7 @@ def test_what_was_trained_is_only_measured(light: Sweeper) -> None:
     assert (run / "measures.json").is_file()
     assert epochs_of(run) == trained
     assert len(light.runs()) == 1
+    assert len(list((light.folder / "sweeps").iterdir())) == 1, "what is done at a sweep's end makes it no other one"
 
 
 def test_an_evaluation_from_before_the_end_is_made_anew(light: Sweeper) -> None:
