@@ -54,14 +54,11 @@ with _native_messages_hidden(), _not_imported(UNUSED_BY_KERAS):
 def prepare(config: RunConfig) -> None:
     """Seed every generator and set threads, determinism, precision and devices.
 
-    With `deterministic` ops run one at a time, each on all cores: with two inter-op threads the order in which
-    gradients meet a sum differs from run to run.
-
     Raises: InputError: the device asked for is not there.
     """
     _choose_device(config.device)
+    _keep_to_share()
     if config.deterministic:
-        _one_op_at_a_time()
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
@@ -84,14 +81,16 @@ def devices() -> Sequence[str]:
     return [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
 
 
-def _one_op_at_a_time() -> None:
+def _keep_to_share() -> None:
+    """A job of a sweep uses that many cores, within an op and by ops side by side."""
+    threads = os.environ.get("INFOMCR_THREADS")
+    if not threads:
+        return
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        threads = os.environ.get("INFOMCR_THREADS")
-        if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+        tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+        tf.config.threading.set_intra_op_parallelism_threads(int(threads))
     except RuntimeError as error:  # a library user's TensorFlow has begun to work
-        raise InputError("deterministic=true must be set before TensorFlow is first used", advice=str(error)) from None
+        raise InputError("INFOMCR_THREADS must be set before TensorFlow is first used", advice=str(error)) from None
 
 
 def _choose_device(device: Device) -> None:
