@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -168,3 +169,13 @@ def test_a_wide_resnet_learns_from_cifar_images(tmp_path: Path, shared: Path) ->
     gamma = document["runs"][0]["measures"]["gamma"]
     assert gamma["convention"]["batch_norm"] == "inference"
     assert len(gamma["draws"]) == 2
+
+
+def test_ops_side_by_side_give_the_bits_of_one_at_a_time(tmp_path: Path) -> None:
+    weights = []
+    for ops in ("1", "4"):
+        command = (INFOMCR, "train", *TINY, "reg=on", "reg.phases=111", "tracking=off", "--run-dir", f"ops-{ops}")
+        environment = {**os.environ, "TF_NUM_INTEROP_THREADS": ops}
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+        weights.append((tmp_path / f"ops-{ops}" / "checkpoints" / "epoch-0003.safetensors").read_bytes())
+    assert weights[0] == weights[1]
