@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from infomcr_cli.measures.accumulate import BlockResult
 from infomcr_cli.measures.contributions import Contribution, OuterProduct, Rows
 from infomcr_cli.measures.fallback import layer_gradients
 from infomcr_cli.measures.forward import measurement_scope
-from infomcr_cli.measures.jacobian import Setting, chunk_signature, forward, leading_size
+from infomcr_cli.measures.jacobian import Setting, array_of, chunk_signature, forward, leading_size
 from infomcr_cli.measures.plan import Assignment, assignments
 from infomcr_cli.measures.recording import CallNode, Recorder
 from infomcr_cli.measures.rules import LayerCall, own_trainable, rule_of
@@ -137,13 +135,8 @@ def _tensors(part: tf.Tensor | OuterProduct) -> list[tf.Tensor]:
 
 def _with_arrays(shape: OuterProduct | None, tensors: Any) -> Contribution:
     if shape is None:
-        return Rows(_view(next(tensors)))
-    return OuterProduct(_view(next(tensors)), _view(next(tensors)), shape.window)
-
-
-def _view(tensor: tf.Tensor) -> NDArray[Any]:
-    """A tensor's own memory as an array; `Tensor.numpy` copies it."""
-    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()
+        return Rows(array_of(next(tensors)))
+    return OuterProduct(array_of(next(tensors)), array_of(next(tensors)), shape.window)
 
 
 def _float_bytes(graph: tf.Graph) -> float:

@@ -16,7 +16,7 @@ from infomcr_cli.measures.audit import disagreeing
 from infomcr_cli.measures.block import BlockPass
 from infomcr_cli.measures.contributions import Contribution, Rows
 from infomcr_cli.measures.forward import float_weights
-from infomcr_cli.measures.jacobian import JacobianPass, Setting, weight_values
+from infomcr_cli.measures.jacobian import JacobianPass, Setting, array_of, weight_values
 from infomcr_cli.measures.samples import blocks, even_block_size, taken
 
 MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, where samples are independent
@@ -139,8 +139,8 @@ class CompiledPasses:
         results = []
         for indices, keep in blocks(len(labels), self._jacobian.size):
             derivative, rows = self._jacobian(values, taken(images, indices), labels[indices])
-            results.append([x.numpy()[:keep] for x in (derivative.loss, derivative.log_length, *rows)])
-        losses, logs, *rows = (np.concatenate(x) for x in zip(*results, strict=True))
+            results.append([array_of(x)[:keep] for x in (derivative.loss, derivative.log_length, *rows)])
+        losses, logs, *rows = (np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*results, strict=True))
         contributions: list[list[Contribution]] = [[] for _ in self.variables] if found is None else found.contributions
         for i, of_one in zip(self._by_model(), rows, strict=True):
             contributions[i] = [Rows(of_one)]

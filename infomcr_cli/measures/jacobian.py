@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.convolution_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.forward import BatchNormMode, measurement_scope
 
@@ -69,15 +72,14 @@ class JacobianPass:
 
     def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
         wanted = [values[i] for i in self._wanted]
-        with measurement_scope(
-            self._setting.model,
-            list(zip(self._weights, values, strict=True)),
-            self._setting.precision,
-            self._setting.batch_norm,
+        setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
+        with (
+            measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
+            kernel_gradients_as_products(setting.model),
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)
-                logits, derivative = forward(self._setting, images, labels)
+                logits, derivative = forward(setting, images, labels)
                 self.num_classes = logits.shape[1]
                 targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
             rows = tape.jacobian(
@@ -114,3 +116,8 @@ def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: An
 def leading_size(samples: Any) -> int:
     """Return the number of samples in an array or a structure of arrays."""
     return int(tf.nest.flatten(samples)[0].shape[0])
+
+
+def array_of(tensor: tf.Tensor) -> NDArray[Any]:
+    """Return a tensor's own memory as an array where it is in reach; `Tensor.numpy` copies it."""
+    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

@@ -53,8 +53,8 @@ class FisherTrace:
                 square = _squared_norm(found.gradient)
             second = connected_gradient(tape, square, weights)
             gradient = [total + g for total, g in zip(gradient, second, strict=True)]
-            main = main.plus(found, where=tf.constant(True)) if self.share_pass else main
-            return i + 1, next_draw(state, found.state, when=True), value + square, gradient, main
+            main = main.plus(found) if self.share_pass else main
+            return i + 1, next_draw(state, found.state), value + square, gradient, main
 
         zeros = [tf.zeros_like(w) for w in weights]
         start = PassSum.zero(model, weights, state) if self.share_pass else ()

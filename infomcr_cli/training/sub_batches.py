@@ -49,13 +49,12 @@ class PassSum(NamedTuple):
         empty = [tf.zeros_like(s) if s.dtype.is_floating else s for s in state]
         return cls(zero_loss(model), tf.zeros(()), [tf.zeros_like(w) for w in weights], empty)
 
-    def plus(self, found: Pass, *, where: tf.Tensor) -> PassSum:
-        """Return the sum with one more pass, if the scalar condition holds."""
+    def plus(self, found: Pass) -> PassSum:
+        """Return the sum with one more pass."""
 
         def added(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
-            if total.dtype.is_floating:
-                return total + tf.cast(where, total.dtype) * tf.cast(term, total.dtype)
-            return tf.where(where, tf.cast(term, total.dtype), total)
+            term = tf.cast(term, total.dtype)
+            return total + term if total.dtype.is_floating else term
 
         return tf.nest.map_structure(added, self, PassSum(*found))
 
@@ -64,6 +63,6 @@ class PassSum(NamedTuple):
         return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
 
 
-def next_draw(state: Tensors, after: Tensors, *, when: tf.Tensor | bool) -> Tensors:
-    """Return a state whose generators of random numbers have gone on, and nothing else, if the condition holds."""
+def next_draw(state: Tensors, after: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
+    """Return a state whose generators of random numbers have gone on, and nothing else, where the condition holds."""
     return [s if s.dtype.is_floating else tf.where(when, a, s) for s, a in zip(state, after, strict=True)]

@@ -22,7 +22,13 @@ L = keras.layers
 N = 5
 IMAGE = (7, 6, 4)
 generator = np.random.default_rng(0)
+SEEDED = generator.bit_generator.state
 pytestmark = pytest.mark.usefixtures("double_precision")
+
+
+@pytest.fixture(autouse=True)
+def _the_same_samples_in_any_order_of_tests() -> None:
+    generator.bit_generator.state = SEEDED
 
 
 def samples(shape: tuple[int, ...]) -> tuple[Any, Any]:

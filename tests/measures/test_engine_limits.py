@@ -54,6 +54,37 @@ def test_batch_statistics_bind_the_samples_of_a_chunk(chunk: int) -> None:
     assert relative(gram, j @ j.T) < 1e-10
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": (2, 3), "padding": "same", "strides": 2, "activation": "tanh"},
+        {"kernel_size": (3, 2), "strides": (1, 2), "use_bias": False},
+        {"kernel_size": (3, 2), "padding": "same", "dilation_rate": (2, 1)},
+        {"kernel_size": 1, "strides": 2},
+        {"kernel_size": 3, "groups": 2},
+    ],
+    ids=str,
+)
+def test_convolutions_between_batch_statistics(options: dict[str, Any]) -> None:
+    first, again = L.Conv2D(4, **options), L.Conv2D(4, 1, activation="relu")
+    layers = [
+        again,
+        L.BatchNormalization(),
+        first,
+        L.BatchNormalization(),
+        again,
+        L.GlobalAveragePooling2D(),
+        L.Dense(3),
+    ]
+    model = shaken(keras.Sequential([keras.Input(IMAGE, dtype="float64"), *layers]))
+    images, labels = samples(4)
+    record = GramEngine(model, batch_norm="batch", chunk_size=4)(images, labels)
+    j = chunk_jacobian(model, images, labels)
+    assert relative(record.gram, j @ j.T) < 1e-10
+    assert first.convolution_op.__func__ is L.Conv2D.convolution_op
+
+
 PIECES: dict[str, Any] = {
     "conv": lambda: L.Conv2D(4, 3, padding="same", activation="tanh"),
     "strided": lambda: L.Conv2D(4, 2, strides=2, padding="same", use_bias=False),
