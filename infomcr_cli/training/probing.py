@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.training.passes import Pass, Tensors, stateless_pass, values_of
-from infomcr_cli.training.sub_batches import PassSum, in_parts, next_draw, zero_loss
+from infomcr_cli.training.sub_batches import AT_ONCE, PassSum, drawn_from, in_parts, zero_loss
 
 if TYPE_CHECKING:
     import keras
@@ -50,11 +50,14 @@ class _Passes(NamedTuple):
         """w' for a gradient at w."""
         return [w + step for w, step in zip(self.weights, self.move(gradient), strict=True)]
 
+    def zeros(self) -> Tensors:
+        return [tf.zeros_like(w) for w in self.weights]
+
     def looped(self, body: Callable[..., tuple[Any, ...]], times: int, *carried: Any) -> tuple[Any, ...]:
         """Repeat `body`, traced once, on a counter and what it carries."""
         start = (tf.constant(0), self.state, *carried)
         _, _, *found = tf.while_loop(
-            lambda i, *_: i < times, body, start, parallel_iterations=1, maximum_iterations=times
+            lambda i, *_: i < times, body, start, parallel_iterations=AT_ONCE, maximum_iterations=times
         )
         return tuple(found)
 
@@ -64,6 +67,8 @@ def probe(
 ) -> Probe:
     """Return how losses and gradients change between w and w'; neither weights nor statistics change.
 
+    Two sub-batches are passed at a time, for one of them leaves processors idle; the sums keep their order.
+
     Args:
         num_sub_batches: M; must divide the batch.
         move:            g → the step from w; it must map zeros to zeros.
@@ -71,10 +76,9 @@ def probe(
     Raises:  InputError: M does not divide the batch.
     """
     parts = in_parts(images, num_sub_batches), in_parts(labels, num_sub_batches)
-    passes = _Passes(
-        model, *parts, values_of(model.trainable_variables), values_of(model.non_trainable_variables), move
-    )
-    drop, difference, *main = (_in_pairs if keep_main else _in_turns)(passes, num_sub_batches)
+    weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
+    summed = _in_pairs if keep_main else _in_turns
+    drop, difference, *main = summed(_Passes(model, *parts, weights, state, move), num_sub_batches)
     mean = main[0].mean(num_sub_batches) if main else None
     return Probe(drop / num_sub_batches, [d / num_sub_batches for d in difference], mean)
 
@@ -90,30 +94,45 @@ def _in_pairs(passes: _Passes, count: int) -> tuple[Any, ...]:
         drop += found.loss - probed.loss
         change = [g - p for g, p in zip(found.gradient, probed.gradient, strict=True)]
         difference = [d + c for d, c in zip(difference, change, strict=True)]
-        return i + 1, next_draw(state, probed.state), drop, difference, main.plus(found)
+        return i + 1, drawn_from(state, probed.state), drop, difference, main.plus(found)
 
-    zeros = [tf.zeros_like(w) for w in weights]
-    return passes.looped(body, count, zero_loss(model), zeros, PassSum.zero(model, weights, passes.state))
+    start = PassSum.zero(model, weights, passes.state)
+    return passes.looped(body, count, zero_loss(model), passes.zeros(), start)
+
+
+class _Waiting(NamedTuple):
+    """A sub-batch that was passed at w, or zeros, until it is passed at w' with the same random numbers."""
+
+    loss: tf.Tensor
+    gradient: Tensors
+    state: Tensors
 
 
 def _in_turns(passes: _Passes, count: int) -> tuple[Any, ...]:
-    """Sum up drops and differences beside a main pass that is traced elsewhere: the body holds one pass only.
+    """Sum up drops and differences beside a main pass: the body holds one pass, since a second takes long to trace.
 
-    Even turns stand at w and leave g_m behind, odd ones at w'. Tracing two here would make the first call longer.
+    Where M is even the turns go w_0, w_1, w'_0, w'_1, w_2, …, so that each needs the last but one and not the last.
     """
+    ahead = AT_ONCE if count % AT_ONCE == 0 else 1
     types = {w.dtype for w in passes.weights}
 
-    def body(i: tf.Tensor, state: Tensors, probed: Tensors, drop: tf.Tensor, difference: Tensors) -> tuple[Any, ...]:
-        moved = tf.equal(i % 2, 1)
+    def body(
+        i: tf.Tensor, state: Tensors, waiting: list[_Waiting], drop: tf.Tensor, difference: Tensors
+    ) -> tuple[Any, ...]:
+        moved = tf.equal(i // ahead % 2, 1)
         # Factors, for a choice by a scalar condition takes TensorFlow several times as long as a product.
         kept, taken = ({t: tf.cast(where, t) for t in types} for where in (~moved, moved))
-        found = passes.at(passes.moved(probed), state, i // 2)
-        drop += tf.where(moved, -found.loss, found.loss)
-        change = [taken[g.dtype] * (p - g) for p, g in zip(probed, found.gradient, strict=True)]
+        before, *others = waiting
+        used = drawn_from(state, before.state, when=moved)
+        found = passes.at(passes.moved(before.gradient), used, i // (2 * ahead) * ahead + i % ahead)
+        # Losses and gradients of the two differ little: subtract them before they meet the sums.
+        drop += tf.where(moved, before.loss - found.loss, 0)
+        change = [taken[g.dtype] * (p - g) for p, g in zip(before.gradient, found.gradient, strict=True)]
         difference = [d + c for d, c in zip(difference, change, strict=True)]
-        probed = [kept[g.dtype] * g for g in found.gradient]
-        return i + 1, next_draw(state, found.state, when=moved), probed, drop, difference
+        after = _Waiting(found.loss, [kept[g.dtype] * g for g in found.gradient], used)
+        return i + 1, drawn_from(state, found.state, when=~moved), [*others, after], drop, difference
 
-    zeros = [tf.zeros_like(w) for w in passes.weights]
-    _, *sums = passes.looped(body, 2 * count, zeros, zero_loss(passes.model), zeros)
+    nothing = zero_loss(passes.model)
+    waiting = [_Waiting(nothing, passes.zeros(), passes.state) for _ in range(ahead)]
+    _, *sums = passes.looped(body, 2 * count, waiting, nothing, passes.zeros())
     return tuple(sums)

@@ -12,6 +12,10 @@ from infomcr_cli.training.passes import Pass, Tensors
 if TYPE_CHECKING:
     import keras
 
+AT_ONCE = (
+    2  # sub-batches in a loop's passes: the activations of two are held, and their small operations fill two cores
+)
+
 
 def in_parts(batch: Any, parts: int) -> tf.Tensor:
     """Reshape a batch [B, ...] to contiguous sub-batches [parts, B / parts, ...].
@@ -63,6 +67,6 @@ class PassSum(NamedTuple):
         return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
 
 
-def next_draw(state: Tensors, after: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
-    """Return a state whose generators of random numbers have gone on, and nothing else, where the condition holds."""
-    return [s if s.dtype.is_floating else tf.where(when, a, s) for s, a in zip(state, after, strict=True)]
+def drawn_from(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
+    """Return a state with the generators of random numbers of another where the condition holds; the rest stays."""
+    return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
