@@ -179,3 +179,22 @@ def test_ops_side_by_side_give_the_bits_of_one_at_a_time(tmp_path: Path) -> None
         subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
         weights.append((tmp_path / f"ops-{ops}" / "checkpoints" / "epoch-0003.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_profiled_run_stops_at_its_target_on_clean_training_data(tmp_path: Path) -> None:
+    """Milestones on the way are kept, the loss that stopped it is the one that `eval` finds, and no second is lost."""
+    settings = (*TINY, "schedule.epochs=40", "schedule.stop_at_train_loss=0.5", "tracking=off", "--run-dir", "run")
+    command = (INFOMCR, "train", *settings, "--profile", "--json")
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["epoch"] < 40
+    rows = [[cell.strip() for cell in line.split("│")] for line in answer.stderr.splitlines() if "│" in line]
+    seconds = {row[1]: float(row[2]) for row in rows}
+    assert seconds.pop("whole") == pytest.approx(sum(seconds.values()), abs=0.05)
+    (trace,) = (tmp_path / "run").rglob("*.xplane.pb")
+    assert b"Conv2D" in trace.read_bytes()
+    assert {"loss-1", "loss-0.5"} <= {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.safetensors")}
+    (run,) = _infomcr(tmp_path, "eval", "run", *MEASURE)["runs"]
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert run["reached_target"]
+    assert run["train"]["loss"] == pytest.approx(last["clean_train/loss"], rel=1e-6)
+    assert run["train"]["loss"] <= 0.5

@@ -20,6 +20,8 @@ RUNS: dict[str, list[str]] = {
     "plain": [],
     "regularized": REG,
     "regularized, sharing a pass": [*REG, "reg.share_pass=true"],
+    "gradient norm": ["reg=gradient_norm", "reg.num_sub_batches=2", "reg.phases=111"],
+    "fisher trace": ["reg=fisher_trace", "reg.num_sub_batches=2", "reg.phases=111"],
 }
 
 

@@ -31,7 +31,7 @@ def assert_close(got: Any, expected: Any, tolerance: float = AUTODIFF) -> None:
     assert slow.norm([np.asarray(a) - b for a, b in zip(got, expected, strict=True)]) < tolerance * scale
 
 
-@pytest.mark.parametrize(("kind", "parts"), [("wrn", 3), ("resnet", 2), ("nin", 1)])
+@pytest.mark.parametrize(("kind", "parts"), [("wrn", 3), ("resnet", 2), ("nin", 1), ("mlp", 4), ("wrn", 6)])
 def test_local_minimum_is_its_definition(kind, parts):
     model, (images, labels) = slow.network(kind), slow.batch()
     drop, difference, _ = slow.probed(model, images, labels, parts, lambda g: [-1e-3 * a for a in g])
@@ -43,7 +43,7 @@ def test_local_minimum_is_its_definition(kind, parts):
     assert weighted.main is None
 
 
-@pytest.mark.parametrize(("kind", "parts"), [("wrn", 1), ("mlp", 3)])
+@pytest.mark.parametrize(("kind", "parts"), [("wrn", 1), ("mlp", 3), ("mlp", 4)])
 def test_sam_takes_the_gradient_at_the_top_of_the_ball(kind, parts):
     model, (images, labels) = slow.network(kind), slow.batch()
     drop, difference, here = slow.probed(model, images, labels, parts, up(0.2))
@@ -169,10 +169,29 @@ def test_order_within_a_sub_batch_changes_nothing():
     assert_close(after[1], slow.arrays(before[1]), 1e-9)
 
 
-def test_dropout_is_the_same_at_both_ends_of_a_probe_and_another_in_the_next_sub_batch():
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+@pytest.mark.parametrize("share_pass", [False, True])
+def test_dropout_is_the_same_at_both_ends_of_a_probe(share_pass, parts):
+    """Without a step both passes of a sub-batch must agree to the bit: the same units were dropped."""
     model, (images, labels) = slow.network("mlp", dropout=0.5), slow.batch()
-    # Without a step both passes of a sub-batch must agree to the bit: the same units were dropped.
-    assert float(local_minimum_penalty(model, images, labels, num_sub_batches=3, alpha=1e-300)[0]) == 0
+    found = LocalMinimum(parts, alpha=1e-300, share_pass=share_pass)(model, images, labels)
+    assert float(found.value) == 0
+    assert slow.norm(slow.arrays(found.gradient)) == 0
+
+
+def test_sub_batches_that_wait_side_by_side_have_random_numbers_of_their_own():
+    """R of a sub-batch met twice is the mean of two draws, of which the first is that of the sub-batch alone."""
+    model, (images, labels) = slow.network("mlp", dropout=0.5), slow.batch(4)
+    parts = {m: (np.concatenate([images] * m), np.concatenate([labels] * m)) for m in (1, 2, 3, 4)}
+    sums = [m * float(local_minimum_penalty(model, *parts[m], num_sub_batches=m, alpha=1e-3)[0]) for m in parts]
+    alone = np.diff([0.0, *sums])
+    assert len({round(value / sums[0], 3) for value in alone}) == len(parts)
+    pairs = [m * float(LocalMinimum(m, 1e-3, share_pass=True)(model, *parts[m]).value) for m in parts]
+    np.testing.assert_allclose(sums, pairs, rtol=1e-9)
+
+
+def test_dropout_is_another_in_the_next_sub_batch():
+    model, (images, labels) = slow.network("mlp", dropout=0.5), slow.batch()
     twice = np.concatenate([images[:4]] * 2), np.concatenate([labels[:4]] * 2)
     one, two = Sam(1)(model, images[:4], labels[:4]).main, Sam(2)(model, *twice).main
     assert float(one.loss) != pytest.approx(float(two.loss), rel=1e-3)
