@@ -36,6 +36,23 @@ def network(kind: str, **style: Any) -> keras.Model:
     return model
 
 
+def network_in(policy: str) -> keras.Model:
+    """A small network that computes in a precision policy, with float32 weights that do not depend on it."""
+    from infomcr_cli.models import build_model
+
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(8)
+        return build_model("wrn", input_shape=(6, 6, 2), num_classes=4, widths=(8, 16), blocks_per_group=1)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def single(arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Return arrays with float64 turned to float32."""
+    return [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+
+
 def batch(size: int = 12, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Normal images [size, 6, 6, 2] and labels."""
     rng = np.random.default_rng(seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -199,17 +198,10 @@ def test_dropout_is_another_in_the_next_sub_batch():
 
 def test_small_differences_stay_in_float32():
     """In mixed bfloat16 the surrogate is that of float32, to float32's own noise."""
-    from infomcr_cli.models import build_model
-
-    images, labels = (a.astype(np.float32) if a.dtype == np.float64 else a for a in slow.batch(16))
+    images, labels = slow.single(slow.batch(16))
     found = {}
     for policy in ("float32", "mixed_bfloat16"):
-        keras.config.set_dtype_policy(policy)
-        try:
-            keras.utils.set_random_seed(8)
-            model = build_model("wrn", input_shape=(6, 6, 2), num_classes=4, widths=(8, 16), blocks_per_group=1)
-        finally:
-            keras.config.set_dtype_policy("float32")
+        model = slow.network_in(policy)
         found[policy] = tf.function(LocalMinimum(4))(model, images, labels)
         assert model.compute_dtype == ("bfloat16" if policy != "float32" else "float32")
     assert_close(found["mixed_bfloat16"].gradient, slow.arrays(found["float32"].gradient), 1e-6)

@@ -86,17 +86,10 @@ def test_scalars_are_those_before_the_step():
 @pytest.mark.parametrize("regularizer", [None, LocalMinimum(4, 1e-3), LocalMinimum(4, 1e-3, share_pass=True), Sam(2)])
 def test_a_step_in_mixed_bfloat16_is_that_of_float32_to_its_noise(regularizer):
     """Weights, statistics and scalars stay float32; two dozen roundings, each by up to 2⁻⁸, lie between."""
-    from infomcr_cli.models import build_model
-
-    images, labels = (a.astype(np.float32) if a.dtype == np.float64 else a for a in slow.batch(16))
+    images, labels = slow.single(slow.batch(16))
     scalars, after, before = {}, {}, []
     for policy in ("float32", "mixed_bfloat16"):
-        keras.config.set_dtype_policy(policy)
-        try:
-            keras.utils.set_random_seed(8)
-            model = build_model("wrn", input_shape=(6, 6, 2), num_classes=4, widths=(8, 16), blocks_per_group=1)
-        finally:
-            keras.config.set_dtype_policy("float32")
+        model = slow.network_in(policy)
         before = slow.arrays(model.trainable_variables)
         found = train_step(model, keras.optimizers.SGD(0.1), images, labels, regularizer=regularizer)
         scalars[policy] = {name: float(value) for name, value in found.items()}
