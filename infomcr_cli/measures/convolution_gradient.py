@@ -17,22 +17,26 @@ import tensorflow as tf
 
 from infomcr_cli.models.replacing import replaced
 
+LARGEST_WINDOW, FEWEST_CHANNELS = 9, 16
 Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 @contextmanager
 def kernel_gradients_as_products(model: keras.Model) -> Iterator[None]:
-    """Let the two-dimensional convolutions of `model` take this gradient in what is traced inside."""
+    """Let the convolutions of `model` for which it pays take this gradient in what is traced inside."""
     with ExitStack() as stack:
         for layer in model._flatten_layers():
-            if type(layer) is keras.layers.Conv2D and _is_plain(layer):
+            if type(layer) is keras.layers.Conv2D and _pays(layer):
                 convolution = partial(_convolution, layer, layer.convolution_op)
                 stack.enter_context(replaced(layer, "convolution_op", convolution))
         yield
 
 
-def _is_plain(layer: Any) -> bool:
-    return layer.groups == 1 and layer.data_format == "channels_last" and tuple(layer.dilation_rate) == (1, 1)
+def _pays(layer: Any) -> bool:
+    """Larger windows take longer to lay out than they save, and much memory; of few channels the product is narrow."""
+    plain = layer.groups == 1 and layer.data_format == "channels_last" and tuple(layer.dilation_rate) == (1, 1)
+    rows, columns = layer.kernel_size
+    return plain and layer.built and rows * columns <= LARGEST_WINDOW and layer.kernel.shape[2] >= FEWEST_CHANNELS
 
 
 def _convolution(layer: Any, otherwise: Callable[..., Any], inputs: Any, kernel: Any) -> Any:

@@ -7,6 +7,7 @@ rule and no layer's own Jacobian can serve.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import keras
@@ -75,7 +76,7 @@ class JacobianPass:
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
         with (
             measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
-            kernel_gradients_as_products(setting.model),
+            kernel_gradients_as_products(setting.model) if self.is_vectorised else nullcontext(),
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)

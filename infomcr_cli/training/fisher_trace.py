@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from infomcr_cli.training.passes import Tensors, connected_gradient, stateless_pass, values_of
 from infomcr_cli.training.regularizer import Correction
-from infomcr_cli.training.sub_batches import AT_ONCE, PassSum, drawn_from, in_parts, zero_loss
+from infomcr_cli.training.sub_batches import AT_ONCE, PassSum, drawn_from, in_parts, next_turn, zero_loss
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,7 @@ class FisherTrace:
             second = connected_gradient(tape, square, weights)
             gradient = [total + g for total, g in zip(gradient, second, strict=True)]
             main = main.plus(found) if self.share_pass else main
-            return i + 1, drawn_from(state, found.state), value + square, gradient, main
+            return next_turn(i, found), drawn_from(state, found.state), value + square, gradient, main
 
         zeros = [tf.zeros_like(w) for w in weights]
         start = PassSum.zero(model, weights, state) if self.share_pass else ()

@@ -70,7 +70,8 @@ def stateless_pass(
         with own_statistics(model), full_precision(model), norms:
             logits, state = model.stateless_call(weights, state, images, training=True)
         loss = cross_entropy(labels, logits)
-    return Pass(loss, accuracy(labels, logits), connected_gradient(tape, loss, weights), list(state))
+    gradient = [tf.convert_to_tensor(g) for g in connected_gradient(tape, loss, weights)]  # an embedding's is sparse
+    return Pass(loss, accuracy(labels, logits), gradient, list(state))
 
 
 def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.training.passes import Pass, Tensors, stateless_pass, values_of
-from infomcr_cli.training.sub_batches import AT_ONCE, PassSum, drawn_from, in_parts, zero_loss
+from infomcr_cli.training.sub_batches import AT_ONCE, PassSum, drawn_from, in_parts, next_turn, zero_loss
 
 if TYPE_CHECKING:
     import keras
@@ -94,7 +94,7 @@ def _in_pairs(passes: _Passes, count: int) -> tuple[Any, ...]:
         drop += found.loss - probed.loss
         change = [g - p for g, p in zip(found.gradient, probed.gradient, strict=True)]
         difference = [d + c for d, c in zip(difference, change, strict=True)]
-        return i + 1, drawn_from(state, probed.state), drop, difference, main.plus(found)
+        return next_turn(i, probed), drawn_from(state, probed.state), drop, difference, main.plus(found)
 
     start = PassSum.zero(model, weights, passes.state)
     return passes.looped(body, count, zero_loss(model), passes.zeros(), start)
@@ -130,7 +130,8 @@ def _in_turns(passes: _Passes, count: int) -> tuple[Any, ...]:
         change = [taken[g.dtype] * (p - g) for p, g in zip(before.gradient, found.gradient, strict=True)]
         difference = [d + c for d, c in zip(difference, change, strict=True)]
         after = _Waiting(found.loss, [kept[g.dtype] * g for g in found.gradient], used)
-        return i + 1, drawn_from(state, found.state, when=~moved), [*others, after], drop, difference
+        turn = next_turn(i, found)
+        return turn, drawn_from(state, found.state, when=~moved), [*others, after], drop, difference
 
     nothing = zero_loss(passes.model)
     waiting = [_Waiting(nothing, passes.zeros(), passes.state) for _ in range(ahead)]

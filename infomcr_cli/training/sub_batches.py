@@ -70,3 +70,15 @@ class PassSum(NamedTuple):
 def drawn_from(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
     """Return a state with the generators of random numbers of another where the condition holds; the rest stays."""
     return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
+
+
+def next_turn(i: tf.Tensor, found: Pass) -> tf.Tensor:
+    """Return i + 1; where a pass draws from TensorFlow's own generators only after it, for turns must draw in order."""
+    if tf.executing_eagerly() or not any(map(_has_effects, tf.compat.v1.get_default_graph().get_operations())):
+        return i + 1
+    with tf.control_dependencies([found.loss, *found.gradient]):
+        return i + 1
+
+
+def _has_effects(operation: tf.Operation) -> bool:
+    return operation.op_def.is_stateful and operation.type not in ("ReadVariableOp", "Placeholder")

@@ -66,23 +66,44 @@ def test_batch_statistics_bind_the_samples_of_a_chunk(chunk: int) -> None:
     ],
     ids=str,
 )
-def test_convolutions_between_batch_statistics(options: dict[str, Any]) -> None:
-    first, again = L.Conv2D(4, **options), L.Conv2D(4, 1, activation="relu")
-    layers = [
-        again,
-        L.BatchNormalization(),
-        first,
-        L.BatchNormalization(),
-        again,
-        L.GlobalAveragePooling2D(),
-        L.Dense(3),
-    ]
-    model = shaken(keras.Sequential([keras.Input(IMAGE, dtype="float64"), *layers]))
+def test_convolutions_between_batch_statistics(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = []
+    patches = tf.image.extract_patches
+    monkeypatch.setattr(tf.image, "extract_patches", lambda x, *rest: laid_out.append(x.shape) or patches(x, *rest))
+    first, again = L.Conv2D(16, **options), L.Conv2D(16, 1, activation="relu")
+    layers = [L.Conv2D(16, 1), L.BatchNormalization(), again, first, L.BatchNormalization(), again]
+    head = [L.GlobalAveragePooling2D(), L.Dense(3)]
+    model = shaken(keras.Sequential([keras.Input(IMAGE, dtype="float64"), *layers, *head]))
     images, labels = samples(4)
     record = GramEngine(model, batch_norm="batch", chunk_size=4)(images, labels)
     j = chunk_jacobian(model, images, labels)
     assert relative(record.gram, j @ j.T) < 1e-10
+    assert len(laid_out) == 3 - (options.keys() & {"groups", "dilation_rate"} != set())
     assert first.convolution_op.__func__ is L.Conv2D.convolution_op
+
+
+class Untraceable(keras.Model):
+    """A convolution inside a condition, and an operation that cannot be vectorised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.head = L.Conv2D(16, 3, padding="same"), L.Dense(3)
+        self.convolution.build((None, 6, 5, 16))
+
+    def call(self, inputs: Any) -> Any:
+        x = tf.cond(tf.reduce_mean(inputs) > -9, lambda: self.convolution(inputs), lambda: inputs)
+        x = tf.ensure_shape(tf.grad_pass_through(lambda a: tf.py_function(np.array, [a], a.dtype))(x), inputs.shape)
+        return self.head(tf.reshape(x, [-1, 480]))
+
+
+def test_what_cannot_be_vectorised_goes_sample_by_sample() -> None:
+    model, (images, labels) = Untraceable(), samples(4)
+    images = np.tile(images, 4)
+    model(images)
+    shaken(model)
+    gram = gram_matrix(model, images, labels, batch_norm="batch", chunk_size=4)
+    j = chunk_jacobian(model, images, labels)
+    assert relative(gram, j @ j.T) < 1e-10
 
 
 PIECES: dict[str, Any] = {

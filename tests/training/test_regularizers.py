@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
-from infomcr_cli.training import LocalMinimum, local_minimum_penalty
+from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
 from infomcr_cli.training.fisher_trace import FisherTrace
 from infomcr_cli.training.gradient_norm import GradientNorm
 from infomcr_cli.training.regularizers import make_regularizer
@@ -187,6 +188,48 @@ def test_sub_batches_that_wait_side_by_side_have_random_numbers_of_their_own():
     assert len({round(value / sums[0], 3) for value in alone}) == len(parts)
     pairs = [m * float(LocalMinimum(m, 1e-3, share_pass=True)(model, *parts[m]).value) for m in parts]
     np.testing.assert_allclose(sums, pairs, rtol=1e-9)
+
+
+class Place(keras.layers.Layer):
+    """An embedding of the position: its gradient is sparse."""
+
+    def build(self, shape):
+        self.table = keras.layers.Embedding(shape[1], shape[2])
+        self.table.build(None)
+
+    def call(self, x):
+        return x + self.table(tf.range(x.shape[1]))
+
+
+@pytest.mark.parametrize("regularizer", [LocalMinimum(4), LocalMinimum(4, share_pass=True), Sam(4), FisherTrace(4)])
+def test_an_embedding_is_a_weight_like_others(regularizer):
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Reshape((36, 2)), Place(), keras.layers.Flatten(), keras.layers.Dense(4)]
+    model = keras.Sequential([keras.Input((6, 6, 2)), *layers])
+    images, labels = slow.single(slow.batch())
+    eager, graph = regularizer(model, images, labels), tf.function(regularizer)(model, images, labels)
+    assert_close(graph.gradient, slow.arrays(eager.gradient), 1e-5)
+    scalars = train_step(model, keras.optimizers.SGD(0.1), images, labels, regularizer=regularizer)
+    assert np.isfinite(float(scalars["penalty"]))
+
+
+class Noise(keras.layers.Layer):
+    """Draws from TensorFlow's own generator, not from a seed of Keras."""
+
+    def call(self, x):
+        return x + tf.random.normal(tf.shape(x))
+
+
+@pytest.mark.parametrize("regularizer", [LocalMinimum(4), Sam(4)])
+def test_turns_draw_in_their_order(regularizer):
+    keras.utils.set_random_seed(1)
+    layers = [Noise(), keras.layers.Conv2D(32, 3), keras.layers.Flatten(), keras.layers.Dense(4)]
+    model, (images, labels) = keras.Sequential([keras.Input((6, 6, 2)), *layers]), slow.single(slow.batch())
+    step, values = tf.function(regularizer), set()
+    for _ in range(20):
+        tf.random.set_seed(0)
+        values.add(float(step(model, images, labels).value))
+    assert len(values) == 1
 
 
 def test_dropout_is_another_in_the_next_sub_batch():
