@@ -63,6 +63,7 @@ def training_stream(
         plan = plan_epoch(*shape, augment_config, seed=seed, epoch=int(epoch))
         return plan.since(first_step if epoch == first_epoch else 0)
 
+    @tf.autograph.experimental.do_not_convert
     def batch(*step: tf.Tensor) -> Batch:
         return render(EpochPlan(*step), source, scale, augment_config, dataset.num_classes)
 
@@ -106,6 +107,7 @@ def _steps_of(draws: Any) -> Any:
     """Return the function from an epoch to its steps; NumPy draws them, once an epoch."""
     example = astuple(draws(0))
 
+    @tf.autograph.experimental.do_not_convert
     def steps(epoch: tf.Tensor) -> tf.data.Dataset:
         # Stateless, as it is: determinism would take all work ahead from a stream with a stateful function.
         types = [array.dtype for array in example]

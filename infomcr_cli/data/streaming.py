@@ -50,6 +50,7 @@ def streamed_batches(
         at = np.stack([np.full(len(order), epoch), np.arange(len(order)), order], axis=1).astype(np.int32)
         return at[first_step * batch_size :] if epoch == epochs.start else at
 
+    @tf.autograph.experimental.do_not_convert
     def sample(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         key = tf.random.fold_in(tf.random.fold_in(tf.constant([seed, 0]), place[0]), place[1])
         image = _image(tf.io.read_file(root + names[place[2]]), images, augment, key)
@@ -61,6 +62,7 @@ def streamed_batches(
 
 
 def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
+    @tf.autograph.experimental.do_not_convert
     def of(epoch: tf.Tensor) -> tf.data.Dataset:
         # Stateless, as it is: determinism would take all parallel reading from a stream with a stateful function.
         drawn = tf.numpy_function(places, [epoch], tf.int32, stateful=False)

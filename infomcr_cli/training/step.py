@@ -82,4 +82,5 @@ def _adopted(model: keras.Model, shared: Pass) -> _Main:
 
 
 def _l2(model: keras.Model, dtype: tf.DType) -> tf.Tensor:
-    return tf.cast(tf.add_n(model.losses), dtype) if model.losses else tf.zeros((), dtype)
+    terms = model.losses  # each look makes all of them anew
+    return tf.cast(tf.add_n(terms), dtype) if terms else tf.zeros((), dtype)
