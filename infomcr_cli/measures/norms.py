@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,7 +21,7 @@ def log_frobenius_product(model: keras.Model) -> float:
 
     Source: Jiang et al., 2020, arXiv:1912.02178; Neyshabur et al., 2015, arXiv:1503.00036.
     """
-    return float(sum(2 * np.log(np.linalg.norm(one.kernel)) for one in linear_maps(model)))
+    return _log_product(float(np.linalg.norm(one.kernel)) for one in linear_maps(model))
 
 
 def log_spectral_product(model: keras.Model) -> float:
@@ -27,7 +29,13 @@ def log_spectral_product(model: keras.Model) -> float:
 
     Source: Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
     """
-    return float(sum(2 * np.log(spectral_norm(one)) for one in linear_maps(model)))
+    return _log_product(spectral_norm(one) for one in linear_maps(model))
+
+
+def _log_product(norms: Iterable[float]) -> float:
+    """Return Σ 2 ln norm; −inf where a layer is zero, as a gain that began at zero can be."""
+    with np.errstate(divide="ignore"):
+        return float(sum(2 * np.log(norm) for norm in norms))
 
 
 def over_margin(log_product: float, margin: float) -> float | None:
@@ -72,6 +80,9 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
         return back_and_forth(tf.constant(twice)).numpy()[0].reshape(-1)
 
     start = np.random.default_rng(0).standard_normal(size)
+    once = normal(start)
+    if size == 1 or not once.any():  # ARPACK takes neither an operator on one number nor one that is zero
+        return float(np.sqrt(np.abs(once / start).max()))
     values = eigsh(
         LinearOperator((size, size), normal, dtype=np.float64), 1, v0=start, tol=1e-8, return_eigenvectors=False
     )

@@ -43,6 +43,24 @@ def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
     assert reshaped != pytest.approx(truth, rel=1e-2)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 1), (2, 2, 2)])
+@pytest.mark.parametrize("gain", [0.0, 1.0])
+def test_the_norm_of_a_convolution_of_few_numbers_or_of_zeros(shape, gain):
+    layer = keras.layers.Conv2D(3, 1, padding="same", dtype="float64")
+    layer(keras.Input(shape, dtype="float64"))
+    kernel = gain * np.asarray(layer.kernel)
+    truth = np.linalg.norm(kernel[0, 0], 2)
+    assert convolution_norm(layer, kernel) == pytest.approx(truth, rel=1e-9, abs=0)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_layer_of_zeros_makes_the_products_zero():
+    model = convolutional()
+    layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    layer.kernel.assign(np.zeros_like(layer.kernel))
+    assert log_frobenius_product(model) == log_spectral_product(model) == -np.inf
+
+
 def test_a_folded_network_computes_what_the_network_does():
     keras.utils.set_random_seed(0)
     image = keras.Input((4,), dtype="float64")
