@@ -164,6 +164,7 @@ def compare(
     """Put minima side by side and judge the measures by how they rank them."""
     from infomcr_cli.compare import CompareOptions, show
     from infomcr_cli.compare import compare as verb
+    from infomcr_cli.engine.stop import stopped_at_once
 
     options = CompareOptions(
         tuple(runs),
@@ -178,7 +179,10 @@ def compare(
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
     )
-    comparison = verb(options)
+    with stopped_at_once() as stopped:  # its run in MLflow is ended on the way out
+        comparison = verb(options)
+    if stopped.number is not None:
+        raise typer.Exit(128 + stopped.number)
     _print_json(comparison.document()) if as_json else show(comparison, Console())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -374,6 +375,18 @@ def test_a_store_that_cannot_be_reached_spoils_no_comparison(tmp_path, monkeypat
     assert compare(options).mlflow_run_id is None
     assert "not recorded" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_signal_while_it_is_recorded_leaves_nothing_running(command_line, tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    three_runs(tmp_path)
+    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert command_line("compare", str(tmp_path), "--tracking-uri", uri, "--json").code == 143
+    client = MlflowClient(uri)
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert [run.info.status for run in found] == ["KILLED"]
 
 
 def test_an_mlflow_experiment_names_the_runs(tmp_path, monkeypatch):
