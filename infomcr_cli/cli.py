@@ -88,8 +88,13 @@ def train(
         bool, typer.Option("--profile", help="Show where the time goes; leave a TensorBoard trace.")
     ] = False,
     as_json: AsJson = False,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", hidden=True)] = False,
 ) -> None:
     """Train a network, with or without the regularizer."""
+    if multirun:  # Hydra's word for a sweep
+        raise InputError(
+            "one run is trained by train", received="-m", advice="Several values are a sweep: infomcr sweep …"
+        )
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
 

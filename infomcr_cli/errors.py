@@ -5,6 +5,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# What other tools call a setting or a value of ours: a likeness of letters would not find it, or find the opposite.
+OTHER_WORDS = {
+    "lr": "learning_rate",
+    "weight_decay": "l2",
+    "wd": "l2",
+    "max_epochs": "epochs",
+    "batch": "batch_size",
+    "path": "root",
+    "dir": "root",
+    "lambda": "beta",
+    "cuda": "gpu",
+    "bf16": "mixed_bfloat16",
+    "bfloat16": "mixed_bfloat16",
+    "step": "piecewise",
+    "multistep": "piecewise",
+    "none": "off",
+    "false": "off",
+    "true": "on",
+}
+
 
 class InputError(ValueError):
     """What the user gave cannot be used; nothing was started.
@@ -29,7 +49,8 @@ class InputError(ValueError):
     @property
     def nearest(self) -> str | None:
         """The accepted name that is closest to what was received, or None."""
-        return nearest_name(str(self.received), self.accepted)
+        word = OTHER_WORDS.get(str(self.received).lower())
+        return word if word in self.accepted else nearest_name(str(self.received), self.accepted)
 
     def _sentence(self) -> str:
         got = "" if self.received is None else f"; got {self.received!r}"

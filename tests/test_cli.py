@@ -129,6 +129,13 @@ def test_a_start_that_is_not_there_is_refused_before_anything_is_made(command_li
     assert [path.name for path in Path("runs").iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("option", ["-m", "--multirun"])
+def test_the_word_of_hydra_for_a_sweep_names_ours(command_line: CommandLine, option: str) -> None:
+    answer = command_line("train", option, "seed=0,1")
+    assert (answer.code, answer.out) == (2, "")
+    assert "infomcr sweep" in answer.err
+
+
 def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -> None:
     _untrained("runs/mine")
     answer = command_line("eval", "runs/mine")

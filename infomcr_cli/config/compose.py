@@ -25,7 +25,7 @@ from infomcr_cli.config.places import group_choices, own_conf, search_path
 from infomcr_cli.config.reg_schema import RegConfig
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.search import searching
-from infomcr_cli.errors import InputError
+from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
 from infomcr_cli.models.builder import trust_builder
 
 
@@ -134,9 +134,17 @@ def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
 def no_such(key: str, known: Sequence[str]) -> InputError:
     group, _, leaf = key.rpartition(".")
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    advice = _elsewhere(group, leaf) or (f"Did you mean {near[0]!r}?" if near else None)
+    near = _same_leaf(key, known) or nearest_name(key, known)
+    advice = _elsewhere(group, leaf) or (f"Did you mean {near!r}?" if near else None)
     return InputError(f"{group or 'a run'} must have that setting", received=key, accepted=family, advice=advice)
+
+
+def _same_leaf(key: str, known: Sequence[str]) -> str | None:
+    """The setting of that name, or of what other tools call so, in another group."""
+    leaf = key.rpartition(".")[2]
+    leaves = {leaf, OTHER_WORDS.get(leaf.lower())} - {"name"}  # which every group has
+    same = [name for name in known if name.rpartition(".")[2] in leaves]
+    return next(iter(difflib.get_close_matches(key, same, n=1, cutoff=0)), None)
 
 
 def _elsewhere(group: str, leaf: str) -> str | None:

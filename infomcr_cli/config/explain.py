@@ -44,7 +44,7 @@ def _one(misfit: Any) -> InputError:
     accepted = _literals(misfit)
     rule = "must be one of its values" if accepted else _RULES.get(misfit["type"], misfit["msg"])
     rule = rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
-    received = None if misfit["type"] == "missing" else _shown(misfit["input"])
+    received = None if misfit["type"] == "missing" else _shown(misfit.get("ctx", {}).get("tag", misfit["input"]))
     return InputError(f"{where} {rule}", received=received, accepted=accepted)
 
 
