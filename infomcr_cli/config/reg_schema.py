@@ -9,7 +9,9 @@ from pydantic import BeforeValidator, Field
 from infomcr_cli.config.fields import Count, Fraction, NonNegative, Positive, Record
 
 # Hydra reads 111 and 100 as numbers.
-Phases = Annotated[Literal["111", "011", "001", "100", "010"], BeforeValidator(lambda value: str(value))]
+Phases = Annotated[
+    Literal["111", "110", "101", "100", "011", "010", "001", "000"], BeforeValidator(lambda value: str(value))
+]
 PASSES_OF_DOUBLE_BACKWARD = 3.0  # the derivative of a forward and backward pass costs about twice that pass
 
 

@@ -108,7 +108,9 @@ class _Backward:
             rule, variables = rule_of(node.layer), own_trainable(node.layer)
             assert rule is not None
             cotangent = self._cotangents[id(_outputs(node, ruled=True)[0])]
-            call = LayerCall(node.layer, node.input_tensors()[0], cotangent, variables, self._values)
+            # A norm that casts for itself may be given another type than it computes in.
+            inputs = tf.cast(node.input_tensors()[0], cotangent.dtype)
+            call = LayerCall(node.layer, inputs, cotangent, variables, self._values)
             self._ruled[id(node)] = dict(zip(map(id, variables), rule(call), strict=True))
         return self._ruled[id(node)]
 

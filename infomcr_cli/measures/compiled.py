@@ -15,7 +15,7 @@ from infomcr_cli.measures.accumulate import BlockResult
 from infomcr_cli.measures.audit import disagreeing
 from infomcr_cli.measures.block import BlockPass
 from infomcr_cli.measures.contributions import Contribution, Rows
-from infomcr_cli.measures.forward import float_weights
+from infomcr_cli.measures.forward import complete, float_weights
 from infomcr_cli.measures.jacobian import JacobianPass, Setting, array_of, weight_values
 from infomcr_cli.measures.samples import blocks, even_block_size, taken
 
@@ -39,7 +39,7 @@ class CompiledPasses:
         self, setting: Setting, images: Any, labels: NDArray[np.int32], chunk_size: int, memory: float, audit: bool
     ) -> None:
         self.setting = setting
-        self._ensure_built(images)
+        complete(setting.model, images)
         self.weights = float_weights(setting.model)
         self.variables = list({id(v): v for v in setting.model.trainable_variables}.values())
         if not self.variables:
@@ -77,11 +77,6 @@ class CompiledPasses:
         if not np.all(np.isfinite(found.losses)):
             raise InputError("the model's logits must be finite", received="losses that are NaN or infinite")
         return found
-
-    def _ensure_built(self, images: Any) -> None:
-        """Let a model that has not seen its input yet make its weights."""
-        if not self.setting.model.built or not self.setting.model.trainable_variables:
-            self.setting.model(taken(images, np.zeros(2, np.int64)), training=False)
 
     def _compile_block(self, images: Any, count: int, memory: float) -> None:
         """Compile for the largest even block that fits; one that is alone may take all of the memory, else half."""

@@ -13,12 +13,19 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from infomcr_cli.measures.samples import taken
 from infomcr_cli.models.replacing import replaced
 
 BatchNormMode = Literal["inference", "batch"]
 _tracing = threading.RLock()  # settings of layers are changed for the time of a trace: one at a time
+
+
+def complete(model: keras.Model, images: Any) -> None:
+    """Let a model make the weights that a layer makes only when it sees its input, though it counts as built."""
+    model(taken(images, np.zeros(2, np.int64)), training=False)
 
 
 def float_weights(model: keras.Model) -> list[keras.Variable]:
@@ -39,7 +46,7 @@ def measurement_scope(
     """Run the model inside with `weights` for its variables, computing in `precision`, batch norm in the given mode."""
     with _tracing, ExitStack() as stack:
         for layer in all_layers(model):
-            stack.enter_context(_computing_in(layer, precision, is_root=layer is model))
+            stack.enter_context(_computing_in(layer, precision))
             stack.enter_context(_with_fresh_functions(layer))
             if batch_norm == "batch" and isinstance(layer, keras.layers.BatchNormalization):
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
@@ -49,20 +56,31 @@ def measurement_scope(
         yield
 
 
+def in_precision(images: Any, precision: str) -> Any:
+    """Return images with floating-point arrays in `precision`: not every layer casts what it is given."""
+
+    def cast(x: Any) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        return tf.cast(x, precision) if x.dtype.is_floating else x
+
+    return keras.tree.map_structure(cast, images)
+
+
 def all_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the model and all layers in it at any depth, each once, outermost first."""
     return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
 
 
 @contextmanager
-def _computing_in(layer: keras.Layer, precision: str, is_root: bool) -> Iterator[None]:
+def _computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
     """Make a layer compute and read its variables in `precision`; integer and string layers are left alone."""
     if not tf.as_dtype(layer.compute_dtype).is_floating:
         yield
         return
     with ExitStack() as stack:
         stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
-        for tensor in [] if is_root else getattr(layer, "_inputs", None) or []:  # a nested model casts its inputs
+        graph = getattr(layer, "_functional", None) or layer  # a Sequential holds one that is none of its layers
+        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts what it is given to the type of these
             if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
                 stack.enter_context(replaced(tensor, "_dtype", precision))
         yield

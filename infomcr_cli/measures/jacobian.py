@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.convolution_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
-from infomcr_cli.measures.forward import BatchNormMode, measurement_scope
+from infomcr_cli.measures.forward import BatchNormMode, in_precision, measurement_scope
 
 
 class Setting(NamedTuple):
@@ -94,7 +94,7 @@ def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor
 
     Raises: InputError: the model's output is not one vector of two or more logits a sample.
     """
-    logits = setting.model(images, training=False)
+    logits = setting.model(in_precision(images, setting.precision), training=False)
     if not tf.is_tensor(logits) or logits.shape.rank != 2 or (logits.shape[1] or 0) < 2:
         received = getattr(logits, "shape", type(logits).__name__)
         raise InputError("a measured model must map a sample to one vector of two or more logits", received=received)

@@ -69,7 +69,7 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
     def back_and_forth(x: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer.convolution_op(x, weights)
+            y = _convolved(layer, x, weights)
         return tape.gradient(y, x, output_gradients=y)
 
     size = int(np.prod(shape))
@@ -87,6 +87,16 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
         LinearOperator((size, size), normal, dtype=np.float64), 1, v0=start, tol=1e-8, return_eigenvectors=False
     )
     return float(np.sqrt(values[0]))
+
+
+def _convolved(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return a convolution without its bias; `convolution_op` knows no causal padding, which is that of the call."""
+    if layer.padding != "causal":
+        return layer.convolution_op(x, kernel)
+    before = [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]
+    places = [before, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], before]
+    padded = tf.pad(x, [[0, 0], *places])
+    return keras.ops.conv(padded, kernel, list(layer.strides), "valid", layer.data_format, layer.dilation_rate)
 
 
 def _input_shape(layer: keras.layers.Layer) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.forward import natural_precision
+from infomcr_cli.measures.forward import complete, in_precision, natural_precision
 from infomcr_cli.measures.samples import checked_samples, taken
 from infomcr_cli.measures.scores import mean_loss
 from infomcr_cli.measures.surface_passes import passes_of, sizes_of
@@ -44,6 +44,7 @@ class LossSurface:
     ) -> None:
         self.images, self.labels = checked_samples(images, labels)
         self.model, self._batch_size = model, batch_size
+        complete(model, self.images)
         self._passes = passes_of(model, precision or natural_precision(model))
         self._sizes = sizes_of(self._passes.trainable)
 
@@ -80,7 +81,7 @@ class LossSurface:
 
         def inside(values: list[tf.Tensor], images: Any) -> Any:
             with self._passes.scope(values):
-                return function(images)
+                return function(in_precision(images, self._passes.precision))
 
         compiled, values = tf.function(inside, autograph=False, reduce_retracing=True), self._values(self.weights)
         parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from infomcr_cli.measures.forward import float_weights, measurement_scope
+from infomcr_cli.measures.forward import float_weights, in_precision, measurement_scope
 from infomcr_cli.models.moments import twice_differentiable_moments
 
 Tensors = list[tf.Tensor]
@@ -45,7 +45,7 @@ class SurfacePasses:
 
     def _logits(self, values: Tensors, images: Any) -> tf.Tensor:
         with self.scope(values):
-            return tf.cast(self.model(images, training=False), tf.float64)
+            return tf.cast(self.model(in_precision(images, self.precision), training=False), tf.float64)
 
     def _gradient(self, values: Tensors, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """The summed loss and its gradient."""
@@ -54,7 +54,7 @@ class SurfacePasses:
             tape.watch(wanted)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self._logits(values, images))
             loss = tf.reduce_sum(losses)
-        return loss, tape.gradient(loss, wanted, unconnected_gradients="zero")
+        return loss, _dense(tape.gradient(loss, wanted, unconnected_gradients="zero"))
 
     def _hessian_product(self, values: Tensors, tangents: Tensors, images: Any, labels: tf.Tensor) -> Tensors:
         wanted = values[: len(self.trainable)]
@@ -62,7 +62,12 @@ class SurfacePasses:
             tape.watch(wanted)
             _, gradient = self._gradient(values, images, labels)
             along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
-        return tape.gradient(along, wanted, unconnected_gradients="zero")
+        return _dense(tape.gradient(along, wanted, unconnected_gradients="zero"))
+
+
+def _dense(gradient: Sequence[Any]) -> Tensors:
+    """The gradient of an embedding comes as its rows that were looked up."""
+    return [tf.convert_to_tensor(one) for one in gradient]
 
 
 _latest: list[SurfacePasses] = []

@@ -77,6 +77,7 @@ def build(
     if not isinstance(model, keras.Model) or getattr(model, "output_shape", None) != expected:
         received = getattr(model, "output_shape", type(model).__name__)
         raise InputError(f"model.builder must return a keras.Model of output shape {expected}", received=received)
+    model(keras.ops.zeros((2, *input_shape)), training=False)  # some layers make weights only when they see an image
     return model
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from infomcr_cli.models.depth import blocks_of
 from infomcr_cli.models.norm import Norm
 from infomcr_cli.models.style import Style, penalise_kernels, pooled_logits
 
@@ -38,7 +39,7 @@ def build(
     image = keras.Input(input_shape, name="image")
     x = style.conv(image, 2 * growth_rate, "stem.conv")
     for block in range(1, BLOCKS + 1):
-        for layer in range(1, (depth - 4) // 6 + 1):
+        for layer in range(1, blocks_of(depth, 4) + 1):
             x = _layer(x, style, growth_rate, f"block{block}.layer{layer}")
         if block < BLOCKS:
             x = _transition(x, style, int(x.shape[-1] * compression), f"transition{block}")

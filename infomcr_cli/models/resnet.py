@@ -8,6 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from infomcr_cli.models.depth import blocks_of
 from infomcr_cli.models.norm import Norm
 from infomcr_cli.models.style import Style, penalise_kernels, pooled_logits
 
@@ -32,7 +33,7 @@ def build(
         width:   multiple of the channels 16, 32, 64.
         dropout: between the two convolutions of a block; 0 in the source.
     """
-    blocks = (depth - 2) // 6
+    blocks = blocks_of(depth, 2)
     style = Style(norm, activation, dropout)
     gain = 2.0 / (blocks * len(GROUP_WIDTHS)) if norm == "none" else 2.0
     widths = [round(width * channels) for channels in GROUP_WIDTHS]

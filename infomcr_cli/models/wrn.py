@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from infomcr_cli.models.depth import blocks_of
 from infomcr_cli.models.norm import Norm
 from infomcr_cli.models.style import Style, pooled_logits
 
@@ -43,7 +44,7 @@ def build(
         l2:               coefficient of the sum of squares of the blocks' 3x3 kernels and the norms' gamma and beta.
     """
     widths = tuple(widths) if widths else tuple(round(width * channels) for channels in GROUP_WIDTHS)
-    blocks = blocks_per_group or (depth - 4) // 6
+    blocks = blocks_per_group or blocks_of(depth, 4)
     style = Style(norm, activation, dropout, l2)
     # Without a norm the sum of the branches would grow with depth: each begins with its share of the variance.
     gain = 2.0 / (blocks * len(widths)) if norm == "none" else 2.0

@@ -13,7 +13,7 @@ def uphill(length: float) -> Move:
 
     def move(gradient: Tensors) -> Tensors:
         norm = tf.linalg.global_norm(gradient)
-        scale = tf.math.divide_no_nan(tf.cast(length, norm.dtype), norm)
+        scale = tf.math.divide_no_nan(tf.constant(length, norm.dtype), norm)
         return [tf.cast(scale, g.dtype) * g for g in gradient]
 
     return move

@@ -78,4 +78,4 @@ def local_minimum_penalty(
 
 
 def _downhill(alpha: float) -> Move:
-    return lambda gradient: [-tf.cast(alpha, g.dtype) * g for g in gradient]
+    return lambda gradient: [-tf.constant(alpha, g.dtype) * g for g in gradient]

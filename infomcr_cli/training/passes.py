@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.models.precision import full_precision
 from infomcr_cli.training.fused_norm import fused_batch_norm
@@ -34,11 +35,14 @@ class Pass(NamedTuple):
 
 
 def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
-    """Return the mean cross-entropy of logits [b, C] at integer labels [b], or at class weights [b, C], in nats.
+    """Return the mean cross-entropy of logits [b, C] at integer labels [b] or [b, 1], or at class weights [b, C], nats.
 
     It is taken in float32 at least, whatever the network computes in.
+
+    Raises: InputError: labels of any other shape.
     """
     logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
+    labels = _indices_or_weights(labels, logits)
     if len(labels.shape) == 2:
         losses = tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits)
     else:
@@ -48,8 +52,19 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
 
 def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
     """Return the share of logits [b, C] that are highest at their label [b], or at their greatest weight [b, C]."""
+    labels = _indices_or_weights(labels, logits)
     truth = tf.argmax(labels, axis=-1) if len(labels.shape) == 2 else labels
     return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
+
+
+def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
+    """Labels [b], or class weights [b, C]; labels [b, 1], as data sets of Keras have them, would pass for weights."""
+    if len(labels.shape) == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    if len(labels.shape) not in (1, 2) or (len(labels.shape) == 2 and labels.shape[1] not in (None, logits.shape[1])):
+        rule = f"labels must be class indices [b] or class weights [b, {logits.shape[1]}]"
+        raise InputError(rule, received=str(tuple(labels.shape)))
+    return labels
 
 
 def stateless_pass(

@@ -34,7 +34,7 @@ def counted(config: RunConfig, steps_per_epoch: int, until: int | None = None) -
     return sum(config.reg.passes if table.regularized(step) else 1.0 for step in steps)
 
 
-@pytest.mark.parametrize("phases", ["111", "011", "001", "100", "010"])
+@pytest.mark.parametrize("phases", ["111", "110", "101", "100", "011", "010", "001", "000"])
 @pytest.mark.parametrize("shares", [(0.3, 0.6), (0.0, 1.0), (0.5, 0.5), (0.9, 0.2), (0.333, 0.777)])
 def test_passes_are_those_of_a_loop_over_the_steps(phases: str, shares: tuple[float, float]) -> None:
     config = compose_run(["reg=on", f"reg.phases={phases}", f"schedule.phases=[{shares[0]},{shares[1]}]"])

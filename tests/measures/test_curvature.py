@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,6 +37,25 @@ def test_loss_and_gradient_are_those_of_keras_and_of_differences():
     step = np.random.default_rng(0).standard_normal(surface.size) * 1e-6
     rise = surface.loss(surface.weights + step) - surface.loss(surface.weights - step)
     assert rise / 2 == pytest.approx(gradient @ step, rel=1e-5)
+
+
+def test_an_embedding_has_a_gradient_and_a_hessian_like_others():
+    """Its gradient comes as the rows that were looked up; the same numbers as by one-hot vectors and a kernel."""
+    tokens, labels = np.random.default_rng(1).integers(0, 6, (24, 4)), samples((4,))[1]
+    image = keras.Input((4,), dtype="int32")
+    table = keras.layers.Embedding(6, 3, dtype="float64")
+    head = keras.layers.Dense(4, dtype="float64")
+    embedding = keras.Model(image, head(keras.layers.Flatten(dtype="float64")(table(image))))
+    one_hot = keras.Input((4, 6), dtype="float64")
+    kernel = keras.layers.Dense(3, use_bias=False, dtype="float64")
+    dense = keras.Model(one_hot, head(keras.layers.Flatten(dtype="float64")(kernel(one_hot))))
+    dense.set_weights(embedding.get_weights())
+    ours, theirs = LossSurface(embedding, tokens, labels), LossSurface(dense, np.eye(6)[tokens], labels)
+    vector = np.random.default_rng(2).standard_normal(ours.size)
+    np.testing.assert_allclose(
+        ours.loss_and_gradient(ours.weights)[1], theirs.loss_and_gradient(theirs.weights)[1], atol=1e-12
+    )
+    np.testing.assert_allclose(ours.hessian_product(vector), theirs.hessian_product(vector), atol=1e-12)
 
 
 def test_sub_sets_average_to_the_whole():

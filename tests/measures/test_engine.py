@@ -16,6 +16,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
 from infomcr_cli.measures.gamma import summarise
 from infomcr_cli.measures.rules import unregister_rule
+from infomcr_cli.measures.surface import LossSurface
 from tests.measures.truth import jacobian, relative, shaken, weights
 
 L = keras.layers
@@ -199,6 +200,33 @@ def test_models_of_every_kind(name: str) -> None:
     assert set(agrees(model, images, labels).served_by.values()) == served
 
 
+class Unbuilt(L.Layer):
+    """Its `build` leaves the inner layer without weights until the first call, as layers of Keras do too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = L.Dense(4)
+
+    def build(self, shape: Any) -> None:
+        self.factor = self.add_weight(shape=(shape[-1],))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return (*shape[:-1], 4)
+
+    def call(self, inputs: Any) -> Any:
+        return self.inner(inputs * self.factor)
+
+
+@pytest.mark.parametrize("first", [Unbuilt, lambda: L.Dense(4, activation=L.PReLU("uniform"))])
+def test_weights_that_a_layer_makes_at_its_first_call_are_differentiated_too(first: Callable[[], Any]) -> None:
+    model, (images, labels) = sequential((5,), first(), L.Dense(3)), samples((5,))
+    few = len(model.trainable_variables)
+    record = GramEngine(model)(images, labels)
+    assert len(record.served_by) == len(model.trainable_variables) > few
+    j = jacobian(model, images, labels)
+    assert relative(record.gram, j @ j.T) < 1e-10
+
+
 def test_attention_on_tokens() -> None:
     agrees(attention(), generator.integers(0, 9, (N, 6)), samples((1,))[1])
 
@@ -214,6 +242,28 @@ def test_float32_model_computed_in_float64() -> None:
     assert relative(record.gram, j @ j.T) < 1e-4
     assert double.count_params() == model.count_params()
     assert {v.dtype for v in model.variables} == {"float32"}
+
+
+@pytest.mark.parametrize("norm", [L.LayerNormalization, lambda: L.GroupNormalization(2), L.BatchNormalization])
+@pytest.mark.parametrize("image", ["float32", "float64"])
+def test_a_norm_that_stands_first_computes_in_the_precision_asked_for(norm: Callable[[], Any], image: str) -> None:
+    """Layers that cast for themselves are given images and an input of single precision."""
+    images, labels = samples((4,))
+    images = images.astype("float32")
+    true = shaken(sequential((4,), norm(), L.Dense(3)))
+    for variable in true.variables:
+        variable.assign(np.asarray(variable).astype("float32"))
+    j = jacobian(true, images.astype("float64"), labels)
+    double = keras.Sequential([keras.Input((4,), dtype=image), norm(), L.Dense(3)])
+    double.set_weights(true.get_weights())
+    assert relative(gram_matrix(double, images, labels), j @ j.T) < 1e-10
+    keras.config.set_dtype_policy("float32")
+    single = keras.Sequential([keras.Input((4,)), norm(), L.Dense(3)])
+    single.set_weights(double.get_weights())
+    assert relative(GramEngine(single, precision="float64")(images, labels).gram, j @ j.T) < 1e-10
+    surface, truth = LossSurface(single, images, labels, precision="float64"), LossSurface(true, images, labels)
+    vector = generator.normal(size=surface.size)
+    assert relative(surface.hessian_product(vector), truth.hessian_product(vector)) < 1e-10
 
 
 @settings(max_examples=8, deadline=None)

@@ -43,6 +43,15 @@ def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
     assert reshaped != pytest.approx(truth, rel=1e-2)
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_the_norm_of_a_causal_convolution_is_that_of_its_matrix(stride, dilation):
+    layer = keras.layers.Conv1D(4, 3, stride, padding="causal", dilation_rate=dilation, use_bias=False, dtype="float64")
+    layer(keras.Input((9, 2), dtype="float64"))
+    rows = np.asarray(layer(np.eye(18).reshape(18, 9, 2)))
+    truth = np.linalg.norm(rows.reshape(18, -1), 2)
+    assert convolution_norm(layer, np.asarray(layer.kernel)) == pytest.approx(truth, rel=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 1), (2, 2, 2)])
 @pytest.mark.parametrize("gain", [0.0, 1.0])
 def test_the_norm_of_a_convolution_of_few_numbers_or_of_zeros(shape, gain):

@@ -22,6 +22,9 @@ def net(*, input_shape, num_classes, l2, width=4):
     x = keras.layers.Conv2D(width, 3)(keras.layers.BatchNormalization()(x))
     inner = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(num_classes)])
     return keras.Model(image, inner(keras.layers.Flatten()(x)))
+def late(*, input_shape, num_classes, l2):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4, activation=keras.layers.PReLU())]
+    return keras.Sequential([keras.Input(input_shape), *layers, keras.layers.Dense(num_classes)])
 def wrong(**_):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
 number = 3
@@ -54,6 +57,11 @@ def test_nameless_layers_have_the_same_names_whatever_was_built_before(module):
     assert len(named_weights(one)) == len(one.weights)
     for variable, expected in zip(named_weights(one).values(), one.weights, strict=True):
         assert np.shares_memory(variable.numpy(), expected.numpy()) or variable is expected
+
+
+def test_weights_that_a_layer_makes_at_its_first_call_are_there(module):
+    model = build_model("builder", **SIZES, builder=f"{module}:late", settings={}, trusted=True)
+    assert len(named_weights(model)) == 5
 
 
 def test_what_is_not_trusted_is_not_imported(module, capsys):

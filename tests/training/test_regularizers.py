@@ -12,8 +12,10 @@ import tensorflow as tf
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
+from infomcr_cli.training.ascent import uphill
 from infomcr_cli.training.fisher_trace import FisherTrace
 from infomcr_cli.training.gradient_norm import GradientNorm
+from infomcr_cli.training.local_minimum import _downhill
 from infomcr_cli.training.regularizers import make_regularizer
 from infomcr_cli.training.sam import Sam
 from tests.training import slow_truth as slow
@@ -90,6 +92,12 @@ def test_the_study_approximates_the_fisher_trace_at_first_order(kind):
     for series in (errors, values):
         assert series[0] / series[1] == pytest.approx(10, rel=0.1)
         assert series[1] / series[2] == pytest.approx(10, rel=0.1)
+
+
+def test_a_probing_step_is_as_long_in_float64_as_it_was_asked_for():
+    for move in (_downhill(0.1), uphill(0.1)):
+        (step,) = move([tf.constant(1.0, tf.float64)])
+        assert abs(float(step)) == 0.1
 
 
 def test_the_norm_penalty_tends_to_the_exact_one():

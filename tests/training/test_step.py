@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, train_step
 from infomcr_cli.training.fisher_trace import FisherTrace
 from infomcr_cli.training.gradient_norm import GradientNorm
@@ -81,6 +82,25 @@ def test_scalars_are_those_before_the_step():
     assert scalars["loss"] == pytest.approx(loss, rel=1e-10)
     assert scalars["accuracy"] == pytest.approx(hits.mean())
     assert scalars["penalty"] > 0
+
+
+@pytest.mark.parametrize("regularizer", [None, LocalMinimum(3), LocalMinimum(3, share_pass=True), FisherTrace(3)])
+def test_labels_in_a_column_are_labels(regularizer):
+    """As data sets of Keras have them; taken for class weights they would give other numbers in silence."""
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    with slow.float64():
+        scalars = train_step(model, keras.optimizers.SGD(0.5), images, labels[:, None], regularizer=regularizer)
+    expected, as_vector = stepped(regularizer)
+    assert {name: float(value) for name, value in scalars.items()} == as_vector
+    for one, other in zip(model.variables, expected.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (12, 1, 1)])
+def test_labels_that_are_neither_indices_nor_class_weights_are_refused(shape):
+    model, (images, _) = slow.network("wrn"), slow.batch()
+    with slow.float64(), pytest.raises(InputError, match=r"class indices \[b\] or class weights \[b, 4\]"):
+        train_step(model, keras.optimizers.SGD(0.5), images, np.zeros(shape, np.int32))
 
 
 @pytest.mark.parametrize("regularizer", [None, LocalMinimum(4, 1e-3), LocalMinimum(4, 1e-3, share_pass=True), Sam(2)])
