@@ -7,6 +7,7 @@ over the same images, and a hundred passes of one image each.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import sys
@@ -42,6 +43,7 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
 
 def main() -> int:
     """Print a line for each layer."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, (shape, make) in KINDS.items():
         keras.utils.set_random_seed(0)
         _measure(name, _model(shape, make()))

@@ -15,6 +15,7 @@ from rich.console import Console
 from infomcr_cli import __version__
 from infomcr_cli.errors import InputError, RunFailedError
 from infomcr_cli.runs.redaction import RedactingFilter
+from infomcr_cli.screen import Screen
 
 app = typer.Typer(
     name="infomcr",
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-stderr = Console(stderr=True)
+stderr = Screen(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(help="The folder of runs; MLflow's store stands beside it.")]
@@ -106,7 +107,10 @@ def train(
     if as_json:
         _print_json(result.document())
     if result.reason:
-        _complain(f"{result.state}: {result.reason}. Go on with: infomcr train --resume {_quoted(result.run.path)}")
+        way_on = f"Go on with: infomcr train --resume {_quoted(result.run.path)}"
+        if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
+            way_on = "A smaller optimizer.learning_rate may help."
+        _complain(f"{result.state}: {result.reason}. {way_on}")
     elif not as_json:
         print(f"{result.state}  {result.run.path}")
     raise typer.Exit(result.exit_code)
@@ -228,6 +232,7 @@ def runs(
 
     summaries = list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri)
     _print_json(document(summaries)) if as_json else show(summaries, Console())
+    raise typer.Exit(1 if repair and any(one.problem for one in summaries) else 0)
 
 
 @app.command()
@@ -254,8 +259,9 @@ def ui(
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
     from infomcr_cli.runs.store import store_of
-    from infomcr_cli.runs.ui import ui_command
+    from infomcr_cli.runs.ui import check_port, ui_command
 
+    check_port(port)
     command = ui_command(store_of(tracking_uri, "infomcr", runs_dir), port)
     stderr.print(command.address, markup=False, highlight=False)
     if as_json:

@@ -14,7 +14,7 @@ from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.registry import chosen_measures
+from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.runs.documents import parse_yaml
 from infomcr_cli.runs.trust import store_of_run
@@ -76,7 +76,7 @@ def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     check_source(after.data)
-    chosen_measures(after.measure.names)
+    check_measures(after.measure)
     return after
 
 

@@ -19,6 +19,7 @@ from infomcr_cli.runs import RunDirectory, State, Status, finished, hold, is_run
 from infomcr_cli.runs.documents import parse_yaml, printable
 from infomcr_cli.runs.lock import last_sign_of_life
 from infomcr_cli.runs.status import read_status_file
+from infomcr_cli.runs.store import store_of
 from infomcr_cli.sync import sync
 
 ABANDONED_AFTER = 3600.0
@@ -48,14 +49,15 @@ class RunSummary:
 
 
 def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
-    """Return the runs of a folder by name; with `repair`, close the lost ones here and in MLflow.
+    """Return the runs of a folder by name; with `repair`, close the lost ones here, and in MLflow all that broke off.
 
-    Raises: InputError: there is no such folder.
+    Raises: InputError: there is no such folder, or tracking_uri is none.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
     if repair:
+        store_of(tracking_uri, "infomcr", root)  # refuses what is no URI
         _remove_half_made(root)
     return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path)]
 
@@ -79,11 +81,16 @@ def show(summaries: Sequence[RunSummary], console: Console) -> None:
         cells = (one.run, str(one.state or "unreadable"), *(facts if wide else ()), remark)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    lost = sum(one.state is State.LOST and not one.repaired for one in summaries)
+    lost = sum(_is_open(one) for one in summaries)
     if lost:
         console.print(
             f"{lost} lost. `infomcr train --resume RUN` goes on; `infomcr runs --repair` closes.", markup=False
         )
+
+
+def _is_open(one: RunSummary) -> bool:
+    """Whether a lost run's directory still says that it is running."""
+    return one.state is State.LOST and not one.repaired and read_status_file(Path(one.path)).state is State.RUNNING
 
 
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
@@ -94,6 +101,8 @@ def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
         return _unusable(path, str(error))
     if repair and status.state is State.LOST and read_status_file(run.path).state is State.RUNNING:
         return _repaired(run, status, choices, tracking_uri)
+    if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then
+        return _line(run, status, choices, problem=_mirrored(run, tracking_uri))
     return _line(run, status, choices)
 
 
@@ -102,11 +111,18 @@ def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tra
     try:
         with hold(run):
             write_status(run, finished(status, State.LOST, status.reason, ended=ended))
-        synced = sync([str(run.path)], tracking_uri=tracking_uri)[0]
     except (InputError, OSError) as error:
         return _line(run, status, choices, problem=str(error))
-    problem = synced.problem if synced.store is not None else None
-    return _line(run, read_status(run), choices, problem=problem, repaired=True)
+    return _line(run, read_status(run), choices, problem=_mirrored(run, tracking_uri), repaired=True)
+
+
+def _mirrored(run: RunDirectory, tracking_uri: str | None) -> str | None:
+    """Bring MLflow to what the run says; return why it could not be."""
+    try:
+        synced = sync([str(run.path)], tracking_uri=tracking_uri)[0]
+    except (InputError, OSError) as error:
+        return str(error)
+    return synced.problem if synced.store is not None else None
 
 
 def _line(

@@ -25,6 +25,7 @@ from infomcr_cli.engine.stop import stopped_at_once
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import State
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
@@ -139,6 +140,9 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     arguments = split_arguments(request.overrides, request.config_dir)
     exclusions = parse_exclusions(arguments.sweep.exclude, request.config_dir)
     jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
+    if arguments.sweep.evaluate:
+        for job in jobs:
+            check_measures(job.config.measure)  # what eval would refuse when all is trained
     config = jobs[0].config
     store = _store(config)
     check_engine(config, store)

@@ -21,10 +21,12 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
 from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import (
     RunDirectory,
     State,
     finished,
+    has_checkpoint,
     hold,
     list_checkpoints,
     new_run_name,
@@ -88,10 +90,15 @@ def settings_of(request: TrainRequest) -> RunConfig:
         if config.start:
             _check_start(config.start)
     else:
+        if request.run_dir is not None:
+            raise InputError(
+                "a run is resumed where it is", received=f"--run-dir {request.run_dir}", advice="Leave it out."
+            )
         run = RunDirectory.open(request.resume)
         settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
         config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
     check_source(config.data)
+    check_measures(config.measure)  # what eval would refuse when all is trained
     return config
 
 
@@ -123,12 +130,16 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     """
     config = settings_of(request)
     store = _store(config, request)
+    folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
+    stood = folder.is_dir()
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
     with hold(run):
         if request.resume and read_status(run).state is State.FINISHED:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
+        if request.resume:
+            _say_what_is_lost(run, console)
         try:
             with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
                 from infomcr_cli.training.session import Work, work_on
@@ -138,9 +149,16 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
             if request.resume is None:
-                _unmake(run)
+                _unmake(run, keep_folder=stood)
             raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)
+
+
+def _say_what_is_lost(run: RunDirectory, console: Console) -> None:
+    if not has_checkpoint(run):
+        console.print("There is no checkpoint: training begins anew.")
+    elif not run.metrics.exists():
+        console.print("metrics.jsonl is gone, and with it the epochs up to the checkpoint.")
 
 
 class _StoppedEarly(BaseException):
@@ -174,11 +192,12 @@ def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:
     return TrainResult(run, State.KILLED, number.name, 128 + number)
 
 
-def _unmake(run: RunDirectory) -> None:
+def _unmake(run: RunDirectory, keep_folder: bool) -> None:
     """Remove a run that never began, and the folder that was made for it where nothing else lies in it."""
     shutil.rmtree(run.path)
-    with suppress(OSError):
-        run.path.parent.rmdir()
+    if not keep_folder:
+        with suppress(OSError):
+            run.path.parent.rmdir()
 
 
 def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:

@@ -98,7 +98,7 @@ def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: P
     with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:
             return _plain(compose("config", overrides=list(arguments), return_hydra_config=True))
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise _diagnose(error, parsed) from None
 
 
@@ -113,7 +113,10 @@ def _plain(config: DictConfig) -> Any:
 
 def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
     """Name the setting that is at fault; Hydra's own message where it is none that we know."""
-    known = _dotted(compose("config", overrides=_choices_of(parsed)))
+    try:
+        known = _dotted(compose("config", overrides=_choices_of(parsed)))
+    except (HydraException, OmegaConfBaseException, ValueError):  # it is the choice of a group that is at fault
+        return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
     for override in parsed:
         if not (override.is_add() or override.key_or_group in known or _is_group(override)):
             return no_such(override.key_or_group, known)

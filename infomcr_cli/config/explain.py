@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from infomcr_cli.errors import InputError
 
-_UNIONS = ("data", "model", "augment", "optimizer", "schedule", "reg", "engine")
+_UNIONS = ("data", "model", "reg", "engine")
 _RULES = {
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -24,6 +24,7 @@ _RULES = {
     "tuple_type": "must be a list, as [1,2]",
     "missing": "must be given",
     "extra_forbidden": "must be a setting that exists",
+    "string_too_short": "must not be empty",
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
 }

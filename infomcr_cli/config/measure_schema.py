@@ -54,7 +54,7 @@ class NoiseConfig(Record):
 class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
-    names: Literal["fast", "standard", "all"] | tuple[str, ...]
+    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, all), a measure, or a list of them")
     batch_size: Count
     gamma: GammaConfig
     samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")

@@ -36,16 +36,16 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
         names = choices.get(override.key_or_group)
         if names is None or override.is_delete() or override.is_sweep_override():
             continue
-        value = override.value()
-        for name in value if isinstance(value, list) else [value]:
-            # Hydra's grammar, like YAML, may read a bare word as a boolean.
-            if name is not None and override.get_value_element_as_str() not in names and str(name) not in names:
-                raise InputError(f"{override.key_or_group} must be one of its choices", received=name, accepted=names)
+        name = override.value()
+        # Hydra's grammar, like YAML, may read a bare word as a boolean.
+        if override.get_value_element_as_str() not in names and str(name) not in names:
+            received = name if isinstance(name, str | bool) else override.get_value_element_as_str()
+            raise InputError(f"{override.key_or_group} must be one of its choices", received=received, accepted=names)
 
 
 def _parse(argument: str) -> Override:
     key, separator, value = argument.partition("=")
-    if not separator and not argument.startswith("~"):
+    if (not separator and not argument.startswith("~")) or not key.lstrip("+~"):
         raise InputError("an override is written KEY=VALUE", received=argument, advice=_meant(argument))
     if key.lstrip("+~").startswith(("hydra.", "hydra/")):
         raise InputError(

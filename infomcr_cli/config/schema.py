@@ -62,7 +62,7 @@ class ScheduleConfig(Record):
     @classmethod
     def _rising(cls, boundaries: tuple[float, ...]) -> tuple[float, ...]:
         if any(later <= earlier for earlier, later in pairwise(boundaries)):
-            raise ValueError("the boundaries must rise")
+            raise ValueError(f"schedule.boundaries must rise; got {list(boundaries)}")
         return boundaries
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class RunConfig(Record):
     precision: Precision
     device: Device = aside("where to compute")
     deterministic: bool = aside("the same bits on every run of one machine")
-    runs_dir: str = aside("where run directories are made")
+    runs_dir: Annotated[str, Field(min_length=1)] = aside("where run directories are made")
     choices: dict[str, str] = aside("the name chosen from each group")
 
     @model_validator(mode="after")

@@ -27,7 +27,8 @@ def disjoint_draws(
     order = order[:samples]
     possible = min(draws, len(order) // draw_size)
     if possible < 1:
-        raise InputError("draw_size must not exceed the number of images that draws come from", received=draw_size)
+        rule = "measure.gamma.draw_size must not exceed the number of training images that draws come from"
+        raise InputError(rule, received=f"{draw_size}, of {len(order)} images")
     return [order[start : start + draw_size] for start in range(0, possible * draw_size, draw_size)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -72,7 +73,14 @@ def build(
     import keras
 
     function = resolve_builder(builder, trusted=trusted)
-    model = function(input_shape=input_shape, num_classes=num_classes, l2=l2, **settings)
+    keywords = {"input_shape": input_shape, "num_classes": num_classes, "l2": l2, **settings}
+    try:
+        inspect.signature(function).bind(**keywords)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model.builder must take the keywords {', '.join(keywords)}", received=builder, advice=f"It says: {error}."
+        ) from None
+    model = function(**keywords)
     expected = (None, num_classes)
     if not isinstance(model, keras.Model) or getattr(model, "output_shape", None) != expected:
         received = getattr(model, "output_shape", type(model).__name__)

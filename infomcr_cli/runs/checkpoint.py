@@ -97,6 +97,7 @@ def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, kee
         raise ValueError(f"a checkpoint's name is letters, digits and _.-; got {name!r}")
     MetricsLog(run).sync()
     content = _encode(checkpoint)
+    run.checkpoints.mkdir(exist_ok=True)  # someone may have cleared it away
     write_atomically(run.checkpoints / f"{name}{_SUM}", _sum_line(content, name))
     path = run.checkpoints / f"{name}{_SUFFIX}"
     write_atomically(path, content)

@@ -64,12 +64,15 @@ class MetricsLog:
         finally:
             os.close(descriptor)
 
-    def truncate_after(self, step: int) -> int:
-        """Drop all lines past `step` and a torn last one, before a run goes on from there; return how many went."""
+    def truncate_after(self, step: int, epoch: int | None = None) -> int:
+        """Drop all lines past `step` and a torn last one, before a run goes on from there; return how many went.
+
+        Args: epoch: whole epochs done at `step`; the last step of an epoch may be taken and its line not yet be due.
+        """
         keep, dropped = 0, 0
         content = self._content()
         for line in content.splitlines(keepends=True):
-            if dropped or not _is_up_to(line, step):
+            if dropped or not _is_up_to(line, step, epoch):
                 dropped += 1
             else:
                 keep += len(line)
@@ -174,8 +177,11 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**15
 
 
-def _is_up_to(line: bytes, step: int) -> bool:
-    return line.endswith(b"\n") and decode_line(line, "a line of metrics.jsonl").step <= step
+def _is_up_to(line: bytes, step: int, epoch: int | None) -> bool:
+    if not line.endswith(b"\n"):
+        return False
+    found = decode_line(line, "a line of metrics.jsonl")
+    return found.step <= step and (epoch is None or found.epoch <= epoch)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -25,6 +26,16 @@ class UiCommand:
     arguments: tuple[str, ...]
     environment: dict[str, str]
     address: str
+
+
+def check_port(port: int) -> None:
+    """Raise InputError where something else listens on a port of this machine."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError as error:
+            raise InputError(f"the port must be free ({error.strerror})", received=port, advice="Try --port.") from None
 
 
 def ui_command(store: Store, port: int = 5000) -> UiCommand:

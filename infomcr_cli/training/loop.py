@@ -142,11 +142,11 @@ def _look(
     """Return the epoch's values, with the scores that are due, and the milestones that were passed."""
     values = {f"train/{name}": mean for name, mean in trainee.means().items()}
     values["learning_rate"] = trainee.learning_rate()
-    if timetable.is_due(timetable.config.eval_every, position.epoch):
-        for split, look in feed.looks.items():
-            values |= _named(split, look())
     # After every epoch: where a run stops must not depend on how often it is evaluated.
     clean, milestones = feed.target.look() if feed.target else (None, ())
+    if _is_reached(feed) or timetable.is_due(timetable.config.eval_every, position.epoch):
+        for split, look in feed.looks.items():
+            values |= _named(split, look())
     return (values | _named("clean_train", clean) if clean else values), milestones
 
 

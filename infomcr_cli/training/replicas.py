@@ -2,7 +2,8 @@
 
 Every replica holds all weights and takes its contiguous part of the global batch, R parts for R replicas. Batch norm
 takes the statistics of the global batch in the main pass, gradients are averaged, so that a step is the step of one
-device but for rounding. Passes that leave no trace (`passes.stateless_pass`) keep to the images they are given.
+device but for rounding, and for dropout: all replicas draw the same units for their parts. Passes that leave no trace
+(`passes.stateless_pass`) keep to the images they are given.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def _take_up(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Positio
     checkpoint = load_checkpoint(run)
     check_data(checkpoint, setup.dataset.fingerprint)
     setup.trainee.restore(checkpoint.weights, checkpoint.optimizer)
-    MetricsLog(run).truncate_after(checkpoint.step)
+    MetricsLog(run).truncate_after(checkpoint.step, checkpoint.epoch)
     if setup.feed.target:
         setup.feed.target.pass_over(kept_milestones(run, checkpoint.step))
     return loop.Position(checkpoint.step, checkpoint.epoch)

@@ -27,6 +27,8 @@ def late(*, input_shape, num_classes, l2):
     return keras.Sequential([keras.Input(input_shape), *layers, keras.layers.Dense(num_classes)])
 def wrong(**_):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+def narrow(input_shape, num_classes):
+    return net(input_shape=input_shape, num_classes=num_classes, l2=0)
 number = 3
 """
 SIZES = {"input_shape": (8, 8, 1), "num_classes": 5, "l2": 0.0}
@@ -87,6 +89,11 @@ def test_paths_that_name_no_function_are_refused(module, path, message):
     with pytest.raises(InputError) as refused:
         resolve_builder(path.format(module=module), trusted=True)
     assert message in str(refused.value)
+
+
+def test_a_function_that_takes_other_keywords_is_refused(module):
+    with pytest.raises(InputError, match=r"must take the keywords input_shape, num_classes, l2; .*narrow.*'l2'"):
+        build_model("builder", **SIZES, builder=f"{module}:narrow", settings={}, trusted=True)
 
 
 def test_a_network_of_another_shape_is_refused(module):

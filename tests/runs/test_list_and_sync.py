@@ -50,6 +50,29 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     assert (again.state, again.repaired) == (State.LOST, False)
 
 
+def test_a_repair_that_did_not_reach_mlflow_is_made_good_by_the_next(run: RunDirectory) -> None:
+    from infomcr_cli.runs.tracking import connect
+
+    sync([str(run.path)])
+    lose(run)
+    root = run.path.parent
+    (failed,) = list_runs(root, repair=True, tracking_uri="http://127.0.0.1:9")
+    assert failed.repaired
+    assert failed.problem
+    (again,) = list_runs(root, repair=True)
+    assert (again.repaired, again.problem) == (False, None)
+    store = store_of_run(run)
+    assert store is not None
+    assert connect(store).get_run(str(read_status(run).mlflow_run_id)).info.status == "FAILED"
+
+
+def test_no_uri_repairs_nothing(run: RunDirectory) -> None:
+    lose(run)
+    with pytest.raises(InputError, match="ftp"):
+        list_runs(run.path.parent, repair=True, tracking_uri="ftp://x")
+    assert '"RUNNING"' in run.status.read_text()
+
+
 def test_a_broken_run_is_listed_with_its_problem(run: RunDirectory) -> None:
     run.status.write_text("\x1b[31m")
     (listed,) = list_runs(run.path.parent)

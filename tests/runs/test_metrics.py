@@ -39,6 +39,16 @@ def test_truncation_leaves_the_bytes_of_an_unbroken_run(run: RunDirectory) -> No
     assert run.metrics.read_bytes() == unbroken
 
 
+def test_the_line_of_an_epoch_whose_last_step_alone_was_saved_goes_and_comes_again(run: RunDirectory) -> None:
+    """A signal at an epoch's last step leaves a checkpoint before its line; the resumed run writes it, and dies."""
+    log = MetricsLog(run)
+    for epoch in range(1, 4):
+        log.append(4 * epoch, epoch, {"train/loss": 1.0}, {"time": 1e9})
+    assert log.truncate_after(12, 2) == 1
+    assert [line.epoch for line in log.read()] == [1, 2]
+    assert log.truncate_after(8, 2) == 0
+
+
 def test_a_torn_last_line_is_left_out_and_dropped(run: RunDirectory) -> None:
     log = MetricsLog(run)
     fill(log, range(3))

@@ -15,7 +15,7 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.store import store_of
 from infomcr_cli.runs.tracking import connect, experiment_id
-from infomcr_cli.runs.ui import ui_command
+from infomcr_cli.runs.ui import check_port, ui_command
 
 
 def free_port() -> int:
@@ -29,6 +29,16 @@ def test_without_a_store_it_says_what_to_do(tmp_path: Path) -> None:
         ui_command(store_of(None, "infomcr", tmp_path / "runs"))
     with pytest.raises(InputError, match=r"http://\*\*\*@host"):
         ui_command(store_of("http://a:b@host", "infomcr", tmp_path))
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"must be free.*{port}"):
+            check_port(port)
+    check_port(port)
 
 
 def test_the_uri_is_not_on_the_command_line(tmp_path: Path) -> None:

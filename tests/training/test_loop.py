@@ -186,6 +186,7 @@ def test_it_stops_at_its_target_with_a_checkpoint() -> None:
     assert scribe.heard[-3:] == [("epoch", 9, 3), ("checkpoint", 3, 9.0), ("milestone", 3, 0.1)]
     assert scribe.of("milestone") == [(2, 1.0), (2, 0.3), (3, 0.1)]
     assert ["clean_train/loss" in values for values in scribe.values] == [False, True, True]
+    assert ["test/loss" in values for values in scribe.values] == [False, False, True]  # the minimum itself is scored
 
 
 def test_a_target_that_is_missed_is_said_to_be() -> None:

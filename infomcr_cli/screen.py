@@ -1,0 +1,25 @@
+"""Standard error as a console: who stops watching stops nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+
+class Screen(Console):
+    """A console that falls silent where its pipe is closed or its disk is full; a run goes on without it.
+
+    Rich would end the process at a closed pipe, and leave a run that says that it is running.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does, or nothing more from the first line on that cannot be written."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.quiet = True
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent."""
+        self.quiet = True
