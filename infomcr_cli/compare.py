@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.head import check_head
+from infomcr_cli.runs import list_checkpoints
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.report.entry import Entry
     from infomcr_cli.report.verdict import Verdict
 
 
@@ -62,6 +65,7 @@ def compare(options: CompareOptions) -> Comparison:
     from infomcr_cli.report.ordering import ordered, statistic_of, unique_names
 
     entries = unique_names([read_entry(run, options.checkpoint) for run in gathered.runs])
+    _check_checkpoint(entries, options.checkpoint)
     comparison = compared(
         entries,
         gap=options.gap,
@@ -72,6 +76,15 @@ def compare(options: CompareOptions) -> Comparison:
         passed_over=gathered.passed_over,
     )
     return _written(ordered(comparison, options.sort), options)
+
+
+def _check_checkpoint(entries: Sequence[Entry], wanted: str) -> None:
+    """Raise InputError where no run has a checkpoint of that name, evaluated or not."""
+    known = {"last", "best", *(name for entry in entries for name in entry.evaluations)}
+    if wanted not in known:
+        known |= {info.name for entry in entries for info in list_checkpoints(entry.run)}
+    if wanted not in known:
+        raise InputError("a run must have that checkpoint", received=wanted, accepted=sorted(known))
 
 
 def judge_file(
@@ -90,7 +103,10 @@ def judge_file(
     """
     if not axes:
         raise InputError("--axes must name at least one column")
-    check_head(table, (gap, *axes, *(measures or ())))
+    named = (gap, *axes, *(measures or ()))
+    if len(set(named)) < len(named):
+        raise InputError("gap, axes and measures must be different columns", received=", ".join(named))
+    check_head(table, named)
     from infomcr_cli.report import judge
     from infomcr_cli.report.table_file import read_table
 

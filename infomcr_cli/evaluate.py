@@ -49,7 +49,11 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
 
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
-        results += measure_run(run, config, wanted, console)
+        try:
+            results += measure_run(run, config, wanted, console)
+        except InputError as error:  # those before it are measured, and their files are written
+            rule = f"{run.name} cannot be measured: {error.rule}"
+            raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
         _mirror(run)
     return {"runs": results}
 

@@ -59,7 +59,13 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
     if repair:
         store_of(tracking_uri, "infomcr", root)  # refuses what is no URI
         _remove_half_made(root)
-    return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path)]
+    return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
+
+
+def _was_run(path: Path) -> bool:
+    """Whether a directory holds a part of what makes a run."""
+    parts = ("config.yaml", "status.json", "metrics.jsonl")
+    return not path.name.startswith(".") and path.is_dir() and any((path / name).is_file() for name in parts)
 
 
 def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:

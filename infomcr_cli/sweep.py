@@ -30,6 +30,7 @@ from infomcr_cli.runs import State
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember
+from infomcr_cli.train import check_start
 from infomcr_cli.training.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     arguments = split_arguments(request.overrides, request.config_dir)
     exclusions = parse_exclusions(arguments.sweep.exclude, request.config_dir)
     jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
+    for start in {job.config.start for job in jobs if job.config.start}:
+        check_start(start)
     if arguments.sweep.evaluate:
         for job in jobs:
             check_measures(job.config.measure)  # what eval would refuse when all is trained

@@ -88,7 +88,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     if request.resume is None:
         config = compose_run(request.overrides, request.config_dir)
         if config.start:
-            _check_start(config.start)
+            check_start(config.start)
     else:
         if request.run_dir is not None:
             raise InputError(
@@ -102,7 +102,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     return config
 
 
-def _check_start(start: str) -> None:
+def check_start(start: str) -> None:
     """Raise InputError where the run to start from, or its checkpoint, is not there."""
     path, _, name = start.partition("@")
     found = [info.name for info in list_checkpoints(RunDirectory.open(path))]

@@ -57,7 +57,8 @@ def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None
         raise InputError(
             "a run is resumed with the settings that make its weights",
             received=shown,
-            advice=f"For a new run from this one's weights: infomcr train start={name} {' '.join(arguments)}",
+            advice=f"For a new run from this one's weights: infomcr train start={name} {' '.join(arguments)}, "
+            f"after the settings that {name}/overrides.yaml lists.",
         )
     return after
 

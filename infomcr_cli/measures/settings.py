@@ -12,7 +12,8 @@ def check_measures(config: MeasureConfig) -> None:
 
     Raises: InputError: a name is unknown, or sizes do not fit together.
     """
-    chosen_measures(config.names)
+    if not chosen_measures(config.names):
+        raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
     _check_draws(config.gamma)
 
 

@@ -195,9 +195,23 @@ def test_equal_mean_gaps_are_ties_too(tmp_path):
 def test_another_checkpoint_can_be_compared(runs):
     document = compare(CompareOptions((str(runs),), checkpoint="epoch-0001")).document()
     assert set(document["measures"]) == {"gamma", "train_loss"}
-    missing = compare(CompareOptions((str(runs),), checkpoint="epoch-0009")).document()
+    missing = compare(CompareOptions((str(runs),), checkpoint="best")).document()
     assert len(missing["unevaluated"]) == 16
     assert missing["measures"] == {}
+
+
+def test_a_checkpoint_that_no_run_has_is_refused(tmp_path):
+    three_runs(tmp_path)
+    with pytest.raises(InputError, match=r"got 'lst'. Accepted: best, last. Did you mean 'last'"):
+        compare(CompareOptions((str(tmp_path),), checkpoint="lst"))
+
+
+def test_a_column_has_one_part_in_a_verdict(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu\n1,0.1,1\n2,0.2,2\n3,0.3,3\n")
+    for axes, measures in ((("gap",), None), (("lr",), ("lr",)), (("lr",), ("mu", "mu"))):
+        with pytest.raises(InputError, match="different columns"):
+            judge_file(path, gap="gap", axes=axes, measures=measures)
 
 
 def test_settings_that_change_together_are_one_axis():

@@ -81,6 +81,14 @@ def test_a_broken_run_is_listed_with_its_problem(run: RunDirectory) -> None:
     assert "\x1b" not in str(listed.problem)
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "status.json"])
+def test_a_run_that_lost_a_file_is_listed_with_its_problem(run: RunDirectory, name: str) -> None:
+    (run.path / name).unlink()
+    (listed,) = list_runs(run.path.parent)
+    assert (listed.run, listed.state) == ("a", None)
+    assert name in str(listed.problem)
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder"):
         list_runs(tmp_path / "nowhere")
