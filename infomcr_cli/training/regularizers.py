@@ -18,15 +18,16 @@ from infomcr_cli.training.replicas import divided
 from infomcr_cli.training.sam import Sam
 
 
-def make_regularizer(config: RegConfig, *, replicas: int = 1) -> Regularizer | None:
+def make_regularizer(config: RegConfig, *, replicas: int = 1, batch_size: int | None = None) -> Regularizer | None:
     """Return the regularizer of a configuration, None for plain SGD.
 
-    Args:    replicas: how many devices divide the sub-batches among them.
+    Args:    replicas:   how many devices divide the sub-batches among them.
+             batch_size: B, for the advice where they cannot.
     Raises:  InputError: they cannot share the sub-batches equally.
     """
     if isinstance(config, NoRegularizer):
         return None
-    parts = divided("reg.num_sub_batches", config.num_sub_batches, replicas)
+    parts = divided("reg.num_sub_batches", config.num_sub_batches, replicas, batch_size)
     match config:
         case LocalMinimumConfig():
             return LocalMinimum(parts, config.alpha, config.beta, config.share_pass)

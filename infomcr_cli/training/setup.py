@@ -47,7 +47,9 @@ def set_up(config: RunConfig) -> Setup:
     )
     with strategy.scope():
         model, optimizer = network(config, dataset), _optimizer(config, timetable)
-    trainee = Trainee(model, optimizer, make_regularizer(config.reg, replicas=strategy.num_replicas_in_sync), strategy)
+    replicas, batch = strategy.num_replicas_in_sync, config.data.batch_size
+    regularizer = make_regularizer(config.reg, replicas=replicas, batch_size=batch)
+    trainee = Trainee(model, optimizer, regularizer, strategy)
     return Setup(dataset, trainee, timetable, _feed(config, dataset, model))
 
 

@@ -59,5 +59,7 @@ def test_devices_share_equally_or_not_at_all() -> None:
     assert divided("reg.num_sub_batches", 8, 2) == 4
     with pytest.raises(InputError, match=r"reg.num_sub_batches=7, 2 devices.*Try reg.num_sub_batches=6"):
         divided("reg.num_sub_batches", 7, 2)
+    with pytest.raises(InputError, match=r"Try reg.num_sub_batches=2"):
+        divided("reg.num_sub_batches", 7, 2, whole=70)  # 6 would not divide the batch
     with pytest.raises(InputError, match=r"Try data\.batch_size=4"):
         divided("data.batch_size", 1, 4)
