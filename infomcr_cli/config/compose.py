@@ -136,6 +136,8 @@ def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
 
 def no_such(key: str, known: Sequence[str]) -> InputError:
     group, _, leaf = key.rpartition(".")
+    if key.partition(".")[0] == "sweep":
+        return InputError("one run is no sweep", received=key, advice="It is a setting of infomcr sweep.")
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
     near = _same_leaf(key, known) or nearest_name(key, known)
     advice = _elsewhere(group, leaf) or (f"Did you mean {near!r}?" if near else None)

@@ -27,6 +27,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
         # Where to write is for whoever types the command to say, not for a directory that may be a stranger's.
         changed["data"]["cache"] = None
+    _check_recorded(changed)
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -43,6 +44,16 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
         trust_builder(config.model.builder)  # named again on the command line; the directory's own word does not count
     return config
+
+
+def _check_recorded(settings: Any) -> None:
+    """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
+    try:
+        validate(settings)
+    except InputError as error:
+        advice = error.advice or "Another version may have written it: environment.json says which."
+        rule = f"config.yaml of the run: {error.rule}"
+        raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
 
 
 def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str) -> RunConfig:

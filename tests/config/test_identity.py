@@ -65,6 +65,12 @@ def test_it_survives_being_written_and_read() -> None:
     assert identity(again) == identity(BASE)
 
 
+def test_a_setting_of_another_version_is_that_of_the_file() -> None:
+    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    with pytest.raises(InputError, match=r"config\.yaml of the run: future .*got 3.*Another version"):
+        recorded_run({**settings, "future": 3}, ["measure.gamma.draws=2"])
+
+
 def test_resuming_may_change_what_is_no_part_of_it() -> None:
     settings = parse_yaml(as_yaml(BASE), "config.yaml")
     resumed = resumed_run(settings, ["tracking=off", "schedule.eval_every=7"], None, "runs/a")
