@@ -63,9 +63,9 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
 
 
 def _was_run(path: Path) -> bool:
-    """Whether a directory holds a part of what makes a run."""
-    parts = ("config.yaml", "status.json", "metrics.jsonl")
-    return not path.name.startswith(".") and path.is_dir() and any((path / name).is_file() for name in parts)
+    """Whether a directory holds checkpoints beside one of the two files that make a run."""
+    known = any((path / name).is_file() for name in ("config.yaml", "status.json"))
+    return known and not path.name.startswith(".") and (path / "checkpoints").is_dir()
 
 
 def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:
