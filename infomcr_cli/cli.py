@@ -93,9 +93,7 @@ def train(
 ) -> None:
     """Train a network, with or without the regularizer."""
     if multirun:  # Hydra's word for a sweep
-        raise InputError(
-            "one run is trained by train", received="-m", advice="Several values are a sweep: infomcr sweep …"
-        )
+        raise InputError("train trains one run", received="-m", advice="Several values are a sweep: infomcr sweep …")
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
 
