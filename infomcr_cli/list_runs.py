@@ -34,6 +34,7 @@ class RunSummary:
         choices:  group → chosen name, such as model → wrn; empty where the configuration cannot be read.
         problem:  why it cannot be used, or why its end did not reach MLflow.
         repaired: whether it was closed just now.
+        closed:   whether its directory says that it has ended; a lost one may still say that it is running.
     """
 
     run: str
@@ -46,6 +47,7 @@ class RunSummary:
     choices: Mapping[str, str]
     problem: str | None = None
     repaired: bool = False
+    closed: bool = True
 
 
 def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
@@ -87,29 +89,25 @@ def show(summaries: Sequence[RunSummary], console: Console) -> None:
         cells = (one.run, str(one.state or "unreadable"), *(facts if wide else ()), remark)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    lost = sum(_is_open(one) for one in summaries)
+    lost = sum(one.state is State.LOST and not one.closed for one in summaries)
     if lost:
         console.print(
             f"{lost} lost. `infomcr train --resume RUN` goes on; `infomcr runs --repair` closes.", markup=False
         )
 
 
-def _is_open(one: RunSummary) -> bool:
-    """Whether a lost run's directory still says that it is running."""
-    return one.state is State.LOST and not one.repaired and read_status_file(Path(one.path)).state is State.RUNNING
-
-
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
     try:
         run = RunDirectory.open(path)
         status, choices = read_status(run), _choices(run)
+        closed = read_status_file(run.path).state is not State.RUNNING
     except (InputError, OSError) as error:
         return _unusable(path, str(error))
-    if repair and status.state is State.LOST and read_status_file(run.path).state is State.RUNNING:
+    if repair and status.state is State.LOST and not closed:
         return _repaired(run, status, choices, tracking_uri)
     if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then
         return _line(run, status, choices, problem=_mirrored(run, tracking_uri))
-    return _line(run, status, choices)
+    return _line(run, status, choices, closed=closed)
 
 
 def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tracking_uri: str | None) -> RunSummary:
@@ -118,7 +116,7 @@ def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tra
         with hold(run):
             write_status(run, finished(status, State.LOST, status.reason, ended=ended))
     except (InputError, OSError) as error:
-        return _line(run, status, choices, problem=str(error))
+        return _line(run, status, choices, problem=str(error), closed=False)
     return _line(run, read_status(run), choices, problem=_mirrored(run, tracking_uri), repaired=True)
 
 
@@ -132,7 +130,13 @@ def _mirrored(run: RunDirectory, tracking_uri: str | None) -> str | None:
 
 
 def _line(
-    run: RunDirectory, status: Status, choices: Mapping[str, str], *, problem: str | None = None, repaired: bool = False
+    run: RunDirectory,
+    status: Status,
+    choices: Mapping[str, str],
+    *,
+    problem: str | None = None,
+    repaired: bool = False,
+    closed: bool = True,
 ) -> RunSummary:
     reason = None if status.reason is None else printable(status.reason)
     return RunSummary(
@@ -146,6 +150,7 @@ def _line(
         choices=choices,
         problem=problem,
         repaired=repaired,
+        closed=closed,
     )
 
 

@@ -38,6 +38,7 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     (listed,) = list_runs(root)
     assert (listed.state, listed.step, listed.choices["model"]) == (State.LOST, 7, "wrn")
     assert not listed.repaired
+    assert not listed.closed
     (repaired,) = list_runs(root, repair=True)
     assert repaired.repaired
     assert repaired.problem is None
@@ -47,7 +48,7 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     assert connect(store).get_run(str(read_status(run).mlflow_run_id)).info.status == "FAILED"
     assert not (root / ".creating-old").exists()
     (again,) = list_runs(root, repair=True)
-    assert (again.state, again.repaired) == (State.LOST, False)
+    assert (again.state, again.repaired, again.closed) == (State.LOST, False, True)
 
 
 def test_a_repair_that_did_not_reach_mlflow_is_made_good_by_the_next(run: RunDirectory) -> None:
