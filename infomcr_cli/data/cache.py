@@ -38,8 +38,11 @@ def cache_folder(wanted: str | None) -> Path:
 
 
 def _users_own() -> Path | None:
-    folder = user_cache_path("infomcr")
-    return folder if folder.is_absolute() else None  # of a user without a home it begins with ~
+    try:
+        folder = user_cache_path("infomcr")
+    except RuntimeError:  # the user has no home
+        return None
+    return folder if folder.is_absolute() else None  # older versions leave the ~ as it is
 
 
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:

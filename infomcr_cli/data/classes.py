@@ -33,8 +33,9 @@ def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASS
     broken = found[~np.isfinite(found) | (found != np.floor(found))] if found.dtype.kind == "f" else found[:0]
     if len(broken):
         raise InputError(f"{name} must be whole numbers", received=f"{broken[0]} ({found.dtype})")
-    if found.min() < 0 or found.max() >= classes:
-        raise InputError(f"{name} must be 0..{classes - 1}", received=f"{found.min()}..{found.max()}")
+    low, high = found.min().item(), found.max().item()
+    if low < 0 or high >= classes:
+        raise InputError(f"{name} must be 0..{classes - 1}", received=f"{low}..{high}")
     return found.astype(np.int32)
 
 

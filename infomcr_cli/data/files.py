@@ -136,7 +136,7 @@ def read_path(path: Path) -> bytes:
 
 def unreadable(path: Path, error: OSError) -> InputError:
     """Return the error of a file or a folder that the system does not let us read."""
-    return InputError("data must be readable", received=str(path), advice=f"{error.strerror or error!r}.")
+    return InputError("data must be readable", received=str(path), advice=f"{error.strerror or repr(error)}.")
 
 
 def _members(root: Path) -> Iterator[tuple[str, int, Reader]]:

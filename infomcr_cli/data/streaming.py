@@ -74,7 +74,7 @@ def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
 
 
 def _image(
-    data: tf.Tensor, images: StreamedImages, augment: AugmentConfig, key: tf.Tensor, name: tf.Tensor | str = ""
+    data: tf.Tensor, images: StreamedImages, augment: AugmentConfig, key: tf.Tensor, name: tf.Tensor | bytes = b""
 ) -> tf.Tensor:
     """Return one image on the 0..255 scale, float32, [size, size, 3]: without augmentation as it is evaluated.
 
@@ -97,6 +97,8 @@ def _by_pillow(images: StreamedImages, work: Callable[..., Any], inputs: list[An
     """Return what `work` gives, which is done outside TensorFlow; why it failed is kept with the images."""
 
     def done(*values: Any) -> Any:
+        # Outside a graph the bytes of a file come as an array without axes.
+        values = tuple(value.item() if isinstance(value, np.ndarray) and not value.ndim else value for value in values)
         try:
             return work(*values)
         except InputError as error:
