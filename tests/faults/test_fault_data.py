@@ -13,6 +13,11 @@ import pytest
 from nursery import Nursery
 from PIL import Image
 
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.data import load_dataset
+from infomcr_cli.data.plan import epoch_order
+from infomcr_cli.data.streamed import StreamedImages
+
 pytestmark = pytest.mark.faults
 
 MODEL = ["model=mlp", "model.depth=1", "model.width=4", "schedule.epochs=1", "data.batch_size=8"]
@@ -21,7 +26,7 @@ MEASURED = ["measure=fast", "measure.gamma.draw_size=8", "measure.gamma.draws=2"
 
 def image_folder(place: Path, tested: str = "test") -> list[str]:
     rng = np.random.default_rng(0)
-    for split, count in (("train", 12), (tested, 4)):
+    for split, count in (("train", 16), (tested, 4)):
         for name in ("ant", "bee"):
             (place / split / name).mkdir(parents=True)
             for i in range(count):
@@ -138,33 +143,47 @@ def test_data_that_breaks_after_training_is_named_by_eval(
 
 
 HEADS_ALONE = "import infomcr_cli.data.imagenet as imagenet; imagenet.FEW = 0"
-
-
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_an_image_that_breaks_while_training_ends_it_by_name(nursery: Nursery, tmp_path: Path, epoch: int) -> None:
-    """Of many files only the heads are read before: what comes out later is no word of TensorFlow's either."""
-    data = imagenet(tmp_path / "data")
-    broken = tmp_path / "data" / "train" / "bee" / "3.jpg"
-    sabotage = HEADS_ALONE
-    if epoch == 1:
-        cut(broken)
-    else:
-        sabotage += f"""
+AFTER_A_CHECKPOINT = """
 from infomcr_cli.training.recorder import Recorder
 plain = Recorder.on_checkpoint
 def on_checkpoint(self, *arguments):
     plain(self, *arguments)
-    open({str(broken)!r}, "wb").write(b"broken")
+    open("BROKEN", "wb").write(b"broken")
 Recorder.on_checkpoint = on_checkpoint
 """
-    command = ["train", *data, *MODEL, "schedule.epochs=40", "tracking=off", "--run-dir", "a"]
-    child = nursery.run(command, cwd=tmp_path, sabotage=sabotage, environment={"INFOMCR_CACHE": str(tmp_path / "c")})
+
+
+def image_of_the_first_epoch(data: list[str], batch: int) -> Path:
+    """Return a file that a batch of the first epoch takes."""
+    config = compose_run([*data, *MODEL])
+    images = load_dataset(config.data, seed=config.seed).train.images
+    assert isinstance(images, StreamedImages)
+    order = epoch_order(len(images), config.data.batch_size, seed=config.seed, epoch=0)
+    return images.root / os.fsdecode(images.names[order[batch, 0]])
+
+
+@pytest.mark.parametrize("when", ["in the first batch", "in the last batch", "after a checkpoint"])
+def test_an_image_that_breaks_while_training_ends_it_by_name(nursery: Nursery, tmp_path: Path, when: str) -> None:
+    """Of many files only the heads are read before training: what comes out later has a name all the same."""
+    data = imagenet(tmp_path / "data")
+    broken = image_of_the_first_epoch(data, batch=0 if when == "in the first batch" else -1)
+    sabotage = HEADS_ALONE
+    if when == "after a checkpoint":
+        sabotage += AFTER_A_CHECKPOINT.replace("BROKEN", str(broken))
+    else:
+        cut(broken)
+    command = ["train", *data, *MODEL, "schedule.epochs=40", "--run-dir", "runs/a"]
+    environment = {"INFOMCR_CACHE": str(tmp_path / "own cache")}
+    (tmp_path / "work").mkdir()
+    child = nursery.run(command, cwd=tmp_path / "work", sabotage=sabotage, environment=environment)
     assert child.code == 2, child.stderr
     assert "Traceback" not in child.stderr
-    assert "train/bee/3.jpg" in child.stderr
-    if epoch == 1:
-        assert not (tmp_path / "a").exists()
-    else:
-        status = json.loads((tmp_path / "a" / "status.json").read_text())
-        assert status["state"] == "FAILED"
-        assert "train/bee/3.jpg" in status["reason"]
+    assert str(broken) in child.stderr
+    if when == "in the first batch":
+        assert os.listdir(tmp_path / "work") == []
+        return
+    status = json.loads((tmp_path / "work" / "runs" / "a" / "status.json").read_text())
+    assert status["state"] == "FAILED"
+    assert str(broken) in status["reason"]
+    kept = list((tmp_path / "work" / "runs" / "a" / "checkpoints").glob("*.safetensors"))
+    assert bool(kept) == (when == "after a checkpoint")
