@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
 
@@ -71,8 +71,9 @@ def converted(image: Image.Image, *, keep_grey: bool = False) -> Image.Image:
 def _check(image: Image.Image, name: str, most: int) -> None:
     if image.width * image.height > most:
         raise _too_many_pixels(name, f"{image.width}x{image.height}", most)
-    stored: Any = image.tile[0][3] if image.tile else ""  # RGB;16B has the mode RGB, and half of its bits would go
-    if image.mode not in GREY | COLOUR or str(stored).endswith("16B"):
+    # RGB;16B has the mode RGB too, and Pillow would read the upper half of its bits.
+    stored = [str(tile[3]) for tile in getattr(image, "tile", ())]
+    if image.mode not in GREY | COLOUR or any(layout.endswith("16B") for layout in stored):
         raise InputError(
             "images must have 8 bits a channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
         )

@@ -137,12 +137,9 @@ def _check_size(name: str, key: str, shape: tuple[int, ...], dtype: np.dtype[Any
 def _labels(members: _Members, keys: dict[str, str], path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     names = keys["train_labels"], keys["test_labels"]
     train, test = (class_indices(members.read(name), name) for name in names)
-    check_classes(*(_as_text(np.unique(part)) for part in (train, test)), path, layout=LAYOUT, splits=names)
+    known, tested = (map(str, np.unique(part)) for part in (train, test))
+    check_classes(known, tested, path, layout=LAYOUT, splits=names)
     return train, test
-
-
-def _as_text(labels: NDArray[np.int32]) -> list[str]:
-    return [str(label) for label in labels]
 
 
 def _pixels(images: NDArray[Any], name: str) -> NDArray[np.uint8] | NDArray[np.float32]:

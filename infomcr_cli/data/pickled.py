@@ -100,7 +100,7 @@ def _check_opcodes(data: bytes) -> None:
         if name not in _PLAIN or count >= MAX_OPCODES:
             raise ValueError(f"the opcode {name} at place {count} is not plain data")
         tuples += name in _TUPLES
-        if tuples > MAX_TUPLES or (name in _GETS and memo.get(argument)):
+        if tuples > MAX_TUPLES or (name in _GETS and memo.get(int(argument or 0))):
             raise ValueError("its tuples are nested too deeply, or shared")
         if name in _PUTS:
             place = len(memo) if argument is None else argument

@@ -61,7 +61,7 @@ def checked_labels(model: keras.Model, labels: Any) -> Any:
     """
     if not isinstance(labels, np.ndarray) or (labels.ndim != 1 and labels.shape[1:] != (1,)):
         return labels
-    outputs = getattr(model, "output_shape", None)
+    outputs: Any = getattr(model, "output_shape", None)
     known = isinstance(outputs, tuple) and isinstance(outputs[-1], int)
     return class_indices(labels, classes=outputs[-1] if known else 2**31)
 
