@@ -80,7 +80,7 @@ def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     check_source(after.data)
-    check_measures(after.measure)
+    check_measures(after.measure, after.data.train_size)
     return after
 
 

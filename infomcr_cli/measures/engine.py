@@ -14,11 +14,11 @@ from infomcr_cli.measures import layer_rules as _closed_forms  # noqa: F401 -- f
 from infomcr_cli.measures import spectrum
 from infomcr_cli.measures.accumulate import BlockResult, GramSums, gram_sums, one_thread_a_product, parts_within
 from infomcr_cli.measures.compiled import CompiledPasses
-from infomcr_cli.measures.forward import BatchNormMode, natural_precision
+from infomcr_cli.measures.forward import BatchNormMode, complete, natural_precision
 from infomcr_cli.measures.jacobian import Setting
 from infomcr_cli.measures.memory import parse_bytes
 from infomcr_cli.measures.record import GramRecord, layer_group
-from infomcr_cli.measures.samples import blocks, checked_samples, representatives, taken
+from infomcr_cli.measures.samples import blocks, checked_samples, class_indices, representatives, taken
 
 
 class GramEngine:
@@ -60,7 +60,9 @@ class GramEngine:
         Args:    images: what the model takes, [N, ...]. labels: true classes, [N].
         Raises:  InputError: labels do not fit the images or the logits, or N is no multiple of the chunk.
         """
-        images, labels = checked_samples(images, labels)
+        images, given = checked_samples(images, labels)
+        classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
+        labels = class_indices(given, classes)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         if chunk and len(labels) % chunk:
             raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
@@ -69,9 +71,6 @@ class GramEngine:
                 self._passes = CompiledPasses(
                     self._setting, images, labels, self._chunk_size, self._memory, self._audit
                 )
-            if labels.min() < 0 or labels.max() >= self._passes.num_classes:
-                received = f"{labels.min()}..{labels.max()}"
-                raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=received)
             return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:

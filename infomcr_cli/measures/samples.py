@@ -15,7 +15,7 @@ from infomcr_cli.errors import InputError
 Indices = NDArray[np.int64]
 
 
-def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
+def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.integer]]:
     """Return images (an array, or a structure of arrays) and labels as arrays of one length.
 
     Raises: InputError: labels are not a vector of integers, or the lengths differ.
@@ -29,7 +29,17 @@ def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     lengths = {len(x) for x in keras.tree.flatten(images)}
     if lengths != {len(labels)}:
         raise InputError("images and labels must have one length", received=f"{sorted(lengths)} and {len(labels)}")
-    return images, labels.astype(np.int32)
+    return images, labels
+
+
+def class_indices(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int32]:
+    """Return labels as TensorFlow takes them; their range is checked first, since a cast would make 2³² + 1 a 1.
+
+    Raises: InputError: a label lies outside 0..num_classes - 1.
+    """
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise InputError(f"labels must lie in 0..{num_classes - 1}", received=f"{labels.min()}..{labels.max()}")
+    return labels.astype(np.int32)
 
 
 def taken(images: Any, indices: Indices) -> Any:
