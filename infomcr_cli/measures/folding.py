@@ -18,16 +18,15 @@ CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 LINEAR = (*CONVOLUTIONS, keras.layers.Dense)
 BatchNorm = keras.layers.BatchNormalization
 
-_NOT_IDENTITIES = {"RandomCrop"}  # it resizes or crops at inference too
-_NOISE = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity")
-_NOISE += ("AugMix", "CutMix", "MixUp", "RandAugment")
+_AUGMENTATIONS = [name for name in sorted(dir(keras.layers)) if name.startswith(("Rand", "AugMix", "CutMix", "MixUp"))]
 IDENTITIES: tuple[type, ...] = (  # what returns its input at inference, and holds at most a random state
+    keras.layers.Identity,
+    keras.layers.ActivityRegularization,
     keras.layers.Dropout,
-    *(
-        getattr(keras.layers, name)
-        for name in sorted(dir(keras.layers))
-        if name in _NOISE or (name.startswith("Random") and name not in _NOT_IDENTITIES)
-    ),
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    *(getattr(keras.layers, name) for name in _AUGMENTATIONS if name != "RandomCrop"),  # which crops at inference too
 )
 
 

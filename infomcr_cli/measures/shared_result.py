@@ -26,7 +26,7 @@ class shared_result(Generic[T]):
         value, error = kept[self._place]
         if error is not None:
             raise error
-        return value  # type: ignore[no-any-return]
+        return value
 
     def _outcome(self, instance: Any) -> tuple[T | None, Exception | None]:
         try:

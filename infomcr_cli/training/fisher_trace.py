@@ -2,8 +2,8 @@
 
 The study's regularizer is its finite difference: R ≈ α·mean‖g_m‖² and its surrogate tends to ½∇(α·mean‖g_m‖²), so that
 β there is αβ/2 here. E‖g_m‖² = ‖∇L‖² + tr(Σ)/b, with Σ the covariance of per-sample gradients and b the images of a
-sub-batch, ties it to the trace of the Fisher information; Jastrzębski et al., ICML 2021, arXiv:2012.14193, penalise
-that trace.
+sub-batch, ties it to the trace of the empirical Fisher information, that of the true labels; Jastrzębski et al., ICML
+2021, arXiv:2012.14193, penalise the trace for labels that the network draws.
 """
 
 from __future__ import annotations

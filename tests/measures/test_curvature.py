@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from infomcr_cli.measures.estimate import student_interval
 from infomcr_cli.measures.hutchplusplus import trace
 from infomcr_cli.measures.lanczos import largest_eigenvalues
 from infomcr_cli.measures.surface import LossSurface
@@ -114,6 +115,17 @@ def test_the_trace_is_within_three_standard_errors_and_the_error_means_what_it_s
     assert abs(z[0]) < 3
     assert abs(found[:, 0].mean() - np.trace(matrix)) < 3 * found[:, 0].std() / np.sqrt(200)
     assert 0.8 < found[:, 0].std() / np.sqrt(np.mean(found[:, 1] ** 2)) < 1.2
+
+
+def test_the_interval_of_a_trace_of_ten_probes_covers_it():
+    matrix = spectrum_matrix(1.0 / np.arange(1, 101) ** 0.5)
+
+    def covers(seed):
+        value, error = trace(lambda v: matrix @ v, 100, probes=10, seed=seed)
+        low, high = student_interval(value, error, 10)
+        return low <= np.trace(matrix) <= high
+
+    assert np.mean([covers(seed) for seed in range(500)]) == pytest.approx(0.95, abs=0.03)
 
 
 def test_hutchplusplus_beats_plain_hutchinson_on_a_steep_spectrum():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.accumulate import Part, parts_within
@@ -38,6 +39,23 @@ def test_mean_error_and_interval_against_a_normal_sample() -> None:
     assert found.std_error == pytest.approx(draws.std(ddof=1) / 20, rel=1e-12)
     assert found.low == pytest.approx(draws.mean() - 1.96 * 0.1 * draws.std() / 2, abs=0.02)
     assert found.high == pytest.approx(draws.mean() + 1.96 * 0.1 * draws.std() / 2, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_the_interval_is_that_of_students_t(count: int) -> None:
+    draws = np.random.default_rng(count).normal(5, 2, count)
+    found, truth = estimate(draws.tolist()), ttest_1samp(draws, 0.0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((truth.low, truth.high), rel=1e-10)
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_an_interval_of_few_draws_covers_the_truth_95_times_in_100(count: int) -> None:
+    rng = np.random.default_rng(0)
+    found = [estimate(rng.normal(1.0, 2.0, count).tolist()) for _ in range(4000)]
+    covered = np.mean([one.low <= 1.0 <= one.high for one in found])
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 4000))
+    two_errors = np.mean([abs(one.value - 1.0) <= 1.96 * one.std_error for one in found])
+    assert two_errors < 0.93
 
 
 def test_deficient_draws_are_counted_and_not_averaged() -> None:

@@ -11,6 +11,7 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.engine import GramEngine
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.folding import linear_maps, scale
 from infomcr_cli.measures.forward import is_floating
@@ -330,6 +331,10 @@ def test_a_layer_of_random_state_alone_changes_no_folded_measure(name):
     plain = behind([L.Conv2D(3, 3), L.BatchNormalization()])
     assert measured(noisy) == measured(plain)
     assert None not in measured(plain).values()
+    images, labels = np.random.default_rng(2).standard_normal((6, *SHAPE)), np.arange(6) % CLASSES
+    record, truth = GramEngine(noisy)(images, labels), GramEngine(plain)(images, labels)
+    np.testing.assert_allclose(record.gram, truth.gram, rtol=1e-10)
+    assert set(record.served_by.values()) == {"rule"}
 
 
 def test_the_norms_pass_over_an_own_layer_without_weights():
