@@ -18,16 +18,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infomcr_cli.report.judging import judge
+    from infomcr_cli.report.table import judge
     from infomcr_cli.report.verdict import Verdict
 
 __all__ = ["Verdict", "judge"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import pandas and SciPy only when a verdict is asked for."""
+    """Import SciPy only when a verdict is asked for."""
     if name == "judge":
-        from infomcr_cli.report.judging import judge
+        from infomcr_cli.report.table import judge
 
         return judge
     if name == "Verdict":

@@ -1,0 +1,302 @@
+"""`judge`: from a table to a verdict on each of its measures."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.judging import RESAMPLES, judge_minima
+from infomcr_cli.report.left_out import LeftOut, Missing
+from infomcr_cli.report.levels import levels_of, number_in
+from infomcr_cli.report.minima import Minima, missing
+from infomcr_cli.report.sign_error import BOUNDED_GAP, LOSS_GAP
+from infomcr_cli.report.table_columns import (
+    CONVENTION,
+    DIRECTION,
+    REPLICATE,
+    TEST_SIZE,
+    TRAIN_LOSS,
+    UNNAMED,
+    VERDICT,
+    measure_of,
+    why_no_measure,
+)
+from infomcr_cli.report.verdict import Verdict
+from infomcr_cli.runs.documents import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIRECTIONS = ("lower", "higher")
+_BLANK = {"", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—"}  # no number, and no word either
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+_OWN_ERROR_GAPS = ("gap_error", "test_error")  # of `compare --csv`: differences of error rates, whatever their sign
+
+
+def judge(
+    frame: pd.DataFrame,
+    *,
+    gap: str,
+    axes: Sequence[str],
+    measures: Sequence[str] | None = None,
+    n_test: int | None = None,
+    seed: int = 0,
+    directions: Mapping[str, str] | None = None,
+    rank_by: str = "kendall_tau",
+    resamples: int = RESAMPLES,
+) -> Verdict:
+    """Judge every measure of a table by how it ranks the gap.
+
+    Args:
+        frame:      one row for each run. A column `seed` that is not an axis numbers replicates, which are averaged.
+        gap:        column of the generalization gap.
+        axes:       columns of the hyperparameters that were varied.
+        measures:   columns to judge; None: all that hold numbers and are not scores, costs or numbers of rows.
+        n_test:     size of the test set, for the weights of the sign error; None: that of the column `n_test`, if any.
+        seed:       of the bootstrap, of sampled pairs and of the reference rows.
+        directions: measure → "lower" or "higher" (is better); decides the order alone. None: what the columns
+                    `NAME direction` say, else lower.
+        rank_by:    the statistic that orders the measures and that differences from the best are taken of.
+        resamples:  B.
+    Raises:  InputError: a column is absent or holds no numbers, a direction is of no measure, `n_test` is below 1.
+    Example: judge(frame, gap="gap", axes=["width", "lr"], n_test=10_000).document()
+    """
+    columns = {str(name): frame.iloc[:, index].tolist() for index, name in enumerate(frame.columns)}
+    if len(columns) < len(frame.columns):
+        raise InputError("the columns of the table must have names of their own")
+    return judge_columns(
+        columns,
+        gap=gap,
+        axes=axes,
+        measures=measures,
+        n_test=n_test,
+        seed=seed,
+        directions=directions,
+        rank_by=rank_by,
+        resamples=resamples,
+    )
+
+
+def judge_columns(
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    gap: str,
+    axes: Sequence[str],
+    measures: Sequence[str] | None = None,
+    n_test: int | None = None,
+    directions: Mapping[str, str] | None = None,
+    seed: int = 0,
+    rank_by: str = "kendall_tau",
+    resamples: int = RESAMPLES,
+) -> Verdict:
+    """Judge the measures of a table that is given as columns of one length; see `judge`."""
+    table = {name: _Column(name, cells) for name, cells in columns.items()}
+    _require_columns(table, "the gap", [gap])
+    _require_columns(table, "an axis", axes)
+    _require_columns(table, "a measure", measures or ())
+    chosen, no_measures = _measures(table, gap, axes, measures)
+    _require_directions(directions or {}, chosen)
+    for name in (gap, *chosen.values()):
+        table[name].require_numbers()
+    runs = _runs(table, gap, axes, chosen, no_measures)
+    verdict = judge_minima(
+        runs,
+        gap=gap,
+        n_test=_test_size(table) if n_test is None else n_test,
+        seed=seed,
+        directions={**_recorded_directions(table, chosen), **(directions or {})},
+        rank_by=rank_by,
+        resamples=resamples,
+    )
+    return replace(verdict, notes=(*verdict.notes, *_notes(gap, runs)))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column: its cells as they were given, as text and as numbers."""
+
+    name: str
+    cells: Sequence[Any]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each cell as text, empty where it holds nothing."""
+        return [_text(cell) for cell in self.cells]
+
+    @cached_property
+    def stated(self) -> list[float | None]:
+        """The number that each cell states, which may be NaN or infinite."""
+        return [_number(cell) for cell in self.cells]
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Each cell as a finite number, NaN where it is none, float64 [rows]."""
+        numbers = np.array([math.nan if number is None else number for number in self.stated], np.float64)
+        return np.where(np.isfinite(numbers), numbers, math.nan)
+
+    @cached_property
+    def words(self) -> int:
+        """Number of cells that hold something and state no number."""
+        pairs = zip(self.stated, self.texts, strict=True)
+        return sum(number is None and text.lower() not in _BLANK for number, text in pairs)
+
+    @property
+    def known(self) -> int:
+        """Number of finite numbers."""
+        return int(np.isfinite(self.numbers).sum())
+
+    def example(self, rows: np.ndarray) -> str | None:
+        """Return the first cell of some rows that is no number but holds something."""
+        found = (self.texts[row] for row in np.flatnonzero(rows & np.isnan(self.numbers)) if self.texts[row])
+        return next((printable(text, 40) for text in found), None)
+
+    def require_numbers(self) -> None:
+        """Raise InputError where every cell that holds something is a word."""
+        if self.known or not self.words:
+            return
+        example = self.example(np.ones(len(self.cells), bool)) or ""
+        advice = "Write a point before decimals: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
+        raise InputError(f"column {self.name!r} must hold numbers", received=example, advice=advice)
+
+
+def _text(cell: Any) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    return cell.strip() if isinstance(cell, str) else str(cell)
+
+
+def _number(cell: Any) -> float | None:
+    """Return the number that a cell is or states; truth values are none."""
+    if isinstance(cell, str):
+        return number_in(cell)
+    try:
+        return None if cell is None or isinstance(cell, bool | np.bool_) else float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _require_columns(table: Mapping[str, _Column], what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in table:
+            raise InputError(f"{what} must be a column of the table", received=name, accepted=table)
+    if len(set(names)) < len(names):
+        raise InputError(f"{what} must be named once", received=",".join(names))
+
+
+def _measures(
+    table: Mapping[str, _Column], gap: str, axes: Sequence[str], named: Sequence[str] | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return measure → its column, and column → why it is not a measure."""
+    if named is not None:
+        return {name: name for name in named}, {}
+    chosen: dict[str, str] = {}
+    no_measures: dict[str, str] = {}
+    for name, column in table.items():
+        if name in (gap, *axes) or (name.startswith(UNNAMED) and not any(column.texts)):
+            continue
+        measure = measure_of(name, axes)
+        if measure == name and (reason := _why_no_measure(column, table)):
+            no_measures[name] = reason
+        else:
+            chosen[measure] = name  # "measure train_loss" comes after the score and takes its place
+    return chosen, no_measures
+
+
+def _why_no_measure(column: _Column, table: Mapping[str, _Column]) -> str | None:
+    if reason := why_no_measure(column.name):
+        return reason
+    if column.name == TRAIN_LOSS and "training_loss" in table:  # the same measure under its other name
+        return "it is a score"
+    return "most of its cells are words" if column.words > column.known else None
+
+
+def _require_directions(directions: Mapping[str, str], measures: Mapping[str, str]) -> None:
+    for name, direction in directions.items():
+        if name not in measures:
+            raise InputError("a direction must be of a measure that is judged", received=name, accepted=measures)
+        if direction not in DIRECTIONS:
+            raise InputError(f"the better direction of {name} must be known", received=direction, accepted=DIRECTIONS)
+
+
+def _runs(
+    table: Mapping[str, _Column], gap: str, axes: Sequence[str], measures: Mapping[str, str], no: Mapping[str, str]
+) -> Minima:
+    """Return the rows that have a gap and are in the verdict, and a record of what is left out."""
+    inside = _in_verdict(table, len(table[gap].cells))
+    kept = inside & np.isfinite(table[gap].numbers)
+    chosen = {
+        # a column with numbers in the rows outside the verdict alone is a measure of those
+        measure: table[column]
+        for measure, column in measures.items()
+        if np.isfinite(table[column].numbers[inside]).any() or not table[column].known
+    }
+    values = np.array([column.numbers[kept] for column in chosen.values()]).T.reshape(int(kept.sum()), len(chosen))
+    without = missing(values, list(chosen))
+    return Minima(
+        gap=table[gap].numbers[kept],
+        levels=np.array([_levels(table[axis], kept) for axis in axes], np.int64).T.reshape(len(values), len(axes)),
+        axes=tuple(axes),
+        names=tuple(chosen),
+        measures=values,
+        rows=len(values),
+        replicates=REPLICATE in table and REPLICATE not in axes,
+        mixed=frozenset(name for name in chosen if _is_mixed(table, measures[name], kept)),
+        left_out=LeftOut(
+            without_gap=Missing(int((inside & ~kept).sum()), table[gap].example(inside)),
+            not_in_verdict=int((~inside).sum()),
+            measures={name: Missing(one.rows, chosen[name].example(kept)) for name, one in without.items()},
+            columns=no,
+        ),
+    )
+
+
+def _in_verdict(table: Mapping[str, _Column], rows: int) -> np.ndarray:
+    texts = table[VERDICT].texts if VERDICT in table else [""] * rows
+    return np.array([text.lower() not in ("false", "0") for text in texts], bool)
+
+
+def _levels(axis: _Column, kept: np.ndarray) -> np.ndarray:
+    return levels_of([axis.texts[row] or None for row in np.flatnonzero(kept)])
+
+
+def _is_mixed(table: Mapping[str, _Column], column: str, kept: np.ndarray) -> bool:
+    """Return whether the column `NAME convention` names several for the rows that have a value."""
+    ways = table.get(f"{column}{CONVENTION}")
+    known = np.flatnonzero(kept & np.isfinite(table[column].numbers))
+    return ways is not None and len({ways.texts[row] for row in known}) > 1
+
+
+def _recorded_directions(table: Mapping[str, _Column], measures: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for measure, column in measures.items():
+        said = table[f"{column}{DIRECTION}"].texts if f"{column}{DIRECTION}" in table else []
+        if (direction := next((text for text in said if text in DIRECTIONS), None)) is not None:
+            found[measure] = direction
+    return found
+
+
+def _test_size(table: Mapping[str, _Column]) -> int | None:
+    sizes = table[TEST_SIZE].numbers if TEST_SIZE in table else np.zeros(0)
+    if VERDICT in table:
+        sizes = sizes[_in_verdict(table, len(sizes))]
+    return int(min(sizes[sizes >= 1], default=0)) or None
+
+
+def _notes(gap: str, runs: Minima) -> list[str]:
+    notes = []
+    if runs.mixed:
+        names = ", ".join(sorted(runs.mixed))
+        notes.append(f"Numbers of different conventions are ranked together; they are marked with *: {names}.")
+    low, high = runs.gap.min(initial=0), runs.gap.max(initial=0)
+    if "loss" in gap.lower():
+        notes.append(LOSS_GAP)
+    elif high > 1 or low < (-1 if gap in _OWN_ERROR_GAPS else 0):
+        notes.append(f"{BOUNDED_GAP}; the gap {gap!r} goes from {low:.3g} to {high:.3g}.")
+    return notes
