@@ -283,10 +283,12 @@ def _recorded_directions(table: Mapping[str, _Column], measures: Mapping[str, st
 
 
 def _test_size(table: Mapping[str, _Column]) -> int | None:
-    sizes = table[TEST_SIZE].numbers if TEST_SIZE in table else np.zeros(0)
-    if VERDICT in table:
-        sizes = sizes[_in_verdict(table, len(sizes))]
-    return int(min(sizes[sizes >= 1], default=0)) or None
+    """Return the smallest test set that the column `n_test` names for a row in the verdict."""
+    if TEST_SIZE not in table:
+        return None
+    sizes = table[TEST_SIZE].numbers
+    sizes = sizes[_in_verdict(table, len(sizes)) & (sizes >= 1)]
+    return int(sizes.min()) if len(sizes) else None
 
 
 def _notes(gap: str, runs: Minima) -> list[str]:

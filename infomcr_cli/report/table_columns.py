@@ -36,4 +36,5 @@ def column_of(measure: str, axes: Collection[str]) -> str:
 def measure_of(column: str, axes: Collection[str]) -> str:
     """Return the measure that a column holds: `column_of` the other way round."""
     measure = column.removeprefix(MEASURE)
-    return measure if column == column_of(measure, axes) else column
+    describes = column.endswith((STD_ERROR, DIRECTION, CONVENTION))
+    return measure if column == column_of(measure, axes) and not describes else column

@@ -18,8 +18,8 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.axes import find_axes, labels_of
 from infomcr_cli.report.comparison import minima_of
-from infomcr_cli.report.minima import settled
 from infomcr_cli.report.curves import gamma_along_training
+from infomcr_cli.report.minima import settled
 from infomcr_cli.report.trajectory import Trajectory, trajectory
 
 
