@@ -10,7 +10,8 @@
 | B | bootstrap resamples | |
 
 Every statistic is of the *raw* μ with g: a measure of which lower is better should stand near +1, one of which higher
-is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account.
+is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account. Numbers
+that agree to 12 significant digits are ties.
 """
 
 from __future__ import annotations

@@ -108,7 +108,9 @@ def _at(path: Path) -> tuple[list[Path], dict[Path, str]]:
     if not path.is_dir():
         return [], {}
     if (path / "sweep.json").is_file():
-        return _of_sweep(path), {}
+        listed = _of_sweep(path)
+        runs = [run for run in listed if is_run(run)]
+        return runs, {run: why for run in listed if not is_run(run) and (why := _broken(run))}
     broken: dict[Path, str] = {}
     for pattern in ("*", "*/*"):
         inside = sorted(path.glob(pattern))
@@ -135,8 +137,8 @@ def _broken(path: Path) -> str | None:
 
 
 def _of_sweep(folder: Path) -> list[Path]:
-    """Return the runs that sweep.json lists; what is none is passed over."""
+    """Return the run directories that sweep.json lists, whether they are there or not."""
     document = parse_json(read_beneath(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
     jobs = document.get("jobs") if isinstance(document, dict) else None
     listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
-    return [Path(run) for run in listed if isinstance(run, str) and is_run(run)]
+    return [Path(run) for run in listed if isinstance(run, str)]

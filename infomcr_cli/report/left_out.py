@@ -57,16 +57,17 @@ class LeftOut:
         if self.without_gap.rows:
             without = f"{_rows(self.without_gap.rows)}{_such_as(self.without_gap)}"
             lines.append(f"Left out, because they have no gap: {without}.")
-        lines += _cut(
-            [
-                f"{name} has no number in {one.rows} of {_rows(rows)}{_such_as(one)}; it is judged on the others."
-                for name, one in self.measures.items()
-            ]
-        )
+        lines += _cut([_without_number(name, one, rows) for name, one in self.measures.items()])
         if self.columns:
             why = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in _by_reason(self.columns).items())
             lines.append(f"Not judged as measures: {why}. Name a column in --measures to judge it.")
         return lines + _cut([f"Left out, because it cannot be read: {run}: {why}" for run, why in self.runs.items()])
+
+
+def _without_number(name: str, missing: Missing, rows: int) -> str:
+    if missing.rows == rows:
+        return f"{name} has no number in any row{_such_as(missing)}."
+    return f"{name} has no number in {missing.rows} of {_rows(rows)}{_such_as(missing)}; it is judged on the others."
 
 
 def _rows(count: int) -> str:

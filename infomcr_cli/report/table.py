@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.column import Column
 from infomcr_cli.report.judging import RESAMPLES, judge_minima
 from infomcr_cli.report.left_out import LeftOut, Missing
-from infomcr_cli.report.levels import levels_of, number_in
+from infomcr_cli.report.levels import levels_of
 from infomcr_cli.report.minima import Minima, missing
 from infomcr_cli.report.sign_error import BOUNDED_GAP, LOSS_GAP
 from infomcr_cli.report.table_columns import (
@@ -29,14 +27,11 @@ from infomcr_cli.report.table_columns import (
     why_no_measure,
 )
 from infomcr_cli.report.verdict import Verdict
-from infomcr_cli.runs.documents import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DIRECTIONS = ("lower", "higher")
-_BLANK = {"", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—"}  # no number, and no word either
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _OWN_ERROR_GAPS = ("gap_error", "test_error")  # of `compare --csv`: differences of error rates, whatever their sign
 
 
@@ -97,7 +92,7 @@ def judge_columns(
     resamples: int = RESAMPLES,
 ) -> Verdict:
     """Judge the measures of a table that is given as columns of one length; see `judge`."""
-    table = {name: _Column(name, cells) for name, cells in columns.items()}
+    table = {name: Column(name, cells) for name, cells in columns.items()}
     _require_columns(table, "the gap", [gap])
     _require_columns(table, "an axis", axes)
     _require_columns(table, "a measure", measures or ())
@@ -118,71 +113,7 @@ def judge_columns(
     return replace(verdict, notes=(*verdict.notes, *_notes(gap, runs)))
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One column: its cells as they were given, as text and as numbers."""
-
-    name: str
-    cells: Sequence[Any]
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """Each cell as text, empty where it holds nothing."""
-        return [_text(cell) for cell in self.cells]
-
-    @cached_property
-    def stated(self) -> list[float | None]:
-        """The number that each cell states, which may be NaN or infinite."""
-        return [_number(cell) for cell in self.cells]
-
-    @cached_property
-    def numbers(self) -> np.ndarray:
-        """Each cell as a finite number, NaN where it is none, float64 [rows]."""
-        numbers = np.array([math.nan if number is None else number for number in self.stated], np.float64)
-        return np.where(np.isfinite(numbers), numbers, math.nan)
-
-    @cached_property
-    def words(self) -> int:
-        """Number of cells that hold something and state no number."""
-        pairs = zip(self.stated, self.texts, strict=True)
-        return sum(number is None and text.lower() not in _BLANK for number, text in pairs)
-
-    @property
-    def known(self) -> int:
-        """Number of finite numbers."""
-        return int(np.isfinite(self.numbers).sum())
-
-    def example(self, rows: np.ndarray) -> str | None:
-        """Return the first cell of some rows that is no number but holds something."""
-        found = (self.texts[row] for row in np.flatnonzero(rows & np.isnan(self.numbers)) if self.texts[row])
-        return next((printable(text, 40) for text in found), None)
-
-    def require_numbers(self) -> None:
-        """Raise InputError where every cell that holds something is a word."""
-        if self.known or not self.words:
-            return
-        example = self.example(np.ones(len(self.cells), bool)) or ""
-        advice = "Write a point before decimals: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
-        raise InputError(f"column {self.name!r} must hold numbers", received=example, advice=advice)
-
-
-def _text(cell: Any) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    return cell.strip() if isinstance(cell, str) else str(cell)
-
-
-def _number(cell: Any) -> float | None:
-    """Return the number that a cell is or states; truth values are none."""
-    if isinstance(cell, str):
-        return number_in(cell)
-    try:
-        return None if cell is None or isinstance(cell, bool | np.bool_) else float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _require_columns(table: Mapping[str, _Column], what: str, names: Sequence[str]) -> None:
+def _require_columns(table: Mapping[str, Column], what: str, names: Sequence[str]) -> None:
     for name in names:
         if name not in table:
             raise InputError(f"{what} must be a column of the table", received=name, accepted=table)
@@ -191,7 +122,7 @@ def _require_columns(table: Mapping[str, _Column], what: str, names: Sequence[st
 
 
 def _measures(
-    table: Mapping[str, _Column], gap: str, axes: Sequence[str], named: Sequence[str] | None
+    table: Mapping[str, Column], gap: str, axes: Sequence[str], named: Sequence[str] | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return measure → its column, and column → why it is not a measure."""
     if named is not None:
@@ -209,12 +140,15 @@ def _measures(
     return chosen, no_measures
 
 
-def _why_no_measure(column: _Column, table: Mapping[str, _Column]) -> str | None:
+def _why_no_measure(column: Column, table: Mapping[str, Column]) -> str | None:
     if reason := why_no_measure(column.name):
         return reason
     if column.name == TRAIN_LOSS and "training_loss" in table:  # the same measure under its other name
-        return "it is a score"
-    return "most of its cells are words" if column.words > column.known else None
+        return "score"
+    if column.words > column.known:
+        example = column.example(np.ones(len(column.cells), bool))
+        return f"{'mostly words' if column.known else 'words'} such as {example!r}"
+    return None
 
 
 def _require_directions(directions: Mapping[str, str], measures: Mapping[str, str]) -> None:
@@ -226,7 +160,7 @@ def _require_directions(directions: Mapping[str, str], measures: Mapping[str, st
 
 
 def _runs(
-    table: Mapping[str, _Column], gap: str, axes: Sequence[str], measures: Mapping[str, str], no: Mapping[str, str]
+    table: Mapping[str, Column], gap: str, axes: Sequence[str], measures: Mapping[str, str], no: Mapping[str, str]
 ) -> Minima:
     """Return the rows that have a gap and are in the verdict, and a record of what is left out."""
     inside = _in_verdict(table, len(table[gap].cells))
@@ -246,7 +180,7 @@ def _runs(
         names=tuple(chosen),
         measures=values,
         rows=len(values),
-        replicates=REPLICATE in table and REPLICATE not in axes,
+        replicates=any(name.lower() == REPLICATE and name not in axes for name in table),
         mixed=frozenset(name for name in chosen if _is_mixed(table, measures[name], kept)),
         left_out=LeftOut(
             without_gap=Missing(int((inside & ~kept).sum()), table[gap].example(inside)),
@@ -257,23 +191,23 @@ def _runs(
     )
 
 
-def _in_verdict(table: Mapping[str, _Column], rows: int) -> np.ndarray:
+def _in_verdict(table: Mapping[str, Column], rows: int) -> np.ndarray:
     texts = table[VERDICT].texts if VERDICT in table else [""] * rows
     return np.array([text.lower() not in ("false", "0") for text in texts], bool)
 
 
-def _levels(axis: _Column, kept: np.ndarray) -> np.ndarray:
+def _levels(axis: Column, kept: np.ndarray) -> np.ndarray:
     return levels_of([axis.texts[row] or None for row in np.flatnonzero(kept)])
 
 
-def _is_mixed(table: Mapping[str, _Column], column: str, kept: np.ndarray) -> bool:
+def _is_mixed(table: Mapping[str, Column], column: str, kept: np.ndarray) -> bool:
     """Return whether the column `NAME convention` names several for the rows that have a value."""
     ways = table.get(f"{column}{CONVENTION}")
     known = np.flatnonzero(kept & np.isfinite(table[column].numbers))
     return ways is not None and len({ways.texts[row] for row in known}) > 1
 
 
-def _recorded_directions(table: Mapping[str, _Column], measures: Mapping[str, str]) -> dict[str, str]:
+def _recorded_directions(table: Mapping[str, Column], measures: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for measure, column in measures.items():
         said = table[f"{column}{DIRECTION}"].texts if f"{column}{DIRECTION}" in table else []
@@ -282,7 +216,7 @@ def _recorded_directions(table: Mapping[str, _Column], measures: Mapping[str, st
     return found
 
 
-def _test_size(table: Mapping[str, _Column]) -> int | None:
+def _test_size(table: Mapping[str, Column]) -> int | None:
     """Return the smallest test set that the column `n_test` names for a row in the verdict."""
     if TEST_SIZE not in table:
         return None

@@ -14,11 +14,11 @@ MEASURE = "measure "  # before the name of a measure that another column has alr
 UNNAMED = "Unnamed: "  # pandas' name for a column without one, and ours
 
 _NO_MEASURES = (
-    (re.compile(r"unnamed: .*|index|idx|id|row|run|run_id"), "it numbers or names the rows"),
-    (re.compile(REPLICATE), "it numbers replicates"),
-    (re.compile(r"test_.*|gap|gap_.*|train_accuracy|train_error"), "it is a score"),
-    (re.compile(r"compute"), "it is a cost"),
-    (re.compile(f"{VERDICT}|{TEST_SIZE}|.*({STD_ERROR}|{DIRECTION}|{CONVENTION})"), "it describes another column"),
+    (re.compile(r"unnamed: .*|index|idx|id|row|run|run_id"), "index"),
+    (re.compile(REPLICATE), "seed of replicates"),
+    (re.compile(r"test_.*|gap|gap_.*|train_accuracy|train_error"), "score"),
+    (re.compile(r"compute"), "cost"),
+    (re.compile(f"{VERDICT}|{TEST_SIZE}|.*({STD_ERROR}|{DIRECTION}|{CONVENTION})"), "description"),
 )
 
 

@@ -137,13 +137,32 @@ def test_columns_of_words_are_no_measures_even_where_some_look_like_numbers(tmp_
     commit = ["a1b2c3d", "1234567", "45e6789", "ffffff1", "0e12345", "beef123"]
     document = judged(table(tmp_path / "t.csv", commit=commit, model=[f"net_{i}" for i in range(6)]))
     assert set(document["measures"]) == {"gamma"}
-    assert set(document["left_out"]["columns"]) == {"commit", "model"}
+    words = {"commit": "mostly words such as 'a1b2c3d'", "model": "words such as 'net_0'"}
+    assert document["left_out"]["columns"] == words
 
 
 def test_a_measure_with_no_value_at_all_is_listed_without_statistics(tmp_path):
     found = judged(table(tmp_path / "t.csv", empty=[""] * 6))
     assert found["measures"]["empty"]["n"] == 0
     assert found["left_out"]["measures"]["empty"] == {"rows": 6, "example": None}
+    assert "empty has no number in any row." in found["notes"]
+
+
+@pytest.mark.parametrize("name", ["seed", "Seed", "SEED"])
+def test_a_seed_numbers_replicates_however_it_is_written(name):
+    frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], name: [0, 1] * 3, "gap": GAPS, "mu": range(6)})
+    assert judge(frame, gap="gap", axes=["lr"]).n == 3
+    assert judge(frame, gap="gap", axes=["lr", name]).n == 6
+
+
+def test_cells_of_any_type_of_a_data_frame_are_read():
+    from decimal import Decimal
+
+    cells = [Decimal(1), np.float32(2), " 3 ", True, None, pd.NA, pd.Timestamp("2024-01-01"), 10**400, float("nan"), 5]
+    frame = pd.DataFrame({"lr": range(10), "gap": np.arange(10) / 10, "mu": pd.Series(cells, dtype=object)})
+    document = judge(frame, gap="gap", axes=["lr"], measures=["mu"]).document()
+    assert document["left_out"]["measures"] == {"mu": {"rows": 6, "example": "True"}}
+    assert document["measures"]["mu"]["n"] == 4
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -96,6 +96,15 @@ def test_a_path_that_does_not_exist_is_refused_beside_runs_that_do(command_line,
     assert "r9" in answer.err
 
 
+def test_a_broken_run_of_a_sweep_is_left_out_and_one_that_never_was_is_not(runs):
+    listed = [{"run": str(runs / name)} for name in ("r0", "r1", "r2", "never")]
+    (runs / "sweep.json").write_text(json.dumps({"jobs": listed}))
+    (runs / "r1" / "status.json").unlink()
+    document = compare(CompareOptions((str(runs),))).document()
+    assert [run["run"] for run in document["runs"]] == ["r0", "r2"]
+    assert document["left_out"]["runs"] == {str(runs / "r1"): "status.json is missing"}
+
+
 def test_a_configuration_alone_is_no_broken_run(runs):
     (runs / "conf").mkdir()
     (runs / "conf" / "config.yaml").write_text("a: 1\n")
