@@ -133,7 +133,10 @@ def _measures(
         if name in (gap, *axes) or (name.startswith(UNNAMED) and not any(column.texts)):
             continue
         measure = measure_of(name, axes)
-        if measure == name and (reason := _why_no_measure(column, table)):
+        reason = _why_no_measure(column, table) if measure == name else None
+        if reason is None and column.known and not np.isfinite(column.numbers[_in_verdict(table)]).any():
+            reason = "known outside the verdict alone"
+        if reason:
             no_measures[name] = reason
         else:
             chosen[measure] = name  # "measure train_loss" comes after the score and takes its place
@@ -163,14 +166,9 @@ def _runs(
     table: Mapping[str, Column], gap: str, axes: Sequence[str], measures: Mapping[str, str], no: Mapping[str, str]
 ) -> Minima:
     """Return the rows that have a gap and are in the verdict, and a record of what is left out."""
-    inside = _in_verdict(table, len(table[gap].cells))
+    inside = _in_verdict(table)
     kept = inside & np.isfinite(table[gap].numbers)
-    chosen = {
-        # a column with numbers in the rows outside the verdict alone is a measure of those
-        measure: table[column]
-        for measure, column in measures.items()
-        if np.isfinite(table[column].numbers[inside]).any() or not table[column].known
-    }
+    chosen = {measure: table[column] for measure, column in measures.items()}
     values = np.array([column.numbers[kept] for column in chosen.values()]).T.reshape(int(kept.sum()), len(chosen))
     without = missing(values, list(chosen))
     return Minima(
@@ -191,9 +189,11 @@ def _runs(
     )
 
 
-def _in_verdict(table: Mapping[str, Column], rows: int) -> np.ndarray:
-    texts = table[VERDICT].texts if VERDICT in table else [""] * rows
-    return np.array([text.lower() not in ("false", "0") for text in texts], bool)
+def _in_verdict(table: Mapping[str, Column]) -> np.ndarray:
+    """Return the rows that the table does not mark as outside the verdict, bool [rows]."""
+    if VERDICT not in table:
+        return np.ones(len(next(iter(table.values())).cells), bool)
+    return np.array([text.lower() not in ("false", "0") for text in table[VERDICT].texts], bool)
 
 
 def _levels(axis: Column, kept: np.ndarray) -> np.ndarray:
@@ -221,7 +221,7 @@ def _test_size(table: Mapping[str, Column]) -> int | None:
     if TEST_SIZE not in table:
         return None
     sizes = table[TEST_SIZE].numbers
-    sizes = sizes[_in_verdict(table, len(sizes)) & (sizes >= 1)]
+    sizes = sizes[_in_verdict(table) & (sizes >= 1)]
     return int(sizes.min()) if len(sizes) else None
 
 
@@ -230,9 +230,9 @@ def _notes(gap: str, runs: Minima) -> list[str]:
     if runs.mixed:
         names = ", ".join(sorted(runs.mixed))
         notes.append(f"Numbers of different conventions are ranked together; they are marked with *: {names}.")
-    low, high = runs.gap.min(initial=0), runs.gap.max(initial=0)
+    lowest = -1 if gap in _OWN_ERROR_GAPS else 0
     if "loss" in gap.lower():
         notes.append(LOSS_GAP)
-    elif high > 1 or low < (-1 if gap in _OWN_ERROR_GAPS else 0):
-        notes.append(f"{BOUNDED_GAP}; the gap {gap!r} goes from {low:.3g} to {high:.3g}.")
+    elif ((runs.gap < lowest) | (runs.gap > 1)).any():
+        notes.append(f"{BOUNDED_GAP}; the gap {gap!r} goes from {runs.gap.min():.3g} to {runs.gap.max():.3g}.")
     return notes

@@ -148,6 +148,15 @@ def test_a_measure_with_no_value_at_all_is_listed_without_statistics(tmp_path):
     assert "empty has no number in any row." in found["notes"]
 
 
+def test_a_measure_that_is_known_outside_the_verdict_alone_is_said(tmp_path):
+    inside = ["True"] * 5 + ["False"]
+    path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
+    document = judged(path)
+    assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
+    assert document["left_out"]["columns"]["mu"] == "known outside the verdict alone"
+    assert judged(path, measures=["mu"])["measures"]["mu"]["n"] == 0
+
+
 @pytest.mark.parametrize("name", ["seed", "Seed", "SEED"])
 def test_a_seed_numbers_replicates_however_it_is_written(name):
     frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], name: [0, 1] * 3, "gap": GAPS, "mu": range(6)})
@@ -306,6 +315,8 @@ def test_a_table_with_everything_in_it_is_judged_as_compare_did(tmp_path, gap):
         if index % 4 == 0:
             found["measures"]["gamma"] = {"value": None}
             del found["measures"]["compute"]
+        if index == 7:
+            found["measures"]["apart_alone"] = {"value": 1.0}
         changes = {
             "optimizer__l2": (0.1 * 3, 0.3, 0.5)[index % 3],
             "model__name": ("null", "1e-3", "=a", "-b")[index // 3],
