@@ -198,14 +198,29 @@ def judge(
     table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
     axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
-    measures: Annotated[str | None, typer.Option(help="The columns to judge; default: every other number.")] = None,
-    n_test: Annotated[int | None, typer.Option(help="Size of the test set, for the sign error's weights.")] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="The columns to judge; default: every number that is no score, cost or index.")
+    ] = None,
+    n_test: Annotated[
+        int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
+    ] = None,
+    direction: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
     from infomcr_cli.compare import judge_file, show_verdict
 
-    verdict = judge_file(table, gap=gap, axes=_names(axes), measures=_names(measures) or None, n_test=n_test)
+    verdict = judge_file(
+        table,
+        gap=gap,
+        axes=_names(axes),
+        measures=_names(measures) or None,
+        n_test=n_test,
+        directions=direction or (),
+    )
     _print_json(verdict.document()) if as_json else show_verdict(verdict, Console())
 
 
@@ -302,7 +317,11 @@ def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[st
 
 
 def _names(listed: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (listed or "").split(",") if name.strip())
+    """The names in a list with commas; one that holds a comma itself stands in double quotes."""
+    import csv
+
+    names = next(csv.reader([listed or ""], skipinitialspace=True), [])
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def _print_config(config: Any, as_json: bool) -> None:
