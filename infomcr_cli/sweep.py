@@ -14,6 +14,7 @@ from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.data import load_dataset
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.choose import check_engine, make_engine
 from infomcr_cli.engine.closing import close_desk, closed_on_error
@@ -109,6 +110,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     settings, jobs, store = _planned(request)
     if request.dry_run:
         return SweepResult(tuple(_before(job, settings.evaluate) for job in jobs))
+    _load_data([job.config for job in jobs if _is_due(job, request, settings.evaluate)])
     with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
@@ -150,6 +152,15 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     store = _store(config)
     check_engine(config, store)
     return arguments.sweep, jobs, store
+
+
+def _load_data(configs: Sequence[RunConfig]) -> None:
+    """Load each data set once: what is damaged is refused before anything is made, and what is decoded is kept.
+
+    Raises: InputError: data is missing, damaged or too small.
+    """
+    for config in {config.data: config for config in configs}.values():
+        load_dataset(config.data, seed=config.seed)
 
 
 def _store(config: RunConfig) -> Store | None:

@@ -148,7 +148,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         try:
             ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
-            if request.resume is None:
+            if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)
             raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code)

@@ -13,6 +13,7 @@ __all__ = [
     "check_source",
     "evaluation_batches",
     "load_dataset",
+    "named_failures",
     "steps_per_epoch",
     "training_batches",
     "training_stream",

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_path
 
-from infomcr_cli.data.files import as_path
+from infomcr_cli.data.files import as_path, folder_names
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.errors import InputError
 
-FORMAT = 1  # raised when the decoding changes, so that old entries are not found
+FORMAT = 2  # raised when the decoding changes, so that old entries are not found
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -33,9 +33,16 @@ def cache_folder(wanted: str | None) -> Path:
         if not _writable(folder):
             raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
         return folder
-    candidates = (os.environ.get("INFOMCR_CACHE"), user_cache_path("infomcr"))
-    found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)
-    return found or _temporary()
+    candidates = [Path(folder) for folder in (os.environ.get("INFOMCR_CACHE"), _users_own()) if folder]
+    return next((folder for folder in candidates if _writable(folder)), None) or _temporary()
+
+
+def _users_own() -> Path | None:
+    try:
+        folder = user_cache_path("infomcr")
+    except RuntimeError:  # the user has no home
+        return None
+    return folder if folder.is_absolute() else None  # older versions leave the ~ as it is
 
 
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
@@ -62,20 +69,10 @@ def content_key(root: Path, *settings: str) -> str:
         with root.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     else:
-        for line in sorted(_stamps(root, root)):
-            digest.update(line.encode("utf-8", "surrogateescape"))
+        for name in folder_names(root):
+            stat = (root / name).stat()
+            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
-
-
-def _stamps(root: Path, folder: Path, depth: int = 4) -> list[str]:
-    lines = []
-    for entry in os.scandir(folder):
-        if entry.is_file():
-            stat = entry.stat()
-            lines.append(f"{os.path.relpath(entry.path, root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n")
-        elif entry.is_dir() and depth > 0:
-            lines += _stamps(root, Path(entry.path), depth - 1)
-    return lines
 
 
 def _write(dataset: Dataset, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in their official layouts, Python and binary (Krizhevsky, 2009)."""
+"""CIFAR-10 and CIFAR-100 in their official layouts, binary and Python (Krizhevsky, 2009)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.data.files import Files
-from infomcr_cli.data.inert_pickle import read_batch
+from infomcr_cli.data.pickled import read_batch
 from infomcr_cli.data.record import Split
 from infomcr_cli.errors import InputError
 
@@ -76,12 +77,10 @@ def _read_split(files: Files, pattern: str, layout: Layout, classes: int) -> Spl
         raise InputError(
             "a CIFAR archive must have training and test batches", received=sorted(files)[:5], advice=_AGAIN
         )
-    parts = [_read_file(name, files[name](), layout) for name in sorted(names, key=_number)]
+    parts = [_read_file(name, files[name](), layout, classes) for name in sorted(names, key=_number)]
     pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"labels must be 0..{classes - 1}", received=f"{pattern} with {len(labels)} labels")
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return Split(images, labels.astype(np.int32))
+    return Split(images, labels)
 
 
 _AGAIN = "Take the archive as its authors publish it."
@@ -92,9 +91,13 @@ def _number(name: str) -> tuple[int, str]:
     return (int(digits[1]) if digits else 0), name
 
 
-def _read_file(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    if name.endswith(".bin"):
-        return _read_binary(name, data, layout)
+def _read_file(name: str, data: bytes, layout: Layout, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    read = _read_binary if name.endswith(".bin") else _read_pickled
+    pixels, labels = read(name, data, layout)
+    return pixels, class_indices(labels, f"{name}: labels", classes=classes)
+
+
+def _read_pickled(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     batch = read_batch(data, name=name)
     pixels, labels = batch.get("data"), _integers(batch.get(layout.label))
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):

@@ -1,4 +1,4 @@
-"""The official CIFAR archives from where their authors publish them, by Keras's own downloader and checksums."""
+"""The official CIFAR archives, binary version, from where their authors publish them, by Keras's own downloader."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Origin:
 _SITE = "https://www.cs.toronto.edu/~kriz"
 ORIGINS = {
     "cifar10": Origin(
-        f"{_SITE}/cifar-10-python.tar.gz",
-        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        f"{_SITE}/cifar-10-binary.tar.gz",
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         "cifar-10-batches-py-target/cifar-10-batches-py",
     ),
     "cifar100": Origin(
-        f"{_SITE}/cifar-100-python.tar.gz",
-        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        f"{_SITE}/cifar-100-binary.tar.gz",
+        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         "cifar-100-python-target/cifar-100-python",
     ),
 }
@@ -83,7 +83,7 @@ def _download(origin: Origin, place: Path) -> None:
 
 def _keras_datasets() -> Path:
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path("~/.keras").expanduser()) / "datasets"
+    return Path(home or os.path.expanduser("~/.keras")) / "datasets"
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -11,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
 from infomcr_cli.errors import InputError, nearest_name
@@ -24,6 +25,7 @@ MAX_MEMBER = 256 * 2**20  # bytes of one file; the largest official one has 155 
 MAX_HELD = 4 * 2**30  # bytes of all files that are kept in memory
 MAX_SWEPT = 64 * 2**30  # bytes that an archive may unfold to, wanted or not
 MAX_MEMBERS = 2_000_000
+SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}  # what macOS and Windows leave beside the user's own files
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -77,10 +79,12 @@ def _neighbour(path: Path) -> str:
 def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
     """Return how to read each wanted file of a folder or an archive, by its name relative to `root`.
 
+    Hidden files and folders are passed over: `wanted` is not asked about them.
+
     Raises: InputError: the archive is damaged, has links, devices or names that lead out of it, or is absurdly large.
     """
     if root.is_dir():
-        return {name: partial(_read_path, root / name) for name in folder_names(root) if wanted(name)}
+        return {name: partial(read_path, root / name) for name in folder_names(root) if wanted(name)}
     files: Files = {}
     held = 0
     for name, size, read in _members(root):
@@ -93,32 +97,56 @@ def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
 
 
 def first_names(root: Path, count: int = 20) -> list[str]:
-    """Return some names of a folder or an archive: cheap, as only the head of the archive is read."""
+    """Return some names of a folder or an archive that are not hidden: cheap, only an archive's head is read."""
     source = folder_names(root) if root.is_dir() else (name for name, _, _ in _members(root))
     return [name for name, _ in zip(source, range(count), strict=False)]
 
 
 def folder_names(root: Path, depth: int = DEPTH) -> Iterator[str]:
-    """Yield the names of all files below `root`, sorted within each folder, not below `depth` folders."""
-    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+    """Yield the names of all visible files below `root`, sorted within each folder, not below `depth` folders."""
+    for entry in visible(root):
         if entry.is_file():
             yield entry.name
         elif entry.is_dir() and depth > 0:
             yield from (f"{entry.name}/{name}" for name in folder_names(root / entry.name, depth - 1))
 
 
-def _read_path(path: Path) -> bytes:
-    _bound(path, "a file", path.stat().st_size, MAX_MEMBER)
-    return path.read_bytes()
+def visible(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder that are not hidden, sorted by name."""
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder on the way to it, is hidden: `.ipynb_checkpoints`, `._x.jpg`, `__MACOSX/`."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_FILES for part in name.split("/"))
+
+
+def read_path(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises: InputError: it is absurdly large, or the system refuses it.
+    """
+    try:
+        _bound(path, "a file", path.stat().st_size, MAX_MEMBER)
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error of a file or a folder that the system does not let us read."""
+    return InputError("data must be readable", received=str(path), advice=f"{error.strerror or repr(error)}.")
 
 
 def _members(root: Path) -> Iterator[tuple[str, int, Reader]]:
-    """Yield name, size and reader of each regular file of an archive, in its order."""
+    """Yield name, size and reader of each regular file of an archive that is not hidden, in its order."""
     try:
         with root.open("rb") as file:
             is_zip = zipfile.is_zipfile(file)
             file.seek(0)
-            yield from _bounded(root, _zip_members(root, file) if is_zip else _tar_members(root, file))
+            members = _bounded(root, _zip_members(root, file) if is_zip else _tar_members(root, file))
+            yield from (member for member in members if not is_hidden(member[0]))
     except InputError:
         raise
     except DAMAGED as error:
@@ -185,8 +213,10 @@ def _zip_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader
             kind = member.external_attr >> 28  # the type bits of a Unix mode: 8 a file, 4 a folder, 0 unknown
             if kind not in (0, 4, 8):
                 raise _no_link(root, member.filename)
-            name = _safe_name(root, member.filename)
-            if not member.is_dir():
+            # Some programs on Windows write backslashes alone; beside slashes one is a part of a name.
+            written = member.filename if "/" in member.filename else member.filename.replace("\\", "/")
+            name = _safe_name(root, written)
+            if not written.endswith("/"):
                 yield name, member.file_size, partial(archive.read, member)
 
 
@@ -198,8 +228,9 @@ def _guarded(root: Path, read: Reader) -> bytes:
 
 
 def _safe_name(root: Path, name: str) -> str:
+    # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and looks at the disk.
     parts = name.split("/")
-    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+    if name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or "\\" in name or "\0" in name:
         raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")
     return "/".join(part for part in parts if part not in ("", "."))
 
@@ -213,10 +244,12 @@ def _bound(root: Path, what: str, size: int, most: int) -> None:
         raise InputError(f"{what} must have at most {most} bytes", received=f"{size} bytes in {root}")
 
 
-def damaged(root: Path, error: Exception) -> InputError:
+def damaged(root: Path, error: Exception, needed: str = "a tar or zip archive") -> InputError:
     """Return the error of an archive that cannot be read."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a seek to nowhere is damage
+        return unreadable(root, error)
     return InputError(
-        "data.root must name a tar or zip archive that can be read",
+        f"data.root must name {needed} that can be read",
         received=str(root),
-        advice=f"It was refused: {str(error)!r} ({type(error).__name__}). Download it again.",
+        advice=f"It was refused: {str(error)!r} ({type(error).__name__}). Get it anew.",
     )

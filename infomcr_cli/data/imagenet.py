@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from infomcr_cli.config.data_schema import ImagenetConfig
+from infomcr_cli.data.cache import cache_folder, content_key
+from infomcr_cli.data.classes import check_classes
 from infomcr_cli.data.files import source_path
-from infomcr_cli.data.folder import ENDINGS, check_classes
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.data.selection import stratified_order
-from infomcr_cli.data.streamed import StreamedImages, scan
+from infomcr_cli.data.streamed import StreamedImages, class_folders, scan
 from infomcr_cli.errors import InputError
 
 LAYOUT = "a folder of train/CLASS/*.{jpg,png} and val/CLASS/*.{jpg,png}"
+FEW = 2**13  # files that are decoded once before training: about half a minute of one core
 # Of ImageNet's training images, as published with the reference networks of torchvision and used since.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def check_imagenet(config: ImagenetConfig) -> None:
-    """Raise InputError where the folder has not the layout; looks at the names of classes only."""
+    """Raise InputError where the folder has not the layout; looks at names only, one image of each class."""
     root = source_path(config.root, needed=LAYOUT)
     if config.resize < config.image_size:
         raise InputError(
@@ -30,41 +32,61 @@ def check_imagenet(config: ImagenetConfig) -> None:
             received=f"resize={config.resize}, image_size={config.image_size}",
             advice=f"Try data.resize={round(config.image_size * 8 / 7)}.",
         )
-    check_classes(_classes(root / "train"), _classes(root / _tested(root)), root)
+    tested = _tested(root)
+    train, test = (class_folders(_split_folder(root, name)) for name in ("train", tested))
+    check_classes(train, test, root, layout=LAYOUT, splits=("train/", f"{tested}/"))
 
 
 def load_imagenet(config: ImagenetConfig) -> Dataset:
-    """Return the data set with its images in their files.
+    """Return the data set with its images in their files, every one of them looked at.
 
     Folders have no order, so the training images stand in one fixed, stratified permutation. Standardisation uses
     ImageNet's published statistics; the fingerprint is of names and labels, as the pixels are not read.
+
+    Raises: InputError: the folder has not the layout, or a file in it is no image that is taken.
     """
     root = source_path(config.root, needed=LAYOUT)
     check_imagenet(config)
-    classes = _classes(root / "train")
+    classes = sorted(class_folders(root / "train"))
     train, test = (_split(config, root, name, classes) for name in ("train", _tested(root)))
+    _check_files(config, root, train, test)
     train = train.take(stratified_order(train.labels, np.random.default_rng(0)))
     return Dataset(config.name, train, test, tuple(classes), MEAN, STD, False, _fingerprint(config, train, test))
 
 
 def _tested(root: Path) -> str:
-    return "val" if (root / "val").is_dir() else "test"
+    return "test" if (root / "test").is_dir() and not (root / "val").is_dir() else "val"
 
 
-def _classes(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise InputError(
-            f"data.root must name {LAYOUT}", received=str(folder.parent), advice=f"No {folder.name}/ in it."
-        )
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+def _split_folder(root: Path, name: str) -> Path:
+    if not (root / name).is_dir():
+        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"No {name}/ in it.")
+    return root / name
 
 
 def _split(config: ImagenetConfig, root: Path, name: str, classes: list[str]) -> Split:
-    names, labels = scan(root, name, classes, ENDINGS)
-    if not names:
-        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"No image in {name}/.")
+    names, labels = scan(root, name, classes)
     images = StreamedImages(root, np.array(names, np.bytes_), config.image_size, config.resize, config.workers)
     return Split(images, np.array(labels, np.int32))
+
+
+def _check_files(config: ImagenetConfig, root: Path, *splits: Split) -> None:
+    """Raise InputError at the first file that cannot be trained or evaluated with.
+
+    Up to FEW files are decoded; of more, which would take minutes and more, only the heads are read, and one that is
+    cut short ends training where it is met, by its name. What was found good is not looked at again until it changes.
+    """
+    key = content_key(root, config.name, "checked")
+    place = cache_folder(config.cache) / "checked" / key
+    if place.is_file():
+        return
+    decode = sum(map(len, splits)) <= FEW
+    for split in splits:
+        assert isinstance(split.images, StreamedImages)
+        split.images.check(decode=decode)
+    with suppress(OSError):  # a full disk: the files are looked at again
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
 
 
 def _fingerprint(config: ImagenetConfig, *splits: Split) -> str:

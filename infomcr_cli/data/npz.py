@@ -2,75 +2,105 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.files import MAX_HELD
+from infomcr_cli.data.classes import MAX_CLASSES, check_classes, class_indices
+from infomcr_cli.data.files import DAMAGED, MAX_HELD, MAX_MEMBER, damaged
 from infomcr_cli.data.record import Split
 from infomcr_cli.errors import InputError
 
 LAYOUT = "an .npz file with train_images, train_labels, test_images, test_labels"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 SYNONYMS = {"train_images": "x_train", "train_labels": "y_train", "test_images": "x_test", "test_labels": "y_test"}
-MAX_CLASSES = 100_000
+
+Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of the four arrays, read from their headers alone.
+    """Return the shape of each of the four arrays, of the images from their headers alone.
 
-    Raises: InputError: an array is missing, is too large or has a shape or type that cannot be images or labels.
+    Raises: InputError: an array is missing or damaged, or cannot be images or labels.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            keys = _keys(members, path)
-            headers = {key: _header(archive, members[keys[key]]) for key in KEYS}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"data.root must name {LAYOUT}", received=str(path), advice=f"{str(error)!r}.") from error
-    _check_headers(headers)
+    with _members(path) as members:
+        keys = _keys(members.names, path)
+        headers = {key: members.header(keys[key]) for key in KEYS}
+        _check_headers(headers, keys)
+        _labels(members, keys, path)
     return {key: shape for key, (shape, _) in headers.items()}
 
 
 def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
     """Return training split, test split and class names; pixels stay uint8, other types become float32.
 
-    Pixels are on the 0..255 scale. Images may lack the channel axis.
+    Pixels are on the 0..255 scale. Images may lack the channel axis. Labels are whole numbers of any type.
+
+    Raises: InputError: an array is missing or damaged, or cannot be images or labels.
     """
     check_npz(path)
-    with np.load(path, allow_pickle=False) as archive:
-        keys = _keys(dict.fromkeys(archive.files), path)
-        train, test = (_split(archive[keys[f"{s}_images"]], archive[keys[f"{s}_labels"]]) for s in ("train", "test"))
-        return train, test, _class_names(archive, train, test)
+    with _members(path) as members:
+        keys = _keys(members.names, path)
+        labels = _labels(members, keys, path)
+        train, test = (
+            Split(_pixels(members.read(keys[f"{split}_images"]), keys[f"{split}_images"]), split_labels)
+            for split, split_labels in zip(("train", "test"), labels, strict=True)
+        )
+        return train, test, _class_names(members, 1 + max(int(part.max()) for part in labels))
 
 
-def _keys(members: dict[str, Any], path: Path) -> dict[str, str]:
+class _Members:
+    """The arrays of an open file by their names; each is what its own header says, or an error."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+    def header(self, name: str) -> Header:
+        """Return shape and type of an array."""
+        with self._archive.open(self.names[name]) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        return shape, dtype
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Return an array; the checksum of the file is held against it."""
+        with self._archive.open(self.names[name]) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[_Members]:
+    """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield _Members(archive)
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise damaged(path, error, needed=LAYOUT) from error
+
+
+def _keys(names: dict[str, Any], path: Path) -> dict[str, str]:
     """Return the name under which each array stands: ours, or the one that Keras uses."""
-    found = {key: name for key in KEYS for name in (SYNONYMS[key], key) if name in members}
+    found = {key: name for key in KEYS for name in (SYNONYMS[key], key) if name in names}
     missing = [key for key in KEYS if key not in found]
     if missing:
         raise InputError(f"data.root must name {LAYOUT}", received=f"no {missing[0]} in {path}", accepted=KEYS)
     return found
 
 
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    return shape, dtype
-
-
-def _check_headers(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+def _check_headers(headers: dict[str, Header], keys: dict[str, str]) -> None:
     for key, (shape, dtype) in headers.items():
-        held = int(np.prod([float(n) for n in shape])) * dtype.itemsize
-        if dtype.kind not in ("iu" if "labels" in key else "iuf") or held > MAX_HELD or 0 in shape:
-            raise InputError(f"{key} must be numbers of at most {MAX_HELD} bytes", received=f"{dtype} {shape}")
+        _check_type(keys[key], key, dtype)
+        _check_size(keys[key], key, shape, dtype)
     for split in ("train", "test"):
         images, labels = headers[f"{split}_images"][0], headers[f"{split}_labels"][0]
         if len(images) not in (3, 4) or labels not in ((images[0],), (images[0], 1)):
@@ -78,32 +108,51 @@ def _check_headers(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) ->
                 f"{split}_images must be [n, height, width, channels] and {split}_labels [n]",
                 received=f"{images} and {labels}",
             )
-    if headers["train_images"][0][1:] != headers["test_images"][0][1:]:
-        raise InputError("training and test images must be of one shape", received=_shapes(headers))
+    train, test = (headers[f"{split}_images"][0][1:] for split in ("train", "test"))
+    if train != test:
+        raise InputError("training and test images must be of one shape", received=f"{train} and {test}")
 
 
-def _shapes(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
-    return " and ".join(str(headers[f"{split}_images"][0][1:]) for split in ("train", "test"))
+def _check_type(name: str, key: str, dtype: np.dtype[Any]) -> None:
+    if "labels" in key and dtype.kind not in "biuf":
+        raise InputError(
+            f"{name} must be numbers, the whole number of each image's class",
+            received=dtype,
+            advice="Store them as integers: labels.astype(int).",
+        )
+    if "images" in key and dtype.kind not in "iuf":
+        raise InputError(
+            f"{name} must be numbers, pixels from 0 to 255", received=dtype, advice="Store them as uint8 or float32."
+        )
 
 
-def _split(images: NDArray[Any], labels: NDArray[Any]) -> Split:
+def _check_size(name: str, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    most = MAX_MEMBER if "labels" in key else MAX_HELD
+    if 0 in shape:
+        raise InputError(f"{name} must be numbers of at least one image", received=shape)
+    if math.prod(shape) * dtype.itemsize > most:
+        raise InputError(f"{name} must be numbers of at most {most} bytes", received=f"{dtype} {shape}")
+
+
+def _labels(members: _Members, keys: dict[str, str], path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    names = keys["train_labels"], keys["test_labels"]
+    train, test = (class_indices(members.read(name), name) for name in names)
+    known, tested = (map(str, np.unique(part)) for part in (train, test))
+    check_classes(known, tested, path, layout=LAYOUT, splits=names)
+    return train, test
+
+
+def _pixels(images: NDArray[Any], name: str) -> NDArray[np.uint8] | NDArray[np.float32]:
     pixels = images if images.dtype == np.uint8 else images.astype(np.float32)
     if not np.isfinite(pixels).all():
-        raise InputError("pixels must be finite numbers", received="NaN or infinity")
-    labels = labels.reshape(-1)
-    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
-        raise InputError(f"labels must be 0..{MAX_CLASSES - 1}", received=f"{labels.min()}..{labels.max()}")
-    return Split(pixels if pixels.ndim == 4 else pixels[..., None], labels.astype(np.int32))
+        raise InputError(f"{name} must be finite numbers", received="NaN or infinity")
+    return pixels if pixels.ndim == 4 else pixels[..., None]
 
 
-def _class_names(archive: Any, train: Split, test: Split) -> tuple[str, ...]:
-    count = 1 + int(max(train.labels.max(), test.labels.max()))
-    if "class_names" not in archive.files:
-        return tuple(str(i) for i in range(max(2, count)))
-    try:
-        names = archive["class_names"]
-    except ValueError as error:  # objects, which would have to be unpickled
-        raise InputError("class_names must be text", received="objects") from error
-    if names.dtype.kind != "U" or names.ndim != 1 or len(names) < count:
-        raise InputError(f"class_names must be text for each of the {count} classes", received=f"{names.dtype}")
-    return tuple(names.tolist())
+def _class_names(members: _Members, count: int) -> tuple[str, ...]:
+    if "class_names" not in members.names:
+        return tuple(str(i) for i in range(count))
+    shape, dtype = members.header("class_names")
+    if dtype.kind != "U" or len(shape) != 1 or not count <= shape[0] <= MAX_CLASSES:
+        raise InputError(f"class_names must be text for each of the {count} classes", received=f"{dtype} {shape}")
+    return tuple(members.read("class_names").tolist())

@@ -72,6 +72,20 @@ def training_stream(
         return steps.map(batch).prefetch(AHEAD).with_options(_options())
 
 
+def named_failures(batches: tf.data.Dataset, dataset: Dataset) -> Iterator[Any]:
+    """Yield training batches; a file that fails among them ends in the InputError that names it, not in TensorFlow's.
+
+    Raises: InputError: an image of `dataset` cannot be read or decoded.
+    """
+    try:
+        yield from batches
+    except tf.errors.OpError as error:
+        images = dataset.train.images
+        if isinstance(images, StreamedImages) and images.failures:
+            raise images.failures[0] from error
+        raise
+
+
 def training_batches(
     dataset: Dataset,
     data_config: DataConfig,

@@ -10,6 +10,7 @@ from typing import TypeVar
 from infomcr_cli.config.data_schema import Cifar100Config, DataConfig, ImagenetConfig
 from infomcr_cli.data import cifar, digits, download, folder, imagenet, npz
 from infomcr_cli.data.cache import cache_folder, cached, content_key
+from infomcr_cli.data.classes import check_classes
 from infomcr_cli.data.files import first_names, read_files, source_path
 from infomcr_cli.data.record import Dataset
 from infomcr_cli.data.selection import check_sizes, select
@@ -59,7 +60,8 @@ def with_os_errors(work: Callable[[DataConfig], T], config: DataConfig) -> T:
     try:
         return work(config)
     except OSError as error:
-        raise InputError("data.root must be readable", received=config.root, advice=f"{str(error)!r}.") from error
+        received, reason = error.filename or config.root, error.strerror or str(error)
+        raise InputError("data.root must be readable", received=received, advice=f"{reason}.") from error
 
 
 def _check_digits(config: DataConfig) -> None:
@@ -95,7 +97,7 @@ def _check_files(config: DataConfig, official: Callable[[str], bool], needed: st
         return
     if root.is_dir():
         counts = folder.count_images(root)
-        folder.check_classes(counts["train"], counts["test"], root)
+        check_classes(counts["train"], counts["test"], root, layout=folder.LAYOUT)
         check_sizes(config, *(sum(counts[split].values()) for split in ("train", "test")))
     elif not any(map(folder.is_image, heads)):
         raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It begins with {heads[:3]}.")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_name
+from infomcr_cli.data.files import is_hidden, read_path, unreadable, visible
+from infomcr_cli.data.images import converted, is_image_name, opened
 from infomcr_cli.errors import InputError
 
+T = TypeVar("T")
+
 MAX_PIXELS = 2**27  # of one file; ImageNet's largest has 2^25
+AT_ONCE = 4096  # files that are handed to the threads together
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +29,12 @@ class StreamedImages:
     """The files of a split, as [n, size, size, 3] of uint8: indexing decodes, resizes and takes the centre.
 
     Args:
-        root:    the folder below which the files stand.
-        names:   their names relative to it, as bytes, [n].
-        size:    pixels of a side.
-        resize:  pixels of the short side before the centre is taken.
-        workers: images decoded at once; 0: one for each core.
+        root:     the folder below which the files stand.
+        names:    their names relative to it, as bytes, [n].
+        size:     pixels of a side.
+        resize:   pixels of the short side before the centre is taken.
+        workers:  images decoded at once; 0: one for each core.
+        failures: why images could not be had, where the error itself passes through TensorFlow and loses its words.
     """
 
     root: Path
@@ -33,6 +42,7 @@ class StreamedImages:
     size: int
     resize: int
     workers: int
+    failures: list[InputError] = field(default_factory=list, repr=False)
 
     @property
     def decoders(self) -> int:
@@ -62,46 +72,96 @@ class StreamedImages:
         names = self.names[chosen]
         if names.ndim != 1:
             raise IndexError("streamed images are taken by a slice or a vector of indices")
-        with ThreadPoolExecutor(self.decoders) as pool:
-            images = list(pool.map(self._decode, names))
+        images = self._in_parallel(self._decode, names)
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)
 
     def subset(self, indices: NDArray[np.int64]) -> StreamedImages:
         """Return the files at `indices`, none of them decoded."""
         return replace(self, names=self.names[indices])
 
-    def _decode(self, name: bytes) -> NDArray[np.uint8]:
-        from PIL import Image
+    def read(self, name: bytes) -> bytes:
+        """Return the bytes of a file."""
+        return read_path(self.root / os.fsdecode(name))
 
-        path = self.root / os.fsdecode(name)
-        try:
-            with Image.open(path, formats=("JPEG", "PNG")) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(f"images must have at most {MAX_PIXELS} pixels", received=str(path))
+    def extent(self, data: bytes, name: bytes) -> NDArray[np.int32]:
+        """Return width and height of an image, from its head, [2]."""
+        with opened(io.BytesIO(data), self._shown(name), most=MAX_PIXELS) as image:
+            return np.array(image.size, np.int32)
+
+    def decode(self, data: bytes, name: bytes, box: NDArray[np.int32] | None = None) -> NDArray[np.uint8]:
+        """Return the part of an image inside `box`, or its centre, resized to [size, size, 3].
+
+        Args:   box: left, top, right and bottom in pixels, [4].
+        Raises: InputError: the file is no image that is taken.
+        """
+        from PIL.Image import Resampling
+
+        with opened(io.BytesIO(data), self._shown(name), most=MAX_PIXELS) as image:
+            if box is None:
                 image.draft("RGB", (2 * self.resize, 2 * self.resize))  # a JPEG may be decoded at a smaller scale
-                return self._centre(image.convert("RGB"))
-        except InputError:
-            raise
-        except Exception as error:  # Pillow lets many kinds through
-            raise InputError("images must be JPEG or PNG files that can be decoded", received=str(path)) from error
+            plain = converted(image)
+            window = self._centre(*plain.size) if box is None else tuple(box.tolist())
+            return np.asarray(plain.resize((self.size, self.size), Resampling.BILINEAR, box=window), np.uint8)
 
-    def _centre(self, image: object) -> NDArray[np.uint8]:
-        from PIL import Image
+    def check(self, *, decode: bool) -> None:
+        """Raise InputError at the first file that is no image that is taken, by its head or by all of it."""
 
-        assert isinstance(image, Image.Image)
-        side = min(image.size) * self.size / self.resize
-        left, top = ((length - side) / 2 for length in image.size)
-        box = (left, top, left + side, top + side)
-        return np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box), np.uint8)
+        def look(name: bytes) -> None:
+            path = self.root / os.fsdecode(name)
+            with _open(path) as file, opened(file, str(path), most=MAX_PIXELS) as image:
+                if decode:
+                    image.load()
+
+        for start in range(0, len(self), AT_ONCE):
+            self._in_parallel(look, self.names[start : start + AT_ONCE])
+
+    def _decode(self, name: bytes) -> NDArray[np.uint8]:
+        return self.decode(self.read(name), name)
+
+    def _in_parallel(self, work: Callable[[bytes], T], names: NDArray[np.bytes_]) -> list[T]:
+        with ThreadPoolExecutor(self.decoders) as pool:
+            return list(pool.map(work, names))
+
+    def _shown(self, name: bytes) -> str:
+        return str(self.root / os.fsdecode(name))
+
+    def _centre(self, width: int, height: int) -> tuple[float, float, float, float]:
+        side = min(width, height) * self.size / self.resize
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
 
 
-def scan(root: Path, split: str, classes: Sequence[str], endings: tuple[str, ...]) -> tuple[list[bytes], list[int]]:
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def class_folders(split: Path) -> dict[str, list[str]]:
+    """Return the folders of each class of a split that has an image; two where its name is written in two ways."""
+    found: dict[str, list[str]] = {}
+    for folder in visible(split):
+        if folder.is_dir() and any(True for _ in _images(split / folder.name)):
+            found.setdefault(class_name(folder.name), []).append(folder.name)
+    return found
+
+
+def scan(root: Path, split: str, classes: Sequence[str]) -> tuple[list[bytes], list[int]]:
     """Return the names of a split's images relative to `root`, and their labels, sorted by class and name."""
     names: list[bytes] = []
     labels: list[int] = []
+    folders = class_folders(root / split)
     for label, name in enumerate(classes):
-        place = root / split / name
-        files = sorted(f for f in os.listdir(place) if f.lower().endswith(endings)) if place.is_dir() else []
-        names += [os.fsencode(f"{split}/{name}/{file}") for file in files]
-        labels += [label] * len(files)
+        for folder in folders.get(name, ()):
+            files = sorted(_images(root / split / folder))
+            names += [os.fsencode(f"{split}/{folder}/{file}") for file in files]
+            labels += [label] * len(files)
     return names, labels
+
+
+def _images(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not is_hidden(entry.name) and entry.is_file() and is_image_name(entry.path):
+                yield entry.name

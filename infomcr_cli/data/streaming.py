@@ -43,7 +43,7 @@ def streamed_batches(
     assert isinstance(images, StreamedImages)
     if augment.name not in ("none", "standard") or augment.cutout or augment.mixup:
         raise InputError("data=imagenet is augmented by", received=augment.name, accepted=["none", "standard"])
-    root, names, labels = str(images.root) + "/", tf.constant(images.names), tf.constant(dataset.train.labels)
+    names, labels = tf.constant(images.names), tf.constant(dataset.train.labels)
 
     def places(epoch: int) -> NDArray[np.int32]:
         order = epoch_order(len(images), batch_size, seed=seed, epoch=int(epoch)).ravel()
@@ -53,7 +53,8 @@ def streamed_batches(
     @tf.autograph.experimental.do_not_convert
     def sample(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         key = tf.random.fold_in(tf.random.fold_in(tf.constant([seed, 0]), place[0]), place[1])
-        image = _image(tf.io.read_file(root + names[place[2]]), images, augment, key)
+        name = names[place[2]]
+        image = _image(_by_pillow(images, images.read, [name], tf.string), images, augment, key, name)
         return (image - tf.constant(dataset.mean)) / tf.constant(dataset.std), labels[place[2]]
 
     order = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(_places_of(places))
@@ -72,33 +73,47 @@ def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
     return of
 
 
-def _image(data: tf.Tensor, images: StreamedImages, augment: AugmentConfig, key: tf.Tensor) -> tf.Tensor:
-    """Return one image on the 0..255 scale, float32, [size, size, 3]."""
-    size = [images.size, images.size]
-    shape = tf.cond(tf.io.is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data), lambda: tf.shape(_png(data)))
-    window = _random_window(shape, key) if augment.padding else _centre_window(shape, images.size / images.resize)
-    cropped = tf.cond(
-        tf.io.is_jpeg(data),
-        lambda: tf.io.decode_and_crop_jpeg(data, window, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.image.crop_to_bounding_box(_png(data), *tf.unstack(window)),
-    )
-    image = tf.ensure_shape(tf.image.resize(cropped, size, antialias=True), [*size, 3])
+def _image(
+    data: tf.Tensor, images: StreamedImages, augment: AugmentConfig, key: tf.Tensor, name: tf.Tensor | bytes = b""
+) -> tf.Tensor:
+    """Return one image on the 0..255 scale, float32, [size, size, 3]: without augmentation as it is evaluated.
+
+    Args: data: the bytes of its file. name: of the file, for messages.
+    """
+    if augment.padding:
+        extent = tf.ensure_shape(_by_pillow(images, images.extent, [data, name], tf.int32), [2])
+        inputs = [data, name, _random_box(extent, key)]
+    else:
+        inputs = [data, name]
+    decoded = _by_pillow(images, images.decode, inputs, tf.uint8)
+    image = tf.cast(tf.ensure_shape(decoded, images.shape[1:]), tf.float32)
     if augment.flip:
         mirrored = tf.random.stateless_uniform([], tf.random.fold_in(key, FLIP)) < 0.5
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     return image
 
 
-def _png(data: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(tf.io.decode_png(data, channels=3), [None, None, 3])
+def _by_pillow(images: StreamedImages, work: Callable[..., Any], inputs: list[Any], dtype: tf.DType) -> tf.Tensor:
+    """Return what `work` gives, which is done outside TensorFlow; why it failed is kept with the images."""
+
+    def done(*values: Any) -> Any:
+        # Outside a graph the bytes of a file come as an array without axes.
+        values = tuple(value.item() if isinstance(value, np.ndarray) and not value.ndim else value for value in values)
+        try:
+            return work(*values)
+        except InputError as error:
+            images.failures.append(error)
+            raise
+
+    return tf.numpy_function(done, inputs, dtype, stateful=False)  # stateless: see `_places_of`
 
 
-def _random_window(shape: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Return top, left, height and width of a window of random area and aspect ratio."""
-    whole = tf.zeros((1, 0, 4), tf.float32)
-    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        shape,
-        whole,
+def _random_box(extent: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Return left, top, right and bottom of a window of random area and aspect ratio in an image of that extent."""
+    width, height = extent[0], extent[1]
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.stack([height, width, 3]),
+        tf.zeros((1, 0, 4), tf.float32),
         tf.random.fold_in(key, CROP),
         min_object_covered=0.0,
         aspect_ratio_range=CROP_RATIO,
@@ -106,10 +121,4 @@ def _random_window(shape: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    return tf.stack([begin[0], begin[1], extent[0], extent[1]])
-
-
-def _centre_window(shape: tf.Tensor, share: float) -> tf.Tensor:
-    height, width = shape[0], shape[1]
-    side = tf.cast(tf.round(tf.cast(tf.minimum(height, width), tf.float32) * share), tf.int32)
-    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+    return tf.stack([begin[1], begin[0], begin[1] + size[1], begin[0] + size[0]])

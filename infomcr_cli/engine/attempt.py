@@ -62,7 +62,7 @@ def _trained(run: RunDirectory, task: Task, console: Console, new: bool) -> Even
     try:
         ending = work_on(Work(run, task.config, None, console))
     except InputError as error:
-        if new:
+        if new and not read_status(run).step:  # an image that broke while training leaves the checkpoints before it
             shutil.rmtree(run.path)
         return Event(kind="ended", state=State.FAILED, reason=str(error))
     if ending.state is State.FAILED:

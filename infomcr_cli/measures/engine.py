@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import layer_rules as _closed_forms  # noqa: F401 -- fills the registry of rules
 from infomcr_cli.measures import spectrum
@@ -18,7 +19,7 @@ from infomcr_cli.measures.forward import BatchNormMode, complete, natural_precis
 from infomcr_cli.measures.jacobian import Setting
 from infomcr_cli.measures.memory import parse_bytes
 from infomcr_cli.measures.record import GramRecord, layer_group
-from infomcr_cli.measures.samples import blocks, checked_samples, class_indices, representatives, taken
+from infomcr_cli.measures.samples import blocks, checked_samples, representatives, taken
 
 
 class GramEngine:
@@ -62,7 +63,7 @@ class GramEngine:
         """
         images, given = checked_samples(images, labels)
         classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
-        labels = class_indices(given, classes)
+        labels = class_indices(given, classes=classes)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         if chunk and len(labels) % chunk:
             raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))

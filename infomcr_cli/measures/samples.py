@@ -10,36 +10,23 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
 
 Indices = NDArray[np.int64]
 
 
-def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.integer]]:
+def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     """Return images (an array, or a structure of arrays) and labels as arrays of one length.
 
-    Raises: InputError: labels are not a vector of integers, or the lengths differ.
+    Raises: InputError: labels are not a vector of class indices, or the lengths differ.
     """
     images = keras.tree.map_structure(np.asarray, images)
-    labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or len(labels) == 0:
-        raise InputError("labels must be a vector of class indices", received=f"{labels.dtype} {labels.shape}")
+    labels = class_indices(labels, classes=2**31)
     lengths = {len(x) for x in keras.tree.flatten(images)}
     if lengths != {len(labels)}:
         raise InputError("images and labels must have one length", received=f"{sorted(lengths)} and {len(labels)}")
     return images, labels
-
-
-def class_indices(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int32]:
-    """Return labels as TensorFlow takes them; their range is checked first, since a cast would make 2³² + 1 a 1.
-
-    Raises: InputError: a label lies outside 0..num_classes - 1.
-    """
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise InputError(f"labels must lie in 0..{num_classes - 1}", received=f"{labels.min()}..{labels.max()}")
-    return labels.astype(np.int32)
 
 
 def taken(images: Any, indices: Indices) -> Any:

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.measures.forward import complete, in_precision, natural_precision
-from infomcr_cli.measures.samples import checked_samples, class_indices, taken
+from infomcr_cli.measures.samples import checked_samples, taken
 from infomcr_cli.measures.scores import mean_loss
 from infomcr_cli.measures.surface_passes import passes_of, sizes_of
 
@@ -43,7 +44,7 @@ class LossSurface:
         self, model: keras.Model, images: Any, labels: Any, *, batch_size: int = 500, precision: str | None = None
     ) -> None:
         self.images, given = checked_samples(images, labels)
-        self.labels = class_indices(given, complete(model, self.images))
+        self.labels = class_indices(given, classes=complete(model, self.images))
         self.model, self._batch_size = model, batch_size
         self._passes = passes_of(model, precision or natural_precision(model))
         self._sizes = sizes_of(self._passes.trainable)

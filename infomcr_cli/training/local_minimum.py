@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.training.passes import Tensors
+from infomcr_cli.training.passes import Tensors, checked_labels
 from infomcr_cli.training.probing import Move, probe
 from infomcr_cli.training.regularizer import Correction
 
@@ -70,9 +70,10 @@ def local_minimum_penalty(
         labels:          integers [B], or class weights [B, classes].
         num_sub_batches: M; must divide B.
         alpha:           α > 0.
-    Raises:  InputError: M does not divide B.
+    Raises:  InputError: M does not divide B, or labels are not classes of the model.
     Source:  Jia & Su, 2020.
     """
+    labels = checked_labels(model, labels)
     found = probe(model, images, labels, num_sub_batches=num_sub_batches, move=_downhill(alpha))
     return found.drop, found.difference
 

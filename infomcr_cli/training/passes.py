@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.models.precision import full_precision
@@ -46,8 +48,22 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     if len(labels.shape) == 2:
         losses = tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits)
     else:
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
+        # Not as int32: 2**32 + 1 would become class 1.
+        indices = labels if tf.as_dtype(labels.dtype) == tf.int32 else tf.cast(labels, tf.int64)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, logits)
     return tf.reduce_mean(losses)
+
+
+def checked_labels(model: keras.Model, labels: Any) -> Any:
+    """Return class indices given as a NumPy array as int32 [b], after a look at their range; any others as they are.
+
+    Raises: InputError: they are no whole numbers, or no classes of the model.
+    """
+    if not isinstance(labels, np.ndarray) or (labels.ndim != 1 and labels.shape[1:] != (1,)):
+        return labels
+    outputs: Any = getattr(model, "output_shape", None)
+    known = isinstance(outputs, tuple) and isinstance(outputs[-1], int)
+    return class_indices(labels, classes=outputs[-1] if known else 2**31)
 
 
 def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:

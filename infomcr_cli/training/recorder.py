@@ -49,9 +49,9 @@ class Recorder:
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
         """Stop here if a signal asks for it."""
+        self.position = position
         if not self._timing:
             self._note_first_step()
-        self.position = position
         self.progress.step(position.step, position.epoch, means)
         self.interruption.check()
 
@@ -85,6 +85,8 @@ class Recorder:
     def _note_first_step(self) -> None:
         """Only now may MLflow be imported: until here Python itself was what took time."""
         self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
+        if not self.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
+            self.update(self.status)
         if self.mirror:
             self.mirror.notify()
 

@@ -11,7 +11,15 @@ import keras
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset, steps_per_epoch, training_stream
+from infomcr_cli.data import (
+    Dataset,
+    Split,
+    evaluation_batches,
+    load_dataset,
+    named_failures,
+    steps_per_epoch,
+    training_stream,
+)
 from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, make_scorer
 from infomcr_cli.training.loop import Feed, Position
@@ -65,7 +73,7 @@ def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
     scorer, size = make_scorer(model), config.measure.batch_size
 
     def batches(start: Position) -> Iterable[Any]:
-        return training_stream(
+        stream = training_stream(
             dataset,
             config.data,
             config.augment,
@@ -74,6 +82,7 @@ def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
             first_epoch=start.epoch,
             first_step=start.step - start.epoch * steps_per_epoch(dataset, config.data),
         )
+        return named_failures(stream, dataset)
 
     def look_at(split: Split) -> Score:
         return scorer(evaluation_batches(split, dataset, size))

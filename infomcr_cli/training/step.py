@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.training.fused_norm import fused_batch_norm
-from infomcr_cli.training.passes import Pass, Tensors, accuracy, connected_gradient, cross_entropy
+from infomcr_cli.training.passes import Pass, Tensors, accuracy, checked_labels, connected_gradient, cross_entropy
 from infomcr_cli.training.regularizer import Regularizer as Regularizer
 from infomcr_cli.training.replicas import agreed, share_of_mean
 
@@ -40,8 +40,10 @@ def train_step(
         labels: integers [B], or class weights [B, C].
     Returns: loss (cross-entropy, nats), l2 (the L2 penalty), penalty (the regularizer's value, without its weight),
         accuracy (0..1), all before the step.
+    Raises: InputError: labels are not classes of the model.
     """
     _build(optimizer, model)
+    labels = checked_labels(model, labels)
     if regularizer is None or not regularizer.is_active:
         main, penalty = _main_pass(model, images, labels), tf.zeros(())
         gradient = main.gradient

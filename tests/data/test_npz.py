@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,19 @@ class Runs:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({"test_labels": None}, "no test_labels"),
     "objects": ({"train_images": np.array([Runs()] * 9, dtype=object)}, "train_images must be numbers"),
-    "text labels": ({"train_labels": np.array(["a"] * 9)}, "train_labels must be numbers"),
-    "fractional labels": ({"train_labels": np.zeros(9)}, "train_labels must be numbers"),
+    "text labels": ({"train_labels": np.array(["a"] * 9)}, "train_labels must be numbers.*astype"),
+    "labels as objects": ({"train_labels": np.array([0, 1, 2] * 3, object)}, "train_labels must be numbers.*astype"),
+    "fractional labels": ({"train_labels": np.full(9, 0.5)}, "train_labels must be whole numbers; got '0.5 .float64.'"),
+    "labels that are no numbers": ({"test_labels": np.array([0, np.nan, 1])}, "test_labels must be whole numbers"),
+    "negative labels": ({"train_labels": np.array([0, 1, -1] * 3)}, "train_labels must be 0"),
+    "labels beyond int32": ({"train_labels": np.array([0, 1, 2**32 + 1] * 3)}, "train_labels must be 0"),
+    "labels from 1": ({"train_labels": np.array([1, 2, 3] * 3)}, "every class of test_labels .* train_labels; got '0'"),
+    "one class": ({k: np.zeros(n, int) for k, n in (("train_labels", 9), ("test_labels", 3))}, "at least two classes"),
+    "one-hot labels": ({"train_labels": np.eye(3)[[0, 1, 2] * 3]}, "train_labels \\[n\\]"),
+    "truth values as pixels": (
+        {"train_images": np.zeros((9, 5, 4, 3), bool)},
+        "pixels from 0 to 255; got dtype.'bool'",
+    ),
     "count": ({"train_labels": np.zeros(8, int)}, "train_labels \\[n\\]"),
     "flat": ({"train_images": np.zeros((9, 60), np.uint8)}, "train_images must be \\[n"),
     "shapes": ({"test_images": np.zeros((3, 5, 5, 3), np.uint8)}, "of one shape"),
@@ -76,7 +88,7 @@ def test_wrong_arrays_are_refused_by_the_check(tmp_path, config, name) -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"train_labels": np.array([-1] * 9)}, "labels must be 0"),
+        ({"test_images": np.full((3, 5, 4, 3), np.inf)}, "test_images must be finite"),
         ({"train_images": np.full((9, 5, 4, 3), np.nan)}, "finite"),
         ({"class_names": np.array(["one"])}, "class_names"),
         ({"class_names": np.array([Runs()], dtype=object)}, "class_names|allow_pickle|Object arrays"),
@@ -89,7 +101,6 @@ def test_wrong_values_are_refused(tmp_path, config, change, rule) -> None:
 
 def test_a_header_that_claims_terabytes_is_refused_at_once(tmp_path, config) -> None:
     import io
-    import zipfile
 
     path = write(tmp_path / "a.npz", GOOD)
     head = io.BytesIO()
@@ -108,3 +119,55 @@ def test_another_file_is_refused(tmp_path, config, data) -> None:
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(InputError, match=r"data\.root must name"):
         check_source(config("npz", root=str(tmp_path / "a.npz")))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int64", "uint64", ">i2"])
+def test_whole_numbers_of_any_type_are_labels(tmp_path, config, dtype) -> None:
+    arrays = GOOD | {key: GOOD[key].astype(dtype) for key in ("train_labels", "test_labels")}
+    wanted = config("npz", root=write(tmp_path / "a.npz", arrays))
+    check_source(wanted)
+    dataset = load_dataset(wanted, seed=0)
+    assert dataset.train.labels.dtype == np.int32
+    assert np.array_equal(dataset.train.labels, GOOD["train_labels"])
+
+
+def test_truth_values_are_two_classes(tmp_path, config) -> None:
+    arrays = GOOD | {key: GOOD[key] > 0 for key in ("train_labels", "test_labels")}
+    dataset = load_dataset(config("npz", root=write(tmp_path / "a.npz", arrays)), seed=0)
+    assert dataset.class_names == ("0", "1")
+    assert dataset.test.labels.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels", "class_names"])
+def test_a_damaged_array_is_refused_by_the_name_of_its_file(tmp_path, config, compressed, name) -> None:
+    path = write(tmp_path / "a.npz", GOOD | {"class_names": np.array(["a", "b", "c"])}, compressed)
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{name}.npy")
+    middle = info.header_offset + 30 + len(info.filename) + info.compress_size // 2
+    data[middle] ^= 255
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError, match=r"an \.npz file .* that can be read; got '.*/a\.npz'|must be .*got"):
+        load_dataset(config("npz", root=path), seed=0)
+
+
+def test_damage_anywhere_never_gives_a_traceback(tmp_path, config) -> None:
+    """Flipped bytes and cut ends, in headers as in data: an InputError, or a byte that means nothing."""
+    good = (tmp_path / "good.npz", tmp_path / "small.npz")
+    write(good[0], GOOD)
+    write(good[1], GOOD, compressed=True)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for i in range(120):
+        data = bytearray(good[i % 2].read_bytes())
+        if i % 3:
+            data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        else:
+            del data[rng.integers(len(data)) :]
+        (tmp_path / f"{i}.npz").write_bytes(data)
+        try:
+            load_dataset(config("npz", root=str(tmp_path / f"{i}.npz")), seed=0)
+        except InputError:
+            refused += 1
+    assert refused > 90

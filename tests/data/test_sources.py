@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import time
 import numpy as np
 import pytest
 from layouts import REAL_IMAGES, as_python2_wrote, cifar10_files, image_files, write_folder, write_tar
+from test_streaming import imagenet_config
 
-from infomcr_cli.data import check_source, load_dataset
-from infomcr_cli.data.download import Origin, fetched
+from infomcr_cli.data import cache, check_source, load_dataset
+from infomcr_cli.data.download import ORIGINS, Origin, fetched
 from infomcr_cli.data.statistics import CIFAR10, channel_statistics
 from infomcr_cli.errors import InputError
 
@@ -101,6 +103,77 @@ def test_the_check_imports_nothing_heavy(tmp_path) -> None:
     )
     command = [sys.executable, "-c", script, str(root), os.path.dirname(__file__)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_binary_version_is_downloaded() -> None:
+    """It holds bytes alone; the Python version is pickled. Checksums as published with tensorflow_datasets."""
+    assert {name: origin.url.rsplit("/", 1)[1] for name, origin in ORIGINS.items()} == {
+        "cifar10": "cifar-10-binary.tar.gz",
+        "cifar100": "cifar-100-binary.tar.gz",
+    }
+    assert all(len(origin.sha256) == 64 for origin in ORIGINS.values())
+
+
+def test_a_home_that_is_unknown_is_no_hindrance(tmp_path, monkeypatch) -> None:
+    """No HOME, and a user number without a name: ~ cannot be expanded."""
+    for name in ("HOME", "KERAS_HOME", "XDG_CACHE_HOME", "INFOMCR_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: (_ for _ in ()).throw(KeyError(number)))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    published = write_tar(tmp_path / "cifar-10-binary.tar.gz", cifar10_files(as_python2_wrote))
+    assert fetched(origin_of(published), tmp_path / "kept").is_file()
+    assert cache.cache_folder(None).parent == tmp_path
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("source", ["image_folder", "imagenet", "npz", "tar"])
+def test_a_file_without_permission_is_named(tmp_path, config, monkeypatch, source) -> None:
+    files = image_files()
+    if source == "npz":
+        root = tmp_path / "a.npz"
+        np.savez(root, x_train=np.zeros((2, 4, 4)), y_train=[0, 1], x_test=np.zeros((2, 4, 4)), y_test=[0, 1])
+    else:
+        root = write_tar(tmp_path / "a.tar", files, "w") if source == "tar" else write_folder(tmp_path / "d", files)
+    name = "image_folder" if source == "tar" else source
+    wanted = imagenet_config(root) if source == "imagenet" else config(name, root=str(root))
+    wanted_name = str(root) if root.is_file() else "000.png"
+    real = io.open
+
+    def opened(path, *arguments, **settings):
+        if str(path).endswith(wanted_name):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **settings)
+
+    for place in ("io.open", "builtins.open"):  # root may read everything, so the system's answer is played
+        monkeypatch.setattr(place, opened)
+    with pytest.raises(InputError, match=rf"readable; got '.*{wanted_name}'. Permission denied"):
+        load_dataset(wanted, seed=0)
+
+
+@pytest.mark.parametrize("source", ["image_folder", "imagenet", "npz", "cifar10"])
+@pytest.mark.parametrize("name", ["n" * 300, "d/" + "n" * 300, "x" * 5000, "\ud800x"])
+def test_a_name_that_the_system_cannot_have_is_refused(tmp_path, config, monkeypatch, source, name) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = imagenet_config(name) if source == "imagenet" else config(source, root=name)
+    for work in (check_source, lambda given: load_dataset(given, seed=0)):
+        with pytest.raises(InputError, match=r"readable|exist|a path must be"):
+            work(wanted)
+
+
+def test_a_folder_of_classes_without_permission_is_named(tmp_path, config, monkeypatch) -> None:
+    root = write_folder(tmp_path / "d", image_files())
+    real = os.scandir
+
+    def scanned(path):
+        if str(path).endswith("bee"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    for wanted in (config("image_folder", root=str(root)), imagenet_config(root)):
+        with pytest.raises(InputError, match=r"readable; got '.*bee'. Permission denied"):
+            check_source(wanted)
 
 
 def origin_of(path) -> Origin:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, gram_matrix
 from tests.measures.truth import jacobian, relative, shaken
 
@@ -172,6 +173,7 @@ CEILING = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine
 from infomcr_cli.models import build_model
 
@@ -197,3 +199,22 @@ def test_memory_stays_within_its_budget() -> None:
     ]
     assert grown[0] < 100 + BEYOND
     assert grown[1] > 300
+
+
+@pytest.mark.parametrize("wrong", [3, -1, 2**32 + 1, -(2**32) + 1, 1.5, np.nan])
+def test_a_label_that_is_no_class_is_refused_before_it_is_cast(wrong):
+    """As int32 2**32 + 1 would be class 1."""
+    model = keras.Sequential([keras.Input(IMAGE, dtype="float64"), L.Flatten(), L.Dense(3)])
+    images, labels = samples(4)
+    labels = labels.astype(np.float64 if isinstance(wrong, float) else np.int64)
+    labels[2] = wrong
+    with pytest.raises(InputError, match=r"labels must (be|lie in) (0\.\.|whole numbers)"):
+        gram_matrix(model, images, labels)
+
+
+@pytest.mark.parametrize("cast", ["uint8", "int64", "float32", "bool"])
+def test_the_type_of_labels_changes_no_bit_of_the_gram_matrix(cast):
+    model = keras.Sequential([keras.Input(IMAGE, dtype="float64"), L.Flatten(), L.Dense(3)])
+    images, labels = samples(4)
+    labels %= 2
+    np.testing.assert_array_equal(gram_matrix(model, images, labels.astype(cast)), gram_matrix(model, images, labels))

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.training import LocalMinimum, train_step
+from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
 from infomcr_cli.training.fisher_trace import FisherTrace
 from infomcr_cli.training.gradient_norm import GradientNorm
 from infomcr_cli.training.sam import Sam
@@ -94,6 +95,41 @@ def test_labels_in_a_column_are_labels(regularizer):
     assert {name: float(value) for name, value in scalars.items()} == as_vector
     for one, other in zip(model.variables, expected.variables, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+@pytest.mark.parametrize("regularizer", [None, LocalMinimum(3), LocalMinimum(3, share_pass=True), FisherTrace(3)])
+@pytest.mark.parametrize("wrong", [4, -1, 2**32 + 1, -(2**32) + 1, 1.5, np.nan, np.inf])
+def test_a_label_that_is_no_class_is_refused_before_it_is_cast(regularizer, wrong):
+    """As int32 2**32 + 1 would be class 1, and so would 1.5."""
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    before = slow.arrays(model.variables)
+    labels = labels.astype(np.float64 if isinstance(wrong, float) else np.int64)
+    labels[5] = wrong
+    with slow.float64(), pytest.raises(InputError, match=r"labels must be (0\.\.3|whole numbers)"):
+        train_step(model, keras.optimizers.SGD(0.5), images, labels, regularizer=regularizer)
+    with slow.float64(), pytest.raises(InputError, match=r"labels must be (0\.\.3|whole numbers)"):
+        local_minimum_penalty(model, images, labels, num_sub_batches=3, alpha=1e-4)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("cast", ["uint8", "int64", "uint64", "float32", tf.int64, tf.uint8])
+def test_the_type_of_labels_changes_no_bit_of_a_step(cast):
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    typed = labels.astype(cast) if isinstance(cast, str) else tf.cast(labels, cast)
+    with slow.float64():
+        scalars = train_step(model, keras.optimizers.SGD(0.5), images, typed, regularizer=LocalMinimum(3))
+    expected, as_int32 = stepped(LocalMinimum(3))
+    assert {name: float(value) for name, value in scalars.items()} == as_int32
+    for one, other in zip(model.variables, expected.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+
+
+def test_a_tensor_of_wide_labels_is_not_wrapped_into_a_class():
+    model, (images, labels) = slow.network("wrn"), slow.batch()
+    wide = tf.constant(labels.astype(np.int64) + 2**32 * (labels == 1))
+    with slow.float64(), pytest.raises(tf.errors.InvalidArgumentError, match="4294967297"):
+        train_step(model, keras.optimizers.SGD(0.5), images, wide)
 
 
 @pytest.mark.parametrize("shape", [(12, 3), (12, 1, 1)])

@@ -1,10 +1,11 @@
-"""A pickle is data here: whatever would run, import or explode is refused."""
+"""A pickle is data here: whatever would run, import or fill the memory is refused."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
+import resource
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import as_python2_wrote
 
-from infomcr_cli.data.inert_pickle import read_batch
+from infomcr_cli.data.pickled import read_batch
 from infomcr_cli.errors import InputError
 
 
@@ -56,6 +57,18 @@ def hostile(tmp_path) -> dict[str, bytes]:
         "shared tuples in a name": nested_twice(60) + b"U\x01a\x93.",
         "deep tuple": b"\x80\x02}" + b")" + b"\x85" * 100_000 + b"K\x01s.",
         "one text encoded again and again": encoded_again(1_000_000, 200),
+        "a place of the memo far away": b"\x80\x02}r\xff\xff\xff\x7f.",
+        "a place of the memo a little too far": b"\x80\x02}r\x00\x20\x00\x00.",
+        "a place far away among others": b"\x80\x04}\x94\x94r\xff\xff\xff\x3f.",
+        "a million lists": b"\x80\x02}(" + b"]" * 1_200_000 + b"l.",
+        "a tuple kept by its number and used twice": b"\x80\x04})\x94(h\x00h\x00t.",
+        "byte array of eight exabytes": b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x0f.",
+        "popped": b"\x80\x02}]0.",
+        "doubled": b"\x80\x02}2.",
+        "set of tuples": b"\x80\x04\x8f()\x90.",
+        "a name given a state": b"\x80\x02}cnumpy\nndarray\n}U\x08__init__U\x01xsbU\x01as.",
+        "dtype with a state of its own": b"\x80\x02cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNtb.",
+        "codec that unpacks": b"\x80\x02c_codecs\ndecode\nU\x01xU\x04zlib\x86R.",
         "marks within marks": b"\x80\x02" + b"(" * 50_000 + b"t" * 50_000 + b".",
         "no end": as_python2_wrote({"labels": [1]})[:-1],
         "truncated": as_python2_wrote({"labels": [1] * 99})[:60],
@@ -72,10 +85,11 @@ def hostile(tmp_path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", list(hostile(Path("unused"))))
 def test_it_is_refused_at_once_and_nothing_runs(tmp_path, name) -> None:
-    start = time.process_time()
+    start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="pickled dictionary of plain data"):
         read_batch(hostile(tmp_path)[name], name="data_batch_1")
     assert time.process_time() - start < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
     assert not (tmp_path / "trace").exists()
 
 
@@ -106,3 +120,11 @@ def test_column_order_and_wide_numbers_are_understood() -> None:
     got = read_batch(pickle.dumps({b"a": array, b"n": [2**40, True, None, -1]}, protocol=2), name="x")
     assert np.array_equal(got["a"], array)
     assert got["n"] == [2**40, True, None, -1]
+
+
+def test_bytes_that_python_3_pickles_for_python_2_are_understood() -> None:
+    """Each is a call of `_codecs.encode`, of which a file has as many as it has names."""
+    names = [f"img_{i}.png".encode() for i in range(6000)]
+    got = read_batch(pickle.dumps({b"data": np.ones((2, 3), np.uint8), b"filenames": names}, protocol=2), name="x")
+    assert got["filenames"] == [name.decode() for name in names]
+    assert got["data"].tolist() == [[1, 1, 1], [1, 1, 1]]

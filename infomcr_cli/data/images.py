@@ -1,0 +1,83 @@
+"""Which image files are taken, and their pixels: the same rule and the same decoder for every reader, by Pillow.
+
+A file is taken by what it holds, not by its ending: a JPEG or a PNG of 8 bits a channel. More bits are refused, for
+many cameras and scanners use 12 of 16 and their upper 8 are nearly black. Transparency is dropped, of several frames
+the first is taken, and neither the orientation that a camera notes nor a colour profile is applied, as in Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from infomcr_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+OTHER_ENDINGS = (
+    *(".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif"),
+    *(".jp2", ".j2k", ".jpx", ".jxl", ".jfif", ".jpe", ".apng", ".tga", ".ico", ".dcm", ".exr", ".svg"),
+)
+GREY, COLOUR = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file's ending is that of a JPEG or a PNG.
+
+    Raises: InputError: it is that of another kind of image, which would be left out in silence.
+    """
+    lower = name.lower()
+    if lower.endswith(OTHER_ENDINGS):
+        raise InputError(
+            "the images of a class must be JPEG or PNG files",
+            received=name,
+            advice="Convert it, or move it to another place.",
+        )
+    return lower.endswith(ENDINGS)
+
+
+@contextmanager
+def opened(file: IO[bytes], name: str, *, most: int) -> Iterator[Image.Image]:
+    """Yield an image of which only the head is read, after every check of what can be seen there.
+
+    Args:
+        name: of the file, for messages.
+        most: pixels that it may have.
+    Raises: InputError: it is no image that is taken, or what is done inside the block shows that it is damaged.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=("JPEG", "PNG")) as image:
+            _check(image, name, most)
+            yield image
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, str(error), most) from error
+    except Exception as error:  # Pillow lets many kinds through
+        raise InputError("images must be JPEG or PNG files that can be decoded", received=name) from error
+
+
+def converted(image: Image.Image, *, keep_grey: bool = False) -> Image.Image:
+    """Return an image decoded to three equal or different channels, or to one where grey is kept."""
+    image.info.pop("transparency", None)  # Pillow would warn that it is dropped
+    return image.convert("L" if keep_grey and image.mode in GREY else "RGB")
+
+
+def _check(image: Image.Image, name: str, most: int) -> None:
+    if image.width * image.height > most:
+        raise _too_many_pixels(name, f"{image.width}x{image.height}", most)
+    # RGB;16B has the mode RGB too, and Pillow would read the upper half of its bits.
+    stored = [str(tile[3]) for tile in getattr(image, "tile", ())]
+    if image.mode not in GREY | COLOUR or any(layout.endswith("16B") for layout in stored):
+        raise InputError(
+            "images must have 8 bits a channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
+        )
+
+
+def _too_many_pixels(name: str, size: str, most: int) -> InputError:
+    return InputError(f"images must have at most {most} pixels", received=f"{size} in {name}")
