@@ -61,10 +61,11 @@ def compare(options: CompareOptions) -> Comparison:
     gathered = gather(options.runs, lambda name: _experiment(name, options))
     # pandas and SciPy come after whatever can be refused without them
     from infomcr_cli.report.comparison import compared
+    from infomcr_cli.report.data_sets import told_apart
     from infomcr_cli.report.entry import read_entry
     from infomcr_cli.report.ordering import ordered, statistic_of, unique_names
 
-    entries = unique_names([read_entry(run, options.checkpoint) for run in gathered.runs])
+    entries = told_apart(unique_names([read_entry(run, options.checkpoint) for run in gathered.runs]))
     _check_checkpoint(entries, options.checkpoint)
     comparison = compared(
         entries,

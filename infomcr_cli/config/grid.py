@@ -82,7 +82,8 @@ def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[
             continue
         spelling = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
         if spelling not in bases:
-            bases[spelling] = composed(spelling, grammar.parse(spelling), config_dir)
+            whole = [choice.text for _, choice in pairs]  # a setting without a default may be given by its axis alone
+            bases[spelling] = composed(whole, grammar.parse(whole), config_dir)
         settings = bases[spelling]
         for axis, choice in pairs:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
