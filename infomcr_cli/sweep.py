@@ -21,11 +21,11 @@ from infomcr_cli.engine.conduct import Conductor
 from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.refusals import check_content, check_names, check_settings
 from infomcr_cli.engine.stop import stopped_at_once
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import State
 from infomcr_cli.runs.redaction import redact
 from infomcr_cli.runs.store import Store, store_of
@@ -108,7 +108,11 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     """
     settings, jobs, store = _planned(request)
     if request.dry_run:
+        _say_what_will_be_refused(settings, jobs, console)
         return SweepResult(tuple(_before(job, settings.evaluate) for job in jobs))
+    due = _due(request, jobs, settings.evaluate)
+    check_names(due, evaluate=settings.evaluate)
+    check_content(due, evaluate=settings.evaluate)
     with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
@@ -139,17 +143,23 @@ def show(result: SweepResult, console: Console) -> None:
 
 def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:
     arguments = split_arguments(request.overrides, request.config_dir)
-    exclusions = parse_exclusions(arguments.sweep.exclude, request.config_dir)
+    settings = arguments.sweep
+    exclusions = parse_exclusions(settings.exclude, request.config_dir)
     jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
     for start in {job.config.start for job in jobs if job.config.start}:
         check_start(start)
-    if arguments.sweep.evaluate:
-        for job in jobs:
-            check_measures(job.config.measure)  # what eval would refuse when all is trained
-    config = jobs[0].config
-    store = _store(config)
-    check_engine(config, store)
-    return arguments.sweep, jobs, store
+    check_settings(_due(request, jobs, settings.evaluate), evaluate=settings.evaluate)
+    store = _store(jobs[0].config)
+    check_engine(jobs[0].config, store)
+    return settings, jobs, store
+
+
+def _say_what_will_be_refused(settings: SweepConfig, jobs: Sequence[Job], console: Console) -> None:
+    """A dry run lists the jobs, also where the data will not do."""
+    try:
+        check_names(jobs, evaluate=settings.evaluate)
+    except InputError as error:
+        console.print(f"This sweep will be refused: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _store(config: RunConfig) -> Store | None:
@@ -171,8 +181,10 @@ def _before(job: Job, evaluate: bool) -> JobResult:
     return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
 
 
-def _is_due(job: Job, request: SweepRequest, evaluate: bool) -> bool:
-    return not job.is_done(evaluate) and (request.retry_failed or job.state is not State.FAILED)
+def _due(request: SweepRequest, jobs: Sequence[Job], evaluate: bool) -> list[Job]:
+    return [
+        job for job in jobs if not job.is_done(evaluate) and (request.retry_failed or job.state is not State.FAILED)
+    ]
 
 
 def _carried_out(
@@ -183,7 +195,7 @@ def _carried_out(
     folder: SweepFolder,
     console: Console,
 ) -> tuple[dict[str, Outcome], int | None]:
-    due = [job for job in jobs if _is_due(job, request, settings.evaluate)]
+    due = _due(request, jobs, settings.evaluate)
     config = jobs[0].config
     view = SweepView(console, len(jobs), len(jobs) - len(due))
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)

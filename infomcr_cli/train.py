@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +20,8 @@ from infomcr_cli.config.identity import identity
 from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
-from infomcr_cli.data import check_source
+from infomcr_cli.data import check_source, training_set_size
+from infomcr_cli.engine.refusals import check_devices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import (
@@ -98,7 +100,9 @@ def settings_of(request: TrainRequest) -> RunConfig:
         settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
         config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
     check_source(config.data)
-    check_measures(config.measure)  # what eval would refuse when all is trained
+    # What eval would refuse when all is trained; a run that has begun goes on, and eval's settings can still be given.
+    check_measures(config.measure, training_set_size(config.data) if request.resume is None else None)
+    check_devices([config])
     return config
 
 
@@ -146,7 +150,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         except _StoppedEarly as stop:
             return _killed(run, stop.number)
         try:
-            ending = work_on(Work(run, config, store, console, request.profile))
+            suffice = None if request.resume else partial(check_measures, config.measure)
+            ending = work_on(Work(run, config, store, console, request.profile, suffice))
         except InputError:
             if request.resume is None:
                 _unmake(run, keep_folder=stood)

@@ -20,6 +20,7 @@ from infomcr_cli.config.compose import composed, dotted, no_such, run_of, yardst
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.places import group_choices, search_path
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import InputError
 
 MOST_JOBS = 100_000
@@ -89,7 +90,7 @@ def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
             continue
-        yield Point(tuple(choice.text for choice in combination), run_of(settings, matched_to))
+        yield Point(tuple(choice.text for choice in combination), trusted(run_of(settings, matched_to)))
 
 
 def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:

@@ -9,12 +9,11 @@ from typing import Any
 
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.identity import differences
-from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
 from infomcr_cli.config.places import group_choices
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.builder import trust_builder
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
@@ -41,9 +40,9 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             _refuse_matching(changed, key, value)
             _set(changed, key, value)
     config = validate(changed)
-    if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
-        trust_builder(config.model.builder)  # named again on the command line; the directory's own word does not count
-    return config
+    # The directory's own word does not count.
+    is_named_again = not {"model", "model.builder"}.isdisjoint(override.key_or_group for override in overrides)
+    return trusted(config) if is_named_again else config
 
 
 def _check_recorded(settings: Any) -> None:
