@@ -26,8 +26,9 @@ from infomcr_cli.engine.stop import stopped_at_once
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import has_secret, redact
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember
 from infomcr_cli.train import check_start
@@ -120,6 +121,14 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         with stopped_at_once(number) as stopped:
             comparison = _compared(settings, results, store, folder, console) if number is None else None
     return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), stopped.number)
+
+
+def same_again(request: SweepRequest) -> str:
+    """Say how to go on with a sweep; a command that holds a secret is not spelled out."""
+    options = {"--fail-fast": request.fail_fast, "--retry-failed": request.retry_failed}
+    words = (*(option for option, given in options.items() if given), *request.overrides)
+    command = proposed("sweep", *words, config_dir=request.config_dir)
+    return "The same command again goes on." if has_secret(command) else f"Go on with: {command}"
 
 
 def show(result: SweepResult, console: Console) -> None:
@@ -229,7 +238,7 @@ def _desk(
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     waiting = {job.identity for job in due}
-    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting)
+    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
             desk.adopt(job)

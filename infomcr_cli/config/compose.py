@@ -26,6 +26,7 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.search import searching
 from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
+from infomcr_cli.proposals import proposed
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -37,7 +38,8 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     Example: compose_run(["reg=on"]).reg.beta is 10.0.
     """
     parsed = grammar.parse(arguments)
-    grammar.refuse_sweeps(parsed)
+    sweep = proposed("sweep", *arguments, config_dir=config_dir)
+    grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
     # All of it is from the command line, or from files that the user keeps.
     return trusted(run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir)))

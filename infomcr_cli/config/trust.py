@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from infomcr_cli.config.model_schema import BuilderConfig
+from infomcr_cli.config.overrides import spelled
 from infomcr_cli.config.schema import RunConfig
 
 
@@ -33,4 +34,4 @@ def named_again(settings: Any) -> list[str]:
     """
     model = settings.get("model") if isinstance(settings, dict) else None
     builder = model.get("builder") if isinstance(model, dict) else None
-    return [f"model.builder={builder}"] if isinstance(builder, str) else []
+    return [spelled("model.builder", builder)] if isinstance(builder, str) else []

@@ -11,7 +11,10 @@ from infomcr_cli.data.selection import check_sizes
 from infomcr_cli.data.sources import load_dataset, with_os_errors
 
 Sizes = tuple[int, int]  # images of the whole source, to train on and to test on
-_WHOLE = dict.fromkeys(("train_size", "test_size", "validation_size"), None) | {"label_noise": 0.0, "batch_size": 1}
+_WHOLE = {
+    **dict.fromkeys(("train_size", "test_size", "validation_size")),
+    **{"label_noise": 0.0, "seed": 0, "batch_size": 1},
+}
 
 
 def training_set_size(config: DataConfig) -> int | None:

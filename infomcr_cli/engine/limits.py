@@ -12,6 +12,7 @@ import psutil
 
 from infomcr_cli.config.engine_schema import EngineConfig, LocalEngineConfig
 
+LEAST_BYTES = 200 * 10**6  # no process that has imported TensorFlow holds less
 RECKONED_BYTES = int(1.5e9)  # what a job is taken to need where engine.memory does not say
 _THREAD_VARIABLES = (
     "INFOMCR_THREADS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.registry import SUITES, chosen_measures
@@ -18,6 +19,7 @@ def check_measures(config: MeasureConfig, train_size: int | None = None) -> None
     if chosen == []:
         raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
     _check_draws(config.gamma)
+    _check_memory(config.gamma)
     if train_size is not None and (chosen is None or any("gram" in measure.needs for measure in chosen)):
         _check_images(config.gamma, train_size)
 
@@ -29,6 +31,14 @@ def _check_draws(gamma: GammaConfig) -> None:
     if gamma.batch_norm == "batch" and gamma.draw_size % gamma.chunk_size:
         rule = "measure.gamma.chunk_size must divide measure.gamma.draw_size where batch_norm=batch"
         raise InputError(rule, received=f"{gamma.chunk_size} and {gamma.draw_size}")
+
+
+def _check_memory(gamma: GammaConfig) -> None:
+    needed = gamma.draw_size**2 * 8  # the Gram matrix of a draw, float64
+    if needed > gamma.memory:
+        received = f"{shown(gamma.memory)}, for {gamma.draw_size} images"
+        advice = f"Try measure.gamma.memory={shown(2 * 10**9 * (1 + needed // 10**9))}."
+        raise InputError("measure.gamma.memory must hold the matrix of a draw", received=received, advice=advice)
 
 
 def _check_images(gamma: GammaConfig, train_size: int) -> None:

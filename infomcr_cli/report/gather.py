@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.beneath import read_beneath
-from infomcr_cli.runs.directory import RunDirectory, is_run
+from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
 from infomcr_cli.runs.documents import MAX_DOCUMENT, parse_json, printable
 
 MLFLOW = "mlflow:"
@@ -51,11 +51,13 @@ def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]]) ->
             found.setdefault(run.path, run)
     if not found:
         received = ", ".join(printable(name) for name in names) or "nothing"
-        raise InputError("there must be at least one run to compare", received=received, advice=_ADVICE)
+        raise InputError("there must be at least one run to compare", received=received, advice=_advice())
     return Gathered(tuple(found.values()), tuple(passed))
 
 
-_ADVICE = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT; `infomcr runs` lists them."
+def _advice() -> str:
+    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
+    return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
 def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]:
@@ -65,7 +67,7 @@ def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]
         return [Path(name)]
     if glob.has_magic(name):
         if not (matches := sorted(glob.glob(name))):
-            raise InputError("a pattern must match something", received=printable(name), advice=_ADVICE)
+            raise InputError("a pattern must match something", received=printable(name), advice=_advice())
         return [Path(match) for match in matches]
     RunDirectory.open(name)  # raises, naming the nearest run
     return []
