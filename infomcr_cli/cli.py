@@ -14,6 +14,7 @@ from rich.console import Console
 
 from infomcr_cli import __version__
 from infomcr_cli.errors import InputError, RunFailedError
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs.redaction import RedactingFilter
 from infomcr_cli.screen import Screen
 
@@ -93,7 +94,8 @@ def train(
 ) -> None:
     """Train a network, with or without the regularizer."""
     if multirun:  # Hydra's word for a sweep
-        raise InputError("train trains one run", received="-m", advice="Several values are a sweep: infomcr sweep …")
+        sweep = proposed("sweep", *(overrides or ()), config_dir=config_dir)
+        raise InputError("train trains one run", received="-m", advice=f"Several values are a sweep: {sweep}")
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
 
@@ -105,7 +107,7 @@ def train(
     if as_json:
         _print_json(result.document())
     if result.reason:
-        way_on = f"Go on with: infomcr train --resume {_quoted(result.run.path)}"
+        way_on = f"Go on with: {proposed('train', '--resume', result.run.path, *result.again)}"
         if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
             way_on = "A smaller optimizer.learning_rate may help."
         _complain(f"{result.state}: {result.reason}. {way_on}")
@@ -142,12 +144,14 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the values given; again: do what is left."""
-    from infomcr_cli.sweep import SweepRequest, show
+    from infomcr_cli.sweep import SweepRequest, same_again, show
     from infomcr_cli.sweep import sweep as verb
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = verb(request, stderr)
     _print_json(result.document()) if as_json else show(result, Console())
+    if result.number is not None:
+        _complain(f"The sweep was interrupted. {same_again(request)}")
     raise typer.Exit(result.exit_code)
 
 
@@ -310,8 +314,10 @@ def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[st
     overrides = tuple(word for word in arguments if "=" in word and not Path(word).exists())
     runs = tuple(word for word in arguments if word not in overrides)
     if not runs:
+        from infomcr_cli.runs.directory import where_runs_are
+
         raise InputError(
-            "eval needs a run to measure", received=" ".join(arguments), advice="`infomcr runs` lists them."
+            "eval needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
         )
     return runs, overrides
 
@@ -338,9 +344,3 @@ def _complain(message: str) -> None:
     from infomcr_cli.runs.redaction import redact
 
     stderr.print(f"infomcr: {redact(message)}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -62,9 +62,10 @@ def compare(options: CompareOptions) -> Comparison:
     gathered = gather(options.runs, lambda name: _experiment(name, options), options.checkpoint)
     # SciPy comes after whatever can be refused without it
     from infomcr_cli.report.comparison import compared
+    from infomcr_cli.report.data_sets import told_apart
     from infomcr_cli.report.ordering import check_sort, ordered, statistic_of, unique_names
 
-    entries = unique_names(gathered.entries)
+    entries = told_apart(unique_names(gathered.entries))
     _check_checkpoint(entries, options.checkpoint)
     check_sort(entries, options.sort)
     comparison = compared(

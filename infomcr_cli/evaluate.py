@@ -12,7 +12,7 @@ from rich.console import Console
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.data import check_source
+from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
@@ -80,7 +80,7 @@ def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     check_source(after.data)
-    check_measures(after.measure, after.data.train_size)
+    check_measures(after.measure, training_set_size(after.data))
     return after
 
 

@@ -7,7 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +20,9 @@ from infomcr_cli.config.identity import identity
 from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.text import as_yaml
-from infomcr_cli.data import check_source
+from infomcr_cli.config.trust import named_again
+from infomcr_cli.data import check_source, training_set_size
+from infomcr_cli.engine.refusals import check_devices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import (
@@ -61,12 +64,18 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended: its state, why where it did not finish, and the exit code."""
+    """How a run ended.
+
+    Args:
+        reason: why it did not finish; None: it did.
+        again:  overrides that a command which goes on with it must repeat.
+    """
 
     run: RunDirectory
     state: State
     reason: str | None
     exit_code: int
+    again: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `train --json`."""
@@ -96,10 +105,21 @@ def settings_of(request: TrainRequest) -> RunConfig:
             )
         run = RunDirectory.open(request.resume)
         settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-        config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
+        config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume), _made_with(run))
     check_source(config.data)
-    check_measures(config.measure)  # what eval would refuse when all is trained
+    # What eval would refuse when all is trained; a run that has begun goes on, and eval's settings can still be given.
+    check_measures(config.measure, training_set_size(config.data) if request.resume is None else None)
+    check_devices([config])
     return config
+
+
+def _made_with(run: RunDirectory) -> list[str]:
+    """Return the overrides that a run records, none where the record is not there or not readable."""
+    try:
+        overrides = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    except (InputError, OSError):
+        return []
+    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
 
 
 def check_start(start: str) -> None:
@@ -131,7 +151,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     config = settings_of(request)
     store = _store(config, request)
     folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
-    stood = folder.is_dir()
+    stood, again = folder.is_dir(), named_again(config.model_dump())
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
     with hold(run):
         if request.resume and read_status(run).state is State.FINISHED:
@@ -144,14 +164,15 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
                 from infomcr_cli.training.session import Work, work_on
         except _StoppedEarly as stop:
-            return _killed(run, stop.number)
+            return replace(_killed(run, stop.number), again=again)
         try:
-            ending = work_on(Work(run, config, store, console, request.profile))
+            suffice = None if request.resume else partial(check_measures, config.measure)
+            ending = work_on(Work(run, config, store, console, request.profile, suffice))
         except InputError:
             if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)
             raise
-    return TrainResult(run, ending.state, ending.reason, ending.exit_code)
+    return TrainResult(run, ending.state, ending.reason, ending.exit_code, again)
 
 
 def _say_what_is_lost(run: RunDirectory, console: Console) -> None:

@@ -10,11 +10,27 @@ from pydantic import BaseModel
 
 from infomcr_cli.config.schema import RunConfig
 
+HEAD = 16  # digits by which a run is named
+
 
 def identity(config: RunConfig) -> str:
     """Return the SHA-256 of the settings that make a run's weights, hexadecimal."""
     canonical = json.dumps(identity_settings(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def with_other_data(identity: str, place: str) -> str:
+    """Return the identity of a run that only its data tell from another: another head, and the tail that they share.
+
+    Args: place: where the data lie.
+    """
+    head = hashlib.sha256(f"{identity}\0{place}".encode()).hexdigest()[:HEAD]
+    return head + tail(identity)
+
+
+def tail(identity: str) -> str:
+    """Return the part of an identity that the settings alone decide, wherever the data lie."""
+    return identity[HEAD:]
 
 
 def identity_settings(record: BaseModel) -> dict[str, Any]:

@@ -104,6 +104,18 @@ class RunConfig(Record):
     choices: dict[str, str] = aside("the name chosen from each group")
 
     @model_validator(mode="after")
+    def _streamed_images_are_augmented_one_by_one(self) -> RunConfig:
+        augment = self.augment
+        if self.data.name == "imagenet" and (
+            augment.name not in ("none", "standard") or augment.cutout or augment.mixup
+        ):
+            raise ValueError(
+                "data=imagenet must be augmented by none or standard, without cutout and mixup; "
+                f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sub_batches_divide_the_batch(self) -> RunConfig:
         parts = getattr(self.reg, "num_sub_batches", 1)
         if self.data.batch_size % parts:

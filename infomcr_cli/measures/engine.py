@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.config.byte_size import bytes_of
 from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import layer_rules as _closed_forms  # noqa: F401 -- fills the registry of rules
@@ -17,7 +18,6 @@ from infomcr_cli.measures.accumulate import BlockResult, GramSums, gram_sums, on
 from infomcr_cli.measures.compiled import CompiledPasses
 from infomcr_cli.measures.forward import BatchNormMode, complete, natural_precision
 from infomcr_cli.measures.jacobian import Setting
-from infomcr_cli.measures.memory import parse_bytes
 from infomcr_cli.measures.record import GramRecord, layer_group
 from infomcr_cli.measures.samples import blocks, checked_samples, representatives, taken
 
@@ -52,7 +52,7 @@ class GramEngine:
     ) -> None:
         _check(batch_norm, logit_scale, chunk_size, precision)
         self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
-        self._chunk_size, self._memory, self._audit = chunk_size, parse_bytes(memory), audit
+        self._chunk_size, self._memory, self._audit = chunk_size, bytes_of(memory), audit
         self._passes: CompiledPasses | None = None
 
     def __call__(self, images: Any, labels: Any) -> GramRecord:

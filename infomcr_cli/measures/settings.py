@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.memory import parse_bytes
 from infomcr_cli.measures.registry import GRAM, SUITES, chosen_measures
 
 
@@ -16,7 +16,7 @@ def check_measures(config: MeasureConfig, train_size: int | None = None) -> None
     """
     gamma = config.gamma
     _check_draws(gamma)
-    parse_bytes(gamma.memory)
+    _check_memory(gamma)
     takes_draws = _takes_draws(config)
     if takes_draws and train_size is not None and gamma.draw_size > train_size:
         raise InputError(
@@ -52,3 +52,11 @@ def _fitting(gamma: GammaConfig, images: int) -> int:
     """The largest draw that so many images make up, in whole chunks where they share statistics."""
     whole = images - images % gamma.chunk_size if gamma.batch_norm == "batch" else images
     return max(2, whole)
+
+
+def _check_memory(gamma: GammaConfig) -> None:
+    needed = gamma.draw_size**2 * 8  # the Gram matrix of a draw, float64
+    if needed > gamma.memory:
+        received = f"{shown(gamma.memory)}, for {gamma.draw_size} images"
+        advice = f"Try measure.gamma.memory={shown(2 * 10**9 * (1 + needed // 10**9))}."
+        raise InputError("measure.gamma.memory must hold the matrix of a draw", received=received, advice=advice)

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,7 @@ from infomcr_cli.errors import InputError
 if TYPE_CHECKING:
     import keras
 
-_named_by_the_user: set[str] = set()
 PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-
-def trust_builder(path: str) -> None:
-    """Note that the user has named this function, on the command line or in a configuration of their own."""
-    _named_by_the_user.add(path)
-
-
-def is_trusted(path: str) -> bool:
-    """Return whether the user has named this function in this process."""
-    return path in _named_by_the_user
 
 
 def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
@@ -74,12 +63,7 @@ def build(
 
     function = resolve_builder(builder, trusted=trusted)
     keywords = {"input_shape": input_shape, "num_classes": num_classes, "l2": l2, **settings}
-    try:
-        inspect.signature(function).bind(**keywords)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"model.builder must take the keywords {', '.join(keywords)}", received=builder, advice=f"It says: {error}."
-        ) from None
+    check_keywords(function, keywords, builder)
     model = function(**keywords)
     expected = (None, num_classes)
     if not isinstance(model, keras.Model) or getattr(model, "output_shape", None) != expected:
@@ -87,6 +71,16 @@ def build(
         raise InputError(f"model.builder must return a keras.Model of output shape {expected}", received=received)
     model(keras.ops.zeros((2, *input_shape)), training=False)  # some layers make weights only when they see an image
     return model
+
+
+def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: str) -> None:
+    """Raise InputError where a user's function does not take the keywords that it is called with."""
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(keywords))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model.builder must take the keywords {', '.join(keywords)}", received=path, advice=f"It says: {error}."
+        ) from None
 
 
 def _imported(module: str, path: str) -> Any:

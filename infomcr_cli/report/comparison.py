@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from infomcr_cli.config.trust import named_again
+from infomcr_cli.proposals import proposed
 from infomcr_cli.report.axes import Axis, find_axes, setting_text
 from infomcr_cli.report.conventions import Mixture, mixtures, refuse_mixtures
 from infomcr_cli.report.entry import Entry, Evaluation
@@ -18,6 +21,10 @@ from infomcr_cli.report.levels import levels_of
 from infomcr_cli.report.minima import Minima, missing
 from infomcr_cli.report.sign_error import LOSS_GAP
 from infomcr_cli.report.verdict import Verdict
+from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.documents import printable
+
+SHOWN = 10  # runs that are named where they lack an evaluation
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,23 @@ def _floats(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
+def _measuring(comparison: Comparison) -> list[str]:
+    """Return the commands that measure the runs which are not, those of a network of the user's own by themselves."""
+    option = [] if comparison.checkpoint == "last" else ["--checkpoint", comparison.checkpoint]
+    together: dict[tuple[str, ...], list[Path]] = {}
+    for entry in comparison.unevaluated[:SHOWN]:
+        if _has(entry.run, comparison.checkpoint):
+            builder = {"model": {"builder": entry.config.get("model.builder")}}
+            together.setdefault(tuple(named_again(builder)), []).append(entry.run.path)
+    commands = [proposed("eval", *runs, *option, *named) for named, runs in together.items()]
+    return [command for command in commands if command == printable(command, 8192)]
+
+
+def _has(run: RunDirectory, checkpoint: str) -> bool:
+    names = [info.name for info in list_checkpoints(run)]
+    return bool(names) and checkpoint in ("last", "best", *names)
+
+
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.verdict.notes)
     if comparison.mixed:
@@ -216,12 +240,10 @@ def _notes(comparison: Comparison) -> list[str]:
             f"Outside the verdict, for they missed their training-loss target ({len(comparison.apart)}): {names}."
         )
     if comparison.unevaluated:
-        names = " ".join(entry.name for entry in comparison.unevaluated[:10])
-        option = "" if comparison.checkpoint == "last" else f" --checkpoint {comparison.checkpoint}"
-        notes.append(
-            f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({len(comparison.unevaluated)}): "
-            f"run `infomcr eval RUN{option}` on {names}."
-        )
+        names = " ".join(entry.name for entry in comparison.unevaluated[:SHOWN])
+        number = len(comparison.unevaluated)
+        notes.append(f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({number}): {names}.")
+        notes += [f"Measure them: `{command}`" for command in _measuring(comparison)]
     sizes = {entry.evaluation.n_test for entry in comparison.judged if entry.evaluation}
     if len(sizes - {None}) > 1:
         notes.append("The runs' test sets differ in size; the sign error takes the smallest.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.entry import Entry, read_entry
 from infomcr_cli.runs.beneath import read_beneath
-from infomcr_cli.runs.directory import RunDirectory, is_run
+from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
 from infomcr_cli.runs.documents import MAX_DOCUMENT, parse_json, printable
 
 MLFLOW = "mlflow:"
@@ -66,13 +66,15 @@ def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]], ch
     return Gathered(tuple(found.values()), tuple(passed), unreadable)
 
 
-_ADVICE = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT; `infomcr runs` lists them."
+def _advice() -> str:
+    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
+    return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
 def _refuse_nothing(names: Sequence[str], unreadable: Mapping[str, str]) -> None:
     received = ", ".join(printable(name) for name in names) or "nothing"
     if not unreadable:
-        raise InputError("there must be at least one run to compare", received=received, advice=_ADVICE)
+        raise InputError("there must be at least one run to compare", received=received, advice=_advice())
     reasons = "; ".join(f"{run}: {why}" for run, why in list(unreadable.items())[:3])
     more = f" (and {len(unreadable) - 3} more)" if len(unreadable) > 3 else ""
     raise InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
@@ -90,7 +92,7 @@ def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]
         return [Path(name)]
     if glob.has_magic(name):
         if not (matches := sorted(glob.glob(name))):
-            raise InputError("a pattern must match something", received=printable(name), advice=_ADVICE)
+            raise InputError("a pattern must match something", received=printable(name), advice=_advice())
         return [Path(match) for match in matches]
     RunDirectory.open(name)  # raises, naming the nearest run
     return []

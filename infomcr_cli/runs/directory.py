@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infomcr_cli.errors import InputError, nearest_name
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs.beneath import check_tree, read_beneath, write_atomically
 from infomcr_cli.runs.documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
 from infomcr_cli.runs.status import Status, read_status_file, status_document
@@ -140,6 +141,15 @@ def is_run(path: Path | str) -> bool:
         return False
 
 
+def where_runs_are(*folders: Path) -> str | None:
+    """Say which command lists the runs, of the first folder that holds any; None: none does."""
+    for folder in folders:
+        if any(is_run(path) for path in _inside(folder)):
+            words = [] if folder == Path("runs") else ["--runs-dir", folder]
+            return f"`{proposed('runs', *words)}` lists the runs."
+    return None
+
+
 def new_run_name(model: str, reg: str, identity: str, when: datetime | None = None) -> str:
     """Return a name that sorts by time, such as 20261124-191500-wrn-on-1f2e3d4c."""
     stamp = (when or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
@@ -180,8 +190,8 @@ def _taken(path: Path) -> InputError:
 
 def _no_run(path: Path) -> InputError:
     shown = printable(str(path))
-    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _siblings(path) if is_run(p)))
-    advice = f"Did you mean {printable(near)!r}?" if near else "`infomcr runs` lists the runs."
+    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _inside(path.parent) if is_run(p)))
+    advice = f"Did you mean {printable(near)!r}?" if near else where_runs_are(Path("runs"), path.parent)
     return InputError("a run must be a directory with config.yaml and status.json", received=shown, advice=advice)
 
 
@@ -191,8 +201,8 @@ def _below_runs(path: Path) -> str | None:
     return str(found) if path.name and is_run(found) else None
 
 
-def _siblings(path: Path) -> list[Path]:
+def _inside(folder: Path) -> list[Path]:
     try:
-        return list(path.parent.iterdir())[:10_000]
+        return list(folder.iterdir())[:10_000]
     except (OSError, ValueError):
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,8 @@ class Work:
         store:   where MLflow mirrors the run; None: nowhere.
         console: where progress is shown.
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
+        suffice: raises InputError where so many training images cannot be measured as the settings ask; None: whether
+                 they can is known.
     """
 
     run: RunDirectory
@@ -75,6 +77,7 @@ class Work:
     store: Store | None
     console: Console
     profile: bool = False
+    suffice: Callable[[int], None] | None = None
 
 
 def work_on(work: Work) -> Ending:
@@ -144,6 +147,8 @@ def _learn(work: Work, interruption: Interruption, mirror: Mirror | None) -> Non
     if is_emulated(config.precision, runtime.devices()):
         work.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
+    if work.suffice is not None:
+        work.suffice(len(setup.dataset.train))
     start = _take_up(run, config, setup)
     progress = TrainingProgress(
         work.console, config.schedule.epochs, setup.timetable.steps, start.step, config.data.batch_size

@@ -10,7 +10,6 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.accumulate import Part, parts_within
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
 from infomcr_cli.measures.estimate import estimate, is_settled
-from infomcr_cli.measures.memory import parse_bytes
 
 
 def test_stored_order_gives_consecutive_disjoint_draws() -> None:
@@ -83,9 +82,3 @@ def test_parts_cover_all_columns_within_the_budget() -> None:
             covered[part.index] += size
     assert covered == [5, 12, 3, 1]
     assert list(parts_within([5, 12], row_bytes=10, budget=float("inf"))) == [[Part(0), Part(1)]]
-
-
-def test_memory_as_people_write_it() -> None:
-    assert [parse_bytes(x) for x in ("2GB", "1.5 MB", 100)] == [2 * 10**9, 1_500_000, 100]
-    with pytest.raises(InputError, match="memory"):
-        parse_bytes("lots")

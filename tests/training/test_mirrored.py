@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from infomcr_cli.config.devices import divided
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.replicas import divided
 
 CHILD = Path(__file__).with_name("mirrored_child.py")
 REG = ["reg=on", "reg.num_sub_batches=4", "reg.phases=111"]
