@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.measures.samples import taken
+from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
 from infomcr_cli.models.replacing import replaced
 
 BatchNormMode = Literal["inference", "batch"]
