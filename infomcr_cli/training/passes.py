@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
+from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
 from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.models.precision import full_precision
 from infomcr_cli.training.fused_norm import fused_batch_norm
