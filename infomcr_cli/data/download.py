@@ -83,7 +83,7 @@ def _download(origin: Origin, place: Path) -> None:
 
 def _keras_datasets() -> Path:
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path("~/.keras").expanduser()) / "datasets"
+    return (Path(home) if home else Path(os.path.expanduser("~/.keras"))) / "datasets"
 
 
 def _sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from infomcr_cli.engine.asked import is_measured
 from infomcr_cli.engine.job import ID_LENGTH, Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
+from infomcr_cli.runs.redaction import redact_override
 from infomcr_cli.runs.status import read_status_file
 
 # Of several runs of one identity the one that is furthest is taken.
@@ -61,15 +62,16 @@ def _same_run(first: Point, second: Point) -> InputError:
 
 
 def _job(hashed: str, point: Point, common: set[str], folder: Path, found: tuple[Path, Status] | None) -> Job:
-    label = " ".join(text for text in point.overrides if text not in common)
+    overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
+    label = " ".join(redact_override(text) for text in point.overrides if text not in common)
     if found is None:
         config = point.config
         name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:ID_LENGTH]}")
-        return Job(hashed, point.overrides, label, config, folder / name)
+        return Job(hashed, overrides, label, config, folder / name)
     run = RunDirectory.open(found[0])
     status = read_status(run)
     measured = is_measured(run, status.step, point.config.measure)
-    return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
+    return Job(hashed, overrides, label, point.config, run.path, status.state, status.reason, measured)
 
 
 def _runs_by_identity(folder: Path) -> dict[str, tuple[Path, Status]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 import time
 from collections.abc import Mapping
@@ -60,7 +61,8 @@ class Mirror:
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
         if not self._complete:
-            _log.warning("MLflow at %s lacks a part of %s. Later: infomcr sync %s", *self._names(), self._run.name)
+            way_on = f"infomcr sync {shlex.quote(str(self._run.path))}"
+            _log.warning("MLflow at %s lacks a part of %s. Later: %s", *self._names(), way_on)
         return self._complete
 
     def _begin(self) -> None:
