@@ -174,10 +174,10 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
 
 def _experiment(name: str, options: CompareOptions) -> list[Path]:
     from infomcr_cli.runs.redaction import redact
-    from infomcr_cli.runs.store import store_of
+    from infomcr_cli.runs.store import existing_store_folder, store_of
     from infomcr_cli.runs.tracking import run_directories_of_experiment
 
-    store = store_of(options.tracking_uri, name, options.runs_dir)
+    store = store_of(options.tracking_uri, name, options.runs_dir, folder=existing_store_folder(options.runs_dir))
     try:
         found = run_directories_of_experiment(store)
     except Exception as error:  # MLflow raises whatever its store raises

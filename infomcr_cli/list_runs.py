@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -64,15 +65,21 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
     if not root.is_dir():
         raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
     if repair:
-        store_of(tracking_uri, "infomcr", root)  # refuses what is no URI
+        store_of(tracking_uri, None, root)  # refuses what is no URI
         _remove_half_made(root)
     return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
 
 
 def _was_run(path: Path) -> bool:
-    """Whether a directory holds checkpoints beside one of the two files that make a run."""
+    """Whether a directory holds checkpoints beside one of the two files that make a run, or lets nobody see."""
+    if path.name.startswith(".") or not os.path.isdir(path):
+        return False
+    try:
+        (path / "status.json").exists()
+    except OSError:
+        return True
     known = any((path / name).is_file() for name in ("config.yaml", "status.json"))
-    return known and not path.name.startswith(".") and (path / "checkpoints").is_dir()
+    return known and (path / "checkpoints").is_dir()
 
 
 def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:

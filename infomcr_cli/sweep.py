@@ -13,6 +13,7 @@ from infomcr_cli.config.engine_schema import SweepConfig
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import settled
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.choose import check_engine, make_engine
@@ -28,7 +29,7 @@ from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
 from infomcr_cli.proposals import proposed
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import has_secret, redact
+from infomcr_cli.runs.redaction import has_secret, redact, redact_override
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember
 from infomcr_cli.train import check_start
@@ -154,7 +155,8 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     arguments = split_arguments(request.overrides, request.config_dir)
     settings = arguments.sweep
     exclusions = parse_exclusions(settings.exclude, request.config_dir)
-    jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
+    points = expand(arguments.overrides, request.config_dir, exclusions)
+    jobs = plan([replace(point, config=settled(point.config)) for point in points])
     for start in {job.config.start for job in jobs if job.config.start}:
         check_start(start)
     check_settings(_due(request, jobs, settings.evaluate), evaluate=settings.evaluate)
@@ -216,7 +218,7 @@ def _carried_out(
         results = [_result(job, outcomes, settings.evaluate, folder) for job in jobs]
         number = close_desk(desk, _is_incomplete(results), conductor.number, interruption)
         documents = [result.document() for result in results]
-        _noted(folder, store, desk).write([redact(text) for text in request.overrides], documents)
+        _noted(folder, store, desk).write([redact_override(text) for text in request.overrides], documents)
     return outcomes, number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -19,6 +20,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.identity import identity
 from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import settled
 from infomcr_cli.config.text import as_yaml
 from infomcr_cli.config.trust import named_again
 from infomcr_cli.data import check_source, training_set_size
@@ -37,8 +39,10 @@ from infomcr_cli.runs import (
     read_status,
     write_status,
 )
+from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.documents import parse_yaml
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.located import default_store, read_settings
+from infomcr_cli.runs.redaction import redact_override
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember, store_of_run
 
@@ -95,7 +99,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     Raises: InputError: the request cannot be met; nothing has been made.
     """
     if request.resume is None:
-        config = compose_run(request.overrides, request.config_dir)
+        config = settled(compose_run(request.overrides, request.config_dir))
         if config.start:
             check_start(config.start)
     else:
@@ -104,8 +108,8 @@ def settings_of(request: TrainRequest) -> RunConfig:
                 "a run is resumed where it is", received=f"--run-dir {request.run_dir}", advice="Leave it out."
             )
         run = RunDirectory.open(request.resume)
-        settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-        config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume), _made_with(run))
+        recorded, made_with = read_settings(run), _made_with(run)
+        config = resumed_run(recorded, request.overrides, request.config_dir, str(request.resume), made_with)
     check_source(config.data)
     # What eval would refuse when all is trained; a run that has begun goes on, and eval's settings can still be given.
     check_measures(config.measure, training_set_size(config.data) if request.resume is None else None)
@@ -124,23 +128,32 @@ def _made_with(run: RunDirectory) -> list[str]:
 
 def check_start(start: str) -> None:
     """Raise InputError where the run to start from, or its checkpoint, is not there."""
-    path, _, name = start.partition("@")
+    path, name = split_start(start)
     found = [info.name for info in list_checkpoints(RunDirectory.open(path))]
     if not found or name not in ("", "last", "best", *found):
         raise InputError("a checkpoint must exist", received=start, accepted=["last", "best", *found] if found else ())
 
 
 def _store(config: RunConfig, request: TrainRequest) -> Store | None:
-    """Where the run is mirrored: a run directory's own word counts only where the user gave it before."""
-    if config.tracking.name == "off":
+    """Return where the run is mirrored; None: nowhere."""
+    tracking = config.tracking
+    if tracking.name == "off":
         return None
-    if request.resume and not any(override.startswith("tracking") for override in request.overrides):
-        return store_of_run(RunDirectory.open(request.resume))
-    place = request.resume or request.run_dir
-    runs_dir = place.resolve().parent if place else config.runs_dir
-    store = store_of(config.tracking.uri, config.tracking.experiment, runs_dir)
-    remember(config.tracking.uri)
-    return store
+    if request.resume is not None:
+        return _store_of_resumed(config, request, RunDirectory.open(request.resume))
+    remember(tracking.uri)
+    return store_of(tracking.uri, tracking.experiment, request.run_dir.parent if request.run_dir else config.runs_dir)
+
+
+def _store_of_resumed(config: RunConfig, request: TrainRequest, run: RunDirectory) -> Store | None:
+    """A run directory's own word counts only where the user gave it before."""
+    tracking, typed = config.tracking, {text.lstrip("+").partition("=")[0] for text in request.overrides}
+    if not typed & {"tracking", "tracking.uri", "tracking.name"}:
+        store = store_of_run(run)
+        return store and replace(store, experiment=tracking.experiment or store.experiment)
+    uri = tracking.uri if "tracking.uri" in typed else None
+    remember(uri)
+    return store_of(uri, tracking.experiment, run.path.parent, folder=default_store(run))
 
 
 def train(request: TrainRequest, console: Console) -> TrainResult:
@@ -151,13 +164,15 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     config = settings_of(request)
     store = _store(config, request)
     folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
-    stood, again = folder.is_dir(), named_again(config.model_dump())
+    stood, again = os.path.isdir(folder), named_again(config.model_dump())
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
     with hold(run):
         if request.resume and read_status(run).state is State.FINISHED:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
+        if store is not None:
+            console.print(f"tracking {store.line}", markup=False, highlight=False, soft_wrap=True)
         if request.resume:
             _say_what_is_lost(run, console)
         try:
@@ -223,7 +238,7 @@ def _unmake(run: RunDirectory, keep_folder: bool) -> None:
 
 def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
     hashed = identity(config)
-    overrides = [redact(override) for override in request.overrides]
+    overrides = [redact_override(override) for override in request.overrides]
     if request.run_dir is not None:
         return RunDirectory.create(
             request.run_dir, config=as_yaml(config), overrides=overrides, status=new_status(hashed)

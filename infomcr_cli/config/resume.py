@@ -12,6 +12,7 @@ from infomcr_cli.config.identity import differences
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.places import group_choices
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import whole_setting
 from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import InputError
 from infomcr_cli.proposals import proposed
@@ -33,7 +34,8 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     choices = group_choices(config_dir)
     check_choices(overrides, choices)
     for override in overrides:
-        key, value = override.key_or_group, override.value()
+        key = override.key_or_group
+        value = whole_setting(key, override.value())
         if key in choices:
             changed[key] = composed_group(key, override.input_line, config_dir)
             changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())

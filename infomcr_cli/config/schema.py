@@ -27,6 +27,8 @@ from infomcr_cli.config.fields import (
 from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.config.model_schema import ModelConfig
 from infomcr_cli.config.reg_schema import RegConfig
+from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.store import experiment_misfit
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
@@ -79,8 +81,18 @@ class TrackingConfig(Record):
     """Where MLflow mirrors the run."""
 
     name: Literal["mlflow", "off"]
-    uri: str | None = Field(description="any MLflow tracking URI; null: mlflow/mlflow.db beside the runs")
-    experiment: str
+    uri: str | None = Field(
+        description="any MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
+    )
+    experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
+
+    @field_validator("experiment")
+    @classmethod
+    def _one_that_mlflow_takes(cls, name: str | None) -> str | None:
+        misfit = None if name is None else experiment_misfit(name)
+        if misfit:
+            raise ValueError(f"tracking.experiment {misfit}; got {printable(str(name), 80)!r}")
+        return name
 
 
 class RunConfig(Record):

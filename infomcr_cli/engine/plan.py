@@ -17,6 +17,7 @@ from infomcr_cli.engine.found import FoundRuns, place_of
 from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import read_status
+from infomcr_cli.runs.redaction import redact_override
 
 
 def plan(points: Sequence[Point]) -> list[Job]:
@@ -66,12 +67,13 @@ def _same_run(first: Point, second: Point) -> InputError:
 
 
 def _job(hashed: str, point: Point, common: set[str], folder: Path, found: FoundRuns) -> Job:
-    label = " ".join(text for text in point.overrides if text not in common)
+    overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
+    label = " ".join(redact_override(text) for text in point.overrides if text not in common)
     run = found.run_of(hashed, point.config)
     if run is None:
         config = point.config
         name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:HEAD]}")
-        return Job(hashed, point.overrides, label, config, folder / name)
+        return Job(hashed, overrides, label, config, folder / name)
     status = read_status(run)
     measured = is_measured(run, status.step, point.config.measure)
-    return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
+    return Job(hashed, overrides, label, point.config, run.path, status.state, status.reason, measured)

@@ -11,7 +11,7 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.trust import is_trusted, trusted
 from infomcr_cli.engine.job import Job
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import redact_override, redact_uri
 
 
 class Task(BaseModel):
@@ -67,10 +67,9 @@ def job_of(task: Task) -> Job:
 def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
     """Return what a process needs to do a job; the tracking store's password is not part of it."""
     tracking = job.config.tracking
-    config = job.config.model_copy(
-        update={"tracking": tracking.model_copy(update={"uri": None if tracking.uri is None else redact(tracking.uri)})}
-    )
-    overrides = tuple(redact(override) for override in job.overrides)
+    uri = None if tracking.uri is None else redact_uri(tracking.uri)
+    config = job.config.model_copy(update={"tracking": tracking.model_copy(update={"uri": uri})})
+    overrides = tuple(redact_override(override) for override in job.overrides)
     return Task(
         identity=job.identity,
         overrides=overrides,

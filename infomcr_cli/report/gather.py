@@ -143,4 +143,12 @@ def _of_sweep(folder: Path) -> list[Path]:
     document = parse_json(read_beneath(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
     jobs = document.get("jobs") if isinstance(document, dict) else None
     listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
-    return [Path(run) for run in listed if isinstance(run, str)]
+    found = (_of_job(folder, Path(run)) for run in listed if isinstance(run, str))
+    return [run for run in found if run is not None]
+
+
+def _of_job(folder: Path, listed: Path) -> Path | None:
+    """Return the run of a job where it lies now: those of a project that was moved or copied came along with it."""
+    around = Path(os.path.abspath(folder)).parent.parent
+    places = (around / listed.parent.name / listed.name, around / listed.name, listed)
+    return next(filter(is_run, places), None)

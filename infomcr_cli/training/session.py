@@ -33,6 +33,7 @@ from infomcr_cli.runs import (
     write_status,
 )
 from infomcr_cli.runs.checkpoint import check_data
+from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
@@ -192,7 +193,7 @@ def _take_up(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Positio
     if not has_checkpoint(run):
         MetricsLog(run).truncate_after(0)
         if config.start:
-            path, _, name = config.start.partition("@")
+            path, name = split_start(config.start)
             assign_all(named_weights(setup.trainee.model), load_weights(Path(path), name or "last"))
         return loop.Position()
     checkpoint = load_checkpoint(run)
