@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -146,7 +147,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         except _StoppedEarly as stop:
             return _killed(run, stop.number)
         try:
-            ending = work_on(Work(run, config, store, console, request.profile))
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                ending = work_on(Work(run, config, store, console, request.profile))
         except InputError:
             if request.resume is None:
                 _unmake(run, keep_folder=stood)

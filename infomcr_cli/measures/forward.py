@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.measures.samples import taken
+from infomcr_cli.models.logits import check_logits
 from infomcr_cli.models.replacing import replaced
 
 BatchNormMode = Literal["inference", "batch"]
@@ -24,8 +25,13 @@ _tracing = threading.RLock()  # settings of layers are changed for the time of a
 
 
 def complete(model: keras.Model, images: Any) -> None:
-    """Let a model make the weights that a layer makes only when it sees its input, though it counts as built."""
-    model(taken(images, np.zeros(2, np.int64)), training=False)
+    """Let a model make the weights that a layer makes only when it sees its input, and see that it gives logits.
+
+    Raises: InputError: it gives probabilities.
+    """
+    few = taken(images, np.zeros(2, np.int64))
+    model(few, training=False)
+    check_logits(model, few)
 
 
 def float_weights(model: keras.Model) -> list[keras.Variable]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from infomcr_cli.models.inlined import inlined_functions
+
 if TYPE_CHECKING:
     from infomcr_cli.training.passes import Tensors
 
@@ -43,7 +45,7 @@ def call_at(model: keras.Model, weights: Tensors, state: Tensors, images: Any) -
     """
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     values = zip(variables, [*weights, *state], strict=True)
-    with keras.StatelessScope(values, collect_losses=True) as scope:
+    with inlined_functions(model), keras.StatelessScope(values, collect_losses=True) as scope:
         logits = model(images, training=True)
     after = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
     return Called(logits, after, list(scope.losses))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.models.precision import full_precision
 from infomcr_cli.training.fused_norm import fused_batch_norm
@@ -97,6 +98,7 @@ def stateless_pass(
         tape.watch(weights)
         with own_statistics(model), full_precision(model), norms:
             logits, state, losses = call_at(model, weights, state, images)
+        expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
         added = summed(losses if keep_added else [], loss.dtype)
     gradient = _dense(connected_gradient(tape, loss, weights))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
+from infomcr_cli.models.inlined import inlined_functions
+from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.training.fused_norm import fused_batch_norm
 from infomcr_cli.training.own_losses import call_at, losses_on_weights, summed
 from infomcr_cli.training.passes import Pass, Tensors, accuracy, connected_gradient, cross_entropy, values_of
@@ -67,8 +69,9 @@ def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
     if replica_count() > 1:
         return _main_pass_of_a_replica(model, images, labels)
     with tf.GradientTape() as tape:
-        with fused_batch_norm(model):
+        with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
+        expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
         l2 = summed(model.losses, loss.dtype)
         objective = loss + l2
@@ -83,8 +86,8 @@ def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Ma
     weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
-        with fused_batch_norm(model):
-            logits, after, losses = call_at(model, weights, state, images)
+        logits, after, losses = call_at(model, weights, state, images)
+        expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
         l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
         objective = loss + l2
