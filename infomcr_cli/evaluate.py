@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,8 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
         try:
-            results += measure_run(run, config, wanted, console)
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                results += measure_run(run, config, wanted, console)
         except InputError as error:  # those before it are measured, and their files are written
             rule = f"{run.name} cannot be measured: {error.rule}"
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -182,7 +183,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             return replace(_killed(run, stop.number), again=again)
         try:
             suffice = None if request.resume else partial(check_measures, config.measure)
-            ending = work_on(Work(run, config, store, console, request.profile, suffice))
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                ending = work_on(Work(run, config, store, console, request.profile, suffice))
         except InputError:
             if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)

@@ -19,6 +19,7 @@ import tensorflow as tf
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import taken
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
+from infomcr_cli.models.logits import check_logits
 from infomcr_cli.models.replacing import replaced
 
 BatchNormMode = Literal["inference", "batch"]
@@ -26,12 +27,15 @@ _tracing = threading.RLock()  # settings of layers are changed for the time of a
 
 
 def complete(model: keras.Model, images: Any) -> int:
-    """Let a model make the weights that a layer makes only when it sees its input, though it counts as built.
+    """Let a model make the weights that a layer makes only when it sees its input, and see that it gives logits.
 
     Returns: the number of classes.
-    Raises:  InputError: the output is not one vector of two or more logits a sample.
+    Raises:  InputError: the output is not one vector of two or more logits a sample, or it holds probabilities.
     """
-    return number_of_classes(model(taken(images, np.zeros(2, np.int64)), training=False))
+    few = taken(images, np.zeros(2, np.int64))
+    classes = number_of_classes(model(few, training=False))
+    check_logits(model, few)
+    return classes
 
 
 def number_of_classes(logits: Any) -> int:

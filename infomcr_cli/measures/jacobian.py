@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from infomcr_cli.measures.convolution_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.forward import BatchNormMode, in_precision, measurement_scope, number_of_classes
+from infomcr_cli.models.logits import check_operation
 
 
 class Setting(NamedTuple):
@@ -91,10 +92,12 @@ class JacobianPass:
 def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
     """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
 
-    Raises: InputError: the model's output is not one vector of two or more logits a sample.
+    Raises: InputError: the model's output is not one vector of two or more logits a sample, or holds probabilities.
     """
     logits = setting.model(in_precision(images, setting.precision), training=False)
     number_of_classes(logits)
+    if tf.is_symbolic_tensor(logits):
+        check_operation(logits)
     derivative = loss_derivative(logits, labels, setting.logit_scale)
     return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
 

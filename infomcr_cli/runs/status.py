@@ -145,6 +145,11 @@ def read_status_file(folder: Path) -> Status:
         raise InputError(f"{what} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
 
 
+def is_this_process(status: Status) -> bool:
+    """Return whether this process is the one that works, or last worked, on the run."""
+    return all(getattr(status, name) == value for name, value in _this_process().items())
+
+
 def _this_process() -> dict[str, object]:
     started = psutil.Process().create_time()
     return {"pid": os.getpid(), "host": socket.gethostname(), "process_started": started}

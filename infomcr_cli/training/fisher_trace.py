@@ -49,7 +49,9 @@ class FisherTrace:
         def body(i: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
-                found = stateless_pass(model, weights, state, parts[0][i], parts[1][i], twice=True)
+                found = stateless_pass(
+                    model, weights, state, parts[0][i], parts[1][i], twice=True, keep_added=self.share_pass
+                )
                 square = _squared_norm(found.gradient)
             second = connected_gradient(tape, square, weights)
             gradient = [total + g for total, g in zip(gradient, second, strict=True)]

@@ -37,6 +37,7 @@ from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.status import is_this_process
 from infomcr_cli.runs.store import Store
 from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
@@ -96,12 +97,13 @@ def work_on(work: Work) -> Ending:
         except KeyboardInterrupt:
             ending = Ending(State.KILLED, "SIGINT, twice", 130)
         except InputError as error:
-            # Bad input that only building the network or reading the data could show: the run has not begun.
+            # Bad input that only building the network or reading the data could show: the run has not begun, or not
+            # again, and then stays as whoever worked on it last left it.
             status = read_status(run)
-            if status.state is State.RUNNING and status.step:
+            if status.state is State.RUNNING and status.step and is_this_process(status):
                 write_status(run, finished(status, State.FAILED, str(error)))
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
             _keep_traceback(run)
             ending = Ending(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
         return _left_behind(run, ending)
