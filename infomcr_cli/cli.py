@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -13,8 +12,11 @@ import typer
 from rich.console import Console
 
 from infomcr_cli import __version__
-from infomcr_cli.errors import InputError, RunFailedError
-from infomcr_cli.runs.redaction import RedactingFilter
+from infomcr_cli.errors import InputError, RunFailedError, explained
+from infomcr_cli.homes import give_a_home
+from infomcr_cli.output import can_show, close_streams, open_streams, print_json
+from infomcr_cli.proposals import proposed
+from infomcr_cli.runs.redaction import RedactingFilter, redact
 from infomcr_cli.screen import Screen
 
 app = typer.Typer(
@@ -93,7 +95,8 @@ def train(
 ) -> None:
     """Train a network, with or without the regularizer."""
     if multirun:  # Hydra's word for a sweep
-        raise InputError("train trains one run", received="-m", advice="Several values are a sweep: infomcr sweep …")
+        sweep = proposed("sweep", *(overrides or ()), config_dir=config_dir)
+        raise InputError("train trains one run", received="-m", advice=f"Several values are a sweep: {sweep}")
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
 
@@ -103,12 +106,12 @@ def train(
         return
     result = verb(request, stderr)
     if as_json:
-        _print_json(result.document())
+        print_json(result.document())
     if result.reason:
-        way_on = f"Go on with: infomcr train --resume {_quoted(result.run.path)}"
+        way_on = f"Go on with: {proposed('train', '--resume', result.run.path, *result.again)}"
         if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
             way_on = "A smaller optimizer.learning_rate may help."
-        _complain(f"{result.state}: {result.reason}. {way_on}")
+        _complain(f"{result.state}: {result.reason}.", way_on)
     elif not as_json:
         print(f"{result.state}  {result.run.path}")
     raise typer.Exit(result.exit_code)
@@ -129,7 +132,7 @@ def evaluate(
 
     runs, overrides = _runs_and_overrides(arguments)
     document = verb(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
-    _print_json(document) if as_json else show(document, Console())
+    print_json(document) if as_json else show(document, Console())
 
 
 @app.command()
@@ -142,12 +145,14 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the values given; again: do what is left."""
-    from infomcr_cli.sweep import SweepRequest, show
+    from infomcr_cli.sweep import SweepRequest, same_again, show
     from infomcr_cli.sweep import sweep as verb
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = verb(request, stderr)
-    _print_json(result.document()) if as_json else show(result, Console())
+    print_json(result.document()) if as_json else show(result, Console())
+    if result.number is not None:
+        _complain("The sweep was interrupted.", same_again(request))
     raise typer.Exit(result.exit_code)
 
 
@@ -190,7 +195,7 @@ def compare(
         comparison = verb(options)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
-    _print_json(comparison.document()) if as_json else show(comparison, Console())
+    print_json(comparison.document()) if as_json else show(comparison, Console())
 
 
 @app.command()
@@ -198,15 +203,30 @@ def judge(
     table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
     axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
-    measures: Annotated[str | None, typer.Option(help="The columns to judge; default: every other number.")] = None,
-    n_test: Annotated[int | None, typer.Option(help="Size of the test set, for the sign error's weights.")] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="The columns to judge; default: every number that is no score, cost or index.")
+    ] = None,
+    n_test: Annotated[
+        int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
+    ] = None,
+    direction: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
     from infomcr_cli.compare import judge_file, show_verdict
 
-    verdict = judge_file(table, gap=gap, axes=_names(axes), measures=_names(measures) or None, n_test=n_test)
-    _print_json(verdict.document()) if as_json else show_verdict(verdict, Console())
+    verdict = judge_file(
+        table,
+        gap=gap,
+        axes=_names(axes),
+        measures=_names(measures) or None,
+        n_test=n_test,
+        directions=direction or (),
+    )
+    print_json(verdict.document()) if as_json else show_verdict(verdict, Console())
 
 
 @app.command()
@@ -215,7 +235,7 @@ def measures(as_json: AsJson = False) -> None:
     from infomcr_cli.list_measures import document, list_measures, show
 
     known = list_measures()
-    _print_json(document(known)) if as_json else show(known, Console())
+    print_json(document(known)) if as_json else show(known, Console())
 
 
 @app.command()
@@ -229,7 +249,7 @@ def runs(
     from infomcr_cli.list_runs import document, list_runs, show
 
     summaries = list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri)
-    _print_json(document(summaries)) if as_json else show(summaries, Console())
+    print_json(document(summaries)) if as_json else show(summaries, Console())
     raise typer.Exit(1 if repair and any(one.problem for one in summaries) else 0)
 
 
@@ -244,7 +264,7 @@ def sync(
     from infomcr_cli.sync import sync as verb
 
     synced = verb(runs, tracking_uri=tracking_uri)
-    _print_json(document(synced)) if as_json else show(synced, Console())
+    print_json(document(synced)) if as_json else show(synced, Console())
     raise typer.Exit(1 if any(one.problem for one in synced) else 0)
 
 
@@ -256,14 +276,15 @@ def ui(
     as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
-    from infomcr_cli.runs.store import store_of
+    from infomcr_cli.runs.store import existing_store_folder, store_of
     from infomcr_cli.runs.ui import check_port, ui_command
 
     check_port(port)
-    command = ui_command(store_of(tracking_uri, "infomcr", runs_dir), port)
-    stderr.print(command.address, markup=False, highlight=False)
+    store = store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
+    command = ui_command(store, port)
+    stderr.print(f"{command.address} shows {store.shown}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
-        _print_json({"address": command.address})
+        print_json({"address": command.address})
         sys.stdout.flush()
         os.dup2(2, 1)  # the server's own lines are no part of the document
     os.execve(command.arguments[0], command.arguments, command.environment)
@@ -271,54 +292,89 @@ def ui(
 
 def main() -> None:
     """Run the command line; bad input exits 2 with a message, never with a traceback."""
+    open_streams()
+    give_a_home()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     for handler in logging.root.handlers:
         handler.addFilter(RedactingFilter())
+    code, spoilt = _exit_code(), _closed_output()
+    sys.exit(code or spoilt)
+
+
+def _exit_code() -> int:
+    """Run the command and return how it ended, with one line on whatever was refused."""
     try:
         app()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except InputError as error:
         _complain(str(error))
-        sys.exit(2)
+        return 2
     except RunFailedError as error:
         _complain(str(error))
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 130
+    except OSError as error:
+        return _refused(error)
+    return 0
+
+
+def _refused(error: OSError) -> int:
+    """Say what the operating system refused: standard output, a path of the user's, or something of the machine."""
+    if _closed_output():
+        return 1
+    reason = explained(error)
+    if reason is None:
+        raise error
+    _complain(str(reason))
+    return 2 if isinstance(reason, InputError) else 1
+
+
+def _closed_output() -> int:
+    """Write what is left of standard output; return 1 where it does not take it, said unless nobody reads it."""
+    broken = close_streams()
+    if broken is not None and not isinstance(broken, BrokenPipeError):
+        _complain(f"standard output does not take what there is to say ({broken.strerror})")
+    return int(broken is not None)
 
 
 def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """A run is a path; whatever has a `=` and is no path that exists is an override."""
-    overrides = tuple(word for word in arguments if "=" in word and not Path(word).exists())
+    overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
     runs = tuple(word for word in arguments if word not in overrides)
     if not runs:
+        from infomcr_cli.runs.directory import where_runs_are
+
         raise InputError(
-            "eval needs a run to measure", received=" ".join(arguments), advice="`infomcr runs` lists them."
+            "eval needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
         )
     return runs, overrides
 
 
 def _names(listed: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (listed or "").split(",") if name.strip())
+    """The names in a list with commas; one that holds a comma itself stands in double quotes."""
+    import csv
+
+    names = next(csv.reader([listed or ""], skipinitialspace=True), [])
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def _print_config(config: Any, as_json: bool) -> None:
-    from infomcr_cli.config.text import as_yaml
+    from infomcr_cli.config.text import as_document, as_yaml
 
-    print(config.model_dump_json(indent=2) if as_json else as_yaml(config).decode(), end="")
+    if as_json:
+        print_json(as_document(config))
+        return
+    text = as_yaml(config).decode()
+    print(text if can_show(text) else as_yaml(config, escaped=True).decode(), end="")
 
 
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
-
-
-def _complain(message: str) -> None:
-    from infomcr_cli.runs.redaction import redact
-
-    stderr.print(f"infomcr: {redact(message)}", markup=False, highlight=False, soft_wrap=True)
+def _complain(message: str, way_on: str = "") -> None:
+    """Print one line; the way on is a command that works as it is printed, so nothing is hidden in it."""
+    line = f"infomcr: {redact(message)} {way_on}".rstrip()
+    stderr.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _quoted(path: Path) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.head import check_head
 from infomcr_cli.runs import list_checkpoints
 
 if TYPE_CHECKING:
@@ -53,19 +52,22 @@ class CompareOptions:
 def compare(options: CompareOptions) -> Comparison:
     """Gather the runs, judge their measures, write the files that were asked for.
 
-    Raises: InputError: no run, an unknown gap or sort, mixed conventions, or a file that no run holds.
+    Raises: InputError: no run that can be read, an unknown gap or sort, mixed conventions, a checkpoint that no run
+            holds, or a file that cannot be written.
     """
     from infomcr_cli.report.gather import check_gap, gather
 
     check_gap(options.gap)
-    gathered = gather(options.runs, lambda name: _experiment(name, options))
-    # pandas and SciPy come after whatever can be refused without them
+    _check_places(options)
+    gathered = gather(options.runs, lambda name: _experiment(name, options), options.checkpoint)
+    # SciPy comes after whatever can be refused without it
     from infomcr_cli.report.comparison import compared
-    from infomcr_cli.report.entry import read_entry
-    from infomcr_cli.report.ordering import ordered, statistic_of, unique_names
+    from infomcr_cli.report.data_sets import told_apart
+    from infomcr_cli.report.ordering import check_sort, ordered, statistic_of, unique_names
 
-    entries = unique_names([read_entry(run, options.checkpoint) for run in gathered.runs])
+    entries = told_apart(unique_names(gathered.entries))
     _check_checkpoint(entries, options.checkpoint)
+    check_sort(entries, options.sort)
     comparison = compared(
         entries,
         gap=options.gap,
@@ -74,8 +76,26 @@ def compare(options: CompareOptions) -> Comparison:
         allow_mixed=options.allow_mixed,
         seed=options.seed,
         passed_over=gathered.passed_over,
+        unreadable=gathered.unreadable,
     )
     return _written(ordered(comparison, options.sort), options)
+
+
+def _check_places(options: CompareOptions) -> None:
+    """Raise InputError where a file or the record in MLflow has no place that it can go to."""
+    from infomcr_cli.report.written import check_file, check_folder
+    from infomcr_cli.runs.store import store_of
+
+    if options.csv is not None and options.csv == options.html:
+        raise InputError("--csv and --html must name different files", received=str(options.csv))
+    if options.csv is not None:
+        check_file(options.csv, "--csv")
+    if options.html is not None:
+        check_file(options.html, "--html")
+    if options.plots is not None:
+        check_folder(options.plots, "--plots")
+    if options.tracking and options.tracking_uri is not None:
+        store_of(options.tracking_uri, "infomcr", options.runs_dir)
 
 
 def _check_checkpoint(entries: Sequence[Entry], wanted: str) -> None:
@@ -91,26 +111,49 @@ def judge_file(
     table: Path,
     *,
     gap: str,
-    axes: tuple[str, ...],
-    measures: tuple[str, ...] | None = None,
+    axes: Sequence[str],
+    measures: Sequence[str] | None = None,
     n_test: int | None = None,
+    directions: Sequence[str] = (),
     seed: int = 0,
     rank_by: str = "kendall_tau",
 ) -> Verdict:
     """Judge the measures of a table in a CSV file; see `infomcr_cli.report.judge`.
 
+    Args:   directions: each NAME=lower or NAME=higher.
     Raises: InputError: the file cannot be read, is no table, or lacks a column.
     """
+    from infomcr_cli.report.table_reader import clean_name, read_table
+
+    gap, axes = clean_name(gap), [clean_name(name) for name in axes]
+    measures = None if measures is None else [clean_name(name) for name in measures]
+    better = {clean_name(name): direction for name, direction in _directions(directions).items()}
     if not axes:
         raise InputError("--axes must name at least one column")
     named = (gap, *axes, *(measures or ()))
-    if len(set(named)) < len(named):
-        raise InputError("gap, axes and measures must be different columns", received=", ".join(named))
-    check_head(table, named)
-    from infomcr_cli.report import judge
-    from infomcr_cli.report.table_file import read_table
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise InputError("gap, axes and measures must be different columns", received=", ".join(twice))
+    if n_test is not None and n_test < 1:
+        raise InputError("--n-test must be at least 1", received=n_test)
+    columns = read_table(table, named)
+    # NumPy and SciPy come after whatever can be refused without them
+    from infomcr_cli.report.table import judge_columns
 
-    return judge(read_table(table), gap=gap, axes=axes, measures=measures, n_test=n_test, seed=seed, rank_by=rank_by)
+    return judge_columns(
+        columns, gap=gap, axes=axes, measures=measures, n_test=n_test, directions=better, seed=seed, rank_by=rank_by
+    )
+
+
+def _directions(given: Sequence[str]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, direction = text.rpartition("=")
+        if not equals or direction.strip() not in ("lower", "higher"):
+            received, accepted = (direction.strip(), ("lower", "higher")) if equals else (text, ())
+            raise InputError("--direction must be NAME=lower or NAME=higher", received=received, accepted=accepted)
+        if found.setdefault(name.strip(), direction.strip()) != direction.strip():
+            raise InputError("a measure must have one direction", received=text)
+    return found
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -131,10 +174,10 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
 
 def _experiment(name: str, options: CompareOptions) -> list[Path]:
     from infomcr_cli.runs.redaction import redact
-    from infomcr_cli.runs.store import store_of
+    from infomcr_cli.runs.store import existing_store_folder, store_of
     from infomcr_cli.runs.tracking import run_directories_of_experiment
 
-    store = store_of(options.tracking_uri, name, options.runs_dir)
+    store = store_of(options.tracking_uri, name, options.runs_dir, folder=existing_store_folder(options.runs_dir))
     try:
         found = run_directories_of_experiment(store)
     except Exception as error:  # MLflow raises whatever its store raises

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 # What other tools call a setting or a value of ours: a likeness of letters would not find it, or find the opposite.
@@ -61,6 +63,35 @@ class InputError(ValueError):
 
 class RunFailedError(RuntimeError):
     """A run started and could not go on; its directory says why."""
+
+
+_OF_A_PATH = frozenset({"EACCES", "EPERM", "ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP", "EROFS"})
+_OF_THE_MACHINE = frozenset({"ENOSPC", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE"})
+
+
+def explained(error: OSError) -> InputError | RunFailedError | None:
+    """Return what the operating system refused in our words; None where nothing is known about it.
+
+    A path that cannot be used is bad input: what it names is the user's choice. A full disk is no one's.
+    """
+    name = errno.errorcode.get(error.errno or 0, "")
+    if name in _OF_A_PATH and error.filename is not None:
+        path = error.filename if isinstance(error.filename, int) else os.fsdecode(error.filename)
+        return InputError(f"a path must be one that can be used ({error.strerror})", received=path)
+    if name == "ENOENT" and _has_no_working_folder():
+        return InputError("the working folder must exist", advice="It was removed: go to another one.")
+    if name in _OF_THE_MACHINE:
+        where = f": {os.fsdecode(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
+        return RunFailedError(f"the system refuses ({error.strerror}){where}")
+    return None
+
+
+def _has_no_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def nearest_name(name: str, accepted: Iterable[str]) -> str | None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +17,14 @@ from rich.console import Console
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.data import check_source
+from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
-from infomcr_cli.runs.documents import parse_yaml
+from infomcr_cli.runs.located import read_settings
 from infomcr_cli.runs.trust import store_of_run
+
+_log = logging.getLogger("infomcr.runs")
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,16 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
     """
     jobs = [(run, _settings(run, request)) for run in map(RunDirectory.open, request.runs)]
     names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
+    for run, _ in jobs:
+        _check_writable(run)
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.session import measure_run
 
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
         try:
-            results += measure_run(run, config, wanted, console)
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                results += measure_run(run, config, wanted, console)
         except InputError as error:  # those before it are measured, and their files are written
             rule = f"{run.name} cannot be measured: {error.rule}"
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
@@ -68,7 +78,7 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
-    recorded = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    recorded = read_settings(run)
     before = recorded_run(recorded)
     after = recorded_run(recorded, request.overrides, request.config_dir)
     changed = differences(before, after)
@@ -80,8 +90,15 @@ def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     check_source(after.data)
-    check_measures(after.measure)
+    check_measures(after.measure, training_set_size(after.data))
     return after
+
+
+def _check_writable(run: RunDirectory) -> None:
+    """Raise InputError before hours of measuring whose results could not be kept."""
+    if not os.access(run.path, os.W_OK | os.X_OK):
+        rule = "a run that is measured must be in a directory that can be written to"
+        raise InputError(rule, received=str(run.path), advice="Copy it to another place, or change its permissions.")
 
 
 def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
@@ -98,9 +115,14 @@ def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
 
 def _mirror(run: RunDirectory) -> None:
     """Bring the run's own MLflow run up to date, where it has one; a run in training is mirrored by its own process."""
-    store = store_of_run(run)
-    if store is None or read_status(run).state is State.RUNNING:
-        return
-    from infomcr_cli.sync import sync
+    try:
+        store = store_of_run(run)
+        if store is None or read_status(run).state is State.RUNNING:
+            return
+        from infomcr_cli.sync import sync
 
-    sync([str(run.path)])
+        problem = sync([str(run.path)])[0].problem
+    except (InputError, OSError) as error:
+        problem = str(error)
+    if problem:  # the numbers are there, only their mirror is not
+        _log.warning("%s is not mirrored: %s. Later: infomcr sync %s", run.name, problem, shlex.quote(str(run.path)))

@@ -14,7 +14,7 @@ from infomcr_cli.measures.registry import Measure, all_measures
 INDENT = " " * 4
 _HOW = (
     "Choose with measure=fast, standard or all, or measure.names=[gamma,sharpness]. "
-    "As one document: infomcr measures --json."
+    "`infomcr measures --json` gives one document."
 )
 
 

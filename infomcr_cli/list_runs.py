@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.config.trust import named_again
 from infomcr_cli.errors import InputError
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs import RunDirectory, State, Status, finished, hold, is_run, read_status, write_status
 from infomcr_cli.runs.documents import parse_yaml, printable
 from infomcr_cli.runs.lock import last_sign_of_life
@@ -24,6 +27,7 @@ from infomcr_cli.sync import sync
 
 ABANDONED_AFTER = 3600.0
 WIDE = 70
+SHOWN = 5  # lost runs whose commands are printed
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class RunSummary:
         problem:  why it cannot be used, or why its end did not reach MLflow.
         repaired: whether it was closed just now.
         closed:   whether its directory says that it has ended; a lost one may still say that it is running.
+        resume:   the command that goes on with it, where it broke off.
     """
 
     run: str
@@ -48,6 +53,7 @@ class RunSummary:
     problem: str | None = None
     repaired: bool = False
     closed: bool = True
+    resume: str | None = None
 
 
 def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
@@ -59,15 +65,21 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
     if not root.is_dir():
         raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
     if repair:
-        store_of(tracking_uri, "infomcr", root)  # refuses what is no URI
+        store_of(tracking_uri, None, root)  # refuses what is no URI
         _remove_half_made(root)
     return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
 
 
 def _was_run(path: Path) -> bool:
-    """Whether a directory holds checkpoints beside one of the two files that make a run."""
+    """Whether a directory holds checkpoints beside one of the two files that make a run, or lets nobody see."""
+    if path.name.startswith(".") or not os.path.isdir(path):
+        return False
+    try:
+        (path / "status.json").exists()
+    except OSError:
+        return True
     known = any((path / name).is_file() for name in ("config.yaml", "status.json"))
-    return known and not path.name.startswith(".") and (path / "checkpoints").is_dir()
+    return known and (path / "checkpoints").is_dir()
 
 
 def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:
@@ -89,17 +101,25 @@ def show(summaries: Sequence[RunSummary], console: Console) -> None:
         cells = (one.run, str(one.state or "unreadable"), *(facts if wide else ()), remark)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    lost = sum(one.state is State.LOST and not one.closed for one in summaries)
+    lost = [one for one in summaries if one.state is State.LOST and not one.closed]
     if lost:
-        console.print(
-            f"{lost} lost. `infomcr train --resume RUN` goes on; `infomcr runs --repair` closes.", markup=False
-        )
+        console.print(_ways_on(lost), markup=False, highlight=False, soft_wrap=True)
+
+
+def _ways_on(lost: Sequence[RunSummary]) -> str:
+    """Say how lost runs are closed, and how the first of them go on."""
+    folder = Path(lost[0].path).parent
+    elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
+    commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]
+    head = ["These commands go on:"] if commands else []
+    return "\n".join([f"{len(lost)} lost. `{proposed('runs', '--repair', *elsewhere)}` closes them.", *head, *commands])
 
 
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
     try:
         run = RunDirectory.open(path)
-        status, choices = read_status(run), _choices(run)
+        status, config = read_status(run), parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+        choices = _choices(config)
         closed = read_status_file(run.path).state is not State.RUNNING
     except (InputError, OSError) as error:
         return _unusable(path, str(error))
@@ -107,7 +127,9 @@ def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
         return _repaired(run, status, choices, tracking_uri)
     if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then
         return _line(run, status, choices, problem=_mirrored(run, tracking_uri))
-    return _line(run, status, choices, closed=closed)
+    resume = proposed("train", "--resume", run.path, *named_again(config))
+    broke_off = status.state in (State.LOST, State.KILLED) and resume == printable(resume, 8192)
+    return _line(run, status, choices, closed=closed, resume=resume if broke_off else None)
 
 
 def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tracking_uri: str | None) -> RunSummary:
@@ -137,6 +159,7 @@ def _line(
     problem: str | None = None,
     repaired: bool = False,
     closed: bool = True,
+    resume: str | None = None,
 ) -> RunSummary:
     reason = None if status.reason is None else printable(status.reason)
     return RunSummary(
@@ -151,6 +174,7 @@ def _line(
         problem=problem,
         repaired=repaired,
         closed=closed,
+        resume=resume,
     )
 
 
@@ -159,8 +183,7 @@ def _unusable(path: Path, problem: str) -> RunSummary:
     return RunSummary(name, where, None, None, None, 0, 0, {}, problem=printable(problem))
 
 
-def _choices(run: RunDirectory) -> dict[str, str]:
-    config: Any = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+def _choices(config: Any) -> dict[str, str]:
     groups = config if isinstance(config, dict) else {}
     named = {key: group["name"] for key, group in groups.items() if isinstance(group, dict) and "name" in group}
     return {printable(str(key), 50): printable(str(name), 50) for key, name in named.items()}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
+from infomcr_cli.config.devices import PARTS_OF_A_CPU
 from infomcr_cli.config.schema import Device, RunConfig
 from infomcr_cli.errors import InputError
 
@@ -120,8 +121,8 @@ def _choose_device(device: Device) -> None:
 
 
 def _split_the_cpu() -> None:
-    """Make two logical devices of the CPU, unless someone has divided it: nothing is gained but the same code."""
+    """Make logical devices of the CPU, unless someone has divided it: nothing is gained but the same code."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     if tf.config.get_logical_device_configuration(cpu) is None:
         with suppress(RuntimeError):  # a library user's TensorFlow has begun to work: one device it is
-            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * PARTS_OF_A_CPU)

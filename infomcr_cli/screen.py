@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 class Screen(Console):
-    """A console that falls silent where its pipe is closed or its disk is full; a run goes on without it.
+    """A console that falls silent where its pipe is closed, its disk full or its terminal gone; a run goes on.
 
     Rich would end the process at a closed pipe, and leave a run that says that it is running.
     """
@@ -23,3 +23,10 @@ class Screen(Console):
     def on_broken_pipe(self) -> None:
         """Fall silent."""
         self.quiet = True
+
+    def _write_buffer(self) -> None:
+        """Write what Rich has rendered; its live displays come here by themselves, from threads of their own."""
+        try:
+            super()._write_buffer()
+        except OSError:
+            self.quiet = True

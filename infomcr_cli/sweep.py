@@ -13,8 +13,8 @@ from infomcr_cli.config.engine_schema import SweepConfig
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import settled
 from infomcr_cli.config.sweep_settings import split_arguments
-from infomcr_cli.data import load_dataset
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.choose import check_engine, make_engine
 from infomcr_cli.engine.closing import close_desk, closed_on_error
@@ -22,13 +22,14 @@ from infomcr_cli.engine.conduct import Conductor
 from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.refusals import check_content, check_names, check_settings
 from infomcr_cli.engine.stop import stopped_at_once
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import has_secret, redact, redact_override
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember
 from infomcr_cli.train import check_start
@@ -109,8 +110,11 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     """
     settings, jobs, store = _planned(request)
     if request.dry_run:
+        _say_what_will_be_refused(settings, jobs, console)
         return SweepResult(tuple(_before(job, settings.evaluate) for job in jobs))
-    _load_data([job.config for job in jobs if _is_due(job, request, settings.evaluate)])
+    due = _due(request, jobs, settings.evaluate)
+    check_names(due, evaluate=settings.evaluate)
+    check_content(due, evaluate=settings.evaluate)
     with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
@@ -118,6 +122,14 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         with stopped_at_once(number) as stopped:
             comparison = _compared(settings, results, store, folder, console) if number is None else None
     return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), stopped.number)
+
+
+def same_again(request: SweepRequest) -> str:
+    """Say how to go on with a sweep; a command that holds a secret is not spelled out."""
+    options = {"--fail-fast": request.fail_fast, "--retry-failed": request.retry_failed}
+    words = (*(option for option, given in options.items() if given), *request.overrides)
+    command = proposed("sweep", *words, config_dir=request.config_dir)
+    return "The same command again goes on." if has_secret(command) else f"Go on with: {command}"
 
 
 def show(result: SweepResult, console: Console) -> None:
@@ -141,26 +153,24 @@ def show(result: SweepResult, console: Console) -> None:
 
 def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:
     arguments = split_arguments(request.overrides, request.config_dir)
-    exclusions = parse_exclusions(arguments.sweep.exclude, request.config_dir)
-    jobs = plan(expand(arguments.overrides, request.config_dir, exclusions))
+    settings = arguments.sweep
+    exclusions = parse_exclusions(settings.exclude, request.config_dir)
+    points = expand(arguments.overrides, request.config_dir, exclusions)
+    jobs = plan([replace(point, config=settled(point.config)) for point in points])
     for start in {job.config.start for job in jobs if job.config.start}:
         check_start(start)
-    if arguments.sweep.evaluate:
-        for job in jobs:
-            check_measures(job.config.measure)  # what eval would refuse when all is trained
-    config = jobs[0].config
-    store = _store(config)
-    check_engine(config, store)
-    return arguments.sweep, jobs, store
+    check_settings(_due(request, jobs, settings.evaluate), evaluate=settings.evaluate)
+    store = _store(jobs[0].config)
+    check_engine(jobs[0].config, store)
+    return settings, jobs, store
 
 
-def _load_data(configs: Sequence[RunConfig]) -> None:
-    """Load each data set once: what is damaged is refused before anything is made, and what is decoded is kept.
-
-    Raises: InputError: data is missing, damaged or too small.
-    """
-    for config in {config.data: config for config in configs}.values():
-        load_dataset(config.data, seed=config.seed)
+def _say_what_will_be_refused(settings: SweepConfig, jobs: Sequence[Job], console: Console) -> None:
+    """A dry run lists the jobs, also where the data will not do."""
+    try:
+        check_names(jobs, evaluate=settings.evaluate)
+    except InputError as error:
+        console.print(f"This sweep will be refused: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _store(config: RunConfig) -> Store | None:
@@ -182,8 +192,10 @@ def _before(job: Job, evaluate: bool) -> JobResult:
     return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
 
 
-def _is_due(job: Job, request: SweepRequest, evaluate: bool) -> bool:
-    return not job.is_done(evaluate) and (request.retry_failed or job.state is not State.FAILED)
+def _due(request: SweepRequest, jobs: Sequence[Job], evaluate: bool) -> list[Job]:
+    return [
+        job for job in jobs if not job.is_done(evaluate) and (request.retry_failed or job.state is not State.FAILED)
+    ]
 
 
 def _carried_out(
@@ -194,7 +206,7 @@ def _carried_out(
     folder: SweepFolder,
     console: Console,
 ) -> tuple[dict[str, Outcome], int | None]:
-    due = [job for job in jobs if _is_due(job, request, settings.evaluate)]
+    due = _due(request, jobs, settings.evaluate)
     config = jobs[0].config
     view = SweepView(console, len(jobs), len(jobs) - len(due))
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)
@@ -206,7 +218,7 @@ def _carried_out(
         results = [_result(job, outcomes, settings.evaluate, folder) for job in jobs]
         number = close_desk(desk, _is_incomplete(results), conductor.number, interruption)
         documents = [result.document() for result in results]
-        _noted(folder, store, desk).write([redact(text) for text in request.overrides], documents)
+        _noted(folder, store, desk).write([redact_override(text) for text in request.overrides], documents)
     return outcomes, number
 
 
@@ -228,7 +240,7 @@ def _desk(
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     waiting = {job.identity for job in due}
-    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting)
+    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
             desk.adopt(job)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.runs import RunDirectory, State, read_status
 from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.store import Store
 from infomcr_cli.runs.trust import remember, store_of_run
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> list[Synce
     """
     runs = [RunDirectory.open(path) for path in paths]
     remember(tracking_uri)
-    return [_sync(run, tracking_uri) for run in runs]
+    stores = [store_of_run(run, tracking_uri) for run in runs]
+    return [_sync(run, store) for run, store in zip(runs, stores, strict=True)]
 
 
 def document(synced: Sequence[Synced]) -> dict[str, Any]:
@@ -54,10 +56,10 @@ def show(synced: Sequence[Synced], console: Console) -> None:
         console.print(f"{one.run}  {one.state}  {what}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _sync(run: RunDirectory, tracking_uri: str | None) -> Synced:
-    store, state = store_of_run(run, tracking_uri), read_status(run).state
+def _sync(run: RunDirectory, store: Store | None) -> Synced:
+    state = read_status(run).state
     if store is None:
-        return Synced(run.name, state, None, None, "it names no store that is known here; give tracking.uri")
+        return Synced(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
     from infomcr_cli.runs.tracking import mirror
 
     try:

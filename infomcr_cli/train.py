@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,8 +21,11 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.identity import identity
 from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import settled
 from infomcr_cli.config.text import as_yaml
-from infomcr_cli.data import check_source
+from infomcr_cli.config.trust import named_again
+from infomcr_cli.data import check_source, training_set_size
+from infomcr_cli.engine.refusals import check_devices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import (
@@ -34,8 +40,10 @@ from infomcr_cli.runs import (
     read_status,
     write_status,
 )
+from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.documents import parse_yaml
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.located import default_store, read_settings
+from infomcr_cli.runs.redaction import redact_override
 from infomcr_cli.runs.store import Store, store_of
 from infomcr_cli.runs.trust import remember, store_of_run
 
@@ -61,12 +69,18 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended: its state, why where it did not finish, and the exit code."""
+    """How a run ended.
+
+    Args:
+        reason: why it did not finish; None: it did.
+        again:  overrides that a command which goes on with it must repeat.
+    """
 
     run: RunDirectory
     state: State
     reason: str | None
     exit_code: int
+    again: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `train --json`."""
@@ -86,7 +100,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     Raises: InputError: the request cannot be met; nothing has been made.
     """
     if request.resume is None:
-        config = compose_run(request.overrides, request.config_dir)
+        config = settled(compose_run(request.overrides, request.config_dir))
         if config.start:
             check_start(config.start)
     else:
@@ -95,32 +109,52 @@ def settings_of(request: TrainRequest) -> RunConfig:
                 "a run is resumed where it is", received=f"--run-dir {request.run_dir}", advice="Leave it out."
             )
         run = RunDirectory.open(request.resume)
-        settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-        config = resumed_run(settings, request.overrides, request.config_dir, str(request.resume))
+        recorded, made_with = read_settings(run), _made_with(run)
+        config = resumed_run(recorded, request.overrides, request.config_dir, str(request.resume), made_with)
     check_source(config.data)
-    check_measures(config.measure)  # what eval would refuse when all is trained
+    # What eval would refuse when all is trained; a run that has begun goes on, and eval's settings can still be given.
+    check_measures(config.measure, training_set_size(config.data) if request.resume is None else None)
+    check_devices([config])
     return config
+
+
+def _made_with(run: RunDirectory) -> list[str]:
+    """Return the overrides that a run records, none where the record is not there or not readable."""
+    try:
+        overrides = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    except (InputError, OSError):
+        return []
+    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
 
 
 def check_start(start: str) -> None:
     """Raise InputError where the run to start from, or its checkpoint, is not there."""
-    path, _, name = start.partition("@")
+    path, name = split_start(start)
     found = [info.name for info in list_checkpoints(RunDirectory.open(path))]
     if not found or name not in ("", "last", "best", *found):
         raise InputError("a checkpoint must exist", received=start, accepted=["last", "best", *found] if found else ())
 
 
 def _store(config: RunConfig, request: TrainRequest) -> Store | None:
-    """Where the run is mirrored: a run directory's own word counts only where the user gave it before."""
-    if config.tracking.name == "off":
+    """Return where the run is mirrored; None: nowhere."""
+    tracking = config.tracking
+    if tracking.name == "off":
         return None
-    if request.resume and not any(override.startswith("tracking") for override in request.overrides):
-        return store_of_run(RunDirectory.open(request.resume))
-    place = request.resume or request.run_dir
-    runs_dir = place.resolve().parent if place else config.runs_dir
-    store = store_of(config.tracking.uri, config.tracking.experiment, runs_dir)
-    remember(config.tracking.uri)
-    return store
+    if request.resume is not None:
+        return _store_of_resumed(config, request, RunDirectory.open(request.resume))
+    remember(tracking.uri)
+    return store_of(tracking.uri, tracking.experiment, request.run_dir.parent if request.run_dir else config.runs_dir)
+
+
+def _store_of_resumed(config: RunConfig, request: TrainRequest, run: RunDirectory) -> Store | None:
+    """A run directory's own word counts only where the user gave it before."""
+    tracking, typed = config.tracking, {text.lstrip("+").partition("=")[0] for text in request.overrides}
+    if not typed & {"tracking", "tracking.uri", "tracking.name"}:
+        store = store_of_run(run)
+        return store and replace(store, experiment=tracking.experiment or store.experiment)
+    uri = tracking.uri if "tracking.uri" in typed else None
+    remember(uri)
+    return store_of(uri, tracking.experiment, run.path.parent, folder=default_store(run))
 
 
 def train(request: TrainRequest, console: Console) -> TrainResult:
@@ -131,27 +165,31 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     config = settings_of(request)
     store = _store(config, request)
     folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
-    stood = folder.is_dir()
+    stood, again = os.path.isdir(folder), named_again(config.model_dump())
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
     with hold(run):
         if request.resume and read_status(run).state is State.FINISHED:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
         console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
+        if store is not None:
+            console.print(f"tracking {store.line}", markup=False, highlight=False, soft_wrap=True)
         if request.resume:
             _say_what_is_lost(run, console)
         try:
             with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
                 from infomcr_cli.training.session import Work, work_on
         except _StoppedEarly as stop:
-            return _killed(run, stop.number)
+            return replace(_killed(run, stop.number), again=again)
         try:
-            ending = work_on(Work(run, config, store, console, request.profile))
+            suffice = None if request.resume else partial(check_measures, config.measure)
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                ending = work_on(Work(run, config, store, console, request.profile, suffice))
         except InputError:
             if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)
             raise
-    return TrainResult(run, ending.state, ending.reason, ending.exit_code)
+    return TrainResult(run, ending.state, ending.reason, ending.exit_code, again)
 
 
 def _say_what_is_lost(run: RunDirectory, console: Console) -> None:
@@ -202,7 +240,7 @@ def _unmake(run: RunDirectory, keep_folder: bool) -> None:
 
 def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
     hashed = identity(config)
-    overrides = [redact(override) for override in request.overrides]
+    overrides = [redact_override(override) for override in request.overrides]
     if request.run_dir is not None:
         return RunDirectory.create(
             request.run_dir, config=as_yaml(config), overrides=overrides, status=new_status(hashed)

@@ -40,6 +40,15 @@ def test_measures_as_json_holds_what_a_reader_needs(command_line):
         assert entry["direction"] in ("lower", "higher")
 
 
+def test_the_measures_of_the_gradients_at_true_labels_say_that_they_are_of_the_empirical_fisher():
+    cards = {measure.name: f"{measure.formula} {measure.source}" for measure in all_measures()}
+    for name in ("fisher_trace", "spectral_norm", "frobenius_norm"):
+        assert "empirical Fisher" in cards[name]
+        assert "true labels" in cards[name]
+        assert "arXiv:1905.12558" in cards[name]
+    assert "2012.14193" not in cards["fisher_trace"]  # its labels are drawn by the network
+
+
 def test_every_setting_that_a_measure_names_exists():
     def known(record, prefix=""):
         for name, field in record.model_fields.items():

@@ -11,7 +11,10 @@ from infomcr_cli.runs import RunDirectory, State, read_status
 from infomcr_cli.screen import Screen
 from infomcr_cli.train import TrainRequest, train
 
-TINY = ("model=mlp", "model.depth=1", "model.width=4", "data.train_size=64", "data.test_size=32", "schedule.epochs=2")
+TINY = (
+    *("model=mlp", "model.depth=1", "model.width=4", "schedule.epochs=2"),
+    *("data.train_size=64", "data.test_size=32", "measure.gamma.draw_size=20"),
+)
 
 
 class Shut(io.StringIO):

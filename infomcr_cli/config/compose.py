@@ -20,13 +20,13 @@ from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.compute import matched
 from infomcr_cli.config.explain import explain
 from infomcr_cli.config.fields import Record
-from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.places import group_choices, own_conf, search_path
 from infomcr_cli.config.reg_schema import RegConfig
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.config.search import searching
+from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
-from infomcr_cli.models.builder import trust_builder
+from infomcr_cli.proposals import proposed
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -38,12 +38,11 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     Example: compose_run(["reg=on"]).reg.beta is 10.0.
     """
     parsed = grammar.parse(arguments)
-    grammar.refuse_sweeps(parsed)
+    sweep = proposed("sweep", *arguments, config_dir=config_dir)
+    grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
-    config = run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir))
-    if isinstance(config.model, BuilderConfig):
-        trust_builder(config.model.builder)  # from the command line, or a file that the user keeps
-    return config
+    # All of it is from the command line, or from files that the user keeps.
+    return trusted(run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir)))
 
 
 def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infomcr_cli.config.byte_size import Size
 from infomcr_cli.config.fields import CountOrZero, Positive, Record
 
 Jobs = Annotated[int, Field(ge=1, le=100_000)]
-Memory = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB)$")]
 
 
 class _Engine(Record):
@@ -17,7 +17,7 @@ class _Engine(Record):
 
     jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
     timeout: Positive | None = Field(description="seconds after which a job is stopped and failed; null: never")
-    memory: Memory | None = Field(description="what a job may hold, as 500MB or 2GB; null: no limit")
+    memory: Size | None = Field(description="what a job may hold, as 500MB or 2GiB; null: no limit")
     retries: CountOrZero = Field(description="how often a job is taken up again whose process vanished")
 
 

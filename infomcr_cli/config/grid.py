@@ -20,6 +20,7 @@ from infomcr_cli.config.compose import composed, dotted, no_such, run_of, yardst
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.places import group_choices, search_path
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import InputError
 
 MOST_JOBS = 100_000
@@ -82,13 +83,14 @@ def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[
             continue
         spelling = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
         if spelling not in bases:
-            bases[spelling] = composed(spelling, grammar.parse(spelling), config_dir)
+            whole = [choice.text for _, choice in pairs]  # a setting without a default may be given by its axis alone
+            bases[spelling] = composed(whole, grammar.parse(whole), config_dir)
         settings = bases[spelling]
         for axis, choice in pairs:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
             continue
-        yield Point(tuple(choice.text for choice in combination), run_of(settings, matched_to))
+        yield Point(tuple(choice.text for choice in combination), trusted(run_of(settings, matched_to)))
 
 
 def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:

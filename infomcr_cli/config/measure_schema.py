@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from infomcr_cli.config.byte_size import Size
 from infomcr_cli.config.fields import Count, Positive, Record
 
 AtLeastTwo = Annotated[int, Field(ge=2, le=100_000)]
@@ -21,7 +22,7 @@ class GammaConfig(Record):
     batch_norm: Literal["inference", "batch"]
     logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
     chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
-    memory: str = Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="memory budget, as 500MB or 2GB")
+    memory: Size = Field(description="memory budget, as 500MB or 2GiB")
     precision: Literal["float32", "float64"]
     target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
 

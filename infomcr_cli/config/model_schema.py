@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from infomcr_cli.config.fields import BelowOne, Count, CountOrZero, Record
 from infomcr_cli.models.catalogue import Application
@@ -100,11 +100,15 @@ class ApplicationConfig(Record):
 
 
 class BuilderConfig(Record):
-    """A network of the user's own, from a function."""
+    """A network of the user's own, from a function.
+
+    Whether the user has named the function is no setting: no file can say so, and none records it. See `trust`.
+    """
 
     name: Literal["builder"]
     builder: str = Field(description="package.module:function", max_length=1_000)
     settings: dict[str, JsonValue] = Field(description="keywords that the function is called with")
+    _is_trusted: bool = PrivateAttr(default=False)
 
 
 ModelConfig = Annotated[

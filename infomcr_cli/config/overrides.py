@@ -19,14 +19,28 @@ def parse(arguments: Sequence[str]) -> list[Override]:
     return [_parse(argument) for argument in arguments]
 
 
-def refuse_sweeps(overrides: Sequence[Override]) -> None:
+def spelled(key: str, value: str) -> str:
+    """Return the override that gives a setting a text, quoted where Hydra's grammar asks for it.
+
+    Example: spelled("start", "my runs/a") is 'start="my runs/a"'.
+    """
+    plain = f"{key}={value}"
+    try:
+        if OverridesParser.create().parse_override(plain).value() == value:
+            return plain
+    except HydraException:
+        pass
+    return _quoted(key, value)
+
+
+def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value.") -> None:
     """Raise InputError where an override names several values: one run has one."""
     for override in overrides:
         if override.is_sweep_override():
             raise InputError(
                 "one run takes one value for each setting",
                 received=override.input_line,
-                advice="Several values are a sweep: infomcr sweep …",
+                advice=advice,
             )
 
 
@@ -51,7 +65,7 @@ def _parse(argument: str) -> Override:
         raise InputError(
             "Hydra composes a run and does not launch it: its own settings would change nothing",
             received=argument,
-            advice="The place is --run-dir or runs_dir=, and several values are a sweep: infomcr sweep …",
+            advice="The place is --run-dir or runs_dir=, and several values are for another command, infomcr sweep.",
         )
     try:
         return OverridesParser.create().parse_override(argument)
@@ -63,13 +77,17 @@ def _parse(argument: str) -> Override:
 
 def _quoting(key: str, value: str) -> str:
     """Say how to write a value that holds characters with a meaning of their own."""
-    escaped = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
-    quoted = f'{key}="{escaped}"'
+    quoted = _quoted(key, value.strip("'\""))
     try:
         OverridesParser.create().parse_override(quoted)
     except HydraException:
         return "Write KEY=VALUE, where KEY is a dotted path such as data.batch_size."
     return "In a shell write: " + "'" + quoted.replace("'", "'\\''") + "'"
+
+
+def _quoted(key: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{escaped}"'
 
 
 def _meant(argument: str) -> str:

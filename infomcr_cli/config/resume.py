@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.identity import differences
-from infomcr_cli.config.model_schema import BuilderConfig
-from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
+from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.places import group_choices
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.settle import whole_setting
+from infomcr_cli.config.trust import trusted
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.builder import trust_builder
+from infomcr_cli.proposals import proposed
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
@@ -33,7 +34,8 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     choices = group_choices(config_dir)
     check_choices(overrides, choices)
     for override in overrides:
-        key, value = override.key_or_group, override.value()
+        key = override.key_or_group
+        value = whole_setting(key, override.value())
         if key in choices:
             changed[key] = composed_group(key, override.input_line, config_dir)
             changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
@@ -41,9 +43,9 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             _refuse_matching(changed, key, value)
             _set(changed, key, value)
     config = validate(changed)
-    if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
-        trust_builder(config.model.builder)  # named again on the command line; the directory's own word does not count
-    return config
+    # The directory's own word does not count.
+    is_named_again = not {"model", "model.builder"}.isdisjoint(override.key_or_group for override in overrides)
+    return trusted(config) if is_named_again else config
 
 
 def _check_recorded(settings: Any) -> None:
@@ -56,10 +58,14 @@ def _check_recorded(settings: Any) -> None:
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
 
 
-def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str) -> RunConfig:
+def resumed_run(
+    settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
+) -> RunConfig:
     """Return the settings under which a run goes on.
 
-    Raises: InputError: an override would change what makes its weights; the difference is shown.
+    Args:    name:     the run as the user named it.
+             recorded: the overrides that it was made with.
+    Raises:  InputError: an override would change what makes its weights; the difference is shown.
     """
     before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
     changed = differences(before, after)
@@ -68,10 +74,32 @@ def resumed_run(settings: Any, arguments: Sequence[str], config_dir: Path | None
         raise InputError(
             "a run is resumed with the settings that make its weights",
             received=shown,
-            advice=f"For a new run from this one's weights: infomcr train start={name} {' '.join(arguments)}, "
-            f"after the settings that {name}/overrides.yaml lists.",
+            advice=f"For a new run from this one's weights: {_new_run(name, arguments, recorded, config_dir)}",
         )
     return after
+
+
+_MADE_OF = ("data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
+
+
+def _new_run(name: str, arguments: Sequence[str], recorded: Sequence[str], config_dir: Path | None) -> str:
+    """Return the command for a run that begins with the weights of another and differs from it by `arguments`.
+
+    What the other was made with is taken over as far as it makes weights.
+    """
+    given = {override.key_or_group for override in parse(arguments)} | {"start", "data.cache"}
+    kept = [text for text in recorded if _is_kept(text, given)]
+    return proposed("train", spelled("start", name), *arguments, *kept, config_dir=config_dir)
+
+
+def _is_kept(text: str, given: Set[str]) -> bool:
+    """A setting that is given now goes, and so do those of a group that is; a record may hold anything."""
+    try:
+        (override,) = parse([text])
+    except InputError:
+        return False
+    parts = override.key_or_group.split(".")
+    return parts[0] in _MADE_OF and given.isdisjoint(".".join(parts[: depth + 1]) for depth in range(len(parts)))
 
 
 def _refuse_matching(settings: Any, key: str, value: Any) -> None:

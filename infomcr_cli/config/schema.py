@@ -27,6 +27,8 @@ from infomcr_cli.config.fields import (
 from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.config.model_schema import ModelConfig
 from infomcr_cli.config.reg_schema import RegConfig
+from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.store import experiment_misfit
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
@@ -79,8 +81,18 @@ class TrackingConfig(Record):
     """Where MLflow mirrors the run."""
 
     name: Literal["mlflow", "off"]
-    uri: str | None = Field(description="any MLflow tracking URI; null: mlflow/mlflow.db beside the runs")
-    experiment: str
+    uri: str | None = Field(
+        description="any MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
+    )
+    experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
+
+    @field_validator("experiment")
+    @classmethod
+    def _one_that_mlflow_takes(cls, name: str | None) -> str | None:
+        misfit = None if name is None else experiment_misfit(name)
+        if misfit:
+            raise ValueError(f"tracking.experiment {misfit}; got {printable(str(name), 80)!r}")
+        return name
 
 
 class RunConfig(Record):
@@ -102,6 +114,18 @@ class RunConfig(Record):
     deterministic: bool = aside("the same bits on every run of one machine")
     runs_dir: Annotated[str, Field(min_length=1)] = aside("where run directories are made")
     choices: dict[str, str] = aside("the name chosen from each group")
+
+    @model_validator(mode="after")
+    def _streamed_images_are_augmented_one_by_one(self) -> RunConfig:
+        augment = self.augment
+        if self.data.name == "imagenet" and (
+            augment.name not in ("none", "standard") or augment.cutout or augment.mixup
+        ):
+            raise ValueError(
+                "data=imagenet must be augmented by none or standard, without cutout and mixup; "
+                f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _sub_batches_divide_the_batch(self) -> RunConfig:

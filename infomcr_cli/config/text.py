@@ -7,12 +7,20 @@ from typing import Any
 import yaml
 
 from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import redact_uri, redact_uris
 
 
-def as_yaml(config: RunConfig) -> bytes:
-    """Return the resolved settings as YAML; passwords in URIs are left out."""
-    return yaml.safe_dump(_redacted(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True).encode()
+def as_yaml(config: RunConfig, *, escaped: bool = False) -> bytes:
+    """Return the resolved settings as YAML; passwords in URIs are left out, and nothing else is changed.
+
+    Args: escaped: whether letters beyond ASCII are spelled as escapes.
+    """
+    return yaml.safe_dump(as_document(config), sort_keys=False, allow_unicode=not escaped).encode()
+
+
+def as_document(config: RunConfig) -> Any:
+    """Return the resolved settings as plain dicts and lists; passwords in URIs are left out."""
+    return _redacted(config.model_dump(mode="json"))
 
 
 def _redacted(value: Any) -> Any:
@@ -20,4 +28,4 @@ def _redacted(value: Any) -> Any:
         return {key: _redacted(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_redacted(entry) for entry in value]
-    return redact(value) if isinstance(value, str) else value
+    return redact_uris(redact_uri(value)) if isinstance(value, str) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.data.sizes import read_training_set_sizes, training_set_size
 from infomcr_cli.data.sources import check_source, load_dataset
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "evaluation_batches",
     "load_dataset",
     "named_failures",
+    "read_training_set_sizes",
     "steps_per_epoch",
     "training_batches",
+    "training_set_size",
     "training_stream",
 ]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from infomcr_cli.data.files import as_path, folder_names
 from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.errors import InputError
+from infomcr_cli.homes import cache_folder_of_user, temporary_folder
 
 FORMAT = 2  # raised when the decoding changes, so that old entries are not found
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -33,16 +33,9 @@ def cache_folder(wanted: str | None) -> Path:
         if not _writable(folder):
             raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
         return folder
-    candidates = [Path(folder) for folder in (os.environ.get("INFOMCR_CACHE"), _users_own()) if folder]
-    return next((folder for folder in candidates if _writable(folder)), None) or _temporary()
-
-
-def _users_own() -> Path | None:
-    try:
-        folder = user_cache_path("infomcr")
-    except RuntimeError:  # the user has no home
-        return None
-    return folder if folder.is_absolute() else None  # older versions leave the ~ as it is
+    candidates = (os.environ.get("INFOMCR_CACHE"), cache_folder_of_user())
+    found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)
+    return found or temporary_folder()
 
 
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
@@ -122,15 +115,3 @@ def _writable(folder: Path) -> bool:
             return True
     except (OSError, ValueError):
         return False
-
-
-def _temporary() -> Path:
-    """Return a folder of this user's own among the temporary files."""
-    user = getattr(os, "getuid", lambda: "user")()
-    folder = Path(tempfile.gettempdir()) / f"infomcr-{user}"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        about = folder.lstat()
-        if about.st_uid == user and not about.st_mode & 0o022 and not folder.is_symlink():
-            return folder
-    return Path(tempfile.mkdtemp(prefix="infomcr-"))

@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.engine_schema import LocalEngineConfig
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.engine.conduct import Engine
 from infomcr_cli.engine.folder import SweepFolder
 from infomcr_cli.engine.job import Job
-from infomcr_cli.engine.limits import lanes_of, limits_of
+from infomcr_cli.engine.limits import LEAST_BYTES, lanes_of, limits_of
 from infomcr_cli.engine.local import LocalEngine
 from infomcr_cli.engine.task import Task, task_of
 from infomcr_cli.errors import InputError
@@ -21,8 +22,10 @@ from infomcr_cli.runs.store import SERVER_ADVICE, Store, sqlite_path
 def check_engine(config: RunConfig, store: Store | None) -> None:
     """Refuse what an engine cannot do, before anything is made.
 
-    Raises: InputError: several machines would share a SQLite file, or Ray is not installed.
+    Raises: InputError: a job has no room for its process, several machines would share a SQLite file, or Ray is not
+            installed.
     """
+    _check_memory(config.engine.memory)
     if config.engine.name != "ray":
         return
     if store is not None and sqlite_path(store.uri) is not None:
@@ -34,6 +37,15 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
     from infomcr_cli.engine.ray_engine import check_ray
 
     check_ray()
+
+
+def _check_memory(memory: int | None) -> None:
+    if memory is not None and memory < LEAST_BYTES:
+        raise InputError(
+            f"engine.memory must hold a job's process, at least {shown(LEAST_BYTES)}",
+            received=shown(memory),
+            advice="It holds TensorFlow before it trains. Try engine.memory=2GB.",
+        )
 
 
 def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepFolder, *, evaluate: bool) -> Engine:

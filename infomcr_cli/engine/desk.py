@@ -31,10 +31,19 @@ class Desk:
         name, uid: of the parent; made once for each uid.
         tags:      of the parent.
         mirrored:  identities of the runs that the store is known to hold as its children, as they ended.
+        way_on:    says how what the store lacks at the end is brought there.
     """
 
-    def __init__(self, store: Store, name: str, uid: str, tags: dict[str, str], mirrored: Iterable[str] = ()) -> None:
-        self._store, self._name, self._uid, self._tags = store, name, uid, tags
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        uid: str,
+        tags: dict[str, str],
+        mirrored: Iterable[str] = (),
+        way_on: str = "The same sweep again brings it.",
+    ) -> None:
+        self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), threading.Event()
         self._waiting: dict[str, Job] = {}
         self._running: dict[str, Job] = {}
@@ -89,11 +98,7 @@ class Desk:
         self._wait(time.monotonic() + limit, is_hurried)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
-            _log.warning(
-                "MLflow at %s lacks a part of %s. The same sweep again, or infomcr sync, brings it.",
-                self._store.shown,
-                self._name,
-            )
+            _log.warning("MLflow at %s lacks a part of %s. %s", self._store.shown, self._name, self._way_on)
         return complete
 
     def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.beneath import read_beneath, write_atomically
 from infomcr_cli.runs.documents import MAX_DOCUMENT, dump_json, parse_json, printable
-from infomcr_cli.runs.store import Store
+from infomcr_cli.runs.store import Store, surroundings
 
 TAIL_BYTES = 8192
 FORMAT = 1
@@ -84,7 +84,7 @@ def held_folder(runs_dir: Path | str, name: str) -> Iterator[SweepFolder]:
 
     Raises: InputError: another process is at work on this sweep, or the folder cannot be written.
     """
-    path = Path(os.path.abspath(runs_dir)).parent / "sweeps" / name
+    path = surroundings(runs_dir) / "sweeps" / name
     try:
         (path / "logs").mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)

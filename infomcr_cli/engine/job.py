@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from infomcr_cli.config.identity import HEAD
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.runs import State
-
-ID_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Job:
     @property
     def id(self) -> str:
         """The name of the job: the head of its identity."""
-        return self.identity[:ID_LENGTH]
+        return self.identity[:HEAD]
 
     def is_done(self, evaluate: bool) -> bool:
         """Return whether there is nothing left to do."""

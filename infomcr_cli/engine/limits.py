@@ -12,8 +12,8 @@ import psutil
 
 from infomcr_cli.config.engine_schema import EngineConfig, LocalEngineConfig
 
+LEAST_BYTES = 200 * 10**6  # no process that has imported TensorFlow holds less
 RECKONED_BYTES = int(1.5e9)  # what a job is taken to need where engine.memory does not say
-_UNITS = {"MB": 1e6, "GB": 1e9}
 _THREAD_VARIABLES = (
     "INFOMCR_THREADS",
     "TF_NUM_INTRAOP_THREADS",
@@ -38,12 +38,7 @@ class Limits:
 
 def limits_of(engine: EngineConfig) -> Limits:
     """Return the bounds that an engine's settings put on a job."""
-    return Limits(engine.timeout, None if engine.memory is None else bytes_of(engine.memory))
-
-
-def bytes_of(size: str) -> int:
-    """Return the bytes of a size such as 500MB or 2GB."""
-    return int(float(size[:-2]) * _UNITS[size[-2:]])
+    return Limits(engine.timeout, None if engine.memory is None else int(engine.memory))
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def lanes_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> L
     """Return how `jobs` jobs share this machine: never more at once than cores, memory or GPUs allow."""
     cores = len(os.sched_getaffinity(0))
     gpus = () if device == "cpu" else visible_gpus()
-    need = RECKONED_BYTES if engine.memory is None else bytes_of(engine.memory)
+    need = engine.memory or RECKONED_BYTES
     fitting = max(1, min(cores, psutil.virtual_memory().available // need, len(gpus) or cores))
     count = min(fitting if engine.jobs == "auto" else engine.jobs, jobs) or 1
     return Lanes(count, None if count == 1 else max(1, cores // count), tuple(gpus))

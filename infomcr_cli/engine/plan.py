@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from infomcr_cli.config.grid import Point
-from infomcr_cli.config.identity import identity
+from infomcr_cli.config.identity import HEAD, identity, with_other_data
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import check_source
 from infomcr_cli.engine.asked import is_measured
-from infomcr_cli.engine.job import ID_LENGTH, Job
+from infomcr_cli.engine.found import FoundRuns, place_of
+from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
-from infomcr_cli.runs.status import read_status_file
-
-# Of several runs of one identity the one that is furthest is taken.
-_RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
+from infomcr_cli.runs import read_status
+from infomcr_cli.runs.redaction import redact_override
 
 
 def plan(points: Sequence[Point]) -> list[Job]:
@@ -26,17 +25,24 @@ def plan(points: Sequence[Point]) -> list[Job]:
 
     Raises: InputError: two points differ in nothing that makes weights, or the data of one is not there.
     """
-    unique: dict[str, Point] = {}
+    unique: dict[tuple[str, str | None], Point] = {}
     for point in points:
-        first = unique.setdefault(identity(point.config), point)
+        first = unique.setdefault((identity(point.config), place_of(point.config.data)), point)
         if first is not point and _differ(first, point):
             raise _same_run(first, point)
     for data in {point.config.data for point in unique.values()}:
         check_source(data)
     folder = Path(os.path.abspath(points[0].config.runs_dir))
-    found = _runs_by_identity(folder)
+    found = FoundRuns(folder)
     common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
-    return [_job(hashed, point, common, folder, found.get(hashed)) for hashed, point in unique.items()]
+    return [_job(hashed, point, common, folder, found) for hashed, point in _with_identities(unique)]
+
+
+def _with_identities(unique: Mapping[tuple[str, str | None], Point]) -> Iterator[tuple[str, Point]]:
+    """Yield each point with an identity of its own, also where several have the same settings for other data."""
+    sets_of_data = Counter(hashed for hashed, _ in unique)
+    for (hashed, place), point in unique.items():
+        yield (with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed), point
 
 
 def _differ(first: Point, second: Point) -> bool:
@@ -60,35 +66,14 @@ def _same_run(first: Point, second: Point) -> InputError:
     )
 
 
-def _job(hashed: str, point: Point, common: set[str], folder: Path, found: tuple[Path, Status] | None) -> Job:
-    label = " ".join(text for text in point.overrides if text not in common)
-    if found is None:
+def _job(hashed: str, point: Point, common: set[str], folder: Path, found: FoundRuns) -> Job:
+    overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
+    label = " ".join(redact_override(text) for text in point.overrides if text not in common)
+    run = found.run_of(hashed, point.config)
+    if run is None:
         config = point.config
-        name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:ID_LENGTH]}")
-        return Job(hashed, point.overrides, label, config, folder / name)
-    run = RunDirectory.open(found[0])
+        name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:HEAD]}")
+        return Job(hashed, overrides, label, config, folder / name)
     status = read_status(run)
     measured = is_measured(run, status.step, point.config.measure)
-    return Job(hashed, point.overrides, label, point.config, run.path, status.state, status.reason, measured)
-
-
-def _runs_by_identity(folder: Path) -> dict[str, tuple[Path, Status]]:
-    """Return the furthest run of each identity; what cannot be read is nobody's."""
-    best: dict[str, tuple[Path, Status]] = {}
-    for path in _runs_in(folder):
-        try:
-            status = read_status_file(path)
-        except (InputError, OSError):
-            continue
-        held = best.get(status.identity)
-        if held is None or _rank(status) < _rank(held[1]):
-            best[status.identity] = (path, status)
-    return best
-
-
-def _runs_in(folder: Path) -> Iterable[Path]:
-    return (path for path in sorted(folder.iterdir()) if is_run(path)) if folder.is_dir() else ()
-
-
-def _rank(status: Status) -> tuple[int, int]:
-    return (_RANK.index(status.state) if status.state in _RANK else len(_RANK), -status.step)
+    return Job(hashed, overrides, label, point.config, run.path, status.state, status.reason, measured)

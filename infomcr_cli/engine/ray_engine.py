@@ -19,7 +19,7 @@ from infomcr_cli.config.engine_schema import RayEngineConfig
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.process import GRACE, JobProcess, close
-from infomcr_cli.engine.task import Task, job_of
+from infomcr_cli.engine.task import Task, job_of, read_task
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
 
@@ -35,7 +35,7 @@ def check_ray() -> None:
 
 def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """Do one job in a process of this machine and return its outcome, JSON; a cancelled task stops it softly."""
-    told = Task.model_validate_json(task)
+    told = read_task(task)
     os.chdir(told.cwd)
     process = JobProcess(environment)
     process.give(job_of(told), told, Limits(**limits))
@@ -82,7 +82,7 @@ class RayEngine:
     def submit(self, job: Job) -> None:
         """Hand a job to the cluster."""
         threads = str(max(1, int(self._settings.cpus)))
-        environment = {"INFOMCR_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
+        environment = {"INFOMCR_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, **_python_path()}
         reference = self._remote.remote(self._task(job).model_dump_json(), asdict(self._limits), environment)
         self._running[reference] = (job, time.monotonic())
 
@@ -122,6 +122,12 @@ class RayEngine:
                 return Outcome(job, State.KILLED, self._reason, seconds=seconds)
             reason = f"its machine or process was lost ({type(error).__name__})"
             return Outcome(job, State.LOST, reason, vanished=True, seconds=seconds)
+
+
+def _python_path() -> dict[str, str]:
+    """Return the variable by which a process elsewhere finds the user's own modules as this one does."""
+    places = os.environ.get("PYTHONPATH")
+    return {} if places is None else {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))}
 
 
 def _connected(address: str) -> Any:

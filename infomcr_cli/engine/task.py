@@ -8,15 +8,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.trust import is_trusted, trusted
 from infomcr_cli.engine.job import Job
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import redact_override, redact_uri
 
 
 class Task(BaseModel):
     """One job as its process is told of it.
 
     Args:
+        trusted:  whether the user has named the function of the run's own network, which no record of settings says.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
         cwd:      where relative paths start.
@@ -28,6 +30,7 @@ class Task(BaseModel):
     identity: str
     overrides: tuple[str, ...]
     config: RunConfig
+    trusted: bool
     run: Path
     evaluate: bool
     cwd: Path
@@ -50,6 +53,12 @@ class Event(BaseModel):
     at: float | None = None
 
 
+def read_task(line: bytes | str) -> Task:
+    """Return the task that a line spells, its settings trusted as far as those of the job were."""
+    task = Task.model_validate_json(line)
+    return task.model_copy(update={"config": trusted(task.config)}) if task.trusted else task
+
+
 def job_of(task: Task) -> Job:
     """Return the job that a process was told of, as far as it needs to know it."""
     return Job(task.identity, task.overrides, "", task.config, task.run)
@@ -58,10 +67,16 @@ def job_of(task: Task) -> Job:
 def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
     """Return what a process needs to do a job; the tracking store's password is not part of it."""
     tracking = job.config.tracking
-    config = job.config.model_copy(
-        update={"tracking": tracking.model_copy(update={"uri": None if tracking.uri is None else redact(tracking.uri)})}
-    )
-    overrides = tuple(redact(override) for override in job.overrides)
+    uri = None if tracking.uri is None else redact_uri(tracking.uri)
+    config = job.config.model_copy(update={"tracking": tracking.model_copy(update={"uri": uri})})
+    overrides = tuple(redact_override(override) for override in job.overrides)
     return Task(
-        identity=job.identity, overrides=overrides, config=config, run=job.run, evaluate=evaluate, cwd=cwd, log=log
+        identity=job.identity,
+        overrides=overrides,
+        config=config,
+        trusted=is_trusted(config),
+        run=job.run,
+        evaluate=evaluate,
+        cwd=cwd,
+        log=log,
     )

@@ -26,7 +26,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
     import infomcr_cli.training.session  # noqa: F401 -- seconds of work, done before there is a task
     from infomcr_cli.engine.attempt import attempt
-    from infomcr_cli.engine.task import Event, Task
+    from infomcr_cli.engine.task import Event, read_task
     from infomcr_cli.runs import State
     from infomcr_cli.runs.redaction import redact
 
@@ -34,7 +34,7 @@ def main() -> None:
     line = lines.get()
     if not line:
         return
-    task = Task.model_validate_json(line)
+    task = read_task(line)
     os.chdir(task.cwd)
     _log_to(task.log)
     try:

@@ -15,7 +15,7 @@ from infomcr_cli.measures.accumulate import BlockResult
 from infomcr_cli.measures.audit import disagreeing
 from infomcr_cli.measures.block import BlockPass
 from infomcr_cli.measures.contributions import Contribution, Rows
-from infomcr_cli.measures.forward import complete, float_weights
+from infomcr_cli.measures.forward import float_weights, trainable_weights
 from infomcr_cli.measures.jacobian import JacobianPass, Setting, array_of, weight_values
 from infomcr_cli.measures.samples import blocks, even_block_size, taken
 
@@ -28,7 +28,7 @@ class CompiledPasses:
     """From a block of samples to the contributions of every weight, compiled for one size of block.
 
     Args:
-        setting:        model, precision, batch norm's mode, scale of the logits.
+        setting:        model (complete), precision, batch norm's mode, scale of the logits.
         images, labels: all samples of a draw; they give the shapes, and the first ones are audited.
         chunk_size:     samples that share batch statistics, in `batch` mode.
         memory:         bytes that a pass may take.
@@ -39,9 +39,8 @@ class CompiledPasses:
         self, setting: Setting, images: Any, labels: NDArray[np.int32], chunk_size: int, memory: float, audit: bool
     ) -> None:
         self.setting = setting
-        complete(setting.model, images)
         self.weights = float_weights(setting.model)
-        self.variables = list({id(v): v for v in setting.model.trainable_variables}.values())
+        self.variables = trainable_weights(setting.model)
         if not self.variables:
             raise InputError("a measured model must have trainable weights", received=setting.model.name)
         self.served_by = ["model"] * len(self.variables)

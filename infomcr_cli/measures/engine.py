@@ -9,14 +9,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.config.byte_size import bytes_of
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import layer_rules as _closed_forms  # noqa: F401 -- fills the registry of rules
 from infomcr_cli.measures import spectrum
 from infomcr_cli.measures.accumulate import BlockResult, GramSums, gram_sums, one_thread_a_product, parts_within
 from infomcr_cli.measures.compiled import CompiledPasses
-from infomcr_cli.measures.forward import BatchNormMode, natural_precision
+from infomcr_cli.measures.forward import BatchNormMode, complete, natural_precision
 from infomcr_cli.measures.jacobian import Setting
-from infomcr_cli.measures.memory import parse_bytes
 from infomcr_cli.measures.record import GramRecord, layer_group
 from infomcr_cli.measures.samples import blocks, checked_samples, representatives, taken
 
@@ -51,7 +52,7 @@ class GramEngine:
     ) -> None:
         _check(batch_norm, logit_scale, chunk_size, precision)
         self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
-        self._chunk_size, self._memory, self._audit = chunk_size, parse_bytes(memory), audit
+        self._chunk_size, self._memory, self._audit = chunk_size, bytes_of(memory), audit
         self._passes: CompiledPasses | None = None
 
     def __call__(self, images: Any, labels: Any) -> GramRecord:
@@ -60,7 +61,9 @@ class GramEngine:
         Args:    images: what the model takes, [N, ...]. labels: true classes, [N].
         Raises:  InputError: labels do not fit the images or the logits, or N is no multiple of the chunk.
         """
-        images, labels = checked_samples(images, labels)
+        images, given = checked_samples(images, labels)
+        classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
+        labels = class_indices(given, classes=classes)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         if chunk and len(labels) % chunk:
             raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
@@ -69,9 +72,6 @@ class GramEngine:
                 self._passes = CompiledPasses(
                     self._setting, images, labels, self._chunk_size, self._memory, self._audit
                 )
-            if labels.min() < 0 or labels.max() >= self._passes.num_classes:
-                received = f"{labels.min()}..{labels.max()}"
-                raise InputError(f"labels must lie in 0..{self._passes.num_classes - 1}", received=received)
             return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:

@@ -25,29 +25,27 @@ def layer_gradients(
         node:       a call whose outputs have one entry a sample.
         cotangents: of each of `node.output_tensors()`.
         weights:    tensors that the call reads.
-        kinds:      types of the operations in the call. Where convolutions are among them, samples go in pairs,
-                    since a filter's gradient of a batch of one is faulty in oneDNN.
+        kinds:      types of the operations in the call.
     """
     n = cotangents[0].shape[0]
     flat = keras.tree.flatten((node.args, node.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
     masks = [_mask(flat[i]) for i in sliced]
-    copies = 2 if any("Conv" in kind for kind in kinds) else 1
 
     def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
         inputs, given_masks, given = parts
         arguments = list(flat)
         remaining = iter(given_masks)
         for i, x, mask in zip(sliced, inputs, masks, strict=True):
-            arguments[i] = _repeated(x, copies)
+            arguments[i] = x[None]
             if mask is not None:
-                arguments[i]._keras_mask = _repeated(next(remaining), copies)
+                arguments[i]._keras_mask = next(remaining)[None]
         args, kwargs = keras.tree.pack_sequence_as((node.args, node.kwargs), arguments)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(weights))
             node_outputs = node.call(*args, **kwargs)
             outputs = [y for y in keras.tree.flatten(node_outputs) if tf.is_tensor(y) and y.dtype.is_floating]
-            target = tf.add_n([tf.reduce_sum(y[:1] * d[None]) for y, d in zip(outputs, given, strict=True)])
+            target = tf.add_n([tf.reduce_sum(y * d[None]) for y, d in zip(outputs, given, strict=True)])
         return [tf.convert_to_tensor(g) for g in tape.gradient(target, list(weights), unconnected_gradients="zero")]
 
     elements = ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents))
@@ -67,10 +65,6 @@ def _vectorised(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> li
 def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
     first = function(tf.nest.map_structure(lambda x: x[0], elements))
     return list(tf.map_fn(function, elements, fn_output_signature=[x.dtype for x in first]))
-
-
-def _repeated(x: tf.Tensor, copies: int) -> tf.Tensor:
-    return tf.repeat(x[None], copies, axis=0) if copies > 1 else x[None]
 
 
 def _mask(x: tf.Tensor) -> tf.Tensor | None:

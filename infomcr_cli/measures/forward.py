@@ -16,27 +16,62 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import taken
+from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
+from infomcr_cli.models.logits import check_logits
 from infomcr_cli.models.replacing import replaced
 
 BatchNormMode = Literal["inference", "batch"]
 _tracing = threading.RLock()  # settings of layers are changed for the time of a trace: one at a time
 
 
-def complete(model: keras.Model, images: Any) -> None:
-    """Let a model make the weights that a layer makes only when it sees its input, though it counts as built."""
-    model(taken(images, np.zeros(2, np.int64)), training=False)
+def complete(model: keras.Model, images: Any) -> int:
+    """Let a model make the weights that a layer makes only when it sees its input, and see that it gives logits.
+
+    Returns: the number of classes.
+    Raises:  InputError: the output is not one vector of two or more logits a sample, or it holds probabilities.
+    """
+    few = taken(images, np.zeros(2, np.int64))
+    classes = number_of_classes(model(few, training=False))
+    check_logits(model, few)
+    return classes
+
+
+def number_of_classes(logits: Any) -> int:
+    """Return C of logits [n, C].
+
+    Raises: InputError: they are not one vector of two or more logits a sample.
+    """
+    if not tf.is_tensor(logits) or logits.shape.rank != 2 or (logits.shape[1] or 0) < 2:
+        received = getattr(logits, "shape", type(logits).__name__)
+        raise InputError("a measured model must map a sample to one vector of two or more logits", received=received)
+    return int(logits.shape[1])
 
 
 def float_weights(model: keras.Model) -> list[keras.Variable]:
     """Return every floating-point variable of a model, trainable ones first, in a fixed order, without repeats."""
-    unique = {id(v): v for v in [*model.trainable_variables, *model.variables]}
-    return [v for v in unique.values() if tf.as_dtype(v.dtype).is_floating]
+    unique = {id(v): v for v in [*trainable_weights(model), *model.variables]}
+    return [v for v in unique.values() if is_floating(v)]
+
+
+def trainable_weights(model: keras.Model) -> list[keras.Variable]:
+    """Return w: the trainable floating-point variables of a model in its order, without repeats.
+
+    Keras counts a layer's integers among its trainable variables too, where nobody has said that they are not.
+    """
+    unique = {id(v): v for v in model.trainable_variables}
+    return [v for v in unique.values() if is_floating(v)]
+
+
+def is_floating(variable: keras.Variable) -> bool:
+    """Return whether a variable can be a weight: counters and states of random generators cannot."""
+    return bool(tf.as_dtype(variable.dtype).is_floating)
 
 
 def natural_precision(model: keras.Model) -> str:
     """Return `float64` for a model that holds float64 weights, else `float32` (half precision is computed in it)."""
-    return "float64" if any(v.dtype == "float64" for v in model.trainable_variables) else "float32"
+    return "float64" if any(v.dtype == "float64" for v in trainable_weights(model)) else "float32"
 
 
 @contextmanager

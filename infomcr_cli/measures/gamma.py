@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,37 +12,6 @@ from infomcr_cli.measures import spectrum
 from infomcr_cli.measures.estimate import Estimate, estimate, is_settled
 from infomcr_cli.measures.gradient_noise import gradient_noise_variance
 from infomcr_cli.measures.record import GramRecord, LayerGroup
-
-
-@dataclass(frozen=True)
-class Convention:
-    """Everything a value of gamma depends on besides the network and the data; unlike ones are never compared.
-
-    Args:
-        samples:     training images that draws come from.
-        draws:       T, as far as the images reach; the most where `target_se` may stop earlier.
-        draw_size:   N.
-        batch_norm:  `inference` or `batch`.
-        chunk_size:  images that share statistics; None in inference mode, where it changes nothing.
-        logit_scale: s of normalised logits; None for raw ones.
-        order:       `stored` or `stratified`: how the images are ordered.
-        precision:   of the arithmetic.
-        target_se:   standard error at which drawing stops, nats; None: all draws are taken.
-    """
-
-    samples: int
-    draws: int
-    draw_size: int
-    batch_norm: str
-    chunk_size: int | None
-    logit_scale: float | None
-    order: str
-    precision: str
-    target_se: float | None = None
-
-    def document(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -89,13 +57,12 @@ def summarise(record: GramRecord) -> DrawSummary:
 
 @dataclass(frozen=True)
 class GammaResult:
-    """Draws of one network, in order, and the convention they were taken by.
+    """Draws of one network, in order.
 
     Args: served_by: by weight, see `plan.Assignment`.
     """
 
     draws: tuple[DrawSummary, ...]
-    convention: Convention
     served_by: dict[str, str]
 
     def over_draws(self, name: str) -> Estimate:
@@ -124,7 +91,6 @@ class GammaResult:
 def take_draws(
     measure: Callable[[NDArray[np.int64]], GramRecord],
     draws: Iterable[NDArray[np.int64]],
-    convention: Convention,
     target_se: float | None = None,
 ) -> GammaResult:
     """Measure draw after draw, until all are done or gamma's standard error is at most `target_se` nats."""
@@ -136,4 +102,4 @@ def take_draws(
         found.append(summarise(record))
         if is_settled([draw.gamma for draw in found], target_se):
             break
-    return GammaResult(tuple(found), convention, served)
+    return GammaResult(tuple(found), served)

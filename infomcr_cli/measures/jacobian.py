@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infomcr_cli.errors import InputError
 from infomcr_cli.measures.convolution_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
-from infomcr_cli.measures.forward import BatchNormMode, in_precision, measurement_scope
+from infomcr_cli.measures.forward import BatchNormMode, in_precision, measurement_scope, number_of_classes
+from infomcr_cli.models.logits import check_operation
 
 
 class Setting(NamedTuple):
@@ -92,12 +92,12 @@ class JacobianPass:
 def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
     """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
 
-    Raises: InputError: the model's output is not one vector of two or more logits a sample.
+    Raises: InputError: the model's output is not one vector of two or more logits a sample, or holds probabilities.
     """
     logits = setting.model(in_precision(images, setting.precision), training=False)
-    if not tf.is_tensor(logits) or logits.shape.rank != 2 or (logits.shape[1] or 0) < 2:
-        received = getattr(logits, "shape", type(logits).__name__)
-        raise InputError("a measured model must map a sample to one vector of two or more logits", received=received)
+    number_of_classes(logits)
+    if tf.is_symbolic_tensor(logits):
+        check_operation(logits)
     derivative = loss_derivative(logits, labels, setting.logit_scale)
     return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
 

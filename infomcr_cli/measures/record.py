@@ -18,7 +18,7 @@ class LayerGroup:
     """The part of a Gram matrix that comes from one group of layers.
 
     Args:
-        trace:      its part of the Fisher trace, tr G_group / N.
+        trace:      its part of the trace of the empirical Fisher, tr G_group / N.
         log_volume: gamma of the group's weights alone, nats; None where their Gram matrix is singular.
         rank:       of the unit-diagonal matrix.
         weights:    number of trainable weights.

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures import convention
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.subject import Subject
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Direction = Literal["lower", "higher"]
 Suite = Literal["fast", "standard", "all"]
 SUITES: tuple[Suite, ...] = ("fast", "standard", "all")
+GRAM = "gram"  # what measures need that are read off the draws of gamma
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Measure:
         unit:      of the value.
         direction: `lower` or `higher` is better.
         cost:      in passes over the data.
-        needs:     what is shared with other measures, such as `gram` for the draws of gamma.
+        needs:     what is shared with other measures, such as `gram` for the draws of gamma,
+                   and what the network must be.
         settings:  names under `measure.` that it depends on.
         suite:     the smallest suite that holds it.
         compute:   the function.
@@ -71,6 +75,21 @@ class Measure:
     settings: tuple[str, ...]
     suite: Suite
     compute: Callable[[Subject], MeasureValue]
+
+    def convention(self, config: MeasureConfig, images: int, order: str | None = None) -> dict[str, Any]:
+        """Return what the value depends on besides the network and the data, as it is recorded beside it.
+
+        Args:
+            images: of the training set; no more than there are can be taken.
+            order:  `stored` or `stratified`, how the source orders them; None: not known, and left out.
+        """
+        if GRAM in self.needs:
+            return convention.of_gram(config.gamma, images, order)
+        return convention.of_settings(config, self.settings, images)
+
+    def unavailable(self, reason: str, **extras: Any) -> MeasureValue:
+        """Return the value of a measure that cannot be had."""
+        return MeasureValue(None, None, self.unit, self.direction, {"reason": reason, **extras})
 
 
 _MEASURES: dict[str, Measure] = {}

@@ -14,6 +14,7 @@ from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.registry import MeasureValue
+from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
 from infomcr_cli.models.initial import initial_weights
@@ -51,6 +52,7 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
 def _subject(config: RunConfig) -> Subject:
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
+    check_measures(config.measure, len(dataset.train))
     model = network(config, dataset)
     return Subject(config, dataset, model, make_scorer(model))
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.registry import SUITES, chosen_measures
+from infomcr_cli.measures.registry import GRAM, SUITES, chosen_measures
 
 
-def check_measures(config: MeasureConfig) -> None:
-    """Check that the measures exist and that their draws can be had.
+def check_measures(config: MeasureConfig, train_size: int | None = None) -> None:
+    """Check that the measures exist and that their draws can be had: all that `eval` would refuse of its settings.
 
-    Raises: InputError: a name is unknown, or sizes do not fit together.
+    Args:    train_size: training images that there are to measure on; None: not known yet, and not checked.
+    Raises:  InputError: a name is unknown, or sizes do not fit together or are more than the images.
     """
-    # What a suite holds is not asked: the modules of all measures take half a second to import.
-    if config.names not in SUITES and not chosen_measures(config.names):
+    gamma = config.gamma
+    _check_draws(gamma)
+    _check_memory(gamma)
+    takes_draws = _takes_draws(config)
+    if takes_draws and train_size is not None and gamma.draw_size > train_size:
+        raise InputError(
+            "measure.gamma.draw_size must not exceed the number of training images",
+            received=f"draw_size={gamma.draw_size}, {train_size} images",
+            advice=f"Try measure.gamma.draw_size={_fitting(gamma, train_size)}." if train_size > 1 else None,
+        )
+
+
+def _takes_draws(config: MeasureConfig) -> bool:
+    """Return whether a measure is chosen that is read off the draws of gamma; check the names on the way.
+
+    What a suite holds is not asked, since the modules of all measures take half a second to import: each holds gamma.
+    """
+    if config.names in SUITES:
+        return True
+    chosen = chosen_measures(config.names)
+    if not chosen:
         raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
-    _check_draws(config.gamma)
+    return any(GRAM in measure.needs for measure in chosen)
 
 
 def _check_draws(gamma: GammaConfig) -> None:
@@ -25,3 +46,17 @@ def _check_draws(gamma: GammaConfig) -> None:
     if gamma.batch_norm == "batch" and gamma.draw_size % gamma.chunk_size:
         rule = "measure.gamma.chunk_size must divide measure.gamma.draw_size where batch_norm=batch"
         raise InputError(rule, received=f"{gamma.chunk_size} and {gamma.draw_size}")
+
+
+def _fitting(gamma: GammaConfig, images: int) -> int:
+    """The largest draw that so many images make up, in whole chunks where they share statistics."""
+    whole = images - images % gamma.chunk_size if gamma.batch_norm == "batch" else images
+    return max(2, whole)
+
+
+def _check_memory(gamma: GammaConfig) -> None:
+    needed = gamma.draw_size**2 * 8  # the Gram matrix of a draw, float64
+    if needed > gamma.memory:
+        received = f"{shown(gamma.memory)}, for {gamma.draw_size} images"
+        advice = f"Try measure.gamma.memory={shown(2 * 10**9 * (1 + needed // 10**9))}."
+        raise InputError("measure.gamma.memory must hold the matrix of a draw", received=received, advice=advice)

@@ -2,6 +2,9 @@
 
 A row of J may be 1e-12 or 1e3 long, so everything that could lose small rows is taken from the unit-diagonal matrix
 Ĝ_ij = G_ij / (‖J_i‖‖J_j‖) and the lengths are kept as logarithms.
+
+The gradients are those at the true labels. So G/N has the spectrum of the empirical Fisher information (Kunstner et
+al., 2019, arXiv:1905.12558), which the study of gamma calls the observed one.
 """
 
 from __future__ import annotations
@@ -85,17 +88,17 @@ def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
 
 
 def fisher_trace(gram: Array) -> float:
-    """Return tr G / N, the trace of the observed Fisher information, nats² per squared unit of weight."""
+    """Return tr G / N, the trace of the empirical Fisher information, nats² per squared unit of weight."""
     return float(np.trace(gram) / len(gram))
 
 
 def spectral_norm(gram: Array) -> float:
-    """Return λ_max(G) / N, the largest eigenvalue of the observed Fisher information."""
+    """Return λ_max(G) / N, the largest eigenvalue of the empirical Fisher information."""
     return float(eigenvalues(gram)[0] / len(gram))
 
 
 def frobenius_norm(gram: Array) -> float:
-    """Return ‖G‖_F / N, the Frobenius norm of the observed Fisher information."""
+    """Return ‖G‖_F / N, the Frobenius norm of the empirical Fisher information."""
     return float(np.linalg.norm(gram) / len(gram))
 
 

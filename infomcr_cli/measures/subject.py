@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
 from infomcr_cli.data.record import Dataset
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
-from infomcr_cli.measures.gamma import Convention, GammaResult, take_draws
+from infomcr_cli.measures.gamma import GammaResult, take_draws
 from infomcr_cli.measures.record import GramRecord
+from infomcr_cli.measures.shared_result import shared_result
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +45,7 @@ class Subject:
     beginning: Beginning = lambda: None
     train_loss: float | None = None
 
-    @cached_property
+    @shared_result
     def minimum(self) -> Minimum:
         """The network on the first `samples` training images, for all measures that need no Gram matrix."""
         from infomcr_cli.measures.minimum import Minimum
@@ -55,7 +55,7 @@ class Subject:
         images, labels = self.dataset.standardise(train.images[order[:count]]), train.labels[order[:count]]
         return Minimum(self, images, labels)
 
-    @cached_property
+    @shared_result
     def gram_draws(self) -> GammaResult:
         """The draws of gamma, from which all measures of the Gram matrix follow."""
         settings, train = self.config.gamma, self.dataset.train
@@ -71,22 +71,7 @@ class Subject:
         def measure(chosen: NDArray[np.int64]) -> GramRecord:
             return engine(self.dataset.standardise(train.images[chosen]), train.labels[chosen])
 
-        return take_draws(measure, indices, self._convention(), settings.target_se)
-
-    def _convention(self) -> Convention:
-        settings = self.config.gamma
-        samples = min(settings.samples, len(self.dataset.train))
-        return Convention(
-            samples=samples,
-            draws=min(settings.draws, samples // settings.draw_size),
-            draw_size=settings.draw_size,
-            batch_norm=settings.batch_norm,
-            chunk_size=settings.chunk_size if settings.batch_norm == "batch" else None,
-            logit_scale=settings.logit_scale,
-            order="stored" if self.dataset.stored_order else "stratified",
-            precision=settings.precision,
-            target_se=settings.target_se,
-        )
+        return take_draws(measure, indices, settings.target_se)
 
 
 _latest: dict[Any, GramEngine] = {}

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from infomcr_cli.data.classes import class_indices
 from infomcr_cli.measures.forward import complete, in_precision, natural_precision
 from infomcr_cli.measures.samples import checked_samples, taken
 from infomcr_cli.measures.scores import mean_loss
@@ -42,9 +43,9 @@ class LossSurface:
     def __init__(
         self, model: keras.Model, images: Any, labels: Any, *, batch_size: int = 500, precision: str | None = None
     ) -> None:
-        self.images, self.labels = checked_samples(images, labels)
+        self.images, given = checked_samples(images, labels)
+        self.labels = class_indices(given, classes=complete(model, self.images))
         self.model, self._batch_size = model, batch_size
-        complete(model, self.images)
         self._passes = passes_of(model, precision or natural_precision(model))
         self._sizes = sizes_of(self._passes.trainable)
 
@@ -90,17 +91,17 @@ class LossSurface:
     def loss_and_gradient(self, at: Array, indices: Indices | None = None) -> tuple[float, Array]:
         """Return L, nats, and ∇L [W] at weights `at`, on the samples `indices` or on all."""
         values, loss, gradient = self._values(at), 0.0, np.zeros(self.size)
-        for images, labels, share in self._differentiated(indices):
+        for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
             of_part, parts = self._passes.gradient(values, images, labels)
-            loss, gradient = loss + share * float(of_part), gradient + share * self.flat(parts)
+            loss, gradient = loss + float(of_part), gradient + self.flat(parts)
         count = len(self.labels) if indices is None else len(indices)
         return loss / count, gradient / count
 
     def hessian_product(self, vector: Array) -> Array:
         """Return H v at the minimum, H the Hessian of L on all samples, [W]."""
         values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
-        for images, labels, share in self._differentiated(None):
-            total += share * self.flat(self._passes.hessian_product(values, tangents, images, labels))
+        for images, labels in self._parts(None, DIFFERENTIATED_BLOCK):
+            total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
         return total / len(self.labels)
 
     def sub_batches(self, size: int) -> list[Indices]:
@@ -110,20 +111,10 @@ class LossSurface:
         return whole or [order]
 
     def _parts(self, indices: Indices | None, size: int) -> Iterator[tuple[Any, NDArray[np.int32]]]:
-        """Yield samples in parts of nearly one length, so that none of a single sample is left at the end."""
+        """Yield samples in parts of nearly one length."""
         order = np.arange(len(self.labels)) if indices is None else indices
         for part in np.array_split(order, -(-len(order) // size)):
             yield taken(self.images, part), self.labels[part]
-
-    def _differentiated(self, indices: Indices | None) -> Iterator[tuple[Any, NDArray[np.int32], float]]:
-        """Yield parts for a backward pass with the weight of their sum.
-
-        A sample that is alone goes twice at half the weight: oneDNN's filter gradient is faulty for a batch of one.
-        """
-        for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
-            alone = len(labels) == 1
-            order = np.zeros(2, np.int64) if alone else np.arange(len(labels))
-            yield taken(images, order), labels[order], 0.5 if alone else 1.0
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
         pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from infomcr_cli.measures.forward import float_weights, in_precision, measurement_scope
+from infomcr_cli.measures.forward import float_weights, in_precision, measurement_scope, trainable_weights
 from infomcr_cli.models.moments import twice_differentiable_moments
 
 Tensors = list[tf.Tensor]
@@ -27,7 +27,7 @@ class SurfacePasses:
     def __init__(self, model: keras.Model, precision: str) -> None:
         self.model, self.precision = model, precision
         self.variables = float_weights(model)
-        self.trainable = list({id(v): v for v in model.trainable_variables}.values())
+        self.trainable = trainable_weights(model)
         self.logits = tf.function(self._logits, autograph=False, reduce_retracing=True)
         self.gradient = tf.function(self._gradient, autograph=False, reduce_retracing=True)
         self.hessian_product = tf.function(self._hessian_product, autograph=False, reduce_retracing=True)

@@ -38,4 +38,8 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: in
         )
     build = importlib.import_module(f"infomcr_cli.models.{module}").build
     model: keras.Model = build(input_shape=tuple(input_shape), num_classes=num_classes, **settings)
+    if name != "builder":  # which checks its own
+        from infomcr_cli.models.logits import know_logits
+
+        know_logits(model)
     return model

@@ -6,27 +6,17 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.models.user_code import user_code
 
 if TYPE_CHECKING:
     import keras
 
-_named_by_the_user: set[str] = set()
 PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-
-def trust_builder(path: str) -> None:
-    """Note that the user has named this function, on the command line or in a configuration of their own."""
-    _named_by_the_user.add(path)
-
-
-def is_trusted(path: str) -> bool:
-    """Return whether the user has named this function in this process."""
-    return path in _named_by_the_user
 
 
 def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
@@ -68,34 +58,37 @@ def build(
     The function is called with the keywords input_shape, num_classes, l2 and everything in `settings`; what l2
     penalises is its own affair.
 
-    Raises: InputError: the function cannot be had, or its network does not map such images to [num_classes].
+    Raises: InputError: the function cannot be had or raises an error, or what it returns breaks a rule of
+                        `own_network.check_network`.
     """
-    import keras
+    from infomcr_cli.models.own_network import check_network
 
     function = resolve_builder(builder, trusted=trusted)
     keywords = {"input_shape": input_shape, "num_classes": num_classes, "l2": l2, **settings}
+    check_keywords(function, keywords, builder)
+    with user_code(f"model.builder={builder} must return a network without an error"):
+        model = function(**keywords)
+    check_network(model, input_shape, num_classes, builder)
+    return model
+
+
+def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: str) -> None:
+    """Raise InputError where a user's function does not take the keywords that it is called with."""
+    names = list(keywords)
     try:
-        inspect.signature(function).bind(**keywords)
+        inspect.signature(function).bind(**dict.fromkeys(names))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"model.builder must take the keywords {', '.join(keywords)}", received=builder, advice=f"It says: {error}."
+            f"model.builder must take the keywords {', '.join(names)}",
+            received=path,
+            advice=f"It says: {error}. Write it as: def {path.rpartition(':')[2]}(*, {', '.join(names)}). "
+            "The first three are always given; model.settings gives the rest.",
         ) from None
-    model = function(**keywords)
-    expected = (None, num_classes)
-    if not isinstance(model, keras.Model) or getattr(model, "output_shape", None) != expected:
-        received = getattr(model, "output_shape", type(model).__name__)
-        raise InputError(f"model.builder must return a keras.Model of output shape {expected}", received=received)
-    model(keras.ops.zeros((2, *input_shape)), training=False)  # some layers make weights only when they see an image
-    return model
 
 
 def _imported(module: str, path: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
+    with user_code(f"model.builder={path} must name a module that can be imported"):
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "model.builder must name a module that can be imported", received=path, advice=f"{error}."
-        ) from None

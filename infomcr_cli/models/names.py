@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +17,23 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
     A layer `group1.block1.conv1` owns `group1/block1/conv1/kernel`: Keras refuses `/` in a layer's name. Layers
     without a name, which Keras numbers through all models of a process, are numbered anew: `conv2d`, `conv2d_1`, …
     """
+    number, named = _Numbering(model), dict[str, Any]()
+    for variable in model.weights:
+        if not _is_random_state(variable):
+            named[_unused(number.path(variable), named)] = variable
+    return named
+
+
+def numbered_paths(model: keras.Model) -> dict[str, str]:
+    """Return the path that Keras gave each weight → the same path with nameless layers numbered anew."""
     number = _Numbering(model)
-    return {number.path(variable): variable for variable in model.weights if not _is_random_state(variable)}
+    return {variable.path: number.numbered(variable) for variable in model.weights}
+
+
+def _unused(path: str, taken: Container[str]) -> str:
+    """Number a path that another weight has: layers inside a subclassed model may share a name."""
+    numbered = (f"{path}_{place}" for place in count(1))
+    return path if path not in taken else next(one for one in numbered if one not in taken)
 
 
 class _Numbering:
@@ -29,11 +46,14 @@ class _Numbering:
         self._used: dict[tuple[str, str], int] = {}
 
     def path(self, variable: Any) -> str:
+        layer, _, leaf = self.numbered(variable).rpartition("/")
+        return f"{layer.replace('.', '/')}/{leaf}"
+
+    def numbered(self, variable: Any) -> str:
         path = ""
         for name in variable.path.split("/"):
             path = f"{path}/{self._name(path, name)}"
-        layer, _, leaf = path[1:].rpartition("/")
-        return f"{layer.replace('.', '/')}/{leaf}"
+        return path[1:]
 
     def _name(self, parent: str, name: str) -> str:
         match = self._nameless.fullmatch(name)

@@ -6,9 +6,9 @@ import keras
 
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.trust import is_trusted
 from infomcr_cli.data import Dataset
 from infomcr_cli.models import build_model
-from infomcr_cli.models.builder import is_trusted
 
 
 def network(config: RunConfig, dataset: Dataset) -> keras.Model:
@@ -18,7 +18,7 @@ def network(config: RunConfig, dataset: Dataset) -> keras.Model:
     """
     settings = config.model.model_dump(exclude={"name"})
     if isinstance(config.model, BuilderConfig):
-        settings["trusted"] = is_trusted(config.model.builder)
+        settings["trusted"] = is_trusted(config)
     return build_model(
         config.model.name,
         input_shape=dataset.image_shape,

@@ -10,7 +10,8 @@
 | B | bootstrap resamples | |
 
 Every statistic is of the *raw* μ with g: a measure of which lower is better should stand near +1, one of which higher
-is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account.
+is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account. Numbers
+that agree to 12 significant digits are ties.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infomcr_cli.report.judging import judge
+    from infomcr_cli.report.table import judge
     from infomcr_cli.report.verdict import Verdict
 
 __all__ = ["Verdict", "judge"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import pandas and SciPy only when a verdict is asked for."""
+    """Import SciPy only when a verdict is asked for."""
     if name == "judge":
-        from infomcr_cli.report.judging import judge
+        from infomcr_cli.report.table import judge
 
         return judge
     if name == "Verdict":

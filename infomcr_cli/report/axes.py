@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infomcr_cli.report.levels import level_of
+from infomcr_cli.report.table_columns import REPLICATE
 from infomcr_cli.runs.documents import printable
 
-REPLICATE = "seed"
 ABSENT = "–"
 SHOWN = 60  # characters of a value
 
@@ -21,7 +22,8 @@ class Axis:
     Attributes:
         name:   the setting that stands for the axis.
         keys:   all settings that change together with it, itself included.
-        labels: the value of each run, safe to print, unlike for values that are unlike.
+        labels: the value of each run, safe to print, unlike for values that are unlike. Numbers that agree to 12
+                significant digits are one value.
     """
 
     name: str
@@ -41,13 +43,18 @@ def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
     choice of a group (`reg.name`) that another setting of the group determines (`reg.beta`) makes none of its own.
     """
     names = sorted({name for one in settings for name in one if name != REPLICATE}, key=_choices_first)
-    columns = {name: tuple(full_text(one[name]) if name in one else None for one in settings) for name in names}
+    columns = {name: _one_text_each([setting_text(one, name) for one in settings]) for name in names}
     varied = {name: labels_of(column) for name, column in columns.items() if len(set(column)) > 1}
     together: dict[Any, list[str]] = {}
     for name, column in varied.items():
         together.setdefault(_class(name, column), []).append(name)
     axes = [Axis(keys[0], tuple(keys), varied[keys[0]]) for keys in together.values()]
     return tuple(axis for axis in axes if not any(_determines(other, axis) for other in axes))
+
+
+def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
+    """Return the whole of a setting's value as text, None where there is no such setting."""
+    return full_text(settings[name]) if name in settings else None
 
 
 def full_text(value: Any) -> str:
@@ -68,6 +75,13 @@ def labels_of(column: Sequence[str | None]) -> tuple[str, ...]:
         alike.setdefault(name, []).append(text)
     numbered = {text: f"{name} ({alike[name].index(text) + 1})" for text, name in shown.items() if len(alike[name]) > 1}
     return tuple((shown | numbered)[text] for text in column)
+
+
+def _one_text_each(column: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Return the column with one text for each value: 0.3 for 0.30000000000000004 too, the first of the two."""
+    level = level_of(column)
+    first = {level[text]: text for text in reversed(column)}
+    return tuple(first[level[text]] for text in column)
 
 
 def _choices_first(name: str) -> tuple[str, bool, str]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.config.trust import named_again
+from infomcr_cli.proposals import proposed
+from infomcr_cli.report.axes import Axis, find_axes, setting_text
 from infomcr_cli.report.conventions import Mixture, mixtures, refuse_mixtures
 from infomcr_cli.report.entry import Entry, Evaluation
 from infomcr_cli.report.gather import check_gap
-from infomcr_cli.report.judging import judge
-from infomcr_cli.report.minima import rounded
-from infomcr_cli.report.verdict import Paired, Verdict
+from infomcr_cli.report.judging import judge_minima
+from infomcr_cli.report.left_out import LeftOut, Missing
+from infomcr_cli.report.levels import levels_of
+from infomcr_cli.report.minima import Minima, missing
+from infomcr_cli.report.sign_error import LOSS_GAP
+from infomcr_cli.report.verdict import Verdict
+from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.documents import printable
 
-# A gap is a difference, and equal ones come out unlike in their last bits (0.8 − 0.7 and 1.0 − 0.9). Real differences
-# are far larger: gaps of error on 50,000 and 10,000 images differ by 2e-9 or more.
-GAP_DECIMALS = 12
+SHOWN = 10  # runs that are named where they lack an evaluation
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Comparison:
         judged:      runs in the verdict; the axes' labels are in their order.
         apart:       runs that missed their training-loss target, outside the verdict.
         unevaluated: runs without an evaluation of the checkpoint.
+        passed_over: a line on each path that is no run and holds none.
         mixed:       measures of several conventions, let through by --allow-mixed.
         verdict:     of the judged runs.
         files:       what was written: table, page and pictures.
@@ -58,6 +64,11 @@ class Comparison:
     def mixed_measures(self) -> frozenset[str]:
         """Names of the measures whose numbers are of several conventions."""
         return frozenset(mixture.measure for mixture in self.mixed)
+
+    @property
+    def has_others(self) -> bool:
+        """Whether there are runs outside the verdict."""
+        return bool(self.apart or self.unevaluated or self.verdict.left_out.runs)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -97,20 +108,32 @@ def compared(
     allow_mixed: bool,
     seed: int,
     passed_over: Sequence[str] = (),
+    unreadable: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Judge the measures of some runs.
 
-    Args:    gap: "error", "loss" or "test_error".
+    Args:    gap: "error", "loss" or "test_error"; unreadable: run → why it cannot be read.
     Raises:  InputError: conventions are mixed and that was not allowed, or the gap is none that is recorded.
     """
     check_gap(gap)
     evaluated = [entry for entry in entries if entry.evaluation]
-    judged = [entry for entry in evaluated if not entry.missed]
+    judged = judged_of(entries)
     mixed = mixtures(judged)
     if not allow_mixed:
         refuse_mixtures(mixed)
     axes = find_axes([entry.settings for entry in judged])
-    verdict = _verdict(judged, axes, gap, rank_by, seed, {mixture.measure for mixture in mixed})
+    runs = minima_of(judged, axes, gap, mixed=frozenset(mixture.measure for mixture in mixed))
+    runs = replace(runs, left_out=replace(runs.left_out, runs=dict(unreadable or {})))
+    sizes = [entry.evaluation.n_test for entry in judged if entry.evaluation and entry.evaluation.n_test]
+    directions = {name: direction_of(judged, name) for name in runs.names}
+    verdict = judge_minima(
+        runs,
+        gap=gap,
+        n_test=min(sizes, default=None),
+        seed=seed,
+        directions={name: direction for name, direction in directions.items() if direction},
+        rank_by=rank_by,
+    )
     comparison = Comparison(
         judged=tuple(judged),
         apart=tuple(entry for entry in evaluated if entry.missed),
@@ -126,6 +149,11 @@ def compared(
     return replace(comparison, notes=tuple(_notes(comparison)))
 
 
+def judged_of(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the runs that are judged: evaluated, and not short of their training-loss target."""
+    return [entry for entry in entries if entry.evaluation and not entry.missed]
+
+
 def gap_of(evaluation: Evaluation, gap: str) -> float | None:
     """Return the gap of that name."""
     if gap == "test_error":
@@ -134,21 +162,36 @@ def gap_of(evaluation: Evaluation, gap: str) -> float | None:
     return value
 
 
-def frame_of(entries: Sequence[Entry], axes: Sequence[Axis], gap: str) -> pd.DataFrame:
-    """Return one row for each run: axes by position, `seed`, the gap, and measures by position.
+def minima_of(
+    entries: Sequence[Entry], axes: Sequence[Axis], gap: str, *, mixed: frozenset[str] = frozenset()
+) -> Minima:
+    """Return one row for each run that has the gap: levels of the axes, the gap, and every measure."""
+    gaps = gaps_of(entries, gap)
+    known = np.isfinite(gaps)
+    names = measure_names(entries)
+    measures = np.array([values_of(entries, name)[known] for name in names]).T.reshape(int(known.sum()), len(names))
+    levels = [levels_of([setting_text(entry.settings, axis.name) for entry in entries])[known] for axis in axes]
+    return Minima(
+        gap=gaps[known],
+        levels=np.array(levels, np.int64).T.reshape(len(measures), len(axes)),
+        axes=tuple(axis.name for axis in axes),
+        names=tuple(names),
+        measures=measures,
+        rows=len(measures),
+        mixed=mixed,
+        left_out=LeftOut(without_gap=Missing(int((~known).sum())), measures=missing(measures, names)),
+    )
 
-    Columns are numbered, so that no name from a run directory can shadow another column. Gaps are rounded to
-    `GAP_DECIMALS`.
-    """
-    found = [entry.evaluation for entry in entries if entry.evaluation]
-    columns: dict[str, Any] = {f"axis {index}": axis.labels for index, axis in enumerate(axes)}
-    gaps = rounded(_floats([gap_of(one, gap) for one in found]), GAP_DECIMALS)
-    columns |= {"seed": [str(entry.seed) for entry in entries], "gap": gaps}
-    for index, name in enumerate(measure_names(entries)):
-        columns[f"measure {index}"] = _floats(
-            [one.measures[name].value if name in one.measures else None for one in found]
-        )
-    return pd.DataFrame(columns)
+
+def gaps_of(entries: Sequence[Entry], gap: str) -> np.ndarray:
+    """Return the gap of each run, NaN where it has none, float64 [n]."""
+    return _floats([gap_of(entry.evaluation, gap) if entry.evaluation else None for entry in entries])
+
+
+def values_of(entries: Sequence[Entry], name: str) -> np.ndarray:
+    """Return a measure of each run, NaN where it has none, float64 [n]."""
+    found = [entry.evaluation.measures.get(name) if entry.evaluation else None for entry in entries]
+    return _floats([one.value if one else None for one in found])
 
 
 def measure_names(entries: Sequence[Entry]) -> list[str]:
@@ -169,60 +212,21 @@ def _floats(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _verdict(
-    entries: Sequence[Entry], axes: Sequence[Axis], gap: str, rank_by: str, seed: int, mixed: set[str]
-) -> Verdict:
-    names = measure_names(entries)
-    columns = {f"measure {index}": name for index, name in enumerate(names)}
-    directions = {column: direction_of(entries, name) for column, name in columns.items()}
-    sizes = [entry.evaluation.n_test for entry in entries if entry.evaluation and entry.evaluation.n_test]
-    verdict = judge(
-        frame_of(entries, axes, gap),
-        gap="gap",
-        axes=[f"axis {index}" for index in range(len(axes))],
-        measures=list(columns),
-        n_test=min(sizes, default=None),
-        seed=seed,
-        directions={column: direction for column, direction in directions.items() if direction},
-        rank_by=rank_by,
-        gap_decimals=GAP_DECIMALS,
-    )
-    return renamed(verdict, columns, {f"axis {index}": axis.name for index, axis in enumerate(axes)}, mixed)
+def _measuring(comparison: Comparison) -> list[str]:
+    """Return the commands that measure the runs which are not, those of a network of the user's own by themselves."""
+    option = [] if comparison.checkpoint == "last" else ["--checkpoint", comparison.checkpoint]
+    together: dict[tuple[str, ...], list[Path]] = {}
+    for entry in comparison.unevaluated[:SHOWN]:
+        if _has(entry.run, comparison.checkpoint):
+            builder = {"model": {"builder": entry.config.get("model.builder")}}
+            together.setdefault(tuple(named_again(builder)), []).append(entry.run.path)
+    commands = [proposed("eval", *runs, *option, *named) for named, runs in together.items()]
+    return [command for command in commands if command == printable(command, 8192)]
 
 
-def renamed(verdict: Verdict, measures: Mapping[str, str], axes: Mapping[str, str], mixed: set[str]) -> Verdict:
-    """Return a verdict on numbered columns with the names that they stand for, mixtures marked."""
-
-    def named(one: Any) -> Any:
-        psi, information = one.granulated_psi, one.conditional_information
-        given = None if information.given is None else tuple(axes[axis] for axis in information.given)
-        name = measures.get(one.name, one.name)
-        return replace(
-            one,
-            name=name,
-            mixed=name in mixed,
-            granulated_psi=replace(
-                psi,
-                axes={axes[axis]: value for axis, value in psi.axes.items()},
-                groups={axes[axis]: count for axis, count in psi.groups.items()},
-            ),
-            conditional_information=replace(information, given=given),
-            against_best=_paired_named(one.against_best, name, measures, mixed),
-        )
-
-    return replace(
-        verdict,
-        axes=tuple(axes.values()),
-        measures=tuple(named(one) for one in verdict.measures),
-        references=tuple(named(one) for one in verdict.references),
-    )
-
-
-def _paired_named(paired: Paired | None, name: str, measures: Mapping[str, str], mixed: set[str]) -> Paired | None:
-    if paired is None:
-        return None
-    best = measures.get(paired.best, paired.best)
-    return replace(paired, best=best, mixed=bool({name, best} & mixed))
+def _has(run: RunDirectory, checkpoint: str) -> bool:
+    names = [info.name for info in list_checkpoints(run)]
+    return bool(names) and checkpoint in ("last", "best", *names)
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -236,16 +240,14 @@ def _notes(comparison: Comparison) -> list[str]:
             f"Outside the verdict, for they missed their training-loss target ({len(comparison.apart)}): {names}."
         )
     if comparison.unevaluated:
-        names = " ".join(entry.name for entry in comparison.unevaluated[:10])
-        option = "" if comparison.checkpoint == "last" else f" --checkpoint {comparison.checkpoint}"
-        notes.append(
-            f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({len(comparison.unevaluated)}): "
-            f"run `infomcr eval RUN{option}` on {names}."
-        )
+        names = " ".join(entry.name for entry in comparison.unevaluated[:SHOWN])
+        number = len(comparison.unevaluated)
+        notes.append(f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({number}): {names}.")
+        notes += [f"Measure them: `{command}`" for command in _measuring(comparison)]
     sizes = {entry.evaluation.n_test for entry in comparison.judged if entry.evaluation}
     if len(sizes - {None}) > 1:
         notes.append("The runs' test sets differ in size; the sign error takes the smallest.")
     if comparison.gap == "loss":
-        notes.append("The weights of the sign error assume a gap in [0, 1]; the loss gap has no such bound.")
+        notes.append(LOSS_GAP)
     notes += [f"{line}: passed over." for line in comparison.passed_over]
     return notes

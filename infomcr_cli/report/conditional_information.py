@@ -108,4 +108,5 @@ def _ratio(state: np.ndarray, condition: _Condition) -> float:
     mu, g, total = table.sum(axis=2), table.sum(axis=1), table.sum(axis=(1, 2))
     entropy = (total * entr(g / total[:, None]).sum(axis=1)).sum()
     expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]
-    return float(rel_entr(table, expected).sum() / entropy) if entropy > 0 else np.inf
+    # the sums carry rounding errors: K of a measure that says nothing is 0, not −1e-17
+    return float(np.clip(rel_entr(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.report.canvas import COLOURS, LINES, legend_of, logarithmic, note, panels
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.entry import Entry
@@ -25,11 +26,12 @@ Line = tuple[np.ndarray, np.ndarray]
 
 def training_curves(comparison: Comparison) -> Figure | None:
     """Return loss and accuracy over epochs of up to 60 runs; None where nothing was logged."""
-    logged = {entry.name: _logged(entry) for entry in _drawn(comparison)}
+    logged, damaged = _all_logged(comparison)
     names = Counter(name for lines in logged.values() for name in lines)
     names_shown = sorted((name for name in names if _is_score(name)), key=lambda name: (-names[name], name))
     curves = {name: {run: lines[name] for run, lines in logged.items() if name in lines} for name in names_shown}
-    return _overlaid(comparison, dict(list(curves.items())[:MOST_CURVES]), "epoch", _cut(comparison))
+    notes = [f"Left out, because metrics.jsonl cannot be read: {', '.join(damaged)}."] if damaged else []
+    return _overlaid(comparison, dict(list(curves.items())[:MOST_CURVES]), "epoch", [*_cut(comparison), *notes])
 
 
 def gamma_along_training(comparison: Comparison) -> Figure | None:
@@ -90,6 +92,18 @@ def _looks(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], list[Line
             style: dict[str, Any] = {"color": "#666666", key: kinds[index]}
             handles.append(Line2D([], [], label=f"{axis.name} = {value}", **style))
     return looks, handles
+
+
+def _all_logged(comparison: Comparison) -> tuple[dict[str, dict[str, Line]], list[str]]:
+    """Return run → name → line, and the runs whose metrics.jsonl is damaged."""
+    logged: dict[str, dict[str, Line]] = {}
+    damaged = []
+    for entry in _drawn(comparison):
+        try:
+            logged[entry.name] = _logged(entry)
+        except (InputError, OSError):
+            damaged.append(entry.name)
+    return logged, damaged
 
 
 def _logged(entry: Entry) -> dict[str, Line]:

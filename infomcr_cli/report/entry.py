@@ -13,12 +13,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_makers
+from infomcr_cli.report.table_columns import TRAIN_LOSS
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
 from infomcr_cli.runs.status import read_status
 
 MAX_MEASURES = 1000
-TRAIN_LOSS = "train_loss"
 
 
 def _bounded(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,17 @@ def _table(measures: Mapping[str, Any]) -> Table:
     table.add_column("measure", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("± std. error", justify="right")
+    table.add_column("± 95 %", justify="right")
     table.add_column("unit")
     for name, entry in measures.items():
-        table.add_row(name, _number(entry["value"]), _number(entry.get("std_error")), entry.get("unit") or "")
+        numbers = (entry["value"], entry.get("std_error"), _half_width(entry.get("interval")))
+        table.add_row(name, *map(_number, numbers), entry.get("unit") or "")
     return table
+
+
+def _half_width(interval: Sequence[float] | None) -> float | None:
+    """How far a symmetric interval reaches to either side: further than two standard errors where draws are few."""
+    return (interval[1] - interval[0]) / 2 if interval else None
 
 
 def _number(value: float | None) -> str:

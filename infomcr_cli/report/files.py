@@ -16,7 +16,7 @@ def write_files(
     """
     files: list[Path] = []
     if csv:
-        from infomcr_cli.report.table_file import write_table
+        from infomcr_cli.report.table_writer import write_table
 
         write_table(comparison, csv)
         files.append(csv)

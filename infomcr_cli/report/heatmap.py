@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from infomcr_cli.report.canvas import note, short
-from infomcr_cli.report.comparison import Comparison, frame_of, measure_names
+from infomcr_cli.report.comparison import Comparison, gaps_of, measure_names, values_of
+from infomcr_cli.report.minima import tied
 from infomcr_cli.report.rows import starred
 from infomcr_cli.report.spearman import spearman_rho
 
@@ -21,8 +22,9 @@ def between_measures(comparison: Comparison) -> Figure | None:
     shown = [name for name in comparison.measures if name in names][:MOST_MEASURES]
     if len(shown) < 2 or len(comparison.judged) < 3:
         return None
-    frame = frame_of(comparison.judged, comparison.axes, comparison.gap)
-    columns = [frame[f"measure {names.index(name)}"].to_numpy() for name in shown] + [frame["gap"].to_numpy()]
+    columns = [tied(one, np.abs(one)) for one in (values_of(comparison.judged, name) for name in shown)]
+    gaps = gaps_of(comparison.judged, comparison.gap)
+    columns.append(tied(gaps, np.maximum(np.abs(gaps), 1.0)))
     values = np.array([[_rho(one, other) for other in columns] for one in columns])
     heads = [*(starred(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
     return _drawn(values, heads, heads, "Spearman's ρ", len(comparison.measures))

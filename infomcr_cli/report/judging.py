@@ -1,19 +1,18 @@
-"""`judge`: from a table to a verdict on each of its measures."""
+"""From minima to a verdict on each of their measures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.bootstrap import interval, resample_counts
 from infomcr_cli.report.conditional_information import conditional_information
 from infomcr_cli.report.granulated import granulated_psi, group_taus, psi_resampled
 from infomcr_cli.report.kendall import dense_ranks, tau_b, tau_b_resampled
-from infomcr_cli.report.minima import Minima, minima_of
+from infomcr_cli.report.minima import DIGITS, Minima, settled
 from infomcr_cli.report.pairs import AxisPairs, axis_pairs
 from infomcr_cli.report.references import reference_minima
 from infomcr_cli.report.sign_error import sign_errors
@@ -42,43 +41,36 @@ class _Judged:
     samples: Mapping[str, np.ndarray]
 
 
-def judge(
-    frame: pd.DataFrame,
+def judge_minima(
+    runs: Minima,
     *,
     gap: str,
-    axes: Sequence[str],
-    measures: Sequence[str] | None = None,
     n_test: int | None = None,
     seed: int = 0,
     directions: Mapping[str, str] | None = None,
     rank_by: str = "kendall_tau",
     resamples: int = RESAMPLES,
-    gap_decimals: int | None = None,
 ) -> Verdict:
-    """Judge every measure of a table by how it ranks the gap.
+    """Judge every measure of some runs by how it ranks the gap.
 
     Args:
-        frame:      one row for each run. A column `seed` that is not an axis numbers replicates, which are averaged.
-        gap:        column of the generalization gap.
-        axes:       columns of the hyperparameters that were varied.
-        measures:   columns to judge; None: every other numeric column.
+        runs:       one row for each run; replicates are averaged here.
+        gap:        name of the gap.
         n_test:     size of the test set, for the weights of the sign error; None: no sign error.
         seed:       of the bootstrap, of sampled pairs and of the reference rows.
         directions: measure → "lower" or "higher" (is better); decides the order alone. Absent: lower.
         rank_by:    the statistic that orders the measures and that differences from the best are taken of.
         resamples:  B.
-        gap_decimals: round the gap, replicates averaged, to so many decimals; None: it is taken as it stands.
-    Raises:  InputError: a column is absent or not numeric, or `n_test` is below 1.
-    Example: judge(frame, gap="gap", axes=["width", "lr"], n_test=10_000).document()
+    Raises:  InputError: `n_test` is below 1, or `rank_by` is not a statistic.
     """
     if n_test is not None and n_test < 1:
         raise InputError("n_test must be at least 1", received=n_test)
     if rank_by not in STATISTICS:
         raise InputError("rank_by must be a statistic", received=rank_by, accepted=STATISTICS)
-    minima = minima_of(frame, gap=gap, axes=axes, measures=measures, gap_decimals=gap_decimals)
+    minima = settled(runs, average=runs.replicates)
     notes = _notes(minima, n_test)
     if pooled := minima.n < FEWEST <= minima.rows:
-        minima = minima_of(frame, gap=gap, axes=axes, measures=measures, average=False, gap_decimals=gap_decimals)
+        minima = settled(runs, average=False)
     judging = _judged_pooled if pooled else _judged
     judged = judging(minima, n_test, seed, directions or {}, resamples)
     references = judging(reference_minima(minima, seed), n_test, seed, {}, resamples)
@@ -86,13 +78,15 @@ def judge(
         n=minima.n,
         rows=minima.rows,
         gap=gap,
-        axes=minima.axes,
+        axes=runs.axes,
         n_test=n_test,
         seed=seed,
         resamples=resamples,
         rank_by=rank_by,
         measures=tuple(_ordered(judged, rank_by)),
         references=tuple(one.verdict for one in references),
+        digits=DIGITS,
+        left_out=minima.left_out,
         notes=tuple(notes),
     )
 
@@ -196,12 +190,13 @@ def _silent(minima: Minima, index: int, directions: Mapping[str, str]) -> Measur
         granulated_psi=Granulated(None, None, None, dict.fromkeys(minima.axes), dict.fromkeys(minima.axes, 0)),
         conditional_information=ConditionalInformation(None, None, 0, sampled=False),
         sign_error=SignError(None, None, None, None, None, 0, 0),
+        mixed=name in minima.mixed,
     )
 
 
 def _ordered(judged: list[_Judged], rank_by: str) -> list[MeasureVerdict]:
-    """Return the verdicts, best first, each held against the best on the same resamples."""
-    ranked = sorted(judged, key=lambda one: -_or_lowest(one.verdict.oriented(rank_by)))
+    """Return the verdicts, best first and equals by name, each held against the best on the same resamples."""
+    ranked = sorted(judged, key=lambda one: (-_or_lowest(one.verdict.oriented(rank_by)), one.verdict.name))
     if not ranked or ranked[0].verdict.oriented(rank_by) is None:
         return [one.verdict for one in ranked]
     statistic = rank_by if rank_by in ranked[0].samples else "kendall_tau"
@@ -219,7 +214,8 @@ def _paired(best: _Judged, other: _Judged, statistic: str) -> Paired | None:
         return None
     low, high = interval(_oriented_samples(best, statistic) - _oriented_samples(other, statistic))
     apart = None if low is None else low > 0
-    return Paired(best.verdict.name, statistic, number(ahead - behind), low, high, apart)
+    mixed = best.verdict.mixed or other.verdict.mixed
+    return Paired(best.verdict.name, statistic, number(ahead - behind), low, high, apart, mixed)
 
 
 def _oriented_samples(one: _Judged, statistic: str) -> np.ndarray:
@@ -239,8 +235,8 @@ def _notes(minima: Minima, n_test: int | None) -> list[str]:
         )
     elif minima.n < minima.rows:
         notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
-    if minima.dropped:
-        notes.append(f"Left out, for they have no gap: {minima.dropped} rows.")
+    if minima.n >= FEWEST and np.ptp(minima.gap) == 0:
+        notes.append(f"Nothing to rank: the gap is the same, to {DIGITS} digits, in all minima.")
     if n_test is None:
         notes.append("No sign error: its weights need the size of the test set (n_test).")
-    return notes
+    return notes + minima.left_out.sentences(minima.rows)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import Axis
-from infomcr_cli.report.comparison import Comparison, measure_names
+from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.report.comparison import Comparison, judged_of, measure_names
 from infomcr_cli.report.entry import Entry
 from infomcr_cli.report.verdict import STATISTICS
 from infomcr_cli.runs.documents import printable
@@ -30,20 +30,30 @@ def statistic_of(sort: str | None) -> str:
     return name if name in STATISTICS else "kendall_tau"
 
 
-def ordered(comparison: Comparison, sort: str | None) -> Comparison:
-    """Return the comparison with its runs in the order that was asked for; ascending, missing values last.
+def check_sort(entries: Sequence[Entry], sort: str | None) -> None:
+    """Raise where a sort is neither a statistic nor a column of the table of runs.
 
-    Raises: InputError: the name is neither a statistic nor a column.
+    Raises: InputError: it is neither.
     """
-    if sort is None or _SHORT.get(sort.lower(), sort) in STATISTICS:
-        return comparison
-    axes = {axis.name: axis for axis in comparison.axes}
-    measures = measure_names(comparison.judged)
-    accepted = [*STATISTICS, "name", *_SCORES, *axes, *measures]
+    if sort is None or _names_statistic(sort):
+        return
+    judged = judged_of(entries)
+    axes = [axis.name for axis in find_axes([entry.settings for entry in judged])]
+    accepted = [*STATISTICS, "name", *_SCORES, *axes, *measure_names(judged)]
     if sort not in accepted:
         raise InputError(
             "--sort must name a statistic, a measure, a gap or a setting that differs", received=sort, accepted=accepted
         )
+
+
+def ordered(comparison: Comparison, sort: str | None) -> Comparison:
+    """Return the comparison with its runs in the order of a column; ascending, missing values last.
+
+    Args:    sort: one that `check_sort` accepts.
+    """
+    if sort is None or _names_statistic(sort):
+        return comparison
+    axes = {axis.name: axis for axis in comparison.axes}
     order = sorted(range(len(comparison.judged)), key=lambda index: _key(comparison, index, sort, axes))
     shuffled = [Axis(axis.name, axis.keys, tuple(axis.labels[i] for i in order)) for axis in comparison.axes]
     return replace(comparison, judged=tuple(comparison.judged[i] for i in order), axes=tuple(shuffled))
@@ -64,6 +74,10 @@ def unique_names(entries: Sequence[Entry]) -> list[Entry]:
         seen[entry.name] += 1
         unique.append(replace(entry, name=f"{entry.name} ({seen[entry.name]})") if counts[entry.name] > 1 else entry)
     return unique
+
+
+def _names_statistic(sort: str) -> bool:
+    return _SHORT.get(sort.lower(), sort) in STATISTICS
 
 
 def _key(comparison: Comparison, index: int, sort: str, axes: dict[str, Axis]) -> tuple[bool, float, str]:

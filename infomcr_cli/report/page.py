@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from infomcr_cli import __version__
-from infomcr_cli.errors import InputError
 from infomcr_cli.report.axes import ABSENT, full_text
 from infomcr_cli.report.canvas import Picture
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.entry import Entry
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.rows import Grid, others_grid, psi_grid, runs_grid, verdict_grid
+from infomcr_cli.report.written import write_whole
 from infomcr_cli.runs.documents import printable
 
 MOST_CHARACTERS = 10_000  # of a setting
@@ -35,12 +35,7 @@ def write_page(comparison: Comparison, pictures: Sequence[Picture], path: Path) 
 
     Raises: InputError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(comparison, pictures), encoding="utf-8")
-    except OSError as error:
-        rule = f"--html must name a file that can be written ({error.strerror})"
-        raise InputError(rule, received=str(path)) from None
+    write_whole(path, page(comparison, pictures).encode(), "--html")
 
 
 def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
@@ -56,7 +51,7 @@ def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
         lstrip_blocks=True,
     )
     grids = [verdict_grid(comparison.verdict), psi_grid(comparison.verdict), runs_grid(comparison)]
-    if comparison.apart or comparison.unevaluated:
+    if comparison.has_others:
         grids.append(others_grid(comparison))
     return environment.get_template("page.html.jinja").render(
         version=__version__,

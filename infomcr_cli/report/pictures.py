@@ -7,12 +7,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from infomcr_cli.errors import InputError
 from infomcr_cli.report.canvas import Picture, picture, styled
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.curves import gamma_along_training, spectra, training_curves
 from infomcr_cli.report.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.scatter import scatter
+from infomcr_cli.report.written import write_whole
 
 _DRAWINGS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = (
     ("measures", "Each measure against the gap", scatter),
@@ -40,14 +40,9 @@ def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     Raises: InputError: the directory cannot be written to.
     """
     written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for one in pictures:
-            for ending, content in (("svg", one.svg), ("png", one.png)):
-                path = folder / f"{one.name}.{ending}"
-                path.write_bytes(content)
-                written.append(path)
-    except OSError as error:
-        rule = f"the pictures need a directory that can be written to ({error.strerror})"
-        raise InputError(rule, received=str(folder)) from None
+    for one in pictures:
+        for ending, content in (("svg", one.svg), ("png", one.png)):
+            path = folder / f"{one.name}.{ending}"
+            write_whole(path, content, "--plots")
+            written.append(path)
     return written

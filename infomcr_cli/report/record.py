@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.files import write_files
 from infomcr_cli.report.verdict import STATISTICS
@@ -20,12 +21,16 @@ _log = logging.getLogger("infomcr.report")
 def record(comparison: Comparison, tracking_uri: str | None = None) -> str | None:
     """Record a comparison in the store of its first run; return its MLflow run id, None where that run has no store.
 
-    A store that cannot be reached is warned of: the comparison stands without it.
+    A store that cannot be reached, or a run that names none, is warned of: the comparison stands without it.
     """
     from infomcr_cli.runs.tracking import log_comparison
     from infomcr_cli.runs.trust import store_of_run
 
-    store = store_of_run(comparison.judged[0].run, tracking_uri)
+    try:
+        store = store_of_run(comparison.judged[0].run, tracking_uri)
+    except (InputError, OSError) as error:
+        _log.warning("The comparison is not recorded in MLflow: %s", error)
+        return None
     if store is None:
         return None
     runs = [entry.run for entry in comparison.judged]

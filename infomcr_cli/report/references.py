@@ -18,4 +18,4 @@ def reference_minima(minima: Minima, seed: int) -> Minima:
     noise = rng.standard_normal((2, minima.n))
     spread = float(np.std(minima.gap)) if minima.n else 0.0
     values = np.stack([minima.gap + ORACLE_NOISE * spread * noise[0], noise[1]], axis=1)
-    return replace(minima, names=(ORACLE, RANDOM), measures=values)
+    return replace(minima, names=(ORACLE, RANDOM), measures=values, mixed=frozenset())

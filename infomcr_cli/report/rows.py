@@ -74,8 +74,9 @@ def others_grid(comparison: Comparison) -> Grid:
     """Return the runs outside the verdict, with the reason."""
     apart = [(entry, "missed its training-loss target") for entry in comparison.apart]
     without = [(entry, f"not evaluated ({entry.state})") for entry in comparison.unevaluated]
-    rows = tuple((entry.name, why, _training_loss(entry)) for entry, why in (*apart, *without))
-    return Grid("Outside the verdict", ("run", "why", "training loss"), rows)
+    rows = [(entry.name, why, _training_loss(entry)) for entry, why in (*apart, *without)]
+    rows += [(name, "cannot be read", NONE) for name in comparison.verdict.left_out.runs]
+    return Grid("Outside the verdict", ("run", "why", "training loss"), tuple(rows))
 
 
 def verdict_grid(verdict: Verdict) -> Grid:

@@ -13,6 +13,8 @@ from infomcr_cli.report.verdict import SignError, number
 
 _MOST_DRAWS = 50_000_000
 FEWEST_ENVIRONMENTS = 2  # below which resampling them is no interval
+BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as one of error rates"
+LOSS_GAP = f"{BOUNDED_GAP}; a gap of losses has no such bound."
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 from infomcr_cli.report.kendall import dense_ranks
 
@@ -11,9 +12,12 @@ def spearman_rho(measure: np.ndarray, gap: np.ndarray) -> float:
     """Return Spearman's ρ in [−1, 1] with average ranks for ties, NaN where either side is constant.
 
     Args:    measure, gap: finite, [n].
+    Source:  Spearman, 1904; computed by `scipy.stats.spearmanr`.
     Example: spearman_rho(np.array([1, 2, 3]), np.array([1, 3, 2])) is 0.5.
     """
-    return float(spearman_rho_resampled(measure, gap, np.ones((1, len(measure))))[0])
+    if len(measure) < 2 or np.ptp(dense_ranks(measure)) == 0 or np.ptp(dense_ranks(gap)) == 0:
+        return float("nan")
+    return float(stats.spearmanr(dense_ranks(measure), dense_ranks(gap)).statistic)
 
 
 def spearman_rho_resampled(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> np.ndarray:

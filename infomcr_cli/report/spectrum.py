@@ -35,5 +35,5 @@ def _figure(values: Any, checkpoint: str) -> Figure:
     logarithmic(axes)
     axes.set_xlabel("rank of the eigenvalue")
     axes.set_ylabel("eigenvalue of G/N")
-    axes.set_title(f"Observed Fisher information, {checkpoint}", fontsize=9)
+    axes.set_title(f"Empirical Fisher information, {checkpoint}", fontsize=9)
     return figure

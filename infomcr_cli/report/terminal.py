@@ -25,7 +25,7 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
     shown: list[RenderableType] = []
     if comparison.judged:
         shown += grid_tables(runs_grid(comparison), width)
-    if comparison.apart or comparison.unevaluated:
+    if comparison.has_others:
         shown += grid_tables(others_grid(comparison), width)
     has_statistics = any(one.kendall_tau.value is not None for one in comparison.verdict.measures)
     shown += verdict_tables(comparison.verdict, width) if has_statistics else []

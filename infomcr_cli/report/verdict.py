@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from infomcr_cli.report.left_out import LeftOut
+
 SYMBOLS = {
     "kendall_tau": "τ",
     "spearman_rho": "ρ",
@@ -15,11 +17,12 @@ SYMBOLS = {
     "sign_error": "sign error",
 }
 STATISTICS = tuple(SYMBOLS)
+DECIMALS = 14  # of a statistic: what comes after is rounding error, as in a perfect τ of 0.9999999999999999
 
 
 def number(value: float) -> float | None:
-    """Return a finite float, or None for what cannot be had: JSON knows no NaN."""
-    return float(value) if math.isfinite(value) else None
+    """Return a statistic without the rounding error of its last bits, None where it is not finite: JSON has no NaN."""
+    return round(float(value), DECIMALS) + 0.0 if math.isfinite(value) else None  # adding 0 turns −0 into 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,11 @@ class MeasureVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of all measures of one table, best first."""
+    """The judgement of all measures of one table, best first.
+
+    Attributes:
+        digits: significant digits to which gaps and measures were told apart.
+    """
 
     n: int
     rows: int
@@ -156,7 +163,9 @@ class Verdict:
     rank_by: str
     measures: tuple[MeasureVerdict, ...]
     references: tuple[MeasureVerdict, ...]
-    notes: tuple[str, ...] = field(default=())
+    digits: int
+    left_out: LeftOut = field(default_factory=LeftOut)
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document; what cannot be had is None."""
@@ -170,7 +179,9 @@ class Verdict:
             "resamples": self.resamples,
             "confidence": 0.95,
             "rank_by": self.rank_by,
+            "significant_digits": self.digits,
             "measures": {verdict.name: verdict.document() for verdict in self.measures},
             "references": {verdict.name: verdict.document() for verdict in self.references},
+            "left_out": self.left_out.document(),
             "notes": list(self.notes),
         }

@@ -147,6 +147,16 @@ def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
         )
 
 
+def trained_on(run: RunDirectory) -> str | None:
+    """Return the fingerprint of the data that a run's newest checkpoint names, unverified; None: it names none."""
+    for info in reversed(list_checkpoints(run)):
+        what = f"checkpoint {printable(info.name)} of {run.name}"
+        extra = header_record(read_header(_head(run, info.name), what), what).get("extra")
+        fingerprint = extra.get("data") if isinstance(extra, dict) else None
+        return fingerprint if isinstance(fingerprint, str) else None
+    return None
+
+
 def has_checkpoint(run: RunDirectory) -> bool:
     """Return whether there is any checkpoint, whole or not."""
     return any(run.checkpoints.glob(f"*{_SUFFIX}"))

@@ -7,14 +7,17 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infomcr_cli.errors import InputError, nearest_name
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs.beneath import check_tree, read_beneath, write_atomically
 from infomcr_cli.runs.documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
 from infomcr_cli.runs.status import Status, read_status_file, status_document
+from infomcr_cli.runs.store import store_folder
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,16 @@ class RunDirectory:
         Raises:  InputError: something is there already, or no directory can be made there.
         """
         target = Path(os.path.abspath(path))
+        store = os.path.relpath(store_folder(target.parent), target)
+        made_here = status.model_copy(update={"place": _as_text(target), "store": store})
+        missing = [folder for folder in target.parents if not os.path.lexists(folder)]
         try:
-            return _create_staged(target, config, overrides, status)
+            return _create_staged(target, config, overrides, made_here)
         except OSError as error:
-            if target.exists() or target.is_symlink():
+            for folder in missing:  # the innermost first; one that another process uses is not empty
+                with suppress(OSError):
+                    folder.rmdir()
+            if os.path.lexists(target):
                 raise _taken(target) from None
             raise InputError(
                 f"a run directory must be in a place that can be written to ({error.strerror})", received=str(target)
@@ -108,11 +117,11 @@ class RunDirectory:
         """Make a new run directory called `name`, or name-2, name-3, … where others started in the same second."""
         for attempt in range(1, 1000):
             candidate = Path(parent) / (name if attempt == 1 else f"{name}-{attempt}")
-            if not candidate.exists():
+            if not os.path.lexists(candidate):
                 try:
                     return RunDirectory.create(candidate, config=config, overrides=overrides, status=status)
                 except InputError:
-                    if not candidate.exists():
+                    if not os.path.lexists(candidate):
                         raise
         raise InputError("a run needs a name that is free", received=name)
 
@@ -140,6 +149,21 @@ def is_run(path: Path | str) -> bool:
         return False
 
 
+def where_runs_are(*folders: Path) -> str | None:
+    """Say which command lists the runs, of the first folder that holds any; None: none does."""
+    for folder in folders:
+        if any(is_run(path) for path in _inside(folder)):
+            words = [] if folder == Path("runs") else ["--runs-dir", folder]
+            return f"`{proposed('runs', *words)}` lists the runs."
+    return None
+
+
+def split_start(start: str) -> tuple[str, str]:
+    """Return the run and the checkpoint of RUN@CHECKPOINT, "" where none is named; a path may hold an @ itself."""
+    run, mark, name = start.rpartition("@")
+    return (run, name) if mark and run and "/" not in name and not is_run(start) else (start, "")
+
+
 def new_run_name(model: str, reg: str, identity: str, when: datetime | None = None) -> str:
     """Return a name that sorts by time, such as 20261124-191500-wrn-on-1f2e3d4c."""
     stamp = (when or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
@@ -164,6 +188,14 @@ def _create_staged(target: Path, config: bytes, overrides: Sequence[str], status
     return RunDirectory(target.resolve())
 
 
+def _as_text(path: Path) -> str | None:
+    """Return a path as JSON can hold it; None where it has bytes that are no text."""
+    try:
+        return str(path).encode().decode()
+    except UnicodeEncodeError:
+        return None
+
+
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
@@ -180,8 +212,14 @@ def _taken(path: Path) -> InputError:
 
 def _no_run(path: Path) -> InputError:
     shown = printable(str(path))
-    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _siblings(path) if is_run(p)))
-    advice = f"Did you mean {printable(near)!r}?" if near else "`infomcr runs` lists the runs."
+    try:
+        os.stat(path / "config.yaml")
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass  # it is none, whoever looks
+    except OSError as error:
+        return InputError(f"a run must be a directory that can be looked into ({error.strerror})", received=shown)
+    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _inside(path.parent) if is_run(p)))
+    advice = f"Did you mean {printable(near)!r}?" if near else where_runs_are(Path("runs"), path.parent)
     return InputError("a run must be a directory with config.yaml and status.json", received=shown, advice=advice)
 
 
@@ -191,8 +229,8 @@ def _below_runs(path: Path) -> str | None:
     return str(found) if path.name and is_run(found) else None
 
 
-def _siblings(path: Path) -> list[Path]:
+def _inside(folder: Path) -> list[Path]:
     try:
-        return list(path.parent.iterdir())[:10_000]
+        return list(folder.iterdir())[:10_000]
     except (OSError, ValueError):
         return []

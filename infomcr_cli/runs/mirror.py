@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from infomcr_cli.proposals import proposed
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import has_secret, redact
 from infomcr_cli.runs.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Mirror:
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
         if not self._complete:
-            _log.warning("MLflow at %s lacks a part of %s. Later: infomcr sync %s", *self._names(), self._run.name)
+            _log.warning("MLflow at %s lacks a part of %s. %s", *self._names(), self._way_on())
         return self._complete
 
     def _begin(self) -> None:
@@ -112,6 +113,12 @@ class Mirror:
             self._failed_since = time.time()
             reason = redact(str(error)).splitlines()[:1]
             _log.warning("MLflow at %s does not take %s; training goes on: %s", *self._names(), *reason or [""])
+
+    def _way_on(self) -> str:
+        """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""
+        if has_secret(self._store.uri):
+            return f"Later, with the store's password in --tracking-uri: {proposed('sync', self._run.path)}"
+        return f"Later: {proposed('sync', self._run.path, '--tracking-uri', self._store.uri)}"
 
     def _names(self) -> tuple[str, str]:
         return self._store.shown, self._run.name

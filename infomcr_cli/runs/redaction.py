@@ -1,31 +1,76 @@
-"""Passwords and tokens never leave this process: not into logs, files, MLflow or tracebacks."""
+"""Passwords and tokens never leave this process: not into logs, files, MLflow or tracebacks.
+
+There are two ways. `redact_uris` goes by the structure of URIs alone. It is for what a run needs, such as config.yaml:
+everything that is no credential of a URI stays what it is. `redact` also hides the secrets of the environment. It is
+for what is shown and mirrored.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
-# The last @ before a slash, space or quote ends the credentials: a password may itself hold one.
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<secret>[^/\s'\"]*)@")
+DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 _QUERY = re.compile(
-    r"(?P<key>[?&;]\s*[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|credential|signature|sig)[\w.-]*=)[^&;\s'\"]+",
+    r"(?P<key>[?&;]\s*[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|credential|signature|sig|odbc_connect)[\w.-]*=)"
+    r"[^&;\s'\"]+",
     re.I,
 )
-_SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|CREDENTIAL|PRIVATE_KEY)", re.I)
+_SECRET_NAME = re.compile(
+    r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|CREDENTIAL|PRIVATE_KEY|_PASS$|_PWD$", re.I
+)
+_PLACE_NAME = re.compile(r"(FILE|PATH|DIR|URL|URI)$", re.I)  # it says where a secret lies, which is none
+# A whole value stands between blanks, quotes, brackets, = : , ; @ & and the like, not inside a word, a name or a path.
+_BEFORE, _AFTER = r"(?<![\w./\\~%+-])", r"(?![\w/\\~%+-]|\.\w)"
+_passwords: set[str] = set()  # of the URIs that were given, as they read when decoded
 
 
 def redact(text: str) -> str:
-    """Return text with credentials in URIs, secret query parameters and secrets of the environment hidden.
+    """Return text with credentials in URIs, secret query parameters and whole secrets of the environment hidden.
 
     Example: redact("http://ann:pw@host/?token=x") is "http://***@host/?token=***".
     """
-    text = _CREDENTIALS.sub(lambda match: f"{match['scheme']}{HIDDEN}@", text)
-    text = _QUERY.sub(lambda match: f"{match['key']}{HIDDEN}", text)
-    for secret in _environment_secrets():
-        text = text.replace(secret, HIDDEN)
-    return text
+    text = _QUERY.sub(_without_value, redact_uris(text))
+    pattern = _pattern(tuple(sorted({*_environment_secrets(), *_passwords})))
+    return pattern.sub(HIDDEN, text) if pattern else text
+
+
+def redact_uris(text: str) -> str:
+    """Return text with the credentials and the secret query parameters of the URIs in it hidden.
+
+    Example: redact_uris("data.root=/a?token=b") is the same; redact_uris("http://h/?token=b") is "http://h/?token=***".
+    """
+    return _URI.sub(lambda match: redact_uri(match[0]), text)
+
+
+def redact_uri(value: str) -> str:
+    """Return a value without credentials and secret query parameters if the whole of it is a URI, else unchanged."""
+    scheme, separator, rest = value.partition("://")
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return value
+    credentials = _credentials(scheme, rest)
+    if credentials is not None:
+        rest = f"{HIDDEN}{rest[len(credentials) :]}"
+    return f"{scheme}://{_QUERY.sub(_without_value, rest)}"
+
+
+def redact_override(override: str) -> str:
+    """Return KEY=VALUE without the credentials of a URI that is the value, or stands in it."""
+    value = override.partition("=")[2].strip("'\"")
+    return redact_uris(override.replace(value, redact_uri(value)) if value else override)
+
+
+def note_password(uri: str) -> None:
+    """Hide the password of a URI from now on wherever it stands by itself, as in the words of a database's driver."""
+    scheme, _, rest = uri.partition("://")
+    password = (_credentials(scheme, rest) or "").partition(":")[2]
+    _passwords.update(value for value in (password, unquote(password)) if _is_telling(value))
 
 
 def has_secret(text: str) -> bool:
@@ -46,6 +91,57 @@ class RedactingFilter(logging.Filter):
         return True
 
 
-def _environment_secrets() -> list[str]:
-    found = [value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8]
-    return sorted(found, key=len, reverse=True)
+def _credentials(scheme: str, rest: str) -> str | None:
+    """Return what stands before the @ of a URI's host; None where nothing does, or only the name of a database's user.
+
+    The last @ before a slash ends it: a password may itself hold one. SQLAlchemy lets it hold slashes too, and a port
+    that is no number is the beginning of such a password.
+    """
+    is_database = scheme.partition("+")[0].lower() in DATABASES
+    authority = rest.partition("/")[0]
+    name, colon, port = authority.partition(":")
+    if "@" in authority:
+        credentials = authority.rpartition("@")[0]
+        return None if is_database and ":" not in credentials else credentials
+    if "@" in rest and colon and not name.startswith("[") and (is_database or not port.isdecimal()):
+        return rest.rpartition("@")[0]
+    return None
+
+
+def _without_value(match: re.Match[str]) -> str:
+    return f"{match['key']}{HIDDEN}"
+
+
+@lru_cache(maxsize=8)
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return what matches the secrets, the longest first, so that one that begins like another is hidden whole."""
+    spelled = sorted({(form, _is_random(secret)) for secret in secrets for form in _forms(secret)}, key=_longest_first)
+    parts = [re.escape(form) if random else f"{_BEFORE}{re.escape(form)}{_AFTER}" for form, random in spelled]
+    return re.compile("|".join(parts)) if parts else None
+
+
+def _longest_first(spelled: tuple[str, bool]) -> tuple[int, str]:
+    return -len(spelled[0]), spelled[0]
+
+
+def _forms(secret: str) -> set[str]:
+    """Return a secret as it may be spelled: plain, percent-encoded, in JSON, in a Python string, line by line."""
+    lines = [line for line in secret.splitlines() if _is_random(line)]
+    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1], *lines}
+
+
+def _environment_secrets() -> set[str]:
+    named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name)}
+    return {value for value in named if _is_telling(value) and not (os.path.isabs(value) and os.path.exists(value))}
+
+
+def _is_telling(value: str) -> bool:
+    """Whether a value is long enough, or odd enough, that hiding it does not hide every other word."""
+    return len(value) >= 8 or (len(value) >= 4 and any(map(str.isalpha, value)) and not value.isalpha())
+
+
+def _is_random(value: str) -> bool:
+    """Whether a value looks like a generated token, which is part of no other word: it is hidden inside words too."""
+    if len(value) < 16 or value.startswith(("/", "~", ".")) or any(map(str.isspace, value)):
+        return False
+    return any(map(str.isdigit, value)) and any(map(str.isalpha, value))

@@ -10,7 +10,7 @@ import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.beneath import read_beneath
 from infomcr_cli.runs.documents import dump_json, parse_json, printable
+from infomcr_cli.runs.redaction import redact
 
 if TYPE_CHECKING:
     from infomcr_cli.runs.directory import RunDirectory
@@ -51,6 +52,8 @@ class Status(BaseModel):
         step, epoch:   how far it had come when this was written.
         reached_target: whether the target training loss was reached; None where none is set.
         pid, host, process_started: the process that works, or last worked, on it.
+        place:         where the run was made, an absolute path; paths in config.yaml are as seen from there.
+        store:         where its default MLflow store stands, as seen from the run's directory.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
@@ -68,6 +71,8 @@ class Status(BaseModel):
     pid: _Count | None = None
     host: _Text | None = None
     process_started: _Seconds | None = None
+    place: _Text | None = None
+    store: Literal["../mlflow", "../../mlflow"] = "../../mlflow"
 
     @property
     def started_at(self) -> datetime | None:
@@ -88,7 +93,7 @@ def resumed(status: Status) -> Status:
 
 def finished(status: Status, state: State, reason: str | None = None, *, ended: float | None = None) -> Status:
     """Return the status of a run that ended in `state`, now where no time is given."""
-    clean = None if reason is None else printable(reason, 9000)
+    clean = None if reason is None else printable(redact(reason), 9000)
     return status.model_copy(update={"state": state, "reason": clean, "ended": time.time() if ended is None else ended})
 
 
@@ -138,6 +143,11 @@ def read_status_file(folder: Path) -> Status:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
         raise InputError(f"{what} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
+
+
+def is_this_process(status: Status) -> bool:
+    """Return whether this process is the one that works, or last worked, on the run."""
+    return all(getattr(status, name) == value for name, value in _this_process().items())
 
 
 def _this_process() -> dict[str, object]:

@@ -23,16 +23,17 @@ from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
 from infomcr_cli.runs.lock import flocked
 from infomcr_cli.runs.measured import PREFIX, measured_numbers
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog, RewrittenError
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.redaction import has_secret, redact
+from infomcr_cli.runs.relocation import DIRECTORY_TAG, keep_default_artifacts, settle
 from infomcr_cli.runs.status import State, Status, note_mlflow_run, read_status
 from infomcr_cli.runs.store import Store, sqlite_path, warn_of_network_file_system
 
-UID, IDENTITY, DIRECTORY, KIND, REASON = (
-    f"infomcr.{key}" for key in ("uid", "identity", "directory", "kind", "reason")
-)
+UID, IDENTITY, KIND, REASON = (f"infomcr.{key}" for key in ("uid", "identity", "kind", "reason"))
+DIRECTORY = DIRECTORY_TAG
 ASIDE = ("timing/", PREFIX)
 MAX_PARAM, MAX_TAG, METRICS_A_BATCH, PARAMS_A_BATCH = 6000, 5000, 1000, 100
 ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
+DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json"}
 _MLFLOW_STATES = {State.RUNNING: "RUNNING", State.FINISHED: "FINISHED", State.KILLED: "KILLED"}
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -85,11 +86,12 @@ def connect(store: Store) -> Any:
         warn_of_network_file_system(path)
     with turn(store):
         if path is not None and not path.exists():
-            _make_sqlite(path)
+            _make_sqlite(path, str(store.artifacts))
+        settle(store)
         return MlflowClient(tracking_uri=store.uri)
 
 
-def _make_sqlite(path: Path) -> None:
+def _make_sqlite(path: Path, artifacts: str) -> None:
     """Make a store's tables aside and move them into place whole: MLflow's migrations cannot be taken up half-way."""
     from mlflow.tracking import MlflowClient
 
@@ -97,6 +99,7 @@ def _make_sqlite(path: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
     aside.mkdir()
     MlflowClient(tracking_uri=f"sqlite:///{aside / path.name}").search_experiments()
+    keep_default_artifacts(aside / path.name, artifacts)
     os.replace(aside / path.name, path)
     shutil.rmtree(aside)
 
@@ -311,7 +314,7 @@ def _push_description(
     config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
     known = client.get_run(run_id).data.params
     params = [Param(key, value) for key, value in flatten(config).items() if key not in known]
-    own = {IDENTITY: status.identity, DIRECTORY: redact(str(run.path)), KIND: "run"}
+    own = {IDENTITY: status.identity, DIRECTORY: str(run.path), KIND: "run"}
     tags = {**_choices(config), **_commit(run), **own, **extra}
     client.log_batch(run_id, tags=[RunTag(key, printable(value, MAX_TAG - 1)) for key, value in tags.items()])
     for start in range(0, len(params), PARAMS_A_BATCH):
@@ -408,9 +411,17 @@ def _push_artifacts(client: Any, run: RunDirectory, progress: Progress) -> None:
         stamp = (info.st_size, info.st_mtime_ns)
         relative = str(path.relative_to(run.path))
         if progress.sent.get(relative) != stamp:
-            folder = str(path.parent.relative_to(run.path))
-            client.log_artifact(progress.run_id, str(path), None if folder == "." else folder)
+            _push_artifact(client, path, relative, str(progress.run_id))
             progress.sent[relative] = stamp
+
+
+def _push_artifact(client: Any, path: Path, relative: str, run_id: str) -> None:
+    """Upload a file; a text that holds a secret of this user's environment goes without it."""
+    if relative in DESCRIPTIONS and has_secret(text := path.read_text(encoding="utf-8", errors="replace")):
+        client.log_text(run_id, redact(text), relative)
+    else:
+        folder, _, _ = relative.rpartition("/")
+        client.log_artifact(run_id, str(path), folder or None)
 
 
 def _artifacts(run: RunDirectory) -> list[Path]:

@@ -9,26 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from infomcr_cli.errors import InputError
+from infomcr_cli.homes import state_folder
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.documents import parse_yaml, printable
-from infomcr_cli.runs.redaction import HIDDEN, redact
-from infomcr_cli.runs.store import Store, store_of
+from infomcr_cli.runs.located import default_store, located_uri
+from infomcr_cli.runs.redaction import HIDDEN, redact, redact_uri
+from infomcr_cli.runs.store import (
+    Store,
+    absolute_uri,
+    environment_uri,
+    fitting_experiment,
+    store_of,
+)
 
-DEFAULT_EXPERIMENT = "infomcr"
 _log = logging.getLogger("infomcr.runs")
 
 
 def remember(uri: str | None) -> None:
-    """Note that the user gave a tracking URI; where the home cannot be written to, nothing is noted."""
-    if uri is None or is_known(uri):
+    """Note that the user gave a tracking URI; where the home cannot be written to, nothing is noted.
+
+    Raises: InputError: it is no tracking URI.
+    """
+    if uri is None or is_known(uri := absolute_uri(uri)):
         return
     try:
         _known_stores().parent.mkdir(parents=True, exist_ok=True)
@@ -49,28 +56,36 @@ def is_known(uri: str) -> bool:
 def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | None:
     """Return the store that a run is mirrored in, None where it is not.
 
-    Args:    given_uri: what the user says now; it comes before what the directory says.
+    What the user says now comes first, then what the directory says, then MLFLOW_TRACKING_URI, then mlflow/ beside it.
+
+    Args:    given_uri: what the user says now.
     Raises:  InputError: the configuration is not readable, or given_uri is no tracking URI.
     """
     tracking = _recorded(run)
-    experiment = printable(str(tracking.get("experiment") or DEFAULT_EXPERIMENT), 200)
-    if given_uri is not None:
-        return store_of(given_uri, experiment, run.path.parent)
-    if tracking.get("name") == "off":
-        return None
-    uri = tracking.get("uri")
-    return store_of(None, experiment, run.path.parent) if uri is None else _followed(run, str(uri), experiment)
+    experiment = fitting_experiment(tracking.get("experiment"))
+    uri = given_uri
+    if uri is None:
+        if tracking.get("name") == "off":
+            return None
+        if tracking.get("uri") is not None and (uri := _followed(run, str(tracking["uri"]))) is None:
+            return None
+    return store_of(uri, experiment, run.path.parent, folder=default_store(run))
 
 
-def _followed(run: RunDirectory, uri: str, experiment: str) -> Store | None:
+def _followed(run: RunDirectory, uri: str) -> str | None:
+    """Return the URI to use in place of a recorded one; None where it is not followed, which is said."""
+    given = environment_uri()
+    if given is not None and redact_uri(given) == uri:  # the same one, with its password
+        return given
     shown = printable(redact(uri))
     if HIDDEN in uri:
         _log.warning("%s is mirrored in %s, whose password is kept nowhere; give tracking.uri again.", run.name, shown)
         return None
-    if not is_known(uri):
+    located = located_uri(run, uri)
+    if not (is_known(uri) or is_known(located)):
         _log.warning("%s names the store %s, which you never gave; give it as tracking.uri to use it.", run.name, shown)
         return None
-    return store_of(uri, experiment, run.path.parent)
+    return located
 
 
 def _recorded(run: RunDirectory) -> Mapping[str, Any]:
@@ -82,8 +97,8 @@ def _recorded(run: RunDirectory) -> Mapping[str, Any]:
 
 
 def _known_stores() -> Path:
-    return Path(os.environ.get("INFOMCR_STATE") or platformdirs.user_state_path("infomcr")) / "stores"
+    return state_folder() / "stores"
 
 
 def _digest(uri: str) -> str:
-    return hashlib.sha256(redact(uri).encode()).hexdigest()
+    return hashlib.sha256(redact_uri(uri).encode()).hexdigest()

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.runs.relocation import settle
 from infomcr_cli.runs.store import Store, sqlite_path
 
 LOOPBACK = "127.0.0.1"
@@ -41,11 +42,14 @@ def check_port(port: int) -> None:
 def ui_command(store: Store, port: int = 5000) -> UiCommand:
     """Return the command that serves a store's UI on the loopback interface.
 
+    Where the store was moved, its artifacts are found first where they are now.
+
     Raises: InputError: the store does not exist yet, or is a server, which has a UI of its own.
     """
     path = sqlite_path(store.uri)
     if path is not None and not path.exists():
         raise InputError("there must be a store to look at", received=str(path), advice="Train a run first.")
+    settle(store)
     if store.uri.startswith(("http://", "https://")):
         raise InputError("this store is a server with a UI of its own", advice=f"Open {store.shown} in a browser.")
     arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1")

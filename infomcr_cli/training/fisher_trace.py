@@ -2,8 +2,8 @@
 
 The study's regularizer is its finite difference: R ≈ α·mean‖g_m‖² and its surrogate tends to ½∇(α·mean‖g_m‖²), so that
 β there is αβ/2 here. E‖g_m‖² = ‖∇L‖² + tr(Σ)/b, with Σ the covariance of per-sample gradients and b the images of a
-sub-batch, ties it to the trace of the Fisher information; Jastrzębski et al., ICML 2021, arXiv:2012.14193, penalise
-that trace.
+sub-batch, ties it to the trace of the empirical Fisher information, that of the true labels; Jastrzębski et al., ICML
+2021, arXiv:2012.14193, penalise the trace for labels that the network draws.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class FisherTrace:
         def body(i: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
-                found = stateless_pass(model, weights, state, parts[0][i], parts[1][i], twice=True)
+                found = stateless_pass(
+                    model, weights, state, parts[0][i], parts[1][i], twice=True, keep_added=self.share_pass
+                )
                 square = _squared_norm(found.gradient)
             second = connected_gradient(tape, square, weights)
             gradient = [total + g for total, g in zip(gradient, second, strict=True)]

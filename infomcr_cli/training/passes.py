@@ -9,9 +9,12 @@ import tensorflow as tf
 
 from infomcr_cli.data.classes import class_indices
 from infomcr_cli.errors import InputError
+from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
+from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.models.moments import twice_differentiable_moments
 from infomcr_cli.models.precision import full_precision
 from infomcr_cli.training.fused_norm import fused_batch_norm
+from infomcr_cli.training.own_losses import call_at, summed
 from infomcr_cli.training.replicas import own_statistics
 
 if TYPE_CHECKING:
@@ -28,12 +31,16 @@ class Pass(NamedTuple):
         accuracy: share of images whose highest logit is at their label, 0..1.
         gradient: of the loss, one tensor for each of `model.trainable_variables`.
         state:    what `model.non_trainable_variables` would be after it.
+        added:    the sum of what layers added to the loss in it, where that was kept; else 0.
+        added_gradient: of that sum; None where layers added nothing, or it was not kept.
     """
 
     loss: tf.Tensor
     accuracy: tf.Tensor
     gradient: Tensors
     state: Tensors
+    added: tf.Tensor
+    added_gradient: Tensors | None = None
 
 
 def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
@@ -84,25 +91,40 @@ def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
 
 
 def stateless_pass(
-    model: keras.Model, weights: Tensors, state: Tensors, images: Any, labels: Any, *, twice: bool = False
+    model: keras.Model,
+    weights: Tensors,
+    state: Tensors,
+    images: Any,
+    labels: Any,
+    *,
+    twice: bool = False,
+    keep_added: bool = False,
 ) -> Pass:
     """Pass over a batch at `weights` without changing the model, in float32 at least.
 
     Batch norm takes the statistics of `images`.
 
     Args:
-        weights: one tensor for each of `model.trainable_variables`.
-        state:   one tensor for each of `model.non_trainable_variables`; the same state gives the same dropout.
-        twice:   the gradient will be differentiated again.
+        weights:    one tensor for each of `model.trainable_variables`.
+        state:      one tensor for each of `model.non_trainable_variables`; the same state gives the same dropout.
+        twice:      the gradient will be differentiated again.
+        keep_added: whether to keep what layers add to the loss, and its gradient.
     """
     norms = twice_differentiable_moments() if twice else fused_batch_norm(model)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
+    with tf.GradientTape(watch_accessed_variables=False, persistent=keep_added) as tape:
         tape.watch(weights)
         with own_statistics(model), full_precision(model), norms:
-            logits, state = model.stateless_call(weights, state, images, training=True)
+            logits, state, losses = call_at(model, weights, state, images)
+        expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
-    gradient = [tf.convert_to_tensor(g) for g in connected_gradient(tape, loss, weights)]  # an embedding's is sparse
-    return Pass(loss, accuracy(labels, logits), gradient, list(state))
+        added = summed(losses if keep_added else [], loss.dtype)
+    gradient = _dense(connected_gradient(tape, loss, weights))
+    of_added = _dense(connected_gradient(tape, added, weights)) if keep_added and losses else None
+    return Pass(loss, accuracy(labels, logits), gradient, state, added, of_added)
+
+
+def _dense(gradient: Tensors) -> Tensors:
+    return [tf.convert_to_tensor(g) for g in gradient]  # an embedding's is sparse
 
 
 def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:

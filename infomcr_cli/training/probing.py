@@ -25,7 +25,8 @@ class Probe(NamedTuple):
     Args:
         drop:       mean_m (L_m(w) - L_m(w'_m)), nats.
         difference: mean_m (g_m - g'_m).
-        main:       mean_m of loss, accuracy, gradient and new state at w, where it was asked for.
+        main:       mean_m of loss, accuracy, gradient and new state at w, where it was asked for; the gradient is that
+                    of the loss and of what layers added to it.
     """
 
     drop: tf.Tensor
@@ -43,8 +44,9 @@ class _Passes(NamedTuple):
     state: Tensors
     move: Move
 
-    def at(self, weights: Tensors, state: Tensors, part: tf.Tensor) -> Pass:
-        return stateless_pass(self.model, weights, state, self.images[part], self.labels[part])
+    def at(self, weights: Tensors, state: Tensors, part: tf.Tensor, *, keep_added: bool = False) -> Pass:
+        images, labels = self.images[part], self.labels[part]
+        return stateless_pass(self.model, weights, state, images, labels, keep_added=keep_added)
 
     def moved(self, gradient: Tensors) -> Tensors:
         """w' for a gradient at w."""
@@ -88,7 +90,7 @@ def _in_pairs(passes: _Passes, count: int) -> tuple[Any, ...]:
     model, weights = passes.model, passes.weights
 
     def body(i: tf.Tensor, state: Tensors, drop: tf.Tensor, difference: Tensors, main: PassSum) -> tuple[Any, ...]:
-        found = passes.at(weights, state, i)
+        found = passes.at(weights, state, i, keep_added=True)
         probed = passes.at(passes.moved(found.gradient), state, i)
         # Losses and gradients of the two differ little: subtract them before they meet the sums.
         drop += found.loss - probed.loss

@@ -19,7 +19,8 @@ class Correction(NamedTuple):
         value:    the penalty, without its weight.
         gradient: what is added to the gradient of cross-entropy, weight and sign included; one tensor for each of
                   `model.trainable_variables`.
-        main:     the mean of the sub-batches' passes at w, where it stands for the main pass; else None.
+        main:     the mean of the sub-batches' passes at w, where it stands for the main pass; else None. Its gradient
+                  is that of cross-entropy and of what layers added to the loss, without penalties on weights.
     """
 
     value: tf.Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infomcr_cli.config.devices import divided
 from infomcr_cli.config.reg_schema import (
     FisherTraceConfig,
     GradientNormConfig,
@@ -14,7 +15,6 @@ from infomcr_cli.training.fisher_trace import FisherTrace
 from infomcr_cli.training.gradient_norm import GradientNorm
 from infomcr_cli.training.local_minimum import LocalMinimum
 from infomcr_cli.training.regularizer import Regularizer
-from infomcr_cli.training.replicas import divided
 from infomcr_cli.training.sam import Sam
 
 

@@ -15,8 +15,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.errors import InputError
-
 Scalars = dict[str, tf.Tensor]
 
 
@@ -79,24 +77,6 @@ def run_on_replicas(
 
     scalars = strategy.run(on_replica, (images, labels))
     return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in scalars.items()}
-
-
-def divided(name: str, number: int, replicas: int, whole: int | None = None) -> int:
-    """Return what falls to each replica of `number`.
-
-    Args:   whole: what `number` must divide besides, for the advice.
-    Raises: InputError: they cannot share it equally.
-    """
-    if number % replicas:
-        shared = [n for n in range(replicas, max(number, replicas) + 1, replicas) if whole is None or whole % n == 0]
-        near = max(shared, default=replicas)
-        received = f"{name}={number}, {replicas} devices"
-        raise InputError(
-            f"device=mirrored needs {name} to be a multiple of the number of devices",
-            received=received,
-            advice=f"Try {name}={near}.",
-        )
-    return number // replicas
 
 
 def _own_part(batch: tf.Tensor, count: int) -> tf.Tensor:

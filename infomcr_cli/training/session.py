@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,11 @@ from infomcr_cli.runs import (
     write_status,
 )
 from infomcr_cli.runs.checkpoint import check_data
+from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.runs.mirror import Mirror
 from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.status import is_this_process
 from infomcr_cli.runs.store import Store
 from infomcr_cli.training import loop
 from infomcr_cli.training.interruption import Interrupted, Interruption
@@ -68,6 +70,8 @@ class Work:
         store:   where MLflow mirrors the run; None: nowhere.
         console: where progress is shown.
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
+        suffice: raises InputError where so many training images cannot be measured as the settings ask; None: whether
+                 they can is known.
     """
 
     run: RunDirectory
@@ -75,6 +79,7 @@ class Work:
     store: Store | None
     console: Console
     profile: bool = False
+    suffice: Callable[[int], None] | None = None
 
 
 def work_on(work: Work) -> Ending:
@@ -92,12 +97,13 @@ def work_on(work: Work) -> Ending:
         except KeyboardInterrupt:
             ending = Ending(State.KILLED, "SIGINT, twice", 130)
         except InputError as error:
-            # Bad input that only building the network or reading the data could show: the run has not begun.
+            # Bad input that only building the network or reading the data could show: the run has not begun, or not
+            # again, and then stays as whoever worked on it last left it.
             status = read_status(run)
-            if status.state is State.RUNNING and status.step:
+            if status.state is State.RUNNING and status.step and is_this_process(status):
                 write_status(run, finished(status, State.FAILED, str(error)))
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
             _keep_traceback(run)
             ending = Ending(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
         return _left_behind(run, ending)
@@ -144,6 +150,8 @@ def _learn(work: Work, interruption: Interruption, mirror: Mirror | None) -> Non
     if is_emulated(config.precision, runtime.devices()):
         work.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
+    if work.suffice is not None:
+        work.suffice(len(setup.dataset.train))
     start = _take_up(run, config, setup)
     progress = TrainingProgress(
         work.console, config.schedule.epochs, setup.timetable.steps, start.step, config.data.batch_size
@@ -187,7 +195,7 @@ def _take_up(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Positio
     if not has_checkpoint(run):
         MetricsLog(run).truncate_after(0)
         if config.start:
-            path, _, name = config.start.partition("@")
+            path, name = split_start(config.start)
             assign_all(named_weights(setup.trainee.model), load_weights(Path(path), name or "last"))
         return loop.Position()
     checkpoint = load_checkpoint(run)

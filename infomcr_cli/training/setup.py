@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from infomcr_cli import runtime
+from infomcr_cli.config.devices import divided
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import (
     Dataset,
@@ -24,7 +25,6 @@ from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, make_scorer
 from infomcr_cli.training.loop import Feed, Position
 from infomcr_cli.training.regularizers import make_regularizer
-from infomcr_cli.training.replicas import divided
 from infomcr_cli.training.schedule import Timetable, learning_rate
 from infomcr_cli.training.target import Target
 from infomcr_cli.training.trainee import Trainee

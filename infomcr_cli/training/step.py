@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
+from infomcr_cli.models.inlined import inlined_functions
+from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.training.fused_norm import fused_batch_norm
-from infomcr_cli.training.passes import Pass, Tensors, accuracy, checked_labels, connected_gradient, cross_entropy
+from infomcr_cli.training.own_losses import call_at, losses_on_weights, summed
+from infomcr_cli.training.passes import (
+    Pass,
+    Tensors,
+    accuracy,
+    checked_labels,
+    connected_gradient,
+    cross_entropy,
+    values_of,
+)
 from infomcr_cli.training.regularizer import Regularizer as Regularizer
-from infomcr_cli.training.replicas import agreed, share_of_mean
+from infomcr_cli.training.replicas import agreed, replica_count, share_of_mean
 
 if TYPE_CHECKING:
     import keras
@@ -32,14 +43,15 @@ def train_step(
 ) -> dict[str, tf.Tensor]:
     """Take one step and return its scalars.
 
-    The gradient is that of cross-entropy and L2 penalty, plus what the regularizer adds; moving statistics are
-    updated once. With `regularizer` None or inactive (β = 0, ρ = 0) it is exactly the plain step.
+    The gradient is that of cross-entropy and of the model's own losses (penalties on weights and activations, and what
+    layers give to `add_loss`), plus what the regularizer adds; moving statistics are updated once. With `regularizer`
+    None or inactive (β = 0, ρ = 0) it is exactly the plain step.
 
     Args:
         images: standardised, [B, H, W, C].
         labels: integers [B], or class weights [B, C].
-    Returns: loss (cross-entropy, nats), l2 (the L2 penalty), penalty (the regularizer's value, without its weight),
-        accuracy (0..1), all before the step.
+    Returns: loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
+        without its weight), accuracy (0..1), all before the step.
     Raises: InputError: labels are not classes of the model.
     """
     _build(optimizer, model)
@@ -64,25 +76,46 @@ def _build(optimizer: keras.Optimizer, model: keras.Model) -> None:
 
 
 def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
+    if replica_count() > 1:
+        return _main_pass_of_a_replica(model, images, labels)
     with tf.GradientTape() as tape:
-        with fused_batch_norm(model):
+        with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
+        expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
-        l2 = _l2(model, loss.dtype)
+        l2 = summed(model.losses, loss.dtype)
         objective = loss + l2
     return _Main(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
 
 
+def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Main:
+    """Pass as one of several replicas: the losses that Keras keeps on a layer would be those of any of them.
+
+    Replicas take turns wherever they meet, which for batch norm's statistics is in the middle of a call.
+    """
+    weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        logits, after, losses = call_at(model, weights, state, images)
+        expect_logits(model, images, logits)
+        loss = cross_entropy(labels, logits)
+        l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
+        objective = loss + l2
+    gradient = connected_gradient(tape, objective, weights)
+    for variable, before, value in zip(model.non_trainable_variables, state, after, strict=True):
+        if value is not before:
+            variable.assign(value)
+    return _Main(loss, l2, accuracy(labels, logits), gradient)
+
+
 def _adopted(model: keras.Model, shared: Pass) -> _Main:
-    """Let the sub-batches' passes stand for the main one: take over their statistics, and add the L2 penalty."""
+    """Let the sub-batches' passes stand for the main one: take over their statistics, add the penalties on weights."""
     for variable, value in zip(model.non_trainable_variables, agreed(shared.state), strict=True):
         variable.assign(value)
-    with tf.GradientTape() as tape:
-        l2 = _l2(model, shared.loss.dtype)
-    decay = connected_gradient(tape, l2, model.trainable_variables)
-    return _Main(shared.loss, l2, shared.accuracy, [g + d for g, d in zip(shared.gradient, decay, strict=True)])
-
-
-def _l2(model: keras.Model, dtype: tf.DType) -> tf.Tensor:
-    terms = model.losses  # each look makes all of them anew
-    return tf.cast(tf.add_n(terms), dtype) if terms else tf.zeros((), dtype)
+    weights = values_of(model.trainable_variables)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        l2 = summed(losses_on_weights(model, weights), shared.loss.dtype)
+    decay = connected_gradient(tape, l2, weights)
+    gradient = [g + d for g, d in zip(shared.gradient, decay, strict=True)]
+    return _Main(shared.loss, l2 + shared.added, shared.accuracy, gradient)

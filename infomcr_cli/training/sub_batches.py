@@ -39,31 +39,38 @@ class PassSum(NamedTuple):
     """The sum of passes over sub-batches: what a loop carries to stand for the main pass (ghost batch norm).
 
     Moving statistics get the mean of the sub-batches' updates, so they are updated once; generators of dropout go on.
+    So do losses that layers add: each is taken for a mean over its images, as Keras's penalties on activations are.
     Source: Hoffer et al., 2017, arXiv:1705.08741.
     """
 
     loss: tf.Tensor
     accuracy: tf.Tensor
-    gradient: Tensors
+    gradient: Tensors  # of loss + added
     state: Tensors
+    added: tf.Tensor
 
     @classmethod
     def zero(cls, model: keras.Model, weights: Tensors, state: Tensors) -> PassSum:
         """Return an empty sum for a model."""
         empty = [tf.zeros_like(s) if s.dtype.is_floating else s for s in state]
-        return cls(zero_loss(model), tf.zeros(()), [tf.zeros_like(w) for w in weights], empty)
+        nothing = [tf.zeros_like(w) for w in weights]
+        return cls(zero_loss(model), tf.zeros(()), nothing, empty, zero_loss(model))
 
     def plus(self, found: Pass) -> PassSum:
         """Return the sum with one more pass."""
 
-        def added(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
+        def sum_of(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
             term = tf.cast(term, total.dtype)
             return total + term if total.dtype.is_floating else term
 
-        return tf.nest.map_structure(added, self, PassSum(*found))
+        gradient = found.gradient
+        if found.added_gradient is not None:
+            gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
+        term = PassSum(found.loss, found.accuracy, gradient, found.state, found.added)
+        return tf.nest.map_structure(sum_of, self, term)
 
     def mean(self, count: int) -> Pass:
-        """Return the mean of `count` passes."""
+        """Return the mean of `count` passes; its gradient is that of the loss and of what layers added to it."""
         return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
 
 

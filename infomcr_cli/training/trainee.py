@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
+from infomcr_cli.models.names import numbered_paths
 from infomcr_cli.training.replicas import run_on_replicas, synchronise
 from infomcr_cli.training.step import Regularizer, train_step
 
@@ -80,7 +81,8 @@ class Trainee:
     def _state_variables(self) -> dict[str, Any]:
         means = {f"mean/{name}/{v.name}": v for name, meter in self.meters.items() for v in meter.variables}
         # Two optimizers of one process get paths that differ in a counter; their order does not.
-        optimizer = {f"optimizer/{place:04d}/{v.name}": v for place, v in enumerate(self.optimizer.variables)}
+        name = _slot_names(self.model)
+        optimizer = {f"optimizer/{place:04d}/{name(v)}": v for place, v in enumerate(self.optimizer.variables)}
         return {**optimizer, **means, **_random_states(self.model)}
 
     def _compile(self, regularizer: Regularizer | None) -> Step:
@@ -98,6 +100,17 @@ class Trainee:
             self.failed_at.assign(tf.where(fine | (self.failed_at >= 0), self.failed_at, number))
 
         return step
+
+
+def _slot_names(model: keras.Model) -> Callable[[Any], str]:
+    """Return how to name an optimizer's variable: after its weight, and the same in every process."""
+    flat = {raw.replace("/", "_"): path.replace("/", "_") for raw, path in numbered_paths(model).items()}
+
+    def name(variable: Any) -> str:
+        weight, _, slot = variable.name.rpartition("_")
+        return f"{flat[weight]}_{slot}" if weight in flat else str(variable.name)
+
+    return name
 
 
 def _random_states(model: keras.Model) -> dict[str, Any]:

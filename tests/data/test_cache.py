@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from layouts import image_files, write_folder
 
+from infomcr_cli import homes
 from infomcr_cli.data import cache, folder, load_dataset
 from infomcr_cli.errors import InputError
 
@@ -80,7 +81,7 @@ def test_data_cache_comes_before_the_environment(images, own_cache, config, tmp_
 
 def test_a_home_that_cannot_be_written_is_no_hindrance(images, config, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("INFOMCR_CACHE", "/dev/null/cache")
-    monkeypatch.setattr(cache, "user_cache_path", lambda _: tmp_path / "images" / "train" / "ant" / "000.png" / "x")
+    monkeypatch.setattr(cache, "cache_folder_of_user", lambda: tmp_path / "images" / "train" / "ant" / "000.png" / "x")
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
     assert len(load_dataset(config("image_folder", root=str(images)), seed=0).train) == 8
     kept = next(tmp_path.glob("infomcr-*"))
@@ -92,7 +93,7 @@ def test_a_temporary_folder_of_someone_else_is_not_trusted(monkeypatch, tmp_path
     planted = tmp_path / f"infomcr-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)
-    assert cache._temporary() != planted
+    assert homes.temporary_folder() != planted
 
 
 def test_a_cache_that_was_asked_for_must_be_writable(images, config) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from infomcr_cli.engine import attempt, worker
-from infomcr_cli.engine.asked import convention_asked_for
 from infomcr_cli.measures.registry import chosen_measures
 from infomcr_cli.runs import (
     Checkpoint,
@@ -114,7 +113,7 @@ def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     loss = float(np.sum(load_checkpoint(run, "last").weights["w"] ** 2))
     entry = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower"}
     measures = {
-        one.name: {**entry, "convention": convention_asked_for(one, config.measure, IMAGES)}
+        one.name: {**entry, "convention": one.convention(config.measure, IMAGES)}
         for one in chosen_measures(config.measure.names)
     }
     scores = {"train": {"loss": loss, "accuracy": 0.9}, "test": {"loss": loss + 0.1, "accuracy": 0.8}}

@@ -175,3 +175,61 @@ def test_ten_thousand_jobs_are_planned_within_ten_seconds_of_work() -> None:
     )
     assert len({job.identity for job in jobs}) == 10_000
     assert time.process_time() - began < 10
+
+
+MANDATORY = [
+    (["data=npz", "data.root=a.npz,b.npz"], "data.root", ["a.npz", "b.npz"]),
+    (["model=builder", "model.builder=nets:f,nets:g"], "model.builder", ["nets:f", "nets:g"]),
+    (["model.builder=nets:f,nets:g", "model=builder", "seed=0"], "model.builder", ["nets:f", "nets:g"]),
+    (["data=npz,image_folder", "data.root=a,b", "data.batch_size=8"], "data.root", ["a", "b", "a", "b"]),
+    (["data=npz", "data.root='a b,c.npz','d'"], "data.root", ["a b,c.npz", "d"]),
+    (["experiment=open", "data.root=a,b"], "data.root", ["a", "b"]),
+    (["experiment=open", "data.root=a", "data.seed=range(2)"], "data.seed", [0, 1]),
+    (["experiment=open,closed", "data.root=a,b"], "data.root", ["a", "b", "a", "b"]),
+    (["data=mine", "data.batch_size=16,32", "data.root=null,x"], "data.batch_size", [16, 16, 32, 32]),
+    (["data=mine,digits", "data.batch_size=16,32"], "data.batch_size", [16, 32, 16, 32]),
+]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of configuration in which settings have no default."""
+    folder = tmp_path / "own"
+    for group, name, text in (
+        ("experiment", "open", "# @package _global_\ndefaults:\n  - override /data: npz\n"),
+        ("experiment", "closed", "# @package _global_\noptimizer:\n  momentum: 0.5\n"),
+        ("data", "mine", "defaults: [digits, _self_]\nbatch_size: ???\n"),
+    ):
+        (folder / group).mkdir(parents=True, exist_ok=True)
+        (folder / group / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def value_of(config: object, setting: str) -> object:
+    for name in setting.split("."):
+        config = getattr(config, name)
+    return config
+
+
+@pytest.mark.parametrize(("arguments", "setting", "values"), MANDATORY)
+def test_the_axis_of_a_setting_without_a_default_gives_it(
+    own: Path, arguments: list[str], setting: str, values: list[object]
+) -> None:
+    points = expand(arguments, own)
+    assert [value_of(point.config, setting) for point in points] == values
+    assert [point.config for point in points] == [compose_run(point.overrides, own) for point in points]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["data=npz", "seed=0,1"], "data.root"),
+        (["data=digits,npz", "seed=0,1"], "data.root"),
+        (["experiment=open", "data.batch_size=16,32"], "data.root"),
+    ],
+)
+def test_a_setting_without_a_default_that_no_axis_gives_is_still_asked_for(
+    own: Path, arguments: list[str], missing: str
+) -> None:
+    with pytest.raises(InputError, match=f"{missing} must be given"):
+        expand(arguments, own)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -151,6 +153,21 @@ def test_a_signal_leaves_checkpoints_and_nothing_running(light: Sweeper, number:
     assert any(name.startswith("step-") for name in steps) or len(steps) > 2
     if number == signal.SIGINT:
         assert light.run(*arguments)[1]["finished"] == 3
+
+
+def test_an_interrupted_sweep_goes_on_by_the_command_that_it_prints(light: Sweeper) -> None:
+    own = light.folder / "my conf" / "optimizer"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("defaults: [sgd, _self_]\nmomentum: 0.5\n")
+    arguments = ("optimizer=mine", "seed=0,1", "schedule.epochs=80", "runs_dir='my runs/$HOME'", *QUIET)
+    process = light.start("--config-dir", "my conf", *arguments)
+    wait_until(lambda: list(light.folder.glob("my runs/$HOME/*/checkpoints/*.safetensors")))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    command = re.search(r"Go on with: infomcr sweep (.*)$", err, re.M)
+    assert command is not None, err
+    assert light.run(*shlex.split(command[1]))[1]["finished"] == 2
 
 
 def test_a_lost_sweep_takes_its_jobs_along(light: Sweeper) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.accumulate import Part, parts_within
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
 from infomcr_cli.measures.estimate import estimate, is_settled
-from infomcr_cli.measures.memory import parse_bytes
 
 
 def test_stored_order_gives_consecutive_disjoint_draws() -> None:
@@ -40,6 +40,23 @@ def test_mean_error_and_interval_against_a_normal_sample() -> None:
     assert found.high == pytest.approx(draws.mean() + 1.96 * 0.1 * draws.std() / 2, abs=0.02)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_the_interval_is_that_of_students_t(count: int) -> None:
+    draws = np.random.default_rng(count).normal(5, 2, count)
+    found, truth = estimate(draws.tolist()), ttest_1samp(draws, 0.0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((truth.low, truth.high), rel=1e-10)
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_an_interval_of_few_draws_covers_the_truth_95_times_in_100(count: int) -> None:
+    rng = np.random.default_rng(0)
+    found = [estimate(rng.normal(1.0, 2.0, count).tolist()) for _ in range(4000)]
+    covered = np.mean([one.low <= 1.0 <= one.high for one in found])
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 4000))
+    two_errors = np.mean([abs(one.value - 1.0) <= 1.96 * one.std_error for one in found])
+    assert two_errors < 0.93
+
+
 def test_deficient_draws_are_counted_and_not_averaged() -> None:
     found = estimate([1.0, None, 3.0])
     assert (found.value, found.deficient, found.draws) == (2.0, 1, (1.0, None, 3.0))
@@ -65,9 +82,3 @@ def test_parts_cover_all_columns_within_the_budget() -> None:
             covered[part.index] += size
     assert covered == [5, 12, 3, 1]
     assert list(parts_within([5, 12], row_bytes=10, budget=float("inf"))) == [[Part(0), Part(1)]]
-
-
-def test_memory_as_people_write_it() -> None:
-    assert [parse_bytes(x) for x in ("2GB", "1.5 MB", 100)] == [2 * 10**9, 1_500_000, 100]
-    with pytest.raises(InputError, match="memory"):
-        parse_bytes("lots")

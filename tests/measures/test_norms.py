@@ -231,6 +231,66 @@ def test_the_path_norm_does_not_see_how_a_rectified_network_is_scaled():
     assert log_path_norm(model) == pytest.approx(before, rel=1e-10)
 
 
+def rectified(unit) -> keras.Model:
+    """Two dense layers with this unit in between: a layer, or an activation of the first one."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((4,), dtype="float64")
+    activation = None if isinstance(unit, keras.layers.Layer) and unit.name.startswith("layer") else unit
+    x = keras.layers.Dense(5, activation=activation, dtype="float64")(image)
+    x = unit(x) if activation is None and unit is not None else x
+    return keras.Model(image, keras.layers.Dense(CLASSES, dtype="float64")(x))
+
+
+RECTIFIERS = {
+    "ReLU": lambda: keras.layers.ReLU(name="layer", dtype="float64"),
+    "ReLU with a slope": lambda: keras.layers.ReLU(negative_slope=0.1, name="layer", dtype="float64"),
+    "ReLU that is capped at infinity": lambda: keras.layers.ReLU(max_value=np.inf, name="layer", dtype="float64"),
+    "LeakyReLU": lambda: keras.layers.LeakyReLU(0.3, name="layer", dtype="float64"),
+    "LeakyReLU of slope 1": lambda: keras.layers.LeakyReLU(1.0, name="layer", dtype="float64"),
+    "Activation": lambda: keras.layers.Activation("relu", name="layer", dtype="float64"),
+    "leaky Activation": lambda: keras.layers.Activation("leaky_relu", name="layer", dtype="float64"),
+    "activation by name": lambda: "relu",
+    "leaky activation by name": lambda: "leaky_relu",
+    "a layer as an activation": lambda: keras.layers.ReLU(name="unit", dtype="float64"),
+    "none": lambda: None,
+}
+
+
+@pytest.mark.parametrize("name", RECTIFIERS)
+def test_the_path_norm_of_units_that_pass_what_is_positive_is_the_sum_over_paths(name):
+    model = rectified(RECTIFIERS[name]())
+    first, second = (np.asarray(layer.kernel) for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    paths = itertools.product(range(4), range(5), range(CLASSES))
+    truth = sum((first[i, h] * second[h, k]) ** 2 for i, h, k in paths)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=1e-10)
+
+
+NO_SUM_OVER_PATHS = {
+    "a cap": (lambda: keras.layers.ReLU(max_value=6, name="layer"), "max_value=6"),
+    "a cap of zero": (lambda: keras.layers.ReLU(max_value=0, name="layer"), "max_value=0"),
+    "a threshold": (lambda: keras.layers.ReLU(threshold=0.5, name="layer"), "threshold=0.5"),
+    "an amplifying slope": (lambda: keras.layers.ReLU(negative_slope=2.0, name="layer"), "negative_slope=2.0"),
+    "an amplifying LeakyReLU": (lambda: keras.layers.LeakyReLU(1.5, name="layer"), "negative_slope=1.5"),
+    "relu6 as a layer": (lambda: keras.layers.Activation("relu6", name="layer"), "relu6"),
+    "relu6 by name": (lambda: "relu6", "relu6"),
+    "a capped layer as an activation": (lambda: keras.layers.ReLU(max_value=6, name="unit"), "max_value=6"),
+    "a function of its own": (lambda: lambda x: keras.ops.minimum(keras.ops.relu(x), 6), "lambda"),
+    "slopes that are weights": (lambda: keras.layers.PReLU(name="layer"), "layer"),
+    "ELU": (lambda: "elu", "elu"),
+    "GELU": (lambda: "gelu", "gelu"),
+    "tanh": (lambda: keras.layers.Activation("tanh", name="layer"), "tanh"),
+    "softplus": (lambda: "softplus", "softplus"),
+    "hard sigmoid": (lambda: "hard_sigmoid", "hard_sigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", NO_SUM_OVER_PATHS)
+def test_the_path_norm_refuses_units_without_a_sum_over_paths_and_names_them(name):
+    unit, named = NO_SUM_OVER_PATHS[name]
+    with pytest.raises(InputError, match=f"path norm.*{named}"):
+        log_path_norm(rectified(unit()))
+
+
 def test_margins_by_sorting():
     logits, labels = np.random.default_rng(0).standard_normal((50, 4)), np.random.default_rng(1).integers(0, 4, 50)
     truth = [row[y] - max(v for k, v in enumerate(row) if k != y) for row, y in zip(logits, labels, strict=True)]

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.ascent import ascent_sharpness
+from infomcr_cli.measures.estimate import student_interval
 from infomcr_cli.measures.pac_bayes import crossing, noise_scale
 from infomcr_cli.measures.relative_flatness import relative_flatness, relative_flatness_of
 from infomcr_cli.measures.scores import mean_loss
@@ -137,6 +138,15 @@ def test_the_standard_error_of_a_crossing_means_what_it_says():
     values, errors = np.array([found(seed) for seed in range(200)]).T
     assert values.mean() == pytest.approx(1 / 9, rel=0.02)
     assert 0.8 < values.std() / np.sqrt(np.mean(errors**2)) < 1.25
+
+
+def test_the_interval_of_a_crossing_of_five_draws_covers_it():
+    def covers(seed):
+        noise = np.random.default_rng(seed).standard_normal(5) * 0.02
+        low, high = student_interval(*crossing(lambda sigma: sigma / (1 + sigma) + noise, 0.1), 5)
+        return low <= 1 / 9 <= high
+
+    assert np.mean([covers(seed) for seed in range(1000)]) == pytest.approx(0.95, abs=0.025)
 
 
 def test_magnitude_aware_noise_does_not_see_the_scale_of_the_weights():

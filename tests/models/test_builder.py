@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.trust import is_trusted
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import build_model, named_weights
-from infomcr_cli.models.builder import is_trusted, resolve_builder
+from infomcr_cli.models.builder import resolve_builder
 
 SOURCE = """
 import keras
@@ -110,4 +111,4 @@ def test_a_run_directory_s_builder_is_run_only_where_the_user_names_it_again(mod
     settings = parse_yaml(as_yaml(compose_run(["model=builder", "model.builder=seen.elsewhere:net"])), "config.yaml")
     settings["model"]["builder"] = f"{module}:net"
     config = recorded_run(settings, [f"model.builder={module}:net"] if named else ["data.batch_size=32"])
-    assert is_trusted(config.model.builder) == named
+    assert is_trusted(config) == named

@@ -17,8 +17,9 @@ from infomcr_cli.compare import CompareOptions, compare, judge_file
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.axes import find_axes, labels_of
-from infomcr_cli.report.comparison import frame_of
+from infomcr_cli.report.comparison import minima_of
 from infomcr_cli.report.curves import gamma_along_training
+from infomcr_cli.report.minima import settled
 from infomcr_cli.report.trajectory import Trajectory, trajectory
 
 
@@ -179,7 +180,8 @@ def test_equal_gaps_are_ties_whatever_the_last_bits_of_their_difference(tmp_path
     assert found["kendall_tau"]["value"] == pytest.approx(2 / 6**0.5)
     assert found["conditional_information"]["pairs"] == 4
     comparison = compare(CompareOptions((str(tmp_path),)))
-    assert frame_of(comparison.judged, comparison.axes, "error")["gap"].tolist() == [0.1, 0.1, 0.5]
+    minima = settled(minima_of(comparison.judged, comparison.axes, "error"), average=True)
+    assert minima.gap.tolist() == [1.0 - 0.9, 1.0 - 0.9, 0.5]
 
 
 def test_equal_mean_gaps_are_ties_too(tmp_path):
@@ -296,14 +298,18 @@ def test_a_hostile_file_is_refused_by_name(tmp_path, name, content, words):
     three_runs(tmp_path)
     (tmp_path / "run-1" / name).write_text(content)
     with pytest.raises(InputError, match=words):
-        compare(CompareOptions((str(tmp_path),)))
+        compare(CompareOptions((str(tmp_path / "run-1"),)))
+    document = compare(CompareOptions((str(tmp_path),))).document()
+    assert document["n"] == 2
+    assert words in document["left_out"]["runs"][str(tmp_path / "run-1")]
 
 
 def test_a_link_out_of_a_run_is_refused(tmp_path):
     three_runs(tmp_path)
     os.symlink("/etc/hostname", tmp_path / "run-1" / "extra.json")
     with pytest.raises(InputError, match=r"extra\.json"):
-        compare(CompareOptions((str(tmp_path),)))
+        compare(CompareOptions((str(tmp_path / "run-1"),)))
+    assert [*compare(CompareOptions((str(tmp_path),))).verdict.left_out.runs] == [str(tmp_path / "run-1")]
 
 
 def test_huge_numbers_are_judged_without_overflow(tmp_path):

@@ -17,7 +17,6 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.bootstrap import interval, resample_counts
 from infomcr_cli.report.kendall import tau_b, tau_b_resampled
-from infomcr_cli.report.minima import rounded
 from infomcr_cli.report.sign_error import pair_weights
 from infomcr_cli.report.spearman import spearman_rho, spearman_rho_resampled
 
@@ -245,22 +244,6 @@ def test_two_groups_of_one_axis_are_enough_for_an_interval():
     psi = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]
     assert psi["groups"] == {"lr": 2, "width": 0}
     assert (psi["low"], psi["high"]) == (-1.0, 1.0)
-
-
-def test_a_gap_is_rounded_after_replicates_are_averaged_and_only_where_that_is_asked_for():
-    frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], "seed": [0, 1] * 3, "gap": [0.1, 0.7, 0.4, 0.4, 0.9, 0.9]})
-    frame["mu"] = [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]
-    as_it_is, tied = (judge(frame, gap="gap", axes=["lr"], gap_decimals=d).measures[0] for d in (None, 12))
-    assert np.mean([0.1, 0.7]) < 0.4  # by one bit
-    assert as_it_is.kendall_tau.value == pytest.approx(1 / 3)
-    assert tied.kendall_tau.value == pytest.approx(2 / math.sqrt(6))
-    assert tied.granulated_psi.value == pytest.approx(2 / math.sqrt(6))
-
-
-def test_rounding_leaves_huge_and_missing_values_alone():
-    values = np.array([1e308, np.nan, 0.8 - 0.7, 1.0 - 0.9])
-    np.testing.assert_array_equal(rounded(values, 12), [1e308, np.nan, 0.1, 0.1])
-    assert rounded(values, None) is values
 
 
 def test_fewer_than_three_minima_give_no_statistic_and_say_so():

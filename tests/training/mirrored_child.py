@@ -7,12 +7,17 @@ import logging
 import sys
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from infomcr_cli import runtime
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.training import LocalMinimum
 from infomcr_cli.training.loop import Position
+from infomcr_cli.training.sam import Sam
 from infomcr_cli.training.setup import Setup, set_up
+from infomcr_cli.training.trainee import Trainee
 
 STEPS = 12
 TINY = [
@@ -75,6 +80,40 @@ def compared(*overrides: str) -> dict[str, float]:
     }
 
 
+def penalised(strategy: tf.distribute.Strategy, regularizer: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """Take a step of a network with penalties on activations before and behind a batch norm, where replicas meet."""
+    penalty, layers = keras.regularizers.L2(0.1), keras.layers
+    with strategy.scope():
+        keras.utils.set_random_seed(3)
+        image = keras.Input((6, 6, 2))
+        x = layers.BatchNormalization()(layers.Conv2D(4, 3, activity_regularizer=penalty)(image))
+        x = layers.BatchNormalization()(layers.Conv2D(5, 3, activity_regularizer=penalty)(x))
+        x = layers.Dense(6, trainable=False)(layers.Flatten()(x))
+        model = keras.Model(image, layers.Dense(4, kernel_regularizer=penalty)(x))
+        optimizer = keras.optimizers.SGD(0.1)
+    rng = np.random.default_rng(0)
+    trainee = Trainee(model, optimizer, regularizer, strategy)
+    images, labels = rng.standard_normal((16, 6, 6, 2)).astype(np.float32), rng.integers(0, 4, 16).astype(np.int32)
+    trainee.regularized_step(images, labels)
+    return trainee.weights(), trainee.means()
+
+
+def own_losses(regularizers: tuple[Any, Any]) -> dict[str, float]:
+    """Return how far a step of a network with losses of its own on two devices is from that on one."""
+    devices = (runtime.strategy("mirrored"), runtime.strategy("cpu"))
+    (ours, means), (theirs, expected) = (penalised(*pair) for pair in zip(devices, regularizers, strict=True))
+    return {"weights": distance(ours, theirs), "means": distance(means, expected), "own": expected["l2"]}
+
+
+# Half of the sub-batches on each of two devices.
+PENALISED = [
+    (None, None),
+    (LocalMinimum(2, 1e-2), LocalMinimum(4, 1e-2)),
+    (LocalMinimum(2, 1e-2, share_pass=True), LocalMinimum(4, 1e-2, share_pass=True)),
+    (Sam(2), Sam(4)),
+]
+
 if __name__ == "__main__":
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    print(json.dumps([compared(*overrides) for overrides in json.loads(sys.argv[1])]))
+    runs = [compared(*overrides) for overrides in json.loads(sys.argv[1])]
+    print(json.dumps({"runs": runs, "own_losses": [own_losses(pair) for pair in PENALISED]}))

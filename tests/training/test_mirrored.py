@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from infomcr_cli.config.devices import divided
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.replicas import divided
 
 CHILD = Path(__file__).with_name("mirrored_child.py")
 REG = ["reg=on", "reg.num_sub_batches=4", "reg.phases=111"]
@@ -26,14 +26,20 @@ RUNS: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, str(CHILD), json.dumps(list(RUNS.values()))]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path_factory.mktemp("mirrored"), env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(RUNS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(printed: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return dict(zip(RUNS, printed["runs"], strict=True))
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -48,6 +54,14 @@ def test_twelve_steps_on_two_devices_equal_those_on_one(found: dict[str, dict[st
 @pytest.mark.parametrize("name", RUNS)
 def test_a_mirrored_checkpoint_is_taken_up_on_one_device(found: dict[str, dict[str, Any]], name: str) -> None:
     assert found[name]["carried"] < 1e-5
+
+
+def test_a_model_s_own_losses_on_two_devices_are_those_on_one(printed: dict[str, Any]) -> None:
+    """Replicas take turns in the middle of a call; each must keep to what its own layers added."""
+    assert len(printed["own_losses"]) == 4
+    for run in printed["own_losses"]:
+        assert run["own"] > 1
+        assert max(run["weights"], run["means"]) < 1e-5
 
 
 def test_the_penalty_is_the_mean_over_all_sub_batches(found: dict[str, dict[str, Any]]) -> None:

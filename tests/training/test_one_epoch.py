@@ -16,6 +16,7 @@ SMALL = [
     "data.test_size=40",
     "data.batch_size=16",
     "schedule.epochs=1",
+    "measure.gamma.draw_size=20",
     "tracking=off",
     "deterministic=false",  # it holds for a whole process, and this one has begun
 ]

@@ -1,20 +1,20 @@
-"""Squared Fisher-Rao norm of the weights."""
+"""Squared Fisher-Rao norm of the weights, by the empirical Fisher."""
 
 from __future__ import annotations
 
 from infomcr_cli.measures.from_gram.shared import NO_COST, SETTINGS, over_draws
-from infomcr_cli.measures.registry import MeasureValue, register_measure
+from infomcr_cli.measures.registry import GRAM, MeasureValue, register_measure
 from infomcr_cli.measures.subject import Subject
 
 
 @register_measure(
     name="fisher_rao_norm",
-    formula="mean_i u_i², u = J w",
+    formula="mean_i u_i², u = J w (true labels)",
     source="Liang et al., AISTATS 2019, arXiv:1711.01530",
     unit="nats²",
     direction="lower",
     cost=NO_COST,
-    needs=("gram",),
+    needs=(GRAM,),
     settings=SETTINGS,
     suite="fast",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infomcr_cli.measures.from_gram.shared import SETTINGS, over_draws
-from infomcr_cli.measures.registry import MeasureValue, register_measure
+from infomcr_cli.measures.registry import GRAM, MeasureValue, register_measure
 from infomcr_cli.measures.subject import Subject
 
 
@@ -14,7 +14,7 @@ from infomcr_cli.measures.subject import Subject
     unit="nats",
     direction="lower",
     cost="one forward and one backward pass a draw, and as much again for the Gram matrix",
-    needs=("gram",),
+    needs=(GRAM,),
     settings=(*SETTINGS, "gamma.memory", "gamma.target_se"),
     suite="fast",
 )

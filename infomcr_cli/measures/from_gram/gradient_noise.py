@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infomcr_cli.measures.from_gram.shared import NO_COST, SETTINGS, over_draws
-from infomcr_cli.measures.registry import MeasureValue, register_measure
+from infomcr_cli.measures.registry import GRAM, MeasureValue, register_measure
 from infomcr_cli.measures.subject import Subject
 
 
@@ -14,7 +14,7 @@ from infomcr_cli.measures.subject import Subject
     unit="nats²",
     direction="lower",
     cost=NO_COST,
-    needs=("gram",),
+    needs=(GRAM,),
     settings=SETTINGS,
     suite="fast",
 )

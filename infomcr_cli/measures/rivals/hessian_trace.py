@@ -23,5 +23,6 @@ if TYPE_CHECKING:
 )
 def hessian_trace(at: Minimum) -> Found:
     """Return an unbiased estimate of the trace with its standard error."""
-    surface = at.surface
-    return Found(*trace(surface.hessian_product, surface.size, probes=at.config.curvature.probes, seed=at.seed))
+    surface, probes = at.surface, min(at.config.curvature.probes, at.surface.size)
+    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=at.seed)
+    return Found(value, error, estimates=probes if probes > 1 else None)

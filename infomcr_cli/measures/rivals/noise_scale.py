@@ -24,4 +24,4 @@ if TYPE_CHECKING:
 def noise_scale(at: Minimum) -> Found:
     """Return σ with its standard error over the draws of noise."""
     scale, error = crossing_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=False)
-    return Found(scale, error)
+    return Found(scale, error, estimates=at.config.noise.draws)

@@ -1,4 +1,4 @@
-"""What the rivals of gamma have in common: taken at a `Minimum`, valued with the settings they depend on."""
+"""What the rivals of gamma have in common: taken at a `Minimum`, with an interval where they are estimated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.config.measure_schema import MeasureConfig
-from infomcr_cli.errors import InputError
+from infomcr_cli.measures.estimate import student_interval
 from infomcr_cli.measures.registry import Direction, MeasureValue, Suite, register_measure
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ class Found:
         value:     None where it cannot be had; `extras` then gives the `reason`.
         std_error: of an estimated value, in its unit.
         extras:    whatever else was found, fit for JSON.
+        estimates: how many numbers `std_error` was taken from, at least 2; few of them widen the interval.
     """
 
     value: float | None
     std_error: float | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    estimates: int | None = None
 
 
 Rival = Callable[["Minimum"], Found]
@@ -51,20 +53,13 @@ def register_rival(
     settings: tuple[str, ...] = (),
     suite: Suite = "all",
 ) -> Callable[[Rival], Rival]:
-    """Return a decorator that registers a function of a minimum; what it does not suit has no value but a reason."""
+    """Return a decorator that registers a function of a minimum."""
 
     def register(take: Rival) -> Rival:
         @wraps(take)
         def compute(subject: Subject) -> MeasureValue:
-            minimum = subject.minimum
-            try:
-                found = _finite(take(minimum))
-            except InputError as error:
-                found = Found(None, extras={"reason": str(error)})
-            convention = {"batch_norm": "inference"} | {key: _setting(minimum, key) for key in settings}
-            return MeasureValue(
-                found.value, found.std_error, unit, direction, {"convention": convention, **found.extras}
-            )
+            found = _finite(take(subject.minimum))
+            return MeasureValue(found.value, found.std_error, unit, direction, {**_interval(found), **found.extras})
 
         register_measure(
             name=name,
@@ -87,16 +82,14 @@ def _finite(found: Found) -> Found:
     if found.value is not None and not math.isfinite(found.value):
         return Found(None, extras={**found.extras, "reason": f"the value is {found.value}"})
     error = found.std_error if found.std_error is not None and math.isfinite(found.std_error) else None
-    return Found(found.value, error, found.extras)
+    return Found(found.value, error, found.extras, found.estimates)
 
 
-def _setting(minimum: Minimum, key: str) -> Any:
-    if key == "samples":  # as many as there were
-        return len(minimum.surface.labels)
-    value: Any = minimum.config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
+def _interval(found: Found) -> dict[str, Any]:
+    """Return the interval of an estimated value, 95 %; nothing for any other."""
+    if found.value is None or found.std_error is None or found.estimates is None:
+        return {}
+    return {"interval": list(student_interval(found.value, found.std_error, found.estimates))}
 
 
 def with_margin(log_product: float, minimum: Minimum) -> Found:

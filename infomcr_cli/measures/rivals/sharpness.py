@@ -27,4 +27,5 @@ def sharpness(at: Minimum) -> Found:
     """Return the mean over sub-batches with its standard error."""
     settings = at.config.sharpness
     rises = ascent_sharpness(at.surface, rho=settings.rho, size=settings.sub_batch, adaptive=False)
-    return Found(float(rises.mean()), standard_error(rises) if len(rises) > 1 else None, {"sub_batches": len(rises)})
+    error = standard_error(rises) if len(rises) > 1 else None
+    return Found(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))

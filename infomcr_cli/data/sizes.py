@@ -1,0 +1,68 @@
+"""How many images a run trains on, known from names and headers before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from infomcr_cli.config.data_schema import DataConfig, ImagenetConfig
+from infomcr_cli.data import digits, folder, imagenet, npz
+from infomcr_cli.data.files import as_path
+from infomcr_cli.data.selection import check_sizes
+from infomcr_cli.data.sources import load_dataset, with_os_errors
+
+Sizes = tuple[int, int]  # images of the whole source, to train on and to test on
+_WHOLE = {
+    **dict.fromkeys(("train_size", "test_size", "validation_size")),
+    **{"label_noise": 0.0, "seed": 0, "batch_size": 1},
+}
+
+
+def training_set_size(config: DataConfig) -> int | None:
+    """Return how many images are left to train on after `validation_size` and `train_size`.
+
+    It is None where only reading all of the source would tell: an archive without an index of its files.
+
+    Raises: InputError: more images are asked for than there are, or they do not fill one batch.
+    """
+    whole = with_os_errors(_sizes, config)
+    return config.train_size if whole is None else _left(config, whole)
+
+
+def read_training_set_sizes(configs: Iterable[DataConfig]) -> dict[DataConfig, int]:
+    """Return the same after reading each source whole and once; `load_dataset` then finds its images decoded.
+
+    Raises: InputError: a source is damaged, or smaller than what is asked of it.
+    """
+    found: dict[DataConfig, int] = {}
+    whole: dict[DataConfig, Sizes] = {}
+    for config in configs:
+        source = config.model_copy(update=_WHOLE)
+        if source not in whole:
+            dataset = load_dataset(source, seed=0)
+            whole[source] = len(dataset.train), len(dataset.test)
+        found[config] = _left(config, whole[source])
+    return found
+
+
+def _left(config: DataConfig, whole: Sizes) -> int:
+    check_sizes(config, *whole)
+    return config.train_size or whole[0] - (config.validation_size or 0)
+
+
+def _sizes(config: DataConfig) -> Sizes | None:
+    if config.name == "digits":
+        return digits.TRAIN, digits.TEST
+    if config.name in ("cifar10", "cifar100") and config.root is None:
+        return 50_000, 10_000
+    if isinstance(config, ImagenetConfig):
+        dataset = imagenet.load_imagenet(config)  # names of files alone
+        return len(dataset.train), len(dataset.test)
+    root = as_path(config.root or "")
+    if config.name == "npz":
+        shapes = npz.check_npz(root)
+        return shapes["train_images"][0], shapes["test_images"][0]
+    if not root.is_dir():
+        return None
+    counts = folder.count_images(root)
+    train, test = (sum(counts[split].values()) for split in ("train", "test"))
+    return (train, test) if train else None  # the batches of an official archive, unpacked

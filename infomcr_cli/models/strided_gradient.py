@@ -1,0 +1,89 @@
+"""Kernel gradients of convolutions whose window is one pixel and whose strides are not 1.
+
+oneDNN 3.x, which TensorFlow 2.21 computes with, gathers the pixels of such a convolution in a workspace that is too
+small where the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and writes past its end
+as soon as a thread begins in the middle of an image: https://github.com/uxlfoundation/oneDNN/issues/6035. The process
+dies, or goes on with wrong numbers.
+
+The pixels can be gathered first: y = conv(x[:, ::s, ::s], w) at stride 1 is the same convolution, and the gradient by w
+of the one is that of the other. Importing this module puts this into the gradient of TensorFlow's operations
+themselves. So it serves every tape in the process, whatever layer or function made the operation, as often as it is
+differentiated; nothing else of these operations changes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from infomcr_cli.models.keras_internals import Gradient, replace_gradient
+
+FAMILIES = ("Conv2D", "DepthwiseConv2dNative")  # Conv1D is a Conv2D; Conv3D has a kernel of its own, which is right
+ATTRIBUTES = ("strides", "padding", "explicit_paddings", "data_format", "dilations")
+
+
+def _convolution(family: str, original: Gradient) -> Gradient:
+    """Return the gradient of y = conv(images, kernel) by images and kernel."""
+
+    def gradient(op: Any, by_output: tf.Tensor) -> Any:
+        images, kernel = op.inputs
+        if not _skips_pixels(op, kernel):
+            return original(op, by_output)
+        by_images = getattr(tf.raw_ops, f"{family}BackpropInput")(
+            input_sizes=tf.shape(images), filter=kernel, out_backprop=by_output, **_attributes(op)
+        )
+        return [by_images, _by_kernel(family, op, images, kernel, by_output)]
+
+    return gradient
+
+
+def _transposed_convolution(family: str, original: Gradient) -> Gradient:
+    """Return the gradient of y = convᵀ(sizes, kernel, x): of a Conv2DTranspose, and of a gradient by images."""
+
+    def gradient(op: Any, by_output: tf.Tensor) -> Any:
+        _, kernel, x = op.inputs
+        if not _skips_pixels(op, kernel):
+            return original(op, by_output)
+        by_x = getattr(tf.raw_ops, family)(input=by_output, filter=kernel, **_attributes(op))
+        return [None, _by_kernel(family, op, by_output, kernel, x), by_x]
+
+    return gradient
+
+
+def _by_kernel(family: str, op: Any, images: tf.Tensor, kernel: tf.Tensor, by_output: tf.Tensor) -> tf.Tensor:
+    backward = getattr(tf.raw_ops, f"{family}BackpropFilter")
+    return backward(
+        input=_pixels_used(op, images),
+        filter_sizes=tf.shape(kernel),
+        out_backprop=by_output,
+        strides=[1, 1, 1, 1],
+        padding="VALID",
+        data_format=_attributes(op).get("data_format", "NHWC"),
+    )
+
+
+def _pixels_used(op: Any, images: tf.Tensor) -> tf.Tensor:
+    """Return every s-th pixel; SAME pads nothing where the window is one pixel, so that only EXPLICIT pads at all."""
+    attributes = _attributes(op)
+    if attributes["padding"] == b"EXPLICIT":
+        images = tf.pad(images, np.reshape(attributes["explicit_paddings"], (4, 2)))
+    return images[tuple(slice(None, None, stride) for stride in attributes["strides"])]
+
+
+def _skips_pixels(op: Any, kernel: tf.Tensor) -> bool:
+    """Return whether the window is one pixel and a stride is not 1; strides of batch and channels always are."""
+    return kernel.shape.rank == 4 and tuple(kernel.shape[:2]) == (1, 1) and max(op.get_attr("strides")) > 1
+
+
+def _attributes(op: Any) -> dict[str, Any]:
+    """Return the attributes that were given; eager operations keep None for one that was left out."""
+    given = {name: op.get_attr(name) for name in ATTRIBUTES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+for _family in FAMILIES:
+    replace_gradient(_family, partial(_convolution, _family))
+    replace_gradient(f"{_family}BackpropInput", partial(_transposed_convolution, _family))

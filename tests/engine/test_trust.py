@@ -1,0 +1,154 @@
+"""The user's word for a network of their own reaches every process that needs it, and nothing else gives it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sweeping import Sweeper
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.grid import expand
+from infomcr_cli.config.identity import identity
+from infomcr_cli.config.resume import recorded_run
+from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.trust import is_trusted
+from infomcr_cli.engine import ray_engine
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.task import Task, job_of, read_task, task_of
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import State
+
+OWN = ("model=builder", "model.builder=nets:net")
+
+
+def recorded(*overrides: str) -> Any:
+    return yaml.safe_load(as_yaml(compose_run([*OWN, *overrides])))
+
+
+def task_on(config: RunConfig, folder: Path) -> Task:
+    job = Job(identity(config), (), "", config, folder / "run")
+    return task_of(job, evaluate=True, cwd=folder, log=folder / "log")
+
+
+@pytest.mark.parametrize("extra", [(), ("schedule.match_compute=true", "reg=sam")])
+def test_what_the_user_composes_is_trusted_in_one_run_and_in_each_of_a_sweep(extra: tuple[str, ...]) -> None:
+    assert is_trusted(compose_run([*OWN, *extra]))
+    sweep = expand(["model=builder", "model.builder=nets:f,nets:g", "seed=0,1", *extra])
+    assert all(is_trusted(job.config) for job in plan(sweep))
+
+
+def test_a_builder_in_the_user_s_own_configuration_is_trusted(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: builder\nbuilder: nets:net\nsettings: {}\n")
+    assert is_trusted(compose_run(["model=mine"], tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ((), False),
+        (("data.batch_size=32",), False),
+        (("model.settings={}",), False),
+        (("model.builder=nets:net",), True),
+    ],
+)
+def test_a_recorded_builder_is_trusted_only_where_it_is_named_again(overrides: tuple[str, ...], named: bool) -> None:
+    assert is_trusted(recorded_run(recorded(), overrides)) == named
+
+
+@pytest.mark.parametrize("key", ["_is_trusted", "is_trusted", "trusted", "__pydantic_private__"])
+def test_no_file_can_say_that_it_is_trusted(key: str) -> None:
+    settings = recorded()
+    assert "trusted" not in yaml.safe_dump(settings)
+    settings["model"][key] = True
+    with pytest.raises(InputError, match="must be a setting that exists"):
+        recorded_run(settings)
+
+
+def test_trust_makes_no_weights() -> None:
+    assert identity(compose_run(OWN)) == identity(recorded_run(recorded()))
+
+
+def test_trust_is_not_left_behind_in_the_process() -> None:
+    assert is_trusted(compose_run(OWN))
+    assert not is_trusted(recorded_run(recorded()))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_a_worker_is_sent_says_whether_the_user_named_the_builder(tmp_path: Path, named: bool) -> None:
+    config = compose_run(OWN) if named else recorded_run(recorded())
+    told = read_task(task_on(config, tmp_path).model_dump_json())
+    assert is_trusted(told.config) == named
+    # What a machine of a cluster passes on to the process of the job is what it was told.
+    passed_on = read_task(told.model_dump_json())
+    assert is_trusted(passed_on.config) == is_trusted(job_of(passed_on).config) == named
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_machine_of_a_cluster_passes_the_word_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    given: list[Task] = []
+
+    class Process:
+        def __init__(self, environment: object) -> None: ...
+
+        def give(self, job: Job, task: Task, limits: object) -> None:
+            given.append(read_task(task.model_dump_json()))
+
+        def poll(self) -> Outcome:
+            return Outcome(job_of(given[0]), State.FINISHED)
+
+    monkeypatch.setattr(ray_engine, "JobProcess", Process)
+    monkeypatch.chdir(tmp_path)
+    config = compose_run(OWN) if named else recorded_run(recorded())
+    ray_engine.carry_out(task_on(config, tmp_path).model_dump_json(), {}, {})
+    assert is_trusted(given[0].config) == named
+
+
+def test_a_process_on_another_machine_finds_modules_where_this_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["own", "/elsewhere"]))
+    assert ray_engine._python_path() == {"PYTHONPATH": os.pathsep.join([str(tmp_path / "own"), "/elsewhere"])}
+    monkeypatch.delenv("PYTHONPATH")
+    assert ray_engine._python_path() == {}
+
+
+NETS = """
+import keras
+from parts import head
+print("a line of the user's own")
+def net(input_shape, num_classes, l2, width=4):
+    flat = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(width, "relu")]
+    return keras.Sequential([*flat, head(num_classes)])
+"""
+
+
+def test_a_sweep_trains_and_measures_networks_of_the_user_s_own(real: Sweeper) -> None:
+    """In a package of the working folder that imports from a place that PYTHONPATH names."""
+    package, elsewhere = real.folder / "own", real.folder / "some where"
+    package.mkdir()
+    elsewhere.mkdir()
+    (package / "nets.py").write_text(NETS)
+    (elsewhere / "parts.py").write_text("import keras\ndef head(classes): return keras.layers.Dense(classes)\n")
+    sizes = ("data.train_size=128", "data.test_size=64", "data.batch_size=32", "schedule.epochs=1")
+    measures = ("measure=fast", "measure.gamma.draws=2", "measure.gamma.draw_size=20")
+    own = ("model=builder", "model.builder=own.nets:net", "+model.settings.width=30,40")
+    path = os.pathsep.join(["some where", os.environ.get("PYTHONPATH", "")])
+    words = (*own, *sizes, *measures, "tracking=off", "engine.jobs=2")
+    code, document, err = real.run(*words, PYTHONPATH=path)
+    assert (code, document["finished"]) == (0, 2), err
+    for run in real.runs().values():
+        measured = json.loads((run / "measures.json").read_text())["checkpoints"]["last"]["measures"]
+        assert measured["gamma"]["value"] is not None
+        assert "trusted" not in (run / "config.yaml").read_text()
+    assert real.run(*words, PYTHONPATH=path)[1]["skipped"] == 2

@@ -1,0 +1,198 @@
+"""What a model adds to its loss itself counts in every step as in the plain one, and no regularizer sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
+from infomcr_cli.training.fisher_trace import FisherTrace
+from infomcr_cli.training.gradient_norm import GradientNorm
+from infomcr_cli.training.sam import Sam
+from tests.training import slow_truth as slow
+
+LAYERS = keras.layers
+RATE = 0.5
+
+
+class Squares(keras.layers.Layer):
+    """Adds the mean square of what passes through it, as a vector of two halves."""
+
+    def call(self, x):
+        self.add_loss(0.5 * keras.ops.mean(keras.ops.square(x)) * keras.ops.ones(2, x.dtype))
+        return x
+
+
+class OfItsOwn(keras.Model):
+    """A subclassed model with a loss on a weight of its own, and a penalty on its own output."""
+
+    def __init__(self) -> None:
+        super().__init__(activity_regularizer=keras.regularizers.L2(0.2))
+        self.flat, self.dense = LAYERS.Flatten(), LAYERS.Dense(slow.CLASSES)
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        self.add_loss(3.0 * keras.ops.square(self.scale))
+        return self.scale * self.dense(self.flat(x))
+
+
+def functional() -> keras.Model:
+    """Penalties on kernels and activations, in a nested model and in a layer that is called twice."""
+    squares, image = Squares(), keras.Input((6, 6, 2))
+    penalty = keras.regularizers.L2(0.3)
+    inner = keras.Sequential([LAYERS.Dense(6, activation="tanh", activity_regularizer=penalty), Squares()])
+    x = squares(LAYERS.Flatten()(image))
+    x = LAYERS.Dense(5, activation="tanh", kernel_regularizer=keras.regularizers.L2(1e-2))(x)
+    x = inner(squares(LAYERS.BatchNormalization()(x)))
+    return keras.Model(image, LAYERS.Dense(slow.CLASSES)(x))
+
+
+def subclassed() -> keras.Model:
+    model = OfItsOwn()
+    model(np.zeros((2, 6, 6, 2)))
+    return model
+
+
+NETWORKS: dict[str, Callable[[], keras.Model]] = {"functional": functional, "subclassed": subclassed}
+REGULARIZERS: dict[str, Any] = {
+    "plain": None,
+    "on": LocalMinimum(3, 1e-2, 4.0),
+    "on, sharing a pass": LocalMinimum(3, 1e-2, 4.0, share_pass=True),
+    "sam": Sam(1, 0.2),
+    "sam of sub-batches": Sam(3, 0.2),
+    "gradient norm": GradientNorm(3, 0.1, 0.3),
+    "fisher trace": FisherTrace(3, 0.05),
+    "fisher trace, sharing a pass": FisherTrace(3, 0.05, share_pass=True),
+}
+
+
+def built(kind: str, policy: str = "float64") -> keras.Model:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(5)
+        return NETWORKS[kind]()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def own_losses(model: keras.Model, images: Any) -> tuple[float, slow.Arrays]:
+    """Return the sum of a model's own losses after a plain call, and its gradient; all is put back."""
+    kept = slow.arrays(model.variables)
+    with tf.GradientTape() as tape:
+        model(images, training=True)
+        total = tf.add_n([tf.reduce_sum(tf.cast(loss, images.dtype)) for loss in model.losses])
+    gradient = tape.gradient(total, [v.value for v in model.trainable_variables], unconnected_gradients="zero")
+    for variable, value in zip(model.variables, kept, strict=True):
+        variable.assign(value)
+    return float(total), [np.array(g) for g in gradient]
+
+
+def expected(model: keras.Model, name: str, images: Any, labels: Any) -> tuple[float, slow.Arrays]:
+    """Return the own losses and the gradient of a step, from one plain tape for each sub-batch."""
+    regularizer = REGULARIZERS[name]
+    shares = regularizer is not None and getattr(regularizer, "share_pass", True)
+    parts = regularizer.num_sub_batches if shares else 1
+    found = [own_losses(model, x) for x in np.split(images, parts)]
+    _, _, plain = slow.probed(model, images, labels, parts, lambda g: g)
+    own, added = float(np.mean([value for value, _ in found])), slow.mean([g for _, g in found])
+    correction = _correction(model, regularizer, images, labels)
+    return own, [p + a + c for p, a, c in zip(plain, added, correction, strict=True)]
+
+
+def _correction(model: keras.Model, regularizer: Any, images: Any, labels: Any) -> slow.Arrays:
+    """On cross-entropy alone; the exact second derivative is taken from its own tests."""
+
+    def up(length: float) -> Callable[[slow.Arrays], slow.Arrays]:
+        return lambda g: [length * a / slow.norm(g) for a in g]
+
+    match regularizer:
+        case None:
+            return [np.zeros(v.shape) for v in model.trainable_variables]
+        case LocalMinimum(parts, alpha, beta):
+            _, change, _ = slow.probed(model, images, labels, parts, lambda g: [-alpha * a for a in g])
+            return [beta * d for d in change]
+        case Sam(parts, rho):
+            return [-d for d in slow.probed(model, images, labels, parts, up(rho))[1]]
+        case GradientNorm(parts, radius, alpha):
+            return [-alpha * d for d in slow.probed(model, images, labels, parts, up(radius))[1]]
+    return slow.arrays(regularizer(model, images, labels).gradient)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_goes_down_a_model_s_own_losses_as_a_plain_tape_does(kind, name, compiled):
+    model, (images, labels) = built(kind), slow.batch()
+    own, gradient = expected(model, name, images, labels)
+    before = slow.arrays(model.trainable_variables)
+    with slow.float64():
+        optimizer = keras.optimizers.SGD(RATE)
+        optimizer.build(model.trainable_variables)
+
+    def step(images: Any, labels: Any) -> dict[str, tf.Tensor]:
+        return train_step(model, optimizer, images, labels, regularizer=REGULARIZERS[name])
+
+    scalars = (tf.function(step, autograph=False) if compiled else step)(images, labels)
+    assert own > 0.1
+    assert float(scalars["l2"]) == pytest.approx(own, rel=1e-6)
+    for b, g, v in zip(before, gradient, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(np.asarray(v), b - RATE * g, rtol=1e-6, atol=1e-8, err_msg=v.path)
+
+
+@pytest.mark.parametrize("name", ["on", "sam", "gradient norm", "fisher trace"])
+def test_a_regularizer_is_on_cross_entropy_alone(name):
+    """Its value and its gradient are those of the same network without losses of its own."""
+    images, labels = slow.batch()
+    found = []
+    for strength in (0.0, 0.3):
+        with slow.float64():
+            keras.utils.set_random_seed(5)
+            penalty = keras.regularizers.L2(strength)
+            hidden = LAYERS.Dense(5, activation="tanh", activity_regularizer=penalty, kernel_regularizer=penalty)
+            model = keras.Sequential([keras.Input((6, 6, 2)), LAYERS.Flatten(), hidden, LAYERS.Dense(slow.CLASSES)])
+        found.append(REGULARIZERS[name](model, images, labels))
+    assert float(found[0].value) == float(found[1].value)
+    for without, with_losses in zip(found[0].gradient, found[1].gradient, strict=True):
+        np.testing.assert_array_equal(without, with_losses)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_own_losses_count_in_mixed_bfloat16(kind, name):
+    """Layers of half precision have losses of it, which stand beside those of float32 weights."""
+    images, labels = slow.single(slow.batch())
+    own = {}
+    for policy in ("float32", "mixed_bfloat16"):
+        model = built(kind, policy)
+        optimizer = keras.optimizers.SGD(0.1)
+        scalars = train_step(model, optimizer, images, labels, regularizer=REGULARIZERS[name])
+        assert {scalar.dtype for scalar in scalars.values()} == {tf.float32}
+        own[policy] = float(scalars["l2"])
+        assert all(np.isfinite(np.asarray(v)).all() for v in model.trainable_variables)
+    assert own["mixed_bfloat16"] == pytest.approx(own["float32"], rel=0.02)
+
+
+def test_losses_of_a_former_call_are_not_met_again():
+    """What an eager call left on a layer is no part of a later step."""
+    model, (images, labels) = built("functional"), slow.batch()
+    own, _ = own_losses(model, images)
+    model(100 * images)
+    with slow.float64():
+        regularizer = LocalMinimum(1, 1e-2, share_pass=True)
+        scalars = train_step(model, keras.optimizers.SGD(0.0), images, labels, regularizer=regularizer)
+    assert float(scalars["l2"]) == pytest.approx(own, rel=1e-6)
+
+
+def test_a_penalty_leaves_no_loss_in_the_model():
+    model, (images, labels) = built("functional"), slow.batch()
+    model(images, training=False)
+    before = [float(tf.reduce_sum(loss)) for loss in model.losses]
+    tf.function(lambda x, y: local_minimum_penalty(model, x, y, num_sub_batches=3, alpha=1e-3))(images, labels)
+    own = [float(tf.reduce_sum(loss)) for loss in model.losses]
+    assert own in (before, before[-1:])  # those of the call, or the penalties on weights alone
