@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.data.dataset import Dataset, Split
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,11 +24,11 @@ def main() -> None:
     """Time every measure and print a table."""
     options = _options()
     from infomcr_cli.config.compose import compose_run
-    from infomcr_cli.measures.forecast import forecast, passes
-    from infomcr_cli.measures.registry import chosen_measures
-    from infomcr_cli.measures.subject import Subject
-    from infomcr_cli.models.initial import initial_weights
-    from infomcr_cli.models.network import network
+    from infomcr_cli.experiment.initial_weights import initial_weights
+    from infomcr_cli.experiment.network import network
+    from infomcr_cli.measures.base import chosen_measures
+    from infomcr_cli.measures.context import Subject
+    from infomcr_cli.measures.evaluate import forecast, passes
 
     draws = max(1, options.images // 100)
     chosen = {

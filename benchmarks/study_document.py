@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from infomcr_cli.report.verdict import SYMBOLS
+from infomcr_cli.judging.result import SYMBOLS
 
 NAMES = {"error": "the gap between test error and training error", "test_error": "test error"}
 HEADS = ("measure", "n", "τ-b", "ρ", "Ψ (groups)", "K (pairs)", "sign error (pairs)", "q90", "behind the best in")

@@ -98,8 +98,8 @@ def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], f
     from infomcr_cli import runtime
     from infomcr_cli.config.compose import compose_run
     from infomcr_cli.models import build_model
-    from infomcr_cli.training.regularizers import make_regularizer
-    from infomcr_cli.training.trainee import Trainee
+    from infomcr_cli.training.regularizers.factory import make_regularizer
+    from infomcr_cli.training.state import TrainingState
 
     config = compose_run(
         [*KINDS[kind], f"deterministic={options.deterministic}", f"data.batch_size={options.batch}", "device=cpu"]
@@ -109,7 +109,7 @@ def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], f
         _prepared.append(True)
     model = build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
-    trainee = Trainee(model, optimizer, make_regularizer(config.reg))
+    trainee = TrainingState(model, optimizer, make_regularizer(config.reg))
     images, labels = tf.random.normal((options.batch, 32, 32, 3)), tf.range(options.batch, dtype=tf.int32) % 10
 
     def step() -> None:

@@ -40,12 +40,12 @@ def _step_of(precision: str, deterministic: bool) -> Callable[[], None]:
     from infomcr_cli import runtime
     from infomcr_cli.config.compose import compose_run
     from infomcr_cli.models import build_model
-    from infomcr_cli.training.trainee import Trainee
+    from infomcr_cli.training.state import TrainingState
 
     settings = [f"precision={precision}", f"deterministic={str(deterministic).lower()}"]
     runtime.prepare(compose_run(settings))
     model = build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
-    trainee = Trainee(model, _sgd())
+    trainee = TrainingState(model, _sgd())
     images, labels = tf.random.normal((BATCH, 32, 32, 3)), tf.range(BATCH, dtype=tf.int32) % 10
 
     def step() -> None:
@@ -166,7 +166,7 @@ def _whole(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from infomcr_cli.train import TrainRequest, train
-    from infomcr_cli.training import session
+    from infomcr_cli.training import trainer as session
     from infomcr_cli.training.setup import set_up
 
     turns = BareTurns(options.steps)

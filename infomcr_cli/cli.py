@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 
 from infomcr_cli import __version__
+from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
+from infomcr_cli.console.redaction import RedactingFilter, redact
+from infomcr_cli.console.screen import Screen
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
-from infomcr_cli.homes import give_a_home
-from infomcr_cli.output import can_show, close_streams, open_streams, print_json
-from infomcr_cli.proposals import proposed
-from infomcr_cli.runs.redaction import RedactingFilter, redact
-from infomcr_cli.screen import Screen
+from infomcr_cli.user_folders import ensure_home
 
 app = typer.Typer(
     name="infomcr",
@@ -39,7 +39,7 @@ ConfigDir = Annotated[
 
 def complete_override(incomplete: str) -> list[str]:
     """Offer the groups of the configuration, then the choices of the one begun."""
-    from infomcr_cli.config.places import group_choices
+    from infomcr_cli.config.search_path import group_choices
 
     choices = group_choices(None)
     group, begun = _broken_by_bash()
@@ -95,7 +95,7 @@ def train(
 ) -> None:
     """Train a network, with or without the regularizer."""
     if multirun:  # Hydra's word for a sweep
-        sweep = proposed("sweep", *(overrides or ()), config_dir=config_dir)
+        sweep = suggested_command("sweep", *(overrides or ()), config_dir=config_dir)
         raise InputError("train trains one run", received="-m", advice=f"Several values are a sweep: {sweep}")
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as verb
@@ -106,9 +106,9 @@ def train(
         return
     result = verb(request, stderr)
     if as_json:
-        print_json(result.document())
+        print_json(result.to_dict())
     if result.reason:
-        way_on = f"Go on with: {proposed('train', '--resume', result.run.path, *result.again)}"
+        way_on = f"Go on with: {suggested_command('train', '--resume', result.run.path, *result.again)}"
         if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
             way_on = "A smaller optimizer.learning_rate may help."
         _complain(f"{result.state}: {result.reason}.", way_on)
@@ -150,7 +150,7 @@ def sweep(
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = verb(request, stderr)
-    print_json(result.document()) if as_json else show(result, Console())
+    print_json(result.to_dict()) if as_json else show(result, Console())
     if result.number is not None:
         _complain("The sweep was interrupted.", same_again(request))
     raise typer.Exit(result.exit_code)
@@ -176,7 +176,7 @@ def compare(
     """Put minima side by side and judge the measures by how they rank them."""
     from infomcr_cli.compare import CompareOptions, show
     from infomcr_cli.compare import compare as verb
-    from infomcr_cli.engine.stop import stopped_at_once
+    from infomcr_cli.engine.stop import stop_on_signal
 
     options = CompareOptions(
         tuple(runs),
@@ -191,11 +191,11 @@ def compare(
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
     )
-    with stopped_at_once() as stopped:  # its run in MLflow is ended on the way out
+    with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
         comparison = verb(options)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
-    print_json(comparison.document()) if as_json else show(comparison, Console())
+    print_json(comparison.to_dict()) if as_json else show(comparison, Console())
 
 
 @app.command()
@@ -216,7 +216,7 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
-    from infomcr_cli.compare import judge_file, show_verdict
+    from infomcr_cli.compare import judge_file, show_ranking
 
     verdict = judge_file(
         table,
@@ -226,7 +226,7 @@ def judge(
         n_test=n_test,
         directions=direction or (),
     )
-    print_json(verdict.document()) if as_json else show_verdict(verdict, Console())
+    print_json(verdict.to_dict()) if as_json else show_ranking(verdict, Console())
 
 
 @app.command()
@@ -276,8 +276,8 @@ def ui(
     as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
-    from infomcr_cli.runs.store import existing_store_folder, store_of
-    from infomcr_cli.runs.ui import check_port, ui_command
+    from infomcr_cli.tracking.store import existing_store_folder, store_of
+    from infomcr_cli.tracking.ui import check_port, ui_command
 
     check_port(port)
     store = store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
@@ -293,7 +293,7 @@ def ui(
 def main() -> None:
     """Run the command line; bad input exits 2 with a message, never with a traceback."""
     open_streams()
-    give_a_home()
+    ensure_home()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     for handler in logging.root.handlers:
@@ -362,13 +362,13 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 
 def _print_config(config: Any, as_json: bool) -> None:
-    from infomcr_cli.config.text import as_document, as_yaml
+    from infomcr_cli.config.identity import as_document, to_yaml
 
     if as_json:
         print_json(as_document(config))
         return
-    text = as_yaml(config).decode()
-    print(text if can_show(text) else as_yaml(config, escaped=True).decode(), end="")
+    text = to_yaml(config).decode()
+    print(text if can_show(text) else to_yaml(config, escaped=True).decode(), end="")
 
 
 def _complain(message: str, way_on: str = "") -> None:

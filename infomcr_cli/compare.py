@@ -13,9 +13,9 @@ from infomcr_cli.runs import list_checkpoints
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from infomcr_cli.judging.result import RankingResult
     from infomcr_cli.report.comparison import Comparison
-    from infomcr_cli.report.entry import Entry
-    from infomcr_cli.report.verdict import Verdict
+    from infomcr_cli.report.evaluated_run import EvaluatedRun
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class CompareOptions:
 def compare(options: CompareOptions) -> Comparison:
     """Gather the runs, judge their measures, write the files that were asked for.
 
-    Raises: InputError: no run that can be read, an unknown gap or sort, mixed conventions, a checkpoint that no run
-            holds, or a file that cannot be written.
+    Raises:
+        InputError: no run that can be read, an unknown gap or sort, mixed conventions, a checkpoint that no run
+        holds, or a file that cannot be written.
     """
     from infomcr_cli.report.gather import check_gap, gather
 
@@ -61,11 +62,10 @@ def compare(options: CompareOptions) -> Comparison:
     _check_places(options)
     gathered = gather(options.runs, lambda name: _experiment(name, options), options.checkpoint)
     # SciPy comes after whatever can be refused without it
-    from infomcr_cli.report.comparison import compared
-    from infomcr_cli.report.data_sets import told_apart
-    from infomcr_cli.report.ordering import check_sort, ordered, statistic_of, unique_names
+    from infomcr_cli.report.comparison import check_sort, compared, ordered, statistic_of, unique_names
+    from infomcr_cli.report.data_sets import with_data_axis
 
-    entries = told_apart(unique_names(gathered.entries))
+    entries = with_data_axis(unique_names(gathered.entries))
     _check_checkpoint(entries, options.checkpoint)
     check_sort(entries, options.sort)
     comparison = compared(
@@ -83,8 +83,8 @@ def compare(options: CompareOptions) -> Comparison:
 
 def _check_places(options: CompareOptions) -> None:
     """Raise InputError where a file or the record in MLflow has no place that it can go to."""
-    from infomcr_cli.report.written import check_file, check_folder
-    from infomcr_cli.runs.store import store_of
+    from infomcr_cli.report.output_files import check_file, check_folder
+    from infomcr_cli.tracking.store import store_of
 
     if options.csv is not None and options.csv == options.html:
         raise InputError("--csv and --html must name different files", received=str(options.csv))
@@ -98,7 +98,7 @@ def _check_places(options: CompareOptions) -> None:
         store_of(options.tracking_uri, "infomcr", options.runs_dir)
 
 
-def _check_checkpoint(entries: Sequence[Entry], wanted: str) -> None:
+def _check_checkpoint(entries: Sequence[EvaluatedRun], wanted: str) -> None:
     """Raise InputError where no run has a checkpoint of that name, evaluated or not."""
     known = {"last", "best", *(name for entry in entries for name in entry.evaluations)}
     if wanted not in known:
@@ -117,11 +117,14 @@ def judge_file(
     directions: Sequence[str] = (),
     seed: int = 0,
     rank_by: str = "kendall_tau",
-) -> Verdict:
+) -> RankingResult:
     """Judge the measures of a table in a CSV file; see `infomcr_cli.report.judge`.
 
-    Args:   directions: each NAME=lower or NAME=higher.
-    Raises: InputError: the file cannot be read, is no table, or lacks a column.
+    Args:
+        directions: each NAME=lower or NAME=higher.
+
+    Raises:
+        InputError: the file cannot be read, is no table, or lacks a column.
     """
     from infomcr_cli.report.table_reader import clean_name, read_table
 
@@ -164,18 +167,18 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(part)
 
 
-def show_verdict(verdict: Verdict, console: Console) -> None:
+def show_ranking(verdict: RankingResult, console: Console) -> None:
     """Print the tables of a verdict, as wide as the console."""
-    from infomcr_cli.report.terminal import verdict_renderables
+    from infomcr_cli.report.terminal import ranking_renderables
 
-    for part in verdict_renderables(verdict, console.width):
+    for part in ranking_renderables(verdict, console.width):
         console.print(part)
 
 
 def _experiment(name: str, options: CompareOptions) -> list[Path]:
-    from infomcr_cli.runs.redaction import redact
-    from infomcr_cli.runs.store import existing_store_folder, store_of
-    from infomcr_cli.runs.tracking import run_directories_of_experiment
+    from infomcr_cli.console.redaction import redact
+    from infomcr_cli.tracking.client import run_directories_of_experiment
+    from infomcr_cli.tracking.store import existing_store_folder, store_of
 
     store = store_of(options.tracking_uri, name, options.runs_dir, folder=existing_store_folder(options.runs_dir))
     try:
@@ -197,6 +200,6 @@ def _written(comparison: Comparison, options: CompareOptions) -> Comparison:
     comparison = replace(comparison, files=tuple(str(path) for path in files))
     if not options.tracking or not comparison.judged:
         return comparison
-    from infomcr_cli.report.record import record
+    from infomcr_cli.report.mlflow_record import record
 
     return replace(comparison, mlflow_run_id=record(comparison, options.tracking_uri))

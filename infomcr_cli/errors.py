@@ -36,6 +36,7 @@ class InputError(ValueError):
         received: the value as it was given.
         accepted: the valid names or values, where they can be listed.
         advice:   the way out, a sentence; where absent the nearest accepted name is proposed.
+
     Example:
         InputError("model must be a known architecture", received="wnr", accepted=["mlp", "wrn"]) reads
         "model must be a known architecture; got 'wnr'. Accepted: mlp, wrn. Did you mean 'wrn'?"

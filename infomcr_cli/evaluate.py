@@ -16,13 +16,13 @@ from rich.console import Console
 
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.resume import recorded_run
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
-from infomcr_cli.runs.located import read_settings
-from infomcr_cli.runs.trust import store_of_run
+from infomcr_cli.tracking.known_stores import store_of_run
+from infomcr_cli.tracking.moved_runs import read_settings
 
 _log = logging.getLogger("infomcr.runs")
 
@@ -47,14 +47,15 @@ class EvalRequest:
 def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
     """Measure checkpoints, write measures.json and the pictures of each run, mirror them; return the JSON document.
 
-    Raises: InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
+    Raises:
+        InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
     """
     jobs = [(run, _settings(run, request)) for run in map(RunDirectory.open, request.runs)]
     names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
     for run, _ in jobs:
         _check_writable(run)
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
-    from infomcr_cli.measures.session import measure_run
+    from infomcr_cli.measures.run_evaluation import measure_run
 
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
@@ -70,7 +71,7 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
 
 def show(document: dict[str, Any], console: Console) -> None:
     """Print each evaluation: scores, gaps, measures."""
-    from infomcr_cli.report.evaluation import evaluation_renderables
+    from infomcr_cli.report.terminal import evaluation_renderables
 
     for evaluation in document["runs"]:
         for part in evaluation_renderables(evaluation):

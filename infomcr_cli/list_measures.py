@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from infomcr_cli.measures.registry import Measure, all_measures
+from infomcr_cli.measures.base import Measure, all_measures
 
 INDENT = " " * 4
 _HOW = (

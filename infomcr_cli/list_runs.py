@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infomcr_cli.config.trust import named_again
+from infomcr_cli.config.allowed_builders import named_again
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
-from infomcr_cli.proposals import proposed
-from infomcr_cli.runs import RunDirectory, State, Status, finished, hold, is_run, read_status, write_status
-from infomcr_cli.runs.documents import parse_yaml, printable
-from infomcr_cli.runs.lock import last_sign_of_life
+from infomcr_cli.runs import RunDirectory, State, Status, finished, is_run, lock_run, read_status, write_status
+from infomcr_cli.runs.io.safe_documents import parse_yaml, printable
+from infomcr_cli.runs.lock import last_heartbeat
 from infomcr_cli.runs.status import read_status_file
-from infomcr_cli.runs.store import store_of
 from infomcr_cli.sync import sync
+from infomcr_cli.tracking.store import store_of
 
 ABANDONED_AFTER = 3600.0
 WIDE = 70
@@ -59,7 +59,8 @@ class RunSummary:
 def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
     """Return the runs of a folder by name; with `repair`, close the lost ones here, and in MLflow all that broke off.
 
-    Raises: InputError: there is no such folder, or tracking_uri is none.
+    Raises:
+        InputError: there is no such folder, or tracking_uri is none.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -112,7 +113,9 @@ def _ways_on(lost: Sequence[RunSummary]) -> str:
     elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
     commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]
     head = ["These commands go on:"] if commands else []
-    return "\n".join([f"{len(lost)} lost. `{proposed('runs', '--repair', *elsewhere)}` closes them.", *head, *commands])
+    return "\n".join(
+        [f"{len(lost)} lost. `{suggested_command('runs', '--repair', *elsewhere)}` closes them.", *head, *commands]
+    )
 
 
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
@@ -127,15 +130,15 @@ def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
         return _repaired(run, status, choices, tracking_uri)
     if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then
         return _line(run, status, choices, problem=_mirrored(run, tracking_uri))
-    resume = proposed("train", "--resume", run.path, *named_again(config))
+    resume = suggested_command("train", "--resume", run.path, *named_again(config))
     broke_off = status.state in (State.LOST, State.KILLED) and resume == printable(resume, 8192)
     return _line(run, status, choices, closed=closed, resume=resume if broke_off else None)
 
 
 def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tracking_uri: str | None) -> RunSummary:
-    ended = last_sign_of_life(run) or status.started
+    ended = last_heartbeat(run) or status.started
     try:
-        with hold(run):
+        with lock_run(run):
             write_status(run, finished(status, State.LOST, status.reason, ended=ended))
     except (InputError, OSError) as error:
         return _line(run, status, choices, problem=str(error), closed=False)

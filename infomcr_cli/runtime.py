@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 from infomcr_cli.config.devices import PARTS_OF_A_CPU
-from infomcr_cli.config.schema import Device, RunConfig
+from infomcr_cli.config.schema.run import Device, RunConfig
 from infomcr_cli.errors import InputError
 
 # Keras imports these for features that no run uses, and does without them where they are missing.
@@ -68,7 +68,8 @@ with _native_messages_hidden(), _not_imported(UNUSED_BY_KERAS), _collector_pause
 def prepare(config: RunConfig) -> None:
     """Seed every generator and set threads, determinism, precision and devices.
 
-    Raises: InputError: the device asked for is not there.
+    Raises:
+        InputError: the device asked for is not there.
     """
     _choose_device(config.device)
     _keep_to_share()

@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from infomcr_cli.config.engine_schema import SweepConfig
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.settle import settled
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.console.redaction import has_secret, redact, redact_override
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.engine import summary
-from infomcr_cli.engine.choose import check_engine, make_engine
-from infomcr_cli.engine.closing import close_desk, closed_on_error
-from infomcr_cli.engine.conduct import Conductor
-from infomcr_cli.engine.folder import SweepFolder, held_folder, name_of
+from infomcr_cli.engine.directory import SweepDirectory, locked_directory, name_of
+from infomcr_cli.engine.factory import check_engine, make_engine
 from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.mlflow import close_logger, closed_on_error
 from infomcr_cli.engine.plan import plan
-from infomcr_cli.engine.refusals import check_content, check_names, check_settings
-from infomcr_cli.engine.stop import stopped_at_once
+from infomcr_cli.engine.preflight import check_content, check_names, check_settings
+from infomcr_cli.engine.scheduler import SweepRunner
+from infomcr_cli.engine.stop import stop_on_signal
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
-from infomcr_cli.proposals import proposed
+from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import State
-from infomcr_cli.runs.redaction import has_secret, redact, redact_override
-from infomcr_cli.runs.store import Store, store_of
-from infomcr_cli.runs.trust import remember
+from infomcr_cli.tracking.known_stores import add_known_store
+from infomcr_cli.tracking.store import Store, store_of
 from infomcr_cli.train import check_start
 from infomcr_cli.training.interruption import Interruption
 
 if TYPE_CHECKING:
-    from infomcr_cli.engine.desk import Desk
+    from infomcr_cli.engine.mlflow import SweepLogger
     from infomcr_cli.report.comparison import Comparison
 
 _UNNAMED = ("engine", "tracking", "runs_dir", "device")
@@ -84,15 +84,15 @@ class SweepResult:
             return 128 + self.number
         return 1 if self.folder and _is_incomplete(self.jobs) else 0
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `sweep --json`."""
         counts = {str(state).lower(): summary.count(self.jobs, state) for state in _COUNTED}
         return {
-            "jobs": [job.document() for job in self.jobs],
+            "jobs": [job.to_dict() for job in self.jobs],
             **counts,
             "sweep": None if self.folder is None else str(self.folder),
             "startup_seconds": None if self.startup is None else asdict(self.startup),
-            "comparison": None if self.comparison is None else self.comparison.document(),
+            "comparison": None if self.comparison is None else self.comparison.to_dict(),
         }
 
 
@@ -106,7 +106,8 @@ _COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED)
 def sweep(request: SweepRequest, console: Console) -> SweepResult:
     """Carry out a sweep as far as it is not done, and return what became of each job.
 
-    Raises: InputError: the request cannot be met; nothing has been made.
+    Raises:
+        InputError: the request cannot be met; nothing has been made.
     """
     settings, jobs, store = _planned(request)
     if request.dry_run:
@@ -115,11 +116,11 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     due = _due(request, jobs, settings.evaluate)
     check_names(due, evaluate=settings.evaluate)
     check_content(due, evaluate=settings.evaluate)
-    with held_folder(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
+    with locked_directory(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
         comparison = None
-        with stopped_at_once(number) as stopped:
+        with stop_on_signal(number) as stopped:
             comparison = _compared(settings, results, store, folder, console) if number is None else None
     return SweepResult(results, folder.path, comparison, summary.startup_of(outcomes.values()), stopped.number)
 
@@ -128,7 +129,7 @@ def same_again(request: SweepRequest) -> str:
     """Say how to go on with a sweep; a command that holds a secret is not spelled out."""
     options = {"--fail-fast": request.fail_fast, "--retry-failed": request.retry_failed}
     words = (*(option for option, given in options.items() if given), *request.overrides)
-    command = proposed("sweep", *words, config_dir=request.config_dir)
+    command = suggested_command("sweep", *words, config_dir=request.config_dir)
     return "The same command again goes on." if has_secret(command) else f"Go on with: {command}"
 
 
@@ -156,7 +157,7 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     settings = arguments.sweep
     exclusions = parse_exclusions(settings.exclude, request.config_dir)
     points = expand(arguments.overrides, request.config_dir, exclusions)
-    jobs = plan([replace(point, config=settled(point.config)) for point in points])
+    jobs = plan([replace(point, config=resolved(point.config)) for point in points])
     for start in {job.config.start for job in jobs if job.config.start}:
         check_start(start)
     check_settings(_due(request, jobs, settings.evaluate), evaluate=settings.evaluate)
@@ -203,7 +204,7 @@ def _carried_out(
     settings: SweepConfig,
     jobs: Sequence[Job],
     store: Store | None,
-    folder: SweepFolder,
+    folder: SweepDirectory,
     console: Console,
 ) -> tuple[dict[str, Outcome], int | None]:
     due = _due(request, jobs, settings.evaluate)
@@ -211,18 +212,18 @@ def _carried_out(
     view = SweepView(console, len(jobs), len(jobs) - len(due))
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)
     desk = _desk(request, store, folder, jobs, due)
-    conductor = Conductor(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
+    conductor = SweepRunner(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
     with Interruption() as interruption:
         with view, closed_on_error(desk):
             outcomes = conductor.run(due)
         results = [_result(job, outcomes, settings.evaluate, folder) for job in jobs]
-        number = close_desk(desk, _is_incomplete(results), conductor.number, interruption)
-        documents = [result.document() for result in results]
+        number = close_logger(desk, _is_incomplete(results), conductor.number, interruption)
+        documents = [result.to_dict() for result in results]
         _noted(folder, store, desk).write([redact_override(text) for text in request.overrides], documents)
     return outcomes, number
 
 
-def _noted(folder: SweepFolder, store: Store | None, desk: Desk | None) -> SweepFolder:
+def _noted(folder: SweepDirectory, store: Store | None, desk: SweepLogger | None) -> SweepDirectory:
     """The folder with what MLflow holds by now."""
     if store is None or desk is None:
         return folder
@@ -230,24 +231,24 @@ def _noted(folder: SweepFolder, store: Store | None, desk: Desk | None) -> Sweep
 
 
 def _desk(
-    request: SweepRequest, store: Store | None, folder: SweepFolder, jobs: Sequence[Job], due: Sequence[Job]
-) -> Desk | None:
+    request: SweepRequest, store: Store | None, folder: SweepDirectory, jobs: Sequence[Job], due: Sequence[Job]
+) -> SweepLogger | None:
     if store is None:
         return None
-    from infomcr_cli.engine.desk import Desk
+    from infomcr_cli.engine.mlflow import SweepLogger
 
-    remember(jobs[0].config.tracking.uri)
+    add_known_store(jobs[0].config.tracking.uri)
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     waiting = {job.identity for job in due}
-    desk = Desk(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
+    desk = SweepLogger(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
-            desk.adopt(job)
+            desk.add_existing(job)
     return desk
 
 
-def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: SweepFolder) -> JobResult:
+def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: SweepDirectory) -> JobResult:
     outcome = outcomes.get(job.identity)
     if outcome is None:
         result = _before(job, evaluate)
@@ -257,7 +258,7 @@ def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: S
 
 
 def _compared(
-    settings: SweepConfig, results: Sequence[JobResult], store: Store | None, folder: SweepFolder, console: Console
+    settings: SweepConfig, results: Sequence[JobResult], store: Store | None, folder: SweepDirectory, console: Console
 ) -> Comparison | None:
     """Compare the runs that are done; a comparison that cannot be had is said, and the sweep stands."""
     done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from infomcr_cli.console.redaction import redact
 from infomcr_cli.runs import RunDirectory, State, read_status
-from infomcr_cli.runs.redaction import redact
-from infomcr_cli.runs.store import Store
-from infomcr_cli.runs.trust import remember, store_of_run
+from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
+from infomcr_cli.tracking.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,10 +36,11 @@ class Synced:
 def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> list[Synced]:
     """Mirror each run in its store, or in the one that is given.
 
-    Raises: InputError: a path is no run, or tracking_uri is none; nothing was done then.
+    Raises:
+        InputError: a path is no run, or tracking_uri is none; nothing was done then.
     """
     runs = [RunDirectory.open(path) for path in paths]
-    remember(tracking_uri)
+    add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
     return [_sync(run, store) for run, store in zip(runs, stores, strict=True)]
 
@@ -60,7 +61,7 @@ def _sync(run: RunDirectory, store: Store | None) -> Synced:
     state = read_status(run).state
     if store is None:
         return Synced(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
-    from infomcr_cli.runs.tracking import mirror
+    from infomcr_cli.tracking.client import mirror
 
     try:
         return Synced(run.name, state, store.shown, mirror(run, store))

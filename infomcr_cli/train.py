@@ -17,35 +17,34 @@ from typing import Any
 
 from rich.console import Console
 
+from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import identity
+from infomcr_cli.config.identity import identity, to_yaml
 from infomcr_cli.config.resume import resumed_run
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.settle import settled
-from infomcr_cli.config.text import as_yaml
-from infomcr_cli.config.trust import named_again
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.data import check_source, training_set_size
-from infomcr_cli.engine.refusals import check_devices
+from infomcr_cli.engine.preflight import check_devices
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import (
     RunDirectory,
     State,
     finished,
     has_checkpoint,
-    hold,
     list_checkpoints,
+    lock_run,
     new_run_name,
     new_status,
     read_status,
     write_status,
 )
 from infomcr_cli.runs.directory import split_start
-from infomcr_cli.runs.documents import parse_yaml
-from infomcr_cli.runs.located import default_store, read_settings
-from infomcr_cli.runs.redaction import redact_override
-from infomcr_cli.runs.store import Store, store_of
-from infomcr_cli.runs.trust import remember, store_of_run
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
+from infomcr_cli.tracking.moved_runs import default_store, read_settings
+from infomcr_cli.tracking.store import Store, store_of
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class TrainResult:
     exit_code: int
     again: Sequence[str] = ()
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `train --json`."""
         status = read_status(self.run)
         return {
@@ -97,10 +96,11 @@ class TrainResult:
 def settings_of(request: TrainRequest) -> RunConfig:
     """Return the resolved settings of a request, after every check that needs no TensorFlow.
 
-    Raises: InputError: the request cannot be met; nothing has been made.
+    Raises:
+        InputError: the request cannot be met; nothing has been made.
     """
     if request.resume is None:
-        config = settled(compose_run(request.overrides, request.config_dir))
+        config = resolved(compose_run(request.overrides, request.config_dir))
         if config.start:
             check_start(config.start)
     else:
@@ -142,7 +142,7 @@ def _store(config: RunConfig, request: TrainRequest) -> Store | None:
         return None
     if request.resume is not None:
         return _store_of_resumed(config, request, RunDirectory.open(request.resume))
-    remember(tracking.uri)
+    add_known_store(tracking.uri)
     return store_of(tracking.uri, tracking.experiment, request.run_dir.parent if request.run_dir else config.runs_dir)
 
 
@@ -153,21 +153,22 @@ def _store_of_resumed(config: RunConfig, request: TrainRequest, run: RunDirector
         store = store_of_run(run)
         return store and replace(store, experiment=tracking.experiment or store.experiment)
     uri = tracking.uri if "tracking.uri" in typed else None
-    remember(uri)
+    add_known_store(uri)
     return store_of(uri, tracking.experiment, run.path.parent, folder=default_store(run))
 
 
 def train(request: TrainRequest, console: Console) -> TrainResult:
     """Train a run to its end and return how it ended.
 
-    Raises: InputError: the request cannot be met; nothing has been made.
+    Raises:
+        InputError: the request cannot be met; nothing has been made.
     """
     config = settings_of(request)
     store = _store(config, request)
     folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
     stood, again = os.path.isdir(folder), named_again(config.model_dump())
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
-    with hold(run):
+    with lock_run(run):
         if request.resume and read_status(run).state is State.FINISHED:
             console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
             return TrainResult(run, State.FINISHED, None, 0)
@@ -178,13 +179,13 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             _say_what_is_lost(run, console)
         try:
             with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
-                from infomcr_cli.training.session import Work, work_on
+                from infomcr_cli.training.trainer import TrainJob, run_training
         except _StoppedEarly as stop:
             return replace(_killed(run, stop.number), again=again)
         try:
             suffice = None if request.resume else partial(check_measures, config.measure)
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                ending = work_on(Work(run, config, store, console, request.profile, suffice))
+                ending = run_training(TrainJob(run, config, store, console, request.profile, suffice))
         except InputError:
             if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)
@@ -243,9 +244,9 @@ def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
     overrides = [redact_override(override) for override in request.overrides]
     if request.run_dir is not None:
         return RunDirectory.create(
-            request.run_dir, config=as_yaml(config), overrides=overrides, status=new_status(hashed)
+            request.run_dir, config=to_yaml(config), overrides=overrides, status=new_status(hashed)
         )
     name = new_run_name(config.model.name, config.reg.name, hashed)
     return RunDirectory.create_new(
-        config.runs_dir, name, config=as_yaml(config), overrides=overrides, status=new_status(hashed)
+        config.runs_dir, name, config=to_yaml(config), overrides=overrides, status=new_status(hashed)
     )

@@ -13,7 +13,7 @@ import yaml
 from invocation import CommandLine
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.identity import to_yaml
 from infomcr_cli.runs import RunDirectory, new_status
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
@@ -103,7 +103,7 @@ def test_bad_input_exits_2_and_leaves_nothing_behind(
 
 def _untrained(name: str) -> None:
     """A directory that counts as a run, with settings and no checkpoint."""
-    run = RunDirectory.create(name, config=as_yaml(compose_run([])), overrides=[], status=new_status("0" * 64))
+    run = RunDirectory.create(name, config=to_yaml(compose_run([])), overrides=[], status=new_status("0" * 64))
     assert run.path.is_dir()
 
 

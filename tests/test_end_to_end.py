@@ -67,11 +67,11 @@ def test_eval_agrees_with_a_slower_way(trained: Path) -> None:
 
     from infomcr_cli.config.resume import recorded_run
     from infomcr_cli.data import load_dataset
+    from infomcr_cli.experiment.network import network
     from infomcr_cli.measures import gram_matrix
     from infomcr_cli.models import named_weights
-    from infomcr_cli.models.network import network
     from infomcr_cli.runs import load_weights
-    from infomcr_cli.runs.documents import parse_yaml
+    from infomcr_cli.runs.io.safe_documents import parse_yaml
 
     run = trained / "runs" / "on"
     config = recorded_run(parse_yaml((run / "config.yaml").read_bytes(), "config.yaml"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from infomcr_cli.config.measure_schema import MeasureConfig
-from infomcr_cli.measures.forecast import _OF_GRAM, _PASSES, in_words, passes
-from infomcr_cli.measures.registry import all_measures
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.evaluate import _OF_GRAM, _PASSES, format_duration, passes
 
 
 def test_measures_lists_the_registry(command_line):
@@ -79,4 +79,4 @@ def test_the_forecast_grows_with_what_is_asked_for(command_line):
     config = compose_run(["measure=all"]).measure
     few = passes(["margin"], config)
     assert few < passes(["margin", "sharpness"], config) < passes(["margin", "sharpness", "gamma"], config)
-    assert (in_words(12), in_words(600), in_words(7200)) == ("12 s", "10 min", "2.0 h")
+    assert (format_duration(12), format_duration(600), format_duration(7200)) == ("12 s", "10 min", "2.0 h")

@@ -21,21 +21,21 @@ import yaml
 
 import infomcr_cli
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.identity import to_yaml
 from infomcr_cli.runs import (
     Checkpoint,
     RunDirectory,
     State,
     finished,
-    hold,
+    lock_run,
     new_status,
     read_status,
     save_checkpoint,
     write_status,
 )
-from infomcr_cli.runs.mirror import Mirror
-from infomcr_cli.runs.store import store_of
 from infomcr_cli.sweep import SweepRequest, same_again
+from infomcr_cli.tracking.background import Mirror
+from infomcr_cli.tracking.store import store_of
 from tests.conftest import CommandLine
 from tests.invocation import Answer
 
@@ -69,7 +69,7 @@ def made(path: str | Path, *overrides: str, state: State | None = None, checkpoi
     """Make a run directory as training leaves it."""
     config = compose_run([*SMALL, *overrides])
     status = new_status("a" * 64)
-    run = RunDirectory.create(path, config=as_yaml(config), overrides=[*SMALL, *overrides], status=status)
+    run = RunDirectory.create(path, config=to_yaml(config), overrides=[*SMALL, *overrides], status=status)
     if checkpoint:
         save_checkpoint(run, "epoch-0001", Checkpoint(4, 1, {"w": np.zeros(2)}))
     if state is not None:
@@ -213,7 +213,7 @@ def test_a_store_that_lacks_a_run_is_filled_by_the_printed_command(
     run = made(tmp_path / PLACE, *MLP, "tracking=mlflow", state=State.FINISHED)
     store = store_of(uri and f"sqlite:///{tmp_path}/{uri}/mlflow.db", "infomcr", run.path.parent)
     with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
-        broken.setattr("infomcr_cli.runs.tracking.connect", _gone)
+        broken.setattr("infomcr_cli.tracking.client.connect", _gone)
         assert not Mirror(run, store).close()
     (command,) = commands_in(caplog.text)
     answer = pasted(command_line, command, "--json")
@@ -229,9 +229,9 @@ def _gone(store: object) -> None:
 def test_a_password_is_left_out_of_a_proposal_and_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("infomcr_cli.runs.tracking.connect", _gone)
+    monkeypatch.setattr("infomcr_cli.tracking.client.connect", _gone)
     run = made(tmp_path / "run", *MLP)
-    with caplog.at_level(logging.WARNING), hold(run):
+    with caplog.at_level(logging.WARNING), lock_run(run):
         Mirror(run, store_of("postgresql://me:hunter2@127.0.0.1:9/x", "infomcr", tmp_path)).close()
     assert "with the store's password in --tracking-uri" in caplog.text
     assert "hunter2" not in caplog.text

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from infomcr_cli.console.screen import Screen
 from infomcr_cli.runs import RunDirectory, State, read_status
-from infomcr_cli.screen import Screen
 from infomcr_cli.train import TrainRequest, train
 
 TINY = (

@@ -42,7 +42,8 @@ _SIZE: TypeAdapter[ByteSize] = TypeAdapter(Size)
 def bytes_of(size: str | float) -> int:
     """Return a number of bytes from a number or a text such as `2GB` or `512 MiB`.
 
-    Raises: InputError: it is no positive size.
+    Raises:
+        InputError: it is no positive size.
     """
     try:
         return int(_SIZE.validate_python(size))

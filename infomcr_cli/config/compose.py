@@ -17,39 +17,45 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
+from infomcr_cli.config.allowed_builders import trusted
 from infomcr_cli.config.compute import matched
-from infomcr_cli.config.explain import explain
-from infomcr_cli.config.fields import Record
-from infomcr_cli.config.places import group_choices, own_conf, search_path
-from infomcr_cli.config.reg_schema import RegConfig
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.search import searching
-from infomcr_cli.config.trust import trusted
+from infomcr_cli.config.schema.fields import Record
+from infomcr_cli.config.schema.regularizer import RegConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import group_choices, own_conf, search_path, searching
+from infomcr_cli.config.validation_errors import validation_errors
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
-from infomcr_cli.proposals import proposed
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
     """Return the run that Hydra overrides describe.
 
-    Args:    arguments: overrides such as "model=wrn" or "data.batch_size=64".
-             config_dir: a folder of YAML that comes before infomcr's own; None: `conf/` where there is one.
-    Raises:  InputError: a name is unknown, a value is out of range, or settings do not fit together.
+    Args:
+        arguments: overrides such as "model=wrn" or "data.batch_size=64".
+        config_dir: a folder of YAML that comes before infomcr's own; None: `conf/` where there is one.
+
+    Raises:
+        InputError: a name is unknown, a value is out of range, or settings do not fit together.
+
     Example: compose_run(["reg=on"]).reg.beta is 10.0.
     """
     parsed = grammar.parse(arguments)
-    sweep = proposed("sweep", *arguments, config_dir=config_dir)
+    sweep = suggested_command("sweep", *arguments, config_dir=config_dir)
     grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
     # All of it is from the command line, or from files that the user keeps.
-    return trusted(run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir)))
+    return trusted(run_of(composed(arguments, parsed, config_dir), lambda: reference_config(config_dir)))
 
 
 def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
     """Return the run that composed settings describe, `schedule.match_compute` turned into epochs.
 
-    Args:    matched_to: gives the regularizer whose cost is matched.
-    Raises:  InputError: they do not fit the schema or together; every misfit is named.
+    Args:
+        matched_to: gives the regularizer whose cost is matched.
+
+    Raises:
+        InputError: they do not fit the schema or together; every misfit is named.
     """
     config = validate(settings)
     if not config.schedule.match_compute:
@@ -58,32 +64,34 @@ def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
     return validate({**config.model_dump(mode="json"), "schedule": schedule.model_dump(mode="json")})
 
 
-class _Yardstick(Record):
+class _Reference(Record):
     reg: RegConfig
 
 
-def yardstick(config_dir: Path | None = None) -> RegConfig:
+def reference_config(config_dir: Path | None = None) -> RegConfig:
     """Return the regularizer whose cost is matched: `reg=on` as its file has it.
 
-    Raises: InputError: the user's own file of that name is no regularizer.
+    Raises:
+        InputError: the user's own file of that name is no regularizer.
     """
     try:
-        return _Yardstick.model_validate_json(json.dumps({"reg": composed_group("reg", "reg=on", config_dir)})).reg
+        return _Reference.model_validate_json(json.dumps({"reg": composed_group("reg", "reg=on", config_dir)})).reg
     except ValidationError as error:
-        raise explain(error) from None
+        raise validation_errors(error) from None
 
 
 def validate(settings: Any) -> RunConfig:
     """Return the run that plain settings (dicts, lists, numbers, strings) describe.
 
-    Raises: InputError: they do not fit the schema; every misfit is named.
+    Raises:
+        InputError: they do not fit the schema; every misfit is named.
     """
     try:
         # In JSON a list may stand for a tuple, and nothing else is stretched.
         return RunConfig.model_validate_json(json.dumps(settings))
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
-            raise explain(error) from None
+            raise validation_errors(error) from None
         raise InputError("a configuration must be plain settings", advice=str(error)) from None
 
 

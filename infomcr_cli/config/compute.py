@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from infomcr_cli.config.reg_schema import RegConfig
-from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.config.schema.regularizer import RegConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.errors import InputError
 
 
@@ -30,14 +30,15 @@ def mean_passes(reg: RegConfig, schedule: ScheduleConfig) -> float:
     return 1 + (reg.passes - 1) * _active(reg, schedule.phases, 1)
 
 
-def matched(schedule: ScheduleConfig, reg: RegConfig, yardstick: RegConfig) -> ScheduleConfig:
+def matched(schedule: ScheduleConfig, reg: RegConfig, reference_config: RegConfig) -> ScheduleConfig:
     """Return the schedule in which `reg` costs what `yardstick` costs in the epochs given, in whole epochs.
 
     Boundaries, phases and the length of a cosine are shares of the schedule and stretch with it; so does the warm-up.
 
-    Raises: InputError: not one epoch would be left.
+    Raises:
+        InputError: not one epoch would be left.
     """
-    own, wanted = mean_passes(reg, schedule), mean_passes(yardstick, schedule)
+    own, wanted = mean_passes(reg, schedule), mean_passes(reference_config, schedule)
     epochs = round(schedule.epochs * wanted / own)
     if epochs < 1:
         received = f"schedule.epochs={schedule.epochs} at {wanted:g} passes a step, {own:g} with reg={reg.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
 
 PARTS_OF_A_CPU = 2  # logical devices that device=mirrored makes of it where there is no GPU
@@ -11,8 +11,11 @@ PARTS_OF_A_CPU = 2  # logical devices that device=mirrored makes of it where the
 def divided(name: str, number: int, replicas: int, whole: int | None = None) -> int:
     """Return what falls to each replica of `number`.
 
-    Args:   whole: what `number` must divide besides, for the advice.
-    Raises: InputError: they cannot share it equally.
+    Args:
+        whole: what `number` must divide besides, for the advice.
+
+    Raises:
+        InputError: they cannot share it equally.
     """
     if number % replicas:
         shared = [n for n in range(replicas, max(number, replicas) + 1, replicas) if whole is None or whole % n == 0]

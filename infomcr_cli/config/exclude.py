@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, Override, QuotedString
 
 from infomcr_cli.config.overrides import parse
-from infomcr_cli.config.places import group_choices
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
 
 
@@ -48,7 +48,8 @@ class Exclusion:
     def covers_settings(self, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         """Return whether all conditions hold of the composed settings.
 
-        Raises: InputError: a condition names no setting.
+        Raises:
+            InputError: a condition names no setting.
         """
         return all(c.holds(_value(c.key, spelled, settings)) for c in self.conditions)
 
@@ -59,7 +60,9 @@ _ABSENT = object()
 def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> list[Exclusion]:
     """Return the exclusions that `sweep.exclude` spells.
 
-    Raises:  InputError: a text is not KEY=VALUE KEY=VALUE …, or names what no run has: it would leave out nothing.
+    Raises:
+        InputError: a text is not KEY=VALUE KEY=VALUE …, or names what no run has: it would leave out nothing.
+
     Example: parse_exclusions(["reg=on data.batch_size=16,32"]) leaves out two of the sizes where the regularizer is on.
     """
     exclusions, choices = [_exclusion(text) for text in texts], group_choices(config_dir)

@@ -16,11 +16,11 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.compose import composed, dotted, no_such, run_of, yardstick
+from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, run_of
 from infomcr_cli.config.exclude import Exclusion
-from infomcr_cli.config.places import group_choices, search_path
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.trust import trusted
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import group_choices, search_path
 from infomcr_cli.errors import InputError
 
 MOST_JOBS = 100_000
@@ -47,7 +47,8 @@ class Choice:
 class Axis:
     """The values that one setting takes; a single one where it is not swept.
 
-    Args: plain: whether a value can be set in composed settings without composing anew.
+    Args:
+        plain: whether a value can be set in composed settings without composing anew.
     """
 
     key: str
@@ -60,7 +61,9 @@ def expand(
 ) -> list[Point]:
     """Return a run for each combination of the values that the overrides list, the last axis running fastest.
 
-    Raises:  InputError: an override is wrong, a combination is no valid run, or nothing is left.
+    Raises:
+        InputError: an override is wrong, a combination is no valid run, or nothing is left.
+
     Example: len(expand(["reg=on,off", "seed=range(3)"])) is 6.
     """
     groups = group_choices(config_dir)
@@ -75,7 +78,7 @@ def expand(
 def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[Point]:
     compose_all = _interpolates(axes, config_dir)
     bases: dict[tuple[str, ...], Settings] = {}
-    matched_to = cache(lambda: yardstick(config_dir))
+    matched_to = cache(lambda: reference_config(config_dir))
     for combination in itertools.product(*(axis.choices for axis in axes)):
         pairs = list(zip(axes, combination, strict=True))
         spelled = {axis.key: choice.value for axis, choice in pairs}

@@ -14,7 +14,8 @@ from infomcr_cli.errors import InputError
 def parse(arguments: Sequence[str]) -> list[Override]:
     """Return the overrides that `arguments` spell.
 
-    Raises: InputError: one is no override; the quoting that works is shown where quoting is what it lacks.
+    Raises:
+        InputError: one is no override; the quoting that works is shown where quoting is what it lacks.
     """
     return [_parse(argument) for argument in arguments]
 

@@ -7,22 +7,25 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.config.allowed_builders import trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
-from infomcr_cli.config.places import group_choices
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.settle import whole_setting
-from infomcr_cli.config.trust import trusted
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import group_choices
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
-from infomcr_cli.proposals import proposed
+from infomcr_cli.experiment.resolve_settings import whole_setting
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
     """Return the run that a run directory describes, with overrides applied to it.
 
-    Args:    settings: what its config.yaml holds: plain settings, nothing of which is executed.
-    Raises:  InputError: they do not fit the schema, or an override does not.
+    Args:
+        settings: what its config.yaml holds: plain settings, nothing of which is executed.
+
+    Raises:
+        InputError: they do not fit the schema, or an override does not.
     """
     changed = copy.deepcopy(settings)
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
@@ -63,9 +66,12 @@ def resumed_run(
 ) -> RunConfig:
     """Return the settings under which a run goes on.
 
-    Args:    name:     the run as the user named it.
-             recorded: the overrides that it was made with.
-    Raises:  InputError: an override would change what makes its weights; the difference is shown.
+    Args:
+        name:     the run as the user named it.
+        recorded: the overrides that it was made with.
+
+    Raises:
+        InputError: an override would change what makes its weights; the difference is shown.
     """
     before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
     changed = differences(before, after)
@@ -89,7 +95,7 @@ def _new_run(name: str, arguments: Sequence[str], recorded: Sequence[str], confi
     """
     given = {override.key_or_group for override in parse(arguments)} | {"start", "data.cache"}
     kept = [text for text in recorded if _is_kept(text, given)]
-    return proposed("train", spelled("start", name), *arguments, *kept, config_dir=config_dir)
+    return suggested_command("train", spelled("start", name), *arguments, *kept, config_dir=config_dir)
 
 
 def _is_kept(text: str, given: Set[str]) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from infomcr_cli.config.engine_schema import SweepConfig
-from infomcr_cli.config.explain import explain
 from infomcr_cli.config.overrides import parse, refuse_sweeps
-from infomcr_cli.config.places import search_path
+from infomcr_cli.config.schema.sweep import SweepConfig
+from infomcr_cli.config.search_path import search_path
+from infomcr_cli.config.validation_errors import validation_errors
 from infomcr_cli.errors import InputError
 
 
@@ -29,7 +29,8 @@ class SweepArguments:
 def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) -> SweepArguments:
     """Take the `sweep.…` overrides out of the others and apply them to conf/sweep.yaml.
 
-    Raises: InputError: one of them is no setting of a sweep, or out of range.
+    Raises:
+        InputError: one of them is no setting of a sweep, or out of range.
     """
     own = tuple(argument for argument in arguments if argument.lstrip("+~").startswith("sweep."))
     parsed = parse(own)
@@ -48,7 +49,7 @@ def _validated(settings: dict[str, Any]) -> SweepConfig:
     try:
         return SweepConfig.model_validate_json(json.dumps(settings))
     except ValidationError as error:
-        raise explain(error) from None
+        raise validation_errors(error) from None
 
 
 def _defaults(config_dir: Path | None) -> dict[str, Any]:

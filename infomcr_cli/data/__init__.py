@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.data.sizes import read_training_set_sizes, training_set_size
 from infomcr_cli.data.sources import check_source, load_dataset
 

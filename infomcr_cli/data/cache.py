@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.data.files import as_path, folder_names
-from infomcr_cli.data.record import Dataset, Split
 from infomcr_cli.errors import InputError
-from infomcr_cli.homes import cache_folder_of_user, temporary_folder
+from infomcr_cli.user_folders import cache_folder_of_user, temporary_folder
 
 FORMAT = 2  # raised when the decoding changes, so that old entries are not found
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -26,7 +26,8 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 def cache_folder(wanted: str | None) -> Path:
     """Return a folder that can be written: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
 
-    Raises: InputError: a folder was asked for by `data.cache` and cannot be written.
+    Raises:
+        InputError: a folder was asked for by `data.cache` and cannot be written.
     """
     if wanted is not None:
         folder = as_path(wanted)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.classes import class_indices
+from infomcr_cli.data.cifar_pickle import read_batch
+from infomcr_cli.data.dataset import Split
 from infomcr_cli.data.files import Files
-from infomcr_cli.data.pickled import read_batch
-from infomcr_cli.data.record import Split
+from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 
 PIXELS = 3 * 32 * 32
@@ -63,8 +63,11 @@ def is_official(name: str, layout: Layout) -> bool:
 def read_official(files: Files, layout: Layout) -> tuple[Split, Split, tuple[str, ...]]:
     """Return training split, test split and class names, images in the archive's order.
 
-    Args:   files: the official files, by name.
-    Raises: InputError: a batch is missing, damaged or has other labels or pixels than it should.
+    Args:
+        files: the official files, by name.
+
+    Raises:
+        InputError: a batch is missing, damaged or has other labels or pixels than it should.
     """
     classes = _class_names(files, layout)
     train, test = (_read_split(files, pattern, layout, len(classes)) for pattern in (layout.train, layout.test))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.record import Split
+from infomcr_cli.data.dataset import Split
 
 SCALE = 255.0 / 16.0  # pixels are 0..16 in the source
 TRAIN, TEST = 1437, 360

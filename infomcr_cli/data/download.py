@@ -51,7 +51,8 @@ ORIGINS = {
 def fetched(origin: Origin, folder: Path) -> Path:
     """Return the archive in `folder`, or what `keras.datasets` unpacked earlier; download it where there is neither.
 
-    Raises: InputError: it cannot be downloaded, or is not what its checksum says.
+    Raises:
+        InputError: it cannot be downloaded, or is not what its checksum says.
     """
     place = folder / "downloads" / origin.file
     if place.is_file() and _sha256(place) == origin.sha256:

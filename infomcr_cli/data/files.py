@@ -41,8 +41,11 @@ DAMAGED = (
 def source_path(root: str | None, *, needed: str) -> Path:
     """Return `data.root` as a path that exists.
 
-    Args:   needed: what should stand there, for the message.
-    Raises: InputError: it is null, missing or empty.
+    Args:
+        needed: what should stand there, for the message.
+
+    Raises:
+        InputError: it is null, missing or empty.
     """
     if root is None:
         raise InputError(f"data.root must name {needed}", received=root, advice="Try data.root=PATH.")
@@ -81,7 +84,8 @@ def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
 
     Hidden files and folders are passed over: `wanted` is not asked about them.
 
-    Raises: InputError: the archive is damaged, has links, devices or names that lead out of it, or is absurdly large.
+    Raises:
+        InputError: the archive is damaged, has links, devices or names that lead out of it, or is absurdly large.
     """
     if root.is_dir():
         return {name: partial(read_path, root / name) for name in folder_names(root) if wanted(name)}
@@ -125,7 +129,8 @@ def is_hidden(name: str) -> bool:
 def read_path(path: Path) -> bytes:
     """Return the bytes of a file.
 
-    Raises: InputError: it is absurdly large, or the system refuses it.
+    Raises:
+        InputError: it is absurdly large, or the system refuses it.
     """
     try:
         _bound(path, "a file", path.stat().st_size, MAX_MEMBER)

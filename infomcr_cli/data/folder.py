@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.classes import check_classes, class_name
+from infomcr_cli.data.dataset import Split
 from infomcr_cli.data.files import Files, Reader, folder_names
 from infomcr_cli.data.images import converted, is_image_name, opened
-from infomcr_cli.data.record import Split
-from infomcr_cli.data.selection import stratified_order
+from infomcr_cli.data.labels import check_classes, class_name
+from infomcr_cli.data.subsets import stratified_order
 from infomcr_cli.errors import InputError
 
 LAYOUT = "a folder, or an archive, of train/CLASS/*.{jpg,png} and test/CLASS/*.{jpg,png}"
@@ -30,7 +30,8 @@ def is_image(name: str) -> bool:
 def place_of(name: str) -> Place | None:
     """Return where train/CLASS/FILE, which may stand a few folders down, belongs; None for any other name.
 
-    Raises: InputError: it is an image of another kind than JPEG and PNG.
+    Raises:
+        InputError: it is an image of another kind than JPEG and PNG.
     """
     parts = name.split("/")
     if len(parts) < 3 or parts[-3] not in ("train", "test") or not is_image_name(name):
@@ -54,7 +55,8 @@ def read_images(files: Files, root: Path) -> tuple[Split, Split, tuple[str, ...]
     The training images come in one fixed, stratified permutation (folders have no order of their own); the test
     images sorted by class and name.
 
-    Raises: InputError: an image is damaged or of another size; classes are missing.
+    Raises:
+        InputError: an image is damaged or of another size; classes are missing.
     """
     places = sorted((place, name) for name in files if (place := place_of(name)))
     known, tested = ({place[1] for place, _ in places if place[0] == split} for split in ("train", "test"))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from infomcr_cli.config.data_schema import ImagenetConfig
+from infomcr_cli.config.schema.data import ImagenetConfig
 from infomcr_cli.data.cache import cache_folder, content_key
-from infomcr_cli.data.classes import check_classes
+from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.data.files import source_path
-from infomcr_cli.data.record import Dataset, Split
-from infomcr_cli.data.selection import stratified_order
-from infomcr_cli.data.streamed import StreamedImages, class_folders, scan
+from infomcr_cli.data.labels import check_classes
+from infomcr_cli.data.lazy_images import StreamedImages, class_folders, scan
+from infomcr_cli.data.subsets import stratified_order
 from infomcr_cli.errors import InputError
 
 LAYOUT = "a folder of train/CLASS/*.{jpg,png} and val/CLASS/*.{jpg,png}"
@@ -43,7 +43,8 @@ def load_imagenet(config: ImagenetConfig) -> Dataset:
     Folders have no order, so the training images stand in one fixed, stratified permutation. Standardisation uses
     ImageNet's published statistics; the fingerprint is of names and labels, as the pixels are not read.
 
-    Raises: InputError: the folder has not the layout, or a file in it is no image that is taken.
+    Raises:
+        InputError: the folder has not the layout, or a file in it is no image that is taken.
     """
     root = source_path(config.root, needed=LAYOUT)
     check_imagenet(config)

@@ -27,7 +27,8 @@ GREY, COLOUR = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}
 def is_image_name(name: str) -> bool:
     """Return whether a file's ending is that of a JPEG or a PNG.
 
-    Raises: InputError: it is that of another kind of image, which would be left out in silence.
+    Raises:
+        InputError: it is that of another kind of image, which would be left out in silence.
     """
     lower = name.lower()
     if lower.endswith(OTHER_ENDINGS):
@@ -46,7 +47,9 @@ def opened(file: IO[bytes], name: str, *, most: int) -> Iterator[Image.Image]:
     Args:
         name: of the file, for messages.
         most: pixels that it may have.
-    Raises: InputError: it is no image that is taken, or what is done inside the block shows that it is damaged.
+
+    Raises:
+        InputError: it is no image that is taken, or what is done inside the block shows that it is damaged.
     """
     from PIL import Image
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.classes import MAX_CLASSES, check_classes, class_indices
+from infomcr_cli.data.dataset import Split
 from infomcr_cli.data.files import DAMAGED, MAX_HELD, MAX_MEMBER, damaged
-from infomcr_cli.data.record import Split
+from infomcr_cli.data.labels import MAX_CLASSES, check_classes, class_indices
 from infomcr_cli.errors import InputError
 
 LAYOUT = "an .npz file with train_images, train_labels, test_images, test_labels"
@@ -27,7 +27,8 @@ Header = tuple[tuple[int, ...], np.dtype[Any]]
 def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of each of the four arrays, of the images from their headers alone.
 
-    Raises: InputError: an array is missing or damaged, or cannot be images or labels.
+    Raises:
+        InputError: an array is missing or damaged, or cannot be images or labels.
     """
     with _members(path) as members:
         keys = _keys(members.names, path)
@@ -42,7 +43,8 @@ def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
 
     Pixels are on the 0..255 scale. Images may lack the channel axis. Labels are whole numbers of any type.
 
-    Raises: InputError: an array is missing or damaged, or cannot be images or labels.
+    Raises:
+        InputError: an array is missing or damaged, or cannot be images or labels.
     """
     check_npz(path)
     with _members(path) as members:

@@ -10,14 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infomcr_cli.config.data_schema import AugmentConfig, DataConfig
-from infomcr_cli.data.plan import EpochPlan, plan_epoch
-from infomcr_cli.data.record import Dataset, Split
-from infomcr_cli.data.render import Batch, render
-from infomcr_cli.data.resident import Scale, resident
-from infomcr_cli.data.selection import check_batch
-from infomcr_cli.data.streamed import StreamedImages
+from infomcr_cli.config.schema.data import AugmentConfig, DataConfig
+from infomcr_cli.data.augment import Batch, Scale, render, resident
+from infomcr_cli.data.dataset import Dataset, Split
+from infomcr_cli.data.epoch_plan import EpochPlan, plan_epoch
+from infomcr_cli.data.lazy_images import StreamedImages
 from infomcr_cli.data.streaming import streamed_batches
+from infomcr_cli.data.subsets import check_batch
 
 AHEAD = 2  # batches made before they are asked for
 
@@ -42,8 +41,12 @@ def training_stream(
         epochs:      the stream ends after epoch `epochs` - 1.
         first_epoch: where a resumed run goes on,
         first_step:  and how many steps of that epoch it has already taken.
-    Returns: float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
-    Raises:  InputError: the training split is smaller than one batch.
+
+    Returns:
+        float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
+
+    Raises:
+        InputError: the training split is smaller than one batch.
     """
     check_batch(data_config.batch_size, len(dataset.train))
     if isinstance(dataset.train.images, StreamedImages):
@@ -75,7 +78,8 @@ def training_stream(
 def named_failures(batches: tf.data.Dataset, dataset: Dataset) -> Iterator[Any]:
     """Yield training batches; a file that fails among them ends in the InputError that names it, not in TensorFlow's.
 
-    Raises: InputError: an image of `dataset` cannot be read or decoded.
+    Raises:
+        InputError: an image of `dataset` cannot be read or decoded.
     """
     try:
         yield from batches
@@ -110,7 +114,8 @@ def evaluation_batches(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
     """Yield every image of `split` in stored order, the incomplete last batch included.
 
-    Returns: standardised images [b, H, W, C] with labels [b], b = `batch_size` but for the last.
+    Returns:
+        standardised images [b, H, W, C] with labels [b], b = `batch_size` but for the last.
     """
     for start in range(0, len(split), batch_size):
         part = slice(start, start + batch_size)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infomcr_cli.config.data_schema import DataConfig, ImagenetConfig
+from infomcr_cli.config.schema.data import DataConfig, ImagenetConfig
 from infomcr_cli.data import digits, folder, imagenet, npz
 from infomcr_cli.data.files import as_path
-from infomcr_cli.data.selection import check_sizes
 from infomcr_cli.data.sources import load_dataset, with_os_errors
+from infomcr_cli.data.subsets import check_sizes
 
 Sizes = tuple[int, int]  # images of the whole source, to train on and to test on
 _WHOLE = {
@@ -22,7 +22,8 @@ def training_set_size(config: DataConfig) -> int | None:
 
     It is None where only reading all of the source would tell: an archive without an index of its files.
 
-    Raises: InputError: more images are asked for than there are, or they do not fill one batch.
+    Raises:
+        InputError: more images are asked for than there are, or they do not fill one batch.
     """
     whole = with_os_errors(_sizes, config)
     return config.train_size if whole is None else _left(config, whole)
@@ -31,7 +32,8 @@ def training_set_size(config: DataConfig) -> int | None:
 def read_training_set_sizes(configs: Iterable[DataConfig]) -> dict[DataConfig, int]:
     """Return the same after reading each source whole and once; `load_dataset` then finds its images decoded.
 
-    Raises: InputError: a source is damaged, or smaller than what is asked of it.
+    Raises:
+        InputError: a source is damaged, or smaller than what is asked of it.
     """
     found: dict[DataConfig, int] = {}
     whole: dict[DataConfig, Sizes] = {}

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from infomcr_cli.config.data_schema import Cifar100Config, DataConfig, ImagenetConfig
+from infomcr_cli.config.schema.data import Cifar100Config, DataConfig, ImagenetConfig
 from infomcr_cli.data import cifar, digits, download, folder, imagenet, npz
 from infomcr_cli.data.cache import cache_folder, cached, content_key
-from infomcr_cli.data.classes import check_classes
+from infomcr_cli.data.dataset import CIFAR10, Dataset, whole_dataset
 from infomcr_cli.data.files import first_names, read_files, source_path
-from infomcr_cli.data.record import Dataset
-from infomcr_cli.data.selection import check_sizes, select
-from infomcr_cli.data.statistics import CIFAR10, whole_dataset
+from infomcr_cli.data.labels import check_classes
+from infomcr_cli.data.subsets import check_sizes, select
 from infomcr_cli.errors import InputError
 
 T = TypeVar("T")
@@ -43,8 +42,11 @@ def check_source(config: DataConfig) -> None:
 def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
     """Return the data set of `config`, ready to be fed.
 
-    Args:   seed: of subsets and label noise where `data.seed` is null.
-    Raises: InputError: the source is missing, damaged or smaller than what is asked of it.
+    Args:
+        seed: of subsets and label noise where `data.seed` is null.
+
+    Raises:
+        InputError: the source is missing, damaged or smaller than what is asked of it.
     """
     return select(with_os_errors(_source(config).load, config), config, seed=seed)
 

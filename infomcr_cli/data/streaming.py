@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infomcr_cli.config.data_schema import AugmentConfig
-from infomcr_cli.data.plan import epoch_order
-from infomcr_cli.data.record import Dataset
-from infomcr_cli.data.streamed import StreamedImages
+from infomcr_cli.config.schema.data import AugmentConfig
+from infomcr_cli.data.dataset import Dataset
+from infomcr_cli.data.epoch_plan import epoch_order
+from infomcr_cli.data.lazy_images import StreamedImages
 from infomcr_cli.errors import InputError
 
 CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # Szegedy et al., 2015, arXiv:1409.4842
@@ -37,7 +37,8 @@ def streamed_batches(
 
     `augment.padding` > 0 asks for a random-resized crop instead of the centre; `augment.flip` for mirroring.
 
-    Raises: InputError: the augmentation is one of a batch, which is not streamed.
+    Raises:
+        InputError: the augmentation is one of a batch, which is not streamed.
     """
     images = dataset.train.images
     assert isinstance(images, StreamedImages)
@@ -78,7 +79,9 @@ def _image(
 ) -> tf.Tensor:
     """Return one image on the 0..255 scale, float32, [size, size, 3]: without augmentation as it is evaluated.
 
-    Args: data: the bytes of its file. name: of the file, for messages.
+    Args:
+        data: the bytes of its file.
+        name: of the file, for messages.
     """
     if augment.padding:
         extent = tf.ensure_shape(_by_pillow(images, images.extent, [data, name], tf.int32), [2])

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.builder import check_keywords, resolve_builder
+from infomcr_cli.models.custom import check_keywords, resolve_builder
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infomcr_cli.config.identity import HEAD
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.runs import State
 
 

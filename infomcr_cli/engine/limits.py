@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from infomcr_cli.config.engine_schema import EngineConfig, LocalEngineConfig
+from infomcr_cli.config.schema.sweep import EngineConfig, LocalEngineConfig
 
 LEAST_BYTES = 200 * 10**6  # no process that has imported TensorFlow holds less
 RECKONED_BYTES = int(1.5e9)  # what a job is taken to need where engine.memory does not say
@@ -42,7 +42,7 @@ def limits_of(engine: EngineConfig) -> Limits:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Slots:
     """How many jobs run at once, and what each of them gets.
 
     Args:
@@ -60,14 +60,14 @@ class Lanes:
         return {**shares, "CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]} if self.gpus else shares
 
 
-def lanes_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> Lanes:
+def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> Slots:
     """Return how `jobs` jobs share this machine: never more at once than cores, memory or GPUs allow."""
     cores = len(os.sched_getaffinity(0))
     gpus = () if device == "cpu" else visible_gpus()
     need = engine.memory or RECKONED_BYTES
     fitting = max(1, min(cores, psutil.virtual_memory().available // need, len(gpus) or cores))
     count = min(fitting if engine.jobs == "auto" else engine.jobs, jobs) or 1
-    return Lanes(count, None if count == 1 else max(1, cores // count), tuple(gpus))
+    return Slots(count, None if count == 1 else max(1, cores // count), tuple(gpus))
 
 
 def visible_gpus() -> Sequence[str]:

@@ -12,24 +12,24 @@ from collections.abc import Callable
 import psutil
 
 from infomcr_cli.engine.job import Job, Outcome
-from infomcr_cli.engine.limits import RECKONED_BYTES, Lanes, Limits
+from infomcr_cli.engine.limits import RECKONED_BYTES, Limits, Slots
+from infomcr_cli.engine.messages import Task
 from infomcr_cli.engine.process import JobProcess
-from infomcr_cli.engine.task import Task
 from infomcr_cli.runs import State
 
 TICK = 0.05
 
 
 class LocalEngine:
-    """See `infomcr_cli.engine.conduct.Engine`.
+    """See `infomcr_cli.engine.scheduler.Engine`.
 
     Args:
         jobs: how many there are in all.
         task: what a job's process is told.
     """
 
-    def __init__(self, lanes: Lanes, limits: Limits, jobs: int, task: Callable[[Job], Task]) -> None:
-        self._lanes, self._limits, self._task = lanes, limits, task
+    def __init__(self, slots: Slots, limits: Limits, jobs: int, task: Callable[[Job], Task]) -> None:
+        self._lanes, self._limits, self._task = slots, limits, task
         self._left = jobs
         self._running: dict[int, JobProcess] = {}
         self._spare: dict[int, JobProcess] = {}
@@ -65,7 +65,7 @@ class LocalEngine:
         """End whatever is left."""
         self._dismiss()
         for process in self._running.values():
-            process.dispose()
+            process.kill()
         self._running.clear()
 
     def _prepare(self) -> None:
@@ -78,7 +78,7 @@ class LocalEngine:
 
     def _dismiss(self) -> None:
         for process in self._spare.values():
-            process.dispose()
+            process.kill()
         self._spare.clear()
 
     def _ended(self) -> list[Outcome]:

@@ -10,20 +10,21 @@ from pathlib import Path
 
 from infomcr_cli.config.grid import Point
 from infomcr_cli.config.identity import HEAD, identity, with_other_data
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.data import check_source
-from infomcr_cli.engine.asked import is_measured
-from infomcr_cli.engine.found import FoundRuns, place_of
+from infomcr_cli.engine.existing_runs import ExistingRuns, place_of
 from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import read_status
-from infomcr_cli.runs.redaction import redact_override
 
 
 def plan(points: Sequence[Point]) -> list[Job]:
     """Return a job for each run that the points describe, in their order; equal points make one job.
 
-    Raises: InputError: two points differ in nothing that makes weights, or the data of one is not there.
+    Raises:
+        InputError: two points differ in nothing that makes weights, or the data of one is not there.
     """
     unique: dict[tuple[str, str | None], Point] = {}
     for point in points:
@@ -33,7 +34,7 @@ def plan(points: Sequence[Point]) -> list[Job]:
     for data in {point.config.data for point in unique.values()}:
         check_source(data)
     folder = Path(os.path.abspath(points[0].config.runs_dir))
-    found = FoundRuns(folder)
+    found = ExistingRuns(folder)
     common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
     return [_job(hashed, point, common, folder, found) for hashed, point in _with_identities(unique)]
 
@@ -66,7 +67,7 @@ def _same_run(first: Point, second: Point) -> InputError:
     )
 
 
-def _job(hashed: str, point: Point, common: set[str], folder: Path, found: FoundRuns) -> Job:
+def _job(hashed: str, point: Point, common: set[str], folder: Path, found: ExistingRuns) -> Job:
     overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
     label = " ".join(redact_override(text) for text in point.overrides if text not in common)
     run = found.run_of(hashed, point.config)

@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import psutil
 
+from infomcr_cli.console.redaction import redact
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
-from infomcr_cli.engine.task import Event, Task
+from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, finished, hold, is_run, read_status, write_status
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs import RunDirectory, State, finished, is_run, lock_run, read_status, write_status
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
@@ -28,7 +28,8 @@ _log = logging.getLogger("infomcr.engine")
 class JobProcess:
     """A process that imports everything at once and does one job as soon as it is given one.
 
-    Args: environment: variables for it, beside this process's own.
+    Args:
+        environment: variables for it, beside this process's own.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -73,7 +74,7 @@ class JobProcess:
             self._bound()
             return None
         self._listen()
-        self.dispose()
+        self.kill()
         return self._outcome(code)
 
     def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
@@ -84,7 +85,7 @@ class JobProcess:
         kill_at = time.monotonic() + grace
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
-    def dispose(self) -> None:
+    def kill(self) -> None:
         """End the process, whatever it does, and forget it."""
         self._signal(signal.SIGKILL)
         self._process.wait()
@@ -145,7 +146,7 @@ class JobProcess:
             return *self._verdict, False
         if self._ended is not None:
             return self._ended.state or State.FAILED, self._ended.reason, False
-        return State.LOST, _last_words(code), True
+        return State.LOST, _exit_reason(code), True
 
     def _startup(self) -> tuple[float | None, float | None]:
         if self._ready is None or self._given is None:
@@ -170,11 +171,11 @@ def close(job: Job, state: State, reason: str | None) -> None:
 def _close(run: RunDirectory, state: State, reason: str | None) -> None:
     status = read_status(run)
     if status.state is not State.FINISHED and (status.state, status.reason) != (state, reason):
-        with hold(run):
+        with lock_run(run):
             write_status(run, finished(status, state, reason))
 
 
-def _last_words(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code} and no word"
     try:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from infomcr_cli.config.engine_schema import RayEngineConfig
+from infomcr_cli.config.schema.sweep import RayEngineConfig
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.messages import Task, job_of, read_task
 from infomcr_cli.engine.process import GRACE, JobProcess, close
-from infomcr_cli.engine.task import Task, job_of, read_task
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
 
@@ -50,7 +50,7 @@ def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, st
 
 
 class RayEngine:
-    """See `infomcr_cli.engine.conduct.Engine`.
+    """See `infomcr_cli.engine.scheduler.Engine`.
 
     Args:
         task: what a job's process is told.

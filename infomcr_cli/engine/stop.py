@@ -14,21 +14,24 @@ from types import FrameType
 class Stopped:
     """Whether a block was stopped.
 
-    Args: number: the signal, SIGINT or SIGTERM; None: it ended by itself.
+    Args:
+        number: the signal, SIGINT or SIGTERM; None: it ended by itself.
     """
 
     number: int | None = None
 
 
 @contextmanager
-def stopped_at_once(before: int | None = None) -> Iterator[Stopped]:
+def stop_on_signal(before: int | None = None) -> Iterator[Stopped]:
     """Leave the block where SIGINT or SIGTERM finds it; what is open in it is closed on the way out.
 
     Another thread than the main one hears no signals, and goes on.
 
-    Args:    before: a signal that came before the block.
+    Args:
+        before: a signal that came before the block.
+
     Example:
-        with stopped_at_once() as stopped:
+        with stop_on_signal() as stopped:
             compare()
         if stopped.number is not None: ...
     """

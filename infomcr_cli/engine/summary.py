@@ -13,7 +13,7 @@ from rich.text import Text
 
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State, is_run
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.io.safe_documents import printable
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class JobResult:
     reason: str | None = None
     log: tuple[str, ...] = ()
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the job's part of the JSON document."""
         return {
             "id": self.job.id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -14,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.engine.job import Job, Outcome
-from infomcr_cli.engine.watch import Watch
-from infomcr_cli.runs import State
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import MetricsLog, RunDirectory, State, is_run
+from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.runs.metrics import MetricsLine, RewrittenError
 
 SECONDS_BETWEEN_LOOKS = 0.5
 MOST_ROWS = 12
@@ -66,7 +68,7 @@ class SweepView:
         if outcome.reason:
             self._console.print(Text(f"    {printable(outcome.reason)}"), soft_wrap=not self._console.is_terminal)
 
-    def tick(self) -> None:
+    def poll(self) -> None:
         """Look at the running jobs twice a second, where anyone is looking."""
         now = time.monotonic()
         if self._live is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
@@ -113,3 +115,44 @@ def _rows(watches: Sequence[Watch]) -> Table:
     if len(watches) > MOST_ROWS:
         table.add_row(Text(f"and {len(watches) - MOST_ROWS} more"))
     return table
+
+
+@dataclass
+class Watch:
+    """Follows the metrics of one job.
+
+    Args:
+        line: the last one that was logged; None: none yet.
+    """
+
+    job: Job
+    line: MetricsLine | None = None
+    _offset: int = 0
+
+    def look(self) -> None:
+        """Read what was logged since the last look."""
+        if not is_run(self.job.run):
+            return
+        try:
+            lines, self._offset = MetricsLog(RunDirectory(self.job.run)).read_from(self._offset)
+        except RewrittenError:
+            self._offset = 0
+            return
+        except (InputError, OSError):
+            return
+        self.line = lines[-1] if lines else self.line
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return 0 if self.line is None else self.line.epoch
+
+    @property
+    def loss(self) -> float | None:
+        """Mean training cross-entropy of the last epoch, nats."""
+        return None if self.line is None else self.line.values.get("train/loss")
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of the last epoch."""
+        return None if self.line is None else self.line.timing.get("images_per_second")

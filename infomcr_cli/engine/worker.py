@@ -21,16 +21,16 @@ SECONDS_TO_LIVE = 30.0
 def main() -> None:
     """Import what training needs, then wait for the task and do it."""
     events = _own_the_standard_output()
-    _be_the_first_to_go()
+    _raise_oom_score()
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
-    import infomcr_cli.training.session  # noqa: F401 -- seconds of work, done before there is a task
-    from infomcr_cli.engine.attempt import attempt
-    from infomcr_cli.engine.task import Event, read_task
+    import infomcr_cli.training.trainer  # noqa: F401 -- seconds of work, done before there is a task
+    from infomcr_cli.console.redaction import redact
+    from infomcr_cli.engine.messages import Event, read_task
+    from infomcr_cli.engine.run_job import run_job
     from infomcr_cli.runs import State
-    from infomcr_cli.runs.redaction import redact
 
-    _tell(events, Event(kind="ready", at=time.monotonic()))
+    _send(events, Event(kind="ready", at=time.monotonic()))
     line = lines.get()
     if not line:
         return
@@ -38,11 +38,11 @@ def main() -> None:
     os.chdir(task.cwd)
     _log_to(task.log)
     try:
-        event = attempt(task)
+        event = run_job(task)
     except BaseException as error:
         print(redact(traceback.format_exc()), file=sys.stderr)
         event = Event(kind="ended", state=State.FAILED, reason=redact(f"{type(error).__name__}: {error}"))
-    _tell(events, event)
+    _send(events, event)
     sys.stderr.flush()
     os._exit(0)  # nothing is left to do, and TensorFlow takes a second to go
 
@@ -65,7 +65,7 @@ def _own_the_standard_output() -> int:
     return events
 
 
-def _be_the_first_to_go() -> None:
+def _raise_oom_score() -> None:
     """Where memory runs out the kernel is to end this job, not the sweep or a neighbour."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
@@ -78,7 +78,7 @@ def _log_to(path: Path) -> None:
     os.close(log)
 
 
-def _tell(events: int, event: object) -> None:
+def _send(events: int, event: object) -> None:
     os.write(events, event.model_dump_json().encode() + b"\n")  # type: ignore[attr-defined]
 
 

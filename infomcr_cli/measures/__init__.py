@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.engine import GramEngine
-    from infomcr_cli.measures.gram import gram_matrix
-    from infomcr_cli.measures.rules import LayerCall, register_rule
-    from infomcr_cli.measures.spectrum import SingularGramError, log_volume
+    from infomcr_cli.measures.gamma import SingularGramError, log_volume
+    from infomcr_cli.measures.gram.engine import GramEngine
+    from infomcr_cli.measures.gram.gram_matrix import gram_matrix
+    from infomcr_cli.measures.gram.rules import LayerCall, register_rule
 
 _HOMES = {
     "GramEngine": "engine",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
+from infomcr_cli.config.schema.measure import GammaConfig, MeasureConfig
 
 Document = dict[str, Any]
 

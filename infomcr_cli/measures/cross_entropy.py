@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 EPSILON = 2.0**-52  # of float64
 
@@ -63,3 +65,16 @@ def _raw(logits: tf.Tensor, labels: tf.Tensor) -> LossDerivative:
     vector = tf.where(is_true, -total[:, None], ratios)
     length = tf.norm(vector, axis=1)
     return LossDerivative(loss, vector / length[:, None], top - true_logit - loss + tf.math.log(length))
+
+
+Array = NDArray[np.float64]
+
+
+def mean_loss(logits: Array, labels: NDArray[np.int32]) -> float:
+    """Return the mean cross-entropy of logits [N, C] at true classes [N], nats."""
+    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]))
+
+
+def accuracy(logits: Array, labels: NDArray[np.int32]) -> float:
+    """Return the share of samples whose greatest logit is at their label, 0..1."""
+    return float(np.mean(np.argmax(logits, axis=1) == labels))

@@ -56,7 +56,9 @@ def student_interval(value: float, std_error: float, draws: int) -> tuple[float,
 
     A standard error that comes from few draws is uncertain itself: two of them to either side cover 83 to 91 % only.
 
-    Args:    draws: T, at least 2, that the standard error was taken from.
+    Args:
+        draws: T, at least 2, that the standard error was taken from.
+
     Source:  Student, Biometrika 6 (1908).
     Example: student_interval(0.0, 1.0, 5) is (-2.78, 2.78).
     """

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from infomcr_cli.config.measure_schema import MeasureConfig
-from infomcr_cli.data.record import Dataset
+import numpy as np
+
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.registry import Measure, MeasureValue, chosen_measures
+from infomcr_cli.measures.base import Measure, MeasureValue, chosen_measures
+from infomcr_cli.measures.context import InitialWeights, Subject
 from infomcr_cli.measures.settings import check_measures
-from infomcr_cli.measures.subject import Beginning, Subject
 
 if TYPE_CHECKING:
     import keras
+
 
 _log = logging.getLogger("infomcr.measures")
 LONGEST_REASON = 300  # letters: TensorFlow explains itself at length
@@ -28,7 +32,7 @@ def evaluate_measures(
     config: MeasureConfig,
     seed: int = 0,
     *,
-    beginning: Beginning = lambda: None,
+    beginning: InitialWeights = lambda: None,
     train_loss: float | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, MeasureValue]:
@@ -44,7 +48,9 @@ def evaluate_measures(
         beginning: gives the weights before training by name, or None; called only where a measure asks for them.
         train_loss: mean cross-entropy on the whole training set, nats, where it is known already.
         announce: is told first how long it will take, where everything is measured.
-    Raises:  InputError: a name is unknown, or a setting does not fit the data; nothing has been measured then.
+
+    Raises:
+        InputError: a name is unknown, or a setting does not fit the data; nothing has been measured then.
     """
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
@@ -56,13 +62,13 @@ def evaluate_measures(
 
 def _duration(measures: Iterable[Measure], subject: Subject) -> str:
     """What to say of the time it will take; nothing where the pass that would show it fails."""
-    from infomcr_cli.measures.forecast import forecast, in_words
+    pass
 
     try:
         seconds = forecast([measure.name for measure in measures], subject)
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
-    return f", about {in_words(seconds)} and the time to compile them"
+    return f", about {format_duration(seconds)} and the time to compile them"
 
 
 class _Taking:
@@ -108,3 +114,62 @@ def _in_a_line(error: Exception) -> str:
 
 def _kind(error: Exception) -> str:
     return type(error).__name__.lstrip("_")
+
+
+# Forward passes of equal time, measured on Wide ResNet 28-2 by benchmarks/measures.py.
+GRADIENT, PRODUCT, GRAM = 4.0, 12.0, 12.0
+SPECTRAL = 5000  # images, whatever the number of samples
+KRYLOV = 12  # products that Lanczos takes at least
+BISECTIONS = 14
+TIMED = 100  # images
+
+
+def passes(names: Iterable[str], config: MeasureConfig) -> float:
+    """Return how many images have to pass forward through the network in the time that these measures take."""
+    wanted = set(names)
+    drawn = config.gamma.draws * config.gamma.draw_size * GRAM if wanted & _OF_GRAM else 0.0
+    return drawn + config.samples * (1.0 + sum(_PASSES[name](config) for name in wanted & _PASSES.keys()))
+
+
+def forecast(names: Iterable[str], subject: Subject) -> float:
+    """Return seconds that these measures will take, compilation left out; one forward pass is made to find out."""
+    return passes(names, subject.config) * _seconds_per_image(subject)
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time as people say it; it is an estimate."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _seconds_per_image(subject: Subject) -> float:
+    surface = subject.minimum.surface
+    few = np.arange(min(TIMED, len(surface.labels)))
+    surface.logits(surface.weights, few)  # compiles
+    began = time.perf_counter()
+    surface.logits(surface.weights, few)
+    return (time.perf_counter() - began) / len(few)
+
+
+_OF_GRAM = {
+    "gamma",
+    "fisher_trace",
+    "spectral_norm",
+    "frobenius_norm",
+    "effective_rank",
+    "fisher_rao_norm",
+    "gradient_noise",
+}
+_PASSES: Mapping[str, Callable[[MeasureConfig], float]] = {
+    "sharpness": lambda config: GRADIENT + 1,
+    "adaptive_sharpness": lambda config: GRADIENT + 1,
+    "relative_flatness": lambda config: 1,
+    "spectral_product": lambda config: SPECTRAL / config.samples,
+    "spectral_product_over_margin": lambda config: 0,
+    "worst_case_sharpness": lambda config: 1.5 * config.sharpness.iterations * GRADIENT,
+    "noise_scale": lambda config: BISECTIONS * config.noise.draws,
+    "magnitude_noise_scale": lambda config: BISECTIONS * config.noise.draws,
+    "hessian_trace": lambda config: 3 * config.curvature.probes * PRODUCT,
+    "hessian_eigenvalue": lambda config: max(config.curvature.products, KRYLOV) * PRODUCT,
+}

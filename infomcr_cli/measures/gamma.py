@@ -1,105 +1,164 @@
-"""Gamma over disjoint draws, with all that comes from the same Gram matrices."""
+"""What is read from a Gram matrix G = J Jᵀ of per-sample gradients: rank, log-volume, traces and norms.
+
+A row of J may be 1e-12 or 1e3 long, so everything that could lose small rows is taken from the unit-diagonal matrix
+Ĝ_ij = G_ij / (‖J_i‖‖J_j‖) and the lengths are kept as logarithms.
+
+The gradients are those at the true labels. So G/N has the spectrum of the empirical Fisher information (Kunstner et
+al., 2019, arXiv:1905.12558), which the study of gamma calls the observed one.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures import spectrum
-from infomcr_cli.measures.estimate import Estimate, estimate, is_settled
-from infomcr_cli.measures.gradient_noise import gradient_noise_variance
-from infomcr_cli.measures.record import GramRecord, LayerGroup
+Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class DrawSummary:
-    """What is kept of one draw: numbers, not matrices.
+class SingularGramError(ValueError):
+    """A Gram matrix has rank below its size, so its log-volume is -inf.
 
     Args:
-        gamma:          nats; None where the draw is deficient.
-        eigenvalues:    of G/N, descending, [N].
-        gradient_noise: None for a draw of one sample.
+        rank: numerical rank.
+        size: N.
     """
 
-    gamma: float | None
-    rank: int
-    eigenvalues: NDArray[np.float64]
-    fisher_trace: float
-    spectral_norm: float
-    frobenius_norm: float
-    effective_rank: float
-    fisher_rao_norm: float
-    gradient_noise: float | None
-    mean_loss: float
-    groups: dict[str, LayerGroup]
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        super().__init__(
+            f"the Gram matrix must have full rank; got {rank=}, {size=}. "
+            "Remove duplicated samples, or draw fewer samples than the model has weights."
+        )
 
 
-def summarise(record: GramRecord) -> DrawSummary:
-    """Reduce a draw to its numbers."""
-    gram = record.gram
-    return DrawSummary(
-        gamma=None if record.is_deficient else record.log_volume(),
-        rank=record.rank,
-        eigenvalues=np.maximum(spectrum.eigenvalues(gram), 0.0) / len(gram),
-        fisher_trace=spectrum.fisher_trace(gram),
-        spectral_norm=spectrum.spectral_norm(gram),
-        frobenius_norm=spectrum.frobenius_norm(gram),
-        effective_rank=spectrum.effective_rank(gram),
-        fisher_rao_norm=spectrum.fisher_rao_norm(record.products),
-        gradient_noise=gradient_noise_variance(gram) if len(gram) > 1 else None,
-        mean_loss=float(record.losses.mean()),
-        groups=record.groups,
-    )
+def unit_diagonal(gram: Array) -> tuple[Array, Array]:
+    """Split G into Ĝ and the logarithms of the row lengths.
 
+    Args:
+        gram: symmetric positive semi-definite, [N, N].
 
-@dataclass(frozen=True)
-class GammaResult:
-    """Draws of one network, in order.
+    Returns:
+        (Ĝ with a diagonal of ones, [N, N]; ln ‖J_i‖, [N]). A zero row has length -inf and a zero row in Ĝ.
 
-    Args: served_by: by weight, see `plan.Assignment`.
+    Example: unit_diagonal(np.diag([4.0, 9.0])) is (identity, [ln 2, ln 3]).
     """
-
-    draws: tuple[DrawSummary, ...]
-    served_by: dict[str, str]
-
-    def over_draws(self, name: str) -> Estimate:
-        """Return the estimate of one number of `DrawSummary` over the draws."""
-        return estimate([getattr(draw, name) for draw in self.draws])
-
-    def mean_spectrum(self) -> NDArray[np.float64]:
-        """Return the eigenvalues of G/N, descending, averaged over draws, [N]."""
-        return np.asarray(np.mean([draw.eigenvalues for draw in self.draws], axis=0), np.float64)
-
-    def by_group(self) -> dict[str, dict[str, float | int | None]]:
-        """Return for each layer group its part of the Fisher trace and its own log-volume, averaged over draws."""
-        return {name: self._group(name) for name in self.draws[0].groups}
-
-    def _group(self, name: str) -> dict[str, float | int | None]:
-        parts = [draw.groups[name] for draw in self.draws]
-        volume = estimate([part.log_volume for part in parts])
-        return {
-            "fisher_trace": float(np.mean([part.trace for part in parts])),
-            "log_volume": volume.value,
-            "deficient": volume.deficient,
-            "weights": parts[0].weights,
-        }
+    gram = _checked(gram)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    with np.errstate(divide="ignore"):
+        return inverse[:, None] * gram * inverse[None, :], np.log(lengths)
 
 
-def take_draws(
-    measure: Callable[[NDArray[np.int64]], GramRecord],
-    draws: Iterable[NDArray[np.int64]],
-    target_se: float | None = None,
-) -> GammaResult:
-    """Measure draw after draw, until all are done or gamma's standard error is at most `target_se` nats."""
-    found: list[DrawSummary] = []
-    served: dict[str, str] = {}
-    for indices in draws:
-        record = measure(indices)
-        served = record.served_by
-        found.append(summarise(record))
-        if is_settled([draw.gamma for draw in found], target_se):
-            break
-    return GammaResult(tuple(found), served)
+def rescaled(unit_gram: Array, log_lengths: Array) -> Array:
+    """Return G_ij = ‖J_i‖‖J_j‖ Ĝ_ij, the inverse of `unit_diagonal`; entries below 1e-308 become 0."""
+    with np.errstate(under="ignore"):
+        scale = np.exp(np.add.outer(log_lengths, log_lengths))
+    return np.where(unit_gram == 0.0, 0.0, scale * unit_gram)
+
+
+def rank(unit_gram: Array) -> int:
+    """Return the number of eigenvalues of Ĝ above N·eps·λ_max.
+
+    Args:
+        unit_gram: Ĝ of `unit_diagonal`, [N, N], float64.
+    """
+    values = eigenvalues(unit_gram)
+    return int(np.sum(values > len(values) * np.finfo(np.float64).eps * values[0])) if len(values) else 0
+
+
+def eigenvalues(gram: Array) -> Array:
+    """Return the eigenvalues of a symmetric matrix in descending order, [N]."""
+    return np.asarray(np.linalg.eigvalsh(_checked(gram))[::-1], np.float64)
+
+
+def log_volume(gram: Array) -> float:
+    """Return ½ ln det of a Gram matrix, in nats.
+
+    Args:
+        gram: symmetric positive semi-definite, [N, N], float64.
+
+    Raises:
+        SingularGramError: the unit-diagonal matrix has rank below N.
+
+    Source:  Jia & Su, ICML 2020, arXiv:1911.08192.
+    Example: log_volume(np.diag([4.0, 9.0])) is ln 6 = 1.7918.
+    """
+    return log_volume_of_unit(*unit_diagonal(gram))
+
+
+def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
+    """Return Σ ln ‖J_i‖ + ½ ln det Ĝ, in nats: the log-volume for rows of any length.
+
+    Raises:
+        SingularGramError: Ĝ has rank below N.
+    """
+    found = rank(unit_gram)
+    if found < len(unit_gram) or not np.all(np.isfinite(log_lengths)):
+        raise SingularGramError(min(found, int(np.isfinite(log_lengths).sum())), len(unit_gram))
+    _, half = np.linalg.slogdet(unit_gram)
+    return float(np.sum(log_lengths) + 0.5 * half)
+
+
+def fisher_trace(gram: Array) -> float:
+    """Return tr G / N, the trace of the empirical Fisher information, nats² per squared unit of weight."""
+    return float(np.trace(gram) / len(gram))
+
+
+def spectral_norm(gram: Array) -> float:
+    """Return λ_max(G) / N, the largest eigenvalue of the empirical Fisher information."""
+    return float(eigenvalues(gram)[0] / len(gram))
+
+
+def frobenius_norm(gram: Array) -> float:
+    """Return ‖G‖_F / N, the Frobenius norm of the empirical Fisher information."""
+    return float(np.linalg.norm(gram) / len(gram))
+
+
+def effective_rank(gram: Array) -> float:
+    """Return exp(H(p)) with p = λ / Σλ: the number of directions that carry the spectrum, in [1, N].
+
+    Source: Roy & Vetterli, EUSIPCO 2007. A zero matrix has effective rank 0.
+    """
+    values = np.maximum(eigenvalues(gram), 0.0)
+    if not values.sum() > 0:
+        return 0.0
+    shares = values[values > 0] / values.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def fisher_rao_norm(products: Array) -> float:
+    """Return mean u_i², the squared Fisher-Rao norm wᵀFw of the weights.
+
+    Args:
+        products: u = J w, the derivative of each loss along the weights, [N], nats.
+
+    Source: Liang et al., AISTATS 2019, arXiv:1711.01530.
+    """
+    return float(np.mean(np.square(products)))
+
+
+def _checked(gram: Array) -> Array:
+    gram = np.asarray(gram, np.float64)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"a Gram matrix must be square; got {gram.shape=}.")
+    if not np.all(np.isfinite(gram)):
+        raise ValueError("a Gram matrix must be finite; got NaN or infinity. Check that the model's logits are finite.")
+    return gram
+
+
+def gradient_noise_variance(gram: NDArray[np.float64]) -> float:
+    """Return tr Σ, Σ the unbiased covariance of the per-sample gradients, from G = J Jᵀ [N, N].
+
+    tr Σ = (tr G - Σ_ij G_ij / N) / (N - 1). A batch of b samples has a gradient of variance tr Σ / b.
+
+    Raises:
+        ValueError: fewer than two samples have no covariance.
+
+    Source:  McCandlish et al., 2018, arXiv:1812.06162; as a measure: Jiang et al., 2020,
+             arXiv:1912.02178.
+    Example: gradient_noise_variance(np.eye(2)) is 1.0.
+    """
+    count = len(gram)
+    if count < 2:
+        raise ValueError(f"a covariance needs at least two samples; got {count}.")
+    return float((np.trace(gram) - gram.sum() / count) / (count - 1))

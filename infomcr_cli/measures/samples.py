@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.classes import class_indices
+from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 
 Indices = NDArray[np.int64]
@@ -19,7 +19,8 @@ Indices = NDArray[np.int64]
 def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     """Return images (an array, or a structure of arrays) and labels as arrays of one length.
 
-    Raises: InputError: labels are not a vector of class indices, or the lengths differ.
+    Raises:
+        InputError: labels are not a vector of class indices, or the lengths differ.
     """
     images = keras.tree.map_structure(np.asarray, images)
     labels = class_indices(labels, classes=2**31)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from infomcr_cli.config.byte_size import shown
-from infomcr_cli.config.measure_schema import GammaConfig, MeasureConfig
+from infomcr_cli.config.schema.measure import GammaConfig, MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.registry import GRAM, SUITES, chosen_measures
+from infomcr_cli.measures.base import GRAM, SUITES, chosen_measures
 
 
 def check_measures(config: MeasureConfig, train_size: int | None = None) -> None:
     """Check that the measures exist and that their draws can be had: all that `eval` would refuse of its settings.
 
-    Args:    train_size: training images that there are to measure on; None: not known yet, and not checked.
-    Raises:  InputError: a name is unknown, or sizes do not fit together or are more than the images.
+    Args:
+        train_size: training images that there are to measure on; None: not known yet, and not checked.
+
+    Raises:
+        InputError: a name is unknown, or sizes do not fit together or are more than the images.
     """
     gamma = config.gamma
     _check_draws(gamma)

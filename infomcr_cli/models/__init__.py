@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from infomcr_cli.config.schema.architectures import APPLICATIONS, ARCHITECTURES
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.catalogue import APPLICATIONS, ARCHITECTURES
 from infomcr_cli.models.names import named_weights
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: in
         num_classes: C, the number of logits.
         settings:    the architecture's own settings, and `l2`, the coefficient of the sum of squared weights; which
                      weights that is, the architecture says.
-    Raises:  InputError: the name is unknown, or the images do not fit the network.
+
+    Raises:
+        InputError: the name is unknown, or the images do not fit the network.
+
     Example: build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
     """
     import importlib

@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.style import penalise_kernels
+from infomcr_cli.models.layers import penalise_kernels
 
 
 def build(
@@ -28,7 +28,9 @@ def build(
     Args:
         name:     as `keras.applications` has it, such as ResNet50.
         upsample: each pixel becomes a square of upsample² pixels first: most of these networks need 32 or more.
-    Raises:  InputError: the images are too small for the network.
+
+    Raises:
+        InputError: the images are too small for the network.
     """
     image = keras.Input(input_shape, name="image")
     x = layers.UpSampling2D(upsample, name="upsample")(image) if upsample > 1 else image

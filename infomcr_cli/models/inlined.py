@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.models.replacing import replaced
+from infomcr_cli.models.keras_internals import replaced
 
 _OF_FIT = {"train_function", "test_function", "predict_function"}  # Keras keeps them on a model
 

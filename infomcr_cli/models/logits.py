@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.models.inlined import inlined_functions
-from infomcr_cli.models.precision import full_precision
+from infomcr_cli.models.keras_internals import full_precision
 
 _BY_OPERATION = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 _SHAPE_OR_TYPE = {
@@ -36,8 +36,11 @@ def check_logits(model: keras.Model, images: Any) -> None:
     which a softmax written out keeps on the simplex at any weights. They are taken at weights near the model's own, as
     logits may lie there by their initial values: with a kernel of zeros and a bias of the classes' log shares, say.
 
-    Args:   images: a few that the model takes, [n, ...].
-    Raises: InputError: it does.
+    Args:
+        images: a few that the model takes, [n, ...].
+
+    Raises:
+        InputError: it does.
     """
     if model in _checked:
         return
@@ -59,7 +62,8 @@ def know_logits(model: keras.Model) -> None:
 def expect_logits(model: keras.Model, images: Any, logits: tf.Tensor) -> None:
     """Check what a model gave for images: by its operation while a graph is made, and as `check_logits` outside.
 
-    Raises: InputError: these are no logits.
+    Raises:
+        InputError: these are no logits.
     """
     if tf.is_symbolic_tensor(logits):
         check_operation(logits)
@@ -70,7 +74,8 @@ def expect_logits(model: keras.Model, images: Any, logits: tf.Tensor) -> None:
 def check_operation(logits: tf.Tensor) -> None:
     """Check the operation that makes a tensor of a graph, past those that change nothing but its shape or its type.
 
-    Raises: InputError: it is a softmax, a log_softmax or a sigmoid.
+    Raises:
+        InputError: it is a softmax, a log_softmax or a sigmoid.
     """
     operation, place = logits.op, logits.value_index
     while operation.type in _SHAPE_OR_TYPE | _CALLS:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from infomcr_cli.models.norm import Norm
-from infomcr_cli.models.style import Style, logits_of, penalise_kernels
+from infomcr_cli.models.layers import Norm, Style, logits_of, penalise_kernels
 
 
 def build(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -74,3 +76,20 @@ def _snake_case(name: str) -> str:
 
 def _is_random_state(variable: Any) -> bool:
     return bool(variable.path.endswith("seed_generator_state"))
+
+
+def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Assign each array to the variable of its name; nothing is assigned unless all of them fit.
+
+    Raises:
+        InputError: names or shapes do not agree, so the arrays are of another network.
+    """
+    if variables.keys() != arrays.keys():
+        odd = sorted(variables.keys() ^ arrays.keys())
+        raise InputError("a checkpoint must fit the network", received=f"{len(odd)} odd names: {', '.join(odd[:5])}")
+    for name, variable in variables.items():
+        if tuple(variable.shape) != tuple(arrays[name].shape):
+            received = f"{name} {tuple(arrays[name].shape)}, not {tuple(variable.shape)}"
+            raise InputError("a checkpoint must fit the network", received=received)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

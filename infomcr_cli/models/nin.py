@@ -10,8 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from infomcr_cli.models.norm import Norm
-from infomcr_cli.models.style import Style, penalise_kernels
+from infomcr_cli.models.layers import Norm, Style, penalise_kernels
 
 
 def build(

@@ -8,9 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from infomcr_cli.models.depth import blocks_of
-from infomcr_cli.models.norm import Norm
-from infomcr_cli.models.style import Style, penalise_kernels, pooled_logits
+from infomcr_cli.models.layers import Norm, Style, blocks_of, penalise_kernels, pooled_logits
 
 GROUP_WIDTHS = (16, 32, 64)
 

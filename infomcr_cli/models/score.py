@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.models.precision import full_precision
+from infomcr_cli.models.keras_internals import full_precision
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Score:
 class Scorer:
     """Scores a network on batches of images and labels.
 
-    Args: sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits.
+    Args:
+        sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits.
     """
 
     sums: Callable[[Any, Any], tuple[Any, Any]]
@@ -51,7 +52,8 @@ class Scorer:
     def below(self, ceiling: float, batches: Iterable[Any], count: int) -> Score | None:
         """Return the score over all batches, or None as soon as the mean loss is known to exceed `ceiling`.
 
-        Args: count: images in all batches together.
+        Args:
+            count: images in all batches together.
         """
         loss, hits = 0.0, 0
         for images, labels in batches:

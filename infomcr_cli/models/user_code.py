@@ -26,8 +26,11 @@ def user_code(rule: str) -> Iterator[None]:
 
     Standard output may be one JSON document; what the block prints goes to standard error.
 
-    Args:   rule: what must hold, a sentence without a full stop, with the function that was named.
-    Raises: InputError: the block raised anything; the message tells what, and in which line.
+    Args:
+        rule: what must hold, a sentence without a full stop, with the function that was named.
+
+    Raises:
+        InputError: the block raised anything; the message tells what, and in which line.
     """
     try:
         with redirect_stdout(sys.stderr):

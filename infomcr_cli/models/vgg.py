@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from infomcr_cli.models.norm import Norm
-from infomcr_cli.models.style import Style, logits_of, penalise_kernels
+from infomcr_cli.models.layers import Norm, Style, logits_of, penalise_kernels
 
 STAGE_WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from infomcr_cli.models.depth import blocks_of
-from infomcr_cli.models.norm import Norm
-from infomcr_cli.models.style import Style, pooled_logits
+from infomcr_cli.models.layers import Norm, Style, blocks_of, pooled_logits
 
 STEM_WIDTH = 16
 GROUP_WIDTHS = (16, 32, 64)

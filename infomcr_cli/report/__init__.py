@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infomcr_cli.judging.result import RankingResult
     from infomcr_cli.report.table import judge
-    from infomcr_cli.report.verdict import Verdict
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["RankingResult", "judge"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,8 +31,8 @@ def __getattr__(name: str) -> Any:
         from infomcr_cli.report.table import judge
 
         return judge
-    if name == "Verdict":
-        from infomcr_cli.report.verdict import Verdict
+    if name == "RankingResult":
+        from infomcr_cli.judging.result import RankingResult
 
-        return Verdict
+        return RankingResult
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from infomcr_cli.config.compute import passes_until
-from infomcr_cli.config.fields import Count
-from infomcr_cli.config.reg_schema import RegConfig
-from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.config.schema.fields import Count
+from infomcr_cli.config.schema.regularizer import RegConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 
 UNIT = "epochs of plain SGD"
 
@@ -29,7 +29,7 @@ class Compute:
     epochs: float
     images: float
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the entry of the JSON document."""
         return {"value": self.epochs, "unit": UNIT, "image_passes": self.images}
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import full_text, labels_of
-from infomcr_cli.report.entry import Entry, convention_text
-from infomcr_cli.report.settings import flatten
+from infomcr_cli.report.axes import flatten, full_text, labels_of
+from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
 
 
 @dataclass(frozen=True)
-class Mixture:
+class ConventionConflict:
     """A measure that was taken in several ways: for each way what is its own, and the runs that have it."""
 
     measure: str
@@ -29,7 +28,7 @@ class Mixture:
         return {run: what for what, runs in self.ways for run in runs}
 
 
-def mixtures(entries: Sequence[Entry]) -> tuple[Mixture, ...]:
+def convention_conflicts(entries: Sequence[EvaluatedRun]) -> tuple[ConventionConflict, ...]:
     """Return the measures whose convention is not the same in all runs that have a value."""
     ways: dict[str, dict[str, tuple[Any, list[str]]]] = {}
     for entry in entries:
@@ -41,10 +40,11 @@ def mixtures(entries: Sequence[Entry]) -> tuple[Mixture, ...]:
     return tuple(_mixture(name, list(found.values())) for name, found in ways.items() if len(found) > 1)
 
 
-def refuse_mixtures(found: Sequence[Mixture]) -> None:
+def refuse_convention_conflicts(found: Sequence[ConventionConflict]) -> None:
     """Raise where there is any.
 
-    Raises: InputError: says which runs differ in what.
+    Raises:
+        InputError: says which runs differ in what.
     """
     if found:
         shown = ". ".join(mixture.sentence() for mixture in found[:5])
@@ -55,7 +55,7 @@ def refuse_mixtures(found: Sequence[Mixture]) -> None:
         )
 
 
-def _mixture(name: str, found: list[tuple[Any, list[str]]]) -> Mixture:
+def _mixture(name: str, found: list[tuple[Any, list[str]]]) -> ConventionConflict:
     flat = [convention if isinstance(convention, Mapping) else {"convention": convention} for convention, _ in found]
     flat = [flatten(one) for one in flat]
     keys = sorted({key for one in flat for key in one})
@@ -65,7 +65,9 @@ def _mixture(name: str, found: list[tuple[Any, list[str]]]) -> Mixture:
         ", ".join(f"{key}={labels[index]}" for key, labels in differing.items()) or "another convention"
         for index in range(len(flat))
     ]
-    return Mixture(name, tuple((what, tuple(runs)) for what, (_, runs) in zip(described, found, strict=True)))
+    return ConventionConflict(
+        name, tuple((what, tuple(runs)) for what, (_, runs) in zip(described, found, strict=True))
+    )
 
 
 def _some(runs: Sequence[str]) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from infomcr_cli.report.entry import Entry
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.runs.checkpoint import trained_on
 
 ROOT = "data.root"
 
 
-def told_apart(entries: Sequence[Entry]) -> list[Entry]:
+def with_data_axis(entries: Sequence[EvaluatedRun]) -> list[EvaluatedRun]:
     """Return the runs with `data.root` among the settings that make their weights, where they differ in their data.
 
     Two places are one data set if a run at the one was trained on the same images as a run at the other, or if nothing

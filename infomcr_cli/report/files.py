@@ -12,7 +12,8 @@ def write_files(
 ) -> list[Path]:
     """Write table, page and pictures where a path is given; return the paths.
 
-    Raises: InputError: a file or directory cannot be written.
+    Raises:
+        InputError: a file or directory cannot be written.
     """
     files: list[Path] = []
     if csv:
@@ -21,11 +22,11 @@ def write_files(
         write_table(comparison, csv)
         files.append(csv)
     if plots or html:
-        from infomcr_cli.report.pictures import all_pictures, save_pictures
+        from infomcr_cli.report.plots.all import all_plots, save_plots
 
-        pictures = all_pictures(comparison)
+        pictures = all_plots(comparison)
         if plots:
-            files += save_pictures(pictures, plots)
+            files += save_plots(pictures, plots)
         if html:
             from infomcr_cli.report.page import write_page
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.entry import Entry, read_entry
-from infomcr_cli.runs.beneath import read_beneath
+from infomcr_cli.report.evaluated_run import EvaluatedRun, read_evaluated_run
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
-from infomcr_cli.runs.documents import MAX_DOCUMENT, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json, printable
+from infomcr_cli.runs.io.safe_files import read_file
 
 MLFLOW = "mlflow:"
 MOST_RUNS = 100_000
@@ -22,7 +22,8 @@ GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
 def check_gap(gap: str) -> None:
     """Raise where a gap is none of `GAPS`.
 
-    Raises: InputError: it is not.
+    Raises:
+        InputError: it is not.
     """
     if gap not in GAPS:
         raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
@@ -32,7 +33,7 @@ def check_gap(gap: str) -> None:
 class Gathered:
     """The runs that were found, each once, a line on everything that is none, and why a run cannot be read."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[EvaluatedRun, ...]
     passed_over: tuple[str, ...]
     unreadable: Mapping[str, str]
 
@@ -40,10 +41,14 @@ class Gathered:
 def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]], checkpoint: str = "last") -> Gathered:
     """Return the runs behind paths, globs, directories of runs and `mlflow:NAME`; one that cannot be read is left out.
 
-    Args:    experiment: gives the run directories of an MLflow experiment. checkpoint: whose evaluation is read.
-    Raises:  InputError: a path does not exist, a glob matches nothing, or there is no run that can be read.
+    Args:
+        experiment: gives the run directories of an MLflow experiment.
+        checkpoint: whose evaluation is read.
+
+    Raises:
+        InputError: a path does not exist, a glob matches nothing, or there is no run that can be read.
     """
-    found: dict[Path, Entry] = {}
+    found: dict[Path, EvaluatedRun] = {}
     passed: list[str] = []
     unreadable: dict[str, str] = {}
     for path in (path for name in names for path in _paths(name, experiment)):
@@ -58,7 +63,7 @@ def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]], ch
             try:
                 run = RunDirectory.open(one)
                 if run.path not in found:
-                    found[run.path] = read_entry(run, checkpoint)
+                    found[run.path] = read_evaluated_run(run, checkpoint)
             except (InputError, OSError) as error:
                 unreadable[printable(str(one))] = _reason(error)
     if not found:
@@ -101,7 +106,8 @@ def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]
 def _at(path: Path) -> tuple[list[Path], dict[Path, str]]:
     """Return the run at a path, or the runs in it, and what was a run and is broken, with the reason.
 
-    Raises: OSError: the path cannot be looked into. InputError: sweep.json in it is damaged.
+    Raises:
+        OSError: the path cannot be looked into. InputError: sweep.json in it is damaged.
     """
     if is_run(path):
         return [path], {}
@@ -140,7 +146,7 @@ def _broken(path: Path) -> str | None:
 
 def _of_sweep(folder: Path) -> list[Path]:
     """Return the run directories that sweep.json lists, whether they are there or not."""
-    document = parse_json(read_beneath(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
+    document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
     jobs = document.get("jobs") if isinstance(document, dict) else None
     listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
     found = (_of_job(folder, Path(run)) for run in listed if isinstance(run, str))

@@ -12,13 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from infomcr_cli import __version__
 from infomcr_cli.report.axes import ABSENT, full_text
-from infomcr_cli.report.canvas import Picture
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.entry import Entry
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.rows import Grid, others_grid, psi_grid, runs_grid, verdict_grid
-from infomcr_cli.report.written import write_whole
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.report.output_files import write_whole
+from infomcr_cli.report.plots.style import Plot
+from infomcr_cli.report.rows import TextTable, excluded_table, psi_table, ranking_table, runs_table
+from infomcr_cli.runs.io.safe_documents import printable
 
 MOST_CHARACTERS = 10_000  # of a setting
 
@@ -30,15 +30,16 @@ class _Image:
     address: str
 
 
-def write_page(comparison: Comparison, pictures: Sequence[Picture], path: Path) -> None:
+def write_page(comparison: Comparison, pictures: Sequence[Plot], path: Path) -> None:
     """Write the page.
 
-    Raises: InputError: the file cannot be written.
+    Raises:
+        InputError: the file cannot be written.
     """
     write_whole(path, page(comparison, pictures).encode(), "--html")
 
 
-def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
+def page(comparison: Comparison, pictures: Sequence[Plot]) -> str:
     """Return the page as text.
 
     Pictures are data addresses of SVG: a browser runs nothing in them, and their ids cannot meet.
@@ -50,9 +51,9 @@ def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    grids = [verdict_grid(comparison.verdict), psi_grid(comparison.verdict), runs_grid(comparison)]
+    grids = [ranking_table(comparison.verdict), psi_table(comparison.verdict), runs_table(comparison)]
     if comparison.has_others:
-        grids.append(others_grid(comparison))
+        grids.append(excluded_table(comparison))
     return environment.get_template("page.html.jinja").render(
         version=__version__,
         comparison=comparison,
@@ -63,15 +64,15 @@ def page(comparison: Comparison, pictures: Sequence[Picture]) -> str:
     )
 
 
-def shared_settings(comparison: Comparison) -> Grid:
+def shared_settings(comparison: Comparison) -> TextTable:
     """Return the settings that all runs have in common, those outside the verdict counted."""
     entries = everyone(comparison)
     first, unlike = entries[0].config if entries else {}, set(_differing(entries))
     rows = tuple((name, _shown(first, name)) for name in first if name not in unlike)
-    return Grid("Settings that all runs share", ("setting", "value"), rows)
+    return TextTable("Settings that all runs share", ("setting", "value"), rows)
 
 
-def differing_settings(comparison: Comparison) -> Grid:
+def differing_settings(comparison: Comparison) -> TextTable:
     """Return the settings that differ, one line for each run, those outside the verdict last and in brackets."""
     names, judged = _differing(everyone(comparison)), {entry.name for entry in comparison.judged}
     rows = tuple(
@@ -79,15 +80,15 @@ def differing_settings(comparison: Comparison) -> Grid:
         for entry in everyone(comparison)
     )
     caption = "(run): outside the verdict." if len(judged) < len(rows) else ""
-    return Grid("Settings that differ", ("run", *names), rows if names else (), caption)
+    return TextTable("Settings that differ", ("run", *names), rows if names else (), caption)
 
 
-def everyone(comparison: Comparison) -> tuple[Entry, ...]:
+def everyone(comparison: Comparison) -> tuple[EvaluatedRun, ...]:
     """Return the judged runs, then those that missed their target, then those without an evaluation."""
     return (*comparison.judged, *comparison.apart, *comparison.unevaluated)
 
 
-def _differing(entries: Sequence[Entry]) -> list[str]:
+def _differing(entries: Sequence[EvaluatedRun]) -> list[str]:
     """Return the settings that some runs lack or that have unlike values, compared whole."""
     names = dict.fromkeys(name for entry in entries for name in entry.config)
     return [name for name in names if len({_whole(entry.config, name) for entry in entries}) > 1]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from infomcr_cli.judging.result import SYMBOLS, Estimate, Granulated, MeasureResult, RankingResult, SignError
 from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.compute import UNIT
-from infomcr_cli.report.entry import Entry, Evaluation
+from infomcr_cli.report.evaluated_run import EvaluatedRun, Evaluation
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.verdict import SYMBOLS, Estimate, Granulated, MeasureVerdict, SignError, Verdict
 
 NONE = "–"
 _RUNS_CAPTION = (
@@ -26,7 +26,7 @@ _VERDICT_CAPTION = (
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """A table of text. The first column names the row and is repeated wherever the table is broken."""
 
     title: str
@@ -47,12 +47,12 @@ def plain(value: float | None) -> str:
     return NONE if value is None else f"{round(value, 2) + 0.0:.2f}"  # adding 0 takes the sign off a negative zero
 
 
-def starred(name: str, mixed: bool) -> str:
+def mark_mixed(name: str, mixed: bool) -> str:
     """Return a name with the sign of numbers of several conventions, which --allow-mixed lets through."""
     return f"{name}*" if mixed else name
 
 
-def runs_grid(comparison: Comparison) -> Grid:
+def runs_table(comparison: Comparison) -> TextTable:
     """Return what differs between the runs, gaps, compute and measures; replicates as mean ± standard deviation."""
     groups = replicates(comparison)
     numbered = [entry for members in groups for entry in members[:1]]
@@ -66,20 +66,20 @@ def runs_grid(comparison: Comparison) -> Grid:
     columns.append(("compute", [_mean_std(map(_compute, members)) for members in groups]))
     for name in comparison.measures:
         cells = [_mean_std(_value(one, name) for one in _found(members)) for members in groups]
-        columns.append((starred(name, name in comparison.mixed_measures), cells))
+        columns.append((mark_mixed(name, name in comparison.mixed_measures), cells))
     return _grid("Runs", columns, _RUNS_CAPTION)
 
 
-def others_grid(comparison: Comparison) -> Grid:
+def excluded_table(comparison: Comparison) -> TextTable:
     """Return the runs outside the verdict, with the reason."""
     apart = [(entry, "missed its training-loss target") for entry in comparison.apart]
     without = [(entry, f"not evaluated ({entry.state})") for entry in comparison.unevaluated]
     rows = [(entry.name, why, _training_loss(entry)) for entry, why in (*apart, *without)]
     rows += [(name, "cannot be read", NONE) for name in comparison.verdict.left_out.runs]
-    return Grid("Outside the verdict", ("run", "why", "training loss"), tuple(rows))
+    return TextTable("Outside the verdict", ("run", "why", "training loss"), tuple(rows))
 
 
-def verdict_grid(verdict: Verdict) -> Grid:
+def ranking_table(verdict: RankingResult) -> TextTable:
     """Return the statistics of every measure, the oracle and the random row last."""
     ranked = [*verdict.measures, *verdict.references]
     references = {one.name for one in verdict.references}
@@ -96,12 +96,12 @@ def verdict_grid(verdict: Verdict) -> Grid:
         ("q90, max", [_worst(one.sign_error) for one in ranked]),
         (_behind_what(verdict), [_behind(one, bests) for one in ranked]),
     ]
-    return _grid("Verdict", columns, _VERDICT_CAPTION)
+    return _grid("RankingResult", columns, _VERDICT_CAPTION)
 
 
-def psi_grid(verdict: Verdict) -> Grid:
+def psi_table(verdict: RankingResult) -> TextTable:
     """Return ψ by axis, with the number of groups."""
-    columns = [("measure", [starred(one.name, one.mixed) for one in verdict.measures])]
+    columns = [("measure", [mark_mixed(one.name, one.mixed) for one in verdict.measures])]
     for axis in verdict.axes:
         cells = [
             f"{plain(one.granulated_psi.axes[axis])} ({one.granulated_psi.groups[axis]})" for one in verdict.measures
@@ -110,21 +110,21 @@ def psi_grid(verdict: Verdict) -> Grid:
     return _grid("ψ by axis", columns, "(groups that have a say)")
 
 
-def replicates(comparison: Comparison) -> list[list[Entry]]:
+def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:
     """Return the judged runs grouped by what differs beside the seed, in their order."""
-    groups: dict[tuple[str, ...], list[Entry]] = {}
+    groups: dict[tuple[str, ...], list[EvaluatedRun]] = {}
     for index, entry in enumerate(comparison.judged):
         groups.setdefault(tuple(axis.labels[index] for axis in comparison.axes), []).append(entry)
     return list(groups.values())
 
 
-def _grid(title: str, columns: Sequence[tuple[str, list[str]]], caption: str = "") -> Grid:
-    return Grid(
+def _grid(title: str, columns: Sequence[tuple[str, list[str]]], caption: str = "") -> TextTable:
+    return TextTable(
         title, tuple(head for head, _ in columns), tuple(zip(*(cells for _, cells in columns), strict=True)), caption
     )
 
 
-def _found(members: Iterable[Entry]) -> list[Evaluation]:
+def _found(members: Iterable[EvaluatedRun]) -> list[Evaluation]:
     return [entry.evaluation for entry in members if entry.evaluation]
 
 
@@ -133,11 +133,11 @@ def _value(evaluation: Evaluation, name: str) -> float | None:
     return None if measured is None else measured.value
 
 
-def _compute(entry: Entry) -> float | None:
+def _compute(entry: EvaluatedRun) -> float | None:
     return entry.compute.epochs if entry.compute else None
 
 
-def _name(members: Sequence[Entry]) -> str:
+def _name(members: Sequence[EvaluatedRun]) -> str:
     return members[0].name if len(members) == 1 else f"{members[0].name} + {len(members) - 1} seeds"
 
 
@@ -149,12 +149,12 @@ def _mean_std(values: Iterable[float | None]) -> str:
         return f"{figure(float(known.mean()))} ± {figure(float(known.std(ddof=1)), 2)}"
 
 
-def _training_loss(entry: Entry) -> str:
+def _training_loss(entry: EvaluatedRun) -> str:
     return figure(entry.evaluation.train.loss) if entry.evaluation else NONE
 
 
-def _marked(one: MeasureVerdict, references: set[str]) -> str:
-    return f"({one.name})" if one.name in references else starred(one.name, one.mixed)
+def _marked(one: MeasureResult, references: set[str]) -> str:
+    return f"({one.name})" if one.name in references else mark_mixed(one.name, one.mixed)
 
 
 def _within(value: float | None, low: float | None, high: float | None) -> str:
@@ -174,7 +174,7 @@ def _psi(one: Granulated) -> str:
     return _within(one.value, one.low, one.high) + groups
 
 
-def _information(one: MeasureVerdict) -> str:
+def _information(one: MeasureResult) -> str:
     found = one.conditional_information
     share = "" if found.pairs_used is None or found.value is None else f" ({found.pairs_used:.0%})"
     return plain(found.value) + share + (" sampled" if found.sampled else "")
@@ -188,17 +188,17 @@ def _worst(one: SignError) -> str:
     return NONE if one.mean is None else f"{plain(one.q90)}, {plain(one.max)}"
 
 
-def _behind_what(verdict: Verdict) -> str:
+def _behind_what(verdict: RankingResult) -> str:
     """Name the statistic that differences are of: that of the ranking, τ where it is one that is not resampled."""
     of = next((one.against_best.statistic for one in verdict.measures if one.against_best), verdict.rank_by)
     return f"behind the best in {SYMBOLS[of]}"
 
 
-def _behind(one: MeasureVerdict, bests: set[str]) -> str:
+def _behind(one: MeasureResult, bests: set[str]) -> str:
     paired = one.against_best
     if one.name in bests:
         return "best"
     if paired is None or paired.difference is None:
         return NONE
     shown = _within(paired.difference, paired.low, paired.high)
-    return starred(shown, paired.mixed) + (" apart" if paired.apart else "")
+    return mark_mixed(shown, paired.mixed) + (" apart" if paired.apart else "")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.judge import RESAMPLES, judge_minima
+from infomcr_cli.judging.left_out import LeftOut, Missing
+from infomcr_cli.judging.levels import levels_of
+from infomcr_cli.judging.minima import Minima, missing
+from infomcr_cli.judging.result import RankingResult
+from infomcr_cli.judging.sign_error import BOUNDED_GAP, LOSS_GAP
 from infomcr_cli.report.column import Column
-from infomcr_cli.report.judging import RESAMPLES, judge_minima
-from infomcr_cli.report.left_out import LeftOut, Missing
-from infomcr_cli.report.levels import levels_of
-from infomcr_cli.report.minima import Minima, missing
-from infomcr_cli.report.sign_error import BOUNDED_GAP, LOSS_GAP
 from infomcr_cli.report.table_columns import (
     CONVENTION,
     DIRECTION,
@@ -26,7 +27,6 @@ from infomcr_cli.report.table_columns import (
     measure_of,
     why_no_measure,
 )
-from infomcr_cli.report.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def judge(
     directions: Mapping[str, str] | None = None,
     rank_by: str = "kendall_tau",
     resamples: int = RESAMPLES,
-) -> Verdict:
+) -> RankingResult:
     """Judge every measure of a table by how it ranks the gap.
 
     Args:
@@ -60,8 +60,11 @@ def judge(
                     `NAME direction` say, else lower.
         rank_by:    the statistic that orders the measures and that differences from the best are taken of.
         resamples:  B.
-    Raises:  InputError: a column is absent or holds no numbers, a direction is of no measure, `n_test` is below 1.
-    Example: judge(frame, gap="gap", axes=["width", "lr"], n_test=10_000).document()
+
+    Raises:
+        InputError: a column is absent or holds no numbers, a direction is of no measure, `n_test` is below 1.
+
+    Example: judge(frame, gap="gap", axes=["width", "lr"], n_test=10_000).to_dict()
     """
     columns = {str(name): frame.iloc[:, index].tolist() for index, name in enumerate(frame.columns)}
     if len(columns) < len(frame.columns):
@@ -90,7 +93,7 @@ def judge_columns(
     seed: int = 0,
     rank_by: str = "kendall_tau",
     resamples: int = RESAMPLES,
-) -> Verdict:
+) -> RankingResult:
     """Judge the measures of a table that is given as columns of one length; see `judge`."""
     table = {name: Column(name, cells) for name, cells in columns.items()}
     _require_columns(table, "the gap", [gap])

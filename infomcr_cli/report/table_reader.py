@@ -12,7 +12,7 @@ from typing import TextIO
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.table_columns import UNNAMED
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.io.safe_documents import printable
 
 MAX_BYTES = 512 * 1024**2
 MAX_LINE = 1024 * 1024
@@ -27,9 +27,12 @@ def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:
 
     The delimiter is the comma, semicolon or tab that makes the named columns appear in the head line.
 
-    Args:    named: columns that must be there, as `clean_name` returns them.
-    Raises:  InputError: the file cannot be read, is too large, is no CSV, lacks a named column (the nearest is
-             proposed), has two columns of one name, or a row is longer than the head line.
+    Args:
+        named: columns that must be there, as `clean_name` returns them.
+
+    Raises:
+        InputError: the file cannot be read, is too large, is no CSV, lacks a named column (the nearest is
+        proposed), has two columns of one name, or a row is longer than the head line.
     """
     shown = printable(str(path))
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from infomcr_cli.runs.directory import RunDirectory, is_run, new_run_name
     from infomcr_cli.runs.environment import Environment, describe_environment, write_environment
-    from infomcr_cli.runs.lock import hold
+    from infomcr_cli.runs.lock import lock_run
     from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
     from infomcr_cli.runs.status import State, Status, finished, new_status, read_status, resumed, write_status
 
@@ -40,7 +40,7 @@ __all__ = [
     "epoch_name",
     "finished",
     "has_checkpoint",
-    "hold",
+    "lock_run",
     "is_run",
     "kept_milestones",
     "list_checkpoints",

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.arrays import MAX_HEADER, Array, decode_arrays, encode_arrays, header_record, read_header
-from infomcr_cli.runs.beneath import sync_directory, write_atomically
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.runs.io.safe_files import sync_directory, write_atomically
+from infomcr_cli.runs.io.tensors import MAX_HEADER, Array, decode_arrays, encode_arrays, header_record, read_header
 from infomcr_cli.runs.metrics import MetricsLog
 
 MAX_CHECKPOINT = 64 * 1024**3
@@ -89,9 +89,12 @@ def kept_milestones(run: RunDirectory, step: int) -> list[float]:
 def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None) -> Path:
     """Write a checkpoint durably, then drop what `keep` does not ask for; return its path.
 
-    Args:    name: of letters, digits, "_", "." and "-".
-             keep: how many of the newest stay (the best and all milestones stay besides); None keeps all.
-    Raises:  OSError: the disk is full or refuses; the former checkpoints are whole.
+    Args:
+        name: of letters, digits, "_", "." and "-".
+        keep: how many of the newest stay (the best and all milestones stay besides); None keeps all.
+
+    Raises:
+        OSError: the disk is full or refuses; the former checkpoints are whole.
     """
     if not _NAME.match(name) or name in ("last", "best", "all"):
         raise ValueError(f"a checkpoint's name is letters, digits and _.-; got {name!r}")
@@ -122,9 +125,12 @@ def list_checkpoints(run: RunDirectory) -> list[CheckpointInfo]:
 def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
     """Return a checkpoint after verifying its checksum.
 
-    Args:    name: "last", "best", or the name of one.
-    Raises:  CorruptCheckpointError: the one asked for by name is damaged, or no whole one is left.
-             InputError: there is none of that name.
+    Args:
+        name: "last", "best", or the name of one.
+
+    Raises:
+        CorruptCheckpointError: the one asked for by name is damaged, or no whole one is left.
+        InputError: there is none of that name.
     """
     if name == "last":
         return _first_whole(run, lambda info: (-info.step, info.name))

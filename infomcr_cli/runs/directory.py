@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, nearest_name
-from infomcr_cli.proposals import proposed
-from infomcr_cli.runs.beneath import check_tree, read_beneath, write_atomically
-from infomcr_cli.runs.documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
+from infomcr_cli.runs.io.safe_files import check_tree, read_file, write_atomically
 from infomcr_cli.runs.status import Status, read_status_file, status_document
-from infomcr_cli.runs.store import store_folder
+from infomcr_cli.tracking.store import store_folder
 
 
 @dataclass(frozen=True)
 class RunDirectory:
     """One run's directory; its files are the truth about the run.
 
-    Args: path: absolute path of a directory that `create` or `open` has vouched for.
+    Args:
+        path: absolute path of a directory that `create` or `open` has vouched for.
     """
 
     path: Path
@@ -75,8 +76,8 @@ class RunDirectory:
         return self.path / "plots"
 
     def read(self, relative: str, limit: int = MAX_DOCUMENT) -> bytes:
-        """Return the content of a file inside the directory; see `read_beneath`."""
-        return read_beneath(self.path, relative, limit)
+        """Return the content of a file inside the directory; see `read_file`."""
+        return read_file(self.path, relative, limit)
 
     def read_config(self) -> bytes:
         """Return the text of config.yaml."""
@@ -90,9 +91,12 @@ class RunDirectory:
     def create(path: Path | str, *, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
         """Make a new run directory; it appears under its name only once it can be resumed.
 
-        Args:    path: a place where nothing is, or an empty directory.
-                 config: the resolved configuration, YAML; passwords in it already redacted.
-        Raises:  InputError: something is there already, or no directory can be made there.
+        Args:
+            path: a place where nothing is, or an empty directory.
+            config: the resolved configuration, YAML; passwords in it already redacted.
+
+        Raises:
+            InputError: something is there already, or no directory can be made there.
         """
         target = Path(os.path.abspath(path))
         store = os.path.relpath(store_folder(target.parent), target)
@@ -129,7 +133,8 @@ class RunDirectory:
     def open(path: Path | str) -> RunDirectory:
         """Return an existing run after checking that everything in it is inside it.
 
-        Raises: InputError: there is none (the nearest one is named), or it holds links, pipes or absurdly much.
+        Raises:
+            InputError: there is none (the nearest one is named), or it holds links, pipes or absurdly much.
         """
         given = Path(path)
         if not is_run(given):
@@ -154,7 +159,7 @@ def where_runs_are(*folders: Path) -> str | None:
     for folder in folders:
         if any(is_run(path) for path in _inside(folder)):
             words = [] if folder == Path("runs") else ["--runs-dir", folder]
-            return f"`{proposed('runs', *words)}` lists the runs."
+            return f"`{suggested_command('runs', *words)}` lists the runs."
     return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.documents import dump_json
+from infomcr_cli.runs.io.safe_documents import dump_json
 
 PACKAGES = ("infomcr", "tensorflow", "keras", "numpy", "mlflow", "hydra-core", "safetensors", "scikit-learn")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.documents import printable
+from infomcr_cli.runs.io.safe_documents import printable
 
 if TYPE_CHECKING:
     from infomcr_cli.runs.directory import RunDirectory
@@ -25,10 +25,11 @@ _OPEN = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def hold(run: RunDirectory) -> Iterator[None]:
+def lock_run(run: RunDirectory) -> Iterator[None]:
     """Hold a run directory while the block runs; its lock file's time stamp is renewed meanwhile.
 
-    Raises: InputError: another process holds it; its pid and host are named.
+    Raises:
+        InputError: another process holds it; its pid and host are named.
     """
     descriptor = os.open(run.path / LOCK_NAME, _OPEN, 0o644)
     stop = threading.Event()
@@ -59,7 +60,7 @@ def is_held(run: RunDirectory) -> bool:
         os.close(descriptor)
 
 
-def last_sign_of_life(run: RunDirectory) -> float:
+def last_heartbeat(run: RunDirectory) -> float:
     """Return when a holder last renewed the lock file, seconds since 1970; 0 where none ever did."""
     try:
         return (run.path / LOCK_NAME).lstat().st_mtime
@@ -68,7 +69,7 @@ def last_sign_of_life(run: RunDirectory) -> float:
 
 
 @contextmanager
-def flocked(path: Path) -> Iterator[None]:
+def locked_file(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file, made where it is missing, while the block runs; wait for it."""
     descriptor = os.open(path, _OPEN, 0o644)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.documents import parse_json, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, printable
 
 MAX_METRICS = 1024**3
 MAX_LINE = 1024 * 1024
@@ -50,7 +50,8 @@ class MetricsLog:
     def append(self, step: int, epoch: int, values: Mapping[str, float], timing: Mapping[str, float]) -> None:
         """Add one line, whole or not at all.
 
-        Raises: OSError: the disk is full; the file is as it was before.
+        Raises:
+            OSError: the disk is full; the file is as it was before.
         """
         line = encode_line(MetricsLine(step, epoch, values, timing))
         descriptor = os.open(self._run.metrics, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -67,7 +68,8 @@ class MetricsLog:
     def truncate_after(self, step: int, epoch: int | None = None) -> int:
         """Drop all lines past `step` and a torn last one, before a run goes on from there; return how many went.
 
-        Args: epoch: whole epochs done at `step`; the last step of an epoch may be taken and its line not yet be due.
+        Args:
+            epoch: whole epochs done at `step`; the last step of an epoch may be taken and its line not yet be due.
         """
         keep, dropped = 0, 0
         content = self._content()
@@ -92,16 +94,20 @@ class MetricsLog:
     def read(self) -> list[MetricsLine]:
         """Return all whole lines, in order; a torn last line is left out.
 
-        Raises: InputError: a line is not what this program writes.
+        Raises:
+            InputError: a line is not what this program writes.
         """
         return self.read_from(0)[0]
 
     def read_from(self, offset: int) -> tuple[list[MetricsLine], int]:
         """Return the whole lines past a byte offset, and the offset past them.
 
-        Args:   offset: as it was returned before; 0 at first.
-        Raises: RewrittenError: the file is shorter by now, or that offset is amid one of its lines: read anew from 0.
-                InputError: a line is not what this program writes.
+        Args:
+            offset: as it was returned before; 0 at first.
+
+        Raises:
+            RewrittenError: the file is shorter by now, or that offset is amid one of its lines: read anew from 0.
+            InputError: a line is not what this program writes.
         """
         content = self._content()
         if offset and content[offset - 1 : offset] != b"\n":
@@ -122,7 +128,8 @@ class MetricsLog:
 def encode_line(line: MetricsLine) -> bytes:
     """Return the JSON line, newline included; the shortest decimal that reads back as the same number.
 
-    Raises: ValueError: a name is reserved or holds characters that MLflow refuses.
+    Raises:
+        ValueError: a name is reserved or holds characters that MLflow refuses.
     """
     for name in (*line.values, *line.timing):
         if name in _RESERVED or not _NAME.match(name):
@@ -136,7 +143,8 @@ def encode_line(line: MetricsLine) -> bytes:
 def decode_line(content: bytes, what: str) -> MetricsLine:
     """Return what one JSON line holds.
 
-    Raises: InputError: no object, a name or a number of the wrong kind.
+    Raises:
+        InputError: no object, a name or a number of the wrong kind.
     """
     record = parse_json(content, what, limit=MAX_LINE)
     if not isinstance(record, dict) or not all(_is_count(record.get(key)) for key in ("step", "epoch")):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from infomcr_cli.console.redaction import redact
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.beneath import read_beneath
-from infomcr_cli.runs.documents import dump_json, parse_json, printable
-from infomcr_cli.runs.redaction import redact
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json, printable
+from infomcr_cli.runs.io.safe_files import read_file
 
 if TYPE_CHECKING:
     from infomcr_cli.runs.directory import RunDirectory
@@ -100,7 +100,8 @@ def finished(status: Status, state: State, reason: str | None = None, *, ended: 
 def read_status(run: RunDirectory) -> Status:
     """Return a run's status; RUNNING without a living process reads as LOST.
 
-    Raises: InputError: status.json is not what this program writes.
+    Raises:
+        InputError: status.json is not what this program writes.
     """
     status = read_status_file(run.path)
     if status.state is State.RUNNING and not _alive(run, status):
@@ -136,7 +137,7 @@ def status_document(status: Status) -> bytes:
 def read_status_file(folder: Path) -> Status:
     """Return what status.json in `folder` says, without asking whether the process lives."""
     what = f"status.json of {printable(folder.name)}"
-    document = parse_json(read_beneath(folder, "status.json", MAX_STATUS), what)
+    document = parse_json(read_file(folder, "status.json", MAX_STATUS), what)
     try:
         return Status.model_validate(document)
     except ValidationError as error:
@@ -156,14 +157,14 @@ def _this_process() -> dict[str, object]:
 
 
 def _alive(run: RunDirectory, status: Status) -> bool:
-    from infomcr_cli.runs.lock import is_held, last_sign_of_life
+    from infomcr_cli.runs.lock import is_held, last_heartbeat
 
     if is_held(run):
         return True
     if status.host == socket.gethostname():
         return _just_created(status)
     # Locks do not reach across every network file system; a beating heart does.
-    return time.time() - last_sign_of_life(run) < 600
+    return time.time() - last_heartbeat(run) < 600
 
 
 def _just_created(status: Status) -> bool:

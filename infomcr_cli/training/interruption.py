@@ -11,7 +11,8 @@ from typing import Any
 class Interrupted(Exception):
     """A signal asked the run to stop, and it stands at a step boundary.
 
-    Args: number: the signal, SIGINT or SIGTERM.
+    Args:
+        number: the signal, SIGINT or SIGTERM.
     """
 
     def __init__(self, number: int) -> None:

@@ -1,6 +1,6 @@
 """The loop: steps in epochs, and after each epoch a look, a line and a checkpoint.
 
-It knows nothing of files or screens; whoever runs it hears of its progress through `Listener`.
+It knows nothing of files or screens; whoever runs it hears of its progress through `Callback`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any, Protocol
 
 from infomcr_cli.models.score import Score
-from infomcr_cli.training.schedule import Timetable
-from infomcr_cli.training.target import Target
-from infomcr_cli.training.trainee import Trainee
+from infomcr_cli.training.schedule import Schedule
+from infomcr_cli.training.state import TrainingState
+from infomcr_cli.training.stop_at_loss import Target
 
 STEPS_BETWEEN_CHECKS = 50
 
@@ -35,7 +35,7 @@ class LossNotFiniteError(RuntimeError):
         self.step = step
 
 
-class Listener(Protocol):
+class Callback(Protocol):
     """What a loop tells of itself. A listener may raise to stop it at a step boundary."""
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None: ...
@@ -48,7 +48,7 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True)
-class Feed:
+class TrainingInputs:
     """Where the loop gets its batches and its scores.
 
     Args:
@@ -65,12 +65,15 @@ class Feed:
 
 
 def run(
-    trainee: Trainee, timetable: Timetable, feed: Feed, listener: Listener, start: Position
+    trainee: TrainingState, timetable: Schedule, feed: TrainingInputs, listener: Callback, start: Position
 ) -> tuple[Position, bool]:
     """Train from `start` to the end of the schedule, or to its target.
 
-    Returns: where it ended, and whether the target training loss was reached (False where none is set).
-    Raises:  LossNotFiniteError: the loss was no finite number; nothing was kept of it.
+    Returns:
+        where it ended, and whether the target training loss was reached (False where none is set).
+
+    Raises:
+        LossNotFiniteError: the loss was no finite number; nothing was kept of it.
     """
     position, stream = start, iter(feed.batches(start))
     _look_again(feed, timetable, listener, start)
@@ -79,12 +82,17 @@ def run(
     return position, _is_reached(feed)
 
 
-def _is_reached(feed: Feed) -> bool:
+def _is_reached(feed: TrainingInputs) -> bool:
     return feed.target is not None and feed.target.is_reached
 
 
 def _epoch(
-    trainee: Trainee, timetable: Timetable, feed: Feed, stream: Iterator[Any], listener: Listener, position: Position
+    trainee: TrainingState,
+    timetable: Schedule,
+    feed: TrainingInputs,
+    stream: Iterator[Any],
+    listener: Callback,
+    position: Position,
 ) -> Position:
     began, first = time.time(), position.step
     position = _steps(trainee, timetable, stream, listener, position)
@@ -101,12 +109,12 @@ def _epoch(
     return position
 
 
-def _keep(milestones: Iterable[float], listener: Listener, position: Position) -> None:
+def _keep(milestones: Iterable[float], listener: Callback, position: Position) -> None:
     for level in milestones:
         listener.on_milestone(position, level)
 
 
-def _look_again(feed: Feed, timetable: Timetable, listener: Listener, position: Position) -> None:
+def _look_again(feed: TrainingInputs, timetable: Schedule, listener: Callback, position: Position) -> None:
     """Pass the milestones of an epoch that a run was killed after, before all of them were kept."""
     if feed.target and position.epoch and position.step == position.epoch * timetable.steps_per_epoch:
         _keep(feed.target.look()[1], listener, position)
@@ -123,7 +131,7 @@ def _timing(began: float, trained: float, images: int) -> dict[str, float]:
 
 
 def _steps(
-    trainee: Trainee, timetable: Timetable, stream: Iterator[Any], listener: Listener, position: Position
+    trainee: TrainingState, timetable: Schedule, stream: Iterator[Any], listener: Callback, position: Position
 ) -> Position:
     left = (position.epoch + 1) * timetable.steps_per_epoch - position.step
     for batch in islice(stream, left):
@@ -137,7 +145,7 @@ def _steps(
 
 
 def _look(
-    trainee: Trainee, timetable: Timetable, feed: Feed, position: Position
+    trainee: TrainingState, timetable: Schedule, feed: TrainingInputs, position: Position
 ) -> tuple[dict[str, float], tuple[float, ...]]:
     """Return the epoch's values, with the scores that are due, and the milestones that were passed."""
     values = {f"train/{name}": mean for name, mean in trainee.means().items()}
@@ -154,7 +162,7 @@ def _named(split: str, score: Score) -> dict[str, float]:
     return {f"{split}/loss": score.loss, f"{split}/accuracy": score.accuracy}
 
 
-def _check_finite(trainee: Trainee) -> None:
+def _check_finite(trainee: TrainingState) -> None:
     step = int(trainee.failed_at.numpy())
     if step >= 0:
         raise LossNotFiniteError(step)

@@ -15,9 +15,9 @@ from typing import Any
 import tensorflow as tf
 
 from infomcr_cli.models.score import Score
-from infomcr_cli.training.loop import Feed, Listener, Position
+from infomcr_cli.training.loop import Callback, Position, TrainingInputs
 from infomcr_cli.training.setup import Setup
-from infomcr_cli.training.trainee import Step, Trainee
+from infomcr_cli.training.state import Step, TrainingState
 
 PARTS = ("first step", "input", "compute", "evaluation", "logging", "checkpoint", "rest")
 FIRST_TRACED, TRACED = 3, 10  # steps of this process: the first ones make graphs
@@ -46,10 +46,10 @@ class Stopwatch:
 
 
 @dataclass
-class ProfiledListener:
+class ProfiledCallback:
     """Tells another listener everything, timed, and traces a few steps."""
 
-    listener: Listener
+    listener: Callback
     watch: Stopwatch
     folder: Path
     _steps: int = 0
@@ -96,7 +96,7 @@ def profiled_setup(setup: Setup, watch: Stopwatch) -> Setup:
     return replace(setup, feed=_timed_feed(setup.feed, watch))
 
 
-def _timed_step(trainee: Trainee, step: Step, watch: Stopwatch) -> Step:
+def _timed_step(trainee: TrainingState, step: Step, watch: Stopwatch) -> Step:
     calls = iter(["first step"])
 
     def timed(images: Any, labels: Any) -> None:
@@ -107,7 +107,7 @@ def _timed_step(trainee: Trainee, step: Step, watch: Stopwatch) -> Step:
     return timed
 
 
-def _timed_feed(feed: Feed, watch: Stopwatch) -> Feed:
+def _timed_feed(feed: TrainingInputs, watch: Stopwatch) -> TrainingInputs:
     def batches(start: Position) -> Iterable[Any]:
         with watch.part("input"):
             stream = iter(feed.batches(start))

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from infomcr_cli.config.compute import step_at
-from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 
 
 @dataclass(frozen=True)
-class Timetable:
+class Schedule:
     """A schedule laid out over the steps of one data set.
 
     Args:
@@ -46,7 +46,7 @@ class Timetable:
         return epoch % every == 0 or epoch == self.config.epochs
 
 
-def learning_rate(timetable: Timetable, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+def learning_rate(timetable: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
     """Return the learning rate over steps, beginning at `rate` after the warm-up."""
     config = timetable.config
     warmup = round(config.warmup_epochs * timetable.steps_per_epoch)
@@ -61,7 +61,7 @@ def learning_rate(timetable: Timetable, rate: float) -> keras.optimizers.schedul
     return WarmUp(after, rate, warmup) if warmup else after
 
 
-def _piecewise(timetable: Timetable, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+def _piecewise(timetable: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
     # Keras keeps the old rate up to and including a boundary, which is the last step before the drop.
     boundaries = [timetable.at(share) - 1 for share in timetable.config.boundaries]
     if not boundaries:

@@ -11,7 +11,7 @@ import keras
 
 from infomcr_cli import runtime
 from infomcr_cli.config.devices import divided
-from infomcr_cli.config.schema import RunConfig
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import (
     Dataset,
     Split,
@@ -21,13 +21,13 @@ from infomcr_cli.data import (
     steps_per_epoch,
     training_stream,
 )
-from infomcr_cli.models.network import network
+from infomcr_cli.experiment.network import network
 from infomcr_cli.models.score import Score, make_scorer
-from infomcr_cli.training.loop import Feed, Position
-from infomcr_cli.training.regularizers import make_regularizer
-from infomcr_cli.training.schedule import Timetable, learning_rate
-from infomcr_cli.training.target import Target
-from infomcr_cli.training.trainee import Trainee
+from infomcr_cli.training.loop import Position, TrainingInputs
+from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.schedule import Schedule, learning_rate
+from infomcr_cli.training.state import TrainingState
+from infomcr_cli.training.stop_at_loss import Target
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,21 @@ class Setup:
     """What a loop runs on."""
 
     dataset: Dataset
-    trainee: Trainee
-    timetable: Timetable
-    feed: Feed
+    trainee: TrainingState
+    timetable: Schedule
+    feed: TrainingInputs
 
 
 def set_up(config: RunConfig) -> Setup:
     """Load the data and build the network, after `runtime.prepare`.
 
-    Raises: InputError: the data is not there, or the devices cannot share the batch.
+    Raises:
+        InputError: the data is not there, or the devices cannot share the batch.
     """
     strategy = runtime.strategy(config.device)
     divided("data.batch_size", config.data.batch_size, strategy.num_replicas_in_sync)
     dataset = load_dataset(config.data, seed=config.seed)
-    timetable = Timetable(
+    timetable = Schedule(
         config.schedule,
         steps_per_epoch=steps_per_epoch(dataset, config.data),
         phases=getattr(config.reg, "phases", None),
@@ -57,11 +58,11 @@ def set_up(config: RunConfig) -> Setup:
         model, optimizer = network(config, dataset), _optimizer(config, timetable)
     replicas, batch = strategy.num_replicas_in_sync, config.data.batch_size
     regularizer = make_regularizer(config.reg, replicas=replicas, batch_size=batch)
-    trainee = Trainee(model, optimizer, regularizer, strategy)
+    trainee = TrainingState(model, optimizer, regularizer, strategy)
     return Setup(dataset, trainee, timetable, _feed(config, dataset, model))
 
 
-def _optimizer(config: RunConfig, timetable: Timetable) -> keras.Optimizer:
+def _optimizer(config: RunConfig, timetable: Schedule) -> keras.Optimizer:
     return keras.optimizers.SGD(
         learning_rate(timetable, config.optimizer.learning_rate),
         momentum=config.optimizer.momentum,
@@ -69,7 +70,7 @@ def _optimizer(config: RunConfig, timetable: Timetable) -> keras.Optimizer:
     )
 
 
-def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
+def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> TrainingInputs:
     scorer, size = make_scorer(model), config.measure.batch_size
 
     def batches(start: Position) -> Iterable[Any]:
@@ -93,4 +94,4 @@ def _feed(config: RunConfig, dataset: Dataset, model: keras.Model) -> Feed:
     splits = {"validation": dataset.validation, "test": dataset.test}
     looks = {name: partial(look_at, split) for name, split in splits.items() if split is not None}
     loss = config.schedule.stop_at_train_loss
-    return Feed(batches, config.data.batch_size, looks, None if loss is None else Target(loss, clean_train))
+    return TrainingInputs(batches, config.data.batch_size, looks, None if loss is None else Target(loss, clean_train))

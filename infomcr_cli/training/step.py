@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.models.inlined import inlined_functions
+from infomcr_cli.models.keras_internals import fused_batch_norm
 from infomcr_cli.models.logits import expect_logits
-from infomcr_cli.training.fused_norm import fused_batch_norm
-from infomcr_cli.training.own_losses import call_at, losses_on_weights, summed
-from infomcr_cli.training.passes import (
+from infomcr_cli.training.devices import agreed, replica_count, share_of_mean
+from infomcr_cli.training.gradients import (
     Pass,
     Tensors,
     accuracy,
@@ -19,8 +19,8 @@ from infomcr_cli.training.passes import (
     cross_entropy,
     values_of,
 )
-from infomcr_cli.training.regularizer import Regularizer as Regularizer
-from infomcr_cli.training.replicas import agreed, replica_count, share_of_mean
+from infomcr_cli.training.model_losses import call_at, losses_on_weights, summed
+from infomcr_cli.training.regularizers.base import Regularizer as Regularizer
 
 if TYPE_CHECKING:
     import keras
@@ -50,9 +50,13 @@ def train_step(
     Args:
         images: standardised, [B, H, W, C].
         labels: integers [B], or class weights [B, C].
-    Returns: loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
-        without its weight), accuracy (0..1), all before the step.
-    Raises: InputError: labels are not classes of the model.
+
+    Returns:
+        loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
+            without its weight), accuracy (0..1), all before the step.
+
+    Raises:
+        InputError: labels are not classes of the model.
     """
     _build(optimizer, model)
     labels = checked_labels(model, labels)
@@ -63,7 +67,7 @@ def train_step(
         # The regularizer comes first: it reads the statistics that the main pass is about to change.
         found = regularizer(model, images, labels)
         penalty = found.value
-        main = _main_pass(model, images, labels) if found.main is None else _adopted(model, found.main)
+        main = _main_pass(model, images, labels) if found.main is None else _from_sub_batches(model, found.main)
         gradient = [g + c for g, c in zip(main.gradient, found.gradient, strict=True)]
     optimizer.apply(share_of_mean(gradient), model.trainable_variables)
     return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
@@ -108,7 +112,7 @@ def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Ma
     return _Main(loss, l2, accuracy(labels, logits), gradient)
 
 
-def _adopted(model: keras.Model, shared: Pass) -> _Main:
+def _from_sub_batches(model: keras.Model, shared: Pass) -> _Main:
     """Let the sub-batches' passes stand for the main one: take over their statistics, add the penalties on weights."""
     for variable, value in zip(model.non_trainable_variables, agreed(shared.state), strict=True):
         variable.assign(value)

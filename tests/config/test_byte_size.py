@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from infomcr_cli.config.byte_size import bytes_of, shown
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import identity
+from infomcr_cli.config.identity import identity, to_yaml
 from infomcr_cli.config.resume import recorded_run
-from infomcr_cli.config.text import as_yaml
-from infomcr_cli.engine.limits import lanes_of, limits_of
+from infomcr_cli.engine.limits import limits_of, slots_of
 from infomcr_cli.errors import InputError
 
 SETTINGS = ("engine.memory", "measure.gamma.memory")
@@ -72,13 +71,13 @@ def test_a_size_is_shown_as_a_text_that_reads_as_exactly_it(size: int) -> None:
 @pytest.mark.parametrize("text", ["2GB", "500MB", "2GiB", "640MiB", "1500MB", "7TB", "1KiB", "1001B"])
 def test_a_recorded_size_stays_readable(text: str) -> None:
     config = compose_run([f"engine.memory={text}", f"measure.gamma.memory={text}"])
-    recorded = yaml.safe_load(as_yaml(config))
+    recorded = yaml.safe_load(to_yaml(config))
     assert (recorded["engine"]["memory"], recorded["measure"]["gamma"]["memory"]) == (text, text)
     assert recorded_run(recorded) == config
 
 
 def test_a_run_that_was_recorded_with_a_size_of_another_spelling_is_still_read() -> None:
-    recorded = yaml.safe_load(as_yaml(compose_run([])))
+    recorded = yaml.safe_load(to_yaml(compose_run([])))
     recorded["engine"]["memory"], recorded["measure"]["gamma"]["memory"] = "1.5 GB", "0.5GB"
     config = recorded_run(recorded)
     assert (config.engine.memory, config.measure.gamma.memory) == (1_500_000_000, 500_000_000)
@@ -99,4 +98,4 @@ def test_jobs_share_the_machine_by_the_size_that_was_given(monkeypatch: pytest.M
     monkeypatch.setattr("infomcr_cli.engine.limits.visible_gpus", lambda: ())
     engine = compose_run(["engine.memory=2G"]).engine
     assert limits_of(engine).memory == 2 * 10**9
-    assert lanes_of(engine, 100).count == 4  # type: ignore[arg-type]
+    assert slots_of(engine, 100).count == 4  # type: ignore[arg-type]

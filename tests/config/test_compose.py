@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.places import group_choices, own_conf
+from infomcr_cli.config.search_path import group_choices, own_conf
 from infomcr_cli.errors import InputError
 
 

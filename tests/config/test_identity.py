@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import differences, identity
+from infomcr_cli.config.identity import differences, identity, to_yaml
 from infomcr_cli.config.resume import recorded_run, resumed_run
-from infomcr_cli.config.text import as_yaml
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.documents import parse_yaml
+from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 BASE = compose_run(["reg=on"])
 
@@ -60,25 +59,25 @@ def test_what_does_not_is_none(override: str) -> None:
 
 
 def test_it_survives_being_written_and_read() -> None:
-    again = recorded_run(parse_yaml(as_yaml(BASE), "config.yaml"))
+    again = recorded_run(parse_yaml(to_yaml(BASE), "config.yaml"))
     assert again == BASE
     assert identity(again) == identity(BASE)
 
 
 def test_a_setting_of_another_version_is_that_of_the_file() -> None:
-    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    settings = parse_yaml(to_yaml(BASE), "config.yaml")
     with pytest.raises(InputError, match=r"config\.yaml of the run: future .*got 3.*Another version"):
         recorded_run({**settings, "future": 3}, ["measure.gamma.draws=2"])
 
 
 def test_resuming_may_change_what_is_no_part_of_it() -> None:
-    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    settings = parse_yaml(to_yaml(BASE), "config.yaml")
     resumed = resumed_run(settings, ["tracking=off", "schedule.eval_every=7"], None, "runs/a")
     assert (resumed.tracking.name, resumed.schedule.eval_every) == ("off", 7)
 
 
 def test_resuming_with_other_weights_in_mind_shows_the_difference_and_the_way_out() -> None:
-    settings = parse_yaml(as_yaml(BASE), "config.yaml")
+    settings = parse_yaml(to_yaml(BASE), "config.yaml")
     with pytest.raises(InputError) as caught:
         resumed_run(settings, ["seed=5", "data.batch_size=32"], None, "runs/a")
     message = str(caught.value)
@@ -89,4 +88,4 @@ def test_resuming_with_other_weights_in_mind_shows_the_difference_and_the_way_ou
 
 def test_a_password_in_a_uri_is_not_written() -> None:
     config = compose_run(["tracking.uri='http://me:hunter2@127.0.0.1:5000'"])
-    assert b"hunter2" not in as_yaml(config)
+    assert b"hunter2" not in to_yaml(config)

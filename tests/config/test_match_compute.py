@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.compute import matched, mean_passes, passes_until
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity
+from infomcr_cli.config.identity import identity, to_yaml
 from infomcr_cli.config.resume import recorded_run
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.documents import parse_yaml
-from infomcr_cli.training.schedule import Timetable
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.training.schedule import Schedule
 
 PAPER = ("experiment=wrn_cifar10_paper", "data.root=/data")
 MATCHED = "schedule.match_compute=true"
@@ -29,7 +28,7 @@ REGS = ("off", "on", "sam", "gradient_norm", "fisher_trace")
 
 def counted(config: RunConfig, steps_per_epoch: int, until: int | None = None) -> float:
     """Passes of a run, step by step as the loop asks its timetable."""
-    table = Timetable(config.schedule, steps_per_epoch, getattr(config.reg, "phases", None))
+    table = Schedule(config.schedule, steps_per_epoch, getattr(config.reg, "phases", None))
     steps = range(table.steps if until is None else until)
     return sum(config.reg.passes if table.regularized(step) else 1.0 for step in steps)
 
@@ -65,9 +64,9 @@ def test_the_study_at_equal_compute(reg: str, epochs: int) -> None:
 )
 def test_no_whole_number_of_epochs_comes_closer(reg: str, epochs: int, name: str, shares: tuple[float, float]) -> None:
     schedule = _BASES[name].schedule.model_copy(update={"epochs": epochs, "phases": shares, "warmup_epochs": 2.0})
-    yardstick, own = _REGS["on"], _REGS[reg]
-    found = matched(schedule, own, yardstick)
-    wanted = epochs * mean_passes(yardstick, schedule)
+    reference_config, own = _REGS["on"], _REGS[reg]
+    found = matched(schedule, own, reference_config)
+    wanted = epochs * mean_passes(reference_config, schedule)
     a_step = mean_passes(own, schedule)
     assert abs(found.epochs * a_step - wanted) <= 0.5 * a_step + 1e-9
     assert found.warmup_epochs / found.epochs == pytest.approx(2 / epochs, abs=1e-10)
@@ -99,12 +98,12 @@ def test_what_results_is_recorded_and_makes_the_identity() -> None:
     plain, equal = compose_run([*PAPER, "reg=off"]), compose_run([*PAPER, "reg=off", MATCHED])
     assert identity(equal) != identity(plain)
     assert identity(equal) == identity(compose_run([*PAPER, "reg=off", "schedule.epochs=480"]))
-    again = recorded_run(parse_yaml(as_yaml(equal), "config.yaml"))
+    again = recorded_run(parse_yaml(to_yaml(equal), "config.yaml"))
     assert again == equal  # and is not stretched once more
 
 
 def test_a_run_recorded_before_there_was_the_setting_is_read_and_keeps_its_identity() -> None:
-    settings = parse_yaml(as_yaml(compose_run([])), "config.yaml")
+    settings = parse_yaml(to_yaml(compose_run([])), "config.yaml")
     del settings["schedule"]["match_compute"]
     assert identity(recorded_run(settings)) == identity(compose_run([]))
 
@@ -118,7 +117,7 @@ def test_a_sweep_asks_for_on_off_and_equal_compute_in_one_line() -> None:
 
 @pytest.mark.parametrize("recorded", ["false", "true"])
 def test_a_run_that_exists_is_not_matched_afterwards(recorded: str) -> None:
-    settings = parse_yaml(as_yaml(compose_run([f"schedule.match_compute={recorded}"])), "config.yaml")
+    settings = parse_yaml(to_yaml(compose_run([f"schedule.match_compute={recorded}"])), "config.yaml")
     other = {"false": "true", "true": "false"}[recorded]
     assert recorded_run(settings, [f"schedule.match_compute={recorded}"]) == recorded_run(settings)
     with pytest.raises(InputError, match=f"settled when a run begins; got '{other}'"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from layouts import augment_config, data_config, make_dataset
 
-from infomcr_cli.config.data_schema import AugmentConfig, DataConfig
-from infomcr_cli.data.record import Dataset
+from infomcr_cli.config.schema.data import AugmentConfig, DataConfig
+from infomcr_cli.data.dataset import Dataset
 
 
 @pytest.fixture(autouse=True)

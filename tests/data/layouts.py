@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from infomcr_cli.config.data_schema import AugmentConfig, DataConfig
-from infomcr_cli.data.record import Dataset, Split
+from infomcr_cli.config.schema.data import AugmentConfig, DataConfig
+from infomcr_cli.data.dataset import Dataset, Split
 
 REAL_IMAGES = Path(
     os.environ.get("INFOMCR_TEST_IMAGES")

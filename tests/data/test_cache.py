@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from layouts import image_files, write_folder
 
-from infomcr_cli import homes
+from infomcr_cli import user_folders as homes
 from infomcr_cli.data import cache, folder, load_dataset
 from infomcr_cli.errors import InputError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from layouts import as_python2_wrote, as_python3_writes, cifar10_files, cifar_pixels, write_folder, write_tar
 
-from infomcr_cli.config.data_schema import Cifar100Config
+from infomcr_cli.config.schema.data import Cifar100Config
 from infomcr_cli.data import check_source, load_dataset
 from infomcr_cli.errors import InputError
 

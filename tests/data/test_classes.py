@@ -12,7 +12,7 @@ from layouts import image_files, write_folder, write_tar
 from test_streaming import imagenet_config
 
 from infomcr_cli.data import check_source, load_dataset
-from infomcr_cli.data.classes import class_indices
+from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 
 TYPES = ("bool", "int8", "uint8", "int32", "int64", "uint64", "float16", "float32", "float64", "longdouble")

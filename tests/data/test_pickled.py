@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import as_python2_wrote
 
-from infomcr_cli.data.pickled import read_batch
+from infomcr_cli.data.cifar_pickle import read_batch
 from infomcr_cli.errors import InputError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.data import evaluation_batches, steps_per_epoch, training_batches, training_stream
-from infomcr_cli.data.plan import plan_epoch
+from infomcr_cli.data.epoch_plan import plan_epoch
 from infomcr_cli.errors import InputError
 
 AUGMENTS = {

@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from infomcr_cli.data.plan import plan_epoch
+from infomcr_cli.data.epoch_plan import plan_epoch
 
 SHAPE = (7, 9, 3)
 

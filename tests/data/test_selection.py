@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infomcr_cli.data.selection import replace_labels, select, stratified_order
+from infomcr_cli.data.subsets import replace_labels, select, stratified_order
 from infomcr_cli.errors import InputError
 
 labels_of_any_kind = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(lambda x: np.array(x, np.int32))
@@ -41,7 +41,7 @@ def test_noise_replaces_exactly_its_share_by_other_classes(made) -> None:
 
 
 def test_noise_prefers_no_class() -> None:
-    from infomcr_cli.data.record import Split
+    from infomcr_cli.data.dataset import Split
 
     split = Split(np.zeros((60_000, 1, 1, 1), np.uint8), np.zeros(60_000, np.int32))
     drawn, _ = replace_labels(split, 1.0, 4, np.random.default_rng(0))

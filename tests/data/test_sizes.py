@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.data_schema import DataConfig
+from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.data import load_dataset, read_training_set_sizes, training_set_size
 from infomcr_cli.errors import InputError
 from tests.training.own_sources import WRITERS

@@ -12,8 +12,8 @@ from layouts import REAL_IMAGES, as_python2_wrote, cifar10_files, image_files, w
 from test_streaming import imagenet_config
 
 from infomcr_cli.data import cache, check_source, load_dataset
+from infomcr_cli.data.dataset import CIFAR10, channel_statistics
 from infomcr_cli.data.download import ORIGINS, Origin, fetched
-from infomcr_cli.data.statistics import CIFAR10, channel_statistics
 from infomcr_cli.errors import InputError
 
 

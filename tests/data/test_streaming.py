@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from layouts import augment_config, data_config, image_files, png, write_folder
 
-from infomcr_cli.config.data_schema import ImagenetConfig
+from infomcr_cli.config.schema.data import ImagenetConfig
 from infomcr_cli.data import check_source, evaluation_batches, load_dataset, training_batches, training_stream
 from infomcr_cli.data.imagenet import MEAN, STD
 from infomcr_cli.errors import InputError
@@ -115,7 +115,7 @@ def test_crops_have_random_places_sizes_and_mirrors(tmp_path) -> None:
 
 
 def test_subsets_and_noise_decode_nothing(folder, monkeypatch) -> None:
-    from infomcr_cli.data.streamed import StreamedImages
+    from infomcr_cli.data.lazy_images import StreamedImages
 
     load_dataset(imagenet_config(folder), seed=0)  # the files are looked at once
     for name in ("decode", "check"):

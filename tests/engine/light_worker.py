@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from infomcr_cli.engine import attempt, worker
-from infomcr_cli.measures.registry import chosen_measures
+from infomcr_cli.engine import run_job as run_job
+from infomcr_cli.engine import worker
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.runs import (
     Checkpoint,
     MetricsLog,
@@ -31,7 +32,7 @@ from infomcr_cli.runs import (
     step_name,
     write_status,
 )
-from infomcr_cli.runs.measures import record_measures
+from infomcr_cli.runs.measures_file import record_measures
 from infomcr_cli.training.interruption import Interrupted, Interruption
 
 STEPS = 4
@@ -40,7 +41,7 @@ PACE = float(os.environ.get("LIGHT_PACE", "0.01"))
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainJob:
     run: Any
     config: Any
     store: Any
@@ -48,27 +49,27 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Ending:
+class TrainOutcome:
     state: State
     reason: str | None = None
     exit_code: int = 0
 
 
-def work_on(work: Work) -> Ending:
+def run_training(work: TrainJob) -> TrainOutcome:
     with Interruption() as interruption:
         try:
             learn(work, interruption)
-            ending = Ending(State.FINISHED)
+            ending = TrainOutcome(State.FINISHED)
         except Interrupted as stop:
-            ending = Ending(State.KILLED, str(stop), stop.exit_code)
+            ending = TrainOutcome(State.KILLED, str(stop), stop.exit_code)
         except Exception as error:
             work.run.write("error.txt", f"Traceback\n{type(error).__name__}: {error}".encode())
-            ending = Ending(State.FAILED, f"{type(error).__name__}: {error}", 1)
+            ending = TrainOutcome(State.FAILED, f"{type(error).__name__}: {error}", 1)
         write_status(work.run, finished(read_status(work.run), ending.state, ending.reason))
     return ending
 
 
-def learn(work: Work, interruption: Interruption) -> None:
+def learn(work: TrainJob, interruption: Interruption) -> None:
     run, config = work.run, work.config
     write_status(run, resumed(read_status(run)))
     step, weights = 0, np.zeros(8)
@@ -129,7 +130,7 @@ def module(name: str, **content: Any) -> None:
 
 
 if __name__ == "__main__":
-    module("infomcr_cli.training.session", Work=Work, work_on=work_on)
-    module("infomcr_cli.measures.session", measure_run=measure_run)
-    attempt.PATIENCE = float(os.environ.get("LIGHT_PATIENCE", attempt.PATIENCE))
+    module("infomcr_cli.training.trainer", TrainJob=TrainJob, run_training=run_training)
+    module("infomcr_cli.measures.run_evaluation", measure_run=measure_run)
+    run_job.PATIENCE = float(os.environ.get("LIGHT_PATIENCE", run_job.PATIENCE))
     worker.main()

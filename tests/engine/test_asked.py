@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.measure_schema import MeasureConfig
-from infomcr_cli.engine.asked import is_measured
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.runs import RunDirectory, new_status
-from infomcr_cli.runs.measures import record_measures
+from infomcr_cli.runs.measures_file import record_measures
 
 STEP = 8
 SMALL = (
@@ -39,8 +39,8 @@ def asked(*overrides: str) -> MeasureConfig:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A run whose measures.json is what the real measures wrote."""
     from infomcr_cli.data import load_dataset
+    from infomcr_cli.experiment.network import network
     from infomcr_cli.measures.evaluate import evaluate_measures
-    from infomcr_cli.models.network import network
 
     config = compose_run(SMALL)
     dataset = load_dataset(config.data, seed=0)
@@ -48,7 +48,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run = RunDirectory.create(
         tmp_path_factory.mktemp("runs") / "a", config=b"{}\n", overrides=[], status=new_status("a" * 64)
     )
-    documents = {name: value.document() for name, value in values.items()}
+    documents = {name: value.to_dict() for name, value in values.items()}
     record_measures(run, "last", {"step": STEP, "n_train": len(dataset.train), "measures": documents})
     return run
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.engine import attempt as place
-from infomcr_cli.engine.attempt import attempt
+from infomcr_cli.engine import run_job as place
 from infomcr_cli.engine.job import Job
-from infomcr_cli.engine.task import task_of
+from infomcr_cli.engine.messages import task_of
+from infomcr_cli.engine.run_job import run_job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status, write_status
 
@@ -28,7 +28,7 @@ def test_a_run_that_another_sweep_makes_at_the_same_moment_is_taken_up(
         return create(*arguments, **named)
 
     monkeypatch.setattr(place.RunDirectory, "create", create_second)
-    event = attempt(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))
+    event = run_job(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))
     assert (event.kind, event.state) == ("ended", State.FINISHED)
 
 
@@ -36,4 +36,4 @@ def test_a_place_that_is_taken_by_something_else_is_refused(tmp_path: Path) -> N
     job = Job("a" * 64, (), "", compose_run([]), tmp_path / "a")
     job.run.write_text("no run")
     with pytest.raises(InputError, match="a directory of its own"):
-        attempt(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))
+        run_job(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))

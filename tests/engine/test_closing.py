@@ -10,9 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from infomcr_cli.engine.closing import close_desk, closed_on_error
-from infomcr_cli.engine.desk import Desk
-from infomcr_cli.engine.stop import stopped_at_once
+from infomcr_cli.engine.mlflow import SweepLogger, close_logger, closed_on_error
+from infomcr_cli.engine.stop import stop_on_signal
 from infomcr_cli.runs import State
 from infomcr_cli.training.interruption import Interruption
 
@@ -38,7 +37,7 @@ class Closing:
 
 def closed(desk: Closing, failed: bool, number: int | None = None) -> int | None:
     with Interruption() as interruption:
-        return close_desk(cast(Desk, desk), failed, number, interruption)
+        return close_logger(cast(SweepLogger, desk), failed, number, interruption)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +67,10 @@ def test_a_second_sigint_ends_the_wait_and_the_sweep_is_written_all_the_same() -
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_closes_the_desk(error: Any) -> None:
     desk = Closing()
-    with pytest.raises(error), closed_on_error(cast(Desk, desk)):
+    with pytest.raises(error), closed_on_error(cast(SweepLogger, desk)):
         raise error
     assert desk.states == [State.FAILED]
-    with closed_on_error(cast(Desk, desk)):
+    with closed_on_error(cast(SweepLogger, desk)):
         pass
     assert len(desk.states) == 1
 
@@ -79,7 +78,7 @@ def test_an_error_closes_the_desk(error: Any) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_block_at_once_and_closes_what_is_open_in_it(number: int) -> None:
     before, went_on, was_closed = signal.getsignal(number), False, False
-    with stopped_at_once() as stopped:
+    with stop_on_signal() as stopped:
         try:
             os.kill(os.getpid(), number)
             went_on = True
@@ -92,9 +91,9 @@ def test_a_signal_leaves_a_block_at_once_and_closes_what_is_open_in_it(number: i
 
 
 def test_an_undisturbed_block_keeps_the_signal_from_before() -> None:
-    with stopped_at_once() as stopped:
+    with stop_on_signal() as stopped:
         pass
     assert stopped.number is None
-    with stopped_at_once(15) as stopped:
+    with stop_on_signal(15) as stopped:
         pass
     assert stopped.number == 15

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.engine import conduct
-from infomcr_cli.engine.conduct import Conductor
+from infomcr_cli.engine import scheduler as conduct
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.process import GRACE
+from infomcr_cli.engine.scheduler import SweepRunner
 from infomcr_cli.runs import State
 
 MOST_WAITS = 200
@@ -60,7 +60,7 @@ class Listener:
     def ended(self, outcome: Outcome, left: int) -> None:
         self.heard.append(outcome)
 
-    def tick(self) -> None: ...
+    def poll(self) -> None: ...
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def all_at_once(*endings: State) -> Ends:
 @pytest.mark.parametrize("endings", [(State.FAILED, State.FINISHED), (State.FINISHED, State.FAILED)])
 def test_fail_fast_counts_all_that_ended_together(jobs: list[Job], endings: tuple[State, ...]) -> None:
     listener, engine = Listener(), Engine(all_at_once(*endings))
-    outcomes = Conductor(engine, [listener], fail_fast=True).run(jobs[:2])
+    outcomes = SweepRunner(engine, [listener], fail_fast=True).run(jobs[:2])
     assert states(outcomes, jobs[:2]) == list(endings)
     assert len(listener.heard) == 2
     assert engine.stopped is not None
@@ -94,7 +94,7 @@ def test_fail_fast_stops_what_runs_and_leaves_what_does_not(jobs: list[Job]) -> 
         return [Outcome(job, State.KILLED, engine.stopped) for job in running]
 
     engine = Engine(ends)
-    outcomes = Conductor(engine, [], fail_fast=True).run(jobs)
+    outcomes = SweepRunner(engine, [], fail_fast=True).run(jobs)
     assert states(outcomes, jobs) == ["FAILED", "KILLED", "KILLED", "KILLED"]
     assert outcomes[jobs[3].identity].reason == "it was not begun"
 
@@ -104,7 +104,7 @@ def test_a_job_that_was_to_be_taken_up_again_is_said_to_be_stopped(jobs: list[Jo
         return [Outcome(running[0], State.FAILED), Outcome(running[1], State.LOST, vanished=True)]
 
     listener = Listener()
-    outcomes = Conductor(Engine(ends), [listener], retries=2, fail_fast=True).run(jobs[:2])
+    outcomes = SweepRunner(Engine(ends), [listener], retries=2, fail_fast=True).run(jobs[:2])
     assert states(outcomes, jobs[:2]) == ["FAILED", "KILLED"]
     assert "--fail-fast" in str(outcomes[jobs[1].identity].reason)
     assert [outcome.job for outcome in listener.heard] == jobs[:2]
@@ -118,6 +118,6 @@ def test_an_engine_that_never_says_how_a_job_ended_is_not_waited_for_without_end
 
     monkeypatch.setattr(conduct, "PATIENCE", -GRACE)
     listener = Listener()
-    outcomes = Conductor(Engine(ends), [listener], fail_fast=True).run(jobs[:2])
+    outcomes = SweepRunner(Engine(ends), [listener], fail_fast=True).run(jobs[:2])
     assert states(outcomes, jobs[:2]) == ["FAILED", "KILLED"]
     assert [outcome.job for outcome in listener.heard] == jobs[:2]

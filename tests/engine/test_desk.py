@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.engine import desk as place
-from infomcr_cli.engine.desk import Desk
+from infomcr_cli.engine import mlflow as place
 from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.mlflow import SweepLogger
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, finished, hold, new_status, read_status, write_status
-from infomcr_cli.runs.store import Store
+from infomcr_cli.runs import RunDirectory, State, finished, lock_run, new_status, read_status, write_status
+from infomcr_cli.tracking.store import Store
 
 STORE = Store("http://127.0.0.1:9", "infomcr")
 
 
 @dataclass
 class Answers:
-    """Stands for `infomcr_cli.runs.tracking`.
+    """Stands for `infomcr_cli.tracking.client`.
 
     Args:
         parent: the sweep's run that is there; None: it must be made.
@@ -59,9 +59,9 @@ class Answers:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     told = Answers()
-    monkeypatch.setattr("infomcr_cli.runs.tracking.connect", lambda store: "client")
+    monkeypatch.setattr("infomcr_cli.tracking.client.connect", lambda store: "client")
     for name in ("mirror", "find_parent", "start_parent", "end_parent"):
-        monkeypatch.setattr(f"infomcr_cli.runs.tracking.{name}", getattr(told, name))
+        monkeypatch.setattr(f"infomcr_cli.tracking.client.{name}", getattr(told, name))
     return told
 
 
@@ -73,8 +73,8 @@ def job_in(folder: Path, state: State, letter: str = "a") -> Job:
     return Job(letter * 64, (), "", compose_run([]), run.path, state)
 
 
-def opened(*mirrored: Job) -> Desk:
-    return Desk(STORE, "sweep", "u" * 32, {}, [job.identity for job in mirrored])
+def opened(*mirrored: Job) -> SweepLogger:
+    return SweepLogger(STORE, "sweep", "u" * 32, {}, [job.identity for job in mirrored])
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -90,7 +90,7 @@ def test_a_run_that_was_refused_does_not_count_as_mirrored(tmp_path: Path, answe
 
     answers.before = refuse
     desk, job = opened(), job_in(tmp_path, State.FINISHED)
-    desk.adopt(job)
+    desk.add_existing(job)
     assert not desk.close(State.FINISHED)
     assert desk.mirrored == set()
     assert answers.ended == [("made", "FINISHED")]
@@ -111,17 +111,17 @@ def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
 
     answers.before = end_meanwhile
     desk = opened()
-    with hold(RunDirectory.open(job.run)):
+    with lock_run(RunDirectory.open(job.run)):
         desk.began(job)
         desk._last_look = -1e9
-        desk.tick()
+        desk.poll()
         wait_until(lambda: answers.calls > 1)
     assert answers.pushed == [("a", str(found))]
     assert not desk.close(State.FINISHED)
     assert desk.mirrored == set()
     answers.before = lambda pushes: None
     again = opened()
-    again.adopt(job)
+    again.add_existing(job)
     assert again.close(State.FINISHED)
     assert again.mirrored == {job.identity}
     assert answers.pushed[1:] == [("a", "FINISHED")]
@@ -129,7 +129,7 @@ def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
 
 def test_a_run_that_works_on_elsewhere_is_not_mirrored_as_it_ended(tmp_path: Path, answers: Answers) -> None:
     desk, job = opened(), job_in(tmp_path, State.RUNNING)
-    with hold(RunDirectory.open(job.run)):
+    with lock_run(RunDirectory.open(job.run)):
         desk.began(job)
         desk.ended(Outcome(job, State.FAILED, "another process holds it"), 0)
         assert desk.close(State.FAILED)
@@ -144,7 +144,7 @@ def test_what_was_mirrored_is_mirrored_again_only_where_the_parent_is_gone(
     answers.parent = parent
     job, stranger = job_in(tmp_path, State.FINISHED), job_in(tmp_path, State.FINISHED, "b")
     desk = opened(job, stranger)
-    desk.adopt(job)
+    desk.add_existing(job)
     assert desk.close(State.FINISHED)
     assert answers.pushed == ([] if parent else [("a", "FINISHED")])
     assert desk.mirrored == ({job.identity, stranger.identity} if parent else {job.identity})
@@ -154,7 +154,7 @@ def test_a_run_that_was_removed_is_not_left_running(tmp_path: Path, answers: Ans
     desk, job = opened(), job_in(tmp_path, State.RUNNING)
     desk.began(job)
     desk._last_look = -1e9
-    desk.tick()
+    desk.poll()
     wait_until(lambda: answers.pushed)
     job.run.rename(tmp_path / "gone")
     desk.ended(Outcome(job, State.FAILED, "a setting does not fit"), 0)
@@ -174,9 +174,9 @@ def test_a_store_that_answered_until_the_last_moment_is_asked_twice(tmp_path: Pa
 
     answers.before = hiccup
     desk = opened()
-    desk.adopt(job_in(tmp_path, State.FINISHED))
+    desk.add_existing(job_in(tmp_path, State.FINISHED))
     assert began.wait(20)
-    desk.adopt(job_in(tmp_path, State.FINISHED, "b"))
+    desk.add_existing(job_in(tmp_path, State.FINISHED, "b"))
     assert desk.close(State.FINISHED)
     assert answers.pushed == [("a", "FINISHED"), ("b", "FINISHED")]
     assert answers.ended == [("made", "FINISHED")]
@@ -189,7 +189,7 @@ def test_a_store_that_hangs_has_little_time_once_somebody_waits(
     answers.before = lambda pushes: hang.wait(60)
     monkeypatch.setattr(place, "HURRY", 0.2)
     desk = opened()
-    desk.adopt(job_in(tmp_path, State.FINISHED))
+    desk.add_existing(job_in(tmp_path, State.FINISHED))
     began = time.monotonic()
     assert not desk.close(State.FINISHED, is_hurried=lambda: True)
     assert time.monotonic() - began < 10

@@ -11,8 +11,7 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.identity import identity, to_yaml
 from infomcr_cli.data import load_dataset
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.plan import plan
@@ -38,7 +37,7 @@ def jobs(*arguments: str) -> list[Job]:
 def trained(job: Job) -> Path:
     """Leave what a job leaves: settings, a state and a checkpoint that names its data."""
     run = RunDirectory.create(
-        job.run, config=as_yaml(job.config), overrides=job.overrides, status=new_status(job.identity)
+        job.run, config=to_yaml(job.config), overrides=job.overrides, status=new_status(job.identity)
     )
     data = load_dataset(job.config.data, seed=job.config.seed).fingerprint
     save_checkpoint(run, "epoch-0001", Checkpoint(4, 1, {"w": np.zeros(2)}, extra={"data": data}))

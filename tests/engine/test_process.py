@@ -14,9 +14,9 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.engine import process as place
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.process import JobProcess, close
-from infomcr_cli.engine.task import task_of
-from infomcr_cli.runs import RunDirectory, State, hold, new_status, read_status
+from infomcr_cli.runs import RunDirectory, State, lock_run, new_status, read_status
 
 WORKER = str(Path(__file__).with_name("light_worker.py"))
 IDLE = 2.0
@@ -43,7 +43,7 @@ def test_the_time_that_a_process_waits_for_its_job_is_no_start_up(
             assert time.monotonic() - began < 120
             time.sleep(0.05)
     finally:
-        process.dispose()
+        process.kill()
     assert outcome.state is State.FINISHED, outcome.reason
     assert outcome.startup == pytest.approx(took, abs=IDLE / 4)
     assert outcome.waited == 0.0
@@ -52,7 +52,7 @@ def test_the_time_that_a_process_waits_for_its_job_is_no_start_up(
 def test_a_run_that_another_process_holds_is_not_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     job = job_in(tmp_path)
     run = RunDirectory.create(job.run, config=b"{}\n", overrides=[], status=new_status(job.identity))
-    with caplog.at_level(logging.WARNING), hold(run):
+    with caplog.at_level(logging.WARNING), lock_run(run):
         close(job, State.FAILED, "it broke")
         assert read_status(run).state is State.RUNNING
     assert "a stays as it is, though its job is FAILED: a run directory serves one process" in caplog.text

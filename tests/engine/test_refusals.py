@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.text import as_yaml
-from infomcr_cli.engine.choose import check_engine
+from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, new_status
 from infomcr_cli.train import TrainRequest, settings_of
@@ -103,7 +103,7 @@ def test_a_sweep_that_does_not_measure_takes_any_number_of_images(command_line: 
 
 def test_a_run_that_has_begun_on_few_images_goes_on(tmp_path: Path) -> None:
     config = compose_run([*MLP, "data.train_size=64"])
-    run = RunDirectory.create(tmp_path / "run", config=as_yaml(config), overrides=[], status=new_status("a" * 64))
+    run = RunDirectory.create(tmp_path / "run", config=to_yaml(config), overrides=[], status=new_status("a" * 64))
     assert settings_of(TrainRequest(resume=run.path)).data.train_size == 64
 
 
@@ -123,7 +123,7 @@ def test_a_batch_that_devices_cannot_share_is_refused_before_training(
     settings: tuple[str, ...],
     message: str,
 ) -> None:
-    monkeypatch.setattr("infomcr_cli.engine.refusals.visible_gpus", lambda: ())
+    monkeypatch.setattr("infomcr_cli.engine.preflight.visible_gpus", lambda: ())
     assert message in refused(command_line, tmp_path, verb, *MLP, "device=mirrored", *settings)
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from sweeping import Sweeper, epochs_of, lines_of, state_of
 
-from infomcr_cli.runs import RunDirectory, State, finished, hold, read_status, write_status
+from infomcr_cli.runs import RunDirectory, State, finished, lock_run, read_status, write_status
 
 QUIET = ("tracking=off", "sweep.compare=false", "engine.jobs=2")
 GRID = ("seed=range(3)", "optimizer.learning_rate=0.1,0.2", "schedule.epochs=4")
@@ -88,7 +88,7 @@ def test_a_run_that_another_process_holds_fails_alone(light: Sweeper) -> None:
     first, second = (RunDirectory.open(path) for path in light.runs().values())
     for run in (first, second):
         write_status(run, finished(read_status(run), State.KILLED, "SIGINT"))
-    with hold(first):
+    with lock_run(first):
         code, document, err = light.run(*grid, LIGHT_PATIENCE="0.5")
     assert code == 1, err
     jobs = {Path(job["run"]).name: job for job in document["jobs"]}

@@ -11,17 +11,16 @@ import pytest
 import yaml
 from sweeping import Sweeper
 
+from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity
+from infomcr_cli.config.identity import identity, to_yaml
 from infomcr_cli.config.resume import recorded_run
-from infomcr_cli.config.schema import RunConfig
-from infomcr_cli.config.text import as_yaml
-from infomcr_cli.config.trust import is_trusted
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.engine import ray_engine
 from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.messages import Task, job_of, read_task, task_of
 from infomcr_cli.engine.plan import plan
-from infomcr_cli.engine.task import Task, job_of, read_task, task_of
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
 
@@ -29,7 +28,7 @@ OWN = ("model=builder", "model.builder=nets:net")
 
 
 def recorded(*overrides: str) -> Any:
-    return yaml.safe_load(as_yaml(compose_run([*OWN, *overrides])))
+    return yaml.safe_load(to_yaml(compose_run([*OWN, *overrides])))
 
 
 def task_on(config: RunConfig, folder: Path) -> Task:

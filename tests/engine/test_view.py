@@ -27,7 +27,7 @@ def test_plain_lines_when_piped(tmp_path: Path) -> None:
     console, out = written(80, terminal=False)
     with SweepView(console, total=3, skipped=1) as view:
         view.began(job(tmp_path))
-        view.tick()
+        view.poll()
         view.ended(Outcome(job(tmp_path), State.FAILED, "it broke", seconds=1.25), left=1)
     text = out.getvalue()
     assert text.splitlines()[0].startswith("2/3  FAILED  aaaaaaaaaaaaaaaa  seed=1 [red]x[/red]")
@@ -43,7 +43,7 @@ def test_the_picture_shows_running_jobs_and_fits(tmp_path: Path, width: int) -> 
     view = SweepView(console, total=3, skipped=1)
     view.began(job(tmp_path))
     view._looked = -1.0
-    view.tick()
+    view.poll()
     console.print(view.picture())
     text = out.getvalue()
     assert "1/3 done" in " ".join(text.split()) or width == 40

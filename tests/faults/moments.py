@@ -47,7 +47,7 @@ def die() -> None:
 
 
 def _between_steps(fuse: _Fuse) -> None:
-    _before("infomcr_cli.training.recorder", "Recorder", "on_step", lambda *_: fuse.tick())
+    _before("infomcr_cli.training.callbacks", "RunCallback", "on_step", lambda *_: fuse.tick())
 
 
 def _inside_a_step(fuse: _Fuse) -> None:
@@ -55,7 +55,7 @@ def _inside_a_step(fuse: _Fuse) -> None:
         if fuse.burns_down():
             threading.Timer(0.004, die).start()
 
-    _before("infomcr_cli.training.recorder", "Recorder", "on_step", light)
+    _before("infomcr_cli.training.callbacks", "RunCallback", "on_step", light)
 
 
 def _inside_an_evaluation(fuse: _Fuse) -> None:
@@ -101,7 +101,7 @@ def _after_a_line(fuse: _Fuse) -> None:
 
 def _half_a_file(fragment: str, share: float) -> Callable[[_Fuse], None]:
     def hook(fuse: _Fuse) -> None:
-        from infomcr_cli.runs import beneath
+        from infomcr_cli.runs.io import safe_files as beneath
 
         def opened(path: Any, mode: str) -> Any:
             file = open(path, mode)  # noqa: SIM115 -- its user closes it

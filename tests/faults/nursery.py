@@ -132,7 +132,7 @@ def serve() -> None:
     import mlflow.tracking  # noqa: F401
 
     import infomcr_cli.cli
-    import infomcr_cli.training.session  # noqa: F401
+    import infomcr_cli.training.trainer  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
-from infomcr_cli.data.plan import epoch_order
-from infomcr_cli.data.streamed import StreamedImages
+from infomcr_cli.data.epoch_plan import epoch_order
+from infomcr_cli.data.lazy_images import StreamedImages
 
 pytestmark = pytest.mark.faults
 
@@ -144,12 +144,12 @@ def test_data_that_breaks_after_training_is_named_by_eval(
 
 HEADS_ALONE = "import infomcr_cli.data.imagenet as imagenet; imagenet.FEW = 0"
 AFTER_A_CHECKPOINT = """
-from infomcr_cli.training.recorder import Recorder
-plain = Recorder.on_checkpoint
+from infomcr_cli.training.callbacks import RunCallback
+plain = RunCallback.on_checkpoint
 def on_checkpoint(self, *arguments):
     plain(self, *arguments)
     open("BROKEN", "wb").write(b"broken")
-Recorder.on_checkpoint = on_checkpoint
+RunCallback.on_checkpoint = on_checkpoint
 """
 
 

@@ -15,8 +15,8 @@ import pytest
 from nursery import Nursery, wait_until
 from same_run import TINY, assert_same_run, lines_without_timing
 
-from infomcr_cli.runs.store import store_of
-from infomcr_cli.runs.tracking import connect
+from infomcr_cli.tracking.client import connect
+from infomcr_cli.tracking.store import store_of
 
 pytestmark = pytest.mark.faults
 
@@ -24,12 +24,12 @@ UNTRACKED = ["tracking=off", "schedule.epochs=8"]
 # An epoch of the tiny run lasts a twentieth of a second; this gives signals time to arrive inside the run.
 SLOWLY = """
 import time
-from infomcr_cli.training.recorder import Recorder
-plain = Recorder.on_step
+from infomcr_cli.training.callbacks import RunCallback
+plain = RunCallback.on_step
 def on_step(self, *args):
     time.sleep(0.05)
     plain(self, *args)
-Recorder.on_step = on_step
+RunCallback.on_step = on_step
 """
 
 
@@ -128,13 +128,13 @@ def test_an_exception_fails_the_run_and_it_can_go_on(
 ) -> None:
     assert nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "whole"], cwd=tmp_path).code == 0
     sabotage = """
-from infomcr_cli.training.recorder import Recorder
-plain = Recorder.on_step
+from infomcr_cli.training.callbacks import RunCallback
+plain = RunCallback.on_step
 def on_step(self, position, means):
     if position.step == 14:
         raise RuntimeError("the GPU fell off the bus at http://ann:s3cr3t@host")
     plain(self, position, means)
-Recorder.on_step = on_step
+RunCallback.on_step = on_step
 """
     child = nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=sabotage)
     assert child.code == 1

@@ -20,21 +20,21 @@ import pytest
 from nursery import Nursery, wait_until
 from same_run import TINY
 
-from infomcr_cli.runs.store import store_of
-from infomcr_cli.runs.tracking import connect
+from infomcr_cli.tracking.client import connect
+from infomcr_cli.tracking.store import store_of
 
 pytestmark = pytest.mark.faults
 
 # Makes the tiny run last as long as a server needs to start, without a word to the network.
 PACED = """
 import time
-from infomcr_cli.training.recorder import Recorder
-plain = Recorder.on_epoch
+from infomcr_cli.training.callbacks import RunCallback
+plain = RunCallback.on_epoch
 def on_epoch(self, *args):
     plain(self, *args)
     while __import__('os').path.exists('wait'):
         time.sleep(0.05)
-Recorder.on_epoch = on_epoch
+RunCallback.on_epoch = on_epoch
 """
 
 

@@ -19,11 +19,11 @@ from nursery import Nursery
 from same_run import TINY
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.identity import to_yaml
 from infomcr_cli.runs import Checkpoint, RunDirectory, new_status, save_checkpoint
 from infomcr_cli.runs.status import State, finished
-from infomcr_cli.runs.store import store_of
-from infomcr_cli.runs.tracking import connect
+from infomcr_cli.tracking.client import connect
+from infomcr_cli.tracking.store import store_of
 
 pytestmark = pytest.mark.faults
 
@@ -42,7 +42,7 @@ class Bomb:
 
 def genuine(path: Path) -> RunDirectory:
     """A finished run with one checkpoint and one evaluation."""
-    config = as_yaml(compose_run([*TINY, "schedule.epochs=1"]))
+    config = to_yaml(compose_run([*TINY, "schedule.epochs=1"]))
     status = finished(new_status("ab"), State.FINISHED)
     run = RunDirectory.create(path, config=config, overrides=[], status=status)
     save_checkpoint(run, "epoch-0001", Checkpoint(4, 1, {"a": np.ones(3, np.float32)}, train_loss=1.0))
@@ -211,9 +211,9 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
     import types
 
-    session = types.ModuleType("infomcr_cli.measures.session")
+    session = types.ModuleType("infomcr_cli.measures.run_evaluation")
     session.measure_run = lambda run, config, names, console: [load(run, name) for name in names][:0]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "infomcr_cli.measures.session", session)
+    monkeypatch.setitem(sys.modules, "infomcr_cli.measures.run_evaluation", session)
 
 
 def load(run: RunDirectory, name: str) -> object:
@@ -307,10 +307,10 @@ def test_weights_that_do_not_fit_are_refused(nursery: Nursery, tmp_path: Path, o
 
 LEAKY = """
 import os
-from infomcr_cli.training.recorder import Recorder
+from infomcr_cli.training.callbacks import RunCallback
 def on_step(self, *args):
     raise RuntimeError("http://ann:s3cr3t-pw@host " + os.environ["MLFLOW_TRACKING_TOKEN"])
-Recorder.on_step = on_step
+RunCallback.on_step = on_step
 """
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from infomcr_cli.measures.estimate import student_interval
-from infomcr_cli.measures.hutchplusplus import trace
-from infomcr_cli.measures.lanczos import largest_eigenvalues
-from infomcr_cli.measures.surface import LossSurface
+from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
+from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.tiny import convolutional, mean_loss, perceptron, samples, with_hessian
 
 

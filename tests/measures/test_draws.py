@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.accumulate import Part, parts_within
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
 from infomcr_cli.measures.estimate import estimate, is_settled
+from infomcr_cli.measures.gram.accumulate import Part, parts_within
 
 
 def test_stored_order_gives_consecutive_disjoint_draws() -> None:

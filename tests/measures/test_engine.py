@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
-from infomcr_cli.measures.gamma import summarise
-from infomcr_cli.measures.rules import unregister_rule
-from infomcr_cli.measures.surface import LossSurface
+from infomcr_cli.measures.draws import summarise
+from infomcr_cli.measures.gram.rules import unregister_rule
+from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.truth import jacobian, relative, shaken, weights
 
 L = keras.layers

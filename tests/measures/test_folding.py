@@ -11,13 +11,13 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.engine import GramEngine
+from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
-from infomcr_cli.measures.folding import linear_maps, scale
-from infomcr_cli.measures.forward import is_floating
-from infomcr_cli.measures.norms import log_frobenius_product, log_spectral_product
-from infomcr_cli.measures.path_norm import log_path_norm
-from infomcr_cli.measures.registry import all_measures
+from infomcr_cli.measures.gram.engine import GramEngine
+from infomcr_cli.measures.library.batch_norm_folding import linear_maps, scale
+from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product
+from infomcr_cli.measures.library.path_norm import log_path_norm
+from infomcr_cli.measures.stateless import is_floating
 from tests.measures.tiny import CLASSES
 
 L = keras.layers

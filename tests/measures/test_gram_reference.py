@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.measures import GramEngine, gram_matrix, log_volume
-from infomcr_cli.measures.spectrum import fisher_rao_norm
+from infomcr_cli.measures.gamma import fisher_rao_norm
 from infomcr_cli.models import build_model, named_weights
 from tests.measures.truth import relative
 

@@ -11,12 +11,12 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
+from infomcr_cli.experiment.initial_weights import initial_weights
+from infomcr_cli.experiment.network import network
+from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
-from infomcr_cli.measures.gradient_noise import gradient_noise_variance
-from infomcr_cli.measures.gram import gram_matrix
-from infomcr_cli.measures.registry import all_measures
-from infomcr_cli.models.initial import initial_weights
-from infomcr_cli.models.network import network
+from infomcr_cli.measures.gamma import gradient_noise_variance
+from infomcr_cli.measures.gram.gram_matrix import gram_matrix
 
 SMALL = (
     "model.depth=10",
@@ -107,14 +107,14 @@ def test_a_network_that_norms_do_not_suit_is_told_why(measured):
 
 def test_listing_the_measures_imports_no_tensorflow():
     script = (
-        "import sys; from infomcr_cli.measures.registry import all_measures; print(len(all_measures()));"
+        "import sys; from infomcr_cli.measures.base import all_measures; print(len(all_measures()));"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'mlflow', 'pandas')))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_number_that_is_none_has_no_value():
-    from infomcr_cli.measures.rivals.shared import Found, _finite
+    from infomcr_cli.measures.library.common import Found, _finite
 
     assert _finite(Found(float("inf"))) == Found(None, extras={"reason": "the value is inf"})
     assert _finite(Found(1.0, float("inf"))) == Found(1.0, None)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.text import as_yaml
+from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.console.screen import Screen
 from infomcr_cli.errors import InputError
 from infomcr_cli.evaluate import EvalRequest, evaluate
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, new_status
-from infomcr_cli.screen import Screen
 
 
 def check(train_size: int | None, *overrides: str) -> None:
@@ -77,7 +77,7 @@ def test_the_check_imports_no_tensorflow():
 def test_eval_refuses_draws_that_the_runs_data_cannot_fill_before_it_measures(tmp_path: Path):
     config = compose_run(["data.train_size=64", "measure.gamma.draw_size=20"])
     runs = [
-        RunDirectory.create(tmp_path / name, config=as_yaml(config), overrides=[], status=new_status("a" * 64))
+        RunDirectory.create(tmp_path / name, config=to_yaml(config), overrides=[], status=new_status("a" * 64))
         for name in ("first", "second")
     ]
     request = EvalRequest([str(run.path) for run in runs], ["measure.gamma.draw_size=100"])

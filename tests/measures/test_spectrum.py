@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from infomcr_cli.measures import spectrum
-from infomcr_cli.measures.spectrum import SingularGramError, log_volume
+from infomcr_cli.measures import gamma as spectrum
+from infomcr_cli.measures.gamma import SingularGramError, log_volume
 
 
 def rows(n: int = 12, width: int = 40, seed: int = 0) -> np.ndarray:

@@ -13,13 +13,14 @@ import tensorflow as tf
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
-from infomcr_cli.engine.asked import is_measured
+from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures import registry, subject
+from infomcr_cli.measures import base as registry
+from infomcr_cli.measures import context as subject
+from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
-from infomcr_cli.measures.registry import all_measures
 from infomcr_cli.runs import RunDirectory, new_status
-from infomcr_cli.runs.measures import record_measures
+from infomcr_cli.runs.measures_file import record_measures
 
 NAMES = ("gamma", "fisher_trace", "margin", "parameter_count", "frobenius_product", "spectral_product", "sharpness")
 L = keras.layers
@@ -68,7 +69,7 @@ def test_a_measure_that_fails_says_why_and_the_others_go_on(reason, monkeypatch,
     failing(monkeypatch, "margin", ERRORS[reason])
     with caplog.at_level(logging.WARNING):
         values = evaluate_measures(network(), random_images(), settings("margin", "parameter_count"))
-    found = values["margin"].document()
+    found = values["margin"].to_dict()
     assert (found["value"], found["reason"], found["error"]) == (None, reason, type(ERRORS[reason]).__name__)
     assert found["unit"] == "logits"
     assert found["convention"] == {"batch_norm": "inference", "samples": 40}
@@ -138,7 +139,7 @@ def test_a_sweep_measures_again_what_an_error_kept_from_being_had(monkeypatch, t
 
     def recorded(name: str, values: Any) -> RunDirectory:
         run = RunDirectory.create(tmp_path / name, config=b"{}\n", overrides=[], status=new_status("a" * 64))
-        documents = {measure: value.document() for measure, value in values.items()}
+        documents = {measure: value.to_dict() for measure, value in values.items()}
         record_measures(run, "last", {"step": 8, "n_train": 40, "measures": documents})
         return run
 
@@ -155,7 +156,7 @@ def test_estimates_have_an_interval_that_holds_their_value():
     config = config.model_copy(update={"sharpness": config.sharpness.model_copy(update={"sub_batch": 10})})
     values = evaluate_measures(network(), random_images(), config)
     for name in estimated:
-        found = values[name].document()
+        found = values[name].to_dict()
         if found["std_error"] is None:
             assert name == "noise_scale"  # an untrained network may have no accuracy to lose
             continue

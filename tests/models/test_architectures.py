@@ -13,7 +13,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.models import APPLICATIONS, ARCHITECTURES, build_model, named_weights
-from infomcr_cli.models.assign import assign_all
+from infomcr_cli.models.names import assign_all
 
 NARROW: dict[str, dict[str, Any]] = {
     "densenet": {"depth": 10, "growth_rate": 3},

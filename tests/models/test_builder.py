@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.trust import is_trusted
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import build_model, named_weights
-from infomcr_cli.models.builder import resolve_builder
+from infomcr_cli.models.custom import resolve_builder
 
 SOURCE = """
 import keras
@@ -104,11 +104,11 @@ def test_a_network_of_another_shape_is_refused(module):
 
 @pytest.mark.parametrize("named", [False, True])
 def test_a_run_directory_s_builder_is_run_only_where_the_user_names_it_again(module, named):
+    from infomcr_cli.config.identity import to_yaml
     from infomcr_cli.config.resume import recorded_run
-    from infomcr_cli.config.text import as_yaml
-    from infomcr_cli.runs.documents import parse_yaml
+    from infomcr_cli.runs.io.safe_documents import parse_yaml
 
-    settings = parse_yaml(as_yaml(compose_run(["model=builder", "model.builder=seen.elsewhere:net"])), "config.yaml")
+    settings = parse_yaml(to_yaml(compose_run(["model=builder", "model.builder=seen.elsewhere:net"])), "config.yaml")
     settings["model"]["builder"] = f"{module}:net"
     config = recorded_run(settings, [f"model.builder={module}:net"] if named else ["data.batch_size=32"])
     assert is_trusted(config) == named

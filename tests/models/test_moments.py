@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from infomcr_cli.measures.surface_passes import SurfacePasses
-from infomcr_cli.models.moments import twice_differentiable_moments
+from infomcr_cli.measures.loss_surface import SurfacePasses
+from infomcr_cli.models.keras_internals import twice_differentiable_moments
 from tests.training import slow_truth as slow
 
 

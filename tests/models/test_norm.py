@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from infomcr_cli.models.norm import group_count, normalise
+from infomcr_cli.models.layers import group_count, normalise
 
 
 def normalised(x: np.ndarray, norm: str, training: bool) -> np.ndarray:

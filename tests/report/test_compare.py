@@ -15,12 +15,11 @@ from scipy import stats
 
 from infomcr_cli.compare import CompareOptions, compare, judge_file
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.minima import settled
 from infomcr_cli.report import judge
 from infomcr_cli.report.axes import find_axes, labels_of
 from infomcr_cli.report.comparison import minima_of
-from infomcr_cli.report.curves import gamma_along_training
-from infomcr_cli.report.minima import settled
-from infomcr_cli.report.trajectory import Trajectory, trajectory
+from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, trajectory
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def three_runs(root, **changes):
 
 
 def test_the_axes_are_found_and_seeds_are_replicates(runs):
-    document = compare(CompareOptions((str(runs),))).document()
+    document = compare(CompareOptions((str(runs),))).to_dict()
     assert list(document["axes"]) == ["data.batch_size", "optimizer.learning_rate", "reg.name"]
     assert document["axes"]["reg.name"]["keys"][0] == "reg.name"
     assert "reg.beta" in document["axes"]["reg.name"]["keys"]
@@ -50,10 +49,10 @@ def test_the_axes_are_found_and_seeds_are_replicates(runs):
 
 
 def test_the_statistics_are_those_of_the_table_that_it_writes(runs, tmp_path):
-    found = compare(CompareOptions((f"{runs}/*",), csv=tmp_path / "table.csv")).document()
+    found = compare(CompareOptions((f"{runs}/*",), csv=tmp_path / "table.csv")).to_dict()
     frame = pd.read_csv(tmp_path / "table.csv")
     axes = list(found["axes"])
-    other = judge(frame, gap="gap_error", axes=axes, measures=["gamma", "noise"], n_test=400).document()
+    other = judge(frame, gap="gap_error", axes=axes, measures=["gamma", "noise"], n_test=400).to_dict()
     for name in ("gamma", "noise"):
         for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information", "sign_error"):
             mine, theirs = found["measures"][name][statistic], other["measures"][name][statistic]
@@ -66,7 +65,7 @@ def test_the_statistics_are_those_of_the_table_that_it_writes(runs, tmp_path):
 
 @pytest.mark.parametrize("gap", ["error", "loss", "test_error"])
 def test_any_recorded_gap_can_judge(tmp_path, gap):
-    document = compare(CompareOptions((str(three_runs(tmp_path)),), gap=gap)).document()
+    document = compare(CompareOptions((str(three_runs(tmp_path)),), gap=gap)).to_dict()
     assert document["gap"] == gap
     assert document["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
     with pytest.raises(InputError, match="Did you mean 'error'"):
@@ -78,7 +77,7 @@ def test_mixed_conventions_are_refused_with_what_differs_and_marked_when_allowed
     with pytest.raises(InputError, match="gamma: draws=10 in run-0, run-1; draws=100 in run-2") as refusal:
         compare(CompareOptions((str(tmp_path),)))
     assert "samples" not in str(refusal.value)
-    document = compare(CompareOptions((str(tmp_path),), allow_mixed=True)).document()
+    document = compare(CompareOptions((str(tmp_path),), allow_mixed=True)).to_dict()
     assert document["measures"]["gamma"]["mixed_conventions"]
     assert not document["measures"]["train_loss"]["mixed_conventions"]
     assert document["mixed_conventions"]
@@ -86,7 +85,7 @@ def test_mixed_conventions_are_refused_with_what_differs_and_marked_when_allowed
 
 def test_fewer_than_three_runs_give_the_table_and_why_there_is_no_statistic(tmp_path):
     three_runs(tmp_path)
-    document = compare(CompareOptions((str(tmp_path / "run-0"), str(tmp_path / "run-1")))).document()
+    document = compare(CompareOptions((str(tmp_path / "run-0"), str(tmp_path / "run-1")))).to_dict()
     assert len(document["runs"]) == 2
     assert document["measures"]["gamma"]["kendall_tau"]["value"] is None
     assert any("at least 3" in note for note in document["notes"])
@@ -97,7 +96,7 @@ def test_what_is_no_run_is_passed_over_with_a_line_and_a_run_is_taken_once(tmp_p
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "empty").mkdir()
     names = (*(str(path) for path in sorted(tmp_path.iterdir())), str(tmp_path / "run-0"))
-    document = compare(CompareOptions(names)).document()
+    document = compare(CompareOptions(names)).to_dict()
     assert len(document["runs"]) == 3
     assert len(document["passed_over"]) == 2
     with pytest.raises(InputError, match="Did you mean"):
@@ -117,20 +116,20 @@ def test_the_training_loss_is_one_convention_whether_it_was_asked_for_or_not(tmp
     asked = evaluation(0.3, {"gamma": 5.0})
     asked["measures"]["train_loss"] = {"value": 0.01, "convention": {"batch_norm": "inference"}}
     write_run(tmp_path / "asked", config_with(optimizer__learning_rate=0.9), {"last": asked})
-    assert compare(CompareOptions((str(tmp_path),))).document()["n"] == 4
+    assert compare(CompareOptions((str(tmp_path),))).to_dict()["n"] == 4
 
 
 def test_runs_two_below_a_directory_are_found_and_of_one_name_are_told_apart(tmp_path):
     for part in ("a", "b"):
         three_runs(tmp_path / "sweep" / part)
-    document = compare(CompareOptions((str(tmp_path / "sweep"),))).document()
+    document = compare(CompareOptions((str(tmp_path / "sweep"),))).to_dict()
     assert sorted({one["run"] for one in document["runs"]})[:2] == ["a/run-0", "a/run-1"]
 
 
 def test_runs_that_are_not_evaluated_are_named_with_the_way_to_do_it(tmp_path):
     three_runs(tmp_path)
     write_run(tmp_path / "fresh", config_with(optimizer__learning_rate=0.9), None)
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert document["unevaluated"] == ["fresh"]
     assert any("infomcr eval" in note and "fresh" in note for note in document["notes"])
     assert document["n"] == 3
@@ -145,7 +144,7 @@ def test_a_run_that_missed_its_loss_target_stands_apart(tmp_path, how):
     )
     found["test"]["accuracy"] = 0.1
     write_run(tmp_path / "lazy", config, {"last": found}, **({"reached_target": False} if how == "status" else {}))
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert document["set_apart"] == ["lazy"]
     assert document["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
     assert any("target" in note for note in document["notes"])
@@ -156,7 +155,7 @@ def test_a_direction_turns_the_order_and_not_the_number(tmp_path):
         found = evaluation(0.1 + index / 50, {"margin": -float(index), "noise": float((index * 2) % 5)})
         found["measures"]["margin"]["direction"] = "higher"
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert next(iter(document["measures"])) == "margin"
     assert document["measures"]["margin"]["kendall_tau"]["value"] == pytest.approx(-1.0)
 
@@ -176,7 +175,7 @@ def test_equal_gaps_are_ties_whatever_the_last_bits_of_their_difference(tmp_path
         config = config_with(optimizer__learning_rate=(index + 1) / 10)
         write_run(tmp_path / f"r{index}", config, {"last": evaluation(gap, {"gamma": float(index)})})
     assert 0.8 - 0.7 > 1.0 - 0.9
-    found = compare(CompareOptions((str(tmp_path),))).document()["measures"]["gamma"]
+    found = compare(CompareOptions((str(tmp_path),))).to_dict()["measures"]["gamma"]
     assert found["kendall_tau"]["value"] == pytest.approx(2 / 6**0.5)
     assert found["conditional_information"]["pairs"] == 4
     comparison = compare(CompareOptions((str(tmp_path),)))
@@ -189,15 +188,15 @@ def test_equal_mean_gaps_are_ties_too(tmp_path):
         for seed, gap in enumerate(gaps):
             config = config_with(optimizer__learning_rate=(index + 1) / 10, seed=seed)
             write_run(tmp_path / f"r{index}{seed}", config, {"last": evaluation(gap, {"gamma": float(-index)})})
-    found = compare(CompareOptions((str(tmp_path),))).document()
+    found = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert found["n"] == 3
     assert found["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(-2 / 6**0.5)
 
 
 def test_another_checkpoint_can_be_compared(runs):
-    document = compare(CompareOptions((str(runs),), checkpoint="epoch-0001")).document()
+    document = compare(CompareOptions((str(runs),), checkpoint="epoch-0001")).to_dict()
     assert set(document["measures"]) == {"gamma", "train_loss"}
-    missing = compare(CompareOptions((str(runs),), checkpoint="best")).document()
+    missing = compare(CompareOptions((str(runs),), checkpoint="best")).to_dict()
     assert len(missing["unevaluated"]) == 16
     assert missing["measures"] == {}
 
@@ -241,7 +240,7 @@ def test_long_settings_are_compared_whole(tmp_path):
     for index in range(4):
         config = config_with(model__name="m" * 80 + str(index % 2), optimizer__l2=index // 2 / 10)
         write_run(tmp_path / f"r{index}", config, {"last": evaluation(0.1 + index / 50, {"gamma": float(index)})})
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert len(document["axes"]["model.name"]["values"]) == 2
     assert document["n"] == 4
 
@@ -299,7 +298,7 @@ def test_a_hostile_file_is_refused_by_name(tmp_path, name, content, words):
     (tmp_path / "run-1" / name).write_text(content)
     with pytest.raises(InputError, match=words):
         compare(CompareOptions((str(tmp_path / "run-1"),)))
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert document["n"] == 2
     assert words in document["left_out"]["runs"][str(tmp_path / "run-1")]
 
@@ -317,14 +316,14 @@ def test_huge_numbers_are_judged_without_overflow(tmp_path):
         found = evaluation(0.1 + index / 10, {"gamma": value})
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
     comparison = compare(CompareOptions((str(tmp_path),), html=tmp_path / "page.html"))
-    assert comparison.document()["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
+    assert comparison.to_dict()["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(1.0)
     assert (tmp_path / "page.html").exists()
 
 
 def test_a_table_made_elsewhere_is_judged(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("lr,gap,mu,word\n1,0.1,1,a\n2,0.2,2,b\n3,0.3,3,c\n")
-    document = judge_file(path, gap="gap", axes=("lr",)).document()
+    document = judge_file(path, gap="gap", axes=("lr",)).to_dict()
     assert set(document["measures"]) == {"mu"}
     assert document["measures"]["mu"]["kendall_tau"]["value"] == pytest.approx(1.0)
 
@@ -360,7 +359,7 @@ def test_a_row_longer_than_the_head_line_ends_the_command_with_2(command_line, t
 def test_short_rows_and_columns_without_a_heading_are_read(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("lr,gap,mu,more,,\n1,0.1,1,1,,\n2,0.2,2\n3,0.3,3,5,,\n")
-    found = judge_file(path, gap="gap", axes=("lr",), measures=("mu", "more")).document()["measures"]
+    found = judge_file(path, gap="gap", axes=("lr",), measures=("mu", "more")).to_dict()["measures"]
     assert (found["mu"]["n"], found["more"]["n"]) == (3, 2)
 
 
@@ -373,9 +372,9 @@ def test_the_comparison_is_recorded_with_its_runs_numbers_and_files(tmp_path, mo
         seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
         return "abc"
 
-    monkeypatch.setattr("infomcr_cli.runs.tracking.log_comparison", log_comparison)
+    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", log_comparison)
     options = CompareOptions((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
-    document = compare(options).document()
+    document = compare(options).to_dict()
     assert document["mlflow_run_id"] == "abc"
     assert seen["store"].uri == "http://127.0.0.1:1"
     assert seen["runs"] == ["run-0", "run-1", "run-2"]
@@ -390,7 +389,7 @@ def test_a_store_that_cannot_be_reached_spoils_no_comparison(tmp_path, monkeypat
     def refuse(*_):
         raise ConnectionError("no route to http://user:secret@example.org")
 
-    monkeypatch.setattr("infomcr_cli.runs.tracking.log_comparison", refuse)
+    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", refuse)
     options = CompareOptions((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
     assert compare(options).mlflow_run_id is None
     assert "not recorded" in caplog.text
@@ -412,11 +411,11 @@ def test_a_signal_while_it_is_recorded_leaves_nothing_running(command_line, tmp_
 def test_an_mlflow_experiment_names_the_runs(tmp_path, monkeypatch):
     three_runs(tmp_path)
     found = [tmp_path / "run-0", tmp_path / "run-2", tmp_path / "gone"]
-    monkeypatch.setattr("infomcr_cli.runs.tracking.run_directories_of_experiment", lambda store: found)
+    monkeypatch.setattr("infomcr_cli.tracking.client.run_directories_of_experiment", lambda store: found)
     comparison = compare(CompareOptions(("mlflow:any",)))
     assert [entry.name for entry in comparison.judged] == ["run-0", "run-2"]
     assert len(comparison.passed_over) == 1
-    monkeypatch.setattr("infomcr_cli.runs.tracking.run_directories_of_experiment", lambda store: [])
+    monkeypatch.setattr("infomcr_cli.tracking.client.run_directories_of_experiment", lambda store: [])
     with pytest.raises(InputError, match="experiment must hold runs"):
         compare(CompareOptions(("mlflow:any",)))
 
@@ -432,7 +431,7 @@ def test_bad_input_is_refused_before_anything_heavy_is_imported(tmp_path):
 
 
 def test_an_evaluation_is_out_of_date_once_the_run_has_gone_on() -> None:
-    from infomcr_cli.report.entry import Evaluation, _current
+    from infomcr_cli.report.evaluated_run import Evaluation, _current
 
     measured = Evaluation(step=10)
     assert _current(measured, "last", 10) is measured

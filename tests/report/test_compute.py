@@ -10,7 +10,7 @@ from fake_runs import REG_ON, STEPS_PER_EPOCH, config_with, evaluation, grid_of_
 
 from infomcr_cli.compare import CompareOptions, compare
 from infomcr_cli.report.compute import compute_until
-from infomcr_cli.report.rows import runs_grid
+from infomcr_cli.report.rows import runs_table
 
 EPOCHS = 3
 STEPS = EPOCHS * STEPS_PER_EPOCH
@@ -68,7 +68,7 @@ def test_what_a_record_does_not_say_is_not_made_up(changes, step, n_train):
 def test_the_name_of_a_run_decides_nothing(tmp_path):
     config, each = run_with("010")
     write_run(tmp_path / "wrn-off-plain", config, {"last": evaluation(0.1, {"gamma": 1.0})})
-    (document,) = compare(CompareOptions((str(tmp_path),))).document()["runs"]
+    (document,) = compare(CompareOptions((str(tmp_path),))).to_dict()["runs"]
     assert document["compute"] == {
         "value": sum(each) / STEPS_PER_EPOCH,
         "unit": "epochs of plain SGD",
@@ -86,14 +86,14 @@ def comparison(tmp_path_factory):
 
 def test_compute_stands_beside_error_in_table_json_csv_and_page(comparison):
     found, folder = comparison
-    document = json.loads(json.dumps(found.document(), allow_nan=False))
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert {(one["settings"]["reg.name"], one["compute"]["value"]) for one in document["runs"]} == {
         ("on", 7.2),
         ("off", 3.0),
     }
     frame = pd.read_csv(folder / "t.csv")
     assert set(zip(frame["reg.name"], frame["compute"], strict=True)) == {("on", 7.2), ("off", 3.0)}
-    grid = runs_grid(found)
+    grid = runs_table(found)
     at = grid.head.index("compute")
     assert grid.head[at - 1] == "test error"
     assert {row[at] for row in grid.rows} == {"7.2 ± 0", "3 ± 0"}
@@ -105,7 +105,7 @@ def test_compute_stands_beside_error_in_table_json_csv_and_page(comparison):
 
 def test_compute_is_that_of_the_checkpoint_compared(comparison):
     _, folder = comparison
-    document = compare(CompareOptions((str(folder / "runs"),), checkpoint="epoch-0001")).document()
+    document = compare(CompareOptions((str(folder / "runs"),), checkpoint="epoch-0001")).to_dict()
     values = {one["settings"]["reg.name"]: one["compute"]["value"] for one in document["runs"]}
     assert values == {"on": (18 + 2 * 3) / 20, "off": 1.0}
 
@@ -117,4 +117,4 @@ def test_runs_are_sorted_by_compute_and_one_without_comes_last(tmp_path):
     write_run(tmp_path / "0", config, {"last": evaluation(0.1, {"gamma": 1.0}, n_train=None)})
     found = compare(CompareOptions((str(tmp_path),), sort="compute"))
     assert [entry.name for entry in found.judged] == ["b", "a", "0"]
-    assert found.document()["runs"][-1]["compute"] is None
+    assert found.to_dict()["runs"][-1]["compute"] is None

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from infomcr_cli.report.evaluation import evaluation_renderables
+from infomcr_cli.report.terminal import evaluation_renderables
 
 
 def shown(measures: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ def axes_of(path: Path) -> list[str]:
 @pytest.mark.parametrize(("task", "n", "known"), [(1, 96, TASK_1), (2, 54, TASK_2)])
 def test_tau_and_k_of_published_minima_are_the_known_ones(task, n, known):
     path = TABLES / f"pgdl_task{task}.csv"
-    found = judge_file(path, gap="gap", axes=axes_of(path), n_test=10_000).document()
+    found = judge_file(path, gap="gap", axes=axes_of(path), n_test=10_000).to_dict()
     assert found["n"] == n
     assert set(found["measures"]) == set(known)  # the names of the models are no measure
     assert set(found["left_out"]["columns"]) == {"model"}

@@ -16,15 +16,15 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from infomcr_cli.compare import CompareOptions, compare
-from infomcr_cli.measures.registry import all_measures
+from infomcr_cli.measures.base import all_measures
 from infomcr_cli.report import judge
-from infomcr_cli.report.canvas import short
-from infomcr_cli.report.curves import gamma_along_training, spectra
-from infomcr_cli.report.heatmap import between_measures, psi_by_axis
+from infomcr_cli.report.mlflow_record import numbers
 from infomcr_cli.report.page import differing_settings, shared_settings, write_page
-from infomcr_cli.report.pictures import all_pictures, save_pictures
-from infomcr_cli.report.record import numbers
-from infomcr_cli.report.rows import figure, psi_grid, runs_grid, verdict_grid
+from infomcr_cli.report.plots.all import all_plots, save_plots
+from infomcr_cli.report.plots.curves import gamma_along_training, spectra
+from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
+from infomcr_cli.report.plots.style import short
+from infomcr_cli.report.rows import figure, psi_table, ranking_table, runs_table
 from infomcr_cli.report.terminal import comparison_renderables
 
 HOSTILE = "<script>alert(1)</script>[red]$x^{y$\x1b[31m\"'&"
@@ -37,7 +37,7 @@ def comparison(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures(comparison):
-    return all_pictures(comparison)
+    return all_plots(comparison)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_tables_fit_the_terminal_and_show_every_cell(comparison, width):
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "\x1b" not in text
     together = re.sub(r"\s+", "", text)
-    for grid in (runs_grid(comparison), verdict_grid(comparison.verdict)):
+    for grid in (runs_table(comparison), ranking_table(comparison.verdict)):
         shown = [cell for row in (grid.head, *grid.rows) for cell in row]
         if width >= 80:
             assert all(re.sub(r"\s+", "", cell) in together for cell in shown)
@@ -74,7 +74,7 @@ def test_tables_fit_the_terminal_and_show_every_cell(comparison, width):
 
 
 def test_replicates_stand_as_mean_and_standard_deviation(comparison):
-    grid = runs_grid(comparison)
+    grid = runs_table(comparison)
     frame = pd.DataFrame(grid.rows, columns=list(grid.head))
     assert len(frame) == 8
     members = [entry for entry in comparison.judged if entry.name.startswith("run-off-0.1-32")]
@@ -89,7 +89,7 @@ def test_numbers_are_short(value, text):
 
 
 def test_every_picture_is_drawn_and_the_same_bytes_again(comparison, pictures):
-    once, again = pictures, all_pictures(comparison)
+    once, again = pictures, all_plots(comparison)
     assert [one.name for one in once] == ["measures", "psi", "correlations", "gamma", "spectra", "training"]
     assert once == again
     for one in once:
@@ -99,7 +99,7 @@ def test_every_picture_is_drawn_and_the_same_bytes_again(comparison, pictures):
 
 
 def test_pictures_are_saved_as_svg_and_png(pictures, tmp_path):
-    written = save_pictures(pictures, tmp_path / "plots")
+    written = save_plots(pictures, tmp_path / "plots")
     assert sorted(written) == sorted((tmp_path / "plots").iterdir())
     assert {"measures.svg", "measures.png", "training.svg"} <= {path.name for path in written}
 
@@ -137,7 +137,7 @@ def test_the_page_holds_every_setting_and_number(comparison, pictures, tmp_path)
     parser.feed((tmp_path / "page.html").read_text(encoding="utf-8"))
     for entry in comparison.judged:
         assert all(name in parser.text for name in entry.config)
-    grid = verdict_grid(comparison.verdict)
+    grid = ranking_table(comparison.verdict)
     assert all(cell in parser.text for row in grid.rows for cell in row)
     assert sum(tag == "img" for tag, _ in parser.found) == 6
 
@@ -165,15 +165,15 @@ def mixed(tmp_path_factory):
 
 
 def test_every_number_of_mixed_conventions_is_marked_in_the_tables(mixed):
-    assert "gamma*" in runs_grid(mixed).head
-    for grid in (verdict_grid(mixed.verdict), psi_grid(mixed.verdict)):
+    assert "gamma*" in runs_table(mixed).head
+    for grid in (ranking_table(mixed.verdict), psi_table(mixed.verdict)):
         names = [row[0] for row in grid.rows]
         assert "gamma*" in names
         assert {"gamma", "other*"}.isdisjoint(names)
-    behind = {row[0]: row[-1] for row in verdict_grid(mixed.verdict).rows}
+    behind = {row[0]: row[-1] for row in ranking_table(mixed.verdict).rows}
     assert behind["gamma*"] == "best"
     assert re.search(r"\]\*( apart)?$", behind["other"])
-    assert mixed.document()["measures"]["other"]["against_best"]["mixed_conventions"] is True
+    assert mixed.to_dict()["measures"]["other"]["against_best"]["mixed_conventions"] is True
 
 
 def test_a_table_on_disk_says_of_each_number_in_which_convention_it_is(mixed):
@@ -201,8 +201,8 @@ def test_nothing_is_marked_where_nothing_is_mixed(comparison, pictures, tmp_path
     tables = text_of(tmp_path / "page.html").partition("minima judged by")[2].partition("Pictures")[0]
     assert "ψ by axis" in tables
     assert "*" not in tables
-    assert all("*" not in cell for row in psi_grid(comparison.verdict).rows for cell in row)
-    assert not comparison.document()["measures"]["noise"]["against_best"]["mixed_conventions"]
+    assert all("*" not in cell for row in psi_table(comparison.verdict).rows for cell in row)
+    assert not comparison.to_dict()["measures"]["noise"]["against_best"]["mixed_conventions"]
 
 
 @pytest.mark.parametrize(
@@ -210,12 +210,12 @@ def test_nothing_is_marked_where_nothing_is_mixed(comparison, pictures, tmp_path
 )
 def test_the_last_heading_says_what_the_differences_are_of(comparison, sort, symbol):
     sorted_by = compare(CompareOptions(tuple(str(entry.run.path) for entry in comparison.judged), sort=sort))
-    assert verdict_grid(sorted_by.verdict).head[-1] == f"behind the best in {symbol}"
+    assert ranking_table(sorted_by.verdict).head[-1] == f"behind the best in {symbol}"
 
 
 def test_a_statistic_without_an_interval_says_so_in_the_table():
     frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) / 10, "mu": np.arange(9.0), "nu": -np.arange(9.0)})
-    grid = verdict_grid(judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi"))
+    grid = ranking_table(judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi"))
     first, second = (dict(zip(grid.head, row, strict=True)) for row in grid.rows[:2])
     assert first["Ψ"] == "1.00 [–] (1)"
     assert second["behind the best in Ψ"] == "2.00 [–]"
@@ -241,15 +241,15 @@ def test_the_page_holds_the_settings_of_runs_outside_the_verdict_and_long_ones_w
 
 
 def test_pictures_say_how_many_runs_and_measures_they_leave_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("infomcr_cli.report.curves.MOST_RUNS", 3)
-    monkeypatch.setattr("infomcr_cli.report.scatter.MOST_PANELS", 2)
-    monkeypatch.setattr("infomcr_cli.report.heatmap.MOST_MEASURES", 2)
+    monkeypatch.setattr("infomcr_cli.report.plots.curves.MOST_RUNS", 3)
+    monkeypatch.setattr("infomcr_cli.report.plots.scatter.MOST_PANELS", 2)
+    monkeypatch.setattr("infomcr_cli.report.plots.heatmap.MOST_MEASURES", 2)
     for index in range(4):
         found = evaluation(0.1 + index / 50, {"gamma": float(index), "other": float(index * 3 % 5)})
         found["measures"]["gamma"]["spectrum"] = [1.0]
         first = evaluation(0.1, {"gamma": -1.0}, step=20)
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found, "one": first})
-    titles = {one.name: one.title for one in all_pictures(compare(CompareOptions((str(tmp_path),))))}
+    titles = {one.name: one.title for one in all_plots(compare(CompareOptions((str(tmp_path),))))}
     for name in ("gamma", "spectra", "training"):
         assert titles[name].endswith(". The first 3 of 4 runs.")
     for name in ("measures", "psi", "correlations"):

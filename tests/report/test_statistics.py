@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.bootstrap import interval, resample_counts
+from infomcr_cli.judging.rank_correlation import spearman_rho, spearman_rho_resampled, tau_b, tau_b_resampled
+from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.report import judge
-from infomcr_cli.report.bootstrap import interval, resample_counts
-from infomcr_cli.report.kendall import tau_b, tau_b_resampled
-from infomcr_cli.report.sign_error import pair_weights
-from infomcr_cli.report.spearman import spearman_rho, spearman_rho_resampled
 
 CLOSED_FORM = 1e-10
 AXES = ["width", "lr", "batch"]
@@ -46,7 +45,7 @@ def rows_of(frame: pd.DataFrame) -> list[tuple]:
 @pytest.mark.parametrize("seed", range(4))
 def test_every_statistic_agrees_with_the_definition_counted_pair_by_pair(seed, ties, full):
     frame = random_table(seed, ties=ties, full=full)
-    document = judge(frame, gap="gap", axes=AXES, n_test=2000, resamples=50).document()
+    document = judge(frame, gap="gap", axes=AXES, n_test=2000, resamples=50).to_dict()
     assert document["n"] == len(frame)
     assert set(document["measures"]) == {"noise", "follows", "capacity"}
     for name, found in document["measures"].items():
@@ -71,7 +70,7 @@ def test_every_statistic_agrees_with_the_definition_counted_pair_by_pair(seed, t
 @settings(max_examples=60, deadline=None)
 def test_tables_full_of_ties_and_duplicates_agree_with_the_definition(values):
     frame = pd.DataFrame(values, columns=["mu", "gap", "axis"])
-    found = judge(frame, gap="gap", axes=["axis"], n_test=10, resamples=5).document()["measures"]["mu"]
+    found = judge(frame, gap="gap", axes=["axis"], n_test=10, resamples=5).to_dict()["measures"]["mu"]
     rows, mu, g = [(row[2],) for row in values], frame["mu"].tolist(), frame["gap"].tolist()
     assert found["kendall_tau"]["value"] == pytest.approx(brute.tau_b(mu, g), abs=CLOSED_FORM)
     assert found["granulated_psi"]["value"] == pytest.approx(brute.psi(rows, mu, g)[0], abs=CLOSED_FORM)
@@ -97,13 +96,13 @@ def test_a_large_table_takes_the_other_way_to_the_same_resampled_tau(monkeypatch
     rng = np.random.default_rng(1)
     mu, g, counts = rng.normal(size=30), rng.normal(size=30), resample_counts(30, 20, seed=0)
     dense = tau_b_resampled(mu, g, counts)
-    monkeypatch.setattr("infomcr_cli.report.kendall._DENSE", 10)
+    monkeypatch.setattr("infomcr_cli.judging.rank_correlation._DENSE", 10)
     assert tau_b_resampled(mu, g, counts) == pytest.approx(dense, abs=CLOSED_FORM)
 
 
 def test_blocks_of_counts_do_not_change_the_draws(monkeypatch):
     whole = resample_counts(50, 30, seed=5)
-    monkeypatch.setattr("infomcr_cli.report.bootstrap._CHUNK", 200)
+    monkeypatch.setattr("infomcr_cli.judging.bootstrap._CHUNK", 200)
     assert (resample_counts(50, 30, seed=5) == whole).all()
 
 
@@ -118,7 +117,7 @@ def test_a_correlation_with_a_constant_is_none_and_ranks_do_not_overflow():
 def test_a_perfect_measure_and_its_negative():
     frame = random_table(0, ties=False)[[*AXES, "gap"]]
     frame["perfect"], frame["opposite"] = frame["gap"], -frame["gap"]
-    found = judge(frame, gap="gap", axes=AXES, n_test=5000).document()["measures"]
+    found = judge(frame, gap="gap", axes=AXES, n_test=5000).to_dict()["measures"]
     for name, sense in (("perfect", 1.0), ("opposite", -1.0)):
         one = found[name]
         assert one["kendall_tau"] == {"value": pytest.approx(sense), "low": sense, "high": sense, "n": 18}
@@ -134,7 +133,7 @@ def test_a_measure_that_follows_one_axis_alone_has_high_tau_and_low_psi():
     rng = np.random.default_rng(3)
     frame["gap"] = frame["width"] * 0.1 + 0.01 * rng.normal(size=18)
     frame["capacity"] = frame["width"] * 7.0
-    found = judge(frame, gap="gap", axes=AXES, n_test=5000).document()["measures"]["capacity"]
+    found = judge(frame, gap="gap", axes=AXES, n_test=5000).to_dict()["measures"]["capacity"]
     assert found["kendall_tau"]["value"] > 0.8
     assert found["granulated_psi"]["axes"] == {"width": 1.0, "lr": 0.0, "batch": 0.0}
     assert found["granulated_psi"]["value"] == pytest.approx(1 / 3)
@@ -146,7 +145,7 @@ def test_constant_and_missing_columns_give_none_and_never_nan():
     frame["constant"], frame["absent"] = 2.0, np.nan
     frame.loc[:3, "follows"] = np.nan
     frame.loc[4, "noise"] = np.inf
-    document = judge(frame, gap="gap", axes=AXES, n_test=2000).document()
+    document = judge(frame, gap="gap", axes=AXES, n_test=2000).to_dict()
     json.dumps(document, allow_nan=False)
     found = document["measures"]
     assert found["constant"]["kendall_tau"]["value"] is None
@@ -162,8 +161,8 @@ def test_constant_and_missing_columns_give_none_and_never_nan():
 def test_missing_values_are_as_if_the_rows_were_not_there():
     frame = random_table(2, ties=True)[[*AXES, "gap", "follows"]]
     frame.loc[[1, 5, 6, 11], "follows"] = np.nan
-    whole = judge(frame, gap="gap", axes=AXES, n_test=2000).document()["measures"]["follows"]
-    kept = judge(frame.dropna(), gap="gap", axes=AXES, n_test=2000).document()["measures"]["follows"]
+    whole = judge(frame, gap="gap", axes=AXES, n_test=2000).to_dict()["measures"]["follows"]
+    kept = judge(frame.dropna(), gap="gap", axes=AXES, n_test=2000).to_dict()["measures"]["follows"]
     for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information"):
         assert whole[statistic]["value"] == pytest.approx(kept[statistic]["value"], abs=CLOSED_FORM)
     for key in ("mean", "q90", "max", "pairs"):
@@ -179,7 +178,7 @@ def test_a_group_with_constant_gap_is_left_out_and_one_with_constant_measure_cou
             "mu": [1.0, 2.0, 3.0, 4.0, 5.0, 5.0],
         }
     )
-    found = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]
+    found = judge(frame, gap="gap", axes=["lr", "width"]).to_dict()["measures"]["mu"]["granulated_psi"]
     assert found["axes"]["lr"] == pytest.approx(0.5)
     assert found["groups"] == {"lr": 2, "width": 2}
 
@@ -188,8 +187,8 @@ def test_seeds_are_replicates_and_averaged_first():
     frame = random_table(4, ties=False)
     two = ((0, -0.01), (1, 0.01))
     shifted = [frame.assign(seed=s, gap=frame["gap"] + d, noise=frame["noise"] + 5 * d) for s, d in two]
-    repeated = judge(pd.concat(shifted), gap="gap", axes=AXES, n_test=2000).document()
-    single = judge(frame, gap="gap", axes=AXES, n_test=2000).document()
+    repeated = judge(pd.concat(shifted), gap="gap", axes=AXES, n_test=2000).to_dict()
+    single = judge(frame, gap="gap", axes=AXES, n_test=2000).to_dict()
     assert (repeated["n"], repeated["rows"]) == (18, 36)
     assert "seed" not in repeated["measures"]
     for name, one in single["measures"].items():
@@ -201,7 +200,7 @@ def test_seeds_are_replicates_and_averaged_first():
 def test_fewer_than_three_settings_of_several_seeds_give_tau_and_rho_of_the_single_runs_and_say_so():
     frame = pd.DataFrame({"reg": ["on"] * 3 + ["off"] * 3, "seed": [0, 1, 2] * 2, "gap": [1, 2, 4, 3, 5, 6]})
     frame["mu"] = [1.0, 3.0, 2.0, 4.0, 5.0, 6.0]
-    document = judge(frame, gap="gap", axes=["reg"], n_test=100).document()
+    document = judge(frame, gap="gap", axes=["reg"], n_test=100).to_dict()
     found = document["measures"]["mu"]
     assert document["n"] == 6
     assert found["kendall_tau"]["value"] == pytest.approx(stats.kendalltau(frame["mu"], frame["gap"]).statistic)
@@ -218,20 +217,20 @@ def test_fewer_than_three_settings_of_several_seeds_give_tau_and_rho_of_the_sing
 
 def test_one_axis_only_makes_psi_the_plain_tau():
     frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) % 4, "mu": [3, 1, 4, 1, 5, 9, 2, 6, 5]})
-    found = judge(frame, gap="gap", axes=["lr"], n_test=10).document()["measures"]["mu"]
+    found = judge(frame, gap="gap", axes=["lr"], n_test=10).to_dict()["measures"]["mu"]
     assert found["granulated_psi"]["value"] == pytest.approx(found["kendall_tau"]["value"], abs=CLOSED_FORM)
 
 
 def test_one_group_or_one_environment_gives_no_interval_and_sets_nothing_apart():
     frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) / 10})
     frame["good"], frame["bad"] = frame["gap"], -frame["gap"]
-    found = judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi").document()["measures"]
+    found = judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi").to_dict()["measures"]
     psi, behind = found["good"]["granulated_psi"], found["bad"]["against_best"]
     assert (psi["value"], psi["low"], psi["high"], psi["groups"]) == (pytest.approx(1.0), None, None, {"lr": 1})
     assert behind["difference"] == pytest.approx(2.0)
     assert behind["low"] is behind["high"] is behind["apart"] is None
     frame["lr"] = frame.index % 2  # two values make one environment
-    found = judge(frame, gap="gap", axes=["lr"], n_test=5000, rank_by="sign_error").document()["measures"]
+    found = judge(frame, gap="gap", axes=["lr"], n_test=5000, rank_by="sign_error").to_dict()["measures"]
     error, behind = found["bad"]["sign_error"], found["bad"]["against_best"]
     assert (error["mean"], error["low"], error["high"], error["environments"]) == (1.0, None, None, 1)
     assert behind["statistic"] == "sign_error"
@@ -241,21 +240,21 @@ def test_one_group_or_one_environment_gives_no_interval_and_sets_nothing_apart()
 def test_two_groups_of_one_axis_are_enough_for_an_interval():
     frame = pd.DataFrame({"lr": [1, 2, 3] * 2, "width": [1] * 3 + [2] * 3, "gap": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]})
     frame["mu"] = [1.0, 2.0, 3.0, 3.0, 2.0, 1.0]
-    psi = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]
+    psi = judge(frame, gap="gap", axes=["lr", "width"]).to_dict()["measures"]["mu"]["granulated_psi"]
     assert psi["groups"] == {"lr": 2, "width": 0}
     assert (psi["low"], psi["high"]) == (-1.0, 1.0)
 
 
 def test_fewer_than_three_minima_give_no_statistic_and_say_so():
     frame = pd.DataFrame({"lr": [1, 2], "gap": [0.1, 0.2], "mu": [1.0, 2.0]})
-    document = judge(frame, gap="gap", axes=["lr"], n_test=100).document()
+    document = judge(frame, gap="gap", axes=["lr"], n_test=100).to_dict()
     assert document["measures"]["mu"]["kendall_tau"]["value"] is None
     assert document["measures"]["mu"]["sign_error"]["mean"] is None
     assert "at least 3" in document["notes"][0]
 
 
 def test_without_a_test_size_there_is_no_sign_error():
-    document = judge(random_table(0, ties=False), gap="gap", axes=AXES).document()
+    document = judge(random_table(0, ties=False), gap="gap", axes=AXES).to_dict()
     assert document["measures"]["noise"]["sign_error"]["mean"] is None
     assert any("n_test" in note for note in document["notes"])
 
@@ -270,7 +269,7 @@ def test_the_weight_of_a_pair_is_its_closed_form(difference, n, expected):
 
 def test_the_same_seed_gives_the_same_document_and_another_seed_other_intervals():
     frame = random_table(5, ties=False)
-    one, again, other = (judge(frame, gap="gap", axes=AXES, n_test=2000, seed=s).document() for s in (1, 1, 2))
+    one, again, other = (judge(frame, gap="gap", axes=AXES, n_test=2000, seed=s).to_dict() for s in (1, 1, 2))
     assert one == again
     assert one["measures"]["noise"]["kendall_tau"]["value"] == other["measures"]["noise"]["kendall_tau"]["value"]
     assert one["measures"]["noise"]["kendall_tau"]["low"] != other["measures"]["noise"]["kendall_tau"]["low"]
@@ -278,8 +277,8 @@ def test_the_same_seed_gives_the_same_document_and_another_seed_other_intervals(
 
 def test_the_order_of_the_rows_changes_no_value():
     frame = random_table(6, ties=True)
-    one = judge(frame, gap="gap", axes=AXES, n_test=2000).document()["measures"]
-    other = judge(frame.sample(frac=1, random_state=0), gap="gap", axes=AXES, n_test=2000).document()["measures"]
+    one = judge(frame, gap="gap", axes=AXES, n_test=2000).to_dict()["measures"]
+    other = judge(frame.sample(frac=1, random_state=0), gap="gap", axes=AXES, n_test=2000).to_dict()["measures"]
     for name in one:
         for statistic, key in (("kendall_tau", "value"), ("granulated_psi", "value"), ("sign_error", "q90")):
             assert one[name][statistic][key] == pytest.approx(other[name][statistic][key], abs=CLOSED_FORM)
@@ -337,9 +336,9 @@ def test_the_oracle_stands_high_and_the_random_row_low():
 
 def test_sampled_information_is_close_to_the_exact_one_and_says_so(monkeypatch):
     frame = random_table(11, ties=False)
-    exact = judge(frame, gap="gap", axes=AXES).document()["measures"]["follows"]["conditional_information"]
-    monkeypatch.setattr("infomcr_cli.report.conditional_information.EXACT_UP_TO", 5)
-    sampled = judge(frame, gap="gap", axes=AXES).document()["measures"]["follows"]["conditional_information"]
+    exact = judge(frame, gap="gap", axes=AXES).to_dict()["measures"]["follows"]["conditional_information"]
+    monkeypatch.setattr("infomcr_cli.judging.conditional_information.EXACT_UP_TO", 5)
+    sampled = judge(frame, gap="gap", axes=AXES).to_dict()["measures"]["follows"]["conditional_information"]
     assert (exact["sampled"], sampled["sampled"]) == (False, True)
     assert sampled["value"] == pytest.approx(exact["value"], abs=1e-3)
 

@@ -31,7 +31,7 @@ def table(path, **more):
 
 
 def judged(path, **options):
-    return judge_file(path, **{"gap": "gap", "axes": ["lr", "width"], **options}).document()
+    return judge_file(path, **{"gap": "gap", "axes": ["lr", "width"], **options}).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_the_statistics_of_a_measure_with_words_are_those_of_the_table_without_t
     frame["gap"], frame["mu"] = rng.normal(0.2, 0.1, 20), rng.normal(size=20)
     words = frame.astype({"mu": object})
     words.loc[[3, 8, 15], "mu"] = "diverged"
-    one = judge(words, gap="gap", axes=["lr", "width"], n_test=500).document()["measures"]["mu"]
-    other = judge(frame.drop([3, 8, 15]), gap="gap", axes=["lr", "width"], n_test=500).document()["measures"]["mu"]
+    one = judge(words, gap="gap", axes=["lr", "width"], n_test=500).to_dict()["measures"]["mu"]
+    other = judge(frame.drop([3, 8, 15]), gap="gap", axes=["lr", "width"], n_test=500).to_dict()["measures"]["mu"]
     for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information"):
         assert one[statistic]["value"] == pytest.approx(other[statistic]["value"], abs=1e-12)
     assert one["sign_error"]["mean"] == pytest.approx(other["sign_error"]["mean"], abs=1e-12)
@@ -169,7 +169,7 @@ def test_cells_of_any_type_of_a_data_frame_are_read():
 
     cells = [Decimal(1), np.float32(2), " 3 ", True, None, pd.NA, pd.Timestamp("2024-01-01"), 10**400, float("nan"), 5]
     frame = pd.DataFrame({"lr": range(10), "gap": np.arange(10) / 10, "mu": pd.Series(cells, dtype=object)})
-    document = judge(frame, gap="gap", axes=["lr"], measures=["mu"]).document()
+    document = judge(frame, gap="gap", axes=["lr"], measures=["mu"]).to_dict()
     assert document["left_out"]["measures"] == {"mu": {"rows": 6, "example": "True"}}
     assert document["measures"]["mu"]["n"] == 4
 
@@ -330,9 +330,9 @@ def test_a_table_with_everything_in_it_is_judged_as_compare_did(tmp_path, gap):
     options = CompareOptions(
         (str(tmp_path / "runs"),), gap=gap, allow_mixed=True, csv=tmp_path / "t.csv", sort="margin"
     )
-    compared = compare(options).document()
+    compared = compare(options).to_dict()
     column = gap if gap == "test_error" else f"gap_{gap}"
-    again = judge_file(tmp_path / "t.csv", gap=column, axes=list(compared["axes"])).document()
+    again = judge_file(tmp_path / "t.csv", gap=column, axes=list(compared["axes"])).to_dict()
     assert without_notes(again) == without_notes(compared)
     assert again["left_out"]["not_in_verdict"] == 1
     assert again["left_out"]["measures"].keys() == compared["left_out"]["measures"].keys()
@@ -343,7 +343,7 @@ def test_float_settings_that_differ_by_rounding_are_one_level_of_a_comparison(tm
     for index, lr in enumerate((0.1 * 3, 0.3, 0.7, 0.1 * 7)):
         config = config_with(optimizer__learning_rate=lr, optimizer__l2=index % 2 / 10)
         write_run(tmp_path / f"r{index}", config, {"last": evaluation(index / 10, {"gamma": float(index)})})
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert document["axes"]["optimizer.learning_rate"]["values"] == ["0.30000000000000004", "0.7"]
     assert document["measures"]["gamma"]["granulated_psi"]["groups"] == {
         "optimizer.l2": 2,
@@ -355,6 +355,6 @@ def test_a_measure_without_a_value_in_some_runs_is_said_by_compare(tmp_path):
     for index in range(4):
         found = evaluation(index / 10, {"gamma": float(index), **({"rare": 1.0} if index < 3 else {})})
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
-    document = compare(CompareOptions((str(tmp_path),))).document()
+    document = compare(CompareOptions((str(tmp_path),))).to_dict()
     assert document["left_out"]["measures"] == {"rare": {"rows": 1, "example": None}}
     assert any(note.startswith("rare has no number in 1 of 4 rows") for note in document["notes"])

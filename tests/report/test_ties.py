@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infomcr_cli.judging.conditional_information import conditional_information
+from infomcr_cli.judging.levels import levels_of
+from infomcr_cli.judging.minima import DIGITS, Minima, settled, tied
 from infomcr_cli.report import judge
-from infomcr_cli.report.conditional_information import conditional_information
-from infomcr_cli.report.levels import levels_of
-from infomcr_cli.report.minima import DIGITS, Minima, settled, tied
 
 SETTINGS, SEEDS = 8, 3
 
@@ -99,7 +99,7 @@ def test_the_order_of_the_rows_changes_nothing_at_all(order):
     frame["gap"] = rng.normal(0.1, 0.05, 18).round(2)
     frame["a"], frame["b"] = rng.normal(size=18).round(1), rng.normal(size=18)
     one, other = (
-        judge(table, gap="gap", axes=["width", "lr"], n_test=500, resamples=20).document()
+        judge(table, gap="gap", axes=["width", "lr"], n_test=500, resamples=20).to_dict()
         for table in (frame, frame.iloc[order])
     )
     assert one == other
@@ -107,12 +107,12 @@ def test_the_order_of_the_rows_changes_nothing_at_all(order):
 
 def test_the_document_says_to_how_many_digits_numbers_are_told_apart():
     frame = pd.DataFrame({"lr": [1, 2, 3], "gap": [0.1, 0.2, 0.3], "mu": [1.0, 2.0, 4.0]})
-    assert judge(frame, gap="gap", axes=["lr"]).document()["significant_digits"] == DIGITS == 12
+    assert judge(frame, gap="gap", axes=["lr"]).to_dict()["significant_digits"] == DIGITS == 12
 
 
 def test_a_gap_that_is_the_same_everywhere_is_said():
     frame = pd.DataFrame({"lr": [1, 2, 3], "gap": [0.8 - 0.7, 1.0 - 0.9, 0.1], "mu": [1.0, 2.0, 4.0]})
-    document = judge(frame, gap="gap", axes=["lr"]).document()
+    document = judge(frame, gap="gap", axes=["lr"]).to_dict()
     assert document["measures"]["mu"]["kendall_tau"]["value"] is None
     assert any("the gap is the same" in note for note in document["notes"])
 
@@ -174,5 +174,5 @@ def test_float_axes_that_differ_by_rounding_are_one_level_in_a_table():
     frame["gap"], frame["mu"] = [0.1, 0.3, 0.2, 0.4, 0.5, 0.6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert 0.1 * 3 != 0.3
     assert 0.1 * 7 != 0.7
-    groups = judge(frame, gap="gap", axes=["lr", "width"]).document()["measures"]["mu"]["granulated_psi"]["groups"]
+    groups = judge(frame, gap="gap", axes=["lr", "width"]).to_dict()["measures"]["mu"]["granulated_psi"]["groups"]
     assert groups == {"lr": 2, "width": 2}

@@ -12,8 +12,8 @@ from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareOptions, compare
 from infomcr_cli.errors import InputError
-from infomcr_cli.report import written
-from infomcr_cli.report.pictures import all_pictures
+from infomcr_cli.report import output_files as written
+from infomcr_cli.report.plots.all import all_plots
 
 needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
@@ -100,7 +100,7 @@ def test_a_broken_run_of_a_sweep_is_left_out_and_one_that_never_was_is_not(runs)
     listed = [{"run": str(runs / name)} for name in ("r0", "r1", "r2", "never")]
     (runs / "sweep.json").write_text(json.dumps({"jobs": listed}))
     (runs / "r1" / "status.json").unlink()
-    document = compare(CompareOptions((str(runs),))).document()
+    document = compare(CompareOptions((str(runs),))).to_dict()
     assert [run["run"] for run in document["runs"]] == ["r0", "r2"]
     assert document["left_out"]["runs"] == {str(runs / "r1"): "status.json is missing"}
 
@@ -108,7 +108,7 @@ def test_a_broken_run_of_a_sweep_is_left_out_and_one_that_never_was_is_not(runs)
 def test_a_configuration_alone_is_no_broken_run(runs):
     (runs / "conf").mkdir()
     (runs / "conf" / "config.yaml").write_text("a: 1\n")
-    assert compare(CompareOptions((str(runs),))).document()["left_out"]["runs"] == {}
+    assert compare(CompareOptions((str(runs),))).to_dict()["left_out"]["runs"] == {}
 
 
 def test_a_run_that_permission_is_denied_to_is_left_out(runs, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_run_that_permission_is_denied_to_is_left_out(runs, monkeypatch):
         return whole(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    document = compare(CompareOptions((str(runs / "r*"),))).document()
+    document = compare(CompareOptions((str(runs / "r*"),))).to_dict()
     assert document["left_out"]["runs"] == {str(runs / "r1"): "Permission denied"}
 
 
@@ -130,14 +130,14 @@ def test_a_run_that_the_user_may_not_read_is_left_out(runs, hidden):
     (runs / hidden).chmod(0)
     try:
         for name in (str(runs), str(runs / "*")):
-            assert [*compare(CompareOptions((name,))).document()["left_out"]["runs"]] == [str(runs / "r1")]
+            assert [*compare(CompareOptions((name,))).to_dict()["left_out"]["runs"]] == [str(runs / "r1")]
     finally:
         (runs / hidden).chmod(0o700)
 
 
 def test_damaged_metrics_cost_the_training_curve_of_that_run_alone(runs):
     (runs / "r1" / "metrics.jsonl").write_text("{}\n" * 3)
-    titles = {one.name: one.title for one in all_pictures(compare(CompareOptions((str(runs),))))}
+    titles = {one.name: one.title for one in all_plots(compare(CompareOptions((str(runs),))))}
     assert titles["training"].endswith("Left out, because metrics.jsonl cannot be read: r1.")
 
 
@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_while_a_file_is_written_leaves_the_former_file(run
     (tmp_path / "t.csv").write_text("kept")
     options = CompareOptions((str(runs),), csv=tmp_path / "t.csv")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infomcr_cli.runs.beneath.os.fsync", _no_space)
+        patch.setattr("infomcr_cli.runs.io.safe_files.os.fsync", _no_space)
         with pytest.raises(InputError, match="--csv must name a file that can be written"):
             compare(options)
     assert (tmp_path / "t.csv").read_text() == "kept"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, save_checkpoint
-from infomcr_cli.runs.arrays import decode_arrays, encode_arrays
-from infomcr_cli.runs.documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
 
 RECORD = {"infomcr": json.dumps({"step": 1, "epoch": 1, "train_loss": None, "extra": {}})}
 

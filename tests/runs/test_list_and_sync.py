@@ -12,8 +12,8 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.list_runs import list_runs
 from infomcr_cli.runs import RunDirectory, State, new_status, read_status, write_status
-from infomcr_cli.runs.trust import is_known, remember, store_of_run
 from infomcr_cli.sync import sync
+from infomcr_cli.tracking.known_stores import add_known_store, is_known, store_of_run
 
 CONFIG = "tracking: {name: %s, uri: %s, experiment: infomcr}\nmodel: {name: wrn}\n"
 
@@ -28,7 +28,7 @@ def lose(run: RunDirectory) -> None:
 
 
 def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -> None:
-    from infomcr_cli.runs.tracking import connect
+    from infomcr_cli.tracking.client import connect
 
     lose(run)
     root = run.path.parent
@@ -52,7 +52,7 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
 
 
 def test_a_repair_that_did_not_reach_mlflow_is_made_good_by_the_next(run: RunDirectory) -> None:
-    from infomcr_cli.runs.tracking import connect
+    from infomcr_cli.tracking.client import connect
 
     sync([str(run.path)])
     lose(run)
@@ -107,7 +107,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
     assert "never gave" in caplog.text
     assert sync([str(run.path)])[0].mlflow_run_id is None
     assert not (tmp_path / "elsewhere.db").exists()
-    remember(uri)
+    add_known_store(uri)
     assert is_known(uri)
     followed = store_of_run(run)
     assert followed is not None
@@ -115,7 +115,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
 
 
 def test_a_password_is_asked_for_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
-    remember("http://ann:pw@host")
+    add_known_store("http://ann:pw@host")
     run.config.write_text(CONFIG % ("mlflow", "'http://***@host'"))
     with caplog.at_level(logging.WARNING):
         assert store_of_run(run) is None
@@ -140,5 +140,5 @@ def test_a_server_that_is_down_is_a_problem_not_a_crash(run: RunDirectory) -> No
 
 def test_a_read_only_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFOMCR_STATE", "/proc/nowhere")
-    remember("http://host")
+    add_known_store("http://host")
     assert not is_known("http://host")

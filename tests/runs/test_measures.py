@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infomcr_cli.runs import RunDirectory
-from infomcr_cli.runs.measures import last_evaluation, record_measures
+from infomcr_cli.runs.measures_file import last_evaluation, record_measures
 
 
 def evaluation(measures: dict[str, float], step: int = 8, loss: float = 0.25) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infomcr_cli.runs.redaction import HIDDEN, RedactingFilter, has_secret, redact
+from infomcr_cli.console.redaction import HIDDEN, RedactingFilter, has_secret, redact
 
 
 @pytest.mark.parametrize(

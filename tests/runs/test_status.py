@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, finished, hold, new_status, read_status, resumed, write_status
+from infomcr_cli.runs import RunDirectory, State, finished, lock_run, new_status, read_status, resumed, write_status
 from infomcr_cli.runs.lock import LOCK_NAME, is_held
 
 HOLDER = """
@@ -59,13 +59,13 @@ def test_a_killed_holder_leaves_a_lost_run_and_no_lock(run: RunDirectory) -> Non
         lost = read_status(run)
         assert lost.state is State.LOST
         assert str(process.pid) in str(lost.reason)
-    with hold(run):
+    with lock_run(run):
         assert is_held(run)
     assert not is_held(run)
 
 
 def test_the_second_process_is_refused_with_the_first_named(run: RunDirectory) -> None:
-    with another_process(run) as process, pytest.raises(InputError) as caught, hold(run):
+    with another_process(run) as process, pytest.raises(InputError) as caught, lock_run(run):
         pass
     assert f"process {process.pid} on {socket.gethostname()}" in str(caught.value)
 

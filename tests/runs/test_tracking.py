@@ -18,10 +18,9 @@ from typing import Any, ClassVar
 import pytest
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, hold, new_status, read_status, write_status
-from infomcr_cli.runs.mirror import Mirror
-from infomcr_cli.runs.store import NETWORK_FILE_SYSTEMS, Store, file_system_of, store_of, warn_of_network_file_system
-from infomcr_cli.runs.tracking import (
+from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, lock_run, new_status, read_status, write_status
+from infomcr_cli.tracking.background import Mirror
+from infomcr_cli.tracking.client import (
     Progress,
     connect,
     end_parent,
@@ -29,6 +28,13 @@ from infomcr_cli.runs.tracking import (
     mirror,
     run_directories_of_experiment,
     start_parent,
+)
+from infomcr_cli.tracking.store import (
+    NETWORK_FILE_SYSTEMS,
+    Store,
+    file_system_of,
+    store_of,
+    warn_of_network_file_system,
 )
 
 
@@ -117,7 +123,7 @@ def test_repeated_it_adds_nothing_in_any_store(
 
 def test_a_resumed_run_is_logged_once_though_its_clock_differs(run: RunDirectory, store: Store) -> None:
     train(run, range(6))
-    with hold(run):
+    with lock_run(run):
         run_id = mirror(run, store)
         MetricsLog(run).truncate_after(3)
         progress = Progress()
@@ -135,11 +141,11 @@ def test_one_process_follows_a_run_that_another_took_up_again(run: RunDirectory,
     """As a sweep does: its job is killed and tried again, and the metrics grow anew from a checkpoint."""
     progress, log = Progress(), MetricsLog(run)
     train(run, range(6))
-    with hold(run):
+    with lock_run(run):
         run_id = mirror(run, store, progress=progress)
     log.truncate_after(2)
     if looks:
-        with hold(run):
+        with lock_run(run):
             mirror(run, store, progress=progress)
     for step in range(3, 9):
         log.append(step, step // 2, {"train/loss": 1 / (1 + step), "odd": math.nan}, {"time": 1e9 + step, "s": 1 / 3})
@@ -154,7 +160,7 @@ def test_one_process_follows_a_run_that_another_took_up_again(run: RunDirectory,
 def test_the_state_is_pushed_though_a_file_cannot_be_read(run: RunDirectory, store: Store) -> None:
     progress = Progress()
     train(run, range(3))
-    with hold(run):
+    with lock_run(run):
         run_id = mirror(run, store, progress=progress)
     with open(run.metrics, "ab") as file:
         file.write(b"no line of ours\n")
@@ -248,7 +254,7 @@ def test_a_parent_is_made_once_and_comparisons_link_their_runs(run: RunDirectory
 def test_a_comparison_of_many_runs_lists_all_of_them(
     run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infomcr_cli.runs.tracking.MAX_TAG", 70)
+    monkeypatch.setattr("infomcr_cli.tracking.client.MAX_TAG", 70)
     end(run)
     run_id = mirror(run, store)
     client = connect(store)
@@ -342,7 +348,7 @@ def test_the_background_mirror_asks_a_store_that_answered_until_now_twice(
 
 
 def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Store) -> None:
-    with hold(run):
+    with lock_run(run):
         background = Mirror(run, store)
         for epoch in range(3):
             train(run, range(2 * epoch, 2 * epoch + 2))
@@ -361,7 +367,7 @@ def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
     run: RunDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = store_of("http://ann:s3cr3t@127.0.0.1:9", "infomcr", run.path.parent)
-    with caplog.at_level(logging.WARNING), hold(run):
+    with caplog.at_level(logging.WARNING), lock_run(run):
         background = Mirror(run, store)
         for _ in range(100):
             background.notify()
@@ -376,8 +382,8 @@ def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
 WRITER = """
 import logging, sys, time
 from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, hold, new_status, write_status
-from infomcr_cli.runs.mirror import Mirror
-from infomcr_cli.runs.store import store_of
+from infomcr_cli.tracking.background import Mirror
+from infomcr_cli.tracking.store import store_of
 parent, number = sys.argv[1], sys.argv[2]
 status = new_status("ab")
 run = RunDirectory.create(f"{parent}/runs/{number}", config=b"seed: 0\\n", overrides=[], status=status)
@@ -414,8 +420,8 @@ def test_eight_runs_at_once_on_a_new_store(tmp_path: Path, record_property: Call
 
 CREATOR = """
 import sys
-from infomcr_cli.runs.store import store_of
-from infomcr_cli.runs.tracking import connect
+from infomcr_cli.tracking.store import store_of
+from infomcr_cli.tracking.client import connect
 connect(store_of(None, "infomcr", sys.argv[1] + "/runs"))
 """
 
@@ -459,6 +465,6 @@ def test_sqlite_on_a_network_file_system_is_warned_of(
 ) -> None:
     assert file_system_of(tmp_path) not in NETWORK_FILE_SYSTEMS | {"unknown"}
     assert not warn_of_network_file_system(tmp_path)
-    monkeypatch.setattr("infomcr_cli.runs.store.file_system_of", lambda path: "nfs4")
+    monkeypatch.setattr("infomcr_cli.tracking.store.file_system_of", lambda path: "nfs4")
     assert warn_of_network_file_system(tmp_path)
     assert "mlflow server" in caplog.text

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.store import store_of
-from infomcr_cli.runs.tracking import connect, experiment_id
-from infomcr_cli.runs.ui import check_port, ui_command
+from infomcr_cli.tracking.client import connect, experiment_id
+from infomcr_cli.tracking.store import store_of
+from infomcr_cli.tracking.ui import check_port, ui_command
 
 
 def free_port() -> int:

@@ -15,9 +15,9 @@ from infomcr_cli import runtime
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.training import LocalMinimum
 from infomcr_cli.training.loop import Position
-from infomcr_cli.training.sam import Sam
+from infomcr_cli.training.regularizers.sam import SAM
 from infomcr_cli.training.setup import Setup, set_up
-from infomcr_cli.training.trainee import Trainee
+from infomcr_cli.training.state import TrainingState
 
 STEPS = 12
 TINY = [
@@ -92,7 +92,7 @@ def penalised(strategy: tf.distribute.Strategy, regularizer: Any) -> tuple[dict[
         model = keras.Model(image, layers.Dense(4, kernel_regularizer=penalty)(x))
         optimizer = keras.optimizers.SGD(0.1)
     rng = np.random.default_rng(0)
-    trainee = Trainee(model, optimizer, regularizer, strategy)
+    trainee = TrainingState(model, optimizer, regularizer, strategy)
     images, labels = rng.standard_normal((16, 6, 6, 2)).astype(np.float32), rng.integers(0, 4, 16).astype(np.int32)
     trainee.regularized_step(images, labels)
     return trainee.weights(), trainee.means()
@@ -110,7 +110,7 @@ PENALISED = [
     (None, None),
     (LocalMinimum(2, 1e-2), LocalMinimum(4, 1e-2)),
     (LocalMinimum(2, 1e-2, share_pass=True), LocalMinimum(4, 1e-2, share_pass=True)),
-    (Sam(2), Sam(4)),
+    (SAM(2), SAM(4)),
 ]
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from infomcr_cli.training import LocalMinimum, train_step
-from infomcr_cli.training.fisher_trace import FisherTrace
+from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from tests.training import slow_truth as slow
 
 LAYERS = keras.layers

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from infomcr_cli.training import fused_norm
-from infomcr_cli.training.fused_norm import fused_batch_norm
+from infomcr_cli.models import keras_internals as fused_norm
+from infomcr_cli.models.keras_internals import fused_batch_norm
 
 
 def network(shape: tuple[int, ...] = (5, 4, 3), dtype: str = "float32", **settings: Any) -> keras.Model:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.models.score import Score
 from infomcr_cli.training import loop
-from infomcr_cli.training.loop import Feed, LossNotFiniteError, Position
-from infomcr_cli.training.schedule import Timetable
-from infomcr_cli.training.target import Target
+from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs
+from infomcr_cli.training.schedule import Schedule
+from infomcr_cli.training.stop_at_loss import Target
 
 STEPS = 3
 START = Position()
@@ -107,9 +107,9 @@ def go(
     }
     config = ScheduleConfig(**{**settings, **changes})
     looks = {"validation": lambda: Score(0.7, 0.8), "test": lambda: Score(0.9, 0.6)}
-    feed = Feed(stream(config.epochs), 8, looks, target)
+    feed = TrainingInputs(stream(config.epochs), 8, looks, target)
     trainee: Any = pupil
-    return loop.run(trainee, Timetable(config, STEPS, phases), feed, scribe, start)
+    return loop.run(trainee, Schedule(config, STEPS, phases), feed, scribe, start)
 
 
 def test_every_step_is_taken_once_and_told_in_order() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from infomcr_cli.config.places import group_choices
+from infomcr_cli.config.search_path import group_choices
 from tests.conftest import CommandLine
 from tests.training.own_sources import WRITERS
 

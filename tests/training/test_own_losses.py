@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
-from infomcr_cli.training.fisher_trace import FisherTrace
-from infomcr_cli.training.gradient_norm import GradientNorm
-from infomcr_cli.training.sam import Sam
+from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
+from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
+from infomcr_cli.training.regularizers.sam import SAM
 from tests.training import slow_truth as slow
 
 LAYERS = keras.layers
@@ -63,8 +63,8 @@ REGULARIZERS: dict[str, Any] = {
     "plain": None,
     "on": LocalMinimum(3, 1e-2, 4.0),
     "on, sharing a pass": LocalMinimum(3, 1e-2, 4.0, share_pass=True),
-    "sam": Sam(1, 0.2),
-    "sam of sub-batches": Sam(3, 0.2),
+    "sam": SAM(1, 0.2),
+    "sam of sub-batches": SAM(3, 0.2),
     "gradient norm": GradientNorm(3, 0.1, 0.3),
     "fisher trace": FisherTrace(3, 0.05),
     "fisher trace, sharing a pass": FisherTrace(3, 0.05, share_pass=True),
@@ -117,7 +117,7 @@ def _correction(model: keras.Model, regularizer: Any, images: Any, labels: Any) 
         case LocalMinimum(parts, alpha, beta):
             _, change, _ = slow.probed(model, images, labels, parts, lambda g: [-alpha * a for a in g])
             return [beta * d for d in change]
-        case Sam(parts, rho):
+        case SAM(parts, rho):
             return [-d for d in slow.probed(model, images, labels, parts, up(rho))[1]]
         case GradientNorm(parts, radius, alpha):
             return [-alpha * d for d in slow.probed(model, images, labels, parts, up(radius))[1]]

@@ -7,7 +7,7 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.training import train_step
-from infomcr_cli.training.regularizers import make_regularizer
+from infomcr_cli.training.regularizers.factory import make_regularizer
 from tests.training import slow_truth as slow
 
 COUNTED = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infomcr_cli.training.precision import is_emulated
+from infomcr_cli.training.devices import is_emulated
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from infomcr_cli.console.progress import time_table
 from infomcr_cli.models.score import Score
-from infomcr_cli.report.time_table import time_table
-from infomcr_cli.training.loop import Feed, Position
-from infomcr_cli.training.profile import PARTS, ProfiledListener, Stopwatch, _timed_feed
-from infomcr_cli.training.target import Target
+from infomcr_cli.training.loop import Position, TrainingInputs
+from infomcr_cli.training.profile import PARTS, ProfiledCallback, Stopwatch, _timed_feed
+from infomcr_cli.training.stop_at_loss import Target
 
 
 def test_parts_and_rest_sum_to_the_whole() -> None:
@@ -31,7 +31,7 @@ def test_parts_and_rest_sum_to_the_whole() -> None:
 def test_a_timed_feed_gives_what_the_feed_gives() -> None:
     watch = Stopwatch()
     target = Target(0.5, lambda ceiling: Score(0.4, 0.9))
-    feed = Feed(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
+    feed = TrainingInputs(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
     timed = _timed_feed(feed, watch)
     assert list(timed.batches(Position(2, 0))) == [2, 3, 4]
     assert timed.looks["test"]() == Score(1.0, 0.5)
@@ -46,7 +46,7 @@ def test_the_listener_hears_everything(tmp_path: Path) -> None:
             return lambda *arguments: self.append((name, *arguments))
 
     heard, means = Heard(), dict
-    listener = ProfiledListener(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
+    listener = ProfiledCallback(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
     listener.on_step(Position(1, 0), means)
     listener.on_epoch(Position(1, 1), {"a": 1.0}, {})
     listener.on_checkpoint(Position(1, 1), 0.5)

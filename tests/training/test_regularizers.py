@@ -12,12 +12,12 @@ import tensorflow as tf
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
-from infomcr_cli.training.ascent import uphill
-from infomcr_cli.training.fisher_trace import FisherTrace
-from infomcr_cli.training.gradient_norm import GradientNorm
-from infomcr_cli.training.local_minimum import _downhill
-from infomcr_cli.training.regularizers import make_regularizer
-from infomcr_cli.training.sam import Sam
+from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
+from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
+from infomcr_cli.training.regularizers.local_minimum import _gradient_step
+from infomcr_cli.training.regularizers.perturbation import normalized_ascent
+from infomcr_cli.training.regularizers.sam import SAM
 from tests.training import slow_truth as slow
 
 AUTODIFF = 1e-5
@@ -49,7 +49,7 @@ def test_local_minimum_is_its_definition(kind, parts):
 def test_sam_takes_the_gradient_at_the_top_of_the_ball(kind, parts):
     model, (images, labels) = slow.network(kind), slow.batch()
     drop, difference, here = slow.probed(model, images, labels, parts, up(0.2))
-    found = Sam(parts, 0.2)(model, images, labels)
+    found = SAM(parts, 0.2)(model, images, labels)
     assert float(found.value) == pytest.approx(-drop, rel=AUTODIFF)
     assert_close(
         [m + c for m, c in zip(found.main.gradient, found.gradient, strict=True)],
@@ -95,7 +95,7 @@ def test_the_study_approximates_the_fisher_trace_at_first_order(kind):
 
 
 def test_a_probing_step_is_as_long_in_float64_as_it_was_asked_for():
-    for move in (_downhill(0.1), uphill(0.1)):
+    for move in (_gradient_step(0.1), normalized_ascent(0.1)):
         (step,) = move([tf.constant(1.0, tf.float64)])
         assert abs(float(step)) == 0.1
 
@@ -116,13 +116,13 @@ def test_the_norm_penalty_tends_to_the_exact_one():
 
 def test_sam_is_the_norm_penalty_with_alpha_one_and_fades_with_rho():
     model, (images, labels) = slow.network("wrn"), slow.batch()
-    sam, norm = Sam(2, 0.05)(model, images, labels), GradientNorm(2, 0.05, 1.0)(model, images, labels)
+    sam, norm = SAM(2, 0.05)(model, images, labels), GradientNorm(2, 0.05, 1.0)(model, images, labels)
     assert_close(sam.gradient, slow.arrays(norm.gradient), 1e-10)
-    sizes = [slow.norm(slow.arrays(Sam(2, rho)(model, images, labels).gradient)) for rho in (1e-4, 1e-5)]
+    sizes = [slow.norm(slow.arrays(SAM(2, rho)(model, images, labels).gradient)) for rho in (1e-4, 1e-5)]
     assert sizes[0] / sizes[1] == pytest.approx(10, rel=0.05)
 
 
-@pytest.mark.parametrize("regularizer", [LocalMinimum(3, 1e-3, 5.0, True), FisherTrace(3, 0.1, True), Sam(3, 0.1)])
+@pytest.mark.parametrize("regularizer", [LocalMinimum(3, 1e-3, 5.0, True), FisherTrace(3, 0.1, True), SAM(3, 0.1)])
 def test_sub_batches_stand_for_the_main_pass(regularizer):
     """Loss, accuracy, gradient and new statistics are the means of the sub-batches' own."""
     model, (images, labels) = slow.network("wrn"), slow.batch()
@@ -143,7 +143,7 @@ def test_sub_batches_stand_for_the_main_pass(regularizer):
     assert_close(main.state, slow.mean(states), 1e-10)
 
 
-REGULARIZERS = [LocalMinimum(3), LocalMinimum(3, share_pass=True), Sam(3), GradientNorm(3), FisherTrace(3)]
+REGULARIZERS = [LocalMinimum(3), LocalMinimum(3, share_pass=True), SAM(3), GradientNorm(3), FisherTrace(3)]
 
 
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
@@ -209,7 +209,7 @@ class Place(keras.layers.Layer):
         return x + self.table(tf.range(x.shape[1]))
 
 
-@pytest.mark.parametrize("regularizer", [LocalMinimum(4), LocalMinimum(4, share_pass=True), Sam(4), FisherTrace(4)])
+@pytest.mark.parametrize("regularizer", [LocalMinimum(4), LocalMinimum(4, share_pass=True), SAM(4), FisherTrace(4)])
 def test_an_embedding_is_a_weight_like_others(regularizer):
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Reshape((36, 2)), Place(), keras.layers.Flatten(), keras.layers.Dense(4)]
@@ -228,7 +228,7 @@ class Noise(keras.layers.Layer):
         return x + tf.random.normal(tf.shape(x))
 
 
-@pytest.mark.parametrize("regularizer", [LocalMinimum(4), Sam(4)])
+@pytest.mark.parametrize("regularizer", [LocalMinimum(4), SAM(4)])
 def test_turns_draw_in_their_order(regularizer):
     keras.utils.set_random_seed(1)
     layers = [Noise(), keras.layers.Conv2D(32, 3), keras.layers.Flatten(), keras.layers.Dense(4)]
@@ -243,7 +243,7 @@ def test_turns_draw_in_their_order(regularizer):
 def test_dropout_is_another_in_the_next_sub_batch():
     model, (images, labels) = slow.network("mlp", dropout=0.5), slow.batch()
     twice = np.concatenate([images[:4]] * 2), np.concatenate([labels[:4]] * 2)
-    one, two = Sam(1)(model, images[:4], labels[:4]).main, Sam(2)(model, *twice).main
+    one, two = SAM(1)(model, images[:4], labels[:4]).main, SAM(2)(model, *twice).main
     assert float(one.loss) != pytest.approx(float(two.loss), rel=1e-3)
 
 
@@ -261,7 +261,7 @@ def test_small_differences_stay_in_float32():
 
 def test_a_batch_that_cannot_be_split_is_refused():
     model, (images, labels) = slow.network("mlp"), slow.batch(12)
-    for regularizer in (LocalMinimum(5), Sam(5), GradientNorm(5), FisherTrace(5), LocalMinimum(0)):
+    for regularizer in (LocalMinimum(5), SAM(5), GradientNorm(5), FisherTrace(5), LocalMinimum(0)):
         with pytest.raises(InputError, match="num_sub_batches must divide the batch"):
             regularizer(model, images, labels)
 
@@ -272,7 +272,7 @@ def test_a_batch_that_cannot_be_split_is_refused():
         (["reg=on"], LocalMinimum(8, 1e-4, 10.0), 3),
         (["reg=on", "reg.share_pass=true"], LocalMinimum(8, 1e-4, 10.0, True), 2),
         (["reg=on", "reg.beta=0"], LocalMinimum(8, 1e-4, 0.0), 1),
-        (["reg=sam", "reg.rho=0.1"], Sam(1, 0.1), 2),
+        (["reg=sam", "reg.rho=0.1"], SAM(1, 0.1), 2),
         (["reg=gradient_norm"], GradientNorm(1, 0.05, 0.8), 2),
         (["reg=fisher_trace"], FisherTrace(8, 5e-4), 4),
         (["reg=off"], None, 1),

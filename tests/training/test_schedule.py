@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infomcr_cli.config.schema import ScheduleConfig
-from infomcr_cli.training.schedule import Timetable, learning_rate
+from infomcr_cli.config.schema.run import ScheduleConfig
+from infomcr_cli.training.schedule import Schedule, learning_rate
 
 PLAIN = {
     "name": "piecewise",
@@ -25,11 +25,11 @@ PLAIN = {
 }
 
 
-def timetable(steps_per_epoch: int = 7, phases: str | None = None, **changes: Any) -> Timetable:
-    return Timetable(ScheduleConfig(**{**PLAIN, **changes}), steps_per_epoch, phases)
+def timetable(steps_per_epoch: int = 7, phases: str | None = None, **changes: Any) -> Schedule:
+    return Schedule(ScheduleConfig(**{**PLAIN, **changes}), steps_per_epoch, phases)
 
 
-def rates(table: Timetable, rate: float) -> list[float]:
+def rates(table: Schedule, rate: float) -> list[float]:
     schedule = learning_rate(table, rate)
     steps = range(table.steps)
     return [float(schedule(step)) for step in steps] if callable(schedule) else [schedule for _ in steps]

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
-from infomcr_cli.training.fisher_trace import FisherTrace
-from infomcr_cli.training.gradient_norm import GradientNorm
-from infomcr_cli.training.sam import Sam
+from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
+from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
+from infomcr_cli.training.regularizers.sam import SAM
 from tests.training import slow_truth as slow
 
-INACTIVE = [LocalMinimum(5, beta=0.0), Sam(5, rho=0.0), GradientNorm(5, alpha=0.0), FisherTrace(5, beta=0.0)]
+INACTIVE = [LocalMinimum(5, beta=0.0), SAM(5, rho=0.0), GradientNorm(5, alpha=0.0), FisherTrace(5, beta=0.0)]
 
 
 def stepped(regularizer: Any, **style: Any) -> tuple[keras.Model, dict[str, float]]:
@@ -39,12 +39,12 @@ def test_an_inactive_regularizer_is_exactly_the_plain_step(regularizer):
 
 @pytest.mark.parametrize(
     "regularizer",
-    [None, LocalMinimum(3, 1e-2, 4.0), LocalMinimum(3, 1e-2, 4.0, share_pass=True), Sam(1, 0.3), Sam(3, 0.3)],
+    [None, LocalMinimum(3, 1e-2, 4.0), LocalMinimum(3, 1e-2, 4.0, share_pass=True), SAM(1, 0.3), SAM(3, 0.3)],
 )
 def test_a_step_goes_down_the_sum_of_all_gradients(regularizer):
     model, (images, labels) = slow.network("wrn"), slow.batch()
     before = slow.arrays(model.trainable_variables)
-    parts = 3 if regularizer == Sam(3, 0.3) or getattr(regularizer, "share_pass", False) else 1
+    parts = 3 if regularizer == SAM(3, 0.3) or getattr(regularizer, "share_pass", False) else 1
     _, _, main = slow.probed(model, images, labels, parts, lambda g: g)
     decay = [
         2 * np.float64(np.float32(v.regularizer.l2)) * b if v.regularizer else 0 * b
@@ -64,7 +64,7 @@ def test_a_step_goes_down_the_sum_of_all_gradients(regularizer):
     assert scalars["l2"] == pytest.approx(sum(squares), rel=1e-10)
 
 
-@pytest.mark.parametrize("regularizer", [LocalMinimum(3), FisherTrace(3), Sam(1), GradientNorm(1)])
+@pytest.mark.parametrize("regularizer", [LocalMinimum(3), FisherTrace(3), SAM(1), GradientNorm(1)])
 def test_moving_statistics_are_updated_once_and_as_in_a_plain_step(regularizer):
     plain, _ = stepped(None)
     model, _ = stepped(regularizer)
@@ -139,7 +139,7 @@ def test_labels_that_are_neither_indices_nor_class_weights_are_refused(shape):
         train_step(model, keras.optimizers.SGD(0.5), images, np.zeros(shape, np.int32))
 
 
-@pytest.mark.parametrize("regularizer", [None, LocalMinimum(4, 1e-3), LocalMinimum(4, 1e-3, share_pass=True), Sam(2)])
+@pytest.mark.parametrize("regularizer", [None, LocalMinimum(4, 1e-3), LocalMinimum(4, 1e-3, share_pass=True), SAM(2)])
 def test_a_step_in_mixed_bfloat16_is_that_of_float32_to_its_noise(regularizer):
     """Weights, statistics and scalars stay float32; two dozen roundings, each by up to 2⁻⁸, lie between."""
     images, labels = slow.single(slow.batch(16))

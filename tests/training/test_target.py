@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.models.score import Score, Scorer
-from infomcr_cli.training.target import Target, milestones
+from infomcr_cli.training.stop_at_loss import Target, milestones
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_milestones_are_passed_once_each_in_order() -> None:
 
 def test_a_resumed_run_passes_over_what_it_has_kept() -> None:
     target = Target(0.1, lambda ceiling: Score(0.25, 1.0) if ceiling >= 0.25 else None)
-    target.pass_over([1.0])
+    target.mark_reached([1.0])
     assert target.look()[1] == (0.3,)
-    target.pass_over([0.1])
+    target.mark_reached([0.1])
     assert target.is_reached

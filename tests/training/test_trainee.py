@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from infomcr_cli.config.schema import ScheduleConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
 from infomcr_cli.training import loop
-from infomcr_cli.training.local_minimum import LocalMinimum
-from infomcr_cli.training.loop import Feed, LossNotFiniteError, Position
-from infomcr_cli.training.schedule import Timetable, learning_rate
-from infomcr_cli.training.trainee import Trainee
+from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs
+from infomcr_cli.training.regularizers.local_minimum import LocalMinimum
+from infomcr_cli.training.schedule import Schedule, learning_rate
+from infomcr_cli.training.state import TrainingState
 
 STEPS, EPOCHS = 4, 2
 START = Position()
@@ -33,14 +33,14 @@ SCHEDULE = ScheduleConfig(
     checkpoint_every=1,
     keep_checkpoints=None,
 )
-TIMETABLE = Timetable(SCHEDULE, STEPS, "010")
+TIMETABLE = Schedule(SCHEDULE, STEPS, "010")
 rng = np.random.default_rng(0)
 IMAGES = rng.normal(size=(STEPS * EPOCHS, 8, 6)).astype(np.float32)
 LABELS = rng.integers(0, 3, (STEPS * EPOCHS, 8)).astype(np.int32)
 BATCHES = [(tf.constant(images), tf.constant(labels)) for images, labels in zip(IMAGES, LABELS, strict=True)]
 
 
-def make() -> Trainee:
+def make() -> TrainingState:
     """A network with moving statistics and dropout, momentum, a regularizer in the middle and a falling rate."""
     keras.utils.set_random_seed(3)
     image = keras.Input((6,), name="image")
@@ -49,13 +49,13 @@ def make() -> Trainee:
     x = keras.layers.Dropout(0.3, name="drop")(x)
     model = keras.Model(image, keras.layers.Dense(3, kernel_regularizer="l2", name="second")(x))
     optimizer = keras.optimizers.SGD(learning_rate(TIMETABLE, 0.1), momentum=0.9, nesterov=True)
-    return Trainee(model, optimizer, LocalMinimum(2, 1e-2, 10.0))
+    return TrainingState(model, optimizer, LocalMinimum(2, 1e-2, 10.0))
 
 
 class Snapshots:
     """Keeps what a checkpoint would hold after every step, and the values of every epoch."""
 
-    def __init__(self, trainee: Trainee) -> None:
+    def __init__(self, trainee: TrainingState) -> None:
         self._trainee = trainee
         self.after: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self.values: dict[int, dict[str, float]] = {}
@@ -75,9 +75,9 @@ def batches(start: Position) -> Iterable[Any]:
     return BATCHES[start.step :]
 
 
-def go(trainee: Trainee, start: Position = START) -> Snapshots:
+def go(trainee: TrainingState, start: Position = START) -> Snapshots:
     heard = Snapshots(trainee)
-    loop.run(trainee, TIMETABLE, Feed(batches, 8, {}), heard, start)
+    loop.run(trainee, TIMETABLE, TrainingInputs(batches, 8, {}), heard, start)
     return heard
 
 
@@ -87,7 +87,7 @@ def unbroken() -> Snapshots:
 
 
 @pytest.fixture(scope="module")
-def other() -> Trainee:
+def other() -> TrainingState:
     """A trainee that has been somewhere else: nothing of that may survive a restore."""
     trainee = make()
     go(trainee)
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_bits(unbroken: Snapshots) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, STEPS * EPOCHS))
-def test_resumed_at_any_step_it_equals_the_unbroken_run(unbroken: Snapshots, other: Trainee, step: int) -> None:
+def test_resumed_at_any_step_it_equals_the_unbroken_run(unbroken: Snapshots, other: TrainingState, step: int) -> None:
     other.restore(*unbroken.after[step])
     if step % STEPS == 0:
         other.reset_means()  # a checkpoint at the end of an epoch is written after they were
@@ -157,4 +157,4 @@ def test_a_nan_stops_it_and_its_step_is_named() -> None:
     trainee.plain_step(*BATCHES[1])
     trainee.plain_step(*BATCHES[2])
     with pytest.raises(LossNotFiniteError, match="the loss of step 1 "):
-        loop.run(trainee, TIMETABLE, Feed(batches, 8, {}), Snapshots(trainee), Position(3, 0))
+        loop.run(trainee, TIMETABLE, TrainingInputs(batches, 8, {}), Snapshots(trainee), Position(3, 0))

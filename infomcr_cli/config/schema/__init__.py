@@ -1,0 +1,1 @@
+"""One file for each configuration group: names, types, ranges, units."""

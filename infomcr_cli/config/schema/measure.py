@@ -1,0 +1,64 @@
+"""What `infomcr eval` measures and how: a record for each family of measures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infomcr_cli.config.byte_size import Size
+from infomcr_cli.config.schema.fields import Count, Positive, Record
+
+AtLeastTwo = Annotated[int, Field(ge=2, le=100_000)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class GammaConfig(Record):
+    """How gamma and the other measures of the Gram matrix are taken."""
+
+    samples: Count = Field(description="training images that the draws come from")
+    draws: Count = Field(description="T, disjoint draws")
+    draw_size: AtLeastTwo = Field(description="N, images in a draw")
+    batch_norm: Literal["inference", "batch"]
+    logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
+    chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
+    memory: Size = Field(description="memory budget, as 500MB or 2GiB")
+    precision: Literal["float32", "float64"]
+    target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
+
+
+class CurvatureConfig(Record):
+    """The Hessian of the training loss, known by its products with vectors."""
+
+    probes: AtLeastTwo = Field(description="Hutch++ takes three products for each")
+    eigenvalues: Count = Field(description="how many of the largest")
+    products: Count = Field(description="Lanczos spends about as many at most")
+
+
+class SharpnessConfig(Record):
+    """How far and where to the loss is climbed."""
+
+    rho: Positive = Field(description="length of the ascent step, in the units of the weights")
+    adaptive_rho: Positive = Field(description="the same in units of each weight's own magnitude")
+    sub_batch: Count = Field(description="m, images of one ascent step")
+    epsilon: Positive = Field(description="half-width of the box of the worst case, relative")
+    iterations: Count = Field(description="of the maximisation in the box")
+
+
+class NoiseConfig(Record):
+    """Gaussian noise on the weights."""
+
+    accuracy_drop: OpenFraction = Field(description="mean training accuracy that is given up")
+    draws: AtLeastTwo = Field(description="noise vectors")
+
+
+class MeasureConfig(Record):
+    """What `infomcr eval` measures."""
+
+    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, all), a measure, or a list of them")
+    batch_size: Count
+    gamma: GammaConfig
+    samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")
+    curvature: CurvatureConfig
+    sharpness: SharpnessConfig
+    noise: NoiseConfig

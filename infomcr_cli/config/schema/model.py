@@ -1,0 +1,130 @@
+"""Which network learns: a record for each architecture, with the ranges of its settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
+
+from infomcr_cli.config.schema.architectures import Application
+from infomcr_cli.config.schema.fields import BelowOne, Count, CountOrZero, Record
+
+Norm = Literal["batch", "group", "layer", "none"]
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh"]
+Depth = Annotated[int, Field(ge=1, le=10_000)]
+Width = Annotated[float, Field(gt=0, le=1_000)]
+
+
+class StyledConfig(Record):
+    """What all our own architectures have in common."""
+
+    norm: Norm
+    activation: Activation
+    dropout: BelowOne = Field(description="share of features that are dropped; where, the architecture says")
+
+
+class WideResNetConfig(StyledConfig):
+    """Wide ResNet (Zagoruyko & Komodakis, 2016), pre-activation."""
+
+    name: Literal["wrn"]
+    depth: Depth = Field(description="6n+4; ignored where blocks_per_group is given")
+    width: Width = Field(description="multiple of the groups 16, 32, 64; ignored where widths is given")
+    widths: tuple[Count, ...] | None
+    blocks_per_group: Depth | None
+
+    @model_validator(mode="after")
+    def _depth_is_of_the_family(self) -> WideResNetConfig:
+        if self.blocks_per_group is None:
+            _check_family(self.depth, 4)
+        return self
+
+
+class ResNetConfig(StyledConfig):
+    """ResNet for small images (He et al., 2016)."""
+
+    name: Literal["resnet"]
+    depth: Depth = Field(description="6n+2: 20, 32, 56, 110, …")
+    width: Width = Field(description="multiple of the groups 16, 32, 64")
+
+    @model_validator(mode="after")
+    def _depth_is_of_the_family(self) -> ResNetConfig:
+        _check_family(self.depth, 2)
+        return self
+
+
+class DenseNetConfig(StyledConfig):
+    """DenseNet-BC (Huang et al., 2017)."""
+
+    name: Literal["densenet"]
+    depth: Depth = Field(description="6n+4: 40, 100, 190, …")
+    growth_rate: Count = Field(description="k, channels that each layer adds")
+    compression: Annotated[float, Field(gt=0, le=1)] = Field(description="share kept by a transition")
+
+    @model_validator(mode="after")
+    def _depth_is_of_the_family(self) -> DenseNetConfig:
+        _check_family(self.depth, 4)
+        return self
+
+
+class VggConfig(StyledConfig):
+    """VGG (Simonyan & Zisserman, 2015)."""
+
+    name: Literal["vgg"]
+    depth: Literal[11, 13, 16, 19]
+    width: Width = Field(description="multiple of the channels 64, 128, 256, 512, 512")
+    head_units: tuple[Count, ...] = Field(description="hidden dense layers of the head")
+
+
+class NinConfig(StyledConfig):
+    """Network in network (Lin et al., 2014), as in the studies of generalization measures."""
+
+    name: Literal["nin"]
+    depth: Depth = Field(description="number of blocks")
+    width: Count = Field(description="multiple of base_width")
+    base_width: Count
+
+
+class MlpConfig(StyledConfig):
+    """Multilayer perceptron."""
+
+    name: Literal["mlp"]
+    depth: CountOrZero = Field(description="number of hidden layers", le=10_000)
+    width: Count = Field(description="units of each hidden layer")
+
+
+class ApplicationConfig(Record):
+    """A network of keras.applications, untrained."""
+
+    name: Application
+    upsample: Annotated[int, Field(ge=1, le=256)] = Field(description="side of the square that a pixel becomes first")
+
+
+class BuilderConfig(Record):
+    """A network of the user's own, from a function.
+
+    Whether the user has named the function is no setting: no file can say so, and none records it. See `trust`.
+    """
+
+    name: Literal["builder"]
+    builder: str = Field(description="package.module:function", max_length=1_000)
+    settings: dict[str, JsonValue] = Field(description="keywords that the function is called with")
+    _is_trusted: bool = PrivateAttr(default=False)
+
+
+ModelConfig = Annotated[
+    WideResNetConfig
+    | ResNetConfig
+    | DenseNetConfig
+    | VggConfig
+    | NinConfig
+    | MlpConfig
+    | ApplicationConfig
+    | BuilderConfig,
+    Field(discriminator="name"),
+]
+
+
+def _check_family(depth: int, rest: int) -> None:
+    if depth < 6 + rest or (depth - rest) % 6:
+        near = max(6 + rest, rest + 6 * round((depth - rest) / 6))
+        raise ValueError(f"model.depth must be 6n+{rest}, at least {6 + rest}; got {depth}. Try {near}.")

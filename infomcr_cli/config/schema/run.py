@@ -1,0 +1,131 @@
+"""What a run is: one frozen record for each configuration group, with ranges and units.
+
+The values stand in `conf/`; the schema holds none, so that each has one home. The exception is a setting that came
+later: a run recorded before it must still be read.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig
+from infomcr_cli.config.schema.data import DataConfig as DataConfig
+from infomcr_cli.config.schema.fields import BelowOne, Count, Fraction, NonNegative, Positive, Record, Seed, not_hashed
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.config.schema.model import ModelConfig
+from infomcr_cli.config.schema.regularizer import RegConfig
+from infomcr_cli.config.schema.sweep import EngineConfig
+from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.tracking.store import experiment_misfit
+
+Device = Literal["auto", "cpu", "gpu", "mirrored"]
+Precision = Literal["float32", "float64", "mixed_bfloat16"]
+
+
+class OptimizerConfig(Record):
+    """Stochastic gradient descent with weight decay as an L2 penalty."""
+
+    name: Literal["sgd"]
+    learning_rate: Positive
+    momentum: BelowOne
+    nesterov: bool
+    l2: NonNegative = Field(description="coefficient of the sum of squared weights; the gradient is twice it")
+
+
+class ScheduleConfig(Record):
+    """How long to train, how the learning rate falls, and when to look and to save."""
+
+    name: Literal["piecewise", "cosine", "constant"]
+    epochs: Count
+    boundaries: tuple[Fraction, ...] = Field(description="shares of the schedule at which the rate falls")
+    factor: Fraction = Field(description="what the rate is multiplied by at each boundary")
+    phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
+    warmup_epochs: NonNegative
+    stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
+    # Composition turns it into epochs and warm-up, which are part of the identity; by itself it shapes nothing.
+    match_compute: bool = not_hashed("as many epochs as cost what reg=on costs in the epochs given", default=False)
+    eval_every: Count = not_hashed("epochs between two evaluations on the test set")
+    checkpoint_every: Count = not_hashed("epochs between two checkpoints")
+    keep_checkpoints: Annotated[int, Field(ge=2)] | None = not_hashed("newest checkpoints that are kept; null: all")
+
+    @field_validator("boundaries")
+    @classmethod
+    def _rising(cls, boundaries: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(boundaries)):
+            raise ValueError(f"schedule.boundaries must rise; got {list(boundaries)}")
+        return boundaries
+
+    @model_validator(mode="after")
+    def _what_is_matched_goes_to_its_end(self) -> ScheduleConfig:
+        if self.match_compute and self.stop_at_train_loss is not None:
+            raise ValueError(
+                "schedule.match_compute needs a schedule that goes to its end; got schedule.stop_at_train_loss="
+                f"{self.stop_at_train_loss:g}. Set the one to false or the other to null."
+            )
+        return self
+
+
+class TrackingConfig(Record):
+    """Where MLflow mirrors the run."""
+
+    name: Literal["mlflow", "off"]
+    uri: str | None = Field(
+        description="any MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
+    )
+    experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
+
+    @field_validator("experiment")
+    @classmethod
+    def _one_that_mlflow_takes(cls, name: str | None) -> str | None:
+        misfit = None if name is None else experiment_misfit(name)
+        if misfit:
+            raise ValueError(f"tracking.experiment {misfit}; got {printable(str(name), 80)!r}")
+        return name
+
+
+class RunConfig(Record):
+    """One whole run, resolved."""
+
+    data: AnyDataConfig
+    model: ModelConfig
+    augment: AugmentConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    reg: RegConfig
+    measure: MeasureConfig = not_hashed("what eval measures")
+    tracking: TrackingConfig = not_hashed("where MLflow mirrors")
+    engine: EngineConfig = not_hashed("what carries out a sweep")
+    start: str | None = Field(description="a run whose weights this one starts from, as RUN or RUN@CHECKPOINT")
+    seed: Seed
+    precision: Precision
+    device: Device = not_hashed("where to compute")
+    deterministic: bool = not_hashed("the same bits on every run of one machine")
+    runs_dir: Annotated[str, Field(min_length=1)] = not_hashed("where run directories are made")
+    choices: dict[str, str] = not_hashed("the name chosen from each group")
+
+    @model_validator(mode="after")
+    def _streamed_images_are_augmented_one_by_one(self) -> RunConfig:
+        augment = self.augment
+        if self.data.name == "imagenet" and (
+            augment.name not in ("none", "standard") or augment.cutout or augment.mixup
+        ):
+            raise ValueError(
+                "data=imagenet must be augmented by none or standard, without cutout and mixup; "
+                f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sub_batches_divide_the_batch(self) -> RunConfig:
+        parts = getattr(self.reg, "num_sub_batches", 1)
+        if self.data.batch_size % parts:
+            divisors = [d for d in range(1, self.data.batch_size + 1) if self.data.batch_size % d == 0]
+            near = min(divisors, key=lambda d: (abs(d - parts), -d))
+            raise ValueError(
+                "reg.num_sub_batches must divide data.batch_size; "
+                f"got num_sub_batches={parts}, batch_size={self.data.batch_size}. Try {near}."
+            )
+        return self

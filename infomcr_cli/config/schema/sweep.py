@@ -1,0 +1,50 @@
+"""What carries out a sweep, and what a sweep is besides its runs; none of it makes a run's weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infomcr_cli.config.byte_size import Size
+from infomcr_cli.config.schema.fields import CountOrZero, Positive, Record
+
+Jobs = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Engine(Record):
+    """Bounds on one job that hold wherever it runs."""
+
+    jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
+    timeout: Positive | None = Field(description="seconds after which a job is stopped and failed; null: never")
+    memory: Size | None = Field(description="what a job may hold, as 500MB or 2GiB; null: no limit")
+    retries: CountOrZero = Field(description="how often a job is taken up again whose process vanished")
+
+
+class LocalEngineConfig(_Engine):
+    """Processes on this machine."""
+
+    name: Literal["local"]
+
+
+class RayEngineConfig(_Engine):
+    """Tasks on a Ray cluster whose machines share the folder of runs."""
+
+    name: Literal["ray"]
+    address: str = Field(description="auto: the cluster that this machine belongs to; HOST:PORT; ray://HOST:PORT")
+    cpus: Positive = Field(description="cores that a job takes")
+    gpus: Annotated[float, Field(ge=0, le=64)] = Field(description="GPUs that a job takes")
+
+
+EngineConfig = Annotated[LocalEngineConfig | RayEngineConfig, Field(discriminator="name")]
+
+
+class SweepConfig(Record):
+    """What a sweep does with its jobs."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] | None = Field(
+        description="of its folder and its run in MLflow; null: made from its overrides"
+    )
+    exclude: tuple[str, ...] = Field(description='combinations to leave out, as ["reg=on data.batch_size=16,32"]')
+    evaluate: bool = Field(description="measure each run once it is trained")
+    compare: bool = Field(description="compare all runs at the end")

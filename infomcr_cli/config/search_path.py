@@ -1,0 +1,77 @@
+"""Where the configuration lies: a user's own folder first, then what travels with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from infomcr_cli.errors import InputError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def own_conf() -> Path:
+    """Return the configuration of infomcr itself: inside an installed wheel, or beside the package in a checkout."""
+    inside = _PACKAGE / "conf"
+    return inside if inside.is_dir() else _PACKAGE.parent / "conf"
+
+
+def search_path(config_dir: Path | None) -> list[Path]:
+    """Return the folders to search, first match wins.
+
+    Args:
+        config_dir: what --config-dir gave; None: `conf/` of the working directory, where there is one.
+
+    Raises:
+        InputError: --config-dir is no folder.
+    """
+    if config_dir is not None and not config_dir.is_dir():
+        raise InputError("--config-dir must be a folder of YAML groups", received=str(config_dir))
+    user = config_dir or Path("conf")
+    folders = [user.resolve()] if _holds_groups(user) or config_dir else []
+    return list(dict.fromkeys([*folders, own_conf()]))
+
+
+def group_choices(config_dir: Path | None) -> dict[str, list[str]]:
+    """Return the names that each group offers, by group."""
+    choices: dict[str, set[str]] = {}
+    for folder in search_path(config_dir):
+        for file in folder.glob("*/*.yaml"):
+            choices.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(names) for group, names in sorted(choices.items())}
+
+
+def _holds_groups(folder: Path) -> bool:
+    """A folder that happens to be called conf is ours only if it holds one of our groups, or replaces config.yaml."""
+    groups = {path.name for path in own_conf().iterdir() if path.is_dir()}
+    return folder.is_dir() and any(path.is_dir() and path.name in groups for path in folder.iterdir())
+
+
+_folders: ContextVar[Sequence[Path]] = ContextVar("_folders", default=())
+
+
+class _FoldersFirst(SearchPathPlugin):  # type: ignore[misc]
+    """Puts the folders of the current composition before all others."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Prepend the folders, the last one first, so that they stand in order."""
+        for folder in reversed(_folders.get()):
+            search_path.prepend("infomcr", f"file://{folder}")
+
+
+@contextmanager
+def searching(folders: Sequence[Path]) -> Iterator[None]:
+    """Let Hydra search `folders` first while the block runs."""
+    if _FoldersFirst not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(_FoldersFirst)
+    token = _folders.set(folders)
+    try:
+        yield
+    finally:
+        _folders.reset(token)

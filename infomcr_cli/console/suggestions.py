@@ -1,0 +1,18 @@
+"""Commands of ours that a message proposes: each works as it is printed, pasted into the same shell."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+
+def suggested_command(verb: str, *words: object, config_dir: Path | None = None) -> str:
+    """Return a command as a shell takes it, word for word.
+
+    Args:
+        config_dir: what --config-dir gave; None: it was not given.
+
+    Example: proposed("sync", "my runs/a") is "infomcr sync 'my runs/a'".
+    """
+    options = [] if config_dir is None else ["--config-dir", config_dir]
+    return shlex.join(str(word) for word in ("infomcr", verb, *options, *words))

@@ -1,0 +1,132 @@
+"""What every data source becomes: splits of raw images with integer labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.data.lazy_images import StreamedImages
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Images = Pixels | StreamedImages
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set; two splits are equal when they are the same object.
+
+    Args:
+        images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped,
+                or still in their files (`StreamedImages`), to be decoded where they are indexed.
+        labels: class indices, int32, [n].
+    """
+
+    images: Images
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def pixels(self) -> Pixels:
+        """All images as one array; those still in files are decoded."""
+        return self.images[:]
+
+    def take(self, indices: Indices) -> Split:
+        """Return the samples at `indices`, in that order."""
+        images = self.images
+        chosen = images.subset(indices) if isinstance(images, StreamedImages) else images[indices]
+        return Split(chosen, self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split with what is needed to feed them to a network.
+
+    Args:
+        name:         the word after `data=`.
+        class_names:  one name a class; its length is the number of classes.
+        mean, std:    per-channel statistics of standardisation, on the 0..255 scale.
+        stored_order: whether the source itself orders the training images (an archive does, a folder does not;
+                      a folder's images stand here in one fixed, stratified permutation).
+        fingerprint:  hash of the pixels and labels, hexadecimal.
+        validation:   training images set apart by `data.validation_size`.
+        noisy:        which training labels `data.label_noise` replaced, [n]; None where there is no noise.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    stored_order: bool
+    fingerprint: str
+    validation: Split | None = None
+    noisy: NDArray[np.bool_] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        height, width, channels = self.train.images.shape[1:]
+        return int(height), int(width), int(channels)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, C."""
+        return len(self.class_names)
+
+    def standardise(self, images: Pixels) -> NDArray[np.float32]:
+        """Return (images - mean) / std in float32, any leading shape."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (images.astype(np.float32) - mean) / std
+
+
+Channels = tuple[float, ...]
+BLOCK = 4096  # images that are looked at together, so that memory stays small
+
+# Of the CIFAR-10 training images, as the study uses them.
+CIFAR10: tuple[Channels, Channels] = ((125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048))
+
+
+def whole_dataset(
+    name: str,
+    parts: tuple[Split, Split, tuple[str, ...]],
+    *,
+    stored_order: bool,
+    scale: tuple[Channels, Channels] | None = None,
+) -> Dataset:
+    """Return the whole of a source: training split, test split and class names with what follows from them.
+
+    Args:
+        scale: mean and std; None: of all training images.
+    """
+    train, test, names = parts
+    mean, std = scale or channel_statistics(train)
+    return Dataset(name, train, test, names, mean, std, stored_order, fingerprint(train, test))
+
+
+def channel_statistics(train: Split) -> tuple[Channels, Channels]:
+    """Return mean and standard deviation of each channel over all training images; std 1 for a constant channel."""
+    count = train.pixels[..., 0].size
+    mean = sum(block.sum((0, 1, 2)) for block in _blocks(train)) / count
+    variance = sum(((block - mean) ** 2).sum((0, 1, 2)) for block in _blocks(train)) / count
+    return tuple(mean.tolist()), tuple(np.where(variance > 0, np.sqrt(variance), 1.0).tolist())
+
+
+def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
+    return (split.pixels[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
+
+
+def fingerprint(*splits: Split) -> str:
+    """Return the SHA-256 of the shapes, pixels and labels of all splits."""
+    digest = hashlib.sha256()
+    for array in (array for split in splits for array in (split.pixels, split.labels)):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

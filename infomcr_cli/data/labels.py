@@ -1,0 +1,79 @@
+"""Labels and classes: one set of rules for every source, whatever it stores them as."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+
+MAX_CLASSES = 100_000
+
+
+def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASSES) -> NDArray[np.int32]:
+    """Return labels [n] or [n, 1] as int32 [n].
+
+    Whole numbers of any type are taken, truth values and floats as well. They are checked before they are cast:
+    2**32 + 1 would become 1.
+
+    Args:
+        name:    what they are called, for messages.
+        classes: how many classes there are.
+
+    Raises:
+        InputError: they are no whole numbers, or outside 0..classes - 1.
+    """
+    found = np.asarray(labels)
+    found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+    if found.ndim != 1 or not len(found) or found.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be whole numbers, [n]", received=f"{found.dtype} {found.shape}")
+    broken = found[~np.isfinite(found) | (found != np.floor(found))] if found.dtype.kind == "f" else found[:0]
+    if len(broken):
+        raise InputError(f"{name} must be whole numbers", received=f"{broken[0]} ({found.dtype})")
+    low, high = found.min().item(), found.max().item()
+    if low < 0 or high >= classes:
+        raise InputError(f"{name} must be 0..{classes - 1}", received=f"{low}..{high}")
+    return found.astype(np.int32)
+
+
+def class_name(folder: str) -> str:
+    """Return the name of the class that a folder holds: é written as one letter or as two (macOS) is the same."""
+    return unicodedata.normalize("NFC", folder)
+
+
+def check_classes(
+    train: Iterable[str],
+    test: Iterable[str],
+    root: Path,
+    *,
+    layout: str,
+    splits: tuple[str, str] = ("train/", "test/"),
+) -> None:
+    """Raise InputError unless there are at least two classes to learn and all tested ones are among them.
+
+    Args:
+        train, test: the classes that have an image in each split.
+        root:        where the data lies, for messages.
+        layout:      what it should look like.
+        splits:      what the two splits are called there.
+    """
+    known, tested = sorted(set(train)), sorted(set(test))
+    for classes, split in ((known, splits[0]), (tested, splits[1])):
+        if not classes:
+            raise InputError(f"data.root must name {layout}", received=str(root), advice=_without_images(root, split))
+    if len(known) < 2:
+        raise InputError("there must be at least two classes to learn", received=f"{known} in {root}")
+    strangers = [name for name in tested if name not in known]
+    if strangers:
+        rule = f"every class of {splits[1]} must have an image in {splits[0]}"
+        raise InputError(rule, received=strangers[0], accepted=known[:50])
+
+
+def _without_images(root: Path, split: str) -> str:
+    found = f"No image was found in {split}CLASS/."
+    return f"{found} Is val/ meant? Call it test/." if split == "test/" and (root / "val").is_dir() else found

@@ -1,0 +1,129 @@
+"""Which images of a source a run sees, and which labels it is lied to about: stratified, seeded, recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.config.schema.data import DataConfig
+from infomcr_cli.data.dataset import Dataset, Indices, Split
+from infomcr_cli.errors import InputError
+
+# Each choice has a stream of its own, so that one of them leaves the others alone.
+VALIDATION, TRAIN, TEST, NOISE = range(1, 5)
+
+
+def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
+    """Return the part of `dataset` that `config` asks for.
+
+    A validation split is set apart first, then the training and test subsets are taken, then training labels are
+    replaced. Subsets keep the order of the source; mean and std stay those of its whole training split.
+
+    Args:
+        seed: used where `config.seed` is null.
+
+    Raises:
+        InputError: more images are asked for than there are.
+    """
+    check_sizes(config, len(dataset.train), len(dataset.test))
+    seed = seed if config.seed is None else config.seed
+    kept, apart = _divide(dataset.train, config.validation_size, _stream(seed, VALIDATION))
+    train = _subset(kept, config.train_size, _stream(seed, TRAIN))
+    test = _subset(dataset.test, config.test_size, _stream(seed, TEST))
+    noisy = None
+    if config.label_noise:
+        train, noisy = replace_labels(train, config.label_noise, dataset.num_classes, _stream(seed, NOISE))
+    chosen = replace(dataset, train=train, test=test, validation=apart, noisy=noisy)
+    return chosen if _is_whole(config) else replace(chosen, fingerprint=_fingerprint(chosen, config, seed))
+
+
+def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Indices:
+    """Return a random permutation: each prefix has the class shares of the whole, to within one image a class.
+
+    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted. Where all
+    classes are of one size they are dealt in rounds: each C images in a row hold each class once.
+
+    Args:
+        labels: class indices, [n].
+    """
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels)
+    within = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = (within + rng.random(len(labels))) / np.repeat(counts, counts)
+    return order[np.argsort(keys, kind="stable")]
+
+
+def replace_labels(
+    split: Split, share: float, num_classes: int, rng: np.random.Generator
+) -> tuple[Split, NDArray[np.bool_]]:
+    """Give round(share·n) images the label of another class, each other class as likely, and say which.
+
+    Returns:
+        the split, and a mask of the replaced labels, [n].
+    """
+    noisy = np.zeros(len(split), bool)
+    noisy[rng.choice(len(split), round(share * len(split)), replace=False)] = True
+    moved = split.labels + rng.integers(1, num_classes, len(split), dtype=np.int32)
+    return Split(split.images, np.where(noisy, moved % num_classes, split.labels).astype(np.int32)), noisy
+
+
+def _stream(seed: int, kind: int) -> np.random.Generator:
+    return np.random.default_rng([seed, kind])
+
+
+def _divide(split: Split, size: int | None, rng: np.random.Generator) -> tuple[Split, Split | None]:
+    if size is None:
+        return split, None
+    order = stratified_order(split.labels, rng)
+    return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
+
+
+def _subset(split: Split, size: int | None, rng: np.random.Generator) -> Split:
+    if size is None or size == len(split):
+        return split
+    return split.take(np.sort(stratified_order(split.labels, rng)[:size]))
+
+
+def check_sizes(config: DataConfig, train: int, test: int) -> None:
+    """Raise InputError where subsets, or one batch, ask for more images than there are.
+
+    Args:
+        train,
+        test: images of the source.
+    """
+    left = train - (config.validation_size or 0)
+    _at_most("data.validation_size", config.validation_size, train - 1)
+    _at_most("data.train_size", config.train_size, left)
+    _at_most("data.test_size", config.test_size, test)
+    check_batch(config.batch_size, config.train_size or left)
+
+
+def _at_most(name: str, size: int | None, most: int) -> None:
+    if size is not None and size > most:
+        raise InputError(f"{name} must be at most {most}", received=size, advice=f"Try {name}={max(1, most)}.")
+
+
+def check_batch(batch_size: int, count: int) -> None:
+    """Raise InputError where `count` training images do not fill one batch."""
+    if batch_size > count:
+        raise InputError(
+            "data.batch_size must not exceed the number of training images",
+            received=f"batch_size={batch_size}, {count} images",
+            advice=f"Try data.batch_size={max(1, count // 2)}.",
+        )
+
+
+def _is_whole(config: DataConfig) -> bool:
+    return not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}
+
+
+def _fingerprint(dataset: Dataset, config: DataConfig, seed: int) -> str:
+    """Hash what was chosen on top of the hash of the source."""
+    sizes = (config.train_size, config.test_size, config.validation_size)
+    digest = hashlib.sha256(f"{dataset.fingerprint} {sizes} {config.label_noise} {seed}".encode())
+    digest.update(dataset.train.labels.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""Whether the functions of the users' own networks can be had, before the first job of a sweep is begun.
+
+A dry run looks for their modules only. Before jobs are begun a process of its own imports them, as each job will: that
+takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into its output.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from infomcr_cli.config.schema.model import BuilderConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.errors import InputError
+from infomcr_cli.models.custom import PATTERN
+from infomcr_cli.runs.io.safe_documents import printable
+
+COMMAND = (sys.executable, "-m", "infomcr_cli.engine.import_builders")
+
+
+def builders_of(configs: Iterable[RunConfig]) -> list[BuilderConfig]:
+    """Return the networks of users' own among some runs, each once."""
+    models = (config.model for config in configs if isinstance(config.model, BuilderConfig))
+    return list({model.model_dump_json(): model for model in models}.values())
+
+
+def check_found(builders: Sequence[BuilderConfig]) -> None:
+    """Raise InputError where a function's module is not there; nothing is imported."""
+    for path in dict.fromkeys(model.builder for model in builders):
+        module = path.partition(":")[0]
+        if PATTERN.fullmatch(path) and not _is_there(module):
+            rule = "model.builder must name a module that can be imported"
+            raise InputError(rule, received=path, advice=f"There is no module {module} here or where Python looks.")
+        if not PATTERN.fullmatch(path):
+            raise InputError("model.builder must be package.module:function", received=path)
+
+
+def check_imported(builders: Sequence[BuilderConfig]) -> None:
+    """Raise InputError where a function cannot be imported or does not take its keywords."""
+    if not builders:
+        return
+    told = json.dumps([(model.builder, sorted(model.settings)) for model in builders])
+    process = subprocess.run(COMMAND, input=told, capture_output=True, text=True, errors="replace", check=False)
+    if process.returncode or process.stdout:
+        raise _refusal(process, builders)
+
+
+def _refusal(process: subprocess.CompletedProcess[str], builders: Sequence[BuilderConfig]) -> InputError:
+    try:
+        said = json.loads(process.stdout)
+        return InputError(said["rule"], received=said["received"], advice=said["advice"])
+    except ValueError:  # the module ended the process
+        last = process.stderr.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        received = ", ".join(dict.fromkeys(model.builder for model in builders))
+        rule = "model.builder must name a module that can be imported"
+        return InputError(rule, received=received, advice=f"The import ended the process: {printable(last[0])}")
+
+
+def _is_there(module: str) -> bool:
+    """Follow a dotted name from package to package without importing any, which `find_spec` would."""
+    head, *rest = module.split(".")
+    spec = _top_level(head)
+    for depth, _ in enumerate(rest, start=2):
+        places = spec.submodule_search_locations if spec is not None else None
+        spec = PathFinder.find_spec(".".join(module.split(".")[:depth]), places) if places is not None else None
+    return spec is not None
+
+
+def _top_level(name: str) -> ModuleSpec | None:
+    """The working folder comes first, as it does in a job."""
+    spec = PathFinder.find_spec(name, [str(Path.cwd())])
+    try:
+        return spec or importlib.util.find_spec(name)
+    except ValueError:  # a module that was made by hand
+        return None

@@ -1,0 +1,126 @@
+"""A sweep's own folder, beside the runs: what it was asked for, what became of its jobs, their logs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.engine.job import Job
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json, printable
+from infomcr_cli.runs.io.safe_files import read_file, write_atomically
+from infomcr_cli.tracking.store import Store, surroundings
+
+TAIL_BYTES = 8192
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """`sweeps/NAME/`: sweep.json, logs/ and the comparison.
+
+    Args:
+        uid:      random name of the sweep, by which its parent run in MLflow is found again.
+        store:    where its runs were last mirrored, safe to print; None: nowhere yet.
+        mirrored: identities of the finished runs that this store holds as its children.
+    """
+
+    path: Path
+    uid: str
+    store: str | None = None
+    mirrored: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    def log(self, job: Job) -> Path:
+        """Return where a job's process writes what it has to say."""
+        return self.path / "logs" / f"{job.id}.log"
+
+    def tail(self, job: Job, lines: int = 12) -> list[str]:
+        """Return the last lines of a job's log, safe to print; none where there is no log."""
+        try:
+            with open(self.log(job), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+                text = file.read(TAIL_BYTES).decode(errors="replace")
+        except OSError:
+            return []
+        return [printable(line, 300) for line in text.splitlines() if line.strip()][-lines:]
+
+    def mirrored_in(self, store: Store) -> frozenset[str]:
+        """Return the identities of the finished runs that a store holds as children of this sweep."""
+        return self.mirrored if store.shown == self.store else frozenset()
+
+    def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Write sweep.json, whole or not at all."""
+        document = {
+            "format": FORMAT,
+            "uid": self.uid,
+            "overrides": list(overrides),
+            "jobs": list(jobs),
+            "store": self.store,
+            "mirrored": sorted(self.mirrored),
+        }
+        write_atomically(self.path / "sweep.json", dump_json(document))
+
+
+def name_of(overrides: Sequence[str]) -> str:
+    """Return the name of a sweep that was given none: the same overrides in any order have the same."""
+    return "sweep-" + hashlib.sha256("\0".join(sorted(overrides)).encode()).hexdigest()[:10]
+
+
+@contextmanager
+def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory]:
+    """Make or take up a sweep's folder and hold it while the block runs.
+
+    Raises:
+        InputError: another process is at work on this sweep, or the folder cannot be written.
+    """
+    path = surroundings(runs_dir) / "sweeps" / name
+    try:
+        (path / "logs").mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise InputError(f"a sweep needs a folder that can be written ({error.strerror})", received=str(path)) from None
+    try:
+        _lock(descriptor, name)
+        yield _taken_up(path)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = printable(os.pread(descriptor, 20, 0).decode(errors="replace"))
+        raise InputError(
+            "a sweep is carried out by one process at a time",
+            received=name,
+            advice=f"Process {holder} is at work on it: wait for it or stop it.",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+def _taken_up(path: Path) -> SweepDirectory:
+    try:
+        document = parse_json(read_file(path, "sweep.json", MAX_DOCUMENT), f"sweep.json of {path.name}")
+    except FileNotFoundError:
+        folder = SweepDirectory(path, uuid.uuid4().hex)
+        folder.write([], [])
+        return folder
+    known = document if isinstance(document, dict) else {}
+    uid, store, mirrored = (known.get(key) for key in ("uid", "store", "mirrored"))
+    if not (isinstance(uid, str) and len(uid) == 32 and uid.isalnum() and isinstance(mirrored, list)):
+        raise InputError("sweep.json must be as infomcr writes it", received=str(path), advice="Remove it.")
+    return SweepDirectory(path, uid, store, frozenset(str(identity) for identity in mirrored))

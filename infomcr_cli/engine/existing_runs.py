@@ -1,0 +1,83 @@
+"""Which of the runs in a folder is the one that a job asks for: the same settings, trained on the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from infomcr_cli.config.identity import tail
+from infomcr_cli.config.resume import recorded_run
+from infomcr_cli.config.schema.data import DataConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.data import load_dataset
+from infomcr_cli.data.files import as_path
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, Status, is_run
+from infomcr_cli.runs.checkpoint import trained_on
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.runs.status import read_status_file
+
+# Of several runs of one identity the one that is furthest is taken.
+_RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
+
+
+class ExistingRuns:
+    """The runs of a folder, by identity; what cannot be read is nobody's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._runs: dict[str, list[tuple[Path, Status]]] = {}
+        for path, status in _statuses(folder):
+            self._runs.setdefault(tail(status.identity), []).append((path, status))
+
+    def run_of(self, identity: str, config: RunConfig) -> RunDirectory | None:
+        """Return the furthest run of an identity that was trained on the data of `config`; None: there is none.
+
+        Where data lie makes no weights, so that runs on two data sets may share an identity: they are told apart by
+        the place that they name, and by what they were trained on where that place is another one.
+        """
+        for path, _ in sorted(self._runs.get(tail(identity), ()), key=lambda run: _rank(run[1])):
+            run = RunDirectory.open(path)
+            if place_of(config.data) is None or _is_place_of(run, config.data) or _is_data_of(run, config):
+                return run
+        return None
+
+
+def place_of(config: DataConfig) -> str | None:
+    """Return where the data lie, however the path is spelled; None where the source itself knows it."""
+    return None if config.root is None or config.name == "digits" else str(as_path(config.root))
+
+
+def _is_place_of(run: RunDirectory, data: DataConfig) -> bool:
+    try:
+        recorded = recorded_run(parse_yaml(run.read_config(), f"config.yaml of {run.name}"))
+    except (InputError, OSError):
+        return False
+    return place_of(recorded.data) == place_of(data)
+
+
+def _is_data_of(run: RunDirectory, config: RunConfig) -> bool:
+    """Whether a run that names another place was trained on the same images: they may have been moved."""
+    fingerprint = trained_on(run)
+    return fingerprint is not None and fingerprint == _fingerprint(config.data, config.seed)
+
+
+@cache
+def _fingerprint(data: DataConfig, seed: int) -> str:
+    return load_dataset(data, seed=seed).fingerprint
+
+
+def _statuses(folder: Path) -> Iterator[tuple[Path, Status]]:
+    for path in _runs_in(folder):
+        try:
+            yield path, read_status_file(path)
+        except (InputError, OSError):
+            continue
+
+
+def _runs_in(folder: Path) -> Iterable[Path]:
+    return (path for path in sorted(folder.iterdir()) if is_run(path)) if folder.is_dir() else ()
+
+
+def _rank(status: Status) -> tuple[int, int]:
+    return (_RANK.index(status.state) if status.state in _RANK else len(_RANK), -status.step)

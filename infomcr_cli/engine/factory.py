@@ -1,0 +1,68 @@
+"""The engine that the settings ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from infomcr_cli.config.byte_size import shown
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.schema.sweep import LocalEngineConfig
+from infomcr_cli.engine.directory import SweepDirectory
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.limits import LEAST_BYTES, limits_of, slots_of
+from infomcr_cli.engine.local import LocalEngine
+from infomcr_cli.engine.messages import Task, task_of
+from infomcr_cli.engine.scheduler import Engine
+from infomcr_cli.errors import InputError
+from infomcr_cli.tracking.store import SERVER_ADVICE, Store, sqlite_path
+
+
+def check_engine(config: RunConfig, store: Store | None) -> None:
+    """Refuse what an engine cannot do, before anything is made.
+
+    Raises:
+        InputError: a job has no room for its process, several machines would share a SQLite file, or Ray is not
+        installed.
+    """
+    _check_memory(config.engine.memory)
+    if config.engine.name != "ray":
+        return
+    if store is not None and sqlite_path(store.uri) is not None:
+        raise InputError(
+            "engine=ray needs a tracking server: several machines cannot share SQLite",
+            received=store.shown,
+            advice=f"{SERVER_ADVICE} Or tracking=off.",
+        )
+    from infomcr_cli.engine.ray_engine import check_ray
+
+    check_ray()
+
+
+def _check_memory(memory: int | None) -> None:
+    if memory is not None and memory < LEAST_BYTES:
+        raise InputError(
+            f"engine.memory must hold a job's process, at least {shown(LEAST_BYTES)}",
+            received=shown(memory),
+            advice="It holds TensorFlow before it trains. Try engine.memory=2GB.",
+        )
+
+
+def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepDirectory, *, evaluate: bool) -> Engine:
+    """Return the engine for these jobs.
+
+    Raises:
+        InputError: the cluster is not there.
+    """
+    cwd, settings = Path(os.getcwd()), config.engine
+
+    def task(job: Job) -> Task:
+        return task_of(job, evaluate=evaluate, cwd=cwd, log=folder.log(job))
+
+    if isinstance(settings, LocalEngineConfig):
+        slots = slots_of(settings, len(jobs), device=config.device)
+        return LocalEngine(slots, limits_of(settings), len(jobs), task)
+    from infomcr_cli.engine.ray_engine import RayEngine
+
+    return RayEngine(settings, limits_of(settings), task)

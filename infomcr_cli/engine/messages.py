@@ -1,0 +1,82 @@
+"""What a job's process is told, and what it tells: one JSON line each, so that nothing is unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from infomcr_cli.config.allowed_builders import is_trusted, trusted
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.redaction import redact_override, redact_uri
+from infomcr_cli.engine.job import Job
+from infomcr_cli.runs import State
+
+
+class Task(BaseModel):
+    """One job as its process is told of it.
+
+    Args:
+        trusted:  whether the user has named the function of the run's own network, which no record of settings says.
+        run:      the run's directory; it is made where it is missing.
+        evaluate: whether the run is measured once it is trained.
+        cwd:      where relative paths start.
+        log:      file that the process adds its words to.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: str
+    overrides: tuple[str, ...]
+    config: RunConfig
+    trusted: bool
+    run: Path
+    evaluate: bool
+    cwd: Path
+    log: Path
+
+
+class Event(BaseModel):
+    """What a job's process says.
+
+    Args:
+        kind: `ready` once everything is imported, `ended` with the state and the reason.
+        at:   when it was ready, by the machine's monotonic clock: its parent may hear of it much later.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["ready", "ended"]
+    state: State | None = None
+    reason: str | None = None
+    at: float | None = None
+
+
+def read_task(line: bytes | str) -> Task:
+    """Return the task that a line spells, its settings trusted as far as those of the job were."""
+    task = Task.model_validate_json(line)
+    return task.model_copy(update={"config": trusted(task.config)}) if task.trusted else task
+
+
+def job_of(task: Task) -> Job:
+    """Return the job that a process was told of, as far as it needs to know it."""
+    return Job(task.identity, task.overrides, "", task.config, task.run)
+
+
+def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
+    """Return what a process needs to do a job; the tracking store's password is not part of it."""
+    tracking = job.config.tracking
+    uri = None if tracking.uri is None else redact_uri(tracking.uri)
+    config = job.config.model_copy(update={"tracking": tracking.model_copy(update={"uri": uri})})
+    overrides = tuple(redact_override(override) for override in job.overrides)
+    return Task(
+        identity=job.identity,
+        overrides=overrides,
+        config=config,
+        trusted=is_trusted(config),
+        run=job.run,
+        evaluate=evaluate,
+        cwd=cwd,
+        log=log,
+    )

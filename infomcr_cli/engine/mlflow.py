@@ -1,0 +1,257 @@
+"""The sweep's desk at MLflow: one thread of one process mirrors all jobs, so that theirs need not import it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import RunDirectory, State, is_run
+from infomcr_cli.tracking.store import Store
+from infomcr_cli.training.interruption import Interrupted, Interruption
+
+if TYPE_CHECKING:
+    from infomcr_cli.tracking.client import Progress
+
+    pass
+
+
+SECONDS_BETWEEN_LOOKS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+HURRY = 15.0  # seconds for what is left once somebody waits for the end
+PARENT = "mlflow.parentRunId"
+_log = logging.getLogger("infomcr.runs")
+
+
+class SweepLogger:
+    """Keeps a parent run in MLflow and a child for each job. It never slows a job, and catches up by itself.
+
+    Args:
+        name, uid: of the parent; made once for each uid.
+        tags:      of the parent.
+        mirrored:  identities of the runs that the store is known to hold as its children, as they ended.
+        way_on:    says how what the store lacks at the end is brought there.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        uid: str,
+        tags: dict[str, str],
+        mirrored: Iterable[str] = (),
+        way_on: str = "The same sweep again brings it.",
+    ) -> None:
+        self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
+        self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), threading.Event()
+        self._waiting: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}
+        self._known: dict[str, Job] = {}
+        self._refused: set[str] = set()
+        self._progress: dict[str, Progress] = {}
+        self._client: Any = None
+        self._parent: str | None = None
+        self._end: State | None = None
+        self._failed = False
+        self._last_look = time.monotonic()
+        self.mirrored = set(mirrored)
+        self._thread = threading.Thread(target=self._work, name="infomcr-desk", daemon=True)
+        self._thread.start()
+
+    def add_existing(self, job: Job) -> None:
+        """Mirror a run that was there before, as a child of this sweep, unless the store is known to hold it as one."""
+        with self._lock:
+            (self._known if job.identity in self.mirrored else self._waiting)[job.identity] = job
+        self._wake.set()
+
+    def began(self, job: Job) -> None:
+        """Look at a job's run from now on."""
+        self._running[job.identity] = job
+
+    def ended(self, outcome: Outcome, left: int) -> None:
+        """Mirror how a job ended, at once."""
+        with self._lock:
+            self._running.pop(outcome.job.identity, None)
+            self._waiting[outcome.job.identity] = outcome.job
+        self._wake.set()
+
+    def poll(self) -> None:
+        """Look at the running jobs now and then."""
+        if time.monotonic() - self._last_look > SECONDS_BETWEEN_LOOKS:
+            self._last_look = time.monotonic()
+            with self._lock:
+                self._waiting = {**self._running, **self._waiting}
+            self._wake.set()
+
+    def close(self, state: State, *, limit: float = 600.0, is_hurried: Callable[[], bool] = lambda: False) -> bool:
+        """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
+
+        The store is asked once more: one that is gone refuses at once, one that hangs costs two timeouts.
+
+        Args:
+            limit:      seconds granted to a store that is at work.
+            is_hurried: says whether somebody waits for the end by now; little time is left then.
+        """
+        self._end = state
+        self._closing.set()
+        self._wake.set()
+        self._wait(time.monotonic() + limit, is_hurried)
+        complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
+        if not complete:
+            _log.warning("MLflow at %s lacks a part of %s. %s", self._store.shown, self._name, self._way_on)
+        return complete
+
+    def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.1)
+            if is_hurried():
+                deadline = min(deadline, time.monotonic() + HURRY)
+
+    def _work(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            last = self._closing.is_set()
+            enough = self._failed  # a store that answered until now is asked twice
+            try:
+                self._push_all()
+                if last:
+                    self._end_parent()
+                self._note_success()
+                pause, enough = FIRST_PAUSE, True
+            except Exception as error:  # whatever MLflow raises must not reach the sweep
+                self._note_failure(error)
+                self._closing.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._wake.set()
+            if last and enough:
+                return
+            self._wake.wait()
+            self._wake.clear()
+
+    def _push_all(self) -> None:
+        self._connect()
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        try:
+            while waiting:
+                job = next(iter(waiting.values()))
+                self._push(job)
+                del waiting[job.identity]
+        finally:
+            with self._lock:
+                self._waiting = {**waiting, **self._waiting}
+
+    def _connect(self) -> None:
+        from infomcr_cli.tracking.client import connect, find_parent, start_parent
+
+        if self._client is None:
+            self._client = connect(self._store)
+        if self._parent is None:
+            if find_parent(self._store, self._uid) is None:
+                self._forget_mirrored()
+            self._parent = start_parent(self._store, self._name, self._uid, self._tags)
+
+    def _forget_mirrored(self) -> None:
+        """A store without the parent has lost its children too, or them their parent."""
+        with self._lock:
+            self._waiting = {**self._known, **self._waiting}
+            self._known.clear()
+            self.mirrored.clear()
+
+    def _push(self, job: Job) -> None:
+        from infomcr_cli.tracking.client import Progress, mirror
+
+        if not is_run(job.run):
+            self._end_removed(job)
+            return
+        has_ended = job.identity not in self._running  # asked first: it may end while it is pushed as it was
+        progress = self._progress.setdefault(job.identity, Progress())
+        try:
+            run = RunDirectory.open(job.run)
+            mirror(run, self._store, client=self._client, progress=progress, tags={PARENT: str(self._parent)})
+        except InputError as error:
+            _log.warning("%s is not mirrored: %s", job.id, redact(str(error)))
+            self._refused.add(job.identity)
+            return
+        self._refused.discard(job.identity)
+        if has_ended:
+            self._progress.pop(job.identity, None)
+            self._note_mirrored(job, progress)
+
+    def _end_removed(self, job: Job) -> None:
+        """A run whose settings turned out not to fit is removed by its process; its mirror is not left RUNNING."""
+        from infomcr_cli.tracking.client import end_parent
+
+        progress = self._progress.get(job.identity)
+        if progress is not None and progress.run_id is not None:
+            end_parent(self._store, progress.run_id, State.FAILED)
+            del self._progress[job.identity]
+
+    def _note_mirrored(self, job: Job, progress: Progress) -> None:
+        """A run that works on, under another process, is not held as it ended."""
+        if progress.state is not State.RUNNING:
+            self.mirrored.add(job.identity)
+
+    def _end_parent(self) -> None:
+        from infomcr_cli.tracking.client import end_parent
+
+        end_parent(self._store, str(self._parent), self._end or State.FINISHED)
+
+    def _note_success(self) -> None:
+        if self._failed:
+            _log.warning("MLflow at %s answers again; %s is caught up.", self._store.shown, self._name)
+        self._failed = False
+
+    def _note_failure(self, error: Exception) -> None:
+        if not self._failed:
+            reason = redact(str(error)).splitlines()[:1] or [""]
+            _log.warning(
+                "MLflow at %s does not take %s; the sweep goes on: %s", self._store.shown, self._name, reason[0]
+            )
+        self._failed = True
+        self._client = None
+        self._progress.clear()
+
+
+@contextmanager
+def closed_on_error(desk: SweepLogger | None) -> Iterator[None]:
+    """Close the desk where an error leaves the block."""
+    try:
+        yield
+    except BaseException:
+        if desk is not None:
+            desk.close(State.FAILED)
+        raise
+
+
+def close_logger(desk: SweepLogger | None, failed: bool, number: int | None, interruption: Interruption) -> int | None:
+    """Close the desk and return the signal that ended the sweep, None where none did.
+
+    A first signal meanwhile leaves it little time, a second SIGINT none.
+
+    Args:
+        failed: whether a job of the sweep, of this call or one before, is not done.
+        number: the signal that ended the jobs.
+    """
+    state = State.KILLED if number is not None else State.FAILED if failed else State.FINISHED
+    try:
+        if desk is not None:
+            desk.close(state, is_hurried=lambda: _heard(interruption) is not None)
+    except KeyboardInterrupt:
+        return number or signal.SIGINT
+    return number or _heard(interruption)
+
+
+def _heard(interruption: Interruption) -> int | None:
+    try:
+        interruption.check()
+    except Interrupted as stop:
+        return stop.number
+    return None

@@ -1,0 +1,163 @@
+"""The sweep itself: jobs go to an engine as it has room, come back with outcomes, and are tried again or counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.process import GRACE, close
+from infomcr_cli.runs import State
+from infomcr_cli.training.interruption import Interrupted, Interruption
+
+TICK = 0.25
+PATIENCE = 60.0  # seconds beyond the grace of a stop that an engine has to say how its jobs ended
+
+
+class Engine(Protocol):
+    """Where jobs are carried out."""
+
+    def capacity(self) -> int:
+        """Return how many jobs may run at once, now."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Begin a job; there is room for it."""
+        ...
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
+        ...
+
+    def stop(self, reason: str, *, grace: float) -> None:
+        """Ask all running jobs to stop at a step boundary, and end those that have not within `grace` seconds."""
+        ...
+
+    def close(self) -> None:
+        """End whatever is left and let go of everything."""
+        ...
+
+
+class Listener(Protocol):
+    """What hears of a sweep's progress."""
+
+    def began(self, job: Job) -> None: ...
+
+    def ended(self, outcome: Outcome, left: int) -> None: ...
+
+    def poll(self) -> None: ...
+
+
+@dataclass
+class SweepRunner:
+    """Carries out jobs.
+
+    Args:
+        retries:   how often a job is taken up again whose process vanished.
+        fail_fast: stop everything at the first failure.
+        number:    the signal that interrupted it; None: none did.
+    """
+
+    engine: Engine
+    listeners: Sequence[Listener]
+    retries: int = 0
+    fail_fast: bool = False
+    number: int | None = None
+    _attempts: Counter[str] = field(default_factory=Counter)
+    _outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _pending: deque[Job] = field(default_factory=deque)
+    _running: dict[str, Job] = field(default_factory=dict)
+    _stopping: str | None = None
+
+    def run(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
+        """Carry out all jobs and return what became of each, by identity; no process is left behind."""
+        self._pending.extend(jobs)
+        try:
+            with Interruption() as interruption:
+                self._until_done(interruption)
+        finally:
+            self.engine.close()
+        self._account_for_the_rest()
+        return self._outcomes
+
+    def _account_for_the_rest(self) -> None:
+        """What was not begun stays as it was; what was, and has not said how it ended, was stopped."""
+        for job in [*self._running.values(), *self._pending]:
+            if self._attempts[job.identity]:
+                close(job, State.KILLED, self._stopping)
+                self._count(Outcome(job, State.KILLED, self._stopping))
+            else:
+                reason = job.reason or "it was not begun"
+                self._outcomes[job.identity] = Outcome(job, job.state or State.KILLED, reason)
+
+    def _until_done(self, interruption: Interruption) -> None:
+        try:
+            while self._stopping is None and (self._pending or self._running):
+                interruption.check()
+                self._fill()
+                self._hear(TICK)
+        except Interrupted as stop:
+            self.number = stop.number
+            self._drain(str(stop))
+        except KeyboardInterrupt:
+            self.number = 2
+            self._drain("SIGINT, twice", grace=0.0)
+
+    def _fill(self) -> None:
+        while self._pending and len(self._running) < self.engine.capacity():
+            job = self._pending.popleft()
+            self._running[job.identity] = job
+            self._attempts[job.identity] += 1
+            self.engine.submit(job)
+            for listener in self.listeners:
+                listener.began(job)
+
+    def _hear(self, seconds: float) -> None:
+        ended = self.engine.wait(seconds)
+        for outcome in ended:
+            self._take(outcome)
+        for listener in self.listeners:
+            listener.poll()
+        if self.fail_fast and self._stopping is None:
+            self._stop_at_a_failure(ended)
+
+    def _take(self, outcome: Outcome) -> None:
+        job = self._running.pop(outcome.job.identity)
+        attempts = self._attempts[job.identity]
+        if outcome.vanished and attempts <= self.retries and self._stopping is None:
+            self._pending.appendleft(job)
+            return
+        self._count(self._given_up(outcome, attempts) if outcome.vanished else outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.job.identity] = outcome
+        for listener in self.listeners:
+            listener.ended(outcome, len(self._pending) + len(self._running))
+
+    def _stop_at_a_failure(self, ended: Sequence[Outcome]) -> None:
+        """Only after all of them are counted: an outcome that nobody has taken yet would be waited for without end."""
+        for job in (outcome.job for outcome in ended):
+            known = self._outcomes.get(job.identity)
+            if known is not None and known.state is State.FAILED:
+                self._drain(f"--fail-fast, after {job.id} failed")
+                return
+
+    def _given_up(self, outcome: Outcome, attempts: int) -> Outcome:
+        times = "" if attempts == 1 else f", at each of {attempts} attempts"
+        reason = f"{outcome.reason}{times}"
+        close(outcome.job, State.FAILED, reason)
+        return replace(outcome, state=State.FAILED, reason=reason)
+
+    def _drain(self, reason: str, *, grace: float = GRACE) -> None:
+        """Stop what runs and wait for it, though not for ever; a further SIGINT ends it at once."""
+        self._stopping = reason
+        self.engine.stop(reason, grace=grace)
+        deadline = time.monotonic() + grace + PATIENCE
+        try:
+            while self._running and time.monotonic() < deadline:
+                self._hear(TICK)
+        except KeyboardInterrupt:
+            self._drain("SIGINT, twice", grace=0.0)

@@ -1,0 +1,1 @@
+"""A run's configuration and data set become its network and its initial weights."""

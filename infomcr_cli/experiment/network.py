@@ -1,0 +1,29 @@
+"""A validated run → its network."""
+
+from __future__ import annotations
+
+import keras
+
+from infomcr_cli.config.allowed_builders import is_trusted
+from infomcr_cli.config.schema.model import BuilderConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.data import Dataset
+from infomcr_cli.models import build_model
+
+
+def network(config: RunConfig, dataset: Dataset) -> keras.Model:
+    """Build the untrained network of a run, for the images and classes of its data set.
+
+    Raises:
+        InputError: the images do not fit the network, or its builder was not named by the user.
+    """
+    settings = config.model.model_dump(exclude={"name"})
+    if isinstance(config.model, BuilderConfig):
+        settings["trusted"] = is_trusted(config)
+    return build_model(
+        config.model.name,
+        input_shape=dataset.image_shape,
+        num_classes=dataset.num_classes,
+        l2=config.optimizer.l2,
+        **settings,
+    )

@@ -1,0 +1,66 @@
+"""What a new run's settings mean by where and by whom they were typed: paths become whole, MLflow's variables count.
+
+The record of a run must mean the same in every folder, and in every shell.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from infomcr_cli.config.schema.run import RunConfig, TrackingConfig
+from infomcr_cli.runs.directory import split_start
+from infomcr_cli.tracking.store import (
+    DEFAULT_EXPERIMENT,
+    URI_VARIABLE,
+    absolute_uri,
+    environment_experiment,
+    environment_uri,
+)
+
+PATHS = ("data.root", "data.cache", "runs_dir")
+
+
+def resolved(config: RunConfig) -> RunConfig:
+    """Return a new run's settings with whole paths, and with the tracking that the user's environment names.
+
+    Raises:
+        InputError: the tracking URI or the experiment is none that MLflow takes.
+    """
+    data = config.data.model_copy(update={"root": whole(config.data.root), "cache": whole(config.data.cache)})
+    changes = {"data": data, "runs_dir": whole(config.runs_dir), "start": whole_start(config.start)}
+    return config.model_copy(update={**changes, "tracking": settled_tracking(config.tracking)})
+
+
+def settled_tracking(tracking: TrackingConfig) -> TrackingConfig:
+    """Return where a run is mirrored; what is given comes before the environment's variables.
+
+    Raises:
+        InputError: the tracking URI or the experiment is none that MLflow takes.
+    """
+    if tracking.name == "off":
+        return tracking.model_copy(update={"experiment": tracking.experiment or DEFAULT_EXPERIMENT})
+    experiment = tracking.experiment or environment_experiment() or DEFAULT_EXPERIMENT
+    given, named = tracking.uri, environment_uri()
+    uri = absolute_uri(given) if given is not None else named and absolute_uri(named, URI_VARIABLE)
+    return tracking.model_copy(update={"uri": uri, "experiment": experiment})
+
+
+def whole_setting(key: str, value: Any) -> Any:
+    """Return the value of an override, whole where it is a path."""
+    if key in PATHS and isinstance(value, str):
+        return whole(value)
+    return whole_start(value) if key == "start" and isinstance(value, str) else value
+
+
+def whole(path: str | None) -> str | None:
+    """Return a path as seen from the root, its ~ expanded."""
+    return None if path is None else os.path.abspath(os.path.expanduser(path))
+
+
+def whole_start(start: str | None) -> str | None:
+    """Return RUN@CHECKPOINT with the whole path of the run."""
+    if not start:
+        return start
+    path, name = split_start(start)
+    return f"{whole(path)}@{name}" if name else whole(path)

@@ -1,0 +1,121 @@
+"""Sign error: how often a measure and the gap disagree when one hyperparameter changes and the gap really moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from infomcr_cli.judging.bootstrap import count_blocks, interval
+from infomcr_cli.judging.minima import Minima
+from infomcr_cli.judging.pairs import AxisPairs, signs
+from infomcr_cli.judging.result import SignError, number
+
+_MOST_DRAWS = 50_000_000
+FEWEST_ENVIRONMENTS = 2  # below which resampling them is no interval
+BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as one of error rates"
+LOSS_GAP = f"{BOUNDED_GAP}; a gap of losses has no such bound."
+
+
+@dataclass(frozen=True)
+class _Environments:
+    """Summed weight and weighted error of each environment and measure, float64 [E, M], and the pairs behind them."""
+
+    weight: np.ndarray
+    error: np.ndarray
+    pairs: np.ndarray  # [M]
+
+
+def pair_weights(gap_difference: np.ndarray, n_test: int) -> np.ndarray:
+    """Return max(0, v − ½) with v = max(0, 1 − 2·exp(−2n(|Δg|/2)²))², in [0, ½].
+
+    Args:
+        gap_difference: Δg of an error gap, [P];
+        n_test: size of the test set.
+
+    Source:  Dziugaite et al., NeurIPS 2020, arXiv:2010.11924, section 5.
+    """
+    exponent = -2.0 * n_test * np.square(gap_difference / 2)
+    return np.maximum(0.0, np.square(np.maximum(0.0, 1.0 - 2.0 * np.exp(exponent))) - 0.5)
+
+
+def sign_errors(
+    minima: Minima, pairs: tuple[AxisPairs, ...], ranks: np.ndarray, *, n_test: int, resamples: int, seed: int
+) -> tuple[list[SignError], np.ndarray]:
+    """Return the sign error of every measure, and the means of the resampled environments, [B, M].
+
+    With more than 50,000 environments (an axis of many distinct values) B shrinks, to 100 at the least. A measure with
+    a single environment has NaN for means: resampling one thing gives it again and says nothing of how sure it is.
+
+    Args:
+        ranks: dense ranks of each measure, −1 where missing, [n, M].
+    """
+    parts = [_environments(minima.gap, axis, ranks, n_test) for axis in pairs]
+    total = _Environments(
+        np.concatenate([part.weight for part in parts] or [np.zeros((0, ranks.shape[1]))]),
+        np.concatenate([part.error for part in parts] or [np.zeros((0, ranks.shape[1]))]),
+        np.sum([part.pairs for part in parts] or [np.zeros(ranks.shape[1], int)], axis=0),
+    )
+    samples = _resampled_means(total, resamples, seed)
+    return [_summary(total, samples[:, m], m) for m in range(ranks.shape[1])], samples
+
+
+def _environments(gap: np.ndarray, pairs: AxisPairs, ranks: np.ndarray, n_test: int) -> _Environments:
+    with np.errstate(over="ignore"):
+        difference = gap[pairs.first] - gap[pairs.second]
+        weights = pair_weights(difference, n_test) * (pairs.low != pairs.high)
+    heavy = np.flatnonzero(weights)
+    part = AxisPairs(
+        pairs.axis, pairs.first[heavy], pairs.second[heavy], pairs.group[heavy], pairs.groups,
+        pairs.low[heavy], pairs.high[heavy],
+    )  # fmt: skip
+    levels = np.stack([part.low, part.high], axis=1)
+    distinct, kind = np.unique(levels, axis=0, return_inverse=True)
+    columns = [_column(part, column, np.sign(difference[heavy]), weights[heavy]) for column in ranks.T]
+    sums = [[np.bincount(kind.ravel(), weights=x, minlength=len(distinct)) for x in pair] for pair in columns]
+    shape = (len(distinct), len(columns))
+    return _Environments(
+        weight=np.array([weight for weight, _ in sums]).T.reshape(shape),
+        error=np.array([error for _, error in sums]).T.reshape(shape),
+        pairs=np.array([np.count_nonzero(weight) for weight, _ in columns], dtype=int),
+    )
+
+
+def _column(
+    pairs: AxisPairs, ranks: np.ndarray, gap_sign: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight and weighted error of each pair for one measure; a missing μ weighs nothing."""
+    known = weights * ((ranks[pairs.first] >= 0) & (ranks[pairs.second] >= 0))
+    return known, known * (1 - signs(ranks, pairs) * gap_sign) / 2
+
+
+def _resampled_means(environments: _Environments, resamples: int, seed: int) -> np.ndarray:
+    count = len(environments.weight)
+    resamples = min(resamples, max(100, _MOST_DRAWS // max(count, 1)))
+    if not count:
+        return np.full((resamples, environments.weight.shape[1]), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        blocks = [
+            (counts @ environments.error) / (counts @ environments.weight)
+            for counts in count_blocks(count, resamples, seed)
+        ]
+    enough = np.count_nonzero(environments.weight, axis=0) >= FEWEST_ENVIRONMENTS
+    return np.where(enough, np.concatenate(blocks), np.nan)
+
+
+def _summary(environments: _Environments, samples: np.ndarray, index: int) -> SignError:
+    weight, error = environments.weight[:, index], environments.error[:, index]
+    used = weight > 0
+    if not used.any():
+        return SignError(None, None, None, None, None, 0, 0)
+    means = error[used] / weight[used]
+    low, high = interval(samples)
+    return SignError(
+        mean=number(error.sum() / weight.sum()),
+        low=low,
+        high=high,
+        q90=number(np.percentile(means, 90)),
+        max=number(means.max()),
+        pairs=int(environments.pairs[index]),
+        environments=int(used.sum()),
+    )

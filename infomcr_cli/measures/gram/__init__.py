@@ -1,0 +1,1 @@
+"""Per-sample gradients of any Keras model, and their Gram matrix."""

@@ -1,0 +1,130 @@
+"""Closed-form per-sample gradients of the common layers.
+
+Notation: x input, d cotangent of the output (before the activation), n samples; sums run over a sample's positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from infomcr_cli.measures.gram.im2col import Window
+from infomcr_cli.measures.gram.outer_product import OuterProduct
+from infomcr_cli.measures.gram.rules import Gradients, LayerCall, register_rule
+
+layers = keras.layers
+
+
+@register_rule(layers.Dense)
+def dense(call: LayerCall) -> Gradients:
+    """Kernel: Σ_t x_t ⊗ d_t. Bias: Σ_t d_t."""
+    x, d = (_flat_positions(t) for t in (call.inputs, call.cotangent))
+    return _kernel_and_bias(call, lambda: OuterProduct(x, d))
+
+
+@register_rule(layers.Conv2D, lambda layer: layer.data_format == "channels_last")
+def convolution(call: LayerCall) -> Gradients:
+    """Kernel: Σ_t (window of x at t) ⊗ d_t. Bias: Σ_t d_t."""
+    layer = call.layer
+    window = Window(
+        size=tuple(layer.kernel_size),
+        strides=tuple(layer.strides),
+        dilation=tuple(layer.dilation_rate),
+        before=_padding_before(call),
+        groups=layer.groups,
+    )
+    return _kernel_and_bias(call, lambda: OuterProduct(call.inputs, call.cotangent, window))
+
+
+@register_rule(layers.DepthwiseConv2D, lambda layer: layer.data_format == "channels_last")
+def depthwise_convolution(call: LayerCall) -> Gradients:
+    """Kernel at offset o: Σ_t x_{t+o} d_t, channel by channel. Bias: Σ_t d_t."""
+    return _kernel_and_bias(call, lambda: _depthwise_kernel(call))
+
+
+@register_rule(layers.BatchNormalization, lambda layer: not layer.renorm)
+def batch_normalization(call: LayerCall) -> Gradients:
+    """At moving statistics. Scale: Σ_t x̂_t d_t. Centre: Σ_t d_t."""
+    layer, x = call.layer, call.inputs
+    axis = layer.axis % x.shape.rank
+    shape = [x.shape[axis] if i == axis else 1 for i in range(x.shape.rank)]
+    mean, variance = (call.value(v) for v in (layer.moving_mean, layer.moving_variance))
+    centred = x - tf.reshape(mean, shape)
+    deviation = tf.sqrt(variance + layer.epsilon)
+    return _scale_and_centre(call, lambda d: _sum_except(centred * d, [axis]) / deviation, [axis])
+
+
+def _trailing_axis(layer: Any) -> bool:
+    axis = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    rank = len(layer.build_shapes_dict["input_shape"]) if getattr(layer, "build_shapes_dict", None) else None
+    last = {-1} if rank is None else {-1, rank - 1}
+    return len(axis) == 1 and axis[0] in last and not getattr(layer, "rms_scaling", False)
+
+
+@register_rule(layers.LayerNormalization, _trailing_axis)
+def layer_normalization(call: LayerCall) -> Gradients:
+    """Over the last axis. Scale: Σ_t x̂_t d_t. Centre: Σ_t d_t."""
+    x = call.inputs
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    hat = (x - mean) * tf.math.rsqrt(variance + call.layer.epsilon)
+    last = x.shape.rank - 1
+    return _scale_and_centre(call, lambda d: _sum_except(hat * d, [last]), [last])
+
+
+def _kernel_and_bias(call: LayerCall, kernel: Callable[[], tf.Tensor | OuterProduct]) -> Gradients:
+    bias = getattr(call.layer, "bias", None)
+    last = call.cotangent.shape.rank - 1
+    return [_sum_except(call.cotangent, [last]) if v is bias else kernel() for v in call.variables]
+
+
+def _scale_and_centre(call: LayerCall, scale: Callable[[tf.Tensor], tf.Tensor], kept: Sequence[int]) -> Gradients:
+    d, gamma = call.cotangent, call.layer.gamma
+    return [scale(d) if v is gamma else _sum_except(d, kept) for v in call.variables]
+
+
+def _depthwise_kernel(call: LayerCall) -> tf.Tensor:
+    """[n, rows, columns, channels, multiplier]."""
+    layer, x = call.layer, call.inputs
+    n, out_height, out_width, _ = call.cotangent.shape
+    rows, columns = layer.kernel_size
+    (top, left), (down, across), (step_y, step_x) = _padding_before(call), layer.dilation_rate, layer.strides
+    bottom = max(0, (out_height - 1) * step_y + (rows - 1) * down + 1 - top - x.shape[1])
+    right = max(0, (out_width - 1) * step_x + (columns - 1) * across + 1 - left - x.shape[2])
+    padded = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
+    d = tf.reshape(call.cotangent, [n, out_height, out_width, x.shape[3], layer.depth_multiplier])
+    offsets = [
+        tf.reduce_sum(
+            padded[:, i * down :: step_y, j * across :: step_x][:, :out_height, :out_width, :, None] * d, axis=[1, 2]
+        )
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    return tf.reshape(tf.stack(offsets, axis=1), [n, rows, columns, x.shape[3], layer.depth_multiplier])
+
+
+def _padding_before(call: LayerCall) -> tuple[int, int]:
+    """Rows above and columns to the left of the image, as TensorFlow pads it."""
+    layer = call.layer
+    if layer.padding == "valid":
+        return 0, 0
+    totals = [
+        max(0, (call.cotangent.shape[a + 1] - 1) * layer.strides[a] + (size - 1) * layer.dilation_rate[a] + 1 - length)
+        for a, (size, length) in enumerate(zip(layer.kernel_size, call.inputs.shape[1:3], strict=True))
+    ]
+    return totals[0] // 2, totals[1] // 2
+
+
+def _flat_positions(x: tf.Tensor) -> tf.Tensor:
+    """[n, ..., features] as [n, T, features]."""
+    positions = 1
+    for length in x.shape[1:-1]:
+        positions *= length
+    return tf.reshape(x, [x.shape[0], positions, x.shape[-1]])
+
+
+def _sum_except(x: tf.Tensor, kept: Sequence[int]) -> tf.Tensor:
+    """Sum over all axes but the first and the kept ones."""
+    return tf.reduce_sum(x, axis=[a for a in range(1, x.shape.rank) if a not in kept])

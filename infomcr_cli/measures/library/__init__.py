@@ -1,0 +1,1 @@
+"""Measures: one file for each measure or close family."""

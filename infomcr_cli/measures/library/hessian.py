@@ -1,0 +1,125 @@
+"""Largest eigenvalues of a symmetric matrix that is known by its products with vectors only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from infomcr_cli.measures.library.common import IMAGES, Found, register_rival
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import Minimum
+
+
+Array = NDArray[np.float64]
+
+
+def largest_eigenvalues(
+    product: Callable[[Array], Array], size: int, *, count: int, tolerance: float, seed: int, products: int
+) -> tuple[Array, Array]:
+    """Return the algebraically largest eigenvalues, descending, and the residual norm of each (restarted Lanczos).
+
+    An eigenvalue lies within ‖A v - λ v‖ of λ, so the residual bounds the error.
+
+    Args:
+        product:   v -> A v, [size] -> [size], A symmetric.
+        count:     how many; at most size - 1.
+        tolerance: relative accuracy asked of ARPACK.
+        products:  about as many products are spent at most; eigenvalues that have not converged by then are left out.
+
+    Source:  Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
+    """
+    count = min(count, size - 1)
+    krylov = min(size, max(2 * count + 1, 12))
+    start = np.random.default_rng(seed).standard_normal(size)
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    restarts = max(1, (products - krylov) // (krylov - count))
+    try:
+        values, vectors = eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=tolerance, maxiter=restarts)
+    except ArpackNoConvergence as unfinished:
+        values, vectors = np.real(unfinished.eigenvalues), np.real(unfinished.eigenvectors)
+    order = np.argsort(values)[::-1]
+    residuals = [np.linalg.norm(product(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
+    return values[order], np.asarray(residuals)
+
+
+Array = NDArray[np.float64]
+Product = Callable[[Array], Array]
+
+
+def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float, float]:
+    """Return an unbiased estimate of tr A and its standard error, from 3·probes products (Hutch++).
+
+    The range of a sketch A S is taken exactly, tr QᵀAQ; what is orthogonal to it by Hutchinson's estimator, whose
+    spread over the probes gives the standard error. A matrix of rank below `probes` is got exactly.
+
+    Args:
+        product: v -> A v, [size] -> [size], A symmetric.
+        probes: at least 2.
+        seed: of the Rademacher vectors.
+
+    Source:  Meyer, Musco, Musco & Woodruff, 2021, arXiv:2010.09649, algorithm 1.
+    Example: trace(lambda v: 2 * v, 3, probes=3, seed=0) is (6.0, 0.0).
+    """
+    probes = min(probes, size)
+    rng = np.random.default_rng(seed)
+    sketch, rest = (rng.choice([-1.0, 1.0], (size, probes)) for _ in range(2))
+    basis, _ = np.linalg.qr(_columns(product, sketch))
+    within = sum(float(q @ product(q)) for q in basis.T)
+    rest -= basis @ (basis.T @ rest)
+    beyond = np.array([g @ product(g) for g in rest.T])
+    return within + float(beyond.mean()), float(beyond.std(ddof=1) / np.sqrt(probes)) if probes > 1 else 0.0
+
+
+def _columns(product: Product, vectors: Array) -> Array:
+    return np.stack([product(v) for v in vectors.T], axis=1)
+
+
+@register_rival(
+    name="hessian_trace",
+    formula="tr ∇²L, Hutch++",
+    source="Meyer et al., SOSA 2021, arXiv:2010.09649",
+    unit="nats",
+    direction="lower",
+    cost="three Hessian-vector products over the samples for each probe",
+    needs=(IMAGES,),
+    settings=("samples", "curvature.probes"),
+)
+def hessian_trace(at: Minimum) -> Found:
+    """Return an unbiased estimate of the trace with its standard error."""
+    surface, probes = at.surface, min(at.config.curvature.probes, at.surface.size)
+    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=at.seed)
+    return Found(value, error, estimates=probes if probes > 1 else None)
+
+
+RELATIVE = 1e-2  # accuracy asked of each eigenvalue
+
+
+@register_rival(
+    name="hessian_eigenvalue",
+    formula="λ_max(∇²L), Lanczos",
+    source="Lehoucq et al., ARPACK, SIAM 1998; as a measure: Keskar et al., ICLR 2017, arXiv:1609.04836",
+    unit="nats",
+    direction="lower",
+    cost="at most about curvature.products Hessian-vector products over the samples",
+    needs=(IMAGES,),
+    settings=("samples", "curvature.eigenvalues", "curvature.products"),
+)
+def hessian_eigenvalue(at: Minimum) -> Found:
+    """Return the largest eigenvalue, with all that were found and the residual that bounds the error of each."""
+    settings, surface = at.config.curvature, at.surface
+    values, residuals = largest_eigenvalues(
+        surface.hessian_product,
+        surface.size,
+        count=settings.eigenvalues,
+        tolerance=RELATIVE,
+        seed=at.seed,
+        products=settings.products,
+    )
+    if not len(values):
+        return Found(None, extras={"reason": f"no eigenvalue converged in {settings.products} products"})
+    return Found(float(values[0]), extras={"eigenvalues": values.tolist(), "residuals": residuals.tolist()})

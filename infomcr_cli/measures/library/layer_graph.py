@@ -1,0 +1,101 @@
+"""The calls of layers in a functional network, models inside it taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from infomcr_cli.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """A tensor between two calls. Args: shape: with the batch."""
+
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer or of a bare operation."""
+
+    operation: Any
+    inputs: tuple[Edge, ...]
+    outputs: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class LayerGraph:
+    """A network as calls in an order in which they can be made.
+
+    Args:
+        outputs: of the network; they count as read.
+    """
+
+    calls: tuple[Call, ...]
+    outputs: tuple[Edge, ...]
+
+    def calls_of(self, operation: Any) -> list[Call]:
+        """Return the calls of one layer."""
+        return [call for call in self.calls if call.operation is operation]
+
+    def producer(self, edge: Edge) -> Call | None:
+        """Return the call that gives a tensor; None for an input of the network."""
+        return next((call for call in self.calls if edge in call.outputs), None)
+
+    def readers(self, edge: Edge) -> int:
+        """Return how often a tensor is read, the network's outputs included."""
+        return sum(call.inputs.count(edge) for call in self.calls) + self.outputs.count(edge)
+
+
+def layer_graph(model: keras.Model) -> LayerGraph:
+    """Return the graph of a functional or sequential network; a model inside it that is another kind is one call.
+
+    Raises:
+        InputError: the network itself is no graph of layers.
+    """
+    if (graph := _functional(model)) is None:
+        raise InputError("the network must be a graph of layers", received=model.name)
+    calls: list[Call] = []
+    outputs = _unrolled(graph, tuple(Edge(tuple(x.shape)) for x in graph.inputs), calls)
+    return LayerGraph(tuple(calls), outputs)
+
+
+def is_of_keras(layer: keras.Layer) -> bool:
+    """Return whether a layer computes as its Keras class does: a subclass with a call of its own may do anything.
+
+    So may one with LoRA or quantized weights.
+    """
+    methods = [getattr(type(layer), name, None) for name in ("call", "convolution_op")]
+    ours = all(m is None or m.__module__.partition(".")[0] in ("keras", "infomcr_cli") for m in methods)
+    return ours and not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", None)
+
+
+def _functional(model: Any) -> Any:
+    """The functional graph behind a model, None where Python code runs it."""
+    graph = getattr(model, "_functional", None) or model
+    return graph if hasattr(graph, "_nodes_by_depth") and is_of_keras(model) else None
+
+
+def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[Edge, ...]:
+    """Append the calls of a graph that is given `inputs`, and return its outputs."""
+    edges: dict[int, Edge] = dict(zip(map(id, graph.inputs), inputs, strict=True))
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                edges |= _called(node, edges, calls)
+    return tuple(edges[id(x)] for x in graph.outputs)
+
+
+def _called(node: Any, edges: Mapping[int, Edge], calls: list[Call]) -> dict[int, Edge]:
+    given = tuple(edges[id(x)] for x in node.input_tensors)
+    inner = _functional(node.operation) if isinstance(node.operation, keras.Model) else None
+    if inner is not None:
+        outputs = _unrolled(inner, given, calls)
+    else:
+        outputs = tuple(Edge(tuple(x.shape)) for x in node.outputs)
+        calls.append(Call(node.operation, given, outputs))
+    return dict(zip(map(id, node.outputs), outputs, strict=True))

@@ -1,0 +1,124 @@
+"""PAC-Bayes noise scale: how much Gaussian noise on the weights costs a given share of the accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.cross_entropy import accuracy
+from infomcr_cli.measures.library.common import IMAGES, JIANG, Found, drops_of, register_rival
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.loss_surface import LossSurface
+
+
+Array = NDArray[np.float64]
+SMALLEST, LARGEST = 1e-7, 1e3  # of σ
+STEP, WIDTH, SLOPE = 4.0, 1.02, 1.25  # factors: of the bracket's growth, of its last width, between slope's points
+
+
+def crossing_scale(
+    surface: LossSurface, *, drop: float, draws: int, seed: int, magnitude_aware: bool, floor: float = 1e-3
+) -> tuple[float, float]:
+    """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
+
+    The noise on w_i is N(0, σ²), or magnitude-aware N(0, σ² w_i² + floor²). The same `draws` noise vectors, scaled,
+    serve every σ, so that the drop is a smooth function of it and bisection is sound. A greater σ is a flatter minimum;
+    the bound of the source holds 1/σ².
+
+    Args:
+        drop:   accuracy given up, 0..1. draws: noise vectors, at least 2. seed: of the noise.
+        floor:  standard deviation that a weight of zero gets, magnitude-aware only.
+
+    Raises:
+        InputError: no σ in 1e-7..1e3 lowers the accuracy by so much.
+
+    Source:  Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
+    """
+    base = accuracy(surface.clean_logits, surface.labels)
+
+    def drops(sigma: float) -> Array:
+        spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
+        noisy = (surface.weights + spread * noise for noise in _noise(surface.size, draws, seed))
+        return np.array([base - accuracy(surface.logits(at), surface.labels) for at in noisy])
+
+    return crossing(drops, drop)
+
+
+def crossing(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
+    """Return σ where the mean of `drops(σ)` crosses `target`, by bisection in ln σ, and its standard error.
+
+    The error is that of the mean at σ over its slope there (delta method).
+
+    Raises:
+        InputError: it does not cross in 1e-7..1e3.
+    """
+    known = cache(drops)
+    low, high = _bracket(known, target)
+    while high / low > WIDTH:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if known(middle).mean() >= target else (middle, high)
+    sigma = math.sqrt(low * high)
+    slope = (known(sigma * SLOPE).mean() - known(sigma / SLOPE).mean()) / (2 * math.log(SLOPE))
+    here = known(sigma)
+    error = float(here.std(ddof=1)) / math.sqrt(len(here))
+    return sigma, sigma * error / slope if slope > 0 else math.inf
+
+
+def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
+    """Widen from 0.01 until one end lies below the target and the other does not."""
+    low = high = 1e-2
+    while drops(high).mean() < target:
+        low, high = high, high * STEP
+        if high > LARGEST:
+            raise InputError(f"noise must be able to lower the accuracy by {target}", received=f"less at sigma={low:g}")
+    while drops(low).mean() >= target:
+        low, high = low / STEP, low
+        if low < SMALLEST:
+            raise InputError(
+                f"little noise must lower the accuracy by less than {target}", received=f"more at {high:g}"
+            )
+    return low, high
+
+
+def _noise(size: int, draws: int, seed: int) -> list[Array]:
+    return [np.random.default_rng([seed, draw]).standard_normal(size) for draw in range(draws)]
+
+
+@register_rival(
+    name="noise_scale",
+    formula="σ at which noise N(0, σ²) on w_i costs noise.accuracy_drop",
+    source=f"PAC-Bayes: {JIANG}",
+    unit="weights",
+    direction="higher",
+    cost="some 14 forward passes over the samples for each draw of noise",
+    needs=(IMAGES,),
+    settings=("samples", "noise.accuracy_drop", "noise.draws"),
+)
+def noise_scale(at: Minimum) -> Found:
+    """Return σ with its standard error over the draws of noise."""
+    scale, error = crossing_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=False)
+    return Found(scale, error, estimates=at.config.noise.draws)
+
+
+@register_rival(
+    name="magnitude_noise_scale",
+    formula="σ at which noise N(0, σ²w_i² + 10⁻⁶) on w_i costs noise.accuracy_drop",
+    source=f"PAC-Bayes: {JIANG}",
+    unit="|w_i|",
+    direction="higher",
+    cost="some 14 forward passes over the samples for each draw of noise",
+    needs=(IMAGES,),
+    settings=("samples", "noise.accuracy_drop", "noise.draws"),
+)
+def magnitude_noise_scale(at: Minimum) -> Found:
+    """Return σ with its standard error over the draws of noise."""
+    scale, error = noise_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=True)
+    return Found(scale, error, estimates=at.config.noise.draws)

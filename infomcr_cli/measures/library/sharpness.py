@@ -1,0 +1,138 @@
+"""Sharpness in the form of SAM: the rise of the loss of a sub-batch after one ascent step, plain or scale-invariant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, minimize
+
+from infomcr_cli.measures.estimate import standard_error
+from infomcr_cli.measures.library.common import IMAGES, Found, register_rival
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.loss_surface import LossSurface
+
+
+Array = NDArray[np.float64]
+
+
+def ascent_sharpness(surface: LossSurface, *, rho: float, size: int, adaptive: bool) -> Array:
+    """Return L_m(w + δ_m) - L_m(w) of each sub-batch m of `size` consecutive samples, nats, [⌊N/size⌋].
+
+    With g = ∇L_m(w): δ = ρ g / ‖g‖, or adaptive δ = ρ T² g / ‖T g‖, T = diag |w|. Adaptive sharpness does not change
+    when a rectified layer is multiplied by c and the next one by 1/c.
+
+    Args:
+        rho:  ρ, length of the step, in the units of w; of w/|w| where adaptive.
+        size: m; sharpness of smaller sub-batches follows generalization more closely.
+
+    Source:  Foret et al., 2021, arXiv:2010.01412; Kwon et al., 2021, arXiv:2102.11600 (adaptive, η = 0);
+             Andriushchenko et al., 2023, arXiv:2302.07011.
+    """
+    rises = []
+    for indices in surface.sub_batches(size):
+        before, gradient = surface.loss_and_gradient(surface.weights, indices)
+        step = ascent_step(surface.weights, gradient, rho=rho, adaptive=adaptive)
+        rises.append(surface.loss(surface.weights + step, indices) - before)
+    return np.asarray(rises)
+
+
+def ascent_step(weights: Array, gradient: Array, *, rho: float, adaptive: bool) -> Array:
+    """Return the step δ [W] that raises the linearised loss most within its ball; 0 where the gradient is 0."""
+    scale = np.abs(weights) if adaptive else np.ones_like(weights)
+    length = float(np.linalg.norm(scale * gradient))
+    return rho * scale**2 * gradient / length if length > 0 else np.zeros_like(weights)
+
+
+Array = NDArray[np.float64]
+
+
+def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> float:
+    """Return 100·(max L(w + z) - L(w)) / (1 + L(w)) over |z_i| ≤ ε(|w_i| + 1), percent.
+
+    The maximum is sought by L-BFGS-B for a bounded number of iterations, as in the source, so what is
+    returned is a lower bound of it; the start is one signed gradient step to the corner of the box, where a loss that
+    is linear within the box has its maximum.
+
+    Args:
+        epsilon:    ε, half-width of the box in relative units.
+        iterations: of L-BFGS-B; each takes one to two passes over all samples.
+
+    Source:  Keskar et al., 2017, arXiv:1609.04836, metric 2.1 with A = I.
+    """
+    base, gradient = surface.loss_and_gradient(surface.weights)
+    width = epsilon * (np.abs(surface.weights) + 1.0)
+    highest = base
+
+    def descent(step: Array) -> tuple[float, Array]:
+        nonlocal highest
+        loss, slope = surface.loss_and_gradient(surface.weights + width * step)
+        highest = max(highest, loss)
+        return -loss, -width * slope
+
+    minimize(
+        descent,
+        np.sign(gradient),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(-1.0, 1.0),
+        options={"maxiter": iterations, "maxfun": 2 * iterations},
+    )
+    return 100.0 * (highest - base) / (1.0 + base)
+
+
+@register_rival(
+    name="sharpness",
+    formula="mean_m L_m(w + ρ g_m/‖g_m‖) − L_m(w)",
+    source="Foret et al., ICLR 2021, arXiv:2010.01412",
+    unit="nats",
+    direction="lower",
+    cost="one forward and backward and one forward pass over the samples",
+    needs=(IMAGES,),
+    settings=("samples", "sharpness.rho", "sharpness.sub_batch"),
+    suite="standard",
+)
+def sharpness(at: Minimum) -> Found:
+    """Return the mean over sub-batches with its standard error."""
+    settings = at.config.sharpness
+    rises = ascent_sharpness(at.surface, rho=settings.rho, size=settings.sub_batch, adaptive=False)
+    error = standard_error(rises) if len(rises) > 1 else None
+    return Found(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
+
+
+@register_rival(
+    name="adaptive_sharpness",
+    formula="mean_m L_m(w + ρ T²g_m/‖T g_m‖) − L_m(w), T = diag |w|",
+    source="Kwon et al., ICML 2021, arXiv:2102.11600; Andriushchenko et al., ICML 2023, arXiv:2302.07011",
+    unit="nats",
+    direction="lower",
+    cost="one forward and backward and one forward pass over the samples",
+    needs=(IMAGES,),
+    settings=("samples", "sharpness.adaptive_rho", "sharpness.sub_batch"),
+    suite="standard",
+)
+def adaptive_sharpness(at: Minimum) -> Found:
+    """Return the mean over sub-batches with its standard error."""
+    settings = at.config.sharpness
+    rises = ascent_sharpness(at.surface, rho=settings.adaptive_rho, size=settings.sub_batch, adaptive=True)
+    error = standard_error(rises) if len(rises) > 1 else None
+    return Found(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
+
+
+@register_rival(
+    name="worst_case_sharpness",
+    formula="100 (max L(w + z) − L(w)) / (1 + L(w)), |z_i| ≤ ε(|w_i| + 1)",
+    source="Keskar et al., ICLR 2017, arXiv:1609.04836, metric 2.1",
+    unit="percent",
+    direction="lower",
+    cost="one to two forward and backward passes over the samples for each iteration",
+    needs=(IMAGES,),
+    settings=("samples", "sharpness.epsilon", "sharpness.iterations"),
+)
+def worst_case_sharpness(at: Minimum) -> Found:
+    """Return a lower bound of the maximum: the best of a bounded search."""
+    settings = at.config.sharpness
+    return Found(highest_rise(at.surface, epsilon=settings.epsilon, iterations=settings.iterations))

@@ -1,0 +1,207 @@
+"""Mean cross-entropy of a network on fixed samples, as a function of its trainable weights.
+
+All measures that ask for the loss, its gradient or its curvature at and around the minimum share one surface. Batch
+norm is in inference mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from infomcr_cli.data.labels import class_indices
+from infomcr_cli.measures.cross_entropy import mean_loss
+from infomcr_cli.measures.samples import checked_samples, taken
+from infomcr_cli.measures.stateless import (
+    complete,
+    float_weights,
+    in_precision,
+    measurement_scope,
+    natural_precision,
+    trainable_weights,
+)
+from infomcr_cli.models.keras_internals import twice_differentiable_moments
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+DIFFERENTIATED_BLOCK = 64  # images in one pass that keeps its activations
+
+
+class LossSurface:
+    """L(w), its gradient and its Hessian-vector products; the network itself is never touched.
+
+    Args:
+        model:      maps a sample to logits; its present weights are taken once, at the first use.
+        images:     what the model takes, [N, ...].
+        labels:     true classes, [N].
+        batch_size: images in one forward pass.
+        precision:  `float32` or `float64`; None takes that of the model. Losses are summed in float64 in any case.
+
+    Example:
+        surface = LossSurface(model, images, labels)
+        surface.loss(), surface.loss(surface.weights + step), surface.hessian_product(step)
+    """
+
+    def __init__(
+        self, model: keras.Model, images: Any, labels: Any, *, batch_size: int = 500, precision: str | None = None
+    ) -> None:
+        self.images, given = checked_samples(images, labels)
+        self.labels = class_indices(given, classes=complete(model, self.images))
+        self.model, self._batch_size = model, batch_size
+        self._passes = passes_of(model, precision or natural_precision(model))
+        self._sizes = sizes_of(self._passes.trainable)
+
+    @property
+    def size(self) -> int:
+        """W, the number of trainable weights."""
+        return sum(self._sizes)
+
+    @cached_property
+    def weights(self) -> Array:
+        """w, the trainable weights at the minimum in the order of the model, flat, [W], float64."""
+        return self.flat([np.asarray(v) for v in self._passes.trainable])
+
+    @cached_property
+    def clean_logits(self) -> Array:
+        """Logits at the minimum, [N, C], float64."""
+        return self.logits(self.weights)
+
+    def flat(self, arrays: Sequence[Any]) -> Array:
+        """Return one array for each trainable weight as a single vector, [W]."""
+        return np.concatenate([np.asarray(a, np.float64).reshape(-1) for a in arrays])
+
+    def logits(self, at: Array, indices: Indices | None = None) -> Array:
+        """Return logits at weights `at` [W], on the samples `indices` or on all, [n, C], float64."""
+        values, parts = self._values(at), self._parts(indices, self._batch_size)
+        return np.concatenate([self._passes.logits(values, images).numpy() for images, _ in parts])
+
+    def loss(self, at: Array, indices: Indices | None = None) -> float:
+        """Return L at weights `at` [W], on the samples `indices` or on all, nats."""
+        return mean_loss(self.logits(at, indices), self.labels if indices is None else self.labels[indices])
+
+    def watched(self, function: Callable[[Any], Any]) -> list[Any]:
+        """Return what `function(images)` gives at the minimum, one structure of arrays for each part of the samples."""
+
+        def inside(values: list[tf.Tensor], images: Any) -> Any:
+            with self._passes.scope(values):
+                return function(in_precision(images, self._passes.precision))
+
+        compiled, values = tf.function(inside, autograph=False, reduce_retracing=True), self._values(self.weights)
+        parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]
+        return keras.tree.map_structure(np.asarray, parts)
+
+    def loss_and_gradient(self, at: Array, indices: Indices | None = None) -> tuple[float, Array]:
+        """Return L, nats, and ∇L [W] at weights `at`, on the samples `indices` or on all."""
+        values, loss, gradient = self._values(at), 0.0, np.zeros(self.size)
+        for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
+            of_part, parts = self._passes.gradient(values, images, labels)
+            loss, gradient = loss + float(of_part), gradient + self.flat(parts)
+        count = len(self.labels) if indices is None else len(indices)
+        return loss / count, gradient / count
+
+    def hessian_product(self, vector: Array) -> Array:
+        """Return H v at the minimum, H the Hessian of L on all samples, [W]."""
+        values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
+        for images, labels in self._parts(None, DIFFERENTIATED_BLOCK):
+            total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
+        return total / len(self.labels)
+
+    def sub_batches(self, size: int) -> list[Indices]:
+        """Return the samples in consecutive sub-batches of `size`; a short last one counts only where it is alone."""
+        order = np.arange(len(self.labels))
+        whole = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
+        return whole or [order]
+
+    def _parts(self, indices: Indices | None, size: int) -> Iterator[tuple[Any, NDArray[np.int32]]]:
+        """Yield samples in parts of nearly one length."""
+        order = np.arange(len(self.labels)) if indices is None else indices
+        for part in np.array_split(order, -(-len(order) // size)):
+            yield taken(self.images, part), self.labels[part]
+
+    def _split(self, vector: Array) -> list[tf.Tensor]:
+        pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes
+        return [
+            tf.constant(p.reshape(v.shape), passes.precision) for p, v in zip(pieces, passes.trainable, strict=True)
+        ]
+
+    def _values(self, at: Array) -> list[tf.Tensor]:
+        return self._passes.values(self._split(at))
+
+
+Tensors = list[tf.Tensor]
+
+
+class SurfacePasses:
+    """Three functions of one network, compiled at their first use; batch norm is in inference mode.
+
+    Args:
+        model:     maps a sample to logits; never touched.
+        precision: `float32` or `float64`; logits and losses are float64 in any case.
+    """
+
+    def __init__(self, model: keras.Model, precision: str) -> None:
+        self.model, self.precision = model, precision
+        self.variables = float_weights(model)
+        self.trainable = trainable_weights(model)
+        self.logits = tf.function(self._logits, autograph=False, reduce_retracing=True)
+        self.gradient = tf.function(self._gradient, autograph=False, reduce_retracing=True)
+        self.hessian_product = tf.function(self._hessian_product, autograph=False, reduce_retracing=True)
+
+    def values(self, weights: Sequence[Any]) -> Tensors:
+        """Return values of all floating-point variables: the trainable ones as given, statistics as they stand."""
+        rest = self.variables[len(self.trainable) :]
+        return [tf.cast(w, self.precision) for w in [*weights, *(tf.convert_to_tensor(v.value) for v in rest)]]
+
+    def scope(self, values: Tensors) -> AbstractContextManager[None]:
+        """Run the model inside at `values`."""
+        return measurement_scope(
+            self.model, list(zip(self.variables, values, strict=True)), self.precision, "inference"
+        )
+
+    def _logits(self, values: Tensors, images: Any) -> tf.Tensor:
+        with self.scope(values):
+            return tf.cast(self.model(in_precision(images, self.precision), training=False), tf.float64)
+
+    def _gradient(self, values: Tensors, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        """The summed loss and its gradient."""
+        wanted = values[: len(self.trainable)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(wanted)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self._logits(values, images))
+            loss = tf.reduce_sum(losses)
+        return loss, _dense(tape.gradient(loss, wanted, unconnected_gradients="zero"))
+
+    def _hessian_product(self, values: Tensors, tangents: Tensors, images: Any, labels: tf.Tensor) -> Tensors:
+        wanted = values[: len(self.trainable)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape, twice_differentiable_moments():
+            tape.watch(wanted)
+            _, gradient = self._gradient(values, images, labels)
+            along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
+        return _dense(tape.gradient(along, wanted, unconnected_gradients="zero"))
+
+
+def _dense(gradient: Sequence[Any]) -> Tensors:
+    """The gradient of an embedding comes as its rows that were looked up."""
+    return [tf.convert_to_tensor(one) for one in gradient]
+
+
+_latest: list[SurfacePasses] = []
+
+
+def passes_of(model: keras.Model, precision: str) -> SurfacePasses:
+    """Return the passes of a model; the latest are kept, since checkpoints of one run share them."""
+    if not _latest or _latest[0].model is not model or _latest[0].precision != precision:
+        _latest[:] = [SurfacePasses(model, precision)]
+    return _latest[0]
+
+
+def sizes_of(variables: Sequence[keras.Variable]) -> list[int]:
+    """Return the number of entries of each variable."""
+    return [int(np.prod(v.shape)) for v in variables]

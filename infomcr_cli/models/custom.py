@@ -1,0 +1,100 @@
+"""A network of the user's own, from a function that the user names: this runs the user's code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.models.user_code import user_code
+
+if TYPE_CHECKING:
+    import keras
+
+
+PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
+    """Import a function named `package.module:function`, from the current folder or wherever Python finds it.
+
+    Args:
+        trusted: whether the name comes from the command line or the user's own configuration. One that was read
+        from a run directory is not: a directory may come from anyone.
+
+    Raises:
+        InputError: the name is not trusted, not of that form, or not to be found.
+
+    Example: resolve_builder("mynets.small:build", trusted=True)
+    """
+    if not PATTERN.fullmatch(path):
+        raise InputError("model.builder must be package.module:function", received=path)
+    if not trusted:
+        raise InputError(
+            "model.builder must be named by you: code that a run directory names is never run",
+            received=path,
+            advice=f"Where you trust it, say so on the command line: model.builder={path}",
+        )
+    module, _, name = path.partition(":")
+    builder = getattr(_imported(module, path), name, None)
+    if not callable(builder):
+        raise InputError(
+            "model.builder must name a function", received=path, advice=f"{module} has no function {name}."
+        )
+    return builder
+
+
+def build(
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    builder: str,
+    settings: Mapping[str, Any],
+    l2: float,
+    trusted: bool = False,
+) -> keras.Model:
+    """Call a user's function and check that what it returns is a network that gives logits.
+
+    The function is called with the keywords input_shape, num_classes, l2 and everything in `settings`; what l2
+    penalises is its own affair.
+
+    Raises:
+        InputError: the function cannot be had or raises an error, or what it returns breaks a rule of
+                    `own_network.check_network`.
+    """
+    from infomcr_cli.models.custom_checks import check_network
+
+    function = resolve_builder(builder, trusted=trusted)
+    keywords = {"input_shape": input_shape, "num_classes": num_classes, "l2": l2, **settings}
+    check_keywords(function, keywords, builder)
+    with user_code(f"model.builder={builder} must return a network without an error"):
+        model = function(**keywords)
+    check_network(model, input_shape, num_classes, builder)
+    return model
+
+
+def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: str) -> None:
+    """Raise InputError where a user's function does not take the keywords that it is called with."""
+    names = list(keywords)
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(names))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model.builder must take the keywords {', '.join(names)}",
+            received=path,
+            advice=f"It says: {error}. Write it as: def {path.rpartition(':')[2]}(*, {', '.join(names)}). "
+            "The first three are always given; model.settings gives the rest.",
+        ) from None
+
+
+def _imported(module: str, path: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    with user_code(f"model.builder={path} must name a module that can be imported"):
+        return importlib.import_module(module)

@@ -1,0 +1,49 @@
+"""All pictures of a comparison, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.output_files import write_whole
+from infomcr_cli.report.plots.curves import gamma_along_training, spectra, training_curves
+from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
+from infomcr_cli.report.plots.scatter import scatter
+from infomcr_cli.report.plots.style import Plot, picture, styled
+
+_DRAWINGS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = (
+    ("measures", "Each measure against the gap", scatter),
+    ("psi", "ψ by axis: rank correlation when one setting moves", psi_by_axis),
+    ("correlations", "Rank correlation between the measures", between_measures),
+    ("gamma", "Gamma along training", gamma_along_training),
+    ("spectra", "Spectra of the Gram matrix", spectra),
+    ("training", "Training curves", training_curves),
+)
+
+
+def all_plots(comparison: Comparison) -> tuple[Plot, ...]:
+    """Draw whatever the runs have the numbers for."""
+    pictures = []
+    with styled():
+        for name, title, draw in _DRAWINGS:
+            if (figure := draw(comparison)) is not None:
+                pictures.append(picture(name, title, figure))
+    return tuple(pictures)
+
+
+def save_plots(pictures: Sequence[Plot], folder: Path) -> list[Path]:
+    """Write each picture as SVG and PNG; return the paths.
+
+    Raises:
+        InputError: the directory cannot be written to.
+    """
+    written = []
+    for one in pictures:
+        for ending, content in (("svg", one.svg), ("png", one.png)):
+            path = folder / f"{one.name}.{ending}"
+            write_whole(path, content, "--plots")
+            written.append(path)
+    return written

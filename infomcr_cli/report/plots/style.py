@@ -1,0 +1,102 @@
+"""How every picture is drawn and kept: Matplotlib's object interface, the same bytes each time, legible in print."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by all common kinds of colour blindness; shapes carry the same in grey print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B2A800")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+_STYLE: dict[str, Any] = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "infomcr",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "axes.formatter.useoffset": False,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A finished picture.
+
+    Attributes:
+        name:  of its files, without an ending.
+        title: a line that says what is seen.
+    """
+
+    name: str
+    title: str
+    svg: bytes
+    png: bytes
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the house style, whatever the user's Matplotlib settings are."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        yield
+
+
+def picture(name: str, title: str, figure: Figure) -> Plot:
+    """Return a figure as SVG and PNG bytes without a date; a note in it is told with its title."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
+    figure.savefig(png, format="png", metadata={"Software": "infomcr"})
+    told = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
+    return Plot(name, told, svg.getvalue(), png.getvalue())
+
+
+def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:
+    """Return a figure of `count` panels in rows of `columns`, inches each."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(max(width * columns, 4.5), height * rows + 0.4), layout="constrained", dpi=150)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    return figure, list(axes[:count])
+
+
+def short(name: str, length: int = 32) -> str:
+    """Return a name cut to a length that a picture has room for."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def logarithmic(panel: Any) -> None:
+    """Give a panel a logarithmic y axis with plain numbers: formulas are switched off, so that names stay names."""
+    panel.set_yscale("log")
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+    panel.yaxis.set_minor_formatter(lambda value, _: "")
+
+
+def legend_of(figure: Figure, handles: Sequence[Any]) -> None:
+    """Put a legend below all panels."""
+    if handles:
+        columns = max(1, min(4, len(handles), int(figure.get_figwidth() / 2.3)))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+
+
+def note(figure: Figure, sentences: Sequence[str]) -> None:
+    """Put what a picture leaves out above its panels; `picture` adds it to the title."""
+    if sentences:
+        figure.suptitle(" ".join(sentences), fontsize=8, color="#444444")

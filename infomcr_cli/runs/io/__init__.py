@@ -1,0 +1,1 @@
+"""Safe reading and writing of files that a stranger may have made."""

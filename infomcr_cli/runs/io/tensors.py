@@ -1,0 +1,107 @@
+"""Named arrays as bytes and back, in the safetensors format: no pickle, every size checked before it is believed."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import psutil
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json, printable
+
+Array = NDArray[Any]
+
+MAX_HEADER = 16 * 1024 * 1024
+MAX_RANK = 8
+MAX_ARRAYS = 100_000
+_RECORD = "infomcr"
+_DTYPES: dict[str, np.dtype[Any]] = {
+    **{f"{sign}{bits}": np.dtype(f"{sign.lower()}{bits // 8}") for sign in "IU" for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "BOOL": np.dtype(bool),
+}
+
+
+def encode_arrays(arrays: Mapping[str, Array], record: Mapping[str, Any]) -> bytes:
+    """Return a safetensors file: the same arrays and record always give the same bytes.
+
+    Args:
+        record: small JSON-able facts that travel in the header.
+    """
+    whole = {name: np.array(value, order="C", copy=None) for name, value in arrays.items()}
+    # One metadata key only: the library orders several at random.
+    return bytes(safetensors.numpy.save(whole, {_RECORD: dump_json(dict(record)).decode()}))
+
+
+def decode_arrays(content: bytes, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the arrays and the record of a safetensors file.
+
+    Raises:
+        InputError: it is not one, or it claims shapes, types or sizes that no checkpoint has.
+    """
+    header = read_header(content, what)
+    for name, entry in header.items():
+        if name != "__metadata__":
+            _check_entry(name, entry, what)
+    _check_memory(len(content), what)
+    try:
+        parts = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
+        arrays = {name: _array(part) for name, part in parts}
+    except (safetensors.SafetensorError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise InputError(f"{what} must be a whole safetensors file ({printable(str(error))})") from None
+    return arrays, header_record(header, what)
+
+
+def read_header(content: bytes, what: str) -> dict[str, Any]:
+    """Return the parsed header of a safetensors file, of which at least the head must be given."""
+    length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else MAX_HEADER + 1
+    if length > MAX_HEADER or len(content) < 8 + length:
+        raise InputError(f"{what} must be a whole safetensors file with a header of at most {MAX_HEADER} bytes")
+    header = parse_json(content[8 : 8 + length], f"the header of {what}", limit=MAX_HEADER)
+    if not isinstance(header, dict) or len(header) > MAX_ARRAYS:
+        raise InputError(f"the header of {what} must be an object of at most {MAX_ARRAYS} arrays")
+    return header
+
+
+def header_record(header: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return the record that `encode_arrays` put into the header."""
+    metadata = header.get("__metadata__")
+    text = metadata.get(_RECORD) if isinstance(metadata, dict) else None
+    record = parse_json(text.encode(), f"the record in {what}") if isinstance(text, str) else None
+    if not isinstance(record, dict):
+        raise InputError(f"{what} must be a checkpoint that infomcr wrote: its record is missing")
+    return record
+
+
+def _check_entry(name: str, entry: Any, what: str) -> None:
+    entry = entry if isinstance(entry, dict) else {}
+    dtype, shape = _DTYPES.get(str(entry.get("dtype"))), entry.get("shape")
+    shape_is_sane = (
+        isinstance(shape, list)
+        and len(shape) <= MAX_RANK
+        and all(isinstance(d, int) and not isinstance(d, bool) and 0 <= d < 2**40 for d in shape)
+        and math.prod(max(d, 1) for d in shape) < 2**40
+    )
+    if dtype is None or not shape_is_sane or len(name) > 500 or printable(name) != name:
+        shown = printable(f"{name}: {entry.get('dtype')} {shape}", 200)
+        raise InputError(f"{what} must hold arrays of plain names, types and shapes", received=shown)
+
+
+def _check_memory(size: int, what: str) -> None:
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise InputError(f"{what} must fit into memory", received=f"{size} bytes, {free} free")
+
+
+def _array(part: Mapping[str, Any]) -> Array:
+    flat: Array = np.frombuffer(bytearray(part["data"]), dtype=_DTYPES[part["dtype"]])
+    return flat.reshape(part["shape"])

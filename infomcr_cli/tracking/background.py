@@ -1,0 +1,126 @@
+"""The background mirror of a run in training: it never slows training, never fails it, and catches up by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.console.redaction import has_secret, redact
+from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.tracking.store import Store
+
+if TYPE_CHECKING:
+    from infomcr_cli.tracking.client import Progress
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+_log = logging.getLogger("infomcr.runs")
+
+
+class Mirror:
+    """A thread that mirrors one run in MLflow while it trains.
+
+    It begins when first notified: importing MLflow would make TensorFlow's start and first trace wait.
+
+    Example:
+        with hold(run):
+            mirror = Mirror(run, store)
+            log.truncate_after(step)
+            mirror.notify()              # and again once an epoch
+            write_status(run, finished(status, State.FINISHED))
+            mirror.close()
+    """
+
+    def __init__(self, run: RunDirectory, store: Store, *, tags: Mapping[str, str] | None = None) -> None:
+        self._run, self._store, self._tags = run, store, dict(tags or {})
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._client: Any = None
+        self._progress: Progress | None = None
+        self._failed_since: float | None = None
+        self._complete = False
+        self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
+
+    def notify(self) -> None:
+        """Say that the directory holds something new; returns at once."""
+        self._begin()
+        self._wake.set()
+
+    def close(self, *, patience: float = 5.0, limit: float = 60.0) -> bool:
+        """Mirror what is left and stop; return whether MLflow holds all of it.
+
+        Args:
+            patience: seconds granted to a store that has not answered lately.
+            limit:    seconds granted to one that is at work.
+        """
+        self._closing.set()
+        self._wake.set()
+        self._begin()
+        self._thread.join(patience)
+        if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
+            self._thread.join(limit - patience)
+        if not self._complete:
+            _log.warning("MLflow at %s lacks a part of %s. %s", *self._names(), self._way_on())
+        return self._complete
+
+    def _begin(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def _work(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            last = self._closing.is_set()
+            enough = self._failed_since is not None  # a store that answered until now is asked twice
+            try:
+                self._push()
+                pause = FIRST_PAUSE
+                enough = True
+            except Exception as error:  # whatever MLflow raises must not reach training
+                self._note_failure(error)
+                self._client, self._progress = None, None
+                self._closing.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._wake.set()
+            if last and enough:
+                return
+
+    def _connect(self) -> None:
+        from infomcr_cli.tracking.client import Progress, connect
+
+        self._client, self._progress = connect(self._store), Progress()
+
+    def _push(self) -> None:
+        from infomcr_cli.tracking.client import mirror
+
+        last = self._closing.is_set()
+        if self._client is None:
+            self._connect()
+        mirror(self._run, self._store, client=self._client, progress=self._progress, tags=self._tags)
+        self._note_success()
+        self._complete = last
+
+    def _note_success(self) -> None:
+        if self._failed_since is not None:
+            _log.warning("MLflow at %s answers again; %s is caught up.", *self._names())
+        self._failed_since = None
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._failed_since is None:
+            self._failed_since = time.time()
+            reason = redact(str(error)).splitlines()[:1]
+            _log.warning("MLflow at %s does not take %s; training goes on: %s", *self._names(), *reason or [""])
+
+    def _way_on(self) -> str:
+        """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""
+        if has_secret(self._store.uri):
+            return f"Later, with the store's password in --tracking-uri: {suggested_command('sync', self._run.path)}"
+        return f"Later: {suggested_command('sync', self._run.path, '--tracking-uri', self._store.uri)}"
+
+    def _names(self) -> tuple[str, str]:
+        return self._store.shown, self._run.name

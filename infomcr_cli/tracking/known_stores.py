@@ -1,0 +1,102 @@
+"""Which store a run's records go to: the user's word counts, a run directory's word only if the user once gave it.
+
+A directory from a stranger may name any URI in its configuration. Following it would send data there, or write a
+database wherever it pleases. So a recorded URI is followed only where this user gave that very URI on a command line
+before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.console.redaction import HIDDEN, redact, redact_uri
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_documents import parse_yaml, printable
+from infomcr_cli.tracking.moved_runs import default_store, located_uri
+from infomcr_cli.tracking.store import Store, absolute_uri, environment_uri, fitting_experiment, store_of
+from infomcr_cli.user_folders import state_folder
+
+_log = logging.getLogger("infomcr.runs")
+
+
+def add_known_store(uri: str | None) -> None:
+    """Note that the user gave a tracking URI; where the home cannot be written to, nothing is noted.
+
+    Raises:
+        InputError: it is no tracking URI.
+    """
+    if uri is None or is_known(uri := absolute_uri(uri)):
+        return
+    try:
+        _known_stores().parent.mkdir(parents=True, exist_ok=True)
+        with open(_known_stores(), "a", encoding="ascii") as file:
+            file.write(_digest(uri) + "\n")
+    except OSError:
+        _log.info("this user's folder %s cannot be written to", _known_stores().parent)
+
+
+def is_known(uri: str) -> bool:
+    """Return whether the user gave this URI before; its password does not matter."""
+    try:
+        return _digest(uri) in _known_stores().read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return False
+
+
+def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | None:
+    """Return the store that a run is mirrored in, None where it is not.
+
+    What the user says now comes first, then what the directory says, then MLFLOW_TRACKING_URI, then mlflow/ beside it.
+
+    Args:
+        given_uri: what the user says now.
+
+    Raises:
+        InputError: the configuration is not readable, or given_uri is no tracking URI.
+    """
+    tracking = _recorded(run)
+    experiment = fitting_experiment(tracking.get("experiment"))
+    uri = given_uri
+    if uri is None:
+        if tracking.get("name") == "off":
+            return None
+        if tracking.get("uri") is not None and (uri := _followed(run, str(tracking["uri"]))) is None:
+            return None
+    return store_of(uri, experiment, run.path.parent, folder=default_store(run))
+
+
+def _followed(run: RunDirectory, uri: str) -> str | None:
+    """Return the URI to use in place of a recorded one; None where it is not followed, which is said."""
+    given = environment_uri()
+    if given is not None and redact_uri(given) == uri:  # the same one, with its password
+        return given
+    shown = printable(redact(uri))
+    if HIDDEN in uri:
+        _log.warning("%s is mirrored in %s, whose password is kept nowhere; give tracking.uri again.", run.name, shown)
+        return None
+    located = located_uri(run, uri)
+    if not (is_known(uri) or is_known(located)):
+        _log.warning("%s names the store %s, which you never gave; give it as tracking.uri to use it.", run.name, shown)
+        return None
+    return located
+
+
+def _recorded(run: RunDirectory) -> Mapping[str, Any]:
+    config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    tracking = config.get("tracking") if isinstance(config, dict) else None
+    if not isinstance(tracking, dict):
+        raise InputError(f"config.yaml of {run.name} must hold the group tracking")
+    return tracking
+
+
+def _known_stores() -> Path:
+    return state_folder() / "stores"
+
+
+def _digest(uri: str) -> str:
+    return hashlib.sha256(redact_uri(uri).encode()).hexdigest()

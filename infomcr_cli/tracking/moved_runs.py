@@ -1,0 +1,91 @@
+"""Where that lies now what a run directory records: it can be moved, copied, linked to and used from any folder.
+
+Paths are recorded whole, as seen from the place where the run was made, and that place is recorded in status.json. A
+path that is gone is looked for where it lies as seen from the run's place of today: data that moved along with the
+project is found. Runs of former versions may hold relative paths. These are taken relative to the folder around the
+folder of runs, then to the folder of the run, then to the working folder: whichever exists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.runs.directory import RunDirectory, split_start
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.runs.status import Status, read_status_file
+from infomcr_cli.tracking.store import fitting_experiment, sqlite_path
+
+
+def read_settings(run: RunDirectory) -> Any:
+    """Return what config.yaml of a run holds, with its paths as they are to be used now.
+
+    Raises:
+        InputError: it is no plain YAML.
+    """
+    settings = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    if not isinstance(settings, dict):
+        return settings
+    data, start, tracking = (settings.get(key) for key in ("data", "start", "tracking"))
+    if isinstance(data, dict) and isinstance(data.get("root"), str):
+        settings["data"] = {**data, "root": located(run, data["root"])}
+    if isinstance(start, str):
+        path, name = split_start(start)
+        settings["start"] = located(run, path) + (f"@{name}" if name else "")
+    if isinstance(tracking, dict):
+        settings["tracking"] = {**tracking, **_located_tracking(run, tracking)}
+    return settings
+
+
+def _located_tracking(run: RunDirectory, tracking: Mapping[str, Any]) -> dict[str, Any]:
+    uri, experiment = tracking.get("uri"), tracking.get("experiment")
+    found = {"uri": located_uri(run, uri)} if isinstance(uri, str) else {}
+    return {**found, "experiment": fitting_experiment(experiment)} if isinstance(experiment, str) else found
+
+
+def located(run: RunDirectory, recorded: str) -> str:
+    """Return the path at which something lies now that a run recorded; the likeliest one where it lies nowhere."""
+    path = os.path.expanduser(recorded)
+    if not os.path.isabs(path):
+        around = (run.path.parent.parent, run.path.parent, Path.cwd())
+        places = [os.path.normpath(folder / path) for folder in around]
+    else:
+        place = _status(run).place
+        moved = place is not None and os.path.isabs(place)
+        beside = os.path.normpath(home_of(run) / os.path.relpath(path, place)) if moved else path
+        places = [path, beside]
+    return next(filter(os.path.exists, places), places[0])
+
+
+def located_uri(run: RunDirectory, uri: str) -> str:
+    """Return a recorded tracking URI with the file of a SQLite one where it lies now."""
+    if sqlite_path(uri) is None:
+        return uri
+    scheme, _, rest = uri.partition("://")
+    file, mark, query = rest.partition("?")
+    return f"{scheme}:///{located(run, file.removeprefix('/'))}{mark}{query}"
+
+
+def home_of(run: RunDirectory) -> Path:
+    """Return the path by which a run's surroundings are found: the one it was made at, while that leads to it.
+
+    A run that was moved to a larger disk and linked to from its former place still belongs there.
+    """
+    place = _status(run).place
+    if place is not None and os.path.isabs(place):
+        try:
+            return Path(place) if os.path.samefile(place, run.path) else run.path
+        except (OSError, ValueError):
+            return run.path
+    return run.path
+
+
+def default_store(run: RunDirectory) -> Path:
+    """Return the folder of the MLflow store that belongs to a run whose settings name none."""
+    return Path(os.path.normpath(home_of(run) / _status(run).store))
+
+
+def _status(run: RunDirectory) -> Status:
+    return read_status_file(run.path)

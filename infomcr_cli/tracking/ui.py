@@ -1,0 +1,63 @@
+"""The MLflow UI on the right store, for this machine only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.tracking.moved_store import settle
+from infomcr_cli.tracking.store import Store, sqlite_path
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class UiCommand:
+    """How the UI is started.
+
+    Args:
+        arguments:   for a process of its own, without a shell.
+        environment: of that process; the store's URI travels in it, since a command line can be read by anyone.
+        address:     where to look.
+    """
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    address: str
+
+
+def check_port(port: int) -> None:
+    """Raise InputError where something else listens on a port of this machine."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError as error:
+            raise InputError(f"the port must be free ({error.strerror})", received=port, advice="Try --port.") from None
+
+
+def ui_command(store: Store, port: int = 5000) -> UiCommand:
+    """Return the command that serves a store's UI on the loopback interface.
+
+    Where the store was moved, its artifacts are found first where they are now.
+
+    Raises:
+        InputError: the store does not exist yet, or is a server, which has a UI of its own.
+    """
+    path = sqlite_path(store.uri)
+    if path is not None and not path.exists():
+        raise InputError("there must be a store to look at", received=str(path), advice="Train a run first.")
+    settle(store)
+    if store.uri.startswith(("http://", "https://")):
+        raise InputError("this store is a server with a UI of its own", advice=f"Open {store.shown} in a browser.")
+    arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1")
+    settings = {
+        "MLFLOW_BACKEND_STORE_URI": store.uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    return UiCommand((sys.executable, *arguments), {**os.environ, **settings}, f"http://{LOOPBACK}:{port}")

@@ -1,0 +1,220 @@
+"""A forward and backward pass on cross-entropy, with and without leaving a trace in the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from infomcr_cli.data.labels import class_indices
+from infomcr_cli.errors import InputError
+from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
+from infomcr_cli.models.keras_internals import full_precision, fused_batch_norm, twice_differentiable_moments
+from infomcr_cli.models.logits import expect_logits
+from infomcr_cli.training.devices import own_statistics
+from infomcr_cli.training.model_losses import call_at, summed
+
+if TYPE_CHECKING:
+    import keras
+
+
+Tensors = list[tf.Tensor]
+
+
+class Pass(NamedTuple):
+    """What one pass over a batch found.
+
+    Args:
+        loss:     mean cross-entropy, nats.
+        accuracy: share of images whose highest logit is at their label, 0..1.
+        gradient: of the loss, one tensor for each of `model.trainable_variables`.
+        state:    what `model.non_trainable_variables` would be after it.
+        added:    the sum of what layers added to the loss in it, where that was kept; else 0.
+        added_gradient: of that sum; None where layers added nothing, or it was not kept.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors
+    state: Tensors
+    added: tf.Tensor
+    added_gradient: Tensors | None = None
+
+
+def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
+    """Return the mean cross-entropy of logits [b, C] at integer labels [b] or [b, 1], or at class weights [b, C], nats.
+
+    It is taken in float32 at least, whatever the network computes in.
+
+    Raises:
+        InputError: labels of any other shape.
+    """
+    logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
+    labels = _indices_or_weights(labels, logits)
+    if len(labels.shape) == 2:
+        losses = tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits)
+    else:
+        # Not as int32: 2**32 + 1 would become class 1.
+        indices = labels if tf.as_dtype(labels.dtype) == tf.int32 else tf.cast(labels, tf.int64)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, logits)
+    return tf.reduce_mean(losses)
+
+
+def checked_labels(model: keras.Model, labels: Any) -> Any:
+    """Return class indices given as a NumPy array as int32 [b], after a look at their range; any others as they are.
+
+    Raises:
+        InputError: they are no whole numbers, or no classes of the model.
+    """
+    if not isinstance(labels, np.ndarray) or (labels.ndim != 1 and labels.shape[1:] != (1,)):
+        return labels
+    outputs: Any = getattr(model, "output_shape", None)
+    known = isinstance(outputs, tuple) and isinstance(outputs[-1], int)
+    return class_indices(labels, classes=outputs[-1] if known else 2**31)
+
+
+def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
+    """Return the share of logits [b, C] that are highest at their label [b], or at their greatest weight [b, C]."""
+    labels = _indices_or_weights(labels, logits)
+    truth = tf.argmax(labels, axis=-1) if len(labels.shape) == 2 else labels
+    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
+
+
+def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
+    """Labels [b], or class weights [b, C]; labels [b, 1], as data sets of Keras have them, would pass for weights."""
+    if len(labels.shape) == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    if len(labels.shape) not in (1, 2) or (len(labels.shape) == 2 and labels.shape[1] not in (None, logits.shape[1])):
+        rule = f"labels must be class indices [b] or class weights [b, {logits.shape[1]}]"
+        raise InputError(rule, received=str(tuple(labels.shape)))
+    return labels
+
+
+def stateless_pass(
+    model: keras.Model,
+    weights: Tensors,
+    state: Tensors,
+    images: Any,
+    labels: Any,
+    *,
+    twice: bool = False,
+    keep_added: bool = False,
+) -> Pass:
+    """Pass over a batch at `weights` without changing the model, in float32 at least.
+
+    Batch norm takes the statistics of `images`.
+
+    Args:
+        weights:    one tensor for each of `model.trainable_variables`.
+        state:      one tensor for each of `model.non_trainable_variables`; the same state gives the same dropout.
+        twice:      the gradient will be differentiated again.
+        keep_added: whether to keep what layers add to the loss, and its gradient.
+    """
+    norms = twice_differentiable_moments() if twice else fused_batch_norm(model)
+    with tf.GradientTape(watch_accessed_variables=False, persistent=keep_added) as tape:
+        tape.watch(weights)
+        with own_statistics(model), full_precision(model), norms:
+            logits, state, losses = call_at(model, weights, state, images)
+        expect_logits(model, images, logits)
+        loss = cross_entropy(labels, logits)
+        added = summed(losses if keep_added else [], loss.dtype)
+    gradient = _dense(connected_gradient(tape, loss, weights))
+    of_added = _dense(connected_gradient(tape, added, weights)) if keep_added and losses else None
+    return Pass(loss, accuracy(labels, logits), gradient, state, added, of_added)
+
+
+def _dense(gradient: Tensors) -> Tensors:
+    return [tf.convert_to_tensor(g) for g in gradient]  # an embedding's is sparse
+
+
+def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:
+    """Return the gradient of a loss, zero for weights that it does not depend on."""
+    # UnconnectedGradients.ZERO fails on variables that several devices mirror.
+    gradient = tape.gradient(loss, weights)
+    return [tf.zeros(w.shape, w.dtype) if g is None else g for g, w in zip(gradient, weights, strict=True)]
+
+
+def values_of(variables: Any) -> Tensors:
+    """Return the values of Keras variables as tensors."""
+    return [tf.convert_to_tensor(variable.value) for variable in variables]
+
+
+PARALLEL_SUB_BATCHES = (
+    2  # sub-batches in a loop's passes: the activations of two are held, and their small operations fill two cores
+)
+
+
+def in_parts(batch: Any, parts: int) -> tf.Tensor:
+    """Reshape a batch [B, ...] to contiguous sub-batches [parts, B / parts, ...].
+
+    Raises:
+        InputError: it cannot be split evenly.
+    """
+    batch = tf.convert_to_tensor(batch)
+    size = batch.shape[0]
+    if parts < 1 or (size is not None and size % parts):
+        received = f"{parts} sub-batches of {size} images"
+        raise InputError("num_sub_batches must divide the batch", received=received)
+    return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
+
+
+def zero_loss(model: keras.Model) -> tf.Tensor:
+    """Return 0 in the type of the model's cross-entropy."""
+    return tf.zeros((), tf.float64 if model.compute_dtype == "float64" else tf.float32)
+
+
+class GradientAccumulator(NamedTuple):
+    """The sum of passes over sub-batches: what a loop carries to stand for the main pass (ghost batch norm).
+
+    Moving statistics get the mean of the sub-batches' updates, so they are updated once; generators of dropout go on.
+    So do losses that layers add: each is taken for a mean over its images, as Keras's penalties on activations are.
+    Source: Hoffer et al., 2017, arXiv:1705.08741.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors  # of loss + added
+    state: Tensors
+    added: tf.Tensor
+
+    @classmethod
+    def zero(cls, model: keras.Model, weights: Tensors, state: Tensors) -> GradientAccumulator:
+        """Return an empty sum for a model."""
+        empty = [tf.zeros_like(s) if s.dtype.is_floating else s for s in state]
+        nothing = [tf.zeros_like(w) for w in weights]
+        return cls(zero_loss(model), tf.zeros(()), nothing, empty, zero_loss(model))
+
+    def plus(self, found: Pass) -> GradientAccumulator:
+        """Return the sum with one more pass."""
+
+        def sum_of(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
+            term = tf.cast(term, total.dtype)
+            return total + term if total.dtype.is_floating else term
+
+        gradient = found.gradient
+        if found.added_gradient is not None:
+            gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
+        term = GradientAccumulator(found.loss, found.accuracy, gradient, found.state, found.added)
+        return tf.nest.map_structure(sum_of, self, term)
+
+    def mean(self, count: int) -> Pass:
+        """Return the mean of `count` passes; its gradient is that of the loss and of what layers added to it."""
+        return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
+
+
+def with_rng_state(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
+    """Return a state with the generators of random numbers of another where the condition holds; the rest stays."""
+    return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
+
+
+def next_index(i: tf.Tensor, found: Pass) -> tf.Tensor:
+    """Return i + 1; where a pass draws from TensorFlow's own generators only after it, for turns must draw in order."""
+    if tf.executing_eagerly() or not any(map(_has_effects, tf.compat.v1.get_default_graph().get_operations())):
+        return i + 1
+    with tf.control_dependencies([found.loss, *found.gradient]):
+        return i + 1
+
+
+def _has_effects(operation: tf.Operation) -> bool:
+    return operation.op_def.is_stateful and operation.type not in ("ReadVariableOp", "Placeholder")

@@ -1,0 +1,41 @@
+"""What a regularizer is to a step: it looks at a batch and says what to add to the gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+from infomcr_cli.training.gradients import Pass, Tensors
+
+if TYPE_CHECKING:
+    import keras
+
+
+class RegularizerTerm(NamedTuple):
+    """What a regularizer found on a batch.
+
+    Args:
+        value:    the penalty, without its weight.
+        gradient: what is added to the gradient of cross-entropy, weight and sign included; one tensor for each of
+                  `model.trainable_variables`.
+        main:     the mean of the sub-batches' passes at w, where it stands for the main pass; else None. Its gradient
+                  is that of cross-entropy and of what layers added to the loss, without penalties on weights.
+    """
+
+    value: tf.Tensor
+    gradient: Tensors
+    main: Pass | None = None
+
+
+class Regularizer(Protocol):
+    """A function (model, batch) → value and gradient that changes nothing in the model."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it adds anything: without, a step is exactly the plain one and costs no more."""
+        ...
+
+    def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
+        """Return what it finds on standardised images [B, H, W, C] and integer labels [B] or weights [B, C]."""
+        ...

@@ -1,0 +1,50 @@
+"""Sharpness-aware minimization: Foret et al., ICLR 2021, arXiv:2010.01412.
+
+The gradient is taken where the loss is highest in a ball around the weights, to first order:
+
+    ∇L(w + ε),   ε = ρ ∇L(w) / ‖∇L(w)‖,   taken as a constant.
+
+With M sub-batches each has an ε of its own and the gradients are averaged: the paper's m-sharpness, m = B / M.
+Weight decay is left out of L, as in the paper's statement of the objective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from infomcr_cli.training.regularizers.base import RegularizerTerm
+from infomcr_cli.training.regularizers.perturbation import normalized_ascent, perturbed_gradients
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class SAM:
+    """SAM with its settings. Moving statistics are those of the passes at w.
+
+    Args:
+        num_sub_batches: M; must divide the batch.
+        rho:             ρ, length of ε over all weights; 0 gives exactly the plain step.
+    """
+
+    num_sub_batches: int = 1
+    rho: float = 0.05
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is an ε."""
+        return self.rho != 0
+
+    def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
+        """Return the sharpness mean_m (L_m(w + ε_m) - L_m(w)), and what turns the gradient at w into that at w + ε."""
+        found = perturbed_gradients(
+            model,
+            images,
+            labels,
+            num_sub_batches=self.num_sub_batches,
+            move=normalized_ascent(self.rho),
+            keep_main=True,
+        )
+        return RegularizerTerm(-found.drop, [-d for d in found.difference], found.main)

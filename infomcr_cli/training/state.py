@@ -1,0 +1,120 @@
+"""All that changes while a network learns: its weights, its optimizer, the running means of its epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from infomcr_cli.models import named_weights
+from infomcr_cli.models.names import assign_all, numbered_paths
+from infomcr_cli.training.devices import run_on_replicas, synchronise
+from infomcr_cli.training.step import Regularizer, train_step
+
+METERS = ("loss", "l2", "penalty", "accuracy")
+Arrays = dict[str, np.ndarray[Any, Any]]
+Step = Callable[[Any, Any], None]
+
+
+@dataclass
+class TrainingState:
+    """A network in training; `arrays` and `restore` carry it across a checkpoint, bit for bit.
+
+    Args:
+        model:       gives logits.
+        optimizer:   built on the model's trainable variables.
+        regularizer: None for plain SGD; on several devices it sees one replica's part of the batch.
+        strategy:    in whose scope model and optimizer were made.
+    """
+
+    model: keras.Model
+    optimizer: keras.Optimizer
+    regularizer: Regularizer | None = None
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    meters: dict[str, keras.metrics.Mean] = field(init=False)
+    failed_at: tf.Variable = field(init=False)
+
+    def __post_init__(self) -> None:
+        with self.strategy.scope():
+            self.optimizer.build(self.model.trainable_variables)
+            synchronise(self.model)
+        self.meters = {name: keras.metrics.Mean(name=name) for name in METERS}
+        # The first step whose loss was no finite number, read now and then: reading it each step would stall a GPU.
+        self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        self.plain_step = self._compile(None)
+        self.regularized_step = self._compile(self.regularizer)
+
+    def learning_rate(self) -> float:
+        """Return the rate of the next step."""
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+
+    def means(self) -> dict[str, float]:
+        """Return the means since the epoch began."""
+        return {name: float(meter.result()) for name, meter in self.meters.items()}
+
+    def reset_means(self) -> None:
+        """Begin an epoch."""
+        for meter in self.meters.values():
+            meter.reset_state()
+
+    def weights(self) -> Arrays:
+        """Return weights and moving statistics by path."""
+        return {name: variable.numpy() for name, variable in named_weights(self.model).items()}
+
+    def state(self) -> Arrays:
+        """Return everything else that the next step depends on."""
+        return {name: variable.numpy() for name, variable in self._state_variables().items()}
+
+    def restore(self, weights: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Take up the arrays of a checkpoint.
+
+        Raises:
+            InputError: an array is missing or has another shape.
+        """
+        assign_all(named_weights(self.model), weights)
+        assign_all(self._state_variables(), state)
+
+    def _state_variables(self) -> dict[str, Any]:
+        means = {f"mean/{name}/{v.name}": v for name, meter in self.meters.items() for v in meter.variables}
+        # Two optimizers of one process get paths that differ in a counter; their order does not.
+        name = _slot_names(self.model)
+        optimizer = {f"optimizer/{place:04d}/{name(v)}": v for place, v in enumerate(self.optimizer.variables)}
+        return {**optimizer, **means, **_random_states(self.model)}
+
+    def _compile(self, regularizer: Regularizer | None) -> Step:
+        def on_replica(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return train_step(self.model, self.optimizer, images, labels, regularizer=regularizer)
+
+        # Nothing here branches on a tensor: without autograph a first step comes a fifth sooner.
+        @tf.function(reduce_retracing=True, autograph=False)
+        def step(images: tf.Tensor, labels: tf.Tensor) -> None:
+            number = tf.cast(self.optimizer.iterations, tf.int64)
+            scalars = run_on_replicas(self.strategy, on_replica, images, labels)
+            for name, meter in self.meters.items():
+                meter.update_state(scalars[name])
+            fine = tf.math.is_finite(scalars["loss"]) & tf.math.is_finite(scalars["penalty"])
+            self.failed_at.assign(tf.where(fine | (self.failed_at >= 0), self.failed_at, number))
+
+        return step
+
+
+def _slot_names(model: keras.Model) -> Callable[[Any], str]:
+    """Return how to name an optimizer's variable: after its weight, and the same in every process."""
+    flat = {raw.replace("/", "_"): path.replace("/", "_") for raw, path in numbered_paths(model).items()}
+
+    def name(variable: Any) -> str:
+        weight, _, slot = variable.name.rpartition("_")
+        return f"{flat[weight]}_{slot}" if weight in flat else str(variable.name)
+
+    return name
+
+
+def _random_states(model: keras.Model) -> dict[str, Any]:
+    """Dropout's generators: the one state of a network that is neither weight nor statistic."""
+    known = {id(variable) for variable in named_weights(model).values()}
+    others = [variable for variable in model.variables if id(variable) not in known]
+    return {f"random/{place:04d}": variable for place, variable in enumerate(others)}
