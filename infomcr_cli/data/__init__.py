@@ -1,31 +1,34 @@
-"""Sources become arrays; arrays become batches. Only `pipeline` needs TensorFlow, and imports it late."""
+"""Sources become arrays; arrays become batches. Only `pipeline` needs TensorFlow, and is imported late."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import Any
+import lazy_loader
 
-from infomcr_cli.data.dataset import Dataset, Split
-from infomcr_cli.data.sizes import read_training_set_sizes, training_set_size
-from infomcr_cli.data.sources import check_source, load_dataset
+if TYPE_CHECKING:
+    from infomcr_cli.data.dataset import Dataset as Dataset
+    from infomcr_cli.data.dataset import Split as Split
+    from infomcr_cli.data.pipeline import evaluation_batches as evaluation_batches
+    from infomcr_cli.data.pipeline import named_failures as named_failures
+    from infomcr_cli.data.pipeline import steps_per_epoch as steps_per_epoch
+    from infomcr_cli.data.pipeline import training_batches as training_batches
+    from infomcr_cli.data.pipeline import training_stream as training_stream
+    from infomcr_cli.data.sizes import read_training_set_sizes as read_training_set_sizes
+    from infomcr_cli.data.sizes import training_set_size as training_set_size
+    from infomcr_cli.data.sources import check_source as check_source
+    from infomcr_cli.data.sources import load_dataset as load_dataset
 
-__all__ = [
-    "Dataset",
-    "Split",
-    "check_source",
-    "evaluation_batches",
-    "load_dataset",
-    "named_failures",
-    "read_training_set_sizes",
-    "steps_per_epoch",
-    "training_batches",
-    "training_set_size",
-    "training_stream",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from infomcr_cli.data import pipeline
-
-        return getattr(pipeline, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "dataset": ["Dataset", "Split"],
+        "pipeline": [
+            "evaluation_batches",
+            "named_failures",
+            "steps_per_epoch",
+            "training_batches",
+            "training_stream",
+        ],
+        "sizes": ["read_training_set_sizes", "training_set_size"],
+        "sources": ["check_source", "load_dataset"],
+    },
+)

@@ -1,28 +1,24 @@
 """Per-sample gradients of any Keras model, their Gram matrix, and the measures that follow from it."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.gamma import SingularGramError, log_volume
-    from infomcr_cli.measures.gram.engine import GramEngine
-    from infomcr_cli.measures.gram.gram_matrix import gram_matrix
-    from infomcr_cli.measures.gram.rules import LayerCall, register_rule
+    from infomcr_cli.measures.gamma import SingularGramError as SingularGramError
+    from infomcr_cli.measures.gamma import log_volume as log_volume
+    from infomcr_cli.measures.gram.engine import GramEngine as GramEngine
+    from infomcr_cli.measures.gram.gram_matrix import gram_matrix as gram_matrix
+    from infomcr_cli.measures.gram.rules import LayerCall as LayerCall
+    from infomcr_cli.measures.gram.rules import register_rule as register_rule
 
-_HOMES = {
-    "GramEngine": "engine",
-    "LayerCall": "rules",
-    "gram_matrix": "gram",
-    "register_rule": "rules",
-    "SingularGramError": "spectrum",
-    "log_volume": "spectrum",
-}
-__all__ = ["GramEngine", "LayerCall", "SingularGramError", "gram_matrix", "log_volume", "register_rule"]
-
-
-def __getattr__(name: str) -> Any:  # TensorFlow is imported on first use only
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+# TensorFlow is imported on first use only.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "gamma": ["SingularGramError", "log_volume"],
+        "gram.engine": ["GramEngine"],
+        "gram.gram_matrix": ["gram_matrix"],
+        "gram.rules": ["LayerCall", "register_rule"],
+    },
+)

@@ -120,8 +120,6 @@ def register_measure(
 
 def all_measures() -> list[Measure]:
     """Return every registered measure, in the order of registration."""
-    pass
-
     load()
     return list(_MEASURES.values())
 
@@ -143,30 +141,14 @@ def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
 
 
 FILES = (
-    "from_gram.gamma",
-    "from_gram.fisher_trace",
-    "from_gram.spectral_norm",
-    "from_gram.frobenius_norm",
-    "from_gram.effective_rank",
-    "from_gram.fisher_rao_norm",
-    "from_gram.gradient_noise",
-    "rivals.train_loss",
-    "rivals.margin",
-    "rivals.parameter_count",
-    "rivals.distance_from_initialization",
-    "rivals.frobenius_product",
-    "rivals.frobenius_product_over_margin",
-    "rivals.path_norm",
-    "rivals.sharpness",
-    "rivals.adaptive_sharpness",
-    "rivals.relative_flatness",
-    "rivals.spectral_product",
-    "rivals.spectral_product_over_margin",
-    "rivals.worst_case_sharpness",
-    "rivals.noise_scale",
-    "rivals.magnitude_noise_scale",
-    "rivals.hessian_trace",
-    "rivals.hessian_eigenvalue",
+    "library.gram_spectrum",
+    "library.simple",
+    "library.layer_norms",
+    "library.path_norm",
+    "library.sharpness",
+    "library.relative_flatness",
+    "library.noise_scale",
+    "library.hessian",
 )
 
 

@@ -14,18 +14,11 @@ from infomcr_cli.config.schema.measure import GammaConfig, MeasureConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.measures.draws import GammaResult, disjoint_draws, run_draws, stratified_permutation
 from infomcr_cli.measures.gram.record import GramRecord
-from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product
-from infomcr_cli.measures.library.simple import tenth_percentile_margin
-from infomcr_cli.measures.loss_surface import LossSurface
-from infomcr_cli.measures.stateless import trainable_weights
-from infomcr_cli.models import named_weights
 
 if TYPE_CHECKING:
     import keras
 
     from infomcr_cli.measures.gram.engine import GramEngine
-
-    pass
 
 
 T = TypeVar("T")
@@ -84,8 +77,6 @@ class Subject:
     @shared_result
     def minimum(self) -> Minimum:
         """The network on the first `samples` training images, for all measures that need no Gram matrix."""
-        pass
-
         train, count = self.dataset.train, self.config.samples
         order = np.arange(len(train)) if self.dataset.stored_order else stratified_permutation(train.labels)
         images, labels = self.dataset.standardise(train.images[order[:count]]), train.labels[order[:count]]
@@ -138,6 +129,8 @@ class Minimum:
     def __init__(self, subject: Subject, images: Any, labels: Any) -> None:
         self.model, self.config, self.seed = subject.model, subject.config, subject.seed
         self.train_loss, self._initial_weights = subject.train_loss, subject.beginning
+        from infomcr_cli.measures.loss_surface import LossSurface
+
         self.surface = LossSurface(subject.model, images, labels, batch_size=subject.config.batch_size)
 
     @shared_result
@@ -148,20 +141,29 @@ class Minimum:
     @property
     def trainable(self) -> dict[str, Any]:
         """Trainable weights by name."""
+        from infomcr_cli.measures.stateless import trainable_weights
+        from infomcr_cli.models import named_weights
+
         wanted = {id(variable) for variable in trainable_weights(self.model)}
         return {name: np.asarray(v) for name, v in named_weights(self.model).items() if id(v) in wanted}
 
     @shared_result
     def margin(self) -> float:
         """10th percentile of the margins, in units of logits."""
+        from infomcr_cli.measures.library.simple import tenth_percentile_margin
+
         return tenth_percentile_margin(self.surface.clean_logits, self.surface.labels)
 
     @shared_result
     def log_frobenius(self) -> float:
         """Logarithm of the product of squared Frobenius norms."""
+        from infomcr_cli.measures.library.layer_norms import log_frobenius_product
+
         return log_frobenius_product(self.model)
 
     @shared_result
     def log_spectral(self) -> float:
         """Logarithm of the product of squared spectral norms."""
+        from infomcr_cli.measures.library.layer_norms import log_spectral_product
+
         return log_spectral_product(self.model)

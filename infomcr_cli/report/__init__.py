@@ -14,25 +14,12 @@ is better near −1 (and its sign error near 1). Only the order of the measures 
 that agree to 12 significant digits are ties.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 if TYPE_CHECKING:
-    from infomcr_cli.judging.result import RankingResult
-    from infomcr_cli.report.table import judge
+    from infomcr_cli.report.table import judge as judge
 
-__all__ = ["RankingResult", "judge"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import SciPy only when a verdict is asked for."""
-    if name == "judge":
-        from infomcr_cli.report.table import judge
-
-        return judge
-    if name == "RankingResult":
-        from infomcr_cli.judging.result import RankingResult
-
-        return RankingResult
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# SciPy is imported on first use only.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"table": ["judge"]})

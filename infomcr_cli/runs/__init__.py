@@ -1,72 +1,61 @@
-"""The truth about runs: their directories, states, metrics and checkpoints, and their mirror in MLflow."""
+"""The truth about runs: their directories, states, metrics and checkpoints."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 if TYPE_CHECKING:
-    from infomcr_cli.runs.checkpoint import (
-        Checkpoint,
-        CheckpointInfo,
-        CorruptCheckpointError,
-        epoch_name,
-        has_checkpoint,
-        kept_milestones,
-        list_checkpoints,
-        load_checkpoint,
-        load_weights,
-        milestone_name,
-        save_checkpoint,
-        step_name,
-    )
-    from infomcr_cli.runs.directory import RunDirectory, is_run, new_run_name
-    from infomcr_cli.runs.environment import Environment, describe_environment, write_environment
-    from infomcr_cli.runs.lock import lock_run
-    from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
-    from infomcr_cli.runs.status import State, Status, finished, new_status, read_status, resumed, write_status
+    from infomcr_cli.runs.checkpoint import Checkpoint as Checkpoint
+    from infomcr_cli.runs.checkpoint import CheckpointInfo as CheckpointInfo
+    from infomcr_cli.runs.checkpoint import CorruptCheckpointError as CorruptCheckpointError
+    from infomcr_cli.runs.checkpoint import epoch_name as epoch_name
+    from infomcr_cli.runs.checkpoint import has_checkpoint as has_checkpoint
+    from infomcr_cli.runs.checkpoint import kept_milestones as kept_milestones
+    from infomcr_cli.runs.checkpoint import list_checkpoints as list_checkpoints
+    from infomcr_cli.runs.checkpoint import load_checkpoint as load_checkpoint
+    from infomcr_cli.runs.checkpoint import load_weights as load_weights
+    from infomcr_cli.runs.checkpoint import milestone_name as milestone_name
+    from infomcr_cli.runs.checkpoint import save_checkpoint as save_checkpoint
+    from infomcr_cli.runs.checkpoint import step_name as step_name
+    from infomcr_cli.runs.directory import RunDirectory as RunDirectory
+    from infomcr_cli.runs.directory import is_run as is_run
+    from infomcr_cli.runs.directory import new_run_name as new_run_name
+    from infomcr_cli.runs.environment import Environment as Environment
+    from infomcr_cli.runs.environment import describe_environment as describe_environment
+    from infomcr_cli.runs.environment import write_environment as write_environment
+    from infomcr_cli.runs.lock import lock_run as lock_run
+    from infomcr_cli.runs.metrics import MetricsLine as MetricsLine
+    from infomcr_cli.runs.metrics import MetricsLog as MetricsLog
+    from infomcr_cli.runs.status import State as State
+    from infomcr_cli.runs.status import Status as Status
+    from infomcr_cli.runs.status import finished as finished
+    from infomcr_cli.runs.status import new_status as new_status
+    from infomcr_cli.runs.status import read_status as read_status
+    from infomcr_cli.runs.status import resumed as resumed
+    from infomcr_cli.runs.status import write_status as write_status
 
-__all__ = [
-    "Checkpoint",
-    "CheckpointInfo",
-    "CorruptCheckpointError",
-    "Environment",
-    "MetricsLine",
-    "MetricsLog",
-    "RunDirectory",
-    "State",
-    "Status",
-    "describe_environment",
-    "epoch_name",
-    "finished",
-    "has_checkpoint",
-    "lock_run",
-    "is_run",
-    "kept_milestones",
-    "list_checkpoints",
-    "load_checkpoint",
-    "load_weights",
-    "milestone_name",
-    "new_run_name",
-    "new_status",
-    "read_status",
-    "resumed",
-    "save_checkpoint",
-    "step_name",
-    "write_environment",
-    "write_status",
-]
-
-
-_PLACES = ("directory", "status", "lock", "metrics", "environment", "checkpoint")
-
-
-def __getattr__(name: str) -> Any:
-    """Import a room's corner only when something of it is asked for: `infomcr --help` needs none."""
-    if name not in __all__:
-        raise AttributeError(name)
-    for place in _PLACES:
-        module = import_module(f"{__name__}.{place}")
-        if hasattr(module, name):
-            return getattr(module, name)
-    raise AttributeError(name)
+# `infomcr --help` needs none of them.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "checkpoint": [
+            "Checkpoint",
+            "CheckpointInfo",
+            "CorruptCheckpointError",
+            "epoch_name",
+            "has_checkpoint",
+            "kept_milestones",
+            "list_checkpoints",
+            "load_checkpoint",
+            "load_weights",
+            "milestone_name",
+            "save_checkpoint",
+            "step_name",
+        ],
+        "directory": ["RunDirectory", "is_run", "new_run_name"],
+        "environment": ["Environment", "describe_environment", "write_environment"],
+        "lock": ["lock_run"],
+        "metrics": ["MetricsLine", "MetricsLog"],
+        "status": ["State", "Status", "finished", "new_status", "read_status", "resumed", "write_status"],
+    },
+)

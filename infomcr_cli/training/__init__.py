@@ -1,21 +1,19 @@
 """One step, the regularizers, the schedule and the loop."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 if TYPE_CHECKING:
-    from infomcr_cli.training.regularizers.local_minimum import LocalMinimum, local_minimum_penalty
-    from infomcr_cli.training.step import train_step
+    from infomcr_cli.training.regularizers.local_minimum import LocalMinimum as LocalMinimum
+    from infomcr_cli.training.regularizers.local_minimum import local_minimum_penalty as local_minimum_penalty
+    from infomcr_cli.training.step import train_step as train_step
 
-__all__ = ["LocalMinimum", "local_minimum_penalty", "train_step"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import TensorFlow only when something of this room is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from infomcr_cli.training import step
-    from infomcr_cli.training.regularizers import local_minimum
-
-    return getattr(step if name == "train_step" else local_minimum, name)
+# TensorFlow is imported on first use only.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "regularizers.local_minimum": ["LocalMinimum", "local_minimum_penalty"],
+        "step": ["train_step"],
+    },
+)

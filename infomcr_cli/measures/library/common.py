@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import Direction, MeasureValue, Suite, register_measure
-from infomcr_cli.measures.context import Subject
 from infomcr_cli.measures.estimate import student_interval
 
 if TYPE_CHECKING:

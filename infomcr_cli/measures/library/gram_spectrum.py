@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from infomcr_cli.measures.base import GRAM, MeasureValue, register_measure
-from infomcr_cli.measures.context import Subject
 from infomcr_cli.measures.library.common import EMPIRICAL, NO_COST, SETTINGS, over_draws
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import Subject
 
 
 @register_measure(

@@ -47,7 +47,6 @@ def largest_eigenvalues(
     return values[order], np.asarray(residuals)
 
 
-Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
 
 

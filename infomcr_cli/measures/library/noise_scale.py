@@ -120,5 +120,5 @@ def noise_scale(at: Minimum) -> Found:
 )
 def magnitude_noise_scale(at: Minimum) -> Found:
     """Return σ with its standard error over the draws of noise."""
-    scale, error = noise_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=True)
+    scale, error = crossing_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=True)
     return Found(scale, error, estimates=at.config.noise.draws)

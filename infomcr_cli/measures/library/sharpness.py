@@ -47,9 +47,6 @@ def ascent_step(weights: Array, gradient: Array, *, rho: float, adaptive: bool) 
     return rho * scale**2 * gradient / length if length > 0 else np.zeros_like(weights)
 
 
-Array = NDArray[np.float64]
-
-
 def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> float:
     """Return 100·(max L(w + z) - L(w)) / (1 + L(w)) over |z_i| ≤ ε(|w_i| + 1), percent.
 
