@@ -79,7 +79,7 @@ class SweepResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 a job failed, 130 or 143 interrupted."""
+        """0 done, 1 a job failed, 129, 130 or 143 interrupted."""
         if self.number is not None:
             return 128 + self.number
         return 1 if self.folder and _is_incomplete(self.jobs) else 0

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from infomcr_cli.runs import (
 )
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.signals import handled
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.moved_runs import default_store, read_settings
 from infomcr_cli.tracking.store import Store, store_of
@@ -177,11 +177,11 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             console.print(f"tracking {store.line}", markup=False, highlight=False, soft_wrap=True)
         if request.resume:
             _say_what_is_lost(run, console)
-        try:
-            with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
+        with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
+            try:
                 from infomcr_cli.training.trainer import TrainJob, run_training
-        except _StoppedEarly as stop:
-            return replace(_killed(run, stop.number), again=again)
+            except _StoppedEarly as stop:
+                return replace(_killed(run, stop.number), again=again)
         try:
             suffice = None if request.resume else partial(check_measures, config.measure)
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
@@ -210,20 +210,16 @@ class _StoppedEarly(BaseException):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise inside the block; afterwards the session hears signals itself."""
+    """Let the first signal to stop raise inside the block; afterwards the session hears signals itself."""
+    numbers: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
-        raise _StoppedEarly(number)
+        numbers.append(number)
+        if len(numbers) == 1:  # what follows must not keep the state from being written
+            raise _StoppedEarly(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled(hear):
         yield
-        return
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:

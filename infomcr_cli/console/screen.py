@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 
 
@@ -13,12 +11,16 @@ class Screen(Console):
     Rich would end the process at a closed pipe, and leave a run that says that it is running.
     """
 
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print as Rich does, or nothing more from the first line on that cannot be written."""
+    def _check_buffer(self) -> None:
+        """Write as Rich does, lines and live bars alike, or nothing more from the first text on that cannot be written.
+
+        Every text comes this way, also that of the thread that keeps a bar moving.
+        """
         try:
-            super().print(*objects, **options)
+            super()._check_buffer()
         except OSError:
             self.quiet = True
+            self._buffer.clear()
 
     def on_broken_pipe(self) -> None:
         """Fall silent."""

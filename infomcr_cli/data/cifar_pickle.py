@@ -22,13 +22,13 @@ MAX_TUPLES = 20_000  # a deeper nest of tuples, taken as a key, would overflow t
 _TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 _PUTS = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _GETS = {"BINGET", "LONG_BINGET"}
-_PLAIN = {
-    *("PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "EMPTY_LIST", "APPEND", "APPENDS", "SETITEM", "SETITEMS"),
-    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
+_OTHERS = {  # they leave something else than a tuple on the stack
+    *("EMPTY_DICT", "EMPTY_LIST", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
-    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
-    *(_TUPLES | _PUTS | _GETS),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE"),
 }
+_CHANGES = {"MARK", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "BUILD", "STOP"}
+_PLAIN = _TUPLES | _PUTS | _GETS | _OTHERS | _CHANGES | {"PROTO", "FRAME"}
 _DTYPES = {"u1": np.uint8, "i4": np.int32, "i8": np.int64}
 _REFUSED = (pickle.UnpicklingError, ValueError, LookupError, TypeError, AttributeError, OverflowError, EOFError)
 
@@ -96,7 +96,7 @@ def read_batch(data: bytes, *, name: str) -> dict[str, Any]:
 
 def _check_opcodes(data: bytes) -> None:
     """Raise ValueError unless reading a pickle takes time and memory in proportion to its length."""
-    memo: dict[int, bool] = {}  # place → whether a tuple is kept there
+    memo: dict[int, bool] = {}  # place → whether it may hold a tuple
     tuples, last = 0, ""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         name = opcode.name
@@ -109,8 +109,9 @@ def _check_opcodes(data: bytes) -> None:
             place = len(memo) if argument is None else argument
             if place > count + 255:  # the memo would grow to this place at once
                 raise ValueError(f"place {place} of its memo comes too early")
-            memo[place] = last in _TUPLES
-        last = name
+            memo[place] = last not in _OTHERS | _GETS
+        elif name not in ("PROTO", "FRAME"):
+            last = name
 
 
 def _text(key: Any) -> str:

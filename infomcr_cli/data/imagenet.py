@@ -46,13 +46,23 @@ def load_imagenet(config: ImagenetConfig) -> Dataset:
     Raises:
         InputError: the folder has not the layout, or a file in it is no image that is taken.
     """
+    train, test, classes = list_imagenet(config)
+    _check_files(config, train, test)
+    train = train.take(stratified_order(train.labels, np.random.default_rng(0)))
+    return Dataset(config.name, train, test, tuple(classes), MEAN, STD, False, _fingerprint(config, train, test))
+
+
+def list_imagenet(config: ImagenetConfig) -> tuple[Split, Split, list[str]]:
+    """Return the training and the test images as they are listed, and the class names; no file is opened.
+
+    Raises:
+        InputError: the folder has not the layout.
+    """
     root = source_path(config.root, needed=LAYOUT)
     check_imagenet(config)
     classes = sorted(class_folders(root / "train"))
     train, test = (_split(config, root, name, classes) for name in ("train", _tested(root)))
-    _check_files(config, root, train, test)
-    train = train.take(stratified_order(train.labels, np.random.default_rng(0)))
-    return Dataset(config.name, train, test, tuple(classes), MEAN, STD, False, _fingerprint(config, train, test))
+    return train, test, classes
 
 
 def _tested(root: Path) -> str:
@@ -71,13 +81,13 @@ def _split(config: ImagenetConfig, root: Path, name: str, classes: list[str]) ->
     return Split(images, np.array(labels, np.int32))
 
 
-def _check_files(config: ImagenetConfig, root: Path, *splits: Split) -> None:
+def _check_files(config: ImagenetConfig, *splits: Split) -> None:
     """Raise InputError at the first file that cannot be trained or evaluated with.
 
     Up to FEW files are decoded; of more, which would take minutes and more, only the heads are read, and one that is
     cut short ends training where it is met, by its name. What was found good is not looked at again until it changes.
     """
-    key = content_key(root, config.name, "checked")
+    key = content_key(source_path(config.root, needed=LAYOUT), config.name, "checked")
     place = cache_folder(config.cache) / "checked" / key
     if place.is_file():
         return

@@ -57,8 +57,8 @@ def _sizes(config: DataConfig) -> Sizes | None:
     if config.name in ("cifar10", "cifar100") and config.root is None:
         return 50_000, 10_000
     if isinstance(config, ImagenetConfig):
-        dataset = imagenet.load_imagenet(config)  # names of files alone
-        return len(dataset.train), len(dataset.test)
+        train, test, _ = imagenet.list_imagenet(config)
+        return len(train), len(test)
     root = as_path(config.root or "")
     if config.name == "npz":
         shapes = npz.check_npz(root)
@@ -66,5 +66,5 @@ def _sizes(config: DataConfig) -> Sizes | None:
     if not root.is_dir():
         return None
     counts = folder.count_images(root)
-    train, test = (sum(counts[split].values()) for split in ("train", "test"))
-    return (train, test) if train else None  # the batches of an official archive, unpacked
+    found, tested = (sum(counts[split].values()) for split in ("train", "test"))
+    return (found, tested) if found else None  # the batches of an official archive, unpacked

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from infomcr_cli.signals import handled
 
 
 @dataclass
@@ -15,7 +16,7 @@ class Stopped:
     """Whether a block was stopped.
 
     Args:
-        number: the signal, SIGINT or SIGTERM; None: it ended by itself.
+        number: the signal, SIGINT, SIGTERM or SIGHUP; None: it ended by itself.
     """
 
     number: int | None = None
@@ -23,9 +24,10 @@ class Stopped:
 
 @contextmanager
 def stop_on_signal(before: int | None = None) -> Iterator[Stopped]:
-    """Leave the block where SIGINT or SIGTERM finds it; what is open in it is closed on the way out.
+    """Leave the block where a signal to stop finds it; what is open in it is closed on the way out.
 
-    Another thread than the main one hears no signals, and goes on.
+    On the way out a further SIGHUP changes nothing: a terminal that closes often sends two. Another thread than the
+    main one hears no signals, and goes on.
 
     Args:
         before: a signal that came before the block.
@@ -35,18 +37,17 @@ def stop_on_signal(before: int | None = None) -> Iterator[Stopped]:
             compare()
         if stopped.number is not None: ...
     """
-    stopped = Stopped(before)
+    stopped, leaving = Stopped(before), False
 
     def hear(number: int, frame: FrameType | None) -> None:
-        stopped.number = number
+        nonlocal leaving
+        if leaving and number == signal.SIGHUP:
+            return
+        leaving, stopped.number = True, number
         raise KeyboardInterrupt
 
-    heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    handlers = {number: signal.signal(number, hear) for number in heard}
-    try:
-        yield stopped
-    except KeyboardInterrupt:
-        stopped.number = stopped.number or signal.SIGINT
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with handled(hear):
+        try:
+            yield stopped
+        except KeyboardInterrupt:
+            stopped.number = stopped.number or signal.SIGINT

@@ -1,18 +1,19 @@
-"""SIGINT and SIGTERM, heard at once and obeyed at the next step boundary."""
+"""SIGINT, SIGTERM and SIGHUP, heard at once and obeyed at the next step boundary."""
 
 from __future__ import annotations
 
 import signal
-import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any
+
+from infomcr_cli.signals import handled
 
 
 class Interrupted(Exception):
     """A signal asked the run to stop, and it stands at a step boundary.
 
     Args:
-        number: the signal, SIGINT or SIGTERM.
+        number: the signal, SIGINT, SIGTERM or SIGHUP.
     """
 
     def __init__(self, number: int) -> None:
@@ -21,27 +22,28 @@ class Interrupted(Exception):
 
     @property
     def exit_code(self) -> int:
-        """130 for SIGINT, 143 for SIGTERM."""
+        """130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + self.number
 
 
 class Interruption:
-    """Catches the first SIGINT or SIGTERM while the block runs; a second SIGINT raises KeyboardInterrupt at once."""
+    """Catches the first signal to stop while the block runs; a second SIGINT raises KeyboardInterrupt at once.
+
+    Further signals change nothing: a terminal that closes often sends SIGHUP twice.
+    """
 
     def __init__(self) -> None:
         self._received: int | None = None
-        self._before: dict[int, Any] = {}
+        self._handlers = ExitStack()
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers.enter_context(handled(self._hear))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.close()
 
     def check(self) -> None:
         """Raise Interrupted where a signal has come."""

@@ -51,7 +51,7 @@ class TrainOutcome:
 
     Args:
         reason:    None where it finished.
-        exit_code: 0 finished, 1 failed, 130 or 143 interrupted.
+        exit_code: 0 finished, 1 failed, 129, 130 or 143 interrupted.
     """
 
     state: State

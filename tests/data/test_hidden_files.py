@@ -1,4 +1,4 @@
-"""Files that systems and editors leave about are nobody's images and nobody's classes, in every reader."""
+"""Files that systems and editors leave about are neither images nor classes, in every reader."""
 
 from __future__ import annotations
 

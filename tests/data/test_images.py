@@ -91,7 +91,7 @@ def test_an_image_with_another_ending_is_not_left_out_in_silence(tmp_path, confi
         load_dataset(wanted, seed=0)
 
 
-def test_images_elsewhere_and_other_files_are_nobodys_business(tmp_path, config) -> None:
+def test_images_elsewhere_and_other_files_are_passed_over(tmp_path, config) -> None:
     extra = {"train/ant/readme.txt": b"x", "docs/logo.gif": b"x", "train/plot.gif": b"x", "LICENSE": b"x"}
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]) | extra)
     for wanted in (config("image_folder", root=str(root)), imagenet_config(root)):

@@ -32,6 +32,21 @@ def nested_twice(depth: int) -> bytes:
     return b"\x80\x02)" + b"q\x00h\x00\x86" * depth
 
 
+# What leaves a tuple on top of the stack as it is, so that the place it is kept in was not written just after it.
+UNCHANGED = {
+    "another place": b"q\x01",
+    "a state of nothing": b"Nb",
+    "nothing appended": b"(e",
+    "no items": b"(u",
+    "a protocol": b"\x80\x02",
+    "a frame": b"\x95" + bytes(8),
+}
+
+
+def shared_after(unchanged: bytes) -> bytes:
+    return b"\x80\x04})" + (unchanged + b"q\x00h\x00\x86") * 60 + b"K\x01s."
+
+
 def encoded_again(length: int, times: int) -> bytes:
     """A text of `length` and as many copies of it as bytes."""
     text = b"X" + length.to_bytes(4, "little") + b"a" * length + b"q\x00"
@@ -61,6 +76,8 @@ def hostile(tmp_path) -> dict[str, bytes]:
         "a place of the memo a little too far": b"\x80\x02}r\x00\x20\x00\x00.",
         "a place far away among others": b"\x80\x04}\x94\x94r\xff\xff\xff\x3f.",
         "a million lists": b"\x80\x02}(" + b"]" * 1_200_000 + b"l.",
+        **{f"shared tuples after {what}": shared_after(by) for what, by in UNCHANGED.items()},
+        "nested tuples, as many as may be": b"\x80\x02}" + b")" + b"\x85" * 19_990 + b"K\x01s.",
         "a tuple kept by its number and used twice": b"\x80\x04})\x94(h\x00h\x00t.",
         "byte array of eight exabytes": b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x0f.",
         "popped": b"\x80\x02}]0.",

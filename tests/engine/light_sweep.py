@@ -1,5 +1,6 @@
 """`infomcr` whose jobs are those of light_worker.py."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -7,5 +8,6 @@ from infomcr_cli import cli
 from infomcr_cli.engine import process
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     process.COMMAND = (sys.executable, str(Path(__file__).with_name("light_worker.py")))  # type: ignore[assignment]
     cli.main()

@@ -139,7 +139,7 @@ def test_fail_fast_stops_the_others_at_a_checkpoint(light: Sweeper) -> None:
     assert {state_of(run) for run in light.runs().values()} <= {"FAILED", "KILLED"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_checkpoints_and_nothing_running(light: Sweeper, number: int, code: int) -> None:
     arguments = ("seed=0,1,2", "schedule.epochs=60", *QUIET)
     process = light.start(*arguments)

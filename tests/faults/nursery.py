@@ -178,6 +178,7 @@ def _redirect(out: str, err: str) -> None:
 def _prepare(request: dict[str, Any]) -> None:
     import resource
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     import moments
 
     if request["moment"]:

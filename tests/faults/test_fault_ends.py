@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +58,7 @@ def test_signals_checkpoint_and_say_how_to_go_on(
     assert nursery.run(["train", *TINY, *tracked, "--run-dir", "whole/a"], cwd=tmp_path).code == 0
     run = tmp_path / "runs" / "broken"
     command: list[str] = ["train", *TINY, *tracked, "--run-dir", str(run)]
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
         before = logged(run)
         child = nursery.start(command, cwd=tmp_path, sabotage=SLOWLY)
         wait_until(lambda before=before: logged(run) > before)
@@ -70,19 +74,56 @@ def test_signals_checkpoint_and_say_how_to_go_on(
     assert nursery.run(command, cwd=tmp_path).code == 0
     lost = assert_same_run(run, tmp_path / "whole" / "a")
     assert mlflow_status(tmp_path, run) == "FINISHED"
-    observed("SIGINT, SIGTERM", kills_survived=2, metrics_lost=lost, exit_codes="130 and 143")
+    observed("SIGINT, SIGTERM, SIGHUP", kills_survived=3, metrics_lost=lost, exit_codes="130, 143 and 129")
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_a_terminal_that_closes(tmp_path: Path, observed: Callable[..., None], outlives: bool) -> None:
+    """It sends SIGHUP, and what is written to it fails from then on; under nohup the run goes on to its end."""
+    disposition = "SIG_IGN" if outlives else "SIG_DFL"
+    start = f"import signal; signal.signal(signal.SIGHUP, signal.{disposition}); from infomcr_cli.cli import main; "
+    epochs = 30 if outlives else 5000
+    arguments = ["train", *TINY, "tracking=off", f"schedule.epochs={epochs}", "--run-dir", "a", "--json"]
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.dup2(os.open("out", os.O_CREAT | os.O_WRONLY, 0o644), 1)
+        os.execv(sys.executable, [sys.executable, "-c", f"{start}main()", *arguments])
+    watching = threading.Thread(target=_read_until_closed, args=(terminal,), daemon=True)
+    watching.start()
+    wait_until(lambda: logged(tmp_path / "a") > 0)
+    os.kill(process, signal.SIGSTOP)  # so that nothing is being read while the terminal is closed
+    os.close(terminal)
+    os.kill(process, signal.SIGCONT)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    status = status_of(tmp_path / "a")
+    assert (code, status["state"], status["reason"]) == (
+        (0, "FINISHED", None) if outlives else (129, "KILLED", "SIGHUP")
+    )
+    assert any((tmp_path / "a" / "checkpoints").glob("epoch-0030*" if outlives else "step-*.safetensors"))
+    observed(f"a closed terminal{', under nohup' * outlives}", state=status["state"], exit_code=code, kills_survived=1)
+
+
+def _read_until_closed(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_while_tensorflow_is_imported(
     tmp_path: Path, observed: Callable[..., None], number: signal.Signals, code: int
 ) -> None:
-    command = [sys.executable, "-c", "from infomcr_cli.cli import main; main()", "train", *TINY, *UNTRACKED]
+    start = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from infomcr_cli.cli import main; main()"
+    command = [sys.executable, "-c", start, "train", *TINY, *UNTRACKED]
     child = subprocess.Popen([*command, "--run-dir", "a"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: (tmp_path / "a" / ".lock").exists())
     time.sleep(0.3)
     child.send_signal(number)
+    if number == signal.SIGHUP:  # a terminal that closes often sends two
+        time.sleep(0.02)
+        child.send_signal(number)
     said = child.communicate()[1]
     assert child.returncode == code, said
     assert "Traceback" not in said

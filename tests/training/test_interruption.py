@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
+from infomcr_cli.engine.stop import stop_on_signal
 from infomcr_cli.training.interruption import Interrupted, Interruption
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.fixture(autouse=True)
+def _hangups_end_a_process() -> Iterator[None]:
+    """The tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_waits_for_a_boundary(number: signal.Signals, code: int) -> None:
     with Interruption() as interruption:
         interruption.check()
@@ -29,19 +39,46 @@ def test_a_second_sigint_is_not_waited_for() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_second_sigterm_changes_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_of_a_supervisor_or_a_terminal_changes_nothing(number: signal.Signals) -> None:
     with Interruption() as interruption:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Interrupted, match="SIGTERM"):
+        with pytest.raises(Interrupted, match=number.name):
             interruption.check()
 
 
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    """As under nohup, where a run outlives its terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGHUP)
+        interruption.check()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    with stop_on_signal() as stopped:
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert stopped.number is None
+
+
+def test_a_second_hangup_does_not_keep_a_block_from_closing_what_is_open() -> None:
+    closed = False
+    with stop_on_signal() as stopped:
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            closed = True
+    assert closed
+    assert stopped.number == signal.SIGHUP
+
+
 def test_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
     with Interruption():
-        assert signal.getsignal(signal.SIGINT) != before[0]
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+        assert all(signal.getsignal(number) != one for number, one in zip(numbers, before, strict=True))
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_another_thread_than_the_main_one_may_use_it() -> None:
