@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.axes import flatten, weight_makers
 from infomcr_cli.report.compute import Compute, compute_until
@@ -129,7 +130,8 @@ def read_evaluated_run(run: RunDirectory, checkpoint: str = "last") -> Evaluated
     evaluations, told = _read_measures(run)
     status = read_status(run)
     evaluation = _current(evaluations.get(checkpoint), checkpoint, status.step)
-    flat = flatten(config)
+    hide = redactor()
+    flat = {key: hide(value) if isinstance(value, str) else value for key, value in flatten(config).items()}
     return EvaluatedRun(
         name=run.name,
         run=run,
