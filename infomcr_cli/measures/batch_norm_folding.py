@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
-from infomcr_cli.measures.stateless import all_layers, is_floating
+from infomcr_cli.measures.stateless import is_floating
+from infomcr_cli.models.keras_internals import all_layers, own_weights
 
 Array = NDArray[np.float64]
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -55,7 +56,7 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
     Raises:
         InputError: another layer holds weights, or the network is no graph of layers.
     """
-    layers = [layer for layer in all_layers(model) if _own_weights(layer)]
+    layers = [layer for layer in all_layers(model) if any(map(is_floating, own_weights(layer)))]
     for layer in layers:
         if not isinstance(layer, (*LINEAR, BatchNorm)) or not is_of_keras(layer):
             raise InputError("norms need a network of convolutions, dense layers and batch norms", received=layer.name)
@@ -119,14 +120,6 @@ def is_identity(operation: Any) -> bool:
     if type(operation) is keras.layers.Activation:
         return operation.activation is keras.activations.linear
     return isinstance(operation, IDENTITIES) and is_of_keras(operation)
-
-
-def _own_weights(layer: keras.Layer) -> list[Any]:
-    """The floating-point weights of a layer; of a model those that it holds itself, not its layers'."""
-    held = layer.weights
-    if isinstance(layer, keras.Model):
-        held = [*layer._trainable_variables, *layer._non_trainable_variables]
-    return [v for v in held if is_floating(v)]
 
 
 def _kernel(layer: keras.Layer) -> Array:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.measures.cross_entropy import accuracy, mean_loss
-from infomcr_cli.measures.samples import checked_samples, taken
+from infomcr_cli.measures.samples import checked_samples, take
 from infomcr_cli.measures.stateless import (
     complete,
     float_weights,
@@ -127,7 +127,7 @@ class LossSurface:
         """Yield samples in parts of nearly one length."""
         order = np.arange(len(self.labels)) if indices is None else indices
         for part in np.array_split(order, -(-len(order) // size)):
-            yield taken(self.images, part), self.labels[part]
+            yield take(self.images, part), self.labels[part]
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
         pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes

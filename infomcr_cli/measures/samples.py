@@ -30,7 +30,7 @@ def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     return images, labels
 
 
-def taken(images: Any, indices: Indices) -> Any:
+def take(images: Any, indices: Indices) -> Any:
     """Return the samples at `indices` of an array or a structure of arrays."""
     return keras.tree.map_structure(lambda x: x[indices], images)
 

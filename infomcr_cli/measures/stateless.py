@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.samples import taken
+from infomcr_cli.measures.samples import take
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.models.keras_internals import all_layers, computing_in, replaced
 from infomcr_cli.models.logits import check_logits
 
 BatchNormMode = Literal["inference", "batch"]
@@ -27,15 +27,15 @@ _tracing = threading.RLock()  # settings of layers are changed for the time of a
 
 
 def complete(model: keras.Model, images: Any) -> int:
-    """Let a model make the weights that a layer makes only when it sees its input, and see that it gives logits.
+    """Call a model once, so that layers create the weights that need an input, and check that it returns logits.
 
     Returns:
-        the number of classes.
+        The number of classes.
 
     Raises:
         InputError: the output is not one vector of two or more logits a sample, or it holds probabilities.
     """
-    few = taken(images, np.zeros(2, np.int64))
+    few = take(images, np.zeros(2, np.int64))
     classes = number_of_classes(model(few, training=False))
     check_logits(model, few)
     return classes
@@ -62,7 +62,7 @@ def float_weights(model: keras.Model) -> list[keras.Variable]:
 def trainable_weights(model: keras.Model) -> list[keras.Variable]:
     """Return w: the trainable floating-point variables of a model in its order, without repeats.
 
-    Keras counts a layer's integers among its trainable variables too, where nobody has said that they are not.
+    Keras counts a layer's integers among its trainable variables too, unless the layer says that they are not.
     """
     unique = {id(v): v for v in model.trainable_variables}
     return [v for v in unique.values() if is_floating(v)]
@@ -85,7 +85,7 @@ def measurement_scope(
     """Run the model inside with `weights` for its variables, computing in `precision`, batch norm in the given mode."""
     with _tracing, ExitStack() as stack:
         for layer in all_layers(model):
-            stack.enter_context(_computing_in(layer, precision))
+            stack.enter_context(computing_in(layer, precision))
             stack.enter_context(_with_fresh_functions(layer))
             if batch_norm == "batch" and isinstance(layer, keras.layers.BatchNormalization):
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
@@ -105,38 +105,16 @@ def in_precision(images: Any, precision: str) -> Any:
     return keras.tree.map_structure(cast, images)
 
 
-def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the model and all layers in it at any depth, each once, outermost first."""
-    return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
-
-
-@contextmanager
-def _computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
-    """Make a layer compute and read its variables in `precision`; integer and string layers are left alone."""
-    if not tf.as_dtype(layer.compute_dtype).is_floating:
-        yield
-        return
-    with ExitStack() as stack:
-        stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
-        graph = getattr(layer, "_functional", None) or layer  # a Sequential holds one that is none of its layers
-        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts what it is given to the type of these
-            if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
-                stack.enter_context(replaced(tensor, "_dtype", precision))
-        yield
-
-
 @contextmanager
 def _with_fresh_functions(layer: keras.Layer) -> Iterator[None]:
-    """Let methods that are a `tf.function` be traced anew: a trace that is kept must never hold our tensors."""
+    """Trace methods that are a `tf.function` anew: a trace that Keras keeps must never refer to our tensors."""
+    compiled = tf.types.experimental.PolymorphicFunction
+    attributes = [(name, value) for base in type(layer).__mro__ for name, value in vars(base).items()]
     with ExitStack() as stack:
-        for name in {name for base in type(layer).__mro__ for name, value in vars(base).items() if _is_compiled(value)}:
+        for name in {name for name, value in attributes if isinstance(value, compiled)}:
             method = getattr(layer, name).python_function
             stack.enter_context(replaced(layer, name, tf.function(method, autograph=True)))
         yield
-
-
-def _is_compiled(value: Any) -> bool:
-    return isinstance(value, tf.types.experimental.PolymorphicFunction)
 
 
 def _with_batch_statistics(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -47,6 +47,66 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
             object.__setattr__(owner, name, before)
 
 
+def all_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the model and all layers in it at any depth, each once, outermost first."""
+    return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
+
+
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Return all variables of a layer; of a model those that it holds itself, not its layers'."""
+    if isinstance(layer, keras.Model):
+        return [*layer._trainable_variables, *layer._non_trainable_variables]
+    return list(layer.weights)
+
+
+def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    """Return the trainable variables that a layer holds itself, not those of layers inside it."""
+    return tuple(v for v in layer._trainable_variables if v.trainable) if layer.trainable else ()
+
+
+@contextmanager
+def computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
+    """Make a layer compute and read its variables in `precision`; integer and string layers are left alone."""
+    if not tf.as_dtype(layer.compute_dtype).is_floating:
+        yield
+        return
+    with ExitStack() as stack:
+        stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
+        graph = getattr(layer, "_functional", None) or layer  # a Sequential holds one that is none of its layers
+        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts what it is given to the type of these
+            if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
+                stack.enter_context(replaced(tensor, "_dtype", precision))
+        yield
+
+
+def functional_graph(model: Any) -> Any:
+    """Return the graph of layers behind a functional or sequential model; None if Python code runs it."""
+    graph = getattr(model, "_functional", None) or model
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def graph_nodes(graph: Any) -> list[Any]:
+    """Return the nodes of a `functional_graph` but for its inputs, in an order in which they can be computed."""
+    depths = sorted(graph._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in graph._nodes_by_depth[depth] if not node.is_input]
+
+
+def operation_number(operation: tf.Operation) -> int:
+    """Return the place of an operation in the order in which its graph was built."""
+    return int(operation._id)
+
+
+def mask_of(x: Any) -> tf.Tensor | None:
+    """Return the mask that Keras has attached to a tensor; None if there is none."""
+    mask = getattr(x, "_keras_mask", None)
+    return mask if tf.is_tensor(mask) else None
+
+
+def attach_mask(x: Any, mask: tf.Tensor) -> None:
+    """Attach a mask to a tensor, as Keras does."""
+    x._keras_mask = mask
+
+
 @contextmanager
 def twice_differentiable_moments() -> Iterator[None]:
     """Let norms inside the block take moments whose second derivative is right.

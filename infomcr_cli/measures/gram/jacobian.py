@@ -103,11 +103,6 @@ def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor
     return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
 
 
-def weight_values(weights: Sequence[keras.Variable], precision: str) -> list[tf.Tensor]:
-    """Return the current values of variables, cast to `precision`."""
-    return [tf.cast(tf.convert_to_tensor(v.value), precision) for v in weights]
-
-
 def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
     """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
     specs = [tf.TensorSpec(v.shape, precision) for v in weights]
