@@ -12,9 +12,9 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram.engine import GramEngine
-from infomcr_cli.measures.library.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product
 from infomcr_cli.measures.library.path_norm import log_path_norm
 from infomcr_cli.measures.stateless import is_floating
@@ -335,7 +335,7 @@ def test_a_layer_of_random_state_alone_changes_no_folded_measure(name):
     images, labels = np.random.default_rng(2).standard_normal((6, *SHAPE)), np.arange(6) % CLASSES
     record, truth = GramEngine(noisy)(images, labels), GramEngine(plain)(images, labels)
     np.testing.assert_allclose(record.gram, truth.gram, rtol=1e-10)
-    assert set(record.served_by.values()) == {"rule"}
+    assert set(record.gradient_method.values()) == {"rule"}
 
 
 def test_the_norms_pass_over_an_own_layer_without_weights():

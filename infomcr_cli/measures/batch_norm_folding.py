@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.library.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
+from infomcr_cli.measures.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
 from infomcr_cli.measures.stateless import all_layers, is_floating
 from infomcr_cli.models.keras_internals import own_variables
 
