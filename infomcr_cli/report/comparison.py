@@ -12,6 +12,7 @@ import numpy as np
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.judge import judge_minima
 from infomcr_cli.judging.left_out import LeftOut, Missing
@@ -24,7 +25,6 @@ from infomcr_cli.report.conventions import ConventionConflict, convention_confli
 from infomcr_cli.report.evaluated_run import EvaluatedRun, Evaluation
 from infomcr_cli.report.gather import check_gap
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.runs.io.safe_documents import printable
 
 SHOWN = 10  # runs that are named where they lack an evaluation
 

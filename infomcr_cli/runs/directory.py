@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, MAX_YAML, dump_yaml
 from infomcr_cli.runs.io.safe_files import check_tree, read_file, write_atomically
 from infomcr_cli.runs.status import Status, read_status_file, status_document
-from infomcr_cli.tracking.store import store_folder
+from infomcr_cli.runs.surroundings import store_folder
 
 
 @dataclass(frozen=True)
