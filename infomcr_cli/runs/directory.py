@@ -158,6 +158,9 @@ def check_folder(runs_dir: Path | str) -> None:
         raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{stands} is none.")
     if not os.access(stands, os.W_OK | os.X_OK):
         raise InputError("runs_dir must be a folder that can be written to", received=str(folder))
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if longest > os.pathconf(stands, "PC_NAME_MAX"):
+        raise InputError("runs_dir must have names that a folder can have", received=str(folder))
 
 
 def is_run(path: Path | str) -> bool:
