@@ -177,8 +177,9 @@ def show_ranking(verdict: RankingResult, console: Console) -> None:
 
 def _experiment(name: str, options: CompareOptions) -> list[Path]:
     from infomcr_cli.console.redaction import redact
+    from infomcr_cli.runs.surroundings import existing_store_folder
     from infomcr_cli.tracking.client import run_directories_of_experiment
-    from infomcr_cli.tracking.store import existing_store_folder, store_of
+    from infomcr_cli.tracking.store import store_of
 
     store = store_of(options.tracking_uri, name, options.runs_dir, folder=existing_store_folder(options.runs_dir))
     try:

@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.levels import level_of
 from infomcr_cli.report.table_columns import REPLICATE
-from infomcr_cli.runs.io.safe_documents import printable
 
 ABSENT = "–"
 SHOWN = 60  # characters of a value

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.levels import number_in
-from infomcr_cli.runs.io.safe_documents import printable
 
 _BLANK = {"", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—"}  # no number, and no word either
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")

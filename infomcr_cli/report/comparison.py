@@ -12,6 +12,7 @@ import numpy as np
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.judge import judge_minima
 from infomcr_cli.judging.left_out import LeftOut, Missing
@@ -24,9 +25,9 @@ from infomcr_cli.report.conventions import ConventionConflict, convention_confli
 from infomcr_cli.report.evaluated_run import EvaluatedRun, Evaluation
 from infomcr_cli.report.gather import check_gap
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.runs.io.safe_documents import printable
 
 SHOWN = 10  # runs that are named where they lack an evaluation
+_HOW = ("Measure them", "Measure them, with the function that model.builder names")
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def _notes(comparison: Comparison) -> list[str]:
         names = " ".join(entry.name for entry in comparison.unevaluated[:SHOWN])
         number = len(comparison.unevaluated)
         notes.append(f"Without an evaluation of the checkpoint {comparison.checkpoint!r} ({number}): {names}.")
-        notes += [f"Measure them: `{command}`" for command in _measuring(comparison)]
+        notes += [f"{_HOW[' model.builder=' in command]}: `{command}`" for command in _measuring(comparison)]
     sizes = {entry.evaluation.n_test for entry in comparison.judged if entry.evaluation}
     if len(sizes - {None}) > 1:
         notes.append("The runs' test sets differ in size; the sign error takes the smallest.")

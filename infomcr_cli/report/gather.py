@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.evaluated_run import EvaluatedRun, read_evaluated_run
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
 
 MLFLOW = "mlflow:"

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import setting_text
 from infomcr_cli.report.comparison import Comparison, direction_of, gap_of, measure_names
 from infomcr_cli.report.conventions import convention_conflicts
 from infomcr_cli.report.evaluated_run import EvaluatedRun, Measured
 from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.table_columns import CONVENTION, DIRECTION, STD_ERROR, TRAIN_LOSS, column_of
-from infomcr_cli.runs.io.safe_documents import printable
 
 
 def write_table(comparison: Comparison, path: Path) -> None:

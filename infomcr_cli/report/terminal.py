@@ -12,10 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.rows import TextTable, excluded_table, psi_table, ranking_table, runs_table
-from infomcr_cli.runs.io.safe_documents import printable
 
 NARROWEST = 40
 _GUTTER = 2  # a blank of padding and one that parts the columns
