@@ -12,7 +12,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
 from infomcr_cli.models.keras_internals import full_precision, fused_batch_norm, twice_differentiable_moments
 from infomcr_cli.models.logits import expect_logits
-from infomcr_cli.training.devices import own_statistics
+from infomcr_cli.training.devices import replica_statistics
 from infomcr_cli.training.model_losses import call_at, summed
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def stateless_pass(
     norms = twice_differentiable_moments() if twice else fused_batch_norm(model)
     with tf.GradientTape(watch_accessed_variables=False, persistent=keep_added) as tape:
         tape.watch(weights)
-        with own_statistics(model), full_precision(model), norms:
+        with replica_statistics(model), full_precision(model), norms:
             logits, state, losses = call_at(model, weights, state, images)
         expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)

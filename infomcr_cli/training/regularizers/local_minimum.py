@@ -32,8 +32,8 @@ class LocalMinimum:
         num_sub_batches: M; must divide the batch.
         alpha:           α, length of the gradient step.
         beta:            β, weight of the penalty; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass. Each image then uses the
-                         batch statistics of its sub-batch (ghost batch norm): a variant of the study's step.
+        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass. Each image then
+                         uses the batch statistics of its sub-batch (ghost batch norm): a variant of the study's step.
     """
 
     num_sub_batches: int = 8

@@ -142,7 +142,7 @@ class GradientAccumulator(NamedTuple):
 def with_rng_state(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
     """Return a state with the states of random number generators of another, if `when` is true.
 
-    Generators are what is not floating-point among the non-trainable variables; moving statistics stay those of `state`.
+    Generators are what is not floating-point in a state; moving statistics stay those of `state`.
     """
     return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
 
