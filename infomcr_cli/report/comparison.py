@@ -22,9 +22,10 @@ from infomcr_cli.judging.result import STATISTICS, RankingResult
 from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.report.axes import Axis, find_axes, setting_text
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
-from infomcr_cli.report.evaluated_run import EvaluatedRun, Evaluation
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.gather import check_gap
 from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.measures_file import Evaluation
 
 SHOWN = 10  # runs that are named where they lack an evaluation
 _HOW = ("Measure them", "Measure them, with the function that model.builder names")

@@ -10,8 +10,9 @@ import numpy as np
 from infomcr_cli.judging.result import SYMBOLS, Estimate, Granulated, MeasureResult, RankingResult, SignError
 from infomcr_cli.report.comparison import Comparison, gap_of
 from infomcr_cli.report.compute import UNIT
-from infomcr_cli.report.evaluated_run import EvaluatedRun, Evaluation
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.gather import GAPS
+from infomcr_cli.runs.measures_file import Evaluation
 
 NONE = "–"
 _RUNS_CAPTION = (

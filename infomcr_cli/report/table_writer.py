@@ -13,9 +13,10 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import setting_text
 from infomcr_cli.report.comparison import Comparison, direction_of, gap_of, measure_names
 from infomcr_cli.report.conventions import convention_conflicts
-from infomcr_cli.report.evaluated_run import EvaluatedRun, Measured
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.table_columns import CONVENTION, DIRECTION, STD_ERROR, TRAIN_LOSS, column_of
+from infomcr_cli.runs.measures_file import MeasureRecord
 
 
 def write_table(comparison: Comparison, path: Path) -> None:
@@ -70,9 +71,9 @@ def _setting(entry: EvaluatedRun, name: str) -> Any:
     return text if is_number else escape_formula(text)
 
 
-def _measured(entry: EvaluatedRun, name: str) -> Measured:
+def _measured(entry: EvaluatedRun, name: str) -> MeasureRecord:
     found = entry.evaluation.measures.get(name) if entry.evaluation else None
-    return found or Measured()
+    return found or MeasureRecord()
 
 
 def _column(name: str, entries: Sequence[EvaluatedRun], axes: Sequence[str]) -> str:
@@ -82,6 +83,6 @@ def _column(name: str, entries: Sequence[EvaluatedRun], axes: Sequence[str]) -> 
     return name if is_score else column_of(name, axes)
 
 
-def _cells(column: str, measured: Measured) -> dict[str, Any]:
+def _cells(column: str, measured: MeasureRecord) -> dict[str, Any]:
     cells = {column: measured.value}
     return cells if measured.std_error is None else {**cells, f"{column}{STD_ERROR}": measured.std_error}

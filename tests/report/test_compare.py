@@ -435,7 +435,8 @@ def test_bad_input_is_refused_before_anything_heavy_is_imported(tmp_path):
 
 
 def test_an_evaluation_is_out_of_date_once_the_run_has_gone_on() -> None:
-    from infomcr_cli.report.evaluated_run import Evaluation, _current
+    from infomcr_cli.report.evaluated_run import _current
+    from infomcr_cli.runs.measures_file import Evaluation
 
     measured = Evaluation(step=10)
     assert _current(measured, "last", 10) is measured
