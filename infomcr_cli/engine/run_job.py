@@ -79,6 +79,7 @@ def _print_error(run: RunDirectory, console: Console) -> None:
 
 def _measured(run: RunDirectory, task: Task, console: Console) -> Event:
     from infomcr_cli.measures.run_evaluation import measure_run
+    from infomcr_cli.report.plots.spectrum import save_spectra
 
-    measure_run(run, task.config, ["last"], console)
+    save_spectra(measure_run(run, task.config, ["last"], console), run.plots)
     return Event(kind="ended", state=State.FINISHED)

@@ -7,10 +7,10 @@ import json
 import pandas as pd
 import pytest
 from fake_runs import REG_ON, STEPS_PER_EPOCH, config_with, evaluation, grid_of_runs, write_run
+from infomcr_cli.report.rows import runs_table
 
 from infomcr_cli.compare import CompareOptions, compare
 from infomcr_cli.report.compute import compute_until
-from infomcr_cli.report.rows import runs_table
 
 EPOCHS = 3
 STEPS = EPOCHS * STEPS_PER_EPOCH

@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
+from infomcr_cli.report.mlflow_record import numbers
+from infomcr_cli.report.rows import figure, psi_table, ranking_table, runs_table
 from rich.cells import cell_len
 from rich.console import Console
 
 from infomcr_cli.compare import CompareOptions, compare
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.report import judge
-from infomcr_cli.report.mlflow_record import numbers
 from infomcr_cli.report.page import differing_settings, shared_settings, write_page
 from infomcr_cli.report.plots.all import all_plots, save_plots
 from infomcr_cli.report.plots.curves import gamma_along_training, spectra
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.plots.style import short
-from infomcr_cli.report.rows import figure, psi_table, ranking_table, runs_table
 from infomcr_cli.report.terminal import comparison_renderables
 
 HOSTILE = "<script>alert(1)</script>[red]$x^{y$\x1b[31m\"'&"

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infomcr_cli.judging.levels import levels_of
 
 from infomcr_cli.judging.conditional_information import conditional_information
-from infomcr_cli.judging.levels import levels_of
 from infomcr_cli.judging.minima import DIGITS, Minima, settled, tied
 from infomcr_cli.report import judge
 
