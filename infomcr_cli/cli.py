@@ -29,11 +29,14 @@ app = typer.Typer(
 stderr = Screen(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-RunsDir = Annotated[Path, typer.Option(help="The folder of runs; MLflow's store stands beside it.")]
+RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store stands beside it.")]
 TrackingUri = Annotated[str | None, typer.Option(help="An MLflow store; default: mlflow/ beside the runs.")]
 ConfigDir = Annotated[
     Path | None,
-    typer.Option(help="A folder of configuration that comes before infomcr's own; default: conf/, where there is one."),
+    typer.Option(
+        readable=False,  # here and below: what cannot be read is said where it is read, in one line
+        help="A folder of configuration that comes before infomcr's own; default: conf/, where there is one.",
+    ),
 ]
 
 
@@ -83,8 +86,12 @@ def _version(
 @app.command()
 def train(
     overrides: Overrides = None,
-    run_dir: Annotated[Path | None, typer.Option(help="The run's directory; default: a new one in runs/.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run from its checkpoint.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(readable=False, help="The run's directory; default: a new one in runs/.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(readable=False, metavar="RUN", help="Go on with a run from its checkpoint.")
+    ] = None,
     print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
     config_dir: ConfigDir = None,
     profile: Annotated[
@@ -164,9 +171,13 @@ def compare(
     gap: Annotated[str, typer.Option(help="What to rank against: error, loss or test_error.")] = "error",
     checkpoint: Annotated[str, typer.Option(help="Which evaluated checkpoint to compare.")] = "last",
     sort: Annotated[str | None, typer.Option(help="A measure, a column or a statistic to order by.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Write the pictures to this folder, SVG and PNG.")] = None,
+    csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(readable=False, help="Write one self-contained page to this file.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
+    ] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
@@ -200,7 +211,7 @@ def compare(
 
 @app.command()
 def judge(
-    table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One minimum a line.")],
+    table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
     axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
     measures: Annotated[

@@ -82,8 +82,9 @@ def explained(error: OSError) -> InputError | RunFailedError | None:
     if name == "ENOENT" and _has_no_working_folder():
         return InputError("the working folder must exist", advice="It was removed: go to another one.")
     if name in _OF_THE_MACHINE:
-        where = f": {os.fsdecode(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
-        return RunFailedError(f"the system refuses ({error.strerror}){where}")
+        named = isinstance(error.filename, str | bytes)
+        what = repr(os.fsdecode(error.filename)) if named else "standard output, or a file,"
+        return RunFailedError(f"{what} cannot be written to or read ({error.strerror})")
     return None
 
 

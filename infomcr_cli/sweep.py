@@ -30,6 +30,7 @@ from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import State
+from infomcr_cli.runs.directory import check_folder
 from infomcr_cli.tracking.known_stores import add_known_store
 from infomcr_cli.tracking.store import Store, store_of
 from infomcr_cli.train import check_start
@@ -116,6 +117,8 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     due = _due(request, jobs, settings.evaluate)
     check_names(due, evaluate=settings.evaluate)
     check_content(due, evaluate=settings.evaluate)
+    if store is not None:
+        console.print(f"tracking {store.line}", markup=False, highlight=False, soft_wrap=True)
     with locked_directory(jobs[0].config.runs_dir, settings.name or name_of(_naming(request.overrides))) as folder:
         outcomes, number = _carried_out(request, settings, jobs, store, folder, console)
         results = tuple(_result(job, outcomes, settings.evaluate, folder) for job in jobs)
@@ -157,6 +160,7 @@ def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | Non
     settings = arguments.sweep
     exclusions = parse_exclusions(settings.exclude, request.config_dir)
     points = expand(arguments.overrides, request.config_dir, exclusions)
+    check_folder(points[0].config.runs_dir)
     jobs = plan([replace(point, config=resolved(point.config)) for point in points])
     for start in {job.config.start for job in jobs if job.config.start}:
         check_start(start)

@@ -112,8 +112,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
         recorded, made_with = read_settings(run), _made_with(run)
         config = resumed_run(recorded, request.overrides, request.config_dir, str(request.resume), made_with)
     check_source(config.data)
-    # What eval would refuse when all is trained; a run that has begun goes on, and eval's settings can still be given.
-    check_measures(config.measure, training_set_size(config.data) if request.resume is None else None)
+    check_measures(config.measure)
     check_devices([config])
     return config
 
@@ -165,6 +164,10 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     """
     config = settings_of(request)
     store = _store(config, request)
+    few = partial(_say_if_too_few, config, console)
+    images = training_set_size(config.data) if request.resume is None else None
+    if images is not None:
+        few(images)
     folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
     stood, again = os.path.isdir(folder), named_again(config.model_dump())
     run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
@@ -183,14 +186,23 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             except _StoppedEarly as stop:
                 return replace(_killed(run, stop.number), again=again)
         try:
-            suffice = None if request.resume else partial(check_measures, config.measure)
+            told = request.resume is not None or images is not None
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                ending = run_training(TrainJob(run, config, store, console, request.profile, suffice))
+                ending = run_training(TrainJob(run, config, store, console, request.profile, None if told else few))
         except InputError:
             if request.resume is None and not read_status(run).step:
                 _unmake(run, keep_folder=stood)
             raise
     return TrainResult(run, ending.state, ending.reason, ending.exit_code, again)
+
+
+def _say_if_too_few(config: RunConfig, console: Console, images: int) -> None:
+    """Say before training what `eval` will refuse after it; it can still be given other settings then."""
+    try:
+        check_measures(config.measure, images)
+    except InputError as error:
+        line = f"eval will refuse to measure this run as it is set: {error}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_what_is_lost(run: RunDirectory, console: Console) -> None:

@@ -144,3 +144,24 @@ def test_a_subclassed_network_is_trained_and_measured(command_line: CommandLine,
         "frobenius_product_over_margin",
     }
     assert "traced" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code"),
+    [
+        (("reg=off",), 0),
+        (("reg=on", "reg.num_sub_batches=2"), 0),
+        (("reg=on", "reg.num_sub_batches=2", "reg.share_pass=true"), 2),
+        (("reg=sam", "reg.num_sub_batches=2"), 2),
+    ],
+)
+def test_a_sum_over_images_is_no_loss_for_sub_batches(
+    command_line: CommandLine, named: str, overrides: tuple[str, ...], code: int
+) -> None:
+    summing = NETWORK.replace('print("traced")', "self.add_loss(1e-4 * keras.ops.sum(keras.ops.square(x)))")
+    write(named, summing)
+    once = ("schedule.epochs=1", "tracking=off")
+    answer = command_line("train", "model=builder", named, *TINY, *once, *overrides)
+    assert answer.code == code, answer.err
+    assert ("must be a mean over images" in answer.err) == (code == 2)
+    assert Path("runs").exists() == (code == 0)

@@ -75,7 +75,7 @@ def reference_config(config_dir: Path | None = None) -> RegConfig:
         InputError: the user's own file of that name is no regularizer.
     """
     try:
-        return _Reference.model_validate_json(json.dumps({"reg": composed_group("reg", "reg=on", config_dir)})).reg
+        return _Reference.model_validate_json(json.dumps({"reg": composed_group("reg", ["reg=on"], config_dir)})).reg
     except ValidationError as error:
         raise validation_errors(error) from None
 
@@ -95,9 +95,9 @@ def validate(settings: Any) -> RunConfig:
         raise InputError("a configuration must be plain settings", advice=str(error)) from None
 
 
-def composed_group(group: str, argument: str, config_dir: Path | None = None) -> Any:
-    """Return the plain settings of one group as `argument` chooses it."""
-    return composed([argument], grammar.parse([argument]), config_dir)[group]
+def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None = None) -> Any:
+    """Return the plain settings of one group as `arguments` choose and change it."""
+    return composed(arguments, grammar.parse(arguments), config_dir)[group]
 
 
 def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,16 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     check_choices(overrides, choices)
     for override in overrides:
         key = override.key_or_group
+        if key == "experiment":
+            raise InputError("an experiment is chosen when a run begins", received=override.input_line)
         value = whole_setting(key, override.value())
         if key in choices:
-            changed[key] = composed_group(key, override.input_line, config_dir)
+            # With its own settings, for one of them may have no default.
+            own = [other.input_line for other in overrides if other.key_or_group.startswith(f"{key}.")]
+            changed[key] = composed_group(key, [override.input_line, *own], config_dir)
             changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
         else:
-            _refuse_matching(changed, key, value)
+            _refuse_matching(settings, key, value)
             _set(changed, key, value)
     config = validate(changed)
     # The directory's own word does not count.
@@ -98,7 +103,7 @@ def _new_run(name: str, arguments: Sequence[str], recorded: Sequence[str], confi
     return suggested_command("train", spelled("start", name), *arguments, *kept, config_dir=config_dir)
 
 
-def _is_kept(text: str, given: Set[str]) -> bool:
+def _is_kept(text: str, given: AbstractSet[str]) -> bool:
     """A setting that is given now goes, and so do those of a group that is; a record may hold anything."""
     try:
         (override,) = parse([text])

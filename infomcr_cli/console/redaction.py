@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
@@ -36,9 +37,18 @@ def redact(text: str) -> str:
 
     Example: redact("http://ann:pw@host/?token=x") is "http://***@host/?token=***".
     """
-    text = _QUERY.sub(_without_value, redact_uris(text))
+    return redactor()(text)
+
+
+def redactor() -> Callable[[str], str]:
+    """Return what redacts many texts by the secrets of this moment."""
     pattern = _pattern(tuple(sorted({*_environment_secrets(), *_passwords})))
-    return pattern.sub(HIDDEN, text) if pattern else text
+
+    def redacted(text: str) -> str:
+        text = _QUERY.sub(_without_value, redact_uris(text))
+        return pattern.sub(HIDDEN, text) if pattern else text
+
+    return redacted
 
 
 def redact_uris(text: str) -> str:
@@ -136,8 +146,8 @@ def _environment_secrets() -> set[str]:
 
 
 def _is_telling(value: str) -> bool:
-    """Whether a value is long enough, or odd enough, that hiding it does not hide every other word."""
-    return len(value) >= 8 or (len(value) >= 4 and any(map(str.isalpha, value)) and not value.isalpha())
+    """Whether a value is long enough, or odd enough, that hiding it does not hide every other word or number."""
+    return len(value) >= 8 or (len(value) >= 4 and not value.isalpha() and not re.fullmatch(r"[\d.,eE+-]*", value))
 
 
 def _is_random(value: str) -> bool:

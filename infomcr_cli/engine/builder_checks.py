@@ -44,7 +44,8 @@ def check_imported(builders: Sequence[BuilderConfig]) -> None:
     """Raise InputError where a function cannot be imported or does not take its keywords."""
     if not builders:
         return
-    told = json.dumps([(model.builder, sorted(model.settings)) for model in builders])
+    named = [(model.builder, sorted(model.settings)) for model in builders]
+    told = json.dumps({"modules": sys.path, "builders": named})
     process = subprocess.run(COMMAND, input=told, capture_output=True, text=True, errors="replace", check=False)
     if process.returncode or process.stdout:
         raise _refusal(process, builders)

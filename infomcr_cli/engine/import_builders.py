@@ -1,6 +1,7 @@
 """The process that imports users' own networks: `python -m infomcr_cli.engine.import_builders`.
 
-Its input lists functions with the names of their settings; its output is empty, or says what is wrong with one.
+Its input lists functions with the names of their settings, and where the sweep's own process finds modules; its output
+is empty, or says what is wrong with a function.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ def main() -> None:
     """Import each function, and leave what the modules print out of the answer."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    for path, settings in json.load(sys.stdin):
+    told = json.load(sys.stdin)
+    sys.path += [place for place in told["modules"] if place not in sys.path]
+    for path, settings in told["builders"]:
         error = _misfit(path, settings)
         if error is not None:
             said = {"rule": error.rule, "received": path, "advice": error.advice}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +24,7 @@ class Task(BaseModel):
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
         cwd:      where relative paths start.
+        modules:  where the sweep's own process finds modules, beside the places of the job's.
         log:      file that the process adds its words to.
     """
 
@@ -34,6 +37,7 @@ class Task(BaseModel):
     run: Path
     evaluate: bool
     cwd: Path
+    modules: tuple[str, ...]
     log: Path
 
 
@@ -78,5 +82,6 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
         run=job.run,
         evaluate=evaluate,
         cwd=cwd,
+        modules=tuple(map(os.path.abspath, sys.path)),
         log=log,
     )

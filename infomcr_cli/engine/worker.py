@@ -15,6 +15,8 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from infomcr_cli.user_folders import ensure_home
+
 SECONDS_TO_LIVE = 30.0
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     _raise_oom_score()
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
+    ensure_home()
     import infomcr_cli.training.trainer  # noqa: F401 -- seconds of work, done before there is a task
     from infomcr_cli.console.redaction import redact
     from infomcr_cli.engine.messages import Event, read_task
@@ -36,6 +39,7 @@ def main() -> None:
         return
     task = read_task(line)
     os.chdir(task.cwd)
+    sys.path += [place for place in task.modules if place not in sys.path]
     _log_to(task.log)
     try:
         event = run_job(task)

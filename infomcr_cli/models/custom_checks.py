@@ -37,7 +37,7 @@ def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> 
     known = getattr(model, "output_shape", None)  # of a functional model; None where only a call can tell
     if known is not None:
         _check_shape(known, None, num_classes, shape_rule)
-    images = _normal(input_shape)
+    images = normal_samples(input_shape, FEW)
     with user_code(f"{returned} a network that takes images of shape {input_shape}{_other_input(model, input_shape)}"):
         outputs = model(images, training=False)
     _check_shape(keras.tree.map_structure(lambda x: tuple(np.shape(x)), outputs), FEW, num_classes, shape_rule)
@@ -48,11 +48,11 @@ def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> 
         _check_logits(model, images, returned)
 
 
-def _normal(input_shape: Any) -> Any:
-    """A few standard normal samples of one shape, or of several by name."""
+def normal_samples(input_shape: Any, count: int) -> Any:
+    """Return standard normal samples [count, ...] of one shape, or of each input's by its name; always the same."""
     if isinstance(input_shape, Mapping):
-        return {name: _normal(shape) for name, shape in input_shape.items()}
-    return np.random.default_rng(0).standard_normal((FEW, *input_shape)).astype(np.float32)
+        return {name: normal_samples(shape, count) for name, shape in input_shape.items()}
+    return np.random.default_rng(0).standard_normal((count, *input_shape)).astype(np.float32)
 
 
 def _check_inputs(model: keras.Model, returned: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.columns import TRAIN_LOSS
@@ -152,7 +153,9 @@ def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> Comp
     flat = flatten(config)
     evaluations, recorded_as_reached = _read_measures(directory)
     status = read_status(directory)
-    common = (directory.name, directory, status.state.value, weight_settings(flat), flat, evaluations)
+    hide = redactor()
+    shown = {key: hide(value) if isinstance(value, str) else value for key, value in flat.items()}
+    common = (directory.name, directory, status.state.value, weight_settings(flat), shown, evaluations)
     evaluation = evaluations.get(checkpoint)
     if evaluation is None or is_outdated(evaluation, checkpoint, status.step):
         return ComparedRun(*common)

@@ -145,6 +145,20 @@ class RunDirectory:
         return RunDirectory(resolved)
 
 
+def check_folder(runs_dir: Path | str) -> None:
+    """Refuse a folder in which no run can be made, before there is one to be made.
+
+    Raises:
+        InputError: it is no folder, or cannot be written to.
+    """
+    folder = Path(os.path.abspath(runs_dir))
+    stands = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not os.path.isdir(stands):
+        raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{stands} is none.")
+    if not os.access(stands, os.W_OK | os.X_OK):
+        raise InputError("runs_dir must be a folder that can be written to", received=str(folder))
+
+
 def is_run(path: Path | str) -> bool:
     """Return whether a path is a directory with a configuration and a status, without trusting either."""
     folder = Path(path)

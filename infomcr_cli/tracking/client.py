@@ -89,7 +89,15 @@ def connect(store: Store) -> Any:
         if path is not None and not path.exists():
             _make_sqlite(path, str(store.artifacts))
         settle(store)
+        _forget_places()
         return MlflowClient(tracking_uri=store.uri)
+
+
+def _forget_places() -> None:
+    """MLflow remembers places of artifacts by run ids, which a copied store shares with the original."""
+    from mlflow.tracking._tracking_service import utils
+
+    getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
 def _make_sqlite(path: Path, artifacts: str) -> None:

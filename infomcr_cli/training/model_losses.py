@@ -3,6 +3,9 @@
 They belong to the objective of every step, beside cross-entropy, and to no regularizer: those are on cross-entropy
 alone. Keras keeps them on the layers until the next call, where a pass in a loop, or another device's, would be found.
 Passes here take them from a scope of their own instead.
+
+Where sub-batches or devices share a batch, the losses of their calls are averaged, as cross-entropy is: each must be a
+mean over the images of a call, as Keras makes its penalties on activations.
 """
 
 from __future__ import annotations
@@ -13,10 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.models.inlined import inlined_functions
 
 if TYPE_CHECKING:
     from infomcr_cli.training.gradients import Tensors
+
+
+GROWTH = 1.5  # of a loss, by twice the images: 2 for a sum, 1 for a mean but for the units that dropout leaves
 
 
 class Called(NamedTuple):
@@ -62,3 +69,26 @@ def summed(losses: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
     terms = [tf.cast(loss, dtype) for loss in losses]
     scalars = [term if term.shape.rank == 0 else tf.reduce_sum(term) for term in terms]
     return tf.add_n(scalars) if scalars else tf.zeros((), dtype)
+
+
+def check_means(model: keras.Model, images: Any) -> None:
+    """Check that what layers add to the loss does not grow with the number of images.
+
+    Args:
+        images: several that the model takes, [n, ...].
+
+    Raises:
+        InputError: it does: their mean over parts of a batch would not be that of the batch.
+    """
+    kinds = (model.trainable_variables, model.non_trainable_variables)
+    weights, state = ([tf.convert_to_tensor(v.value) for v in variables] for variables in kinds)
+    twice = keras.tree.map_structure(lambda x: tf.concat([x, x], axis=0), images)
+    of_one, of_both = (call_at(model, weights, state, batch).losses for batch in (images, twice))
+    for once, doubled in zip(of_one, of_both, strict=True):
+        before, after = (float(tf.reduce_sum(tf.cast(loss, tf.float64))) for loss in (once, doubled))
+        if abs(after) > GROWTH * abs(before):
+            raise InputError(
+                "a loss that a layer adds must be a mean over images where sub-batches or devices share a batch",
+                received=f"{before:.4g} for a batch, {after:.4g} for the same images twice",
+                advice="Let add_loss have a mean: keras.ops.mean in the place of keras.ops.sum.",
+            )

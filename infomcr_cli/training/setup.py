@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from infomcr_cli import runtime
 from infomcr_cli.config.devices import divided
+from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import (
     Dataset,
@@ -22,12 +24,17 @@ from infomcr_cli.data import (
     training_stream,
 )
 from infomcr_cli.experiment.network import network
+from infomcr_cli.models.custom_checks import normal_samples
 from infomcr_cli.models.score import Score, make_scorer
+from infomcr_cli.models.user_code import user_code
 from infomcr_cli.training.loop import Position, TrainingInputs
+from infomcr_cli.training.model_losses import check_means
 from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
 from infomcr_cli.training.stop_at_loss import Target
+
+SAMPLES = 16  # images by which a user's network is tried
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,21 @@ def set_up(config: RunConfig) -> Setup:
     )
     with strategy.scope():
         model, optimizer = network(config, dataset), _optimizer(config, timetable)
+    _check_own_losses(config, dataset, model, strategy)
     replicas, batch = strategy.num_replicas_in_sync, config.data.batch_size
     regularizer = make_regularizer(config.reg, replicas=replicas, batch_size=batch)
     trainee = TrainingState(model, optimizer, regularizer, strategy)
     return Setup(dataset, trainee, timetable, _feed(config, dataset, model))
+
+
+def _check_own_losses(
+    config: RunConfig, dataset: Dataset, model: keras.Model, strategy: tf.distribute.Strategy
+) -> None:
+    """Losses that layers of a user's own add are averaged where a batch is shared, and must be means."""
+    parts = getattr(config.reg, "num_sub_batches", 1) if getattr(config.reg, "share_pass", True) else 1
+    if isinstance(config.model, BuilderConfig) and (parts > 1 or strategy.num_replicas_in_sync > 1):
+        with user_code(f"model.builder={config.model.builder} must return a network that can be trained"):
+            check_means(model, normal_samples(dataset.image_shape, SAMPLES))
 
 
 def _optimizer(config: RunConfig, timetable: Schedule) -> keras.Optimizer:

@@ -56,7 +56,7 @@ def train_step(
             without its weight), accuracy (0..1), all before the step.
 
     Raises:
-        InputError: labels are not classes of the model.
+        InputError: the model gives probabilities, or labels are neither indices nor class weights.
     """
     _build(optimizer, model)
     labels = checked_labels(model, labels)

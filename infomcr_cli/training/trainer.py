@@ -69,8 +69,7 @@ class TrainJob:
         store:   where MLflow mirrors the run; None: nowhere.
         console: where progress is shown.
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
-        suffice: raises InputError where so many training images cannot be measured as the settings ask; None: whether
-                 they can is known.
+        suffice: is told how many training images there are, before the first step; None: nobody has to know.
     """
 
     run: RunDirectory

@@ -89,3 +89,37 @@ def test_resuming_with_other_weights_in_mind_shows_the_difference_and_the_way_ou
 def test_a_password_in_a_uri_is_not_written() -> None:
     config = compose_run(["tracking.uri='http://me:hunter2@127.0.0.1:5000'"])
     assert b"hunter2" not in to_yaml(config)
+
+
+OWN = ("data=npz", "data.root=a.npz", "model=builder", "model.builder=nets:net", "+model.settings.width=3")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        OWN,
+        OWN[::-1],
+        ("data=npz", "data.root=elsewhere.npz"),
+        ("data.root=elsewhere.npz", "data=npz", "data.cache=null"),
+        ("model=builder", "model.builder=nets:net", "+model.settings.width=3"),
+    ],
+)
+def test_a_group_that_is_chosen_again_takes_what_has_no_default_from_the_same_command(
+    overrides: tuple[str, ...],
+) -> None:
+    settings = parse_yaml(to_yaml(compose_run(OWN)), "config.yaml")
+    resumed = resumed_run(settings, overrides, None, "runs/a")
+    assert identity(resumed) == identity(compose_run(OWN))
+    assert resumed.data.root == ("elsewhere.npz" if "data.root=elsewhere.npz" in overrides else "a.npz")
+
+
+@pytest.mark.parametrize("overrides", [("data=npz",), ("model=builder", "data.root=b.npz")])
+def test_a_group_that_is_chosen_again_without_what_has_no_default_is_refused(overrides: tuple[str, ...]) -> None:
+    settings = parse_yaml(to_yaml(compose_run(OWN)), "config.yaml")
+    with pytest.raises(InputError, match=r"must be given"):
+        recorded_run(settings, overrides)
+
+
+def test_an_experiment_is_not_chosen_for_a_run_that_exists() -> None:
+    with pytest.raises(InputError, match="an experiment is chosen when a run begins; got 'experiment=demo'"):
+        recorded_run(parse_yaml(to_yaml(BASE), "config.yaml"), ["experiment=demo"])

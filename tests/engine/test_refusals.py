@@ -14,7 +14,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.identity import to_yaml
 from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, new_status
+from infomcr_cli.runs import RunDirectory, State, new_status
 from infomcr_cli.train import TrainRequest, settings_of
 from tests.conftest import CommandLine
 from tests.data.layouts import image_files, write_folder, write_tar
@@ -64,11 +64,31 @@ TOO_SMALL = {
 
 
 @pytest.mark.parametrize("data", TOO_SMALL)
-@pytest.mark.parametrize("verb", [("train",), ("sweep", "seed=0,1")])
-def test_fewer_training_images_than_a_draw_takes_are_refused_before_training(
-    command_line: CommandLine, tmp_path: Path, verb: tuple[str, ...], data: str
+def test_fewer_training_images_than_a_draw_takes_are_refused_before_a_sweep(
+    command_line: CommandLine, tmp_path: Path, data: str
 ) -> None:
-    assert TOO_FEW in refused(command_line, tmp_path, *verb, *MLP, *TOO_SMALL[data])
+    """Each of its jobs is measured when it is trained."""
+    assert TOO_FEW in refused(command_line, tmp_path, "sweep", "seed=0,1", *MLP, *TOO_SMALL[data])
+
+
+@pytest.mark.parametrize("data", [*TOO_SMALL, "enough"])
+def test_train_says_before_it_trains_that_eval_will_refuse_so_few_images(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    """It does not refuse: a run may be for other use, and eval can be given other settings."""
+    import infomcr_cli.training.trainer as session
+
+    def no_training(work: session.TrainJob) -> session.TrainOutcome:
+        if work.suffice:
+            work.suffice(48)
+        return session.TrainOutcome(State.FINISHED)
+
+    monkeypatch.setattr(session, "run_training", no_training)
+    settings = TOO_SMALL.get(data, ("data.train_size=100",))
+    placed = [word.replace("data.root=", f"data.root={tmp_path}/sources/") for word in settings]
+    answer = command_line("train", *MLP, *placed, "--run-dir", str(tmp_path / "run"))
+    assert answer.code == 0, answer.err
+    assert answer.err.count(f"eval will refuse to measure this run as it is set: {TOO_FEW}") == (data != "enough")
 
 
 def test_a_dry_run_refuses_what_the_settings_show_and_says_what_the_data_show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,12 @@ def test_a_process_on_another_machine_finds_modules_where_this_one_does(
     assert ray_engine._python_path() == {}
 
 
+def test_a_job_finds_modules_where_the_sweep_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("own")
+    assert str(tmp_path / "own") in task_on(compose_run(OWN), tmp_path).modules
+
+
 NETS = """
 import keras
 from parts import head
@@ -132,13 +139,25 @@ def net(input_shape, num_classes, l2, width=4):
 """
 
 
+SCRIPT = """
+import sys
+from infomcr_cli import cli
+sys.path.append("far away")
+cli.main()
+"""
+
+
 def test_a_sweep_trains_and_measures_networks_of_the_user_s_own(real: Sweeper) -> None:
-    """In a package of the working folder that imports from a place that PYTHONPATH names."""
+    """In a package of the working folder that imports from places that PYTHONPATH and the user's own script name."""
     package, elsewhere = real.folder / "own", real.folder / "some where"
     package.mkdir()
     elsewhere.mkdir()
     (package / "nets.py").write_text(NETS)
-    (elsewhere / "parts.py").write_text("import keras\ndef head(classes): return keras.layers.Dense(classes)\n")
+    (real.folder / "far away").mkdir()
+    (real.folder / "far away" / "layers.py").write_text("import keras\nhead = keras.layers.Dense\n")
+    (elsewhere / "parts.py").write_text("from layers import head\n")
+    (real.folder / "script.py").write_text(SCRIPT)
+    real.program = (sys.executable, "script.py")
     sizes = ("data.train_size=128", "data.test_size=64", "data.batch_size=32", "schedule.epochs=1")
     measures = ("measure=fast", "measure.gamma.draws=2", "measure.gamma.draw_size=20")
     own = ("model=builder", "model.builder=own.nets:net", "+model.settings.width=30,40")

@@ -20,8 +20,10 @@ from infomcr_cli.data.lazy_images import StreamedImages
 
 pytestmark = pytest.mark.faults
 
-MODEL = ["model=mlp", "model.depth=1", "model.width=4", "schedule.epochs=1", "data.batch_size=8"]
-MEASURED = ["measure=fast", "measure.gamma.draw_size=8", "measure.gamma.draws=2", "measure.gamma.samples=16"]
+MODEL = [
+    *("model=mlp", "model.depth=1", "model.width=4", "schedule.epochs=1", "data.batch_size=8"),
+    *("measure=fast", "measure.gamma.draw_size=8", "measure.gamma.draws=2", "measure.gamma.samples=16"),
+]
 
 
 def image_folder(place: Path, tested: str = "test") -> list[str]:
@@ -130,7 +132,7 @@ def test_data_that_breaks_after_training_is_named_by_eval(
 ) -> None:
     environment = {"INFOMCR_CACHE": str(tmp_path / "cache")}
     data = make(tmp_path / "data")
-    command = ["train", *data, *MODEL, *MEASURED, "tracking=off", "--run-dir", "a"]
+    command = ["train", *data, *MODEL, "tracking=off", "--run-dir", "a"]
     child = nursery.run(command, cwd=tmp_path, environment=environment)
     assert child.code == 0, child.stderr
     before = sorted(os.listdir(tmp_path / "a"))

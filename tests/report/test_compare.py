@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
@@ -20,6 +21,7 @@ from infomcr_cli.report import judge
 from infomcr_cli.report.axes import find_axes, labels_of
 from infomcr_cli.report.comparison import minima_of
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, trajectory
+from infomcr_cli.runs import Checkpoint, RunDirectory, save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +130,12 @@ def test_runs_two_below_a_directory_are_found_and_of_one_name_are_told_apart(tmp
 
 def test_runs_that_are_not_evaluated_are_named_with_the_way_to_do_it(tmp_path):
     three_runs(tmp_path)
-    write_run(tmp_path / "fresh", config_with(optimizer__learning_rate=0.9), None)
+    fresh = write_run(tmp_path / "fresh", config_with(optimizer__learning_rate=0.9), None)
+    save_checkpoint(RunDirectory.open(fresh), "epoch-0003", Checkpoint(60, 3, {"w": np.zeros(1)}))
+    write_run(tmp_path / "lost", config_with(optimizer__learning_rate=0.8), None)  # it has no checkpoint to measure
     document = compare(CompareOptions((str(tmp_path),))).to_dict()
-    assert document["unevaluated"] == ["fresh"]
-    assert any("infomcr eval" in note and "fresh" in note for note in document["notes"])
+    assert document["unevaluated"] == ["fresh", "lost"]
+    assert any(note.endswith(f"`infomcr eval {fresh}`") for note in document["notes"])
     assert document["n"] == 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
+from infomcr_cli.training.model_losses import check_means
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
 from infomcr_cli.training.regularizers.sam import SAM
@@ -186,6 +189,22 @@ def test_losses_of_a_former_call_are_not_met_again():
         regularizer = LocalMinimum(1, 1e-2, share_pass=True)
         scalars = train_step(model, keras.optimizers.SGD(0.0), images, labels, regularizer=regularizer)
     assert float(scalars["l2"]) == pytest.approx(own, rel=1e-6)
+
+
+class Sums(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(1e-3 * keras.ops.sum(keras.ops.square(x)))
+        return x
+
+
+@pytest.mark.parametrize(("layer", "is_mean"), [(Squares, True), (Sums, False)])
+def test_a_loss_that_grows_with_the_batch_is_refused_where_a_batch_is_shared(layer, is_mean):
+    """Averaged over sub-batches or devices it would count by a part only."""
+    network = [keras.Input((6, 6, 2)), LAYERS.Flatten(), LAYERS.Dropout(0.2), layer(), LAYERS.BatchNormalization()]
+    model = keras.Sequential([*network, LAYERS.Dense(4, activity_regularizer="l2")])
+    images = np.random.default_rng(0).standard_normal((16, 6, 6, 2)).astype(np.float32)
+    with contextlib.nullcontext() if is_mean else pytest.raises(InputError, match=r"must be a mean.*keras\.ops\.mean"):
+        check_means(model, images)
 
 
 def test_a_penalty_leaves_no_loss_in_the_model():

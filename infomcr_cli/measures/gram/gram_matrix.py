@@ -30,6 +30,9 @@ def gram_matrix(
         batch_norm:  `inference` (moving statistics) or `batch` (statistics of chunks of `chunk_size` samples).
         logit_scale: s; the loss is that of z / (‖z‖ s). The study uses 0.04.
         chunk_size:  consecutive samples that share batch statistics; N must be a multiple of it in `batch` mode.
+
+    Raises:
+        InputError: the model gives probabilities, or labels do not fit.
     """
     engine = GramEngine(model, batch_norm=batch_norm, logit_scale=logit_scale, chunk_size=chunk_size)
     return engine(images, labels).gram
