@@ -208,7 +208,7 @@ def _runs_of_sweep(folder: Path) -> list[Path]:
 
 
 def _run_of_job(folder: Path, listed: Path) -> Path | None:
-    """Return the present place of a job's run: if the project was moved or copied, its runs moved with it."""
+    """Return the present place of a job's run, whole or broken: if the project was moved, its runs moved with it."""
     around = Path(os.path.abspath(folder)).parent.parent
     places = (around / listed.parent.name / listed.name, around / listed.name, listed)
-    return next(filter(is_run, places), None)
+    return next(filter(is_run, places), None) or next(filter(_why_broken, places), None)
