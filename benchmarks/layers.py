@@ -69,7 +69,7 @@ def _measure(name: str, model: keras.Model) -> None:
 
     singles = [(images[i : i + 1], labels[i : i + 1]) for i in range(COUNT)]
     engine, arrays = GramEngine(model), (images.numpy(), labels.numpy())
-    served = ",".join(sorted(set(engine(*arrays).served_by.values())))
+    served = ",".join(sorted(set(engine(*arrays).gradient_method.values())))
     ways: list[TrainJob] = [
         lambda: engine(*arrays),
         lambda: backward(images, labels),

@@ -27,8 +27,8 @@ def main() -> None:
     from infomcr_cli.experiment.initial_weights import initial_weights
     from infomcr_cli.experiment.network import network
     from infomcr_cli.measures.base import chosen_measures
-    from infomcr_cli.measures.context import Subject
-    from infomcr_cli.measures.evaluate import forecast, passes
+    from infomcr_cli.measures.context import MeasureContext
+    from infomcr_cli.measures.evaluate import forecast, forward_passes
 
     draws = max(1, options.images // 100)
     chosen = {
@@ -41,15 +41,15 @@ def main() -> None:
     config = compose_run([*(f"{key}={value}" for key, value in chosen.items()), *options.overrides])
     dataset = _random_images(options.images)
     model = network(config, dataset)
-    subject = Subject(model, dataset, config.measure, 0, lambda: initial_weights(config, dataset), 0.0)
+    context = MeasureContext(model, dataset, config.measure, 0, lambda: initial_weights(config, dataset), 0.0)
     measures = chosen_measures(config.measure.names)
-    expected = forecast([measure.name for measure in measures], subject)
-    per_image = expected / passes([measure.name for measure in measures], config.measure)
+    expected = forecast(measures, context)
+    per_image = expected / forward_passes(measures, config.measure)
     print(f"one forward pass: {1000 * per_image:.2f} ms an image; estimate of everything: {expected:.0f} s", flush=True)
     seconds: dict[str, float] = {}
     for measure in measures:
         began = time.perf_counter()
-        measure.compute(subject)
+        measure.compute(context)
         seconds[measure.name] = time.perf_counter() - began
         print(f"{measure.name:32}{seconds[measure.name]:9.2f} s", flush=True)
     print(f"{'together':32}{sum(seconds.values()):9.2f} s")

@@ -187,7 +187,7 @@ def compare(
     """Put minima side by side and judge the measures by how they rank them."""
     from infomcr_cli.compare import CompareRequest, show
     from infomcr_cli.compare import compare as verb
-    from infomcr_cli.engine.stop import stop_on_signal
+    from infomcr_cli.signals import stop_on_signal
 
     request = CompareRequest(
         tuple(runs),
@@ -288,7 +288,8 @@ def ui(
     as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
-    from infomcr_cli.tracking.store import existing_store_folder, store_of
+    from infomcr_cli.runs.surroundings import existing_store_folder
+    from infomcr_cli.tracking.store import store_of
     from infomcr_cli.tracking.ui import check_port, ui_command
 
     check_port(port)
@@ -374,7 +375,7 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 
 def _print_config(config: Any, as_json: bool) -> None:
-    from infomcr_cli.config.identity import as_document, to_yaml
+    from infomcr_cli.config.yaml_text import as_document, to_yaml
 
     if as_json:
         print_json(as_document(config))

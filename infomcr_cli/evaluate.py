@@ -14,13 +14,13 @@ from typing import Any
 
 from rich.console import Console
 
-from infomcr_cli.config.identity import differences
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
+from infomcr_cli.runs.identity import differences
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.moved_runs import read_settings
 

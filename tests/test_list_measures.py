@@ -6,8 +6,8 @@ import json
 import re
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import all_measures
-from infomcr_cli.measures.evaluate import _OF_GRAM, _PASSES, format_duration, passes
+from infomcr_cli.measures.base import all_measures, chosen_measures, no_passes
+from infomcr_cli.measures.evaluate import format_duration, forward_passes
 
 
 def test_measures_lists_the_registry(command_line):
@@ -61,7 +61,7 @@ def test_every_setting_that_a_measure_names_exists():
 
 
 def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
-    free = {measure.name for measure in all_measures()} - _OF_GRAM - _PASSES.keys()
+    free = {measure.name for measure in all_measures() if measure.passes is no_passes}
     assert free == {
         "train_loss",
         "margin",
@@ -77,6 +77,7 @@ def test_the_forecast_grows_with_what_is_asked_for(command_line):
     from infomcr_cli.config.compose import compose_run
 
     config = compose_run(["measure=all"]).measure
-    few = passes(["margin"], config)
-    assert few < passes(["margin", "sharpness"], config) < passes(["margin", "sharpness", "gamma"], config)
+    chosen = [["margin"], ["margin", "sharpness"], ["margin", "sharpness", "gamma"]]
+    few, more, most = (forward_passes(chosen_measures(names), config) for names in chosen)
+    assert few < more < most
     assert (format_duration(12), format_duration(600), format_duration(7200)) == ("12 s", "10 min", "2.0 h")

@@ -1,52 +1,44 @@
-"""The registry of measures: one file a measure, each with what it is, what it costs and what it needs.
+"""The registry of measures: what each one is, what it costs and what it needs.
 
-A measure is a function from a `Subject` to a `MeasureValue`. Add one with `register_measure` in a file of its own, and
-name that file in `catalogue.FILES`.
+A measure is a function from a `MeasureContext` to a `MeasureValue`. To add one, write it in a file of its own in
+`measures/library` and decorate it with `register_measure`; no list has to be changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures import convention
+from infomcr_cli.measures import convention, library
+from infomcr_cli.measures.value import Direction, MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Subject
+    from infomcr_cli.measures.context import MeasureContext
 
 
-Direction = Literal["lower", "higher"]
 Suite = Literal["fast", "standard", "all"]
 SUITES: tuple[Suite, ...] = ("fast", "standard", "all")
-GRAM = "gram"  # what measures need that are read off the draws of gamma
+
+# What a measure can need.
+GRAM = "gram"  # the draws of gamma, from which the value is read
+IMAGES = "training images"
+FOLDABLE = "convolutions, dense layers and batch norms only"
+
+# Forward passes that take as long, measured on Wide ResNet 28-2 by benchmarks/measures.py.
+GRADIENT, HESSIAN_PRODUCT, GRAM_ROW = 4.0, 12.0, 12.0
+
+Compute = Callable[["MeasureContext"], MeasureValue]
+Passes = Callable[[MeasureConfig], float]
 
 
-@dataclass(frozen=True)
-class MeasureValue:
-    """A measured value.
-
-    Args:
-        value:     None where it cannot be had; `extras` then says why.
-        std_error: where the value is estimated.
-        unit:      such as `nats`.
-        direction: which values are expected to generalise better.
-        extras:    further entries of the JSON document.
-    """
-
-    value: float | None
-    std_error: float | None
-    unit: str
-    direction: Direction
-    extras: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry of a JSON document."""
-        head = {"value": self.value, "std_error": self.std_error, "unit": self.unit, "direction": self.direction}
-        return {**head, **self.extras}
+def no_passes(config: MeasureConfig) -> float:
+    """Return 0: the measure takes no forward pass besides the common one over the samples."""
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +51,13 @@ class Measure:
         source:    paper, arXiv number.
         unit:      of the value.
         direction: `lower` or `higher` is better.
-        cost:      in passes over the data.
+        cost:      in words, in passes over the data.
+        passes:    images that could pass forward through the network in the time that the measure takes. Measures with
+                   the same function share these passes.
         needs:     what is shared with other measures, such as `gram` for the draws of gamma,
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
-        suite:     the smallest suite that holds it.
+        suite:     the smallest suite that includes it.
         compute:   the function.
     """
 
@@ -73,25 +67,28 @@ class Measure:
     unit: str
     direction: Direction
     cost: str
+    passes: Passes
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     suite: Suite
-    compute: Callable[[Subject], MeasureValue]
+    compute: Compute
 
-    def convention(self, config: MeasureConfig, images: int, order: str | None = None) -> dict[str, Any]:
-        """Return what the value depends on besides the network and the data, as it is recorded beside it.
+    def convention(self, config: MeasureConfig, n_train: int, order: str | None = None) -> dict[str, Any]:
+        """Return what the value depends on besides the network and the data; it is recorded with the value.
 
         Args:
-            images: of the training set; no more than there are can be taken.
-            order:  `stored` or `stratified`, how the source orders them; None: not known, and left out.
+            n_train: number of training images, an upper bound of `samples`.
+            order:   `stored` or `stratified`, how the source orders them; None if not known: it is left out.
         """
         if GRAM in self.needs:
-            return convention.of_gram(config.gamma, images, order)
-        return convention.of_settings(config, self.settings, images)
+            return convention.of_gram(config.gamma, n_train, order)
+        return convention.of_settings(config, self.settings, n_train)
 
-    def unavailable(self, reason: str, **extras: Any) -> MeasureValue:
-        """Return the value of a measure that cannot be had."""
-        return MeasureValue(None, None, self.unit, self.direction, {"reason": reason, **extras})
+    def complete(self, found: MeasureValue, recorded_with: Mapping[str, Any]) -> MeasureValue:
+        """Return a computed value with its unit, its direction, its interval and its convention."""
+        finite = found.finite()
+        extras = {"convention": recorded_with, **finite.interval(), **finite.extras}
+        return replace(finite, unit=self.unit, direction=self.direction, extras=extras)
 
 
 _MEASURES: dict[str, Measure] = {}
@@ -105,23 +102,25 @@ def register_measure(
     unit: str,
     direction: Direction,
     cost: str,
+    passes: Passes,
     needs: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
-    suite: Suite = "standard",
-) -> Callable[[Callable[[Subject], MeasureValue]], Callable[[Subject], MeasureValue]]:
-    """Return a decorator that adds a function to the registry under `name`; see `Measure` for the rest."""
+    suite: Suite = "all",
+) -> Callable[[Compute], Compute]:
+    """Return a decorator that adds a function to the registry under `name`; see `Measure` for the arguments."""
 
-    def register(compute: Callable[[Subject], MeasureValue]) -> Callable[[Subject], MeasureValue]:
-        _MEASURES[name] = Measure(name, formula, source, unit, direction, cost, needs, settings, suite, compute)
+    def register(compute: Compute) -> Compute:
+        _MEASURES[name] = Measure(name, formula, source, unit, direction, cost, passes, needs, settings, suite, compute)
         return compute
 
     return register
 
 
 def all_measures() -> list[Measure]:
-    """Return every registered measure, in the order of registration."""
-    load()
-    return list(_MEASURES.values())
+    """Return every measure: gamma, then the others by suite, and within a suite family by family."""
+    for module in pkgutil.iter_modules(library.__path__):  # by name
+        import_module(f"{library.__name__}.{module.name}")  # importing it registers its measures
+    return sorted(_MEASURES.values(), key=lambda one: (one.name != "gamma", SUITES.index(one.suite)))
 
 
 def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
@@ -138,21 +137,3 @@ def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
         if name not in known:
             raise InputError("measure must be a suite or known measures", received=name, accepted=[*SUITES, *known])
     return [measure for measure in known.values() if measure.name in wanted]
-
-
-FILES = (
-    "library.gram_spectrum",
-    "library.simple",
-    "library.layer_norms",
-    "library.path_norm",
-    "library.sharpness",
-    "library.relative_flatness",
-    "library.noise_scale",
-    "library.hessian",
-)
-
-
-def load() -> None:
-    """Import every file of measures, which registers what is in it; none of them imports TensorFlow."""
-    for name in FILES:
-        import_module(f"infomcr_cli.measures.{name}")

@@ -1,12 +1,11 @@
-"""Take measures of a network: the one entry for the verb `eval`."""
+"""Compute measures of a network; a measure that fails does not end the others."""
 
 from __future__ import annotations
 
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +13,18 @@ import numpy as np
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import Measure, MeasureValue, chosen_measures
-from infomcr_cli.measures.context import InitialWeights, Subject
+from infomcr_cli.measures.base import Measure, chosen_measures
+from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
     import keras
 
 
 _log = logging.getLogger("infomcr.measures")
-LONGEST_REASON = 300  # letters: TensorFlow explains itself at length
+LONGEST_REASON = 300  # letters: TensorFlow's messages are long
+TIMED = 100  # images
 
 
 def evaluate_measures(
@@ -32,82 +33,69 @@ def evaluate_measures(
     config: MeasureConfig,
     seed: int = 0,
     *,
-    beginning: InitialWeights = lambda: None,
+    initial_weights: InitialWeights = lambda: None,
     train_loss: float | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, MeasureValue]:
-    """Return the value of each measure that `config.names` chooses, with the convention it was taken by.
+    """Return the value of each measure that `config.names` chooses, with its convention.
 
-    One that cannot be had does not end the others: its value is None, and `extras` give the `reason`.
+    If a measure is not available its value is None, and `extras` give the `reason`; the others are computed.
 
     Args:
-        model:   gives logits for standardised images; left untouched.
-        dataset: whose training images are measured on.
-        config:  names of measures or a suite, and their settings.
-        seed:    of random choices, for the measures that make any.
-        beginning: gives the weights before training by name, or None; called only where a measure asks for them.
-        train_loss: mean cross-entropy on the whole training set, nats, where it is known already.
-        announce: is told first how long it will take, where everything is measured.
+        model:           gives logits for standardised images; it is left untouched.
+        dataset:         its training images are measured on.
+        config:          names of measures or a suite, and their settings.
+        seed:            of random choices.
+        initial_weights: returns the weights before training by name, or None; called only if a measure needs them.
+        train_loss:      mean cross-entropy on the whole training set, nats, if already known.
+        announce:        called first with the expected duration, if everything is measured.
 
     Raises:
         InputError: a name is unknown, or a setting does not fit the data; nothing has been measured then.
     """
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
-    subject = Subject(model, dataset, config, seed, beginning, train_loss)
+    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss)
     if announce and config.names == "all":
-        announce(f"{len(measures)} measures{_duration(measures, subject)}")
-    return _Taking(subject).all_of(measures)
+        announce(f"{len(measures)} measures{_expected_duration(measures, ctx)}")
+    order = "stored" if dataset.stored_order else "stratified"
+    logged: list[Exception] = []
+    values = {}
+    for measure in measures:
+        found = _computed(measure, ctx, logged)
+        values[measure.name] = measure.complete(found, measure.convention(config, len(dataset.train), order))
+    return values
 
 
-def _duration(measures: Iterable[Measure], subject: Subject) -> str:
-    """What to say of the time it will take; nothing where the pass that would show it fails."""
-    pass
-
+def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
+    """Return the words for the expected duration; none if the forward pass that would show it fails."""
     try:
-        seconds = forecast([measure.name for measure in measures], subject)
+        seconds = forecast(measures, ctx)
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
     return f", about {format_duration(seconds)} and the time to compile them"
 
 
-class _Taking:
-    """Measures of one subject, taken one after the other."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._logged: list[Exception] = []  # measures that share a failure share its line
-
-    def all_of(self, measures: Iterable[Measure]) -> dict[str, MeasureValue]:
-        return {measure.name: self._of(measure) for measure in measures}
-
-    def _of(self, measure: Measure) -> MeasureValue:
-        subject = self._subject
-        order = "stored" if subject.dataset.stored_order else "stratified"
-        convention = measure.convention(subject.config, len(subject.dataset.train), order)
-        value = self._computed(measure)
-        return replace(value, extras={"convention": convention, **value.extras})
-
-    def _computed(self, measure: Measure) -> MeasureValue:
-        try:
-            return measure.compute(self._subject)
-        except InputError as error:  # the measure does not suit this network or these images
-            return measure.unavailable(str(error))
-        except Exception as error:
-            self._log(measure, error)
-            return measure.unavailable(_in_a_line(error), error=_kind(error))
-
-    def _log(self, measure: Measure, error: Exception) -> None:
-        """Say on stderr what went wrong and where: it may be a fault of this program."""
-        if any(error is before for before in self._logged):
-            return
-        self._logged.append(error)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        _log.warning("%s cannot be had: %s (%s:%s)", measure.name, _in_a_line(error), where.filename, where.lineno)
-        _log.debug("%s", measure.name, exc_info=error)
+def _computed(measure: Measure, ctx: MeasureContext, logged: list[Exception]) -> MeasureValue:
+    try:
+        return measure.compute(ctx)
+    except InputError as error:  # the measure does not suit this network or these images
+        return MeasureValue(None, extras={"reason": str(error)})
+    except Exception as error:
+        if not any(error is before for before in logged):  # measures that share a failure share its line
+            logged.append(error)
+            _log_failure(measure, error)
+        return MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
 
 
-def _in_a_line(error: Exception) -> str:
+def _log_failure(measure: Measure, error: Exception) -> None:
+    """Log what went wrong and where: it may be a fault of this program."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    _log.warning("%s is not available: %s (%s:%s)", measure.name, _in_one_line(error), where.filename, where.lineno)
+    _log.debug("%s", measure.name, exc_info=error)
+
+
+def _in_one_line(error: Exception) -> str:
     message = " ".join(str(error).split())[:LONGEST_REASON]
     return f"{_kind(error)}: {message}" if message else _kind(error)
 
@@ -116,60 +104,25 @@ def _kind(error: Exception) -> str:
     return type(error).__name__.lstrip("_")
 
 
-# Forward passes of equal time, measured on Wide ResNet 28-2 by benchmarks/measures.py.
-GRADIENT, PRODUCT, GRAM = 4.0, 12.0, 12.0
-SPECTRAL = 5000  # images, whatever the number of samples
-KRYLOV = 12  # products that Lanczos takes at least
-BISECTIONS = 14
-TIMED = 100  # images
+def forward_passes(measures: Iterable[Measure], config: MeasureConfig) -> float:
+    """Return how many images could pass forward through the network in the time that these measures take."""
+    each = {measure.passes for measure in measures}  # measures with the same function share its passes
+    return config.samples + sum(passes(config) for passes in each)
 
 
-def passes(names: Iterable[str], config: MeasureConfig) -> float:
-    """Return how many images have to pass forward through the network in the time that these measures take."""
-    wanted = set(names)
-    drawn = config.gamma.draws * config.gamma.draw_size * GRAM if wanted & _OF_GRAM else 0.0
-    return drawn + config.samples * (1.0 + sum(_PASSES[name](config) for name in wanted & _PASSES.keys()))
-
-
-def forecast(names: Iterable[str], subject: Subject) -> float:
-    """Return seconds that these measures will take, compilation left out; one forward pass is made to find out."""
-    return passes(names, subject.config) * _seconds_per_image(subject)
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time as people say it; it is an estimate."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _seconds_per_image(subject: Subject) -> float:
-    surface = subject.minimum.surface
+def forecast(measures: Iterable[Measure], ctx: MeasureContext) -> float:
+    """Return seconds that these measures will take, without compilation; one forward pass is timed to find out."""
+    surface = ctx.surface
     few = np.arange(min(TIMED, len(surface.labels)))
     surface.logits(surface.weights, few)  # compiles
     began = time.perf_counter()
     surface.logits(surface.weights, few)
-    return (time.perf_counter() - began) / len(few)
+    per_image = (time.perf_counter() - began) / len(few)
+    return forward_passes(measures, ctx.config) * per_image
 
 
-_OF_GRAM = {
-    "gamma",
-    "fisher_trace",
-    "spectral_norm",
-    "frobenius_norm",
-    "effective_rank",
-    "fisher_rao_norm",
-    "gradient_noise",
-}
-_PASSES: Mapping[str, Callable[[MeasureConfig], float]] = {
-    "sharpness": lambda config: GRADIENT + 1,
-    "adaptive_sharpness": lambda config: GRADIENT + 1,
-    "relative_flatness": lambda config: 1,
-    "spectral_product": lambda config: SPECTRAL / config.samples,
-    "spectral_product_over_margin": lambda config: 0,
-    "worst_case_sharpness": lambda config: 1.5 * config.sharpness.iterations * GRADIENT,
-    "noise_scale": lambda config: BISECTIONS * config.noise.draws,
-    "magnitude_noise_scale": lambda config: BISECTIONS * config.noise.draws,
-    "hessian_trace": lambda config: 3 * config.curvature.probes * PRODUCT,
-    "hessian_eigenvalue": lambda config: max(config.curvature.products, KRYLOV) * PRODUCT,
-}
+def format_duration(seconds: float) -> str:
+    """Return a rounded time with its unit; it is an estimate."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

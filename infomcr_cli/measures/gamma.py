@@ -1,10 +1,20 @@
-"""What is read from a Gram matrix G = J Jᵀ of per-sample gradients: rank, log-volume, traces and norms.
+"""gamma = ½ ln det G = Σ_k ln σ_k(J), the log-volume of per-sample gradients, and what else is read from G.
 
-A row of J may be 1e-12 or 1e3 long, so everything that could lose small rows is taken from the unit-diagonal matrix
-Ĝ_ij = G_ij / (‖J_i‖‖J_j‖) and the lengths are kept as logarithms.
+    symbol    meaning                                                            shape
+    w         all trainable weights, flattened                                   [W]
+    ℓ_i       cross-entropy of sample i at its true label, nats                  scalar
+    J         row i is ∂ℓ_i/∂w                                                   [N, W]
+    G         J Jᵀ, the Gram matrix of the per-sample gradients                  [N, N]
+    λ_k       eigenvalues of G, descending: λ_k = σ_k², σ_k singular values of J [N]
+    ‖J_i‖     length of row i, kept as its logarithm                             [N]
+    Ĝ         G_ij / (‖J_i‖ ‖J_j‖): cosines, with a diagonal of ones             [N, N]
+    u         J w, the derivative of each loss along the weights                 [N]
 
-The gradients are those at the true labels. So G/N has the spectrum of the empirical Fisher information (Kunstner et
-al., 2019, arXiv:1905.12558), which the study of gamma calls the observed one.
+G/N has the non-zero spectrum of the empirical Fisher information, whose gradients are taken at the true labels
+(Kunstner et al., 2019, arXiv:1905.12558); the study of gamma calls it the observed one.
+
+A row of J may be 1e-12 or 1e3 long. So everything that could lose small rows is computed from Ĝ and the logarithms of
+the lengths: gamma = Σ_i ln ‖J_i‖ + ½ ln det Ĝ. This file is NumPy only.
 """
 
 from __future__ import annotations
@@ -31,16 +41,63 @@ class SingularGramError(ValueError):
         )
 
 
+def log_volume(gram: Array) -> float:
+    """Return gamma = ½ ln det G of a Gram matrix, in nats.
+
+    Args:
+        gram: G, symmetric positive semi-definite, [N, N], float64.
+
+    Raises:
+        SingularGramError: Ĝ has rank below N.
+
+    Source:
+        Jia & Su, ICML 2020, arXiv:1911.08192.
+
+    Examples:
+        >>> import numpy as np
+        >>> round(log_volume(np.diag([4.0, 9.0])), 4)  # ln 6
+        1.7918
+    """
+    return log_volume_of_unit(*unit_diagonal(gram))
+
+
+def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
+    """Return gamma = Σ_i ln ‖J_i‖ + ½ ln det Ĝ, in nats, for rows of any length.
+
+    Args:
+        unit_gram:   Ĝ, [N, N], float64.
+        log_lengths: ln ‖J_i‖, [N]; -inf for a zero row.
+
+    Raises:
+        SingularGramError: Ĝ has rank below N.
+    """
+    found = rank(unit_gram)
+    if found < len(unit_gram) or not np.all(np.isfinite(log_lengths)):
+        raise SingularGramError(min(found, int(np.isfinite(log_lengths).sum())), len(unit_gram))
+    _, log_determinant = np.linalg.slogdet(unit_gram)
+    return float(np.sum(log_lengths) + 0.5 * log_determinant)
+
+
+def rank(unit_gram: Array) -> int:
+    """Return the rank of Ĝ [N, N]: the number of its eigenvalues above N·eps·λ_max."""
+    values = eigenvalues(unit_gram)
+    return int(np.sum(values > len(values) * np.finfo(np.float64).eps * values[0])) if len(values) else 0
+
+
 def unit_diagonal(gram: Array) -> tuple[Array, Array]:
     """Split G into Ĝ and the logarithms of the row lengths.
 
     Args:
-        gram: symmetric positive semi-definite, [N, N].
+        gram: G, symmetric positive semi-definite, [N, N].
 
     Returns:
-        (Ĝ with a diagonal of ones, [N, N]; ln ‖J_i‖, [N]). A zero row has length -inf and a zero row in Ĝ.
+        (Ĝ, [N, N]; ln ‖J_i‖, [N]). A zero row has length -inf and a zero row in Ĝ.
 
-    Example: unit_diagonal(np.diag([4.0, 9.0])) is (identity, [ln 2, ln 3]).
+    Examples:
+        >>> import numpy as np
+        >>> unit_gram, log_lengths = unit_diagonal(np.diag([4.0, 9.0]))
+        >>> np.exp(log_lengths)
+        array([2., 3.])
     """
     gram = _checked(gram)
     lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
@@ -56,47 +113,9 @@ def rescaled(unit_gram: Array, log_lengths: Array) -> Array:
     return np.where(unit_gram == 0.0, 0.0, scale * unit_gram)
 
 
-def rank(unit_gram: Array) -> int:
-    """Return the number of eigenvalues of Ĝ above N·eps·λ_max.
-
-    Args:
-        unit_gram: Ĝ of `unit_diagonal`, [N, N], float64.
-    """
-    values = eigenvalues(unit_gram)
-    return int(np.sum(values > len(values) * np.finfo(np.float64).eps * values[0])) if len(values) else 0
-
-
 def eigenvalues(gram: Array) -> Array:
     """Return the eigenvalues of a symmetric matrix in descending order, [N]."""
     return np.asarray(np.linalg.eigvalsh(_checked(gram))[::-1], np.float64)
-
-
-def log_volume(gram: Array) -> float:
-    """Return ½ ln det of a Gram matrix, in nats.
-
-    Args:
-        gram: symmetric positive semi-definite, [N, N], float64.
-
-    Raises:
-        SingularGramError: the unit-diagonal matrix has rank below N.
-
-    Source:  Jia & Su, ICML 2020, arXiv:1911.08192.
-    Example: log_volume(np.diag([4.0, 9.0])) is ln 6 = 1.7918.
-    """
-    return log_volume_of_unit(*unit_diagonal(gram))
-
-
-def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
-    """Return Σ ln ‖J_i‖ + ½ ln det Ĝ, in nats: the log-volume for rows of any length.
-
-    Raises:
-        SingularGramError: Ĝ has rank below N.
-    """
-    found = rank(unit_gram)
-    if found < len(unit_gram) or not np.all(np.isfinite(log_lengths)):
-        raise SingularGramError(min(found, int(np.isfinite(log_lengths).sum())), len(unit_gram))
-    _, half = np.linalg.slogdet(unit_gram)
-    return float(np.sum(log_lengths) + 0.5 * half)
 
 
 def fisher_trace(gram: Array) -> float:
@@ -105,7 +124,7 @@ def fisher_trace(gram: Array) -> float:
 
 
 def spectral_norm(gram: Array) -> float:
-    """Return λ_max(G) / N, the largest eigenvalue of the empirical Fisher information."""
+    """Return λ_1 / N, the largest eigenvalue of the empirical Fisher information."""
     return float(eigenvalues(gram)[0] / len(gram))
 
 
@@ -117,7 +136,11 @@ def frobenius_norm(gram: Array) -> float:
 def effective_rank(gram: Array) -> float:
     """Return exp(H(p)) with p = λ / Σλ: the number of directions that carry the spectrum, in [1, N].
 
-    Source: Roy & Vetterli, EUSIPCO 2007. A zero matrix has effective rank 0.
+    Returns:
+        0 for a zero matrix.
+
+    Source:
+        Roy & Vetterli, EUSIPCO 2007.
     """
     values = np.maximum(eigenvalues(gram), 0.0)
     if not values.sum() > 0:
@@ -127,14 +150,40 @@ def effective_rank(gram: Array) -> float:
 
 
 def fisher_rao_norm(products: Array) -> float:
-    """Return mean u_i², the squared Fisher-Rao norm wᵀFw of the weights.
+    """Return mean_i u_i², the squared Fisher-Rao norm wᵀFw of the weights.
 
     Args:
-        products: u = J w, the derivative of each loss along the weights, [N], nats.
+        products: u = J w, [N], nats.
 
-    Source: Liang et al., AISTATS 2019, arXiv:1711.01530.
+    Source:
+        Liang et al., AISTATS 2019, arXiv:1711.01530.
     """
     return float(np.mean(np.square(products)))
+
+
+def gradient_noise_variance(gram: Array) -> float:
+    """Return tr Σ = (tr G - Σ_ij G_ij / N) / (N - 1), Σ the unbiased covariance of the per-sample gradients.
+
+    The gradient of a batch of b samples has variance tr Σ / b.
+
+    Args:
+        gram: G, [N, N], N at least 2.
+
+    Raises:
+        ValueError: there are fewer than two samples.
+
+    Source:
+        McCandlish et al., 2018, arXiv:1812.06162; as a measure: Jiang et al., 2020, arXiv:1912.02178.
+
+    Examples:
+        >>> import numpy as np
+        >>> gradient_noise_variance(np.eye(2))
+        1.0
+    """
+    count = len(gram)
+    if count < 2:
+        raise ValueError(f"a covariance needs at least two samples; got {count}.")
+    return float((np.trace(gram) - gram.sum() / count) / (count - 1))
 
 
 def _checked(gram: Array) -> Array:
@@ -144,21 +193,3 @@ def _checked(gram: Array) -> Array:
     if not np.all(np.isfinite(gram)):
         raise ValueError("a Gram matrix must be finite; got NaN or infinity. Check that the model's logits are finite.")
     return gram
-
-
-def gradient_noise_variance(gram: NDArray[np.float64]) -> float:
-    """Return tr Σ, Σ the unbiased covariance of the per-sample gradients, from G = J Jᵀ [N, N].
-
-    tr Σ = (tr G - Σ_ij G_ij / N) / (N - 1). A batch of b samples has a gradient of variance tr Σ / b.
-
-    Raises:
-        ValueError: fewer than two samples have no covariance.
-
-    Source:  McCandlish et al., 2018, arXiv:1812.06162; as a measure: Jiang et al., 2020,
-             arXiv:1912.02178.
-    Example: gradient_noise_variance(np.eye(2)) is 1.0.
-    """
-    count = len(gram)
-    if count < 2:
-        raise ValueError(f"a covariance needs at least two samples; got {count}.")
-    return float((np.trace(gram) - gram.sum() / count) / (count - 1))

@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.data.labels import class_indices
-from infomcr_cli.measures.cross_entropy import mean_loss
+from infomcr_cli.measures.cross_entropy import accuracy, mean_loss
 from infomcr_cli.measures.samples import checked_samples, taken
 from infomcr_cli.measures.stateless import (
     complete,
@@ -86,7 +86,11 @@ class LossSurface:
         """Return L at weights `at` [W], on the samples `indices` or on all, nats."""
         return mean_loss(self.logits(at, indices), self.labels if indices is None else self.labels[indices])
 
-    def watched(self, function: Callable[[Any], Any]) -> list[Any]:
+    def accuracy(self, at: Array) -> float:
+        """Return the share of all samples that are classified correctly at weights `at` [W], 0..1."""
+        return accuracy(self.logits(at), self.labels)
+
+    def map_images(self, function: Callable[[Any], Any]) -> list[Any]:
         """Return what `function(images)` gives at the minimum, one structure of arrays for each part of the samples."""
 
         def inside(values: list[tf.Tensor], images: Any) -> Any:

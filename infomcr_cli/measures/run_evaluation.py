@@ -14,9 +14,9 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
 from infomcr_cli.experiment.initial_weights import initial_weights
 from infomcr_cli.experiment.network import network
-from infomcr_cli.measures.base import MeasureValue
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Score, Scorer, make_scorer
@@ -91,7 +91,7 @@ def _values(subject: Subject, train_loss: float, console: Console) -> dict[str, 
         dataset,
         config.measure,
         seed=config.seed,
-        beginning=lambda: initial_weights(config, dataset),
+        initial_weights=lambda: initial_weights(config, dataset),
         train_loss=train_loss,
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )

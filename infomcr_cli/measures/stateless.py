@@ -19,7 +19,8 @@ import tensorflow as tf
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import taken
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.models.keras_internals import all_layers as all_layers
+from infomcr_cli.models.keras_internals import computing_in, replaced
 from infomcr_cli.models.logits import check_logits
 
 BatchNormMode = Literal["inference", "batch"]
@@ -85,7 +86,7 @@ def measurement_scope(
     """Run the model inside with `weights` for its variables, computing in `precision`, batch norm in the given mode."""
     with _tracing, ExitStack() as stack:
         for layer in all_layers(model):
-            stack.enter_context(_computing_in(layer, precision))
+            stack.enter_context(computing_in(layer, precision))
             stack.enter_context(_with_fresh_functions(layer))
             if batch_norm == "batch" and isinstance(layer, keras.layers.BatchNormalization):
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
@@ -103,26 +104,6 @@ def in_precision(images: Any, precision: str) -> Any:
         return tf.cast(x, precision) if x.dtype.is_floating else x
 
     return keras.tree.map_structure(cast, images)
-
-
-def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the model and all layers in it at any depth, each once, outermost first."""
-    return list({id(layer): layer for layer in model._flatten_layers(include_self=True, recursive=True)}.values())
-
-
-@contextmanager
-def _computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
-    """Make a layer compute and read its variables in `precision`; integer and string layers are left alone."""
-    if not tf.as_dtype(layer.compute_dtype).is_floating:
-        yield
-        return
-    with ExitStack() as stack:
-        stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
-        graph = getattr(layer, "_functional", None) or layer  # a Sequential holds one that is none of its layers
-        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts what it is given to the type of these
-            if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
-                stack.enter_context(replaced(tensor, "_dtype", precision))
-        yield
 
 
 @contextmanager

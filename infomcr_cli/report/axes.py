@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.ties import level_of, parse_number
 from infomcr_cli.report.columns import REPLICATE
 from infomcr_cli.report.evaluated_run import ComparedRun
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.runs.checkpoint import trained_on
-from infomcr_cli.runs.io.safe_documents import printable
 
 ABSENT = "–"
 SHOWN = 60  # characters of a value

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.ties import parse_number
-from infomcr_cli.runs.io.safe_documents import printable
 
 REPLICATE = "seed"
 RANKED = "in_verdict"  # false for a run that is not ranked

@@ -11,6 +11,7 @@ import numpy as np
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.judge import judge_minima
 from infomcr_cli.judging.left_out import LeftOut, Missing
 from infomcr_cli.judging.minima import Minima, missing_values
@@ -31,7 +32,6 @@ from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 from infomcr_cli.runs import list_checkpoints
-from infomcr_cli.runs.io.safe_documents import printable
 
 MOST_NAMES = 10  # runs that a note names
 
@@ -200,7 +200,9 @@ def _notes(comparison: Comparison) -> list[str]:
     if unevaluated := comparison.unevaluated:
         names = " ".join(run.name for run in unevaluated[:MOST_NAMES])
         notes.append(f"No evaluation of the checkpoint {comparison.checkpoint!r} ({len(unevaluated)}): {names}.")
-        notes += [f"To measure them: `{command}`" for command in _eval_commands(comparison)]
+        for command in _eval_commands(comparison):
+            how = ", with the function that model.builder names" if " model.builder=" in command else ""
+            notes.append(f"To measure them{how}: `{command}`")
     if len({run.evaluation.n_test for run in comparison.included} - {None}) > 1:
         notes.append("The test sets differ in size; the sign error uses the smallest.")
     if comparison.gap == "loss":

@@ -10,9 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.columns import UNNAMED
-from infomcr_cli.runs.io.safe_documents import printable
 
 MAX_BYTES = 512 * 1024**2
 MAX_LINE = 1024 * 1024

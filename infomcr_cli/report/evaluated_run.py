@@ -12,13 +12,14 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from infomcr_cli.console.redaction import redactor
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.columns import TRAIN_LOSS
 from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
 from infomcr_cli.runs.status import read_status
 
 MAX_MEASURES = 1000

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.axes import with_data_axis
 from infomcr_cli.report.evaluated_run import ComparedRun, read_compared_run
 from infomcr_cli.runs import list_checkpoints
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
 
 MLFLOW = "mlflow:"
@@ -142,8 +143,9 @@ def _paths(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
 
 
 def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
+    from infomcr_cli.runs.surroundings import existing_store_folder
     from infomcr_cli.tracking.client import run_directories_of_experiment
-    from infomcr_cli.tracking.store import existing_store_folder, store_of
+    from infomcr_cli.tracking.store import store_of
 
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
     try:

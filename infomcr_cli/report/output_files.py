@@ -6,8 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import printable
 from infomcr_cli.runs.io.safe_files import write_atomically
 
 _PROBE = 64 * 1024  # bytes that the disk must have room for; the smallest page is larger

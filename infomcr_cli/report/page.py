@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from infomcr_cli import __version__
+from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import ABSENT
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import ComparedRun
@@ -19,7 +20,6 @@ from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.plots.style import Plot
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
-from infomcr_cli.runs.io.safe_documents import printable
 
 MOST_CHARACTERS = 10_000  # of a setting
 

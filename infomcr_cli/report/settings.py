@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.console.text import printable
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

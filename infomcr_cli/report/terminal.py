@@ -15,10 +15,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
-from infomcr_cli.runs.io.safe_documents import printable
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns

@@ -12,32 +12,28 @@ from infomcr_cli.console.progress import TrainingProgress
 from infomcr_cli.runs import (
     Checkpoint,
     MetricsLog,
-    RunDirectory,
-    Status,
     epoch_name,
     milestone_name,
     save_checkpoint,
     step_name,
-    write_status,
 )
+from infomcr_cli.runs.lifecycle import ActiveRun
+from infomcr_cli.signals import Interruption
 from infomcr_cli.tracking.background import Mirror
-from infomcr_cli.training.interruption import Interruption
 from infomcr_cli.training.loop import Position
 from infomcr_cli.training.state import TrainingState
 
 
 @dataclass
 class RunCallback:
-    """The listener that keeps a run directory true; MLflow and the screen follow it.
+    """The callback that writes the run directory; MLflow and the console follow it.
 
     Args:
-        status: as last written.
         keep:   how many checkpoints stay; None: all.
         data:   fingerprint of the data set, kept in each checkpoint.
     """
 
-    run: RunDirectory
-    status: Status
+    run: ActiveRun
     trainee: TrainingState
     progress: TrainingProgress
     interruption: Interruption
@@ -58,8 +54,8 @@ class RunCallback:
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
         """Write the epoch's line; a checkpoint that follows is never ahead of it."""
         self.position = position
-        MetricsLog(self.run).append(position.step, position.epoch, values, timing | self._timing)
-        self.update(self.status)
+        MetricsLog(self.run.directory).append(position.step, position.epoch, values, timing | self._timing)
+        self._update()
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
@@ -77,16 +73,14 @@ class RunCallback:
         if int(self.trainee.failed_at.numpy()) < 0:
             self._save(step_name(self.position.step), None)
 
-    def update(self, status: Status) -> None:
-        """Write a status, with how far the run has come."""
-        self.status = status.model_copy(update={"step": self.position.step, "epoch": self.position.epoch})
-        write_status(self.run, self.status)
+    def _update(self) -> None:
+        self.run.update(step=self.position.step, epoch=self.position.epoch)
 
     def _note_first_step(self) -> None:
         """Only now may MLflow be imported: until here Python itself was what took time."""
         self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
-        if not self.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
-            self.update(self.status)
+        if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
+            self._update()
         if self.mirror:
             self.mirror.notify()
 
@@ -99,4 +93,4 @@ class RunCallback:
             extra={"data": self.data},
             train_loss=train_loss,
         )
-        save_checkpoint(self.run, name, checkpoint, keep=self.keep)
+        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep)

@@ -16,6 +16,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from infomcr_cli.models.keras_internals import all_layers
+
 Scalars = dict[str, tf.Tensor]
 
 
@@ -87,7 +89,7 @@ def _own_part(batch: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    return [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}  # as Linux names them, x86 and Arm

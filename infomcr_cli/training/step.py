@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
-from infomcr_cli.models.inlined import inlined_functions
-from infomcr_cli.models.keras_internals import fused_batch_norm
+from infomcr_cli.models.keras_internals import fused_batch_norm, inlined_functions
 from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.training.devices import agreed, replica_count, share_of_mean
 from infomcr_cli.training.gradients import (

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.compute import matched, mean_passes, passes_until
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity, to_yaml
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.training.schedule import Schedule
 

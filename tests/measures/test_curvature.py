@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from infomcr_cli.measures.estimate import student_interval
 from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
 from infomcr_cli.measures.loss_surface import LossSurface
+from infomcr_cli.measures.value import student_interval
 from tests.measures.tiny import convolutional, mean_loss, perceptron, samples, with_hessian
 
 

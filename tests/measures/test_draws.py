@@ -8,8 +8,8 @@ from scipy.stats import ttest_1samp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
-from infomcr_cli.measures.estimate import estimate, is_settled
 from infomcr_cli.measures.gram.accumulate import Part, parts_within
+from infomcr_cli.measures.value import is_converged, mean_over_draws
 
 
 def test_stored_order_gives_consecutive_disjoint_draws() -> None:
@@ -33,41 +33,41 @@ def test_too_few_images_for_a_draw_are_refused() -> None:
 
 def test_mean_error_and_interval_against_a_normal_sample() -> None:
     draws = np.random.default_rng(0).normal(5, 2, 400)
-    found = estimate(draws.tolist())
+    found = mean_over_draws(draws.tolist())
     assert found.value == pytest.approx(draws.mean(), rel=1e-12)
     assert found.std_error == pytest.approx(draws.std(ddof=1) / 20, rel=1e-12)
-    assert found.low == pytest.approx(draws.mean() - 1.96 * 0.1 * draws.std() / 2, abs=0.02)
-    assert found.high == pytest.approx(draws.mean() + 1.96 * 0.1 * draws.std() / 2, abs=0.02)
+    assert found.extras["interval"][0] == pytest.approx(draws.mean() - 1.96 * 0.1 * draws.std() / 2, abs=0.02)
+    assert found.extras["interval"][1] == pytest.approx(draws.mean() + 1.96 * 0.1 * draws.std() / 2, abs=0.02)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
 def test_the_interval_is_that_of_students_t(count: int) -> None:
     draws = np.random.default_rng(count).normal(5, 2, count)
-    found, truth = estimate(draws.tolist()), ttest_1samp(draws, 0.0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((truth.low, truth.high), rel=1e-10)
+    found, truth = mean_over_draws(draws.tolist()), ttest_1samp(draws, 0.0).confidence_interval(0.95)
+    assert tuple(found.extras["interval"]) == pytest.approx((truth.low, truth.high), rel=1e-10)
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
 def test_an_interval_of_few_draws_covers_the_truth_95_times_in_100(count: int) -> None:
     rng = np.random.default_rng(0)
-    found = [estimate(rng.normal(1.0, 2.0, count).tolist()) for _ in range(4000)]
-    covered = np.mean([one.low <= 1.0 <= one.high for one in found])
+    found = [mean_over_draws(rng.normal(1.0, 2.0, count).tolist()) for _ in range(4000)]
+    covered = np.mean([one.extras["interval"][0] <= 1.0 <= one.extras["interval"][1] for one in found])
     assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 4000))
     two_errors = np.mean([abs(one.value - 1.0) <= 1.96 * one.std_error for one in found])
     assert two_errors < 0.93
 
 
 def test_deficient_draws_are_counted_and_not_averaged() -> None:
-    found = estimate([1.0, None, 3.0])
-    assert (found.value, found.deficient, found.draws) == (2.0, 1, (1.0, None, 3.0))
-    assert estimate([None]).value is None
+    found = mean_over_draws([1.0, None, 3.0])
+    assert (found.value, found.extras["draws"]) == (2.0, [1.0, None, 3.0])
+    assert mean_over_draws([None]).value is None
 
 
 def test_stopping_rule() -> None:
-    assert not is_settled([1.0, 1.0], 0.1)
-    assert is_settled([1.0, 1.0, 1.0], 0.1)
-    assert not is_settled([1.0, 2.0, 3.0], 0.1)
-    assert not is_settled([1.0, 1.0, 1.0], None)
+    assert not is_converged([1.0, 1.0], 0.1)
+    assert is_converged([1.0, 1.0, 1.0], 0.1)
+    assert not is_converged([1.0, 2.0, 3.0], 0.1)
+    assert not is_converged([1.0, 1.0, 1.0], None)
 
 
 def test_parts_cover_all_columns_within_the_budget() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
-from infomcr_cli.measures.draws import summarise
 from infomcr_cli.measures.gram.rules import unregister_rule
+from infomcr_cli.measures.library.gram import summarise
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.truth import jacobian, relative, shaken, weights
 
@@ -66,7 +66,7 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 def test_convolution(options: dict[str, Any]) -> None:
     model = sequential(IMAGE, L.Conv2D(6, **options), L.GlobalAveragePooling2D(), L.Dense(3))
-    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+    assert set(agrees(model, *samples(IMAGE)).gradient_method.values()) == {"rule"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_convolution(options: dict[str, Any]) -> None:
 )
 def test_depthwise_convolution(options: dict[str, Any]) -> None:
     model = sequential(IMAGE, L.DepthwiseConv2D(3, **options), L.GlobalAveragePooling2D(), L.Dense(3))
-    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+    assert set(agrees(model, *samples(IMAGE)).gradient_method.values()) == {"rule"}
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -84,14 +84,14 @@ def test_depthwise_convolution(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("layer", [L.BatchNormalization, L.LayerNormalization])
 def test_normalisation(layer: Any, centre: bool, scale: bool) -> None:
     model = sequential(IMAGE, layer(scale=scale, center=centre), L.Conv2D(3, 2), L.Flatten(), L.Dense(3))
-    assert set(agrees(model, *samples(IMAGE)).served_by.values()) == {"rule"}
+    assert set(agrees(model, *samples(IMAGE)).gradient_method.values()) == {"rule"}
 
 
 def test_dense_over_positions_and_axis_of_batch_norm() -> None:
     model = sequential(
         (4, 5), L.Dense(6, "gelu"), L.BatchNormalization(axis=1), L.Flatten(), L.Dense(3, use_bias=False)
     )
-    assert set(agrees(model, *samples((4, 5))).served_by.values()) == {"rule"}
+    assert set(agrees(model, *samples((4, 5))).gradient_method.values()) == {"rule"}
 
 
 def test_softmax_regression_has_a_closed_form() -> None:
@@ -197,7 +197,7 @@ def test_models_of_every_kind(name: str) -> None:
     build, shape, served = MODELS[name]
     model, (images, labels) = build(), samples(shape)
     model(images)
-    assert set(agrees(model, images, labels).served_by.values()) == served
+    assert set(agrees(model, images, labels).gradient_method.values()) == served
 
 
 class Unbuilt(L.Layer):
@@ -222,7 +222,7 @@ def test_weights_that_a_layer_makes_at_its_first_call_are_differentiated_too(fir
     model, (images, labels) = sequential((5,), first(), L.Dense(3)), samples((5,))
     few = len(model.trainable_variables)
     record = GramEngine(model)(images, labels)
-    assert len(record.served_by) == len(model.trainable_variables) > few
+    assert len(record.gradient_method) == len(model.trainable_variables) > few
     j = jacobian(model, images, labels)
     assert relative(record.gram, j @ j.T) < 1e-10
 
@@ -277,9 +277,9 @@ def test_a_rule_of_ones_own_and_one_that_is_wrong() -> None:
     register_rule(Scale)(lambda call: [call.inputs * call.cotangent])
     try:
         model, (x, y) = sequential((5,), Scale(), L.Dense(3)), samples((5,))
-        assert set(agrees(model, x, y).served_by.values()) == {"rule"}
+        assert set(agrees(model, x, y).gradient_method.values()) == {"rule"}
         register_rule(Scale)(wrong_rule)
-        assert "model" in agrees(sequential((5,), Scale(), L.Dense(3)), x, y).served_by.values()
+        assert "model" in agrees(sequential((5,), Scale(), L.Dense(3)), x, y).gradient_method.values()
     finally:
         unregister_rule(Scale)
 
@@ -348,7 +348,7 @@ def test_a_dead_network_gives_deficient_draws_with_normalised_logits_too() -> No
     keras.config.set_dtype_policy("float32")
     model = sequential((5,), L.Dense(4, "relu", kernel_initializer="zeros"), L.Dense(3))
     draw = summarise(GramEngine(model, logit_scale=0.04)(*samples((5,))))
-    assert (draw.gamma, draw.rank, draw.fisher_trace) == (None, 0, 0.0)
+    assert (draw.numbers["gamma"], draw.rank, draw.numbers["fisher_trace"]) == (None, 0, 0.0)
 
 
 def test_one_sample_has_every_number_but_the_noise() -> None:
@@ -356,5 +356,5 @@ def test_one_sample_has_every_number_but_the_noise() -> None:
     images, labels = samples((5,))
     draw = summarise(GramEngine(model)(images[:1], labels[:1]))
     assert draw.rank == 1
-    assert draw.gradient_noise is None
-    assert draw.gamma == pytest.approx(0.5 * np.log(draw.fisher_trace), rel=1e-10)
+    assert draw.numbers["gradient_noise"] is None
+    assert draw.numbers["gamma"] == pytest.approx(0.5 * np.log(draw.numbers["fisher_trace"]), rel=1e-10)

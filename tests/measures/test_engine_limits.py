@@ -137,7 +137,7 @@ def test_random_image_models(kinds: list[str], with_sum: bool, count: int) -> No
     j = jacobian(model, images, labels)
     record = GramEngine(model)(images, labels)
     assert relative(record.gram, j @ j.T) < 1e-8
-    assert "model" not in record.served_by.values()
+    assert "model" not in record.gradient_method.values()
 
 
 class Refusing(L.Layer):

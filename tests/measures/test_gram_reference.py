@@ -52,7 +52,7 @@ def test_fisher_rao_and_rules(model: keras.Model, reference: Any, logits: str) -
     assert fisher_rao_norm(record.products) == pytest.approx(
         float(reference[f"fisher_rao_inference_{logits}"]), rel=1e-4
     )
-    assert set(record.served_by.values()) == {"rule"}
+    assert set(record.gradient_method.values()) == {"rule"}
     assert sum(g.trace for g in record.groups.values()) == pytest.approx(np.trace(record.gram) / 32, rel=1e-10)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.gamma import gradient_noise_variance
-from infomcr_cli.measures.library.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.library.layer_norms import (
     convolution_norm,
     log_frobenius_product,

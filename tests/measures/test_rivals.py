@@ -17,6 +17,7 @@ from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance
 from infomcr_cli.measures.gram.gram_matrix import gram_matrix
+from infomcr_cli.measures.value import MeasureValue
 
 SMALL = (
     "model.depth=10",
@@ -45,7 +46,7 @@ def measured():
     model.compile(keras.optimizers.SGD(0.05, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
     values = evaluate_measures(
-        model, dataset, config.measure, seed=0, beginning=lambda: initial_weights(config, dataset), train_loss=0.5
+        model, dataset, config.measure, seed=0, initial_weights=lambda: initial_weights(config, dataset), train_loss=0.5
     )
     return config, dataset, model, values
 
@@ -114,8 +115,6 @@ def test_listing_the_measures_imports_no_tensorflow():
 
 
 def test_a_number_that_is_none_has_no_value():
-    from infomcr_cli.measures.library.common import Found, _finite
-
-    assert _finite(Found(float("inf"))) == Found(None, extras={"reason": "the value is inf"})
-    assert _finite(Found(1.0, float("inf"))) == Found(1.0, None)
-    assert _finite(Found(1.0, 0.5, {"a": 1})) == Found(1.0, 0.5, {"a": 1})
+    assert MeasureValue(float("inf")).finite() == MeasureValue(None, extras={"reason": "the value is inf"})
+    assert MeasureValue(1.0, float("inf")).finite() == MeasureValue(1.0, None)
+    assert MeasureValue(1.0, 0.5, {"a": 1}).finite() == MeasureValue(1.0, 0.5, {"a": 1})

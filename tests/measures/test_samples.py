@@ -92,7 +92,7 @@ def test_whole_numbers_that_a_layer_holds_are_no_weights():
     record = GramEngine(model)(images, labels)
     j = jacobian(plain, images, labels)
     assert relative(record.gram, j @ j.T) < 1e-10
-    assert len(record.served_by) == len(plain.trainable_variables)
+    assert len(record.gradient_method) == len(plain.trainable_variables)
     surface, truth = LossSurface(model, images, labels), LossSurface(plain, images, labels)
     assert surface.size == truth.size
     np.testing.assert_allclose(surface.loss_and_gradient(surface.weights)[1], truth.loss_and_gradient(truth.weights)[1])

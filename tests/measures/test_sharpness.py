@@ -12,7 +12,6 @@ from scipy.stats import norm
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.cross_entropy import mean_loss
-from infomcr_cli.measures.estimate import student_interval
 from infomcr_cli.measures.library.noise_scale import crossing
 from infomcr_cli.measures.library.noise_scale import crossing_scale as noise_scale
 from infomcr_cli.measures.library.relative_flatness import closed_form_flatness as relative_flatness
@@ -20,6 +19,7 @@ from infomcr_cli.measures.library.relative_flatness import relative_flatness_of
 from infomcr_cli.measures.library.sharpness import ascent_sharpness
 from infomcr_cli.measures.library.sharpness import highest_rise as worst_case_sharpness
 from infomcr_cli.measures.loss_surface import LossSurface
+from infomcr_cli.measures.value import student_interval
 from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, with_hessian
 
 
@@ -177,7 +177,7 @@ def test_a_network_that_cannot_lose_so_much_is_refused():
 
 
 def test_a_bisection_takes_about_as_many_steps_as_forecast():
-    from infomcr_cli.measures.evaluate import BISECTIONS
+    from infomcr_cli.measures.library.noise_scale import BISECTIONS
 
     asked = []
     for scale in (1e-4, 1e-2, 1.0, 30.0):

@@ -16,9 +16,9 @@ from infomcr_cli.data import Dataset, Split
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import base as registry
-from infomcr_cli.measures import context as subject
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.gram import engine as gram_engine
 from infomcr_cli.runs import RunDirectory, new_status
 from infomcr_cli.runs.measures_file import record_measures
 
@@ -95,7 +95,7 @@ def test_the_draws_of_gamma_fail_once_for_all_measures_that_share_them(monkeypat
         tried.append(of)
         raise MemoryError
 
-    monkeypatch.setattr(subject, "engine_for", engine)
+    monkeypatch.setattr(gram_engine, "engine_for", engine)
     with caplog.at_level(logging.WARNING):
         values = evaluate_measures(network(), random_images(), settings())
     assert len(tried) == 1

@@ -12,7 +12,7 @@ import tensorflow as tf
 from infomcr_cli.measures.gram.rules import own_trainable, rule_of
 from infomcr_cli.measures.gram.trace import LayerTracer, TracedCall, has_leading
 
-ServedBy = Literal["rule", "layer", "model"]
+GradientMethod = Literal["rule", "layer", "model"]
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class GradientPlan:
     """What serves one weight.
 
     Args:
-        variable:  the weight.
-        served_by: `rule` (closed form), `layer` (its layer's own Jacobian), `model` (the Jacobian of the whole model).
-        by_rule:   calls that a rule serves.
-        by_layer:  calls that their own Jacobian serves.
+        variable:        the weight.
+        gradient_method: `rule` (closed form), `layer` (Jacobian of its layer), `model` (Jacobian of the whole model).
+        by_rule:         calls for which a rule gives the gradient.
+        by_layer:        calls for which their own Jacobian gives it.
     """
 
     variable: keras.Variable
-    served_by: ServedBy
+    gradient_method: GradientMethod
     by_rule: tuple[TracedCall, ...] = ()
     by_layer: tuple[TracedCall, ...] = ()
 

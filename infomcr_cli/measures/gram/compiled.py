@@ -43,7 +43,7 @@ class CompiledPasses:
         self.variables = trainable_weights(setting.model)
         if not self.variables:
             raise InputError("a measured model must have trainable weights", received=setting.model.name)
-        self.served_by = ["model"] * len(self.variables)
+        self.gradient_methods = ["model"] * len(self.variables)
         self._block: BlockPass | None = None
         self.block_size = chunk_size
         if setting.batch_norm == "inference":
@@ -87,7 +87,7 @@ class CompiledPasses:
             smaller = even_block_size(count, int(memory / 2 / block.sample_bytes))
             block = self._block_of(images, count, smaller) if smaller < size else block
         self._block, self.block_size = block, block.size
-        self.served_by = [a.served_by for a in block.assignments]
+        self.gradient_methods = [a.gradient_method for a in block.assignments]
 
     def _block_of(self, images: Any, count: int, size: int) -> BlockPass:
         samples = taken(images, next(blocks(count, size))[0])
@@ -100,7 +100,7 @@ class CompiledPasses:
         result = self._block(self.values(), taken(images, indices), labels[indices])
         few = indices[: max(2, min(keep, AUDITED))]
         for i in self._disagreeing(taken(images, few), labels[few], result.first(len(few))):
-            self.served_by[i] = "model"
+            self.gradient_methods[i] = "model"
 
     def _audit_jacobian(self, jacobian: JacobianPass, images: Any, labels: NDArray[np.int32]) -> None:
         """Go sample by sample where the vectorised Jacobian fails or is wrong."""
@@ -118,7 +118,7 @@ class CompiledPasses:
         return disagreeing(self.setting, mapping, self.variables, images, labels, result)
 
     def _by_model(self) -> list[int]:
-        return [i for i, served in enumerate(self.served_by) if served == "model"]
+        return [i for i, served in enumerate(self.gradient_methods) if served == "model"]
 
     def _compile_jacobian(self, images: Any) -> JacobianPass | None:
         chosen = [self.variables[i] for i in self._by_model()]

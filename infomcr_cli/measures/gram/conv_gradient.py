@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.models.keras_internals import all_layers, replaced
 
 LARGEST_WINDOW, FEWEST_CHANNELS = 9, 16
 Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -25,7 +25,7 @@ Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 def kernel_gradients_as_products(model: keras.Model) -> Iterator[None]:
     """Let the convolutions of `model` for which it pays take this gradient in what is traced inside."""
     with ExitStack() as stack:
-        for layer in model._flatten_layers():
+        for layer in all_layers(model):
             if type(layer) is keras.layers.Conv2D and _pays(layer):
                 convolution = partial(_convolution, layer, layer.convolution_op)
                 stack.enter_context(replaced(layer, "convolution_op", convolution))

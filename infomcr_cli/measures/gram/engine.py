@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.config.byte_size import bytes_of
+from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import gamma as spectrum
@@ -37,7 +38,7 @@ class GramEngine:
     Example:
         engine = GramEngine(model, batch_norm="inference")
         record = engine(images, labels)
-        record.log_volume(), record.rank, record.served_by
+        record.log_volume(), record.rank, record.gradient_method
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class GramEngine:
         unit, lengths = spectrum.unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
         with np.errstate(under="ignore"):
             products = np.exp(logs) * sums.products[same]
-        served = {v.path: s for v, s in zip(self._passes.variables, self._passes.served_by, strict=True)}
+        served = {v.path: s for v, s in zip(self._passes.variables, self._passes.gradient_methods, strict=True)}
         return GramRecord(unit, lengths + logs, sums.losses[same], products, groups, served)
 
     def _weights_by_group(self) -> dict[str, int]:
@@ -110,6 +111,21 @@ class GramEngine:
         for variable in self._passes.variables:
             counts[group_name(variable)] = counts.get(group_name(variable), 0) + int(np.prod(variable.shape))
         return counts
+
+
+_latest: dict[Any, GramEngine] = {}
+
+
+def engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
+    """Return the engine of a model; the latest one is kept, since checkpoints of one run share it."""
+    options: dict[str, Any] = {
+        name: getattr(settings, name) for name in ("batch_norm", "logit_scale", "chunk_size", "memory", "precision")
+    }
+    key = (id(model), settings.draw_size, *options.values())
+    if key not in _latest:
+        _latest.clear()
+        _latest[key] = GramEngine(model, **options)
+    return _latest[key]
 
 
 def group_name(variable: keras.Variable) -> str:

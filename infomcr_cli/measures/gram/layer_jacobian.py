@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
+from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
 LOOPS = {"While", "StatelessWhile"}
 
@@ -30,7 +31,7 @@ def layer_gradients(
     n = cotangents[0].shape[0]
     flat = keras.tree.flatten((node.args, node.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
-    masks = [_mask(flat[i]) for i in sliced]
+    masks = [keras_mask(flat[i]) for i in sliced]
 
     def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
         inputs, given_masks, given = parts
@@ -39,7 +40,7 @@ def layer_gradients(
         for i, x, mask in zip(sliced, inputs, masks, strict=True):
             arguments[i] = x[None]
             if mask is not None:
-                arguments[i]._keras_mask = next(remaining)[None]
+                set_keras_mask(arguments[i], next(remaining)[None])
         args, kwargs = keras.tree.pack_sequence_as((node.args, node.kwargs), arguments)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(weights))
@@ -65,8 +66,3 @@ def _vectorised(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> li
 def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
     first = function(tf.nest.map_structure(lambda x: x[0], elements))
     return list(tf.map_fn(function, elements, fn_output_signature=[x.dtype for x in first]))
-
-
-def _mask(x: tf.Tensor) -> tf.Tensor | None:
-    mask = getattr(x, "_keras_mask", None)
-    return mask if tf.is_tensor(mask) else None

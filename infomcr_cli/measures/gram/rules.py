@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.outer_product import OuterProduct
+from infomcr_cli.models.keras_internals import own_variables
 
 Gradients = Sequence["tf.Tensor | OuterProduct"]
 
@@ -86,4 +87,4 @@ def rule_classes() -> list[type]:
 
 def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
     """Return the trainable variables that a layer holds itself, not those of layers inside it."""
-    return tuple(v for v in layer._trainable_variables if v.trainable) if layer.trainable else ()
+    return tuple(v for v in own_variables(layer) if v.trainable) if layer.trainable else ()

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.stateless import all_layers
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.models.keras_internals import creation_index, replaced
 
 
 @dataclass(eq=False)
@@ -94,12 +94,12 @@ class LayerTracer:
     def uses(self, weight: tf.Tensor) -> list[TracedCall | None]:
         """Return the innermost calls that read a weight's tensor, each once; None for a use outside of any call."""
         end = self.nodes[0].last if self.nodes else -1
-        numbers = [op._id for op in weight.consumers() if op._id <= end]
+        numbers = [number for op in weight.consumers() if (number := creation_index(op)) <= end]
         return list({id(node): node for node in map(self._innermost, numbers)}.values())
 
     def operations(self, node: TracedCall) -> list[tf.Operation]:
         """Return the operations made inside a call."""
-        return [op for op in self.graph.get_operations() if node.first < op._id < node.last]
+        return [op for op in self.graph.get_operations() if node.first < creation_index(op) < node.last]
 
     def _innermost(self, number: int) -> TracedCall | None:
         around = [node for node in self.nodes if node.first < number < node.last]
@@ -124,7 +124,7 @@ class LayerTracer:
         return activation(x, *args, **kwargs)
 
     def _marker(self) -> int:
-        return int(tf.no_op()._id)
+        return creation_index(tf.no_op())
 
 
 def has_leading(tensors: Sequence[tf.Tensor], size: int, graph: tf.Graph) -> bool:

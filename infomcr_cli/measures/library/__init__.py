@@ -1,1 +1,7 @@
-"""Measures: one file for each measure or close family."""
+"""The measures: one file for each measure or close family, found by name; to add a measure, add a file.
+
+A file is imported whenever the measures are listed, so heavy libraries (TensorFlow, Keras, SciPy's solvers) are
+imported inside the functions that need them.
+"""
+
+JIANG = "Jiang et al., ICLR 2020, arXiv:1912.02178"

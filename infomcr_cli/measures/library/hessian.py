@@ -1,4 +1,4 @@
-"""Largest eigenvalues of a symmetric matrix that is known by its products with vectors only."""
+"""Trace and largest eigenvalues of the Hessian of the loss, from Hessian-vector products only."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from infomcr_cli.measures.library.common import IMAGES, Found, register_rival
+from infomcr_cli.measures.base import HESSIAN_PRODUCT, IMAGES, register_measure
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.context import MeasureContext
 
 
 Array = NDArray[np.float64]
+Product = Callable[[Array], Array]
+KRYLOV = 12  # products that Lanczos takes at least
+RELATIVE = 1e-2  # accuracy asked of each eigenvalue
 
 
 def largest_eigenvalues(
-    product: Callable[[Array], Array], size: int, *, count: int, tolerance: float, seed: int, products: int
+    product: Product, size: int, *, count: int, tolerance: float, seed: int, products: int
 ) -> tuple[Array, Array]:
     """Return the algebraically largest eigenvalues, descending, and the residual norm of each (restarted Lanczos).
 
@@ -33,8 +36,10 @@ def largest_eigenvalues(
 
     Source:  Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
     """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
     count = min(count, size - 1)
-    krylov = min(size, max(2 * count + 1, 12))
+    krylov = min(size, max(2 * count + 1, KRYLOV))
     start = np.random.default_rng(seed).standard_normal(size)
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     restarts = max(1, (products - krylov) // (krylov - count))
@@ -45,9 +50,6 @@ def largest_eigenvalues(
     order = np.argsort(values)[::-1]
     residuals = [np.linalg.norm(product(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
     return values[order], np.asarray(residuals)
-
-
-Product = Callable[[Array], Array]
 
 
 def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float, float]:
@@ -67,58 +69,53 @@ def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float
     probes = min(probes, size)
     rng = np.random.default_rng(seed)
     sketch, rest = (rng.choice([-1.0, 1.0], (size, probes)) for _ in range(2))
-    basis, _ = np.linalg.qr(_columns(product, sketch))
+    basis, _ = np.linalg.qr(np.stack([product(s) for s in sketch.T], axis=1))  # of A S, [size, probes]
     within = sum(float(q @ product(q)) for q in basis.T)
     rest -= basis @ (basis.T @ rest)
     beyond = np.array([g @ product(g) for g in rest.T])
     return within + float(beyond.mean()), float(beyond.std(ddof=1) / np.sqrt(probes)) if probes > 1 else 0.0
 
 
-def _columns(product: Product, vectors: Array) -> Array:
-    return np.stack([product(v) for v in vectors.T], axis=1)
-
-
-@register_rival(
+@register_measure(
     name="hessian_trace",
     formula="tr ∇²L, Hutch++",
     source="Meyer et al., SOSA 2021, arXiv:2010.09649",
     unit="nats",
     direction="lower",
     cost="three Hessian-vector products over the samples for each probe",
+    passes=lambda config: config.samples * 3 * config.curvature.probes * HESSIAN_PRODUCT,
     needs=(IMAGES,),
     settings=("samples", "curvature.probes"),
 )
-def hessian_trace(at: Minimum) -> Found:
+def hessian_trace(ctx: MeasureContext) -> MeasureValue:
     """Return an unbiased estimate of the trace with its standard error."""
-    surface, probes = at.surface, min(at.config.curvature.probes, at.surface.size)
-    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=at.seed)
-    return Found(value, error, estimates=probes if probes > 1 else None)
+    surface, probes = ctx.surface, min(ctx.config.curvature.probes, ctx.surface.size)
+    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=ctx.seed)
+    return MeasureValue(value, error, estimates=probes if probes > 1 else None)
 
 
-RELATIVE = 1e-2  # accuracy asked of each eigenvalue
-
-
-@register_rival(
+@register_measure(
     name="hessian_eigenvalue",
     formula="λ_max(∇²L), Lanczos",
     source="Lehoucq et al., ARPACK, SIAM 1998; as a measure: Keskar et al., ICLR 2017, arXiv:1609.04836",
     unit="nats",
     direction="lower",
     cost="at most about curvature.products Hessian-vector products over the samples",
+    passes=lambda config: config.samples * max(config.curvature.products, KRYLOV) * HESSIAN_PRODUCT,
     needs=(IMAGES,),
     settings=("samples", "curvature.eigenvalues", "curvature.products"),
 )
-def hessian_eigenvalue(at: Minimum) -> Found:
+def hessian_eigenvalue(ctx: MeasureContext) -> MeasureValue:
     """Return the largest eigenvalue, with all that were found and the residual that bounds the error of each."""
-    settings, surface = at.config.curvature, at.surface
+    settings, surface = ctx.config.curvature, ctx.surface
     values, residuals = largest_eigenvalues(
         surface.hessian_product,
         surface.size,
         count=settings.eigenvalues,
         tolerance=RELATIVE,
-        seed=at.seed,
+        seed=ctx.seed,
         products=settings.products,
     )
     if not len(values):
-        return Found(None, extras={"reason": f"no eigenvalue converged in {settings.products} products"})
-    return Found(float(values[0]), extras={"eigenvalues": values.tolist(), "residuals": residuals.tolist()})
+        return MeasureValue(None, extras={"reason": f"no eigenvalue converged in {settings.products} products"})
+    return MeasureValue(float(values[0]), extras={"eigenvalues": values.tolist(), "residuals": residuals.tolist()})

@@ -1,177 +1,142 @@
-"""Frobenius and spectral norms of the layers of a network, and their products."""
+"""Products of the Frobenius or spectral norms of all layers, plain and over the margin, batch norm folded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from infomcr_cli.errors import InputError
-from infomcr_cli.measures.library.batch_norm_folding import CONVOLUTIONS, LinearMap, linear_maps
-from infomcr_cli.measures.library.common import FOLDABLE, IMAGES, JIANG, Found, register_rival, with_margin
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.measures.base import FOLDABLE, IMAGES, no_passes, register_measure
+from infomcr_cli.measures.library import JIANG
+from infomcr_cli.measures.library.simple import clean_margin
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    import keras
 
+    from infomcr_cli.measures.context import MeasureContext
 
-Array = NDArray[np.float64]
+SPECTRAL_PASSES = 5000.0  # images, whatever the number of samples
 
 
 def log_frobenius_product(model: keras.Model) -> float:
     """Return Σ_l ln ‖W_l‖_F², the logarithm of the product of squared Frobenius norms, batch norm folded.
 
-    Source: Jiang et al., 2020, arXiv:1912.02178; Neyshabur et al., 2015, arXiv:1503.00036.
+    Raises:
+        InputError: the network is not made of convolutions, dense layers and batch norms.
+
+    Source:
+        Jiang et al., 2020, arXiv:1912.02178; Neyshabur et al., 2015, arXiv:1503.00036.
     """
+    from infomcr_cli.measures.batch_norm_folding import linear_maps
+
     return _log_product(float(np.linalg.norm(one.kernel)) for one in linear_maps(model))
 
 
 def log_spectral_product(model: keras.Model) -> float:
     """Return Σ_l ln ‖W_l‖₂², the logarithm of the product of squared spectral norms, batch norm folded.
 
-    Source: Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
+    Raises:
+        InputError: the network is not made of convolutions, dense layers and batch norms.
+
+    Source:
+        Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
     """
+    from infomcr_cli.measures.batch_norm_folding import linear_maps
+    from infomcr_cli.measures.operator_norm import spectral_norm
+
     return _log_product(spectral_norm(one) for one in linear_maps(model))
 
 
 def _log_product(norms: Iterable[float]) -> float:
-    """Return Σ 2 ln norm; −inf where a layer is zero, as a gain that began at zero can be."""
+    """Return Σ 2 ln norm; −inf if a layer is zero, as a scale that was initialized to zero can be."""
     with np.errstate(divide="ignore"):
         return float(sum(2 * np.log(norm) for norm in norms))
 
 
 def over_margin(log_product: float, margin: float) -> float | None:
-    """Return the logarithm of a product over the squared margin; None where the margin is not positive."""
+    """Return the logarithm of a product over the squared margin; None if the margin is not positive."""
     return log_product - 2 * float(np.log(margin)) if margin > 0 else None
 
 
-def spectral_norm(one: LinearMap) -> float:
-    """Return the largest singular value of a linear map as it acts on the network's own feature maps.
-
-    A convolution is taken as the whole operator, with its stride, its padding by zeros and its true input size, not
-    as its kernel reshaped to a matrix, which can be off by the square root of the window's area.
-
-    Source: Gouk et al., 2021, arXiv:1804.04368 (the operator); Sedghi et al., 2019, arXiv:1805.10408 (the difference).
-    """
-    if one.kernel.ndim == 1:
-        return float(np.abs(one.kernel).max())
-    if isinstance(one.layer, CONVOLUTIONS):
-        return convolution_norm(one.layer, one.kernel)
-    return float(np.linalg.norm(one.kernel, 2))
+def _log_frobenius(ctx: MeasureContext) -> float:
+    return log_frobenius_product(ctx.model)
 
 
-def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
-    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, relative 1e-4).
-
-    Raises:
-        InputError: the layer has no input of one fixed size.
-    """
-    shape, weights = _input_shape(layer), tf.constant(kernel)
-
-    @tf.function(autograph=False)
-    def back_and_forth(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = _convolved(layer, x, weights)
-        return tape.gradient(y, x, output_gradients=y)
-
-    size = int(np.prod(shape))
-
-    def normal(x: Array) -> Array:
-        return back_and_forth(tf.constant(x.reshape(1, *shape))).numpy().reshape(-1)
-
-    start = np.random.default_rng(0).standard_normal(size)
-    once = normal(start)
-    if size == 1 or not once.any():  # ARPACK takes neither an operator on one number nor one that is zero
-        return float(np.sqrt(np.abs(once / start).max()))
-    values = eigsh(
-        LinearOperator((size, size), normal, dtype=np.float64), 1, v0=start, tol=1e-8, return_eigenvectors=False
-    )
-    return float(np.sqrt(values[0]))
+def _log_spectral(ctx: MeasureContext) -> float:
+    return log_spectral_product(ctx.model)
 
 
-def _convolved(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return a convolution without its bias; `convolution_op` knows no causal padding, which is that of the call."""
-    if layer.padding != "causal":
-        return layer.convolution_op(x, kernel)
-    before = [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]
-    places = [before, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], before]
-    padded = tf.pad(x, [[0, 0], *places])
-    return keras.ops.conv(padded, kernel, list(layer.strides), "valid", layer.data_format, layer.dilation_rate)
+def _spectral_passes(config: MeasureConfig) -> float:
+    return SPECTRAL_PASSES
 
 
-def _input_shape(layer: keras.layers.Layer) -> tuple[int, ...]:
-    """The shape of what a convolution takes, [height, width, channels] or the like."""
-    try:
-        shape = tuple(layer.input.shape[1:])
-    except (AttributeError, ValueError):  # called from Python code, not in a graph
-        shape = (None,)
-    if None in shape:
-        raise InputError(
-            "the norm of a convolution needs a graph of layers and images of one size", received=layer.name
-        )
-    return shape
+def _with_margin(log_product: float, ctx: MeasureContext) -> MeasureValue:
+    value = over_margin(log_product, ctx.once(clean_margin))
+    return MeasureValue(value, extras={} if value is not None else {"reason": "the margin is not positive"})
 
 
-@register_rival(
+@register_measure(
     name="frobenius_product",
     formula="Σ_l ln ‖W_l‖_F², batch norm folded",
     source=f"Neyshabur et al., COLT 2015, arXiv:1503.00036; {JIANG}",
     unit="ln",
     direction="lower",
     cost="none",
+    passes=no_passes,
     needs=(FOLDABLE,),
     suite="fast",
 )
-def frobenius_product(at: Minimum) -> Found:
+def frobenius_product(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms."""
-    return Found(at.log_frobenius)
+    return MeasureValue(ctx.once(_log_frobenius))
 
 
-@register_rival(
+@register_measure(
     name="frobenius_product_over_margin",
     formula="Σ_l ln ‖W_l‖_F² − 2 ln margin, batch norm folded",
     source=JIANG,
     unit="ln",
     direction="lower",
     cost="one forward pass over the samples, shared with margin",
+    passes=no_passes,
     needs=(FOLDABLE, IMAGES),
     settings=("samples",),
     suite="fast",
 )
-def frobenius_product_over_margin(at: Minimum) -> Found:
+def frobenius_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms over the squared 10th-percentile margin."""
-    return with_margin(at.log_frobenius, at)
+    return _with_margin(ctx.once(_log_frobenius), ctx)
 
 
-@register_rival(
+@register_measure(
     name="spectral_product",
     formula="Σ_l ln ‖W_l‖₂², of the operators on feature maps, batch norm folded",
     source=f"{JIANG}; the operator's norm: Gouk et al., 2021, arXiv:1804.04368",
     unit="ln",
     direction="lower",
     cost="some 30 applications of each convolution to one image",
+    passes=_spectral_passes,
     needs=(FOLDABLE,),
 )
-def spectral_product(at: Minimum) -> Found:
+def spectral_product(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms."""
-    return Found(at.log_spectral)
+    return MeasureValue(ctx.once(_log_spectral))
 
 
-@register_rival(
+@register_measure(
     name="spectral_product_over_margin",
     formula="Σ_l ln ‖W_l‖₂² − 2 ln margin, batch norm folded",
     source=f"Bartlett et al., NeurIPS 2017, arXiv:1706.08498; {JIANG}",
     unit="ln",
     direction="lower",
     cost="that of spectral_product and of margin, shared with them",
+    passes=_spectral_passes,
     needs=(FOLDABLE, IMAGES),
     settings=("samples",),
 )
-def spectral_product_over_margin(at: Minimum) -> Found:
+def spectral_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms over the squared 10th-percentile margin."""
-    return with_margin(at.log_spectral, at)
+    return _with_margin(ctx.once(_log_spectral), ctx)

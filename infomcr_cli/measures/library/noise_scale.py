@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.cross_entropy import accuracy
-from infomcr_cli.measures.library.common import IMAGES, JIANG, Found, drops_of, register_rival
+from infomcr_cli.measures.base import IMAGES, register_measure
+from infomcr_cli.measures.library import JIANG
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.context import MeasureContext
     from infomcr_cli.measures.loss_surface import LossSurface
 
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-7, 1e3  # of σ
+BISECTIONS = 14  # about as many values of σ are tried
 STEP, WIDTH, SLOPE = 4.0, 1.02, 1.25  # factors: of the bracket's growth, of its last width, between slope's points
 
 
@@ -42,12 +44,12 @@ def crossing_scale(
 
     Source:  Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
     """
-    base = accuracy(surface.clean_logits, surface.labels)
+    base = surface.accuracy(surface.weights)
 
     def drops(sigma: float) -> Array:
         spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
-        noisy = (surface.weights + spread * noise for noise in _noise(surface.size, draws, seed))
-        return np.array([base - accuracy(surface.logits(at), surface.labels) for at in noisy])
+        noise = (np.random.default_rng([seed, draw]).standard_normal(surface.size) for draw in range(draws))
+        return np.array([base - surface.accuracy(surface.weights + spread * one) for one in noise])
 
     return crossing(drops, drop)
 
@@ -88,37 +90,45 @@ def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, flo
     return low, high
 
 
-def _noise(size: int, draws: int, seed: int) -> list[Array]:
-    return [np.random.default_rng([seed, draw]).standard_normal(size) for draw in range(draws)]
-
-
-@register_rival(
+@register_measure(
     name="noise_scale",
     formula="σ at which noise N(0, σ²) on w_i costs noise.accuracy_drop",
     source=f"PAC-Bayes: {JIANG}",
     unit="weights",
     direction="higher",
     cost="some 14 forward passes over the samples for each draw of noise",
+    passes=lambda config: config.samples * BISECTIONS * config.noise.draws,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
 )
-def noise_scale(at: Minimum) -> Found:
+def noise_scale(ctx: MeasureContext) -> MeasureValue:
     """Return σ with its standard error over the draws of noise."""
-    scale, error = crossing_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=False)
-    return Found(scale, error, estimates=at.config.noise.draws)
+    return _noise_scale(ctx, magnitude_aware=False)
 
 
-@register_rival(
+@register_measure(
     name="magnitude_noise_scale",
     formula="σ at which noise N(0, σ²w_i² + 10⁻⁶) on w_i costs noise.accuracy_drop",
     source=f"PAC-Bayes: {JIANG}",
     unit="|w_i|",
     direction="higher",
     cost="some 14 forward passes over the samples for each draw of noise",
+    passes=lambda config: config.samples * BISECTIONS * config.noise.draws,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
 )
-def magnitude_noise_scale(at: Minimum) -> Found:
+def magnitude_noise_scale(ctx: MeasureContext) -> MeasureValue:
     """Return σ with its standard error over the draws of noise."""
-    scale, error = crossing_scale(at.surface, **drops_of(at.config), seed=at.seed, magnitude_aware=True)
-    return Found(scale, error, estimates=at.config.noise.draws)
+    return _noise_scale(ctx, magnitude_aware=True)
+
+
+def _noise_scale(ctx: MeasureContext, *, magnitude_aware: bool) -> MeasureValue:
+    settings = ctx.config.noise
+    scale, error = crossing_scale(
+        ctx.surface,
+        drop=settings.accuracy_drop,
+        draws=settings.draws,
+        seed=ctx.seed,
+        magnitude_aware=magnitude_aware,
+    )
+    return MeasureValue(scale, error, estimates=settings.draws)

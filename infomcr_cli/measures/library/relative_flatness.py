@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from infomcr_cli.errors import InputError
-from infomcr_cli.measures.library.common import IMAGES, Found, register_rival
-from infomcr_cli.measures.loss_surface import LossSurface
-from infomcr_cli.measures.stateless import all_layers
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.measures.base import IMAGES, register_measure
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.context import MeasureContext
+    from infomcr_cli.measures.loss_surface import LossSurface
 
 
 Array = NDArray[np.float64]
@@ -50,55 +45,23 @@ def relative_flatness_of(surface: LossSurface) -> float:
     Raises:
         InputError: the logits are not the output of a Dense layer.
     """
-    last: list[keras.layers.Dense] = []
+    from infomcr_cli.measures.last_layer import last_layer
 
-    def around_last_layer(images: Any) -> Any:
-        logits, by_output = _dense_calls(surface.model, images)
-        if id(logits) not in by_output:
-            raise InputError("relative flatness needs a dense layer that gives the logits", received=surface.model.name)
-        layer, inputs, _ = by_output[id(logits)]
-        last[:] = [layer]
-        return tf.cast(inputs, tf.float64), tf.cast(logits, tf.float64)
-
-    parts = surface.watched(around_last_layer)
-    features, logits = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return closed_form_flatness(np.asarray(last[0].kernel, np.float64), features, logits)
+    return closed_form_flatness(*last_layer(surface))
 
 
-def _dense_calls(model: keras.Model, images: Any) -> tuple[Any, dict[int, tuple[keras.layers.Dense, Any, Any]]]:
-    """Return the model's output, and each call of a linear dense layer as (layer, input, output) by the output's id."""
-    calls: dict[int, tuple[keras.layers.Dense, Any, Any]] = {}
-
-    def noting(layer: keras.layers.Dense) -> Any:
-        call = layer.call
-
-        def call_and_note(inputs: Any, **kwargs: Any) -> Any:
-            output = call(inputs, **kwargs)
-            calls[id(output)] = layer, inputs, output
-            return output
-
-        return call_and_note
-
-    with ExitStack() as stack:
-        for layer in all_layers(model):
-            if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
-                stack.enter_context(replaced(layer, "call", noting(layer)))
-        return model(images, training=False), calls
-
-
-@register_rival(
+@register_measure(
     name="relative_flatness",
     formula="Σ_ss' ⟨w_s, w_s'⟩ tr H_ss', rows s, s' of the last layer",
     source="Petzka et al., NeurIPS 2021, arXiv:2001.00939",
     unit="nats",
     direction="lower",
     cost="one forward pass over the samples",
+    passes=lambda config: config.samples,
     needs=(IMAGES, "a dense last layer"),
     settings=("samples",),
     suite="standard",
 )
-def relative_flatness(at: Minimum) -> Found:
+def relative_flatness(ctx: MeasureContext) -> MeasureValue:
     """Return κ in closed form; low values are flat."""
-    pass
-
-    return Found(relative_flatness_of(at.surface))
+    return MeasureValue(relative_flatness_of(ctx.surface))

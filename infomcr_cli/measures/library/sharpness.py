@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, minimize
 
-from infomcr_cli.measures.estimate import standard_error
-from infomcr_cli.measures.library.common import IMAGES, Found, register_rival
+from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.value import MeasureValue, standard_error
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.context import MeasureContext
     from infomcr_cli.measures.loss_surface import LossSurface
 
 
@@ -60,6 +59,8 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
 
     Source:  Keskar et al., 2017, arXiv:1609.04836, metric 2.1 with A = I.
     """
+    from scipy.optimize import Bounds, minimize
+
     base, gradient = surface.loss_and_gradient(surface.weights)
     width = epsilon * (np.abs(surface.weights) + 1.0)
     highest = base
@@ -81,55 +82,58 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
     return 100.0 * (highest - base) / (1.0 + base)
 
 
-@register_rival(
+@register_measure(
     name="sharpness",
     formula="mean_m L_m(w + ρ g_m/‖g_m‖) − L_m(w)",
     source="Foret et al., ICLR 2021, arXiv:2010.01412",
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
+    passes=lambda config: config.samples * (GRADIENT + 1),
     needs=(IMAGES,),
     settings=("samples", "sharpness.rho", "sharpness.sub_batch"),
     suite="standard",
 )
-def sharpness(at: Minimum) -> Found:
+def sharpness(ctx: MeasureContext) -> MeasureValue:
     """Return the mean over sub-batches with its standard error."""
-    settings = at.config.sharpness
-    rises = ascent_sharpness(at.surface, rho=settings.rho, size=settings.sub_batch, adaptive=False)
-    error = standard_error(rises) if len(rises) > 1 else None
-    return Found(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
+    return _mean_rise(ctx, ctx.config.sharpness.rho, adaptive=False)
 
 
-@register_rival(
+@register_measure(
     name="adaptive_sharpness",
     formula="mean_m L_m(w + ρ T²g_m/‖T g_m‖) − L_m(w), T = diag |w|",
     source="Kwon et al., ICML 2021, arXiv:2102.11600; Andriushchenko et al., ICML 2023, arXiv:2302.07011",
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
+    passes=lambda config: config.samples * (GRADIENT + 1),
     needs=(IMAGES,),
     settings=("samples", "sharpness.adaptive_rho", "sharpness.sub_batch"),
     suite="standard",
 )
-def adaptive_sharpness(at: Minimum) -> Found:
+def adaptive_sharpness(ctx: MeasureContext) -> MeasureValue:
     """Return the mean over sub-batches with its standard error."""
-    settings = at.config.sharpness
-    rises = ascent_sharpness(at.surface, rho=settings.adaptive_rho, size=settings.sub_batch, adaptive=True)
+    return _mean_rise(ctx, ctx.config.sharpness.adaptive_rho, adaptive=True)
+
+
+def _mean_rise(ctx: MeasureContext, rho: float, *, adaptive: bool) -> MeasureValue:
+    rises = ascent_sharpness(ctx.surface, rho=rho, size=ctx.config.sharpness.sub_batch, adaptive=adaptive)
     error = standard_error(rises) if len(rises) > 1 else None
-    return Found(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
+    return MeasureValue(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
 
 
-@register_rival(
+@register_measure(
     name="worst_case_sharpness",
     formula="100 (max L(w + z) − L(w)) / (1 + L(w)), |z_i| ≤ ε(|w_i| + 1)",
     source="Keskar et al., ICLR 2017, arXiv:1609.04836, metric 2.1",
     unit="percent",
     direction="lower",
     cost="one to two forward and backward passes over the samples for each iteration",
+    passes=lambda config: config.samples * 1.5 * config.sharpness.iterations * GRADIENT,
     needs=(IMAGES,),
     settings=("samples", "sharpness.epsilon", "sharpness.iterations"),
 )
-def worst_case_sharpness(at: Minimum) -> Found:
+def worst_case_sharpness(ctx: MeasureContext) -> MeasureValue:
     """Return a lower bound of the maximum: the best of a bounded search."""
-    settings = at.config.sharpness
-    return Found(highest_rise(at.surface, epsilon=settings.epsilon, iterations=settings.iterations))
+    settings = ctx.config.sharpness
+    return MeasureValue(highest_rise(ctx.surface, epsilon=settings.epsilon, iterations=settings.iterations))

@@ -1,4 +1,4 @@
-"""Cross-entropy on the training set."""
+"""Measures that cost little: training loss, margin, number of weights, distance from initialization."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.library.common import IMAGES, JIANG, Found, register_rival
+from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.library import JIANG
+from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
-    from infomcr_cli.measures.context import Minimum
+    from infomcr_cli.measures.context import MeasureContext
+
+Array = NDArray[np.float64]
 
 
-@register_rival(
+@register_measure(
     name="train_loss",
     formula="L(w) on the whole training set, without augmentation",
     source=JIANG,
     unit="nats",
     direction="lower",
     cost="none beside the scores of the evaluation",
+    passes=no_passes,
     needs=(IMAGES,),
     suite="fast",
 )
-def train_loss(at: Minimum) -> Found:
-    """Return the loss that the evaluation found.
+def train_loss(ctx: MeasureContext) -> MeasureValue:
+    """Return the loss that the evaluation of the run has computed.
 
     Raises:
-        InputError: it was not given.
+        InputError: it is not known.
     """
-    if at.train_loss is None:
+    if ctx.train_loss is None:
         raise InputError("the training loss is taken by the evaluation of a run")
-    return Found(at.train_loss)
-
-
-Array = NDArray[np.float64]
+    return MeasureValue(ctx.train_loss)
 
 
 def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
@@ -47,9 +49,9 @@ def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
         labels: true classes, [N].
     """
     rows = np.arange(len(labels))
-    rivals = logits.copy()
-    rivals[rows, labels] = -np.inf
-    return logits[rows, labels] - rivals.max(axis=1)
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    return logits[rows, labels] - others.max(axis=1)
 
 
 def tenth_percentile_margin(logits: Array, labels: NDArray[np.int32]) -> float:
@@ -61,34 +63,41 @@ def tenth_percentile_margin(logits: Array, labels: NDArray[np.int32]) -> float:
     return float(np.percentile(margins(logits, labels), 10))
 
 
-@register_rival(
+def clean_margin(ctx: MeasureContext) -> float:
+    """Return the 10th percentile of the margins of the network as it is, which several measures share."""
+    return tenth_percentile_margin(ctx.surface.clean_logits, ctx.surface.labels)
+
+
+@register_measure(
     name="margin",
     formula="10th percentile of z_y − max_{k≠y} z_k",
     source=JIANG,
     unit="logits",
     direction="higher",
     cost="one forward pass over the samples",
+    passes=no_passes,
     needs=(IMAGES,),
     settings=("samples",),
     suite="fast",
 )
-def margin(at: Minimum) -> Found:
+def margin(ctx: MeasureContext) -> MeasureValue:
     """Return the 10th percentile over the samples."""
-    return Found(at.margin)
+    return MeasureValue(ctx.once(clean_margin))
 
 
-@register_rival(
+@register_measure(
     name="parameter_count",
     formula="W",
     source=JIANG,
     unit="weights",
     direction="lower",
     cost="none",
+    passes=no_passes,
     suite="fast",
 )
-def parameter_count(at: Minimum) -> Found:
+def parameter_count(ctx: MeasureContext) -> MeasureValue:
     """Return W."""
-    return Found(float(at.surface.size))
+    return MeasureValue(float(ctx.surface.size))
 
 
 def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> float:
@@ -105,25 +114,29 @@ def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> f
     return float(np.sqrt(sum(float(np.sum(d**2)) for d in differences)))
 
 
-distance = weight_distance
-
-
-@register_rival(
+@register_measure(
     name="distance_from_initialization",
     formula="‖w − w₀‖₂, w₀ made anew from the seed",
     source="Nagarajan & Kolter, 2019, arXiv:1901.01672",
     unit="weights",
     direction="lower",
     cost="building the network once more",
+    passes=no_passes,
     needs=("the run's seed",),
     suite="fast",
 )
-def distance_from_initialization(at: Minimum) -> Found:
+def distance_from_initialization(ctx: MeasureContext) -> MeasureValue:
     """Return the distance over all trainable weights.
 
     Raises:
-        InputError: the run began with the weights of another.
+        InputError: the run started from the weights of another run.
     """
-    if at.initial is None:
+    from infomcr_cli.measures.stateless import trainable_weights
+    from infomcr_cli.models import named_weights
+
+    initial = ctx.initial_weights()
+    if initial is None:
         raise InputError("the distance from initialization needs a run that began with its own random weights")
-    return Found(distance(at.trainable, at.initial))
+    trainable = {id(variable) for variable in trainable_weights(ctx.model)}
+    weights = {name: np.asarray(v) for name, v in named_weights(ctx.model).items() if id(v) in trainable}
+    return MeasureValue(weight_distance(weights, initial))

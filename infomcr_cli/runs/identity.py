@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.console.redaction import redact_uri, redact_uris
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.status import read_status_file
@@ -75,25 +73,3 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def to_yaml(config: RunConfig, *, escaped: bool = False) -> bytes:
-    """Return the resolved settings as YAML; passwords in URIs are left out, and nothing else is changed.
-
-    Args:
-        escaped: whether letters beyond ASCII are spelled as escapes.
-    """
-    return yaml.safe_dump(as_document(config), sort_keys=False, allow_unicode=not escaped).encode()
-
-
-def as_document(config: RunConfig) -> Any:
-    """Return the resolved settings as plain dicts and lists; passwords in URIs are left out."""
-    return _redacted(config.model_dump(mode="json"))
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _redacted(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_redacted(entry) for entry in value]
-    return redact_uris(redact_uri(value)) if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.models.keras_internals import functional_graph, graph_nodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +77,15 @@ def is_of_keras(layer: keras.Layer) -> bool:
 
 def _functional(model: Any) -> Any:
     """The functional graph behind a model, None where Python code runs it."""
-    graph = getattr(model, "_functional", None) or model
-    return graph if hasattr(graph, "_nodes_by_depth") and is_of_keras(model) else None
+    return functional_graph(model) if is_of_keras(model) else None
 
 
 def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[Edge, ...]:
     """Append the calls of a graph that is given `inputs`, and return its outputs."""
     edges: dict[int, Edge] = dict(zip(map(id, graph.inputs), inputs, strict=True))
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if not node.is_input:
-                edges |= _called(node, edges, calls)
+    for node in graph_nodes(graph):
+        if not node.is_input:
+            edges |= _called(node, edges, calls)
     return tuple(edges[id(x)] for x in graph.outputs)
 
 

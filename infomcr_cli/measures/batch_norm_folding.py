@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.library.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
+from infomcr_cli.measures.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
 from infomcr_cli.measures.stateless import all_layers, is_floating
+from infomcr_cli.models.keras_internals import own_variables
 
 Array = NDArray[np.float64]
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -123,10 +124,8 @@ def is_identity(operation: Any) -> bool:
 
 def _own_weights(layer: keras.Layer) -> list[Any]:
     """The floating-point weights of a layer; of a model those that it holds itself, not its layers'."""
-    held = layer.weights
-    if isinstance(layer, keras.Model):
-        held = [*layer._trainable_variables, *layer._non_trainable_variables]
-    return [v for v in held if is_floating(v)]
+    weights = own_variables(layer) if isinstance(layer, keras.Model) else layer.weights
+    return [v for v in weights if is_floating(v)]
 
 
 def _kernel(layer: keras.Layer) -> Array:

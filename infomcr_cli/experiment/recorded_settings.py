@@ -10,13 +10,13 @@ from typing import Any
 
 from infomcr_cli.config.allowed_builders import trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
-from infomcr_cli.config.identity import differences
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.resolve_settings import whole_setting
+from infomcr_cli.runs.identity import differences
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:

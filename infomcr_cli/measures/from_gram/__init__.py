@@ -1,1 +1,0 @@
-"""Measures that follow from the Gram matrices of gamma's draws at no further cost."""

@@ -1,0 +1,102 @@
+"""A measured value and its uncertainty: mean over draws, standard error, interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+Direction = Literal["lower", "higher"]
+LEVEL = 0.95
+FEWEST_DRAWS = 3  # before a stopping rule may look at the standard error
+
+
+@dataclass(frozen=True)
+class MeasureValue:
+    """The value of a measure.
+
+    Args:
+        value:     None if the measure is not available; `extras` then gives the `reason`.
+        std_error: of an estimated value, in its unit.
+        extras:    further entries of the JSON document.
+        estimates: how many numbers `std_error` was computed from, at least 2; few of them widen the interval.
+        unit:      such as `nats`; the registry fills it in.
+        direction: which values are expected to generalize better; the registry fills it in.
+    """
+
+    value: float | None
+    std_error: float | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    estimates: int | None = None
+    unit: str = ""
+    direction: Direction = "lower"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of a JSON document."""
+        head = {"value": self.value, "std_error": self.std_error, "unit": self.unit, "direction": self.direction}
+        return {**head, **self.extras}
+
+    def finite(self) -> MeasureValue:
+        """Return the same value with None for NaN and infinity, which JSON does not have."""
+        if self.value is not None and not math.isfinite(self.value):
+            return MeasureValue(None, extras={**self.extras, "reason": f"the value is {self.value}"})
+        error = self.std_error if self.std_error is not None and math.isfinite(self.std_error) else None
+        return MeasureValue(self.value, error, self.extras, self.estimates)
+
+    def interval(self) -> dict[str, list[float]]:
+        """Return the 95 % interval of an estimated value under its JSON key, and nothing for any other value."""
+        if self.value is None or self.std_error is None or self.estimates is None:
+            return {}
+        return {"interval": list(student_interval(self.value, self.std_error, self.estimates))}
+
+
+def mean_over_draws(draws: Sequence[float | None]) -> MeasureValue:
+    """Return the mean over draws with its standard error; `extras` hold the interval and each draw.
+
+    Args:
+        draws: each draw's value; None for a deficient draw, which is not averaged.
+    """
+    found = np.array([v for v in draws if v is not None], np.float64)
+    if len(found) < 2:
+        value = float(found[0]) if len(found) else None
+        return MeasureValue(value, extras={"interval": None, "draws": list(draws)})
+    value, error = float(found.mean()), standard_error(found)
+    return MeasureValue(
+        value, error, {"interval": list(student_interval(value, error, len(found))), "draws": list(draws)}
+    )
+
+
+def standard_error(values: NDArray[np.float64]) -> float:
+    """Return s/√T, s being the standard deviation of T draws with T - 1 in its denominator."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def student_interval(value: float, std_error: float, draws: int) -> tuple[float, float]:
+    """Return the interval value ± t · std_error that covers the truth 95 times in 100, t of Student with T - 1 degrees.
+
+    A standard error that comes from few draws is uncertain itself: two of them to either side cover 83 to 91 % only.
+
+    Args:
+        draws: T, at least 2, the number of draws that gave the standard error.
+
+    Source:
+        Student, Biometrika 6 (1908).
+
+    Examples:
+        >>> low, high = student_interval(0.0, 1.0, 5)
+        >>> print(f"{low:.2f}, {high:.2f}")
+        -2.78, 2.78
+    """
+    half = float(stdtrit(draws - 1, (1 + LEVEL) / 2)) * std_error
+    return value - half, value + half
+
+
+def is_converged(draws: Sequence[float | None], target_se: float | None) -> bool:
+    """Return whether drawing may stop: enough draws, and a standard error of at most `target_se`."""
+    found = np.array([v for v in draws if v is not None], np.float64)
+    return target_se is not None and len(found) >= FEWEST_DRAWS and standard_error(found) <= target_se
