@@ -20,7 +20,6 @@ from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Score, Scorer, make_scorer
-from infomcr_cli.report.plots.spectrum import save_spectrum
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
 from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, record_evaluation
@@ -80,7 +79,6 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
     )
     for kept in {name, _alias(run, checkpoint, name)}:
         record_evaluation(run, kept, evaluation)
-    save_spectrum(measures, run.plots, name)
     return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}
 
 
