@@ -56,15 +56,18 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
         _check_writable(run)
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.run_evaluation import measure_run
+    from infomcr_cli.report.plots.spectrum import save_spectra
 
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
         try:
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                results += measure_run(run, config, wanted, console)
+                measured = measure_run(run, config, wanted, console)
         except InputError as error:  # those before it are measured, and their files are written
             rule = f"{run.name} cannot be measured: {error.rule}"
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
+        save_spectra(measured, run.plots)
+        results += measured
         _mirror(run)
     return {"runs": results}
 

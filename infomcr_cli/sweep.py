@@ -267,9 +267,9 @@ def _compared(
     done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
     if not (settings.compare and settings.evaluate) or len(done) < 2:
         return None
-    from infomcr_cli.compare import CompareOptions, compare
+    from infomcr_cli.compare import CompareRequest, compare
 
-    options = CompareOptions(
+    options = CompareRequest(
         tuple(str(job.run) for job in done),
         csv=folder.path / "comparison.csv",
         html=folder.path / "comparison.html",

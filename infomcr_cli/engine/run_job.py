@@ -27,8 +27,9 @@ def run_job(task: Task) -> Event:
                     return event
             if task.evaluate and not is_measured(directory, run.status.step, task.config.measure):
                 from infomcr_cli.measures.run_evaluation import measure_run
+                from infomcr_cli.report.plots.spectrum import save_spectra
 
-                measure_run(directory, task.config, ["last"], console)
+                save_spectra(measure_run(directory, task.config, ["last"], console), directory.plots)
     except _Refused as error:
         return Event(kind="ended", state=State.FAILED, reason=str(error))
     return Event(kind="ended", state=State.FINISHED)

@@ -55,7 +55,7 @@ def train_step(
             without its weight), accuracy (0..1), all before the step.
 
     Raises:
-        InputError: the model gives probabilities, or labels are neither indices nor class weights.
+        InputError: the model gives probabilities, or labels are not classes of the model.
     """
     _build(optimizer, model)
     labels = checked_labels(model, labels)

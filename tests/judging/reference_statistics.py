@@ -69,7 +69,7 @@ def information(rows, mu, g):
     return (min(ratios) if ratios else None), sum(mu[i] != mu[j] for i, j in pairs) / len(pairs)
 
 
-def sign_error(rows, mu, g, n):
+def sign_error(rows, mu, g, n: int):
     """(mean, 90th percentile, maximum, pairs of non-zero weight)."""
     environments, pairs = defaultdict(list), 0
     for i, j in combinations(range(len(mu)), 2):

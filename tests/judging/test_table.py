@@ -1,36 +1,41 @@
-"""`judge` on tables made elsewhere: what is left out is said, what is no measure is none, CSV in all its forms."""
+"""`judge` on tables: which columns are measures, which rows count, CSV in all its dialects."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
+from invocation import CommandLine
 
-from infomcr_cli.compare import CompareOptions, compare, judge_file
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
+from infomcr_cli.report.judge_table import judge_file
 
 GAPS = [0.1, 0.2, 0.4, 0.5, 0.6, 0.3]
+
+
 NUMBERS = ["1", "2", "4", "5", "6", "3"]
 
 
-def written(path, columns, delimiter=","):
+def written(path: Path, columns: dict[str, Sequence[str]], delimiter: str = ",") -> Path:
     """A CSV file of columns of text; a cell that holds the delimiter is quoted."""
     pd.DataFrame(columns, dtype=str).to_csv(path, index=False, sep=delimiter)
     return path
 
 
-def table(path, **more):
+def table(path: Path, **more: Sequence[str]) -> Path:
     """Six settings with a gap, a measure that ranks them perfectly, and more columns."""
     axes = {"lr": ["1", "2", "1", "2", "3", "3"], "width": ["1", "1", "2", "2", "1", "2"]}
     return written(path, {**axes, "gap": [str(gap) for gap in GAPS], "gamma": NUMBERS, **more})
 
 
-def judged(path, **options):
+def judged(path: Path, **options: Any) -> dict[str, Any]:
     return judge_file(path, **{"gap": "gap", "axes": ["lr", "width"], **options}).to_dict()
 
 
@@ -54,7 +59,9 @@ def judged(path, **options):
         ("   ", None),
     ],
 )
-def test_a_cell_that_is_no_number_costs_its_row_alone_and_is_said(tmp_path, cell, example):
+def test_cell_without_a_number_excludes_its_row_from_that_measure_only(
+    tmp_path: Path, cell: str, example: str | None
+) -> None:
     mu = [*NUMBERS[:2], cell, *NUMBERS[3:]]
     document = judged(table(tmp_path / "t.csv", mu=mu))
     assert document["n"] == 6
@@ -67,13 +74,13 @@ def test_a_cell_that_is_no_number_costs_its_row_alone_and_is_said(tmp_path, cell
     json.dumps(document, allow_nan=False)
 
 
-def test_a_very_long_integer_is_a_number(tmp_path):
+def test_very_long_integer_is_a_number(tmp_path: Path) -> None:
     document = judged(table(tmp_path / "t.csv", mu=["1", "2", "4" + "0" * 30, "5" + "0" * 30, "6" + "0" * 30, "3"]))
     assert (document["measures"]["mu"]["n"], document["measures"]["mu"]["kendall_tau"]["value"]) == (6, 1.0)
     assert document["left_out"]["measures"] == {}
 
 
-def test_the_statistics_of_a_measure_with_words_are_those_of_the_table_without_these_rows(tmp_path):
+def test_measure_with_words_equals_the_table_without_those_rows(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"lr": np.repeat([1, 2, 3, 4], 5), "width": np.tile(range(5), 4)})
     frame["gap"], frame["mu"] = rng.normal(0.2, 0.1, 20), rng.normal(size=20)
@@ -86,15 +93,15 @@ def test_the_statistics_of_a_measure_with_words_are_those_of_the_table_without_t
     assert one["sign_error"]["mean"] == pytest.approx(other["sign_error"]["mean"], abs=1e-12)
 
 
-def test_rows_without_a_gap_are_left_out_and_said(tmp_path):
+def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", other=["0.1", "crashed", "", "inf", "0.6", "0.3"])
     document = judged(path, gap="other")
     assert document["rows"] == 3
     assert document["left_out"]["without_gap"] == {"rows": 3, "example": "crashed"}
-    assert any("3 rows (such as 'crashed')" in note for note in document["notes"])
+    assert any("3 rows without a gap (such as 'crashed')" in note for note in document["notes"])
 
 
-def test_a_named_column_without_any_number_is_refused_with_an_example(tmp_path):
+def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
     with pytest.raises(InputError, match="column 'word' must hold numbers; got 'a'"):
         judged(path, measures=["word"])
@@ -110,7 +117,7 @@ def test_a_named_column_without_any_number_is_refused_with_an_example(tmp_path):
         "gamma std_error", "gamma direction", "gamma convention",
     ],
 )  # fmt: skip
-def test_what_is_no_measure_by_its_name_is_none_unless_it_is_named(tmp_path, name):
+def test_scores_costs_and_indices_are_measures_only_if_named(tmp_path: Path, name: str) -> None:
     values = ["lower"] * 6 if name.endswith("direction") else [str(10 * float(number)) for number in NUMBERS]
     path = table(tmp_path / "t.csv", **{name: values})
     document = judged(path)
@@ -123,7 +130,7 @@ def test_what_is_no_measure_by_its_name_is_none_unless_it_is_named(tmp_path, nam
         assert set(judged(path, measures=[name])["measures"]) == {name}
 
 
-def test_an_index_that_was_saved_twice_is_no_measure(tmp_path):
+def test_pandas_index_columns_are_not_measures(tmp_path: Path) -> None:
     frame = pd.DataFrame({"lr": range(4), "gap": GAPS[:4], "gamma": [1.0, 2.0, 4.0, 5.0]})
     for _ in range(3):
         frame.to_csv(tmp_path / "t.csv")
@@ -133,7 +140,7 @@ def test_an_index_that_was_saved_twice_is_no_measure(tmp_path):
     assert set(judged(tmp_path / "t.csv", axes=["lr"])["measures"]) == {"gamma"}
 
 
-def test_columns_of_words_are_no_measures_even_where_some_look_like_numbers(tmp_path):
+def test_columns_of_mostly_words_are_not_measures(tmp_path: Path) -> None:
     commit = ["a1b2c3d", "1234567", "45e6789", "ffffff1", "0e12345", "beef123"]
     document = judged(table(tmp_path / "t.csv", commit=commit, model=[f"net_{i}" for i in range(6)]))
     assert set(document["measures"]) == {"gamma"}
@@ -141,30 +148,30 @@ def test_columns_of_words_are_no_measures_even_where_some_look_like_numbers(tmp_
     assert document["left_out"]["columns"] == words
 
 
-def test_a_measure_with_no_value_at_all_is_listed_without_statistics(tmp_path):
+def test_measure_without_any_value_is_listed_without_statistics(tmp_path: Path) -> None:
     found = judged(table(tmp_path / "t.csv", empty=[""] * 6))
     assert found["measures"]["empty"]["n"] == 0
     assert found["left_out"]["measures"]["empty"] == {"rows": 6, "example": None}
     assert "empty has no number in any row." in found["notes"]
 
 
-def test_a_measure_that_is_known_outside_the_verdict_alone_is_said(tmp_path):
+def test_measure_known_only_for_unranked_rows_is_rejected_with_a_reason(tmp_path: Path) -> None:
     inside = ["True"] * 5 + ["False"]
     path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
     document = judged(path)
     assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
-    assert document["left_out"]["columns"]["mu"] == "known outside the verdict alone"
+    assert document["left_out"]["columns"]["mu"] == "only known for runs that are not ranked"
     assert judged(path, measures=["mu"])["measures"]["mu"]["n"] == 0
 
 
 @pytest.mark.parametrize("name", ["seed", "Seed", "SEED"])
-def test_a_seed_numbers_replicates_however_it_is_written(name):
+def test_seed_column_numbers_replicates_in_any_case(name: str) -> None:
     frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], name: [0, 1] * 3, "gap": GAPS, "mu": range(6)})
     assert judge(frame, gap="gap", axes=["lr"]).n == 3
     assert judge(frame, gap="gap", axes=["lr", name]).n == 6
 
 
-def test_cells_of_any_type_of_a_data_frame_are_read():
+def test_data_frame_cells_of_any_type_are_read() -> None:
     from decimal import Decimal
 
     cells = [Decimal(1), np.float32(2), " 3 ", True, None, pd.NA, pd.Timestamp("2024-01-01"), 10**400, float("nan"), 5]
@@ -177,7 +184,7 @@ def test_cells_of_any_type_of_a_data_frame_are_read():
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_spaces_delimiters_line_ends_and_byte_order_marks_change_nothing(tmp_path, delimiter, end, encoding):
+def test_csv_dialect_changes_nothing(tmp_path: Path, delimiter: str, end: str, encoding: str) -> None:
     rows = [["lr", "width ", " gap", "gamma"], ["1", "1", " 0.1", "3"], ["2", "1", "0.2", "4 "], ["1", "2", "0.4", "9"]]
     text = end.join(f"{delimiter} ".join(row) for row in rows) + end
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))
@@ -186,7 +193,7 @@ def test_spaces_delimiters_line_ends_and_byte_order_marks_change_nothing(tmp_pat
     assert document["measures"]["gamma"]["kendall_tau"]["value"] == 1.0
 
 
-def test_the_command_line_strips_names_and_takes_commas_in_quotes(command_line, tmp_path):
+def test_command_line_strips_names_and_accepts_quoted_commas(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         'lr, width, "a, b", gap, gamma\n1, 1, 1, 0.1, 3\n2, 1, 1, 0.2, 4\n1, 2, 2, 0.4, 9\n'
     )
@@ -197,13 +204,13 @@ def test_the_command_line_strips_names_and_takes_commas_in_quotes(command_line, 
     assert json.loads(answer.out)["axes"] == ["lr", "width", "a, b"]
 
 
-def test_empty_fields_of_a_table_with_tabs_stay_empty(tmp_path):
+def test_empty_tab_separated_fields_stay_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("lr\tgap\ta\tb\n1\t0.1\t\t1\n2\t0.2\t2\t\n3\t0.3\t3\t3\n")
     found = judged(tmp_path / "t.csv", axes=["lr"])["measures"]
     assert (found["a"]["n"], found["b"]["n"]) == (2, 2)
 
 
-def test_names_of_another_unicode_form_are_the_same_names(tmp_path):
+def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", {"größe": ["1", "2", "3"], "gap": ["1", "2", "3"], "mu": ["1", "2", "3"]})
     for form in ("NFC", "NFD"):
         assert judged(path, axes=[unicodedata.normalize(form, "größe")])["n"] == 3
@@ -216,17 +223,17 @@ def test_names_of_another_unicode_form_are_the_same_names(tmp_path):
         (b"PK\x03\x04\xff\xfe", "must be text in UTF-8"),
         (b"\n \n", "it is empty"),
         (b"lr,width,gap\n1,1,0.1,2\n", "4 fields in row 2"),
-        (b"lr,width,gap, gap\n1,1,0.1,1\n", "names of their own; got 'gap'"),
+        (b"lr,width,gap, gap\n1,1,0.1,1\n", "column names must be unique; got 'gap'"),
         (b"lr|width|gap\n1|1|2\n", "a column must be in the table; got 'gap'"),
     ],
 )
-def test_a_table_of_another_kind_is_refused_by_the_rule_that_it_breaks(tmp_path, content, words):
+def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: str | bytes | None, words: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=words):
         judged(tmp_path / "t.csv")
 
 
-def test_a_table_that_is_no_file_is_refused_by_what_it_is(tmp_path):
+def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder"):
         judged(tmp_path)
     with pytest.raises(InputError, match="that exists"):
@@ -237,7 +244,7 @@ def test_a_table_that_is_no_file_is_refused_by_what_it_is(tmp_path):
         judged("/dev/null" and type(tmp_path)("/dev/null"))
 
 
-def test_a_direction_turns_the_order_and_is_reported(command_line, tmp_path):
+def test_direction_option_reverses_the_order_and_is_reported(command_line: CommandLine, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", margin=[str(-gap) for gap in GAPS], weak=["1", "2", "4", "3", "6", "5"])
     ask = ("judge", "t.csv", "--gap", "gap", "--axes", "lr,width", "--measures", "margin,weak", "--json")
     plain = json.loads(command_line(*ask).out)["measures"]
@@ -253,11 +260,11 @@ def test_a_direction_turns_the_order_and_is_reported(command_line, tmp_path):
         (["gama=higher"], "got 'gama'. Accepted: gamma. Did you mean 'gamma'"),
         (["gamma=hihger"], "got 'hihger'. Accepted: lower, higher. Did you mean 'higher'"),
         (["gamma"], "must be NAME=lower or NAME=higher; got 'gamma'"),
-        (["lr=higher"], "a direction must be of a measure that is judged; got 'lr'"),
+        (["lr=higher"], "a direction must be of a measure that is ranked; got 'lr'"),
         (["gamma=lower", "gamma=higher"], "one direction"),
     ],
 )
-def test_a_mistaken_direction_is_refused_with_the_way_out(tmp_path, directions, words):
+def test_invalid_direction_raises_with_a_suggestion(tmp_path: Path, directions: Sequence[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         judged(table(tmp_path / "t.csv"), directions=directions)
 
@@ -274,87 +281,58 @@ def test_a_mistaken_direction_is_refused_with_the_way_out(tmp_path, directions, 
         ("gap_error", [-1.01, 0.2, 0.3], True),
     ],
 )
-def test_a_gap_without_the_bound_of_the_sign_error_is_said(name, gaps, said):
+def test_gap_outside_the_sign_error_bound_gets_a_note(name: str, gaps: list[float], said: bool) -> None:
     frame = pd.DataFrame({"lr": [1, 2, 3], name: gaps, "mu": [1.0, 2.0, 4.0]})
     notes = judge(frame, gap=name, axes=["lr"], n_test=100).notes
     assert any("sign error assume a gap in [0, 1]" in note for note in notes) is said
 
 
-def without_notes(document):
-    """The part of a document that a table can give again."""
-    keys = ("n", "rows", "n_test", "seed", "resamples", "confidence", "rank_by", "significant_digits")
-    return {key: document[key] for key in (*keys, "measures", "references")}
+def test_judge_ranks_a_plain_csv(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,word\n1,0.1,1,a\n2,0.2,2,b\n3,0.3,3,c\n")
+    document = judge_file(path, gap="gap", axes=("lr",)).to_dict()
+    assert set(document["measures"]) == {"mu"}
+    assert document["measures"]["mu"]["kendall_tau"]["value"] == pytest.approx(1.0)
 
 
-def test_a_table_that_compare_wrote_is_judged_as_compare_did(command_line, tmp_path):
-    grid_of_runs(tmp_path / "runs")
-    command_line("compare", "runs", "--csv", "t.csv", "--sort", "noise", "--no-tracking")
-    compared = json.loads(command_line("compare", "runs", "--no-tracking", "--json").out)
-    axes = ",".join(compared["axes"])
-    again = json.loads(command_line("judge", "t.csv", "--gap", "gap_error", "--axes", axes, "--json").out)
-    assert without_notes(again) == without_notes(compared)
-    assert again["measures"]["gamma"]["direction"] == "lower"
-    assert again["n_test"] == 400
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "exists"),
+        ("", "CSV"),
+        ("lr,gap\n1,2\n1,2,3,4\n", "CSV"),
+        (b"\xff\xfe\x00", "CSV"),
+        ("lr,gap\n1,x\n", "numbers"),
+        ("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n", "4 fields in row 2"),
+        ("lr,gap,mu\n1,0.1,1\n\n2,0.2,2,5\n", "4 fields in row 4"),
+        ("lr,gap,mu,mu\n1,0.1,1,2\n", "column names must be unique; got 'mu'"),
+    ],
+)
+def test_unreadable_table_raises(tmp_path: Path, content: str | bytes | None, words: str) -> None:
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=words):
+        judge_file(path, gap="gap", axes=("lr",))
 
 
-@pytest.mark.parametrize("gap", ["error", "loss", "test_error"])
-def test_a_table_with_everything_in_it_is_judged_as_compare_did(tmp_path, gap):
-    """Runs apart, missing values, a mixture, directions, absent and empty settings, hostile and reserved names."""
-    rng = np.random.default_rng(0)
-    for index in range(12):
-        names = ("gamma", "margin", "compute", "test_sharpness", "optimizer.l2", "=cmd()", "twin")
-        measures = {name: float(rng.normal()) for name in names}
-        convention = CONVENTION | {"draws": 100 if index == 3 else 10}
-        missed = {"reached_target": index != 7}
-        found = evaluation(
-            float(rng.integers(0, 5)) / 20, measures, convention=convention, n_test=300 + index, **missed
-        )
-        found["measures"]["margin"]["direction"] = "higher"
-        found["measures"]["twin"] = found["measures"]["gamma"]
-        found["measures"]["train_loss"] = {"value": float(rng.normal()), "convention": {"batch_norm": "inference"}}
-        if index % 4 == 0:
-            found["measures"]["gamma"] = {"value": None}
-            del found["measures"]["compute"]
-        if index == 7:
-            found["measures"]["apart_alone"] = {"value": 1.0}
-        changes = {
-            "optimizer__l2": (0.1 * 3, 0.3, 0.5)[index % 3],
-            "model__name": ("null", "1e-3", "=a", "-b")[index // 3],
-        }
-        config = config_with(**changes, seed=index % 2)
-        if index in (1, 2):
-            del config["model"]["widths"]
-        else:
-            config["model"]["widths"] = None if index % 5 else [8, 16]
-        write_run(tmp_path / "runs" / f"-r{index}", config, {"last": found})
-    options = CompareOptions(
-        (str(tmp_path / "runs"),), gap=gap, allow_mixed=True, csv=tmp_path / "t.csv", sort="margin"
-    )
-    compared = compare(options).to_dict()
-    column = gap if gap == "test_error" else f"gap_{gap}"
-    again = judge_file(tmp_path / "t.csv", gap=column, axes=list(compared["axes"])).to_dict()
-    assert without_notes(again) == without_notes(compared)
-    assert again["left_out"]["not_in_verdict"] == 1
-    assert again["left_out"]["measures"].keys() == compared["left_out"]["measures"].keys()
-    assert any("different conventions" in note for note in again["notes"])
+def test_row_longer_than_the_header_exits_2(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n3,0.3,3,\n")
+    answer = command_line("judge", "table.csv", "--gap", "gap", "--axes", "lr", "--json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "4 fields in row 2" in answer.err
 
 
-def test_float_settings_that_differ_by_rounding_are_one_level_of_a_comparison(tmp_path):
-    for index, lr in enumerate((0.1 * 3, 0.3, 0.7, 0.1 * 7)):
-        config = config_with(optimizer__learning_rate=lr, optimizer__l2=index % 2 / 10)
-        write_run(tmp_path / f"r{index}", config, {"last": evaluation(index / 10, {"gamma": float(index)})})
-    document = compare(CompareOptions((str(tmp_path),))).to_dict()
-    assert document["axes"]["optimizer.learning_rate"]["values"] == ["0.30000000000000004", "0.7"]
-    assert document["measures"]["gamma"]["granulated_psi"]["groups"] == {
-        "optimizer.l2": 2,
-        "optimizer.learning_rate": 2,
-    }
+def test_short_rows_and_unnamed_columns_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,more,,\n1,0.1,1,1,,\n2,0.2,2\n3,0.3,3,5,,\n")
+    found = judge_file(path, gap="gap", axes=("lr",), measures=("mu", "more")).to_dict()["measures"]
+    assert (found["mu"]["n"], found["more"]["n"]) == (3, 2)
 
 
-def test_a_measure_without_a_value_in_some_runs_is_said_by_compare(tmp_path):
-    for index in range(4):
-        found = evaluation(index / 10, {"gamma": float(index), **({"rare": 1.0} if index < 3 else {})})
-        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
-    document = compare(CompareOptions((str(tmp_path),))).to_dict()
-    assert document["left_out"]["measures"] == {"rare": {"rows": 1, "example": None}}
-    assert any(note.startswith("rare has no number in 1 of 4 rows") for note in document["notes"])
+def test_gap_axes_and_measures_must_be_different_columns(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu\n1,0.1,1\n2,0.2,2\n3,0.3,3\n")
+    for axes, measures in ((("gap",), None), (("lr",), ("lr",)), (("lr",), ("mu", "mu"))):
+        with pytest.raises(InputError, match="different columns"):
+            judge_file(path, gap="gap", axes=axes, measures=measures)

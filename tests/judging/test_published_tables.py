@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infomcr_cli.compare import judge_file
+from infomcr_cli.report.judge_table import judge_file
 
 TABLES = Path(__file__).parent / "tables"
 # K to 6 decimals and τ-b to 3, see tables/README.md
@@ -21,7 +21,9 @@ def axes_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("task", "n", "known"), [(1, 96, TASK_1), (2, 54, TASK_2)])
-def test_tau_and_k_of_published_minima_are_the_known_ones(task, n, known):
+def test_tau_and_k_of_published_tables_equal_known_values(
+    task: int, n: int, known: dict[str, tuple[float, float]]
+) -> None:
     path = TABLES / f"pgdl_task{task}.csv"
     found = judge_file(path, gap="gap", axes=axes_of(path), n_test=10_000).to_dict()
     assert found["n"] == n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infomcr_cli.judging.conditional_information import conditional_information
-from infomcr_cli.judging.levels import levels_of
-from infomcr_cli.judging.minima import DIGITS, Minima, settled, tied
+from infomcr_cli.judging.minima import Minima, ranked_minima
+from infomcr_cli.judging.ties import DIGITS, levels_of, merge_ties
 from infomcr_cli.report import judge
 
 SETTINGS, SEEDS = 8, 3
@@ -43,7 +44,7 @@ def means(steps: np.ndarray, step: Fraction) -> list[Fraction]:
         ("0.05", "700000.7", 0),
     ],
 )
-def test_tau_of_averaged_seeds_is_that_of_exact_rational_arithmetic(gap_step, measure_step, low):
+def test_tau_of_averaged_seeds_equals_exact_rational_arithmetic(gap_step: str, measure_step: str, low: int) -> None:
     rng, gap_step, measure_step = np.random.default_rng(0), Fraction(gap_step), Fraction(measure_step)
     for _ in range(200):
         gaps, values = rng.integers(0, 10, (SETTINGS, SEEDS)), rng.integers(low, 10, (SETTINGS, SEEDS))
@@ -60,7 +61,7 @@ def test_tau_of_averaged_seeds_is_that_of_exact_rational_arithmetic(gap_step, me
         assert found == (None if expected is None else pytest.approx(expected, abs=1e-13))
 
 
-def test_equal_mean_gaps_and_measures_are_ties_in_every_statistic():
+def test_equal_means_are_ties_in_every_statistic() -> None:
     frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], "seed": [0, 1] * 3, "gap": [0.1, 0.7, 0.4, 0.4, 0.9, 0.9]})
     frame["mu"] = [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]
     frame["nu"] = [0.1, 0.7, 0.4, 0.4, 0.9, 0.9]
@@ -72,27 +73,29 @@ def test_equal_mean_gaps_and_measures_are_ties_in_every_statistic():
     assert found["nu"].conditional_information.pairs_used == pytest.approx(2 / 3)
 
 
-def test_real_differences_are_no_ties():
+def test_differences_above_the_tolerance_are_not_ties() -> None:
     apart = np.array([1e-30, 2e-30, 1.0, 1.0 + 1e-11, 1e30, 1.1e30])
-    np.testing.assert_array_equal(tied(apart, apart), apart)
+    np.testing.assert_array_equal(merge_ties(apart, apart), apart)
     gaps = np.array([0.1, 0.1 + 2e-9, 0.1 + 1e-11])  # 2e-9: the smallest of 50,000 and 10,000 images
-    np.testing.assert_array_equal(tied(gaps, np.ones(3)), gaps)
+    np.testing.assert_array_equal(merge_ties(gaps, np.ones(3)), gaps)
 
 
-def test_ties_leave_huge_and_missing_values_alone():
+def test_merge_ties_keeps_huge_and_missing_values() -> None:
     values = np.array([1e308, np.nan, 0.8 - 0.7, 1.0 - 0.9, -1.7e308, np.inf])
-    np.testing.assert_array_equal(tied(values, np.ones(6)), [1e308, np.nan, 1.0 - 0.9, 1.0 - 0.9, -1.7e308, np.inf])
-    assert len(tied(np.zeros(0), np.zeros(0))) == 0
+    np.testing.assert_array_equal(
+        merge_ties(values, np.ones(6)), [1e308, np.nan, 1.0 - 0.9, 1.0 - 0.9, -1.7e308, np.inf]
+    )
+    assert len(merge_ties(np.zeros(0), np.zeros(0))) == 0
 
 
-def test_the_mean_of_huge_replicates_does_not_overflow():
+def test_mean_of_huge_replicates_does_not_overflow() -> None:
     runs = Minima(np.full(4, 0.1), np.zeros((4, 1), int), ("a",), ("m",), np.full((4, 1), 1.7e308), rows=4)
-    assert settled(runs, average=True).measures.tolist() == [[1.7e308]]
+    assert ranked_minima(runs, average=True).measures.tolist() == [[1.7e308]]
 
 
 @given(st.permutations(range(18)))
 @settings(max_examples=20, deadline=None)
-def test_the_order_of_the_rows_changes_nothing_at_all(order):
+def test_row_order_changes_nothing_with_ties(order: list[int]) -> None:
     rng = np.random.default_rng(1)
     grid = [(width, lr, seed) for width in (1, 2, 4) for lr in (0.1, 0.2) for seed in range(3)]
     frame = pd.DataFrame(grid, columns=["width", "lr", "seed"])
@@ -105,12 +108,12 @@ def test_the_order_of_the_rows_changes_nothing_at_all(order):
     assert one == other
 
 
-def test_the_document_says_to_how_many_digits_numbers_are_told_apart():
+def test_document_states_significant_digits() -> None:
     frame = pd.DataFrame({"lr": [1, 2, 3], "gap": [0.1, 0.2, 0.3], "mu": [1.0, 2.0, 4.0]})
     assert judge(frame, gap="gap", axes=["lr"]).to_dict()["significant_digits"] == DIGITS == 12
 
 
-def test_a_gap_that_is_the_same_everywhere_is_said():
+def test_constant_gap_gives_null_and_a_note() -> None:
     frame = pd.DataFrame({"lr": [1, 2, 3], "gap": [0.8 - 0.7, 1.0 - 0.9, 0.1], "mu": [1.0, 2.0, 4.0]})
     document = judge(frame, gap="gap", axes=["lr"]).to_dict()
     assert document["measures"]["mu"]["kendall_tau"]["value"] is None
@@ -118,12 +121,12 @@ def test_a_gap_that_is_the_same_everywhere_is_said():
 
 
 @pytest.mark.parametrize("n", range(3, 40))
-def test_a_perfect_measure_has_exactly_one_and_its_negative_exactly_minus_one(n):
+def test_perfect_measure_is_exactly_one_and_its_negative_exactly_minus_one(n: int) -> None:
     rng = np.random.default_rng(n)
     frame = pd.DataFrame({"lr": rng.integers(0, 3, n), "width": rng.integers(0, 4, n), "gap": rng.permutation(n) / 64})
     frame["perfect"], frame["opposite"] = np.exp(frame["gap"]), -frame["gap"]
-    verdict = judge(frame, gap="gap", axes=["lr", "width"], n_test=10**6, resamples=50)
-    for one, sense in zip(verdict.measures, (1, -1), strict=True):
+    ranking = judge(frame, gap="gap", axes=["lr", "width"], n_test=10**6, resamples=50)
+    for one, sense in zip(ranking.measures, (1, -1), strict=True):
         for found in (one.kendall_tau, one.spearman_rho, one.granulated_psi):
             assert found.value in (sense, None)
             assert {found.low, found.high} <= {sense, None}
@@ -131,7 +134,7 @@ def test_a_perfect_measure_has_exactly_one_and_its_negative_exactly_minus_one(n)
         assert {one.sign_error.mean, one.sign_error.max, one.sign_error.low} <= {(1 - sense) / 2, None}
 
 
-def test_statistics_stay_in_their_ranges_and_carry_no_rounding_error():
+def test_statistics_stay_in_range_and_are_rounded_to_14_decimals() -> None:
     rng = np.random.default_rng(0)
     for seed in range(30):
         frame = pd.DataFrame({"a": rng.integers(0, 3, 12), "b": rng.integers(0, 3, 12), "gap": rng.integers(0, 4, 12)})
@@ -145,7 +148,7 @@ def test_statistics_stay_in_their_ranges_and_carry_no_rounding_error():
                 assert value is None or value == round(value, 14)
 
 
-def test_a_measure_that_says_nothing_of_the_gap_has_k_of_zero():
+def test_conditional_information_of_an_independent_measure_is_zero() -> None:
     levels = np.array([[i, j] for i in range(2) for j in range(2)])
     minima = Minima(np.array([0.0, 1.0, 1.0, 0.0]), levels, ("i", "j"), ("m",), levels[:, :1] * 1.0, rows=4)
     (found,) = conditional_information(minima, levels[:, :1], seed=0)
@@ -165,11 +168,11 @@ def test_a_measure_that_says_nothing_of_the_gap_has_k_of_zero():
         ([], []),
     ],
 )
-def test_values_of_an_axis_that_are_one_number_are_one_level(column, expected):
+def test_equal_numbers_of_an_axis_are_one_level(column: list[str | None], expected: Any) -> None:
     assert levels_of(column).tolist() == expected
 
 
-def test_float_axes_that_differ_by_rounding_are_one_level_in_a_table():
+def test_axis_values_that_differ_by_rounding_are_one_level() -> None:
     frame = pd.DataFrame({"lr": [0.1 * 3, 0.3, 0.3, 0.1 * 3, 0.7, 0.1 * 7], "width": [1, 2, 3, 4, 1, 2]})
     frame["gap"], frame["mu"] = [0.1, 0.3, 0.2, 0.4, 0.5, 0.6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert 0.1 * 3 != 0.3
