@@ -79,17 +79,17 @@ def court(root: Path) -> None:
     start, at_work = time.perf_counter(), time.process_time()
     from rich.console import Console
 
-    from infomcr_cli.compare import CompareOptions, compare
+    from infomcr_cli.compare import CompareRequest, compare
     from infomcr_cli.report.terminal import comparison_renderables
 
-    comparison = compare(CompareOptions((str(root),)))
+    comparison = compare(CompareRequest((str(root),)))
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, width=160)
         for part in comparison_renderables(comparison, console.width):
             console.print(part)
     seconds, cpu = time.perf_counter() - start, time.process_time() - at_work
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    sizes = {"minima": comparison.verdict.n, "measures": len(comparison.measures), "axes": len(comparison.axes)}
+    sizes = {"minima": comparison.ranking.n, "measures": len(comparison.measures), "axes": len(comparison.axes)}
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak, **sizes}))
 
 

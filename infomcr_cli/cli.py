@@ -185,11 +185,11 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put minima side by side and judge the measures by how they rank them."""
-    from infomcr_cli.compare import CompareOptions, show
+    from infomcr_cli.compare import CompareRequest, show
     from infomcr_cli.compare import compare as verb
-    from infomcr_cli.engine.stop import stop_on_signal
+    from infomcr_cli.signals import stop_on_signal
 
-    options = CompareOptions(
+    request = CompareRequest(
         tuple(runs),
         gap=gap,
         checkpoint=checkpoint,
@@ -203,7 +203,7 @@ def compare(
         runs_dir=str(runs_dir),
     )
     with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
-        comparison = verb(options)
+        comparison = verb(request)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     print_json(comparison.to_dict()) if as_json else show(comparison, Console())
@@ -227,9 +227,10 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
-    from infomcr_cli.compare import judge_file, show_ranking
+    from infomcr_cli.compare import show_ranking
+    from infomcr_cli.report.judge_table import judge_file
 
-    verdict = judge_file(
+    ranking = judge_file(
         table,
         gap=gap,
         axes=_names(axes),
@@ -237,7 +238,7 @@ def judge(
         n_test=n_test,
         directions=direction or (),
     )
-    print_json(verdict.to_dict()) if as_json else show_ranking(verdict, Console())
+    print_json(ranking.to_dict()) if as_json else show_ranking(ranking, Console())
 
 
 @app.command()
@@ -287,7 +288,8 @@ def ui(
     as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
-    from infomcr_cli.tracking.store import existing_store_folder, store_of
+    from infomcr_cli.runs.surroundings import existing_store_folder
+    from infomcr_cli.tracking.store import store_of
     from infomcr_cli.tracking.ui import check_port, ui_command
 
     check_port(port)
@@ -373,7 +375,7 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 
 def _print_config(config: Any, as_json: bool) -> None:
-    from infomcr_cli.config.identity import as_document, to_yaml
+    from infomcr_cli.config.yaml_text import as_document, to_yaml
 
     if as_json:
         print_json(as_document(config))

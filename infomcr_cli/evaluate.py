@@ -14,13 +14,13 @@ from typing import Any
 
 from rich.console import Console
 
-from infomcr_cli.config.identity import differences
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
+from infomcr_cli.runs.identity import differences
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.moved_runs import read_settings
 
@@ -56,15 +56,18 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
         _check_writable(run)
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.run_evaluation import measure_run
+    from infomcr_cli.report.plots.spectrum import save_spectra
 
     results: list[dict[str, Any]] = []
     for (run, config), wanted in zip(jobs, names, strict=True):
         try:
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                results += measure_run(run, config, wanted, console)
+                measured = measure_run(run, config, wanted, console)
         except InputError as error:  # those before it are measured, and their files are written
             rule = f"{run.name} cannot be measured: {error.rule}"
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
+        save_spectra(measured, run.plots)
+        results += measured
         _mirror(run)
     return {"runs": results}
 

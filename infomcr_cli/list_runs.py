@@ -17,9 +17,11 @@ from rich.text import Text
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, Status, finished, is_run, lock_run, read_status, write_status
-from infomcr_cli.runs.io.safe_documents import parse_yaml, printable
+from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.runs.lifecycle import close_run
 from infomcr_cli.runs.lock import last_heartbeat
 from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.sync import sync
@@ -112,7 +114,8 @@ def _ways_on(lost: Sequence[RunSummary]) -> str:
     folder = Path(lost[0].path).parent
     elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
     commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]
-    head = ["These commands go on:"] if commands else []
+    code = "; model.builder runs the function that it names" if any("model.builder=" in one for one in commands) else ""
+    head = [f"These commands go on{code}:"] if commands else []
     return "\n".join(
         [f"{len(lost)} lost. `{suggested_command('runs', '--repair', *elsewhere)}` closes them.", *head, *commands]
     )
@@ -138,8 +141,7 @@ def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
 def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tracking_uri: str | None) -> RunSummary:
     ended = last_heartbeat(run) or status.started
     try:
-        with lock_run(run):
-            write_status(run, finished(status, State.LOST, status.reason, ended=ended))
+        close_run(run, State.LOST, status.reason, ended=ended)
     except (InputError, OSError) as error:
         return _line(run, status, choices, problem=str(error), closed=False)
     return _line(run, read_status(run), choices, problem=_mirrored(run, tracking_uri), repaired=True)

@@ -24,17 +24,16 @@ from infomcr_cli.engine.mlflow import close_logger, closed_on_error
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.engine.preflight import check_content, check_names, check_settings
 from infomcr_cli.engine.scheduler import SweepRunner
-from infomcr_cli.engine.stop import stop_on_signal
 from infomcr_cli.engine.summary import JobResult, Startup
 from infomcr_cli.engine.view import SweepView
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import State
 from infomcr_cli.runs.directory import check_folder
+from infomcr_cli.signals import Interruption, stop_on_signal
 from infomcr_cli.tracking.known_stores import add_known_store
 from infomcr_cli.tracking.store import Store, store_of
 from infomcr_cli.train import check_start
-from infomcr_cli.training.interruption import Interruption
 
 if TYPE_CHECKING:
     from infomcr_cli.engine.mlflow import SweepLogger
@@ -268,9 +267,9 @@ def _compared(
     done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
     if not (settings.compare and settings.evaluate) or len(done) < 2:
         return None
-    from infomcr_cli.compare import CompareOptions, compare
+    from infomcr_cli.compare import CompareRequest, compare
 
-    options = CompareOptions(
+    options = CompareRequest(
         tuple(str(job.run) for job in done),
         csv=folder.path / "comparison.csv",
         html=folder.path / "comparison.html",

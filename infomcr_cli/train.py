@@ -1,47 +1,32 @@
-"""The verb `train`: one run, new or taken up again, from its settings to its last checkpoint."""
+"""The command `train`: one run, new or resumed, from its settings to its last checkpoint."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import identity, to_yaml
-from infomcr_cli.config.resume import resumed_run
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.preflight import check_devices
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import resumed_run
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.settings import check_measures
-from infomcr_cli.runs import (
-    RunDirectory,
-    State,
-    finished,
-    has_checkpoint,
-    list_checkpoints,
-    lock_run,
-    new_run_name,
-    new_status,
-    read_status,
-    write_status,
-)
+from infomcr_cli.runs import RunDirectory, State, has_checkpoint, list_checkpoints, read_status
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.io.safe_documents import parse_yaml
-from infomcr_cli.signals import handled
+from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
+from infomcr_cli.signals import Interruption, stop_on_signal
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.moved_runs import default_store, read_settings
 from infomcr_cli.tracking.store import Store, store_of
@@ -163,98 +148,72 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         InputError: the request cannot be met; nothing has been made.
     """
     config = settings_of(request)
-    store = _store(config, request)
-    few = partial(_say_if_too_few, config, console)
-    images = training_set_size(config.data) if request.resume is None else None
-    if images is not None:
-        few(images)
-    folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
-    stood, again = os.path.isdir(folder), named_again(config.model_dump())
-    run = RunDirectory.open(request.resume) if request.resume else _new_directory(config, request)
-    with lock_run(run):
-        if request.resume and read_status(run).state is State.FINISHED:
-            console.print(f"{run.path} is finished already.", markup=False, soft_wrap=True)
-            return TrainResult(run, State.FINISHED, None, 0)
-        console.print(f"run {run.path}", markup=False, highlight=False, soft_wrap=True)
-        if store is not None:
-            console.print(f"tracking {store.line}", markup=False, highlight=False, soft_wrap=True)
-        if request.resume:
-            _say_what_is_lost(run, console)
-        with _terminable():  # TensorFlow takes seconds to come, and a signal may come first
-            try:
-                from infomcr_cli.training.trainer import TrainJob, run_training
-            except _StoppedEarly as stop:
-                return replace(_killed(run, stop.number), again=again)
-        try:
-            told = request.resume is not None or images is not None
-            with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                ending = run_training(TrainJob(run, config, store, console, request.profile, None if told else few))
-        except InputError:
-            if request.resume is None and not read_status(run).step:
-                _unmake(run, keep_folder=stood)
-            raise
-    return TrainResult(run, ending.state, ending.reason, ending.exit_code, again)
-
-
-def _say_if_too_few(config: RunConfig, console: Console, images: int) -> None:
-    """Say before training what `eval` will refuse after it; it can still be given other settings then."""
-    try:
-        check_measures(config.measure, images)
-    except InputError as error:
-        line = f"eval will refuse to measure this run as it is set: {error}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _say_what_is_lost(run: RunDirectory, console: Console) -> None:
-    if not has_checkpoint(run):
-        console.print("There is no checkpoint: training begins anew.")
-    elif not run.metrics.exists():
-        console.print("metrics.jsonl is gone, and with it the epochs up to the checkpoint.")
-
-
-class _StoppedEarly(BaseException):
-    """A signal came before training could begin."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = signal.Signals(number)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let the first signal to stop raise inside the block; afterwards the session hears signals itself."""
-    numbers: list[int] = []
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        numbers.append(number)
-        if len(numbers) == 1:  # what follows must not keep the state from being written
-            raise _StoppedEarly(number)
-
-    with handled(hear):
-        yield
-
-
-def _killed(run: RunDirectory, number: signal.Signals) -> TrainResult:
-    write_status(run, finished(read_status(run), State.KILLED, number.name))
-    return TrainResult(run, State.KILLED, number.name, 128 + number)
-
-
-def _unmake(run: RunDirectory, keep_folder: bool) -> None:
-    """Remove a run that never began, and the folder that was made for it where nothing else lies in it."""
-    shutil.rmtree(run.path)
-    if not keep_folder:
-        with suppress(OSError):
-            run.path.parent.rmdir()
-
-
-def _new_directory(config: RunConfig, request: TrainRequest) -> RunDirectory:
-    hashed = identity(config)
-    overrides = [redact_override(override) for override in request.overrides]
-    if request.run_dir is not None:
-        return RunDirectory.create(
-            request.run_dir, config=to_yaml(config), overrides=overrides, status=new_status(hashed)
-        )
-    name = new_run_name(config.model.name, config.reg.name, hashed)
-    return RunDirectory.create_new(
-        config.runs_dir, name, config=to_yaml(config), overrides=overrides, status=new_status(hashed)
+    store, repeat = _store(config, request), named_again(config.model_dump())
+    warn = _warning_of_draws(config, request, console)
+    folder_is_new = not os.path.isdir(request.run_dir.parent if request.run_dir else config.runs_dir)
+    is_new = request.resume is None
+    directory = (
+        create_run(config, request.overrides, request.run_dir)
+        if request.resume is None
+        else RunDirectory.open(request.resume)
     )
+    with active_run(directory, is_new=is_new, folder_is_new=folder_is_new) as run:
+        if run.status.state is State.FINISHED:
+            console.print(f"{directory.path} is finished already.", markup=False, soft_wrap=True)
+            return TrainResult(directory, State.FINISHED, None, 0)
+        _print_head(run, store, console)
+        outcome = _fit(run, config, store, request.profile, warn, console)
+    return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, repeat)
+
+
+def _fit(
+    run: ActiveRun,
+    config: RunConfig,
+    store: Store | None,
+    profile: bool,
+    warn: Callable[[int], None] | None,
+    console: Console,
+) -> RunOutcome:
+    # TensorFlow takes seconds to import: a signal that comes meanwhile ends the run at once. The outer block keeps
+    # further signals from interrupting the writing of the state.
+    with Interruption():
+        with stop_on_signal() as stopped:
+            from infomcr_cli.training.trainer import TrainJob, run_training
+        if stopped.number is not None:
+            return run.finish(RunOutcome(State.KILLED, signal.Signals(stopped.number).name, 128 + stopped.number))
+    with redirect_stdout(sys.stderr):  # a network of the user's own may print
+        return run_training(TrainJob(run, config, store, console, profile, warn))
+
+
+def _warning_of_draws(config: RunConfig, request: TrainRequest, console: Console) -> Callable[[int], None] | None:
+    """Warn of what `eval` will refuse after training if the size of the data is known; else return how to warn later.
+
+    `eval` can still be given other settings then, so that training goes on.
+    """
+
+    def warn(images: int) -> None:
+        try:
+            check_measures(config.measure, images)
+        except InputError as error:
+            line = f"eval will refuse to measure this run as it is set: {error}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if request.resume is not None:
+        return None
+    images = training_set_size(config.data)
+    if images is None:
+        return warn
+    warn(images)
+    return None
+
+
+def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
+    lines = [f"run {run.directory.path}"]
+    if store is not None:
+        lines.append(f"tracking {store.line}")
+    if not run.is_new and not has_checkpoint(run.directory):
+        lines.append("There is no checkpoint: training starts from the beginning.")
+    elif not run.is_new and not run.directory.metrics.exists():
+        lines.append("metrics.jsonl is missing, and with it the epochs up to the checkpoint.")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

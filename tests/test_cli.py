@@ -13,7 +13,7 @@ import yaml
 from invocation import CommandLine
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.runs import RunDirectory, new_status
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))

@@ -65,9 +65,9 @@ def test_eval_agrees_with_a_slower_way(trained: Path) -> None:
     """Scores by NumPy from the logits of the whole split, and gamma from one draw's Jacobian taken anew."""
     import keras
 
-    from infomcr_cli.config.resume import recorded_run
     from infomcr_cli.data import load_dataset
     from infomcr_cli.experiment.network import network
+    from infomcr_cli.experiment.recorded_settings import recorded_run
     from infomcr_cli.measures import gram_matrix
     from infomcr_cli.models import named_weights
     from infomcr_cli.runs import load_weights

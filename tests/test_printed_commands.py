@@ -21,7 +21,7 @@ import yaml
 
 import infomcr_cli
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.runs import (
     Checkpoint,
     RunDirectory,

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.models.custom import PATTERN
-from infomcr_cli.runs.io.safe_documents import printable
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.import_builders")
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from infomcr_cli.config.identity import tail
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import load_dataset
 from infomcr_cli.data.files import as_path
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.runs import RunDirectory, State, Status, is_run
 from infomcr_cli.runs.checkpoint import trained_on
+from infomcr_cli.runs.identity import tail
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.status import read_status_file
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from infomcr_cli.config.identity import HEAD
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.runs import State
+from infomcr_cli.runs.identity import HEAD
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from infomcr_cli.console.redaction import redact
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, is_run
+from infomcr_cli.signals import Interrupted, Interruption
 from infomcr_cli.tracking.store import Store
-from infomcr_cli.training.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
     from infomcr_cli.tracking.client import Progress

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from infomcr_cli.config.grid import Point
-from infomcr_cli.config.identity import HEAD, identity, with_other_data
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.data import check_source
@@ -18,6 +17,7 @@ from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import read_status
+from infomcr_cli.runs.identity import HEAD, identity, with_other_data
 
 
 def plan(points: Sequence[Point]) -> list[Job]:

@@ -18,7 +18,8 @@ from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, finished, is_run, lock_run, read_status, write_status
+from infomcr_cli.runs import RunDirectory, State, is_run
+from infomcr_cli.runs.lifecycle import close_run
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
@@ -163,16 +164,9 @@ def close(job: Job, state: State, reason: str | None) -> None:
     if not is_run(job.run):
         return
     try:
-        _close(RunDirectory.open(job.run), state, reason)
+        close_run(RunDirectory.open(job.run), state, reason)
     except (InputError, OSError) as error:
         _log.warning("%s stays as it is, though its job is %s: %s", job.run.name, state, redact(str(error)))
-
-
-def _close(run: RunDirectory, state: State, reason: str | None) -> None:
-    status = read_status(run)
-    if status.state is not State.FINISHED and (status.state, status.reason) != (state, reason):
-        with lock_run(run):
-            write_status(run, finished(status, state, reason))
 
 
 def _exit_reason(code: int) -> str:

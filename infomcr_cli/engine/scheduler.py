@@ -11,7 +11,7 @@ from typing import Protocol
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.process import GRACE, close
 from infomcr_cli.runs import State
-from infomcr_cli.training.interruption import Interrupted, Interruption
+from infomcr_cli.signals import Interrupted, Interruption
 
 TICK = 0.25
 PATIENCE = 60.0  # seconds beyond the grace of a stop that an engine has to say how its jobs ended

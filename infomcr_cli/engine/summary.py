@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State, is_run
-from infomcr_cli.runs.io.safe_documents import printable
 
 
 @dataclass(frozen=True)

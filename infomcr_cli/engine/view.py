@@ -14,10 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLog, RunDirectory, State, is_run
-from infomcr_cli.runs.io.safe_documents import printable
 from infomcr_cli.runs.metrics import MetricsLine, RewrittenError
 
 SECONDS_BETWEEN_LOOKS = 0.5

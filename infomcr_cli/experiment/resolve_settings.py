@@ -8,15 +8,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from infomcr_cli.config.schema.experiment_name import DEFAULT_EXPERIMENT
 from infomcr_cli.config.schema.run import RunConfig, TrackingConfig
 from infomcr_cli.runs.directory import split_start
-from infomcr_cli.tracking.store import (
-    DEFAULT_EXPERIMENT,
-    URI_VARIABLE,
-    absolute_uri,
-    environment_experiment,
-    environment_uri,
-)
+from infomcr_cli.tracking.store import URI_VARIABLE, absolute_uri, environment_experiment, environment_uri
 
 PATHS = ("data.root", "data.cache", "runs_dir")
 

@@ -13,7 +13,7 @@ from infomcr_cli.judging.minima import Minima
 from infomcr_cli.judging.rank_correlation import dense_ranks
 from infomcr_cli.judging.result import ConditionalInformation, number
 
-EXACT_UP_TO = 2000
+EXACT_UP_TO = 2000  # minima; larger tables are sampled
 SAMPLED_PAIRS = 2_000_000
 _UNUSED = 4  # state of a pair with Δμ = 0, Δg = 0 or a missing μ
 _TURNED = np.array([0, 1, 2, 3, 4, 3, 2, 1, 0, 4], np.int8)  # second half: the same pair in the other order
@@ -23,29 +23,38 @@ _TURNED = np.array([0, 1, 2, 3, 4, 3, 2, 1, 0, 4], np.int8)  # second half: the 
 class _Condition:
     """U_S of each unordered pair, turned so that the smaller combination of levels comes first.
 
-    The mirrored ordered pair has the mirrored condition and both signs flipped; it adds the same to every entropy, so
-    one of the two is enough. Only where both combinations are equal must the counts be made symmetric.
+    The mirrored pair has the mirrored condition and both signs flipped, so it adds the same to every entropy and one
+    of the two is enough. If both combinations are equal, the counts must be made symmetric.
+
+    Attributes:
+        code:      number of the condition of each pair, [P].
+        turned:    5 if the pair was turned, else 0, int8 [P].
+        symmetric: both combinations of the condition are equal, bool [codes].
     """
 
-    code: np.ndarray  # [P]
-    turned: np.ndarray  # int8 [P], 5 where the pair was turned
-    symmetric: np.ndarray  # bool [codes]
+    code: np.ndarray
+    turned: np.ndarray
+    symmetric: np.ndarray
 
 
 def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> list[ConditionalInformation]:
     """Return K of every measure: the minimum over |S| ≤ 2 of I(V_μ; V_g | U_S) / H(V_g | U_S).
 
+    A set S with H(V_g | U_S) = 0 is skipped. Exact up to 2,000 minima, above that on a seeded sample of 2·10⁶ pairs.
+
     Args:
         ranks: dense ranks of each measure, −1 where missing, [n, M].
+        seed:  of the sample.
 
-    Source:  Jiang et al., ICLR 2020, arXiv:1912.02178, section 4.
+    Source:
+        Jiang et al., ICLR 2020, arXiv:1912.02178, section 4.
     """
     sampled = minima.n > EXACT_UP_TO
     first, second = _sample(minima.n, seed) if sampled else np.triu_indices(minima.n, 1)
     gap = np.sign(dense_ranks(minima.gap)[first] - dense_ranks(minima.gap)[second])
     states = [_states(column, gap, first, second) for column in ranks.T]
     best: list[tuple[float, tuple[int, ...]]] = [(np.inf, ())] * len(states)
-    for chosen in subsets(len(minima.axes)):
+    for chosen in _axis_sets(len(minima.axes)):
         condition = _condition(minima.levels[:, chosen], first, second)
         for index, state in enumerate(states):
             best[index] = min(best[index], (_ratio(state, condition), chosen))
@@ -62,7 +71,7 @@ def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> lis
     ]
 
 
-def subsets(axes: int) -> Iterator[tuple[int, ...]]:
+def _axis_sets(axes: int) -> Iterator[tuple[int, ...]]:
     """Yield every set of at most two axes, the empty one first."""
     for size in range(3):
         yield from combinations(range(axes), size)
@@ -75,40 +84,47 @@ def _sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _states(ranks: np.ndarray, gap: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return 2·[Δμ > 0] + [Δg > 0] of each pair, or `_UNUSED`, int8 [P]."""
+    """Return 2·[Δμ > 0] + [Δg > 0] of each pair, or `_UNUSED`, int8 [P].
+
+    Args:
+        gap: sign Δg of each pair, [P].
+    """
     one, two = ranks[first], ranks[second]
     used = (one >= 0) & (two >= 0) & (one != two) & (gap != 0)
     return np.where(used, 2 * (one > two) + (gap > 0), _UNUSED).astype(np.int8)
 
 
 def _share(ranks: np.ndarray, first: np.ndarray, second: np.ndarray) -> float | None:
+    """Return the share of pairs with Δμ ≠ 0 among those with both values."""
     one, two = ranks[first], ranks[second]
     known = (one >= 0) & (two >= 0)
     return number((known & (one != two)).sum() / known.sum()) if known.any() else None
 
 
 def _condition(levels: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Condition:
+    """Return U_S of each pair; `levels` are those of the axes in S, [n, |S|]."""
     if not levels.shape[1]:
         return _Condition(np.zeros(len(first), np.int64), np.zeros(len(first), np.int8), np.ones(1, bool))
     value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
     one, two = value[first], value[second]
     width = int(value.max(initial=0)) + 1
     code, kinds = np.minimum(one, two) * width + np.maximum(one, two), np.arange(min(width**2, len(first)))
-    if width**2 > len(first):  # most conditions never occur: number those that do
+    if width**2 > len(first):  # most conditions never occur: number only those that do
         kinds, code = np.unique(code, return_inverse=True)
     return _Condition(code, np.where(one > two, 5, 0).astype(np.int8), kinds // width == kinds % width)
 
 
 def _ratio(state: np.ndarray, condition: _Condition) -> float:
-    """Return I(V_μ; V_g | U) / H(V_g | U), or infinity where the entropy is zero."""
+    """Return I(V_μ; V_g | U) / H(V_g | U), or infinity if the entropy is zero."""
     kinds = len(condition.symmetric)
     turned = _TURNED[condition.turned + state]
-    counts = np.bincount(condition.code * 5 + turned, minlength=5 * kinds).reshape(kinds, 5)[:, :4].astype(float)
+    counts = np.bincount(condition.code * 5 + turned, minlength=5 * kinds).reshape(kinds, 5)  # [U, state]
+    counts = counts[:, :4].astype(float)  # without the unused pairs
     counts[condition.symmetric] += counts[condition.symmetric, ::-1]
     counts[condition.symmetric] /= 2
     table = counts[counts.any(axis=1)].reshape(-1, 2, 2)  # [U, V_μ, V_g]
     mu, g, total = table.sum(axis=2), table.sum(axis=1), table.sum(axis=(1, 2))
     entropy = (total * entr(g / total[:, None]).sum(axis=1)).sum()
     expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]
-    # the sums carry rounding errors: K of a measure that says nothing is 0, not −1e-17
+    # clipped because of rounding errors: K of a measure without information is 0, not −1e-17
     return float(np.clip(rel_entr(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf

@@ -1,4 +1,4 @@
-"""Granulated Kendall coefficient Ψ: rank correlation when one hyperparameter moves and the others stand still."""
+"""Granulated Kendall coefficient Ψ: rank correlation when one hyperparameter changes and the others are fixed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from infomcr_cli.judging.bootstrap import interval
 from infomcr_cli.judging.pairs import AxisPairs, signs
 from infomcr_cli.judging.result import Granulated, number
 
-FEWEST_GROUPS = 2  # of one axis, below which resampling groups is no interval
+FEWEST_GROUPS = 2  # of one axis, fewer give no interval, because every resample is the same
 
 
 def group_taus(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> np.ndarray:
-    """Return τ-b inside each group of an axis that has a say, float64 [groups].
+    """Return τ-b inside each group of an axis.
 
-    A group with constant gap is NaN (left out); one where the gap varies and the measure is constant is 0. Minima
-    whose measure is missing (rank −1) are left out.
+    A group with a constant gap is NaN, which leaves it out. A group in which the gap varies and the measure is
+    constant is 0.
 
     Args:
-        measure,
-        gap: dense ranks, [n].
+        measure: dense ranks, [n]; −1 where missing, which leaves the minimum out.
+        gap:     dense ranks, [n].
+        pairs:   of the axis.
+
+    Returns:
+        float64 [groups].
     """
     known = (measure[pairs.first] >= 0) & (measure[pairs.second] >= 0)
     mu, g = signs(measure, pairs) * known, signs(gap, pairs) * known
@@ -34,10 +38,13 @@ def group_taus(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> np.nda
 
 
 def psi_resampled(taus: Sequence[np.ndarray], resamples: int, seed: int) -> np.ndarray:
-    """Return Ψ of each resample of the groups of every axis, float64 [B]; axes without a group have no say.
+    """Return Ψ of each resample of the groups of every axis, float64 [B]; axes without a usable group are left out.
 
-    An axis draws from its own stream, so that measures with the same groups are resampled alike. Where no axis has two
-    groups every resample would be the same; then they are NaN, for that sameness says nothing of how sure Ψ is.
+    Each axis draws from its own random stream, so measures with the same groups get the same resamples. If no axis has
+    two groups, every resample would be the same and would not show how precise Ψ is; then all are NaN.
+
+    Args:
+        taus: for each axis τ of its groups, [groups].
     """
     usable = [tau[np.isfinite(tau)] for tau in taus]
     if max((len(tau) for tau in usable), default=0) < FEWEST_GROUPS:
@@ -47,17 +54,18 @@ def psi_resampled(taus: Sequence[np.ndarray], resamples: int, seed: int) -> np.n
         if len(tau):
             rng = np.random.default_rng([seed, index, len(tau)])
             means.append(_resampled_mean(tau, resamples, rng))
-    return np.asarray(np.mean(means, axis=0))
+    return np.asarray(np.mean(means, axis=0))  # over axes: [A, B] -> [B]
 
 
 def granulated_psi(taus: Mapping[str, np.ndarray], samples: np.ndarray) -> Granulated:
-    """Return Ψ with ψ by axis.
+    """Return Ψ and its interval, with ψ of each axis.
 
     Args:
-        taus: axis → τ of its groups;
+        taus:    axis → τ of its groups, [groups].
         samples: Ψ of the resamples, [B].
 
-    Source:  Jiang et al., ICLR 2020, arXiv:1912.02178, section 4.
+    Source:
+        Jiang et al., ICLR 2020, arXiv:1912.02178, section 4.
     """
     usable = {axis: tau[np.isfinite(tau)] for axis, tau in taus.items()}
     axes = {axis: number(tau.mean()) if len(tau) else None for axis, tau in usable.items()}
@@ -73,6 +81,7 @@ def granulated_psi(taus: Mapping[str, np.ndarray], samples: np.ndarray) -> Granu
 
 
 def _resampled_mean(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the mean of each resample of some values, [B], in blocks that fit in memory."""
     step = max(1, 2_000_000 // len(values))
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     return np.concatenate([values[rng.integers(len(values), size=(rows, len(values)))].mean(axis=1) for rows in sizes])

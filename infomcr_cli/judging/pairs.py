@@ -1,4 +1,4 @@
-"""Pairs of minima that agree on all axes but one: what Ψ and the sign error look at."""
+"""Pairs of minima that agree on all axes but one, from which Ψ and the sign error are computed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def axis_pairs(minima: Minima) -> tuple[AxisPairs, ...]:
     """Return the pairs of every axis.
 
     Raises:
-        InputError: more than 2·10⁷ pairs on an axis.
+        InputError: an axis has more than 2·10⁷ pairs.
     """
     return tuple(_pairs_of(minima, index) for index in range(len(minima.axes)))
 
 
 def signs(ranks: np.ndarray, pairs: AxisPairs) -> np.ndarray:
-    """Return the sign of each pair's difference, int8 [P]."""
+    """Return the sign of the difference of ranks [n] of each pair, int8 [P]."""
     return np.asarray(np.sign(ranks[pairs.first] - ranks[pairs.second]), dtype=np.int8)
 
 
@@ -64,17 +64,15 @@ def _pairs_of(minima: Minima, index: int) -> AxisPairs:
 
 
 def _within(group: np.ndarray, axis: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices i < j of all pairs that share a group; groups of one size are made at once."""
+    """Return the indices i < j of all pairs that share a group; all groups of one size are handled at once."""
     sizes = np.bincount(group) if len(group) else np.zeros(0, np.int64)
     if (total := int((sizes * (sizes - 1) // 2).sum())) > MOST_PAIRS:
-        advice = "Name more axes, or judge a part of the table."
+        advice = "Name more axes, or rank a part of the table."
         raise InputError(f"axis {axis!r} must give at most {MOST_PAIRS:,} pairs", received=total, advice=advice)
     order, starts = np.argsort(group, kind="stable"), np.cumsum(sizes) - sizes
     first, second = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for size in np.unique(sizes[sizes > 1]):
-        members = order[starts[sizes == size][:, None] + np.arange(size)].astype(
-            np.int32
-        )  # [groups of that size, size]
+        members = order[starts[sizes == size][:, None] + np.arange(size)].astype(np.int32)  # [groups, size]
         one, two = np.triu_indices(size, 1)
         first.append(members[:, one].ravel())
         second.append(members[:, two].ravel())

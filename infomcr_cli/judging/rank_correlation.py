@@ -1,12 +1,15 @@
-"""Kendall's τ-b and its bootstrap: a resample with counts c has P − Q = ½ cᵀ(sign Δμ ∘ sign Δg)c."""
+"""Kendall's τ-b and Spearman's ρ, and their bootstrap over minima.
+
+A resample with counts c has P − Q = ½ cᵀ(sign Δμ ∘ sign Δg)c, where P and Q are its concordant and discordant pairs.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
 
-_DENSE = 4000  # minima up to which the [n, n] matrix of signs is made
-_FEW = 200  # resamples beyond
+_DENSE = 4000  # largest n for which the matrix of signs [n, n] is built
+_FEW = 200  # resamples of larger tables
 
 
 def dense_ranks(values: np.ndarray) -> np.ndarray:
@@ -15,14 +18,18 @@ def dense_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def tau_b(measure: np.ndarray, gap: np.ndarray) -> float:
-    """Return Kendall's τ-b in [−1, 1], NaN where either side is constant.
+    """Return Kendall's τ-b in [−1, 1], NaN if the measure or the gap is constant.
 
     Args:
-        measure,
-        gap: finite, [n].
+        measure: finite, [n].
+        gap:     finite, [n].
 
-    Source:  Kendall, 1945; computed by `scipy.stats.kendalltau`.
-    Example: tau_b(np.array([1, 2, 3]), np.array([1, 3, 2])) is 1/3.
+    Source:
+        Kendall, 1945; computed by `scipy.stats.kendalltau`.
+
+    Examples:
+        >>> round(tau_b(np.array([1, 2, 3]), np.array([1, 3, 2])), 12)
+        0.333333333333
     """
     if len(measure) < 2 or np.ptp(dense_ranks(measure)) == 0 or np.ptp(dense_ranks(gap)) == 0:
         return float("nan")
@@ -30,14 +37,17 @@ def tau_b(measure: np.ndarray, gap: np.ndarray) -> float:
 
 
 def tau_b_resampled(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return τ-b of each resample, float64 [B], NaN where a resample is constant on either side.
+    """Return τ-b of each resample, NaN if the measure or the gap is constant in it.
 
-    Above 4,000 minima only the first 200 resamples are taken: each then costs a sort.
+    Above 4,000 minima only the first 200 resamples are used, because each then costs a sort.
 
     Args:
-        measure,
-        gap: finite, [n];
-        counts: [B, n], see `resample_counts`.
+        measure: finite, [n].
+        gap:     finite, [n].
+        counts:  [B, n], see `resample_counts`.
+
+    Returns:
+        float64 [B], or [200] for a larger table.
     """
     first, second = dense_ranks(measure), dense_ranks(gap)
     if len(measure) > _DENSE:
@@ -50,12 +60,15 @@ def tau_b_resampled(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) ->
 
 
 def distinct_pairs(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the number of ordered pairs of unequal rank in each resample, float64 [B]."""
+    """Return the number of ordered pairs of unequal rank in each resample, float64 [B].
+
+    Args:
+        ranks:  dense ranks, [n].
+        counts: [B, n].
+    """
     if not len(ranks):
         return np.zeros(len(counts))
-    order = np.argsort(ranks, kind="stable")
-    starts = np.flatnonzero(np.diff(ranks[order], prepend=-1))
-    by_value = np.add.reduceat(counts[:, order].astype(np.float64), starts, axis=1)
+    by_value = _counts_by_value(ranks, counts)
     return np.asarray(by_value.sum(axis=1) ** 2 - (by_value**2).sum(axis=1))
 
 
@@ -65,14 +78,18 @@ def _tau_of_counts(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> 
 
 
 def spearman_rho(measure: np.ndarray, gap: np.ndarray) -> float:
-    """Return Spearman's ρ in [−1, 1] with average ranks for ties, NaN where either side is constant.
+    """Return Spearman's ρ in [−1, 1] with average ranks for ties, NaN if the measure or the gap is constant.
 
     Args:
-        measure,
-        gap: finite, [n].
+        measure: finite, [n].
+        gap:     finite, [n].
 
-    Source:  Spearman, 1904; computed by `scipy.stats.spearmanr`.
-    Example: spearman_rho(np.array([1, 2, 3]), np.array([1, 3, 2])) is 0.5.
+    Source:
+        Spearman, 1904; computed by `scipy.stats.spearmanr`.
+
+    Examples:
+        >>> round(spearman_rho(np.array([1, 2, 3]), np.array([1, 3, 2])), 12)
+        0.5
     """
     if len(measure) < 2 or np.ptp(dense_ranks(measure)) == 0 or np.ptp(dense_ranks(gap)) == 0:
         return float("nan")
@@ -80,12 +97,15 @@ def spearman_rho(measure: np.ndarray, gap: np.ndarray) -> float:
 
 
 def spearman_rho_resampled(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return ρ of each resample, float64 [B], NaN where a resample is constant on either side.
+    """Return ρ of each resample, NaN if the measure or the gap is constant in it.
 
     Args:
-        measure,
-        gap: finite, [n];
-        counts: [B, n], see `resample_counts`.
+        measure: finite, [n].
+        gap:     finite, [n].
+        counts:  [B, n], see `resample_counts`.
+
+    Returns:
+        float64 [B].
     """
     counts = counts.astype(np.float64)
     first, second = _centred_ranks(dense_ranks(measure), counts), _centred_ranks(dense_ranks(gap), counts)
@@ -96,11 +116,17 @@ def spearman_rho_resampled(measure: np.ndarray, gap: np.ndarray, counts: np.ndar
 
 
 def _centred_ranks(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return each thing's average rank in each resample, less the mean rank, float64 [B, n]."""
+    """Return the average rank of each minimum in each resample, less the mean rank, float64 [B, n]."""
     if not len(ranks):
         return np.zeros_like(counts)
+    by_value = _counts_by_value(ranks, counts)
+    # the smaller values and half of the ties: the average rank less ½
+    middle = np.cumsum(by_value, axis=1) - by_value / 2
+    return np.asarray(middle[:, ranks] - by_value.sum(axis=1, keepdims=True) / 2)
+
+
+def _counts_by_value(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return how often each distinct rank occurs in each resample: [n] and [B, n] give float64 [B, values]."""
     order = np.argsort(ranks, kind="stable")
     starts = np.flatnonzero(np.diff(ranks[order], prepend=-1))
-    by_value = np.add.reduceat(counts[:, order], starts, axis=1)
-    middle = np.cumsum(by_value, axis=1) - by_value / 2  # below, and half of the ties: the rank less ½
-    return np.asarray(middle[:, ranks] - by_value.sum(axis=1, keepdims=True) / 2)
+    return np.asarray(np.add.reduceat(counts[:, order].astype(np.float64), starts, axis=1))

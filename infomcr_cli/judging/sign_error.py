@@ -1,4 +1,7 @@
-"""Sign error: how often a measure and the gap disagree when one hyperparameter changes and the gap really moves."""
+"""Sign error: how often the measure and the gap disagree in sign when one hyperparameter changes.
+
+The weight of a pair grows with the confidence that its gaps differ; if they may differ by chance alone, it is 0.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,39 @@ from infomcr_cli.judging.pairs import AxisPairs, signs
 from infomcr_cli.judging.result import SignError, number
 
 _MOST_DRAWS = 50_000_000
-FEWEST_ENVIRONMENTS = 2  # below which resampling them is no interval
+FEWEST_ENVIRONMENTS = 2  # fewer give no interval, because every resample is the same
 BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as one of error rates"
 LOSS_GAP = f"{BOUNDED_GAP}; a gap of losses has no such bound."
 
 
 @dataclass(frozen=True)
 class _Environments:
-    """Summed weight and weighted error of each environment and measure, float64 [E, M], and the pairs behind them."""
+    """Sums over the pairs of each environment.
+
+    Attributes:
+        weight: of each environment and measure, float64 [E, M].
+        error:  weighted, float64 [E, M].
+        pairs:  number of pairs of non-zero weight, [M].
+    """
 
     weight: np.ndarray
     error: np.ndarray
-    pairs: np.ndarray  # [M]
+    pairs: np.ndarray
 
 
 def pair_weights(gap_difference: np.ndarray, n_test: int) -> np.ndarray:
     """Return max(0, v − ½) with v = max(0, 1 − 2·exp(−2n(|Δg|/2)²))², in [0, ½].
 
     Args:
-        gap_difference: Δg of an error gap, [P];
-        n_test: size of the test set.
+        gap_difference: Δg of an error gap, [P].
+        n_test:         size of the test set.
 
-    Source:  Dziugaite et al., NeurIPS 2020, arXiv:2010.11924, section 5.
+    Source:
+        Dziugaite et al., NeurIPS 2020, arXiv:2010.11924, section 5.
+
+    Examples:
+        >>> pair_weights(np.array([0.0, 1.0]), 10_000).tolist()
+        [0.0, 0.5]
     """
     exponent = -2.0 * n_test * np.square(gap_difference / 2)
     return np.maximum(0.0, np.square(np.maximum(0.0, 1.0 - 2.0 * np.exp(exponent))) - 0.5)
@@ -42,13 +56,18 @@ def pair_weights(gap_difference: np.ndarray, n_test: int) -> np.ndarray:
 def sign_errors(
     minima: Minima, pairs: tuple[AxisPairs, ...], ranks: np.ndarray, *, n_test: int, resamples: int, seed: int
 ) -> tuple[list[SignError], np.ndarray]:
-    """Return the sign error of every measure, and the means of the resampled environments, [B, M].
+    """Return the sign error of every measure, and the means of the resampled environments.
 
-    With more than 50,000 environments (an axis of many distinct values) B shrinks, to 100 at the least. A measure with
-    a single environment has NaN for means: resampling one thing gives it again and says nothing of how sure it is.
+    With more than 50,000 environments (an axis of many distinct values) B is reduced, to at least 100. The means of a
+    measure with a single environment are NaN, because every resample would be the same.
 
     Args:
-        ranks: dense ranks of each measure, −1 where missing, [n, M].
+        pairs:  of every axis.
+        ranks:  dense ranks of each measure, −1 where missing, [n, M].
+        n_test: size of the test set.
+
+    Returns:
+        A record for each measure, and float64 [B, M].
     """
     parts = [_environments(minima.gap, axis, ranks, n_test) for axis in pairs]
     total = _Environments(
@@ -61,6 +80,7 @@ def sign_errors(
 
 
 def _environments(gap: np.ndarray, pairs: AxisPairs, ranks: np.ndarray, n_test: int) -> _Environments:
+    """Return the sums over the environments of one axis."""
     with np.errstate(over="ignore"):
         difference = gap[pairs.first] - gap[pairs.second]
         weights = pair_weights(difference, n_test) * (pairs.low != pairs.high)
@@ -71,7 +91,7 @@ def _environments(gap: np.ndarray, pairs: AxisPairs, ranks: np.ndarray, n_test: 
     )  # fmt: skip
     levels = np.stack([part.low, part.high], axis=1)
     distinct, kind = np.unique(levels, axis=0, return_inverse=True)
-    columns = [_column(part, column, np.sign(difference[heavy]), weights[heavy]) for column in ranks.T]
+    columns = [_weight_and_error(part, column, np.sign(difference[heavy]), weights[heavy]) for column in ranks.T]
     sums = [[np.bincount(kind.ravel(), weights=x, minlength=len(distinct)) for x in pair] for pair in columns]
     shape = (len(distinct), len(columns))
     return _Environments(
@@ -81,10 +101,10 @@ def _environments(gap: np.ndarray, pairs: AxisPairs, ranks: np.ndarray, n_test: 
     )
 
 
-def _column(
+def _weight_and_error(
     pairs: AxisPairs, ranks: np.ndarray, gap_sign: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight and weighted error of each pair for one measure; a missing μ weighs nothing."""
+    """Return the weight and the weighted error of each pair for one measure, [P]; a missing μ has weight 0."""
     known = weights * ((ranks[pairs.first] >= 0) & (ranks[pairs.second] >= 0))
     return known, known * (1 - signs(ranks, pairs) * gap_sign) / 2
 

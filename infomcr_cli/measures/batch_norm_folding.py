@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
 from infomcr_cli.measures.stateless import is_floating
-from infomcr_cli.models.keras_internals import all_layers, own_weights
+from infomcr_cli.models.keras_internals import all_layers, own_variables
 
 Array = NDArray[np.float64]
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -56,7 +56,7 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
     Raises:
         InputError: another layer holds weights, or the network is no graph of layers.
     """
-    layers = [layer for layer in all_layers(model) if any(map(is_floating, own_weights(layer)))]
+    layers = [layer for layer in all_layers(model) if _has_own_weights(layer)]
     for layer in layers:
         if not isinstance(layer, (*LINEAR, BatchNorm)) or not is_of_keras(layer):
             raise InputError("norms need a network of convolutions, dense layers and batch norms", received=layer.name)
@@ -120,6 +120,12 @@ def is_identity(operation: Any) -> bool:
     if type(operation) is keras.layers.Activation:
         return operation.activation is keras.activations.linear
     return isinstance(operation, IDENTITIES) and is_of_keras(operation)
+
+
+def _has_own_weights(layer: keras.Layer) -> bool:
+    """Return whether a layer has floating-point weights; of a model those count that are not its layers'."""
+    weights = own_variables(layer) if isinstance(layer, keras.Model) else layer.weights
+    return any(map(is_floating, weights))
 
 
 def _kernel(layer: keras.Layer) -> Array:

@@ -83,6 +83,8 @@ def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[
     """Append the calls of a graph that is given `inputs`, and return its outputs."""
     edges: dict[int, Edge] = dict(zip(map(id, graph.inputs), inputs, strict=True))
     for node in graph_nodes(graph):
+        if node.is_input:
+            continue
         given = tuple(edges[id(x)] for x in node.input_tensors)
         inner = _functional(node.operation) if isinstance(node.operation, keras.Model) else None
         if inner is not None:

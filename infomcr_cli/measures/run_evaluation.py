@@ -1,8 +1,8 @@
-"""One process's measurement of a run: each checkpoint into measures.json, its spectrum into a picture."""
+"""Measure checkpoints of one run and record each evaluation in measures.json."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,26 +11,25 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
+from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.experiment.initial_weights import initial_weights
 from infomcr_cli.experiment.network import network
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.settings import check_measures
-from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
-from infomcr_cli.models.score import Score, Scorer, make_scorer
-from infomcr_cli.report.plots.spectrum import save_spectrum
-from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
+from infomcr_cli.models.score import Scorer, make_scorer
+from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint, read_status
 from infomcr_cli.runs.checkpoint import check_data
-from infomcr_cli.runs.measures_file import record_measures
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, record_evaluation
+from infomcr_cli.runs.measures_file import Score as ScoreRecord
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is measured: a network whose weights change from checkpoint to checkpoint, and its data."""
+class MeasuredNetwork:
+    """A network whose weights change from checkpoint to checkpoint, and its data."""
 
     config: RunConfig
     dataset: Dataset
@@ -39,74 +38,59 @@ class Subject:
 
 
 def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str], console: Console) -> list[Document]:
-    """Measure checkpoints of one run and return their JSON documents, in order.
+    """Measure checkpoints of one run, record them in measures.json and return their JSON documents, in order.
 
-    The network computes in float32 whatever it was trained in, so that numbers of different runs agree in kind.
+    The network computes in float32 whatever precision it was trained in, so that numbers of different runs can be
+    compared.
 
     Args:
+        run:         its directory.
+        config:      its settings, with those of the measures.
         checkpoints: "last", "best" or names.
+        console:     for progress messages.
+
+    Raises:
+        InputError: a setting does not fit the data, or a checkpoint belongs to other data.
     """
-    subject = _subject(config)
-    return [_measure(run, subject, name, console) for name in checkpoints]
-
-
-def _subject(config: RunConfig) -> Subject:
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
     model = network(config, dataset)
-    return Subject(config, dataset, model, make_scorer(model))
+    measured = MeasuredNetwork(config, dataset, model, make_scorer(model))
+    return [_measure_checkpoint(run, measured, name, console) for name in checkpoints]
 
 
-def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -> Document:
+def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str, console: Console) -> Document:
+    config, dataset, model = measured.config, measured.dataset, measured.model
     checkpoint = load_checkpoint(run, name)
-    check_data(checkpoint, subject.dataset.fingerprint)
-    assign_all(named_weights(subject.model), checkpoint.weights)
+    check_data(checkpoint, dataset.fingerprint)
+    assign_all(named_weights(model), checkpoint.weights)
     console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
-    train, test = _scored(subject, subject.dataset.train), _scored(subject, subject.dataset.test)
-    values = _values(subject, train.loss, console)
-    measures = {measure: value.to_dict() for measure, value in values.items()}
-    evaluation = {
-        **_place(run, checkpoint),
-        "train": _document(train),
-        "test": _document(test),
-        "gap": {"error": train.accuracy - test.accuracy, "loss": test.loss - train.loss},
-        "n_train": len(subject.dataset.train),
-        "n_test": len(subject.dataset.test),
-        "measures": measures,
-    }
-    for kept in {name, _alias(run, checkpoint, name)}:
-        record_measures(run, kept, evaluation)
-    save_spectrum(measures, run.plots, name)
-    return {"run": str(run.path), "checkpoint": name, **{k: v for k, v in evaluation.items() if k != "checkpoint"}}
-
-
-def _alias(run: RunDirectory, checkpoint: Checkpoint, name: str) -> str:
-    """The last checkpoint is known as "last" too, by whatever name it was asked for."""
-    return "last" if name != "best" and checkpoint.step == list_checkpoints(run)[-1].step else name
-
-
-def _values(subject: Subject, train_loss: float, console: Console) -> dict[str, MeasureValue]:
-    config, dataset = subject.config, subject.dataset
-    return evaluate_measures(
-        subject.model,
+    train, test = (
+        measured.score(evaluation_batches(split, dataset, config.measure.batch_size))
+        for split in (dataset.train, dataset.test)
+    )
+    values = evaluate_measures(
+        model,
         dataset,
         config.measure,
         seed=config.seed,
         initial_weights=lambda: initial_weights(config, dataset),
-        train_loss=train_loss,
+        train_loss=train.loss,
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )
-
-
-def _scored(subject: Subject, split: Split) -> Score:
-    return subject.score(evaluation_batches(split, subject.dataset, subject.config.measure.batch_size))
-
-
-def _document(score: Score) -> Mapping[str, float]:
-    return {"loss": score.loss, "accuracy": score.accuracy}
-
-
-def _place(run: RunDirectory, checkpoint: Checkpoint) -> Document:
-    reached = read_status(run).reached_target
-    return {"step": checkpoint.step, "epoch": checkpoint.epoch, "reached_target": reached}
+    evaluation = Evaluation(
+        step=checkpoint.step,
+        epoch=checkpoint.epoch,
+        reached_target=read_status(run).reached_target,
+        train=ScoreRecord(loss=train.loss, accuracy=train.accuracy),
+        test=ScoreRecord(loss=test.loss, accuracy=test.accuracy),
+        gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
+        n_train=len(dataset.train),
+        n_test=len(dataset.test),
+        measures={measure: MeasureRecord(**value.to_dict()) for measure, value in values.items()},
+    )
+    is_last = name != "best" and checkpoint.step == list_checkpoints(run)[-1].step
+    for key in {name, "last"} if is_last else {name}:  # the last checkpoint is recorded under its name and as "last"
+        record_evaluation(run, key, evaluation)
+    return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.inlined import inlined_functions
-from infomcr_cli.models.keras_internals import full_precision
+from infomcr_cli.models.keras_internals import called_function, full_precision, inlined_functions
 
 _BY_OPERATION = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 _SHAPE_OR_TYPE = {
@@ -80,8 +79,7 @@ def check_operation(logits: tf.Tensor) -> None:
     operation, place = logits.op, logits.value_index
     while operation.type in _SHAPE_OR_TYPE | _CALLS:
         if operation.type in _CALLS:
-            graph = operation.graph._get_function(operation.get_attr("f").name).graph
-            source = graph.outputs[place]
+            source = called_function(operation).outputs[place]
         else:
             source = operation.inputs[place if operation.type == "IdentityN" else 0]
         operation, place = source.op, source.value_index

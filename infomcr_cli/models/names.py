@@ -42,7 +42,9 @@ class _Numbering:
     """Counts nameless layers and variables of one model in the order in which its weights appear."""
 
     def __init__(self, model: keras.Model) -> None:
-        kinds = {"variable", *(_snake_case(type(layer).__name__) for layer in model._flatten_layers())}
+        from infomcr_cli.models.keras_internals import all_layers  # imports TensorFlow
+
+        kinds = {"variable", *(_snake_case(type(layer).__name__) for layer in all_layers(model))}
         self._nameless = re.compile(f"({'|'.join(sorted(map(re.escape, kinds)))})(_\\d+)?")
         self._given: dict[tuple[str, str], str] = {}
         self._used: dict[tuple[str, str], int] = {}

@@ -1,17 +1,7 @@
-"""The court: ranking statistics of measures, their tables, pictures and the HTML page.
+"""What a comparison shows: runs are gathered, compared, and shown as tables, a page, plots and a CSV file.
 
-| symbol | meaning | shape |
-| --- | --- | --- |
-| n | minima that are judged, replicates averaged first | |
-| μ | a measure's value at each minimum; NaN where it is missing | [n] |
-| g | generalization gap of each minimum | [n] |
-| A | hyperparameter axes; a level is the index of an axis's value | |
-| S | a set of at most two axes that K conditions on | |
-| B | bootstrap resamples | |
-
-Every statistic is of the *raw* μ with g: a measure of which lower is better should stand near +1, one of which higher
-is better near −1 (and its sign error near 1). Only the order of the measures takes the direction into account. Numbers
-that agree to 12 significant digits are ties.
+gather → evaluated_run → axes → conventions → comparison → tables → terminal, page, csv_writer, plots. A table that was
+made elsewhere takes the way csv_reader → columns → table_minima → judge_table.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +9,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from infomcr_cli.report.table import judge as judge
+    from infomcr_cli.report.judge_table import judge as judge
 
-# SciPy is imported on first use only.
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"table": ["judge"]})
+# SciPy is imported on first use.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"judge_table": ["judge"]})

@@ -1,115 +1,44 @@
-"""One run as the court sees it: its settings and what `infomcr eval` wrote down, read with distrust."""
+"""A run in a comparison: its settings, and what `infomcr eval` recorded. No file is trusted."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import numpy as np
 
 from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import flatten, weight_makers
+from infomcr_cli.judging.result import DIRECTIONS
+from infomcr_cli.report.columns import TRAIN_LOSS
 from infomcr_cli.report.compute import Compute, compute_until
-from infomcr_cli.report.table_columns import TRAIN_LOSS
+from infomcr_cli.report.settings import flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, read_measures_file
 from infomcr_cli.runs.status import read_status
-
-MAX_MEASURES = 1000
-
-
-def _bounded(value: Any) -> Any:
-    """Refuse an integer that no float can hold before it is turned into one."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
-        raise ValueError("a number beyond 64 bits")
-    return value
-
-
-def _text(value: Any) -> Any:
-    return printable(value, 200) if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_bounded), Field(strict=False)]
-Name = Annotated[str, AfterValidator(lambda text: printable(text, 100))]
-Text = Annotated[str, BeforeValidator(_text)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-
-class Measured(_Record):
-    """One measure of one checkpoint. `convention` is what two numbers must share to be ranked together."""
-
-    value: Number | None = None
-    std_error: Number | None = None
-    unit: Text | None = None
-    direction: Text | None = None
-    convention: Any = None
-    spectrum: list[Number] | None = None
-
-
-class Score(_Record):
-    """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
-
-    loss: Number | None = None
-    accuracy: Annotated[Number, Field(ge=0, le=1)] | None = None
-
-
-class Gap(_Record):
-    """Test less training, of error and of cross-entropy."""
-
-    error: Number | None = None
-    loss: Number | None = None
-
-
-class Evaluation(_Record):
-    """What measures.json holds for one checkpoint."""
-
-    checkpoint: Text | None = None
-    step: int | None = None
-    epoch: int | None = None
-    train: Score = Score()
-    test: Score = Score()
-    gap: Gap = Gap()
-    n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    reached_target: bool | None = None
-    measures: Annotated[dict[Name, Measured], Field(max_length=MAX_MEASURES)] = {}
-
-
-class _MeasuresFile(_Record):
-    checkpoints: Annotated[dict[Name, Evaluation], Field(max_length=100_000)] = {}
-    reached_target: bool | None = None
 
 
 @dataclass(frozen=True)
-class EvaluatedRun:
-    """A run in a comparison.
+class ComparedRun:
+    """A run in a comparison, evaluated or not.
 
     Attributes:
-        name:         safe to print, unique in the comparison.
-        settings:     flat settings that make the weights.
-        config:       all flat settings.
-        evaluation:   of the checkpoint that is compared; None where there is none.
-        evaluations:  of every checkpoint that was evaluated, by its name in measures.json.
-        missed:       the training-loss target was not reached.
-        compute:      what training up to that checkpoint cost; None where its record does not say.
+        name:        safe to print, unique in the comparison.
+        settings:    flat settings that make the weights.
+        config:      all flat settings.
+        evaluations: of every checkpoint that was evaluated, by its name in measures.json.
     """
 
     name: str
-    run: RunDirectory
+    directory: RunDirectory
     state: str
     settings: Mapping[str, Any]
     config: Mapping[str, Any]
-    evaluation: Evaluation | None
     evaluations: Mapping[str, Evaluation]
-    missed: bool
-    compute: Compute | None = None
 
     @property
     def seed(self) -> Any:
@@ -117,54 +46,90 @@ class EvaluatedRun:
         return self.settings.get("seed")
 
 
-def read_evaluated_run(run: RunDirectory, checkpoint: str = "last") -> EvaluatedRun:
-    """Return a run with the evaluation of one checkpoint.
+@dataclass(frozen=True)
+class EvaluatedRun(ComparedRun):
+    """A run with an evaluation of the checkpoint that is compared.
+
+    Attributes:
+        missed_target: the training-loss target was not reached.
+        compute:       what training up to that checkpoint cost; None if its record does not say.
+    """
+
+    evaluation: Evaluation
+    missed_target: bool = False
+    compute: Compute | None = None
+
+    def gap(self, name: str) -> float | None:
+        """Return the gap "error", "loss" or "test_error"."""
+        if name == "test_error":
+            accuracy = self.evaluation.test.accuracy
+            return None if accuracy is None else 1 - accuracy
+        value: float | None = getattr(self.evaluation.gap, name)
+        return value
+
+    def value(self, measure: str) -> float | None:
+        """Return the value of a measure; None if it was not measured or has no value."""
+        found = self.evaluation.measures.get(measure)
+        return None if found is None else found.value
+
+
+def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> ComparedRun:
+    """Return a run, an `EvaluatedRun` if the checkpoint was evaluated.
 
     Raises:
-        InputError: a file is not what this program writes; it is named.
+        InputError: a file is not one that this program writes; the error names it.
     """
-    what = f"config.yaml of {run.name}"
-    config = parse_yaml(run.read_config(), what)
+    what = f"config.yaml of {directory.name}"
+    config = parse_yaml(directory.read_config(), what)
     if not isinstance(config, dict):
         raise InputError(f"{what} must be a mapping of settings")
-    evaluations, told = _read_measures(run)
-    status = read_status(run)
-    evaluation = _current(evaluations.get(checkpoint), checkpoint, status.step)
+    flat = flatten(config)
+    file = read_measures_file(directory)
+    evaluations, recorded_as_reached = dict(file.checkpoints), file.reached_target
+    status = read_status(directory)
     hide = redactor()
-    flat = {key: hide(value) if isinstance(value, str) else value for key, value in flatten(config).items()}
+    shown = {key: hide(value) if isinstance(value, str) else value for key, value in flat.items()}
+    common = (directory.name, directory, status.state.value, weight_settings(flat), shown, evaluations)
+    evaluation = evaluations.get(checkpoint)
+    if evaluation is None or is_outdated(evaluation, checkpoint, status.step):
+        return ComparedRun(*common)
     return EvaluatedRun(
-        name=run.name,
-        run=run,
-        state=status.state.value,
-        settings=weight_makers(config),
-        config=flat,
-        evaluation=None if evaluation is None else _completed(evaluation),
-        evaluations=evaluations,
-        missed=_missed(run, evaluation, told, flat.get("schedule.stop_at_train_loss")),
-        compute=compute_until(config, step=evaluation.step, n_train=evaluation.n_train) if evaluation else None,
+        *common,
+        evaluation=_completed(evaluation),
+        missed_target=_missed_target(directory, evaluation, recorded_as_reached, flat),
+        compute=compute_until(config, step=evaluation.step, n_train=evaluation.n_train),
     )
 
 
-def _current(evaluation: Evaluation | None, checkpoint: str, step: int) -> Evaluation | None:
-    """An evaluation of "last" is none once the run has gone on from there."""
-    if evaluation is None or checkpoint != "last" or evaluation.step is None:
-        return evaluation
-    return evaluation if evaluation.step >= step else None
+def is_outdated(evaluation: Evaluation, checkpoint: str, step: int) -> bool:
+    """Return whether an evaluation of "last" was made before the run's present step."""
+    return checkpoint == "last" and evaluation.step is not None and evaluation.step < step
 
 
-def _read_measures(run: RunDirectory) -> tuple[dict[str, Evaluation], bool | None]:
-    what = f"measures.json of {run.name}"
-    try:
-        document = parse_json(run.read("measures.json"), what)
-    except FileNotFoundError:
-        return {}, None
-    try:
-        file = _MeasuresFile.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        raise InputError(f"{what} must be as `infomcr eval` writes it: {where}: {printable(first['msg'])}") from None
-    return dict(file.checkpoints), file.reached_target
+def gaps_of(runs: Sequence[EvaluatedRun], gap: str) -> np.ndarray:
+    """Return the gap of each run, NaN if it has none, float64 [n]."""
+    return np.array([run.gap(gap) for run in runs], dtype=np.float64)  # None becomes NaN
+
+
+def values_of(runs: Sequence[EvaluatedRun], measure: str) -> np.ndarray:
+    """Return a measure of each run, NaN if it has none, float64 [n]."""
+    return np.array([run.value(measure) for run in runs], dtype=np.float64)
+
+
+def measure_names(runs: Sequence[EvaluatedRun]) -> list[str]:
+    """Return the names of all measures that any run has, in order of appearance."""
+    return list(dict.fromkeys(name for run in runs for name in run.evaluation.measures))
+
+
+def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
+    """Return "lower" or "higher" as the first run that records a direction says."""
+    found = (run.evaluation.measures[measure].direction for run in runs if measure in run.evaluation.measures)
+    return next((direction for direction in found if direction in DIRECTIONS), None)
+
+
+def convention_text(convention: Any) -> str:
+    """Return a convention as canonical text, by which two conventions are compared."""
+    return json.dumps(convention, sort_keys=True, default=str)
 
 
 def _completed(evaluation: Evaluation) -> Evaluation:
@@ -174,10 +139,10 @@ def _completed(evaluation: Evaluation) -> Evaluation:
         error=_difference(train.accuracy, test.accuracy) if gap.error is None else gap.error,
         loss=_difference(test.loss, train.loss) if gap.loss is None else gap.loss,
     )
-    rival = Measured(value=train.loss, unit="nats", direction="lower", convention={"batch_norm": "inference"})
     measures = {**evaluation.measures}
     if not {TRAIN_LOSS, "training_loss"} & measures.keys():
-        measures[TRAIN_LOSS] = rival
+        convention = {"batch_norm": "inference"}
+        measures[TRAIN_LOSS] = MeasureRecord(value=train.loss, unit="nats", direction="lower", convention=convention)
     return evaluation.model_copy(update={"gap": gap, "measures": measures})
 
 
@@ -187,17 +152,15 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return one - other
 
 
-def _missed(run: RunDirectory, evaluation: Evaluation | None, told: bool | None, target: Any) -> bool:
+def _missed_target(
+    directory: RunDirectory, evaluation: Evaluation, in_measures: bool | None, settings: Mapping[str, Any]
+) -> bool:
     """Return whether a run has a training-loss target and did not reach it; a record of it decides, then the loss."""
-    status = parse_json(run.read("status.json"), f"status.json of {run.name}")
-    for reached in (evaluation.reached_target if evaluation else None, told, status.get("reached_target")):
+    status = parse_json(directory.read("status.json"), f"status.json of {directory.name}")
+    for reached in (evaluation.reached_target, in_measures, status.get("reached_target")):
         if isinstance(reached, bool):
             return not reached
-    loss = evaluation.train.loss if evaluation else None
-    is_target = isinstance(target, int | float) and not isinstance(target, bool)
-    return bool(is_target and loss is not None and loss > target)
-
-
-def convention_text(convention: Any) -> str:
-    """Return a convention as canonical text, by which two are compared."""
-    return json.dumps(convention, sort_keys=True, default=str)
+    target, loss = settings.get("schedule.stop_at_train_loss"), evaluation.train.loss
+    if loss is None or isinstance(target, bool) or not isinstance(target, int | float):
+        return False
+    return loss > target

@@ -1,17 +1,22 @@
-"""From what the user named to run directories: paths, quoted globs, a sweep's directory, an MLflow experiment."""
+"""Find the runs of a comparison: paths, quoted globs, a sweep's directory, an MLflow experiment."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.evaluated_run import EvaluatedRun, read_evaluated_run
+from infomcr_cli.report.axes import with_data_axis
+from infomcr_cli.report.evaluated_run import ComparedRun, read_compared_run
+from infomcr_cli.runs import list_checkpoints
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
 
 MLFLOW = "mlflow:"
@@ -19,8 +24,23 @@ MOST_RUNS = 100_000
 GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """The runs that were found.
+
+    Attributes:
+        runs:       each once, with unique names.
+        skipped:    a line on each path without a run.
+        unreadable: run → why it cannot be read.
+    """
+
+    runs: tuple[ComparedRun, ...]
+    skipped: tuple[str, ...]
+    unreadable: Mapping[str, str]
+
+
 def check_gap(gap: str) -> None:
-    """Raise where a gap is none of `GAPS`.
+    """Raise unless a gap is one of `GAPS`.
 
     Raises:
         InputError: it is not.
@@ -29,46 +49,65 @@ def check_gap(gap: str) -> None:
         raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
 
 
-@dataclass(frozen=True)
-class Gathered:
-    """The runs that were found, each once, a line on everything that is none, and why a run cannot be read."""
-
-    entries: tuple[EvaluatedRun, ...]
-    passed_over: tuple[str, ...]
-    unreadable: Mapping[str, str]
-
-
-def gather(names: Sequence[str], experiment: Callable[[str], Iterable[Path]], checkpoint: str = "last") -> Gathered:
-    """Return the runs behind paths, globs, directories of runs and `mlflow:NAME`; one that cannot be read is left out.
+def gather(
+    names: Sequence[str], *, checkpoint: str = "last", tracking_uri: str | None = None, runs_dir: str = "runs"
+) -> Gathered:
+    """Return the runs behind paths, globs, directories of runs and `mlflow:NAME`, without those that cannot be read.
 
     Args:
-        experiment: gives the run directories of an MLflow experiment.
-        checkpoint: whose evaluation is read.
+        checkpoint:   whose evaluation is read.
+        tracking_uri: the store of an MLflow experiment; None: the one beside `runs_dir`.
 
     Raises:
-        InputError: a path does not exist, a glob matches nothing, or there is no run that can be read.
+        InputError: a path does not exist, a glob matches nothing, there is no run that can be read, or no run has
+            that checkpoint.
     """
-    found: dict[Path, EvaluatedRun] = {}
-    passed: list[str] = []
+    found: dict[Path, ComparedRun] = {}
+    skipped: list[str] = []
     unreadable: dict[str, str] = {}
-    for path in (path for name in names for path in _paths(name, experiment)):
+    for path in (path for name in names for path in _paths(name, tracking_uri, runs_dir)):
         try:
-            runs, broken = _at(path)
+            runs, broken = _runs_at(path)
         except (InputError, OSError) as error:
             runs, broken = [], {path: _reason(error)}
         if not runs and not broken:
-            passed.append(f"{printable(str(path))} is no run and holds none")
+            skipped.append(f"{printable(str(path))}: neither a run nor a directory of runs")
         unreadable |= {printable(str(one)): why for one, why in broken.items()}
         for one in runs:
             try:
                 run = RunDirectory.open(one)
                 if run.path not in found:
-                    found[run.path] = read_evaluated_run(run, checkpoint)
+                    found[run.path] = read_compared_run(run, checkpoint)
             except (InputError, OSError) as error:
                 unreadable[printable(str(one))] = _reason(error)
     if not found:
-        _refuse_nothing(names, unreadable)
-    return Gathered(tuple(found.values()), tuple(passed), unreadable)
+        raise _nothing_to_compare(names, unreadable)
+    _check_checkpoint(list(found.values()), checkpoint)
+    return Gathered(tuple(with_data_axis(unique_names(list(found.values())))), tuple(skipped), unreadable)
+
+
+def unique_names(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    """Return the runs with unique names: those that share one get that of their parent directory, then a number."""
+    counts = Counter(run.name for run in runs)
+    longer = []
+    for run in runs:
+        path = run.directory.path
+        longer.append(replace(run, name=printable(f"{path.parent.name}/{path.name}")) if counts[run.name] > 1 else run)
+    counts, seen = Counter(run.name for run in longer), Counter[str]()
+    unique = []
+    for run in longer:
+        seen[run.name] += 1
+        unique.append(replace(run, name=f"{run.name} ({seen[run.name]})") if counts[run.name] > 1 else run)
+    return unique
+
+
+def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
+    """Raise InputError if no run has a checkpoint of that name, evaluated or not."""
+    known = {"last", "best", *(name for run in runs for name in run.evaluations)}
+    if checkpoint not in known:
+        known |= {info.name for run in runs for info in list_checkpoints(run.directory)}
+    if checkpoint not in known:
+        raise InputError("a run must have that checkpoint", received=checkpoint, accepted=sorted(known))
 
 
 def _advice() -> str:
@@ -76,13 +115,13 @@ def _advice() -> str:
     return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
-def _refuse_nothing(names: Sequence[str], unreadable: Mapping[str, str]) -> None:
+def _nothing_to_compare(names: Sequence[str], unreadable: Mapping[str, str]) -> InputError:
     received = ", ".join(printable(name) for name in names) or "nothing"
     if not unreadable:
-        raise InputError("there must be at least one run to compare", received=received, advice=_advice())
+        return InputError("there must be at least one run to compare", received=received, advice=_advice())
     reasons = "; ".join(f"{run}: {why}" for run, why in list(unreadable.items())[:3])
     more = f" (and {len(unreadable) - 3} more)" if len(unreadable) > 3 else ""
-    raise InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
+    return InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
 
 
 def _reason(error: InputError | OSError) -> str:
@@ -90,46 +129,63 @@ def _reason(error: InputError | OSError) -> str:
     return printable(text.rstrip("."), 300)
 
 
-def _paths(name: str, experiment: Callable[[str], Iterable[Path]]) -> list[Path]:
+def _paths(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
     if name.startswith(MLFLOW):
-        return list(experiment(name.removeprefix(MLFLOW)))
+        return _runs_of_experiment(name.removeprefix(MLFLOW), tracking_uri, runs_dir)
     if os.path.lexists(name):
         return [Path(name)]
     if glob.has_magic(name):
         if not (matches := sorted(glob.glob(name))):
             raise InputError("a pattern must match something", received=printable(name), advice=_advice())
         return [Path(match) for match in matches]
-    RunDirectory.open(name)  # raises, naming the nearest run
+    RunDirectory.open(name)  # raises and names the nearest run
     return []
 
 
-def _at(path: Path) -> tuple[list[Path], dict[Path, str]]:
-    """Return the run at a path, or the runs in it, and what was a run and is broken, with the reason.
+def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
+    from infomcr_cli.runs.surroundings import existing_store_folder
+    from infomcr_cli.tracking.client import run_directories_of_experiment
+    from infomcr_cli.tracking.store import store_of
+
+    store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
+    try:
+        found = run_directories_of_experiment(store)
+    except Exception as error:  # MLflow raises whatever its store raises
+        rule = f"the MLflow experiment must be readable ({redact(str(error))[:300]})"
+        raise InputError(rule, received=f"{name} in {store.shown}") from None
+    if not found:
+        raise InputError("the MLflow experiment must hold runs of this machine", received=f"{name} in {store.shown}")
+    return found
+
+
+def _runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Return the run at a path or the runs in it, and the broken runs with the reason.
 
     Raises:
-        OSError: the path cannot be looked into. InputError: sweep.json in it is damaged.
+        OSError: the path cannot be read.
+        InputError: its sweep.json is damaged.
     """
     if is_run(path):
         return [path], {}
-    if why := _broken(path):
+    if why := _why_broken(path):
         return [], {path: why}
     if not path.is_dir():
         return [], {}
     if (path / "sweep.json").is_file():
-        listed = _of_sweep(path)
+        listed = _runs_of_sweep(path)
         runs = [run for run in listed if is_run(run)]
-        return runs, {run: why for run in listed if not is_run(run) and (why := _broken(run))}
+        return runs, {run: why for run in listed if not is_run(run) and (why := _why_broken(run))}
     broken: dict[Path, str] = {}
     for pattern in ("*", "*/*"):
         inside = sorted(path.glob(pattern))
-        broken |= {one: why for one in inside[:MOST_RUNS] if not is_run(one) and (why := _broken(one))}
+        broken |= {one: why for one in inside[:MOST_RUNS] if not is_run(one) and (why := _why_broken(one))}
         if runs := [one for one in inside if is_run(one)][:MOST_RUNS]:
             return runs, broken
     return [], broken
 
 
-def _broken(path: Path) -> str | None:
-    """Return why what was a run is none any more; None for what never was one."""
+def _why_broken(path: Path) -> str | None:
+    """Return why a path is a broken run; None if it never was a run."""
     if path.is_symlink() and not path.exists():
         return "it is a link to nothing"
     if path.name.startswith(".") or not path.is_dir():
@@ -140,21 +196,21 @@ def _broken(path: Path) -> str | None:
         if os.path.lexists(path / name) and not (path / name).is_file():
             return f"{name} must be a plain file"
     there = [name for name in ("config.yaml", "status.json") if (path / name).is_file()]
-    is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is no run
+    is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is not a run
     return f"{' and '.join({'config.yaml', 'status.json'} - {*there})} is missing" if is_part else None
 
 
-def _of_sweep(folder: Path) -> list[Path]:
-    """Return the run directories that sweep.json lists, whether they are there or not."""
+def _runs_of_sweep(folder: Path) -> list[Path]:
+    """Return the run directories that sweep.json lists, whether they exist or not."""
     document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
     jobs = document.get("jobs") if isinstance(document, dict) else None
     listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
-    found = (_of_job(folder, Path(run)) for run in listed if isinstance(run, str))
+    found = (_run_of_job(folder, Path(run)) for run in listed if isinstance(run, str))
     return [run for run in found if run is not None]
 
 
-def _of_job(folder: Path, listed: Path) -> Path | None:
-    """Return the run of a job where it lies now: those of a project that was moved or copied came along with it."""
+def _run_of_job(folder: Path, listed: Path) -> Path | None:
+    """Return the present place of a job's run, whole or broken: if the project was moved, its runs moved with it."""
     around = Path(os.path.abspath(folder)).parent.parent
     places = (around / listed.parent.name / listed.name, around / listed.name, listed)
-    return next(filter(is_run, places), None)
+    return next(filter(is_run, places), None) or next(filter(_why_broken, places), None)

@@ -1,4 +1,4 @@
-"""Files that a command is told to write: checked before the work, written whole or not at all."""
+"""Files that the user names: checked before the work, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ import os
 import tempfile
 from pathlib import Path
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import printable
 from infomcr_cli.runs.io.safe_files import write_atomically
 
-_PROBE = 64 * 1024  # bytes that there must be room for; the smallest page is larger
-_BESIDE = ".12345678.tmp"  # as much as the name of a file grows while it is written
+_PROBE = 64 * 1024  # bytes that the disk must have room for; the smallest page is larger
+_TEMPORARY = ".12345678.tmp"  # as long as the suffix of a file that is being written
+
+
+def check_outputs(*, csv: Path | None, html: Path | None, plots: Path | None) -> None:
+    """Raise if a file or the folder of plots cannot be written.
+
+    Raises:
+        InputError: a path cannot be written to, or two files are the same.
+    """
+    if csv is not None and csv == html:
+        raise InputError("--csv and --html must name different files", received=str(csv))
+    if csv is not None:
+        check_file(csv, "--csv")
+    if html is not None:
+        check_file(html, "--html")
+    if plots is not None:
+        check_folder(plots, "--plots")
 
 
 def check_file(path: Path, option: str) -> None:
-    """Raise where a file cannot be written, before anything is done for it.
+    """Raise if a file cannot be written, before the work whose result it holds.
 
     Args:
-        option: which names the file, such as "--csv".
+        option: the option that names the file, such as "--csv".
 
     Raises:
-        InputError: it is a folder, lies where nothing can be written, or the disk is full.
+        InputError: it is a folder, is in a place that cannot be written to, or the disk is full.
     """
     try:
         if path.is_dir():
@@ -29,7 +45,7 @@ def check_file(path: Path, option: str) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise _refusal(path, option, "Permission denied")
         if path.is_file() or not path.exists():
-            _is_there(path.with_name(f"{path.name}{_BESIDE}"))
+            _exists(path.with_name(f"{path.name}{_TEMPORARY}"))
             _check_room(path.resolve().parent)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -38,10 +54,13 @@ def check_file(path: Path, option: str) -> None:
 
 
 def check_folder(path: Path, option: str) -> None:
-    """Raise where files cannot be written into a folder, which need not be there yet.
+    """Raise if files cannot be written into a folder, which need not exist yet.
+
+    Args:
+        option: the option that names the folder, such as "--plots".
 
     Raises:
-        InputError: it is a file, lies where nothing can be written, or the disk is full.
+        InputError: it is a file, is in a place that cannot be written to, or the disk is full.
     """
     try:
         _check_room(path)
@@ -50,7 +69,7 @@ def check_folder(path: Path, option: str) -> None:
 
 
 def write_whole(path: Path, content: bytes, option: str) -> None:
-    """Write a file, whole or not at all; the folders above it are made.
+    """Write a file, whole or not at all; create the folders above it.
 
     Raises:
         InputError: it cannot be written.
@@ -66,16 +85,16 @@ def write_whole(path: Path, content: bytes, option: str) -> None:
 
 
 def _check_room(folder: Path) -> None:
-    """Raise OSError where no file of some size can be made in a folder, or in the nearest one above it."""
-    while not _is_there(folder):
+    """Raise OSError if no file of some size can be created in a folder, or in the nearest one above it."""
+    while not _exists(folder):
         folder = folder.parent
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(_PROBE))
         file.flush()
 
 
-def _is_there(path: Path) -> bool:
-    """Return whether something has that path; OSError where nothing ever can, as with names that are too long."""
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; raise OSError if it never can, as with names that are too long."""
     try:
         path.lstat()
     except FileNotFoundError:

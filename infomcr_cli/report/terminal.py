@@ -1,4 +1,7 @@
-"""Tables for a terminal of 40 to 200 columns: one that is too wide is broken up, its first column repeated."""
+"""Show comparisons and evaluations in a terminal of 40 to 200 columns.
+
+A table that is too wide is shown in blocks, each with its first column.
+"""
 
 from __future__ import annotations
 
@@ -12,54 +15,50 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.rows import TextTable, excluded_table, psi_table, ranking_table, runs_table
-from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
 
 NARROWEST = 40
-_GUTTER = 2  # a blank of padding and one that parts the columns
+_GUTTER = 2  # one blank of padding and one between columns
 _NARROW_KEY = 16
 
 
 def comparison_renderables(comparison: Comparison, width: int) -> list[RenderableType]:
-    """Return the tables of a comparison and the notes to it, for a console of `width` columns."""
+    """Return the tables and notes of a comparison for a console of `width` columns."""
     shown: list[RenderableType] = []
-    if comparison.judged:
+    if comparison.included:
         shown += text_tables(runs_table(comparison), width)
-    if comparison.has_others:
-        shown += text_tables(excluded_table(comparison), width)
-    has_statistics = any(one.kendall_tau.value is not None for one in comparison.verdict.measures)
-    shown += ranking_tables(comparison.verdict, width) if has_statistics else []
+    if comparison.has_unranked_runs:
+        shown += text_tables(unranked_table(comparison), width)
+    if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
+        shown += _ranking_tables(comparison.ranking, width)
     written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
 
 
-def ranking_renderables(verdict: RankingResult, width: int) -> list[RenderableType]:
-    """Return the tables of a verdict and the notes to it, for a console of `width` columns."""
-    return [*ranking_tables(verdict, width), *(Text(note) for note in verdict.notes)]
+def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:
+    """Return the tables and notes of a ranking for a console of `width` columns."""
+    return [*_ranking_tables(ranking, width), *(Text(note) for note in ranking.notes)]
 
 
-def ranking_tables(verdict: RankingResult, width: int) -> list[RenderableType]:
-    """Return the statistics, and ψ by axis where there is more than one axis."""
-    tables = text_tables(ranking_table(verdict), width)
-    return tables + (text_tables(psi_table(verdict), width) if len(verdict.axes) > 1 else [])
+def text_tables(table: TextTable, width: int) -> list[RenderableType]:
+    """Return a table as one or more blocks no wider than `width`, between its title and its caption."""
+    blocks: list[RenderableType] = [_table(table, columns, width) for columns in _blocks(table, max(width, NARROWEST))]
+    caption = [Text(table.caption, style="dim")] if table.caption else []
+    return [Text(table.title, style="bold"), *blocks, *caption, Text()]
 
 
-def text_tables(grid: TextTable, width: int) -> list[RenderableType]:
-    """Return a grid as one or more tables no wider than `width`, and its caption."""
-    parts: list[RenderableType] = [_table(grid, columns, width) for columns in _breaks(grid, max(width, NARROWEST))]
-    return [
-        Text(grid.title, style="bold"),
-        *parts,
-        *([Text(grid.caption, style="dim")] if grid.caption else []),
-        Text(),
-    ]
+def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
+    """Return the statistics, and ψ by axis if there is more than one axis."""
+    tables = text_tables(ranking_table(ranking), width)
+    return tables + (text_tables(psi_table(ranking), width) if len(ranking.axes) > 1 else [])
 
 
-def _breaks(grid: TextTable, width: int) -> Iterator[list[int]]:
-    """Yield the columns of each table: the first one, then as many as there is room for."""
-    widths = [max(cell_len(cell) for cell in column) for column in _columns(grid)]
+def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
+    """Yield the columns of each block: the first column, then as many as fit."""
+    widths = [max(cell_len(cell) for cell in column) for column in zip(table.head, *table.rows, strict=True)]
     room = width - min(widths[0], _key_width(width)) - _GUTTER
     chosen: list[int] = []
     used = 0
@@ -74,28 +73,26 @@ def _breaks(grid: TextTable, width: int) -> Iterator[list[int]]:
 
 
 def _key_width(width: int) -> int:
-    """Return the most room that the names of the rows take."""
+    """Return the largest width of the first column."""
     return max(_NARROW_KEY, width // 5)
 
 
-def _columns(grid: TextTable) -> Iterator[tuple[str, ...]]:
-    return zip(grid.head, *grid.rows, strict=True)
-
-
-def _table(grid: TextTable, columns: list[int], width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def _table(table: TextTable, columns: list[int], width: int) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for index in columns:
-        is_key = index == 0
-        table.add_column(
-            Text(grid.head[index]), overflow="fold", no_wrap=False, max_width=_key_width(width) if is_key else None
-        )
-    for row in grid.rows:
-        table.add_row(*(Text(row[index]) for index in columns))
-    return table
+        most = _key_width(width) if index == 0 else None
+        shown.add_column(Text(table.head[index]), overflow="fold", no_wrap=False, max_width=most)
+    for row in table.rows:
+        shown.add_row(*(Text(row[index]) for index in columns))
+    return shown
 
 
 def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType]:
-    """Return what a terminal shows of one entry of the document of `eval`."""
+    """Return scores, gaps and measures of one evaluation.
+
+    Args:
+        evaluation: an entry of the JSON document of `eval`.
+    """
     train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
     scores = (
@@ -125,7 +122,7 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
 
 
 def _half_width(interval: Sequence[float] | None) -> float | None:
-    """How far a symmetric interval reaches to either side: further than two standard errors where draws are few."""
+    """Return half the width of a symmetric interval; with few draws it is more than two standard errors."""
     return (interval[1] - interval[0]) / 2 if interval else None
 
 
@@ -134,22 +131,15 @@ def _number(value: float | None) -> str:
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:
-    return [*_missing(measures), *_rank_deficient(measures.get("gamma") or {})]
-
-
-def _missing(measures: Mapping[str, Any]) -> list[Text]:
-    """Why a measure has no value, where it says so."""
-    return [
+    """Return why measures have no value, and how many draws of gamma are rank-deficient."""
+    notes = [
         Text(f"{name}: {printable(str(entry['reason']))}")
         for name, entry in measures.items()
         if entry["value"] is None and entry.get("reason")
     ]
-
-
-def _rank_deficient(gamma: Mapping[str, Any]) -> list[Text]:
+    gamma = measures.get("gamma") or {}
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
-    marked = sum(value is None for value in draws)
-    if not draws or not marked:
-        return []
-    shown = f"{marked} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
-    return [Text(f"{shown} and stand apart from the mean.")]
+    if deficient := sum(value is None for value in draws):
+        shown = f"{deficient} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
+        notes.append(Text(f"{shown} and not part of the mean."))
+    return notes

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from infomcr_cli.runs.environment import Environment as Environment
     from infomcr_cli.runs.environment import describe_environment as describe_environment
     from infomcr_cli.runs.environment import write_environment as write_environment
+    from infomcr_cli.runs.lifecycle import write_status as write_status
     from infomcr_cli.runs.lock import lock_run as lock_run
     from infomcr_cli.runs.metrics import MetricsLine as MetricsLine
     from infomcr_cli.runs.metrics import MetricsLog as MetricsLog
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from infomcr_cli.runs.status import new_status as new_status
     from infomcr_cli.runs.status import read_status as read_status
     from infomcr_cli.runs.status import resumed as resumed
-    from infomcr_cli.runs.status import write_status as write_status
 
 # `infomcr --help` needs none of them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -56,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "environment": ["Environment", "describe_environment", "write_environment"],
         "lock": ["lock_run"],
         "metrics": ["MetricsLine", "MetricsLog"],
-        "status": ["State", "Status", "finished", "new_status", "read_status", "resumed", "write_status"],
+        "lifecycle": ["write_status"],
+        "status": ["State", "Status", "finished", "new_status", "read_status", "resumed"],
     },
 )

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import printable
 from infomcr_cli.runs.io.safe_files import sync_directory, write_atomically
 from infomcr_cli.runs.io.tensors import MAX_HEADER, Array, decode_arrays, encode_arrays, header_record, read_header
 from infomcr_cli.runs.metrics import MetricsLog

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, MAX_YAML, dump_yaml, printable
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, MAX_YAML, dump_yaml
 from infomcr_cli.runs.io.safe_files import check_tree, read_file, write_atomically
 from infomcr_cli.runs.status import Status, read_status_file, status_document
-from infomcr_cli.tracking.store import store_folder
+from infomcr_cli.runs.surroundings import store_folder
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,9 @@ def check_folder(runs_dir: Path | str) -> None:
         raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{stands} is none.")
     if not os.access(stands, os.W_OK | os.X_OK):
         raise InputError("runs_dir must be a folder that can be written to", received=str(folder))
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if longest > os.pathconf(stands, "PC_NAME_MAX"):
+        raise InputError("runs_dir must have names that a folder can have", received=str(folder))
 
 
 def is_run(path: Path | str) -> bool:

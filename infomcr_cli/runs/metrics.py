@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json, printable
+from infomcr_cli.runs.io.safe_documents import parse_json
 
 MAX_METRICS = 1024**3
 MAX_LINE = 1024 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 import uuid
 from datetime import UTC, datetime
@@ -16,8 +15,9 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import dump_json, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
 
 if TYPE_CHECKING:
@@ -107,26 +107,6 @@ def read_status(run: RunDirectory) -> Status:
     if status.state is State.RUNNING and not _alive(run, status):
         return status.model_copy(update={"state": State.LOST, "reason": _gone(status)})
     return status
-
-
-_writing = threading.Lock()
-
-
-def write_status(run: RunDirectory, status: Status) -> None:
-    """Replace status.json, whole or not at all; an MLflow run id that the mirror has noted there stays."""
-    with _writing:
-        noted = read_status_file(run.path).mlflow_run_id
-        run.write("status.json", status_document(status.model_copy(update={"mlflow_run_id": noted})))
-
-
-def note_mlflow_run(run: RunDirectory, run_id: str) -> None:
-    """Note where a run is mirrored; while another process works on the run, that one notes it."""
-    from infomcr_cli.runs.lock import is_held
-
-    with _writing:
-        status = read_status_file(run.path)
-        if status.mlflow_run_id != run_id and (status.pid == os.getpid() or not is_held(run)):
-            run.write("status.json", status_document(status.model_copy(update={"mlflow_run_id": run_id})))
 
 
 def status_document(status: Status) -> bytes:

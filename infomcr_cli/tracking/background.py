@@ -27,7 +27,7 @@ class Mirror:
     It begins when first notified: importing MLflow would make TensorFlow's start and first trace wait.
 
     Example:
-        with hold(run):
+        with lock_run(run):
             mirror = Mirror(run, store)
             log.truncate_after(step)
             mirror.notify()              # and again once an epoch

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.console.redaction import has_secret, redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
+from infomcr_cli.runs.lifecycle import note_mlflow_run
 from infomcr_cli.runs.lock import locked_file
 from infomcr_cli.runs.measures_file import PREFIX, measured_numbers
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog, RewrittenError
-from infomcr_cli.runs.status import State, Status, note_mlflow_run, read_status
+from infomcr_cli.runs.status import State, Status, read_status
 from infomcr_cli.tracking.moved_store import DIRECTORY_TAG, keep_default_artifacts, settle
 from infomcr_cli.tracking.store import Store, sqlite_path, warn_of_network_file_system
 

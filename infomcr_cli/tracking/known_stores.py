@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.config.schema.experiment_name import fitting_experiment
 from infomcr_cli.console.redaction import HIDDEN, redact, redact_uri
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.tracking.moved_runs import default_store, located_uri
-from infomcr_cli.tracking.store import Store, absolute_uri, environment_uri, fitting_experiment, store_of
+from infomcr_cli.tracking.store import Store, absolute_uri, environment_uri, store_of
 from infomcr_cli.user_folders import state_folder
 
 _log = logging.getLogger("infomcr.runs")

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.config.schema.experiment_name import fitting_experiment
 from infomcr_cli.runs.directory import RunDirectory, split_start
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.status import Status, read_status_file
-from infomcr_cli.tracking.store import fitting_experiment, sqlite_path
+from infomcr_cli.tracking.store import sqlite_path
 
 
 def read_settings(run: RunDirectory) -> Any:

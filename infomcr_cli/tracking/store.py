@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from infomcr_cli.config.schema.experiment_name import DEFAULT_EXPERIMENT, experiment_misfit
 from infomcr_cli.console.redaction import note_password, redact, redact_uri
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import printable
+from infomcr_cli.runs.surroundings import store_folder
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc")
 NETWORK_FILE_SYSTEMS = frozenset(
     "nfs nfs4 cifs smb3 smbfs 9p ceph lustre glusterfs fuse.glusterfs fuse.sshfs gpfs beegfs afs".split()  # noqa: SIM905
 )
 SERVER_ADVICE = "Start `mlflow server` on one machine and give tracking.uri=http://HOST:PORT."
-DEFAULT_EXPERIMENT = "infomcr"
-MAX_EXPERIMENT = 500  # characters, MLflow's own limit
 URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 _log = logging.getLogger("infomcr.runs")
 
@@ -93,27 +93,6 @@ def environment_experiment() -> str | None:
     return name
 
 
-def experiment_misfit(name: str) -> str | None:
-    """Return the rule that the name of an experiment breaks, as "must …"; None where MLflow can hold it."""
-    if not name.strip():
-        return "must be a name, not empty"
-    if len(name) > MAX_EXPERIMENT:
-        return f"must have at most {MAX_EXPERIMENT} characters, not {len(name)}"
-    if name != name.strip():
-        return "must not begin or end with a blank"
-    if printable(name, MAX_EXPERIMENT) != name:
-        return "must be free of control characters"
-    return None
-
-
-def fitting_experiment(recorded: object) -> str:
-    """Return the experiment that a run directory names, so changed that MLflow takes it, where it would not."""
-    name = str(recorded or DEFAULT_EXPERIMENT)
-    if experiment_misfit(name) is None:
-        return name
-    return printable(name, MAX_EXPERIMENT)[:MAX_EXPERIMENT].strip() or DEFAULT_EXPERIMENT
-
-
 def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
     """Return a tracking URI that means the same in every folder: the file of a SQLite URI gets its whole path.
 
@@ -154,29 +133,6 @@ def with_sqlite_path(uri: str, path: Path, what: str = "tracking.uri") -> str:
         raise InputError(f"{what} must name a file", received=uri, advice=f"For example {what}=sqlite:///mlflow.db.")
     _check_letters(path)
     return f"{scheme}:///{path}{''.join(rest.partition('?')[1:])}"
-
-
-def store_folder(runs_dir: Path | str) -> Path:
-    """Return the folder of the default store for new runs in `runs_dir`."""
-    return surroundings(runs_dir) / "mlflow"
-
-
-def surroundings(runs_dir: Path | str) -> Path:
-    """Return the folder that holds what belongs to all runs, such as mlflow/ and sweeps/.
-
-    It is the folder around `runs_dir`. Where runs lie in the working folder itself, it is that folder and not the one
-    around it; nor is it the root of the file system, unless that is the working folder.
-    """
-    runs, here = Path(os.path.abspath(runs_dir)), os.path.realpath(".")
-    is_root = runs.parent == Path(runs.anchor) and str(runs.parent) != here
-    return runs if os.path.realpath(runs) == here or is_root else runs.parent
-
-
-def existing_store_folder(runs_dir: Path | str) -> Path:
-    """Return the folder of the default store of the runs that lie in `runs_dir`, wherever they were trained from."""
-    runs = Path(os.path.abspath(runs_dir))
-    places = (store_folder(runs), runs.parent / "mlflow", runs / "mlflow")
-    return next((place for place in places if os.path.exists(place / "mlflow.db")), places[0])
 
 
 def file_system_of(path: Path) -> str:

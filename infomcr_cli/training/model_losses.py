@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.models.inlined import inlined_functions
+from infomcr_cli.models.keras_internals import inlined_functions
 
 if TYPE_CHECKING:
     from infomcr_cli.training.gradients import Tensors

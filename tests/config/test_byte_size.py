@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from infomcr_cli.config.byte_size import bytes_of, shown
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import identity, to_yaml
-from infomcr_cli.config.resume import recorded_run
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine.limits import limits_of, slots_of
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.runs.identity import identity
 
 SETTINGS = ("engine.memory", "measure.gamma.memory")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import differences, identity, to_yaml
-from infomcr_cli.config.resume import recorded_run, resumed_run
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run, resumed_run
+from infomcr_cli.runs.identity import differences, identity
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 BASE = compose_run(["reg=on"])

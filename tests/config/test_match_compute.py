@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.compute import matched, mean_passes, passes_until
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity, to_yaml
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.training.schedule import Schedule
 
@@ -27,10 +28,10 @@ REGS = ("off", "on", "sam", "gradient_norm", "fisher_trace")
 
 
 def counted(config: RunConfig, steps_per_epoch: int, until: int | None = None) -> float:
-    """Passes of a run, step by step as the loop asks its timetable."""
+    """Passes of a run, step by step as the loop asks its schedule."""
     table = Schedule(config.schedule, steps_per_epoch, getattr(config.reg, "phases", None))
     steps = range(table.steps if until is None else until)
-    return sum(config.reg.passes if table.regularized(step) else 1.0 for step in steps)
+    return sum(config.reg.passes if table.is_regularized(step) else 1.0 for step in steps)
 
 
 @pytest.mark.parametrize("phases", ["111", "110", "101", "100", "011", "010", "001", "000"])

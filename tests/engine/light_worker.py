@@ -21,19 +21,16 @@ from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.runs import (
     Checkpoint,
     MetricsLog,
-    State,
     epoch_name,
-    finished,
     has_checkpoint,
     load_checkpoint,
     read_status,
-    resumed,
     save_checkpoint,
     step_name,
-    write_status,
 )
-from infomcr_cli.runs.measures_file import record_measures
-from infomcr_cli.training.interruption import Interrupted, Interruption
+from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
+from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
+from infomcr_cli.signals import Interrupted, Interruption
 
 STEPS = 4
 IMAGES = 100
@@ -42,36 +39,19 @@ PACE = float(os.environ.get("LIGHT_PACE", "0.01"))
 
 @dataclass(frozen=True)
 class TrainJob:
-    run: Any
+    run: ActiveRun
     config: Any
     store: Any
     console: Any
 
 
-@dataclass(frozen=True)
-class TrainOutcome:
-    state: State
-    reason: str | None = None
-    exit_code: int = 0
-
-
-def run_training(work: TrainJob) -> TrainOutcome:
-    with Interruption() as interruption:
-        try:
-            learn(work, interruption)
-            ending = TrainOutcome(State.FINISHED)
-        except Interrupted as stop:
-            ending = TrainOutcome(State.KILLED, str(stop), stop.exit_code)
-        except Exception as error:
-            work.run.write("error.txt", f"Traceback\n{type(error).__name__}: {error}".encode())
-            ending = TrainOutcome(State.FAILED, f"{type(error).__name__}: {error}", 1)
-        write_status(work.run, finished(read_status(work.run), ending.state, ending.reason))
-    return ending
+def run_training(work: TrainJob) -> RunOutcome:
+    return work.run.carry_out(lambda interruption: learn(work, interruption))
 
 
 def learn(work: TrainJob, interruption: Interruption) -> None:
-    run, config = work.run, work.config
-    write_status(run, resumed(read_status(run)))
+    run, config = work.run.directory, work.config
+    work.run.begin()
     step, weights = 0, np.zeros(8)
     if has_checkpoint(run):
         checkpoint = load_checkpoint(run)
@@ -89,7 +69,7 @@ def learn(work: TrainJob, interruption: Interruption) -> None:
             loss = float(np.sum(weights**2))
             MetricsLog(run).append(step, epoch, {"train/loss": loss}, {"time": time.time(), "images_per_second": 1.0})
             save_checkpoint(run, epoch_name(epoch), Checkpoint(step, epoch, {"w": weights}, train_loss=loss))
-            write_status(run, read_status(run).model_copy(update={"step": step, "epoch": epoch}))
+            work.run.update(step=step, epoch=epoch)
         try:
             interruption.check()
         except Interrupted:
@@ -121,7 +101,7 @@ def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     gap = {"error": 0.1 + loss / 100, "loss": 0.1}
     step = read_status(run).step
     place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": IMAGES, "n_test": IMAGES}
-    record_measures(run, "last", {**place, **scores, "gap": gap, "measures": measures})
+    record_evaluation(run, "last", Evaluation.model_validate({**place, **scores, "gap": gap, "measures": measures}))
 
 
 def module(name: str, **content: Any) -> None:

@@ -11,9 +11,8 @@ from typing import Any, cast
 import pytest
 
 from infomcr_cli.engine.mlflow import SweepLogger, close_logger, closed_on_error
-from infomcr_cli.engine.stop import stop_on_signal
 from infomcr_cli.runs import State
-from infomcr_cli.training.interruption import Interruption
+from infomcr_cli.signals import Interruption, stop_on_signal
 
 
 @dataclass

@@ -11,12 +11,13 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity, to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.data import load_dataset
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, new_status, save_checkpoint, write_status
+from infomcr_cli.runs.identity import identity
 
 NPZ = ("data=npz", "data.batch_size=8", "model=mlp")
 

@@ -11,11 +11,11 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_status
+from infomcr_cli.runs.identity import identity
 
 
 @pytest.fixture(autouse=True)

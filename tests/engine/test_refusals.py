@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, new_status

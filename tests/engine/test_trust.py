@@ -15,15 +15,16 @@ from sweeping import Sweeper
 from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import identity, to_yaml
-from infomcr_cli.config.resume import recorded_run
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine import ray_engine
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.messages import Task, job_of, read_task, task_of
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.runs import State
+from infomcr_cli.runs.identity import identity
 
 OWN = ("model=builder", "model.builder=nets:net")
 

@@ -19,7 +19,7 @@ from nursery import Nursery
 from same_run import TINY
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.runs import Checkpoint, RunDirectory, new_status, save_checkpoint
 from infomcr_cli.runs.status import State, finished
 from infomcr_cli.tracking.client import connect

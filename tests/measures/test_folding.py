@@ -18,6 +18,7 @@ from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product
 from infomcr_cli.measures.library.path_norm import log_path_norm
 from infomcr_cli.measures.stateless import is_floating
+from infomcr_cli.models.keras_internals import all_layers
 from tests.measures.tiny import CLASSES
 
 L = keras.layers
@@ -101,7 +102,7 @@ def built(name: str, bias: bool) -> keras.Model:
 
 def parts(model: keras.Model) -> tuple[Any, Any, Any]:
     """The linear layer in front of the batch norm, the variable whose last axis is the channels, and the norm."""
-    layers = [layer for layer in model._flatten_layers() if layer.weights and not isinstance(layer, keras.Model)]
+    layers = [layer for layer in all_layers(model) if layer.weights and not isinstance(layer, keras.Model)]
     place = next(i for i, layer in enumerate(layers) if isinstance(layer, L.BatchNormalization))
     linear = layers[place - 1]
     named = {variable.name: variable for variable in linear.weights}
@@ -224,7 +225,7 @@ def test_a_network_folded_by_hand_measures_the_same(name, bias):
 
 
 def linear_layers(model: keras.Model) -> list[Any]:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, (L.Dense, L.Conv1D, L.Conv2D))]
+    return [layer for layer in all_layers(model) if isinstance(layer, (L.Dense, L.Conv1D, L.Conv2D))]
 
 
 def block_of(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.screen import Screen
 from infomcr_cli.errors import InputError
 from infomcr_cli.evaluate import EvalRequest, evaluate

@@ -104,8 +104,8 @@ def test_a_network_of_another_shape_is_refused(module):
 
 @pytest.mark.parametrize("named", [False, True])
 def test_a_run_directory_s_builder_is_run_only_where_the_user_names_it_again(module, named):
-    from infomcr_cli.config.identity import to_yaml
-    from infomcr_cli.config.resume import recorded_run
+    from infomcr_cli.config.yaml_text import to_yaml
+    from infomcr_cli.experiment.recorded_settings import recorded_run
     from infomcr_cli.runs.io.safe_documents import parse_yaml
 
     settings = parse_yaml(to_yaml(compose_run(["model=builder", "model.builder=seen.elsewhere:net"])), "config.yaml")

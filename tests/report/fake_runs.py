@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -51,7 +52,9 @@ def config_with(**changes) -> dict:
     return config
 
 
-def evaluation(gap: float, measures: dict[str, float], *, convention=CONVENTION, train_loss=0.01, n_test=400, **extra):
+def evaluation(
+    gap: float, measures: dict[str, float], *, convention=CONVENTION, train_loss=0.01, n_test=400, **extra: Any
+):
     """One checkpoint's entry of measures.json; each measure has a standard error and a convention."""
     noted = {
         name: {"value": value, "std_error": 0.5, "unit": "nats", "direction": "lower", "convention": convention}
@@ -103,4 +106,14 @@ def grid_of_runs(root: Path, *, seeds: int = 2, noise: float = 0.01) -> Path:
                     last["measures"]["gamma"]["spectrum"] = sorted(rng.gamma(1.0, size=12).tolist(), reverse=True)
                     name = f"run-{reg}-{lr}-{batch}-{seed}"
                     write_run(root / name, config, {"last": last, "epoch-0001": middle, "epoch-0003": last})
+    return root
+
+
+def three_runs(root: Path, **changes: Any):
+    """Three evaluated runs of different learning rates; `changes` are arguments of the last run's evaluation."""
+    for index, lr in enumerate((0.1, 0.2, 0.4)):
+        extra = changes if index == 2 else {}
+        config = config_with(optimizer__learning_rate=lr)
+        found = evaluation(0.1 + lr / 10, {"gamma": lr * 10, "noise": [3.0, 1.0, 2.0][index]}, **extra)
+        write_run(root / f"run-{index}", config, {"last": found})
     return root

@@ -26,7 +26,7 @@ def shown(measures: dict[str, Any]) -> str:
     return console.export_text()
 
 
-def test_a_measure_without_a_value_says_why() -> None:
+def test_measure_without_a_value_shows_the_reason() -> None:
     text = shown({"margin": {"value": None, "unit": "logits", "reason": "the margin is [red]not\x1b positive"}})
     assert "margin: the margin is [red]not" in text
     assert "\x1b" not in text
@@ -34,13 +34,13 @@ def test_a_measure_without_a_value_says_why() -> None:
     assert "a[b]" in text
 
 
-def test_an_estimated_measure_is_shown_with_what_covers_it_95_times_in_100() -> None:
+def test_estimated_measure_is_shown_with_its_95_percent_half_width() -> None:
     estimated = {"value": 1.0, "unit": "nats", "std_error": 0.5, "interval": [-0.388, 2.388]}
     lines = shown({"noise_scale": estimated, "margin": {"value": 2.0, "unit": "logits"}}).splitlines()
     assert next(line.split() for line in lines if "noise_scale" in line) == ["noise_scale", "1", "0.5", "1.388", "nats"]
     assert next(line.split() for line in lines if "margin" in line) == ["margin", "2", "–", "–", "logits"]
 
 
-def test_draws_without_full_rank_are_told() -> None:
+def test_rank_deficient_draws_get_a_note() -> None:
     text = shown({"gamma": {"value": -1.0, "unit": "nats", "std_error": 0.5, "draws": [-1.0, None], "rank": [9, 8]}})
     assert "1 of 2 draws are rank-deficient (lowest rank 8)" in text

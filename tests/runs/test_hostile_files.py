@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, save_checkpoint
-from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml, printable
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
 from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
 
 RECORD = {"infomcr": json.dumps({"step": 1, "epoch": 1, "train_loss": None, "extra": {}})}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
-from infomcr_cli.config.identity import to_yaml
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.redaction import (
     HIDDEN,
     RedactingFilter,

@@ -20,9 +20,9 @@ from infomcr_cli.runs.lock import LOCK_NAME, is_held
 
 HOLDER = """
 import sys, time
-from infomcr_cli.runs import RunDirectory, hold, new_status, write_status
+from infomcr_cli.runs import RunDirectory, lock_run, new_status, write_status
 run = RunDirectory.open(sys.argv[1])
-with hold(run):
+with lock_run(run):
     write_status(run, new_status("ab"))
     print("held", flush=True)
     time.sleep(60)

@@ -381,13 +381,13 @@ def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
 
 WRITER = """
 import logging, sys, time
-from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, hold, new_status, write_status
+from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, lock_run, new_status, write_status
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import store_of
 parent, number = sys.argv[1], sys.argv[2]
 status = new_status("ab")
 run = RunDirectory.create(f"{parent}/runs/{number}", config=b"seed: 0\\n", overrides=[], status=status)
-with hold(run):
+with lock_run(run):
     mirror = Mirror(run, store_of(None, "infomcr", run.path.parent))
     for step in range(20):
         MetricsLog(run).append(step, step, {f"m{i}": step + i for i in range(10)}, {"time": time.time()})

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from infomcr_cli.models import keras_internals as fused_norm
-from infomcr_cli.models.keras_internals import fused_batch_norm
+from infomcr_cli.models.keras_internals import fused_batch_norm, normalization
 
 
 def network(shape: tuple[int, ...] = (5, 4, 3), dtype: str = "float32", **settings: Any) -> keras.Model:
@@ -74,8 +73,8 @@ def test_one_value_a_channel_has_no_variance(used) -> None:
 def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Holds something once a fused kernel was taken."""
     calls: list[bool] = []
-    move = fused_norm._move
-    monkeypatch.setattr(fused_norm, "_move", lambda *arguments: (calls.append(True), move(*arguments)))
+    update = normalization.update_moving
+    monkeypatch.setattr(normalization, "update_moving", lambda *arguments: (calls.append(True), update(*arguments)))
     return calls
 
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infomcr_cli.engine.stop import stop_on_signal
-from infomcr_cli.training.interruption import Interrupted, Interruption
+from infomcr_cli.signals import Interrupted, Interruption, stop_on_signal
 
 
 @pytest.fixture(autouse=True)

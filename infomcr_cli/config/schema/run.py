@@ -13,13 +13,13 @@ from pydantic import Field, field_validator, model_validator
 
 from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.schema.data import DataConfig as DataConfig
+from infomcr_cli.config.schema.experiment_name import experiment_misfit
 from infomcr_cli.config.schema.fields import BelowOne, Count, Fraction, NonNegative, Positive, Record, Seed, not_hashed
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.model import ModelConfig
 from infomcr_cli.config.schema.regularizer import RegConfig
 from infomcr_cli.config.schema.sweep import EngineConfig
-from infomcr_cli.runs.io.safe_documents import printable
-from infomcr_cli.tracking.store import experiment_misfit
+from infomcr_cli.console.text import printable
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]

@@ -15,11 +15,10 @@ import tensorflow as tf
 from infomcr_cli.measures.gram.accumulate import BlockResult
 from infomcr_cli.measures.gram.jacobian import Setting, array_of, chunk_signature, forward, leading_size
 from infomcr_cli.measures.gram.layer_jacobian import layer_gradients
-from infomcr_cli.measures.gram.layer_rules import LayerCall, rule_of
+from infomcr_cli.measures.gram.layer_rules import LayerCall, own_trainable, rule_of
 from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows
 from infomcr_cli.measures.gram.trace import GradientPlan, LayerTracer, TracedCall, plan_gradient
 from infomcr_cli.measures.stateless import measurement_scope
-from infomcr_cli.models.keras_internals import own_trainable
 
 # Share of all tensors of a pass that are alive at one time: set so that Wide ResNet 28-2 is one block of 100 in 2 GB.
 ALIVE = 0.45

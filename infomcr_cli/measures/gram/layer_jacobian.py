@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
-from infomcr_cli.models.keras_internals import attach_mask, mask_of
+from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
 LOOPS = {"While", "StatelessWhile"}
 
@@ -31,7 +31,7 @@ def layer_gradients(
     n = cotangents[0].shape[0]
     flat = keras.tree.flatten((traced.args, traced.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
-    masks = [mask_of(flat[i]) for i in sliced]
+    masks = [keras_mask(flat[i]) for i in sliced]
 
     def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
         inputs, given_masks, given = parts
@@ -40,7 +40,7 @@ def layer_gradients(
         for i, x, mask in zip(sliced, inputs, masks, strict=True):
             arguments[i] = x[None]
             if mask is not None:
-                attach_mask(arguments[i], next(remaining)[None])
+                set_keras_mask(arguments[i], next(remaining)[None])
         args, kwargs = keras.tree.pack_sequence_as((traced.args, traced.kwargs), arguments)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(weights))

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from infomcr_cli.measures.gram.im2col import Window
 from infomcr_cli.measures.gram.outer_product import OuterProduct
+from infomcr_cli.models.keras_internals import own_variables
 
 layers = keras.layers
 Gradients = Sequence["tf.Tensor | OuterProduct"]
@@ -83,6 +84,11 @@ def rule_of(layer: keras.Layer) -> Rule | None:
     rule, supports = _RULES.get(type(layer), (None, None))
     plain = not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", None)
     return rule if rule is not None and supports is not None and plain and supports(layer) else None
+
+
+def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    """Return the trainable variables that a layer holds itself, not those of layers inside it."""
+    return tuple(v for v in own_variables(layer) if v.trainable) if layer.trainable else ()
 
 
 @register_rule(layers.Dense)

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from infomcr_cli.measures.gram.layer_rules import rule_of
-from infomcr_cli.models.keras_internals import all_layers, operation_number, own_trainable, replaced
+from infomcr_cli.measures.gram.layer_rules import own_trainable, rule_of
+from infomcr_cli.models.keras_internals import all_layers, creation_index, replaced
 
 GradientMethod = Literal["rule", "layer", "model"]
 
@@ -118,7 +118,7 @@ class LayerTracer:
         """Return the innermost calls that read a weight's tensor, each once; None for a use outside of any call."""
         end = self.calls[0].last if self.calls else -1
         innermost: dict[TracedCall | None, None] = {}
-        for number in map(operation_number, weight.consumers()):
+        for number in map(creation_index, weight.consumers()):
             if number <= end:  # the backward pass reads weights too
                 around = [call for call in self.calls if call.first < number < call.last]
                 innermost[max(around, key=lambda call: call.first, default=None)] = None
@@ -126,7 +126,7 @@ class LayerTracer:
 
     def operation_types(self, call: TracedCall) -> set[str]:
         """Return the types of the operations made inside a call."""
-        return {op.type for op in self.graph.get_operations() if call.first < operation_number(op) < call.last}
+        return {op.type for op in self.graph.get_operations() if call.first < creation_index(op) < call.last}
 
     def _call(self, layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._active or tf.compat.v1.get_default_graph() is not self.graph:
@@ -147,7 +147,7 @@ class LayerTracer:
         return activation(x, *args, **kwargs)
 
     def _marker(self) -> int:
-        return operation_number(tf.no_op())
+        return creation_index(tf.no_op())
 
 
 @dataclass(frozen=True)

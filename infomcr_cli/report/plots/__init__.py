@@ -1,1 +1,1 @@
-"""The plots of a comparison."""
+"""Plots of a comparison and of a single evaluation, drawn with Matplotlib."""

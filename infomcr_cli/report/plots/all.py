@@ -1,4 +1,4 @@
-"""All pictures of a comparison, and their files."""
+"""All plots of a comparison, and their files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.plots.curves import gamma_along_training, spectra, training_curves
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.plots.scatter import scatter
-from infomcr_cli.report.plots.style import Plot, picture, styled
+from infomcr_cli.report.plots.style import Plot, plot_style, render
 
-_DRAWINGS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = (
+_PLOTS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = (
     ("measures", "Each measure against the gap", scatter),
-    ("psi", "ψ by axis: rank correlation when one setting moves", psi_by_axis),
+    ("psi", "ψ by axis: rank correlation when one setting changes", psi_by_axis),
     ("correlations", "Rank correlation between the measures", between_measures),
     ("gamma", "Gamma along training", gamma_along_training),
     ("spectra", "Spectra of the Gram matrix", spectra),
@@ -25,25 +25,25 @@ _DRAWINGS: tuple[tuple[str, str, Callable[[Comparison], Figure | None]], ...] = 
 
 
 def all_plots(comparison: Comparison) -> tuple[Plot, ...]:
-    """Draw whatever the runs have the numbers for."""
-    pictures = []
-    with styled():
-        for name, title, draw in _DRAWINGS:
+    """Draw every plot for which the runs have the numbers."""
+    plots = []
+    with plot_style():
+        for name, title, draw in _PLOTS:
             if (figure := draw(comparison)) is not None:
-                pictures.append(picture(name, title, figure))
-    return tuple(pictures)
+                plots.append(render(name, title, figure))
+    return tuple(plots)
 
 
-def save_plots(pictures: Sequence[Plot], folder: Path) -> list[Path]:
-    """Write each picture as SVG and PNG; return the paths.
+def save_plots(plots: Sequence[Plot], folder: Path) -> list[Path]:
+    """Write each plot as SVG and PNG; return the paths.
 
     Raises:
         InputError: the directory cannot be written to.
     """
     written = []
-    for one in pictures:
-        for ending, content in (("svg", one.svg), ("png", one.png)):
-            path = folder / f"{one.name}.{ending}"
+    for one in plots:
+        for suffix, content in (("svg", one.svg), ("png", one.png)):
+            path = folder / f"{one.name}.{suffix}"
             write_whole(path, content, "--plots")
             written.append(path)
     return written

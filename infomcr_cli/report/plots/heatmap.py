@@ -1,4 +1,4 @@
-"""Tables of correlations as colours with the numbers written in: between measures, and ψ by axis."""
+"""Heat maps with numbers: rank correlations between measures, and ψ by axis."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from infomcr_cli.judging.minima import tied
 from infomcr_cli.judging.rank_correlation import spearman_rho
-from infomcr_cli.report.comparison import Comparison, gaps_of, measure_names, values_of
+from infomcr_cli.judging.ties import merge_ties
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.evaluated_run import gaps_of, measure_names, values_of
 from infomcr_cli.report.plots.style import note, short
-from infomcr_cli.report.rows import mark_mixed
+from infomcr_cli.report.tables import mark_mixed
 
 MOST_MEASURES = 40
 
 
 def between_measures(comparison: Comparison) -> Figure | None:
     """Return Spearman's ρ of every pair of measures and the gap; None with fewer than two measures or three runs."""
-    names = measure_names(comparison.judged)
+    names = measure_names(comparison.included)
     shown = [name for name in comparison.measures if name in names][:MOST_MEASURES]
-    if len(shown) < 2 or len(comparison.judged) < 3:
+    if len(shown) < 2 or len(comparison.included) < 3:
         return None
-    columns = [tied(one, np.abs(one)) for one in (values_of(comparison.judged, name) for name in shown)]
-    gaps = gaps_of(comparison.judged, comparison.gap)
-    columns.append(tied(gaps, np.maximum(np.abs(gaps), 1.0)))
+    columns = [merge_ties(one, np.abs(one)) for one in (values_of(comparison.included, name) for name in shown)]
+    gaps = gaps_of(comparison.included, comparison.gap)
+    columns.append(merge_ties(gaps, np.maximum(np.abs(gaps), 1.0)))
     values = np.array([[_rho(one, other) for other in columns] for one in columns])
-    heads = [*(mark_mixed(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
-    return _drawn(values, heads, heads, "Spearman's ρ", len(comparison.measures))
+    labels = [*(mark_mixed(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
+    return _heatmap(values, labels, labels, "Spearman's ρ", len(comparison.measures))
 
 
 def psi_by_axis(comparison: Comparison) -> Figure | None:
-    """Return ψ of every measure on every axis, with Ψ; None where no axis has a usable group."""
-    verdicts = [*comparison.verdict.measures[:MOST_MEASURES], *comparison.verdict.references]
-    axes = [name for name, count in verdicts[0].granulated_psi.groups.items() if count] if verdicts else []
+    """Return ψ of every measure on every axis, with Ψ; None if no axis has a usable group."""
+    results = [*comparison.ranking.measures[:MOST_MEASURES], *comparison.ranking.controls]
+    axes = [name for name, count in results[0].granulated_psi.groups.items() if count] if results else []
     if not axes:
         return None
-    rows = [[one.granulated_psi.axes[axis] for axis in axes] + [one.granulated_psi.value] for one in verdicts]
+    rows = [[one.granulated_psi.axes[axis] for axis in axes] + [one.granulated_psi.value] for one in results]
     values = np.array([[np.nan if value is None else value for value in row] for row in rows])
-    heads = [mark_mixed(short(one.name), one.mixed) for one in verdicts]
-    return _drawn(values, heads, [*map(short, axes), "Ψ"], "ψ", len(comparison.measures))
+    labels = [mark_mixed(short(one.name), one.mixed) for one in results]
+    return _heatmap(values, labels, [*map(short, axes), "Ψ"], "ψ", len(comparison.measures))
 
 
 def _rho(one: np.ndarray, other: np.ndarray) -> float:
@@ -47,7 +48,7 @@ def _rho(one: np.ndarray, other: np.ndarray) -> float:
     return spearman_rho(one[known], other[known]) if known.sum() >= 3 else float("nan")
 
 
-def _drawn(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str, measures: int) -> Figure:
+def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str, measures: int) -> Figure:
     height, width = 0.34 * len(rows) + 1.5, 0.55 * len(columns) + 3.0
     figure = Figure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
     panel = figure.subplots()

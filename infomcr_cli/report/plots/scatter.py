@@ -1,4 +1,4 @@
-"""Measure against gap: one panel for each measure, axes in colour and shape, error bars where they are known."""
+"""Measure against gap: one panel for each measure, axes as colours and markers, error bars if they are known."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
-from infomcr_cli.report.comparison import Comparison, gap_of
+from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, short
-from infomcr_cli.report.rows import mark_mixed, plain, replicates
+from infomcr_cli.report.tables import format_stat, mark_mixed, replicates
 
 MOST_PANELS = 24
 
 
 def scatter(comparison: Comparison) -> Figure | None:
-    """Return the gap over each measure, a point for each setting; None where nothing can be shown.
+    """Return the gap over each measure, a point for each setting; None if there is nothing to show.
 
     Bars span the standard deviation over seeds, and for a single seed the measure's own standard error.
     """
@@ -28,12 +28,12 @@ def scatter(comparison: Comparison) -> Figure | None:
     measures = found[:MOST_PANELS]
     if not measures:
         return None
-    drawing, axes = panels(len(measures))
+    figure, axes = panels(len(measures))
     for panel, name in zip(axes, measures, strict=True):
         _panel(panel, comparison, name)
-    legend_of(drawing, _legend(comparison.axes))
-    note(drawing, [f"The first {MOST_PANELS} of {len(found)} measures."] if len(found) > MOST_PANELS else [])
-    return drawing
+    legend_of(figure, _legend(comparison.axes))
+    note(figure, [f"The first {MOST_PANELS} of {len(found)} measures."] if len(found) > MOST_PANELS else [])
+    return figure
 
 
 def _panel(panel: Any, comparison: Comparison, name: str) -> None:
@@ -42,8 +42,8 @@ def _panel(panel: Any, comparison: Comparison, name: str) -> None:
             x, y, xerr=dx, yerr=dy, fmt=marker, color=colour, markersize=5, elinewidth=0.8,
             markeredgecolor="white", markeredgewidth=0.4, alpha=0.9,
         )  # fmt: skip
-    verdict = next(one for one in comparison.verdict.measures if one.name == name)
-    title = f"{mark_mixed(short(name), verdict.mixed)}   τ = {plain(verdict.kendall_tau.value)}"
+    result = next(one for one in comparison.ranking.measures if one.name == name)
+    title = f"{mark_mixed(short(name), result.mixed)}   τ = {format_stat(result.kendall_tau.value)}"
     panel.set_title(title, fontsize=8)
     panel.set_ylabel(GAPS[comparison.gap])
     panel.locator_params(axis="x", nbins=4)
@@ -51,29 +51,32 @@ def _panel(panel: Any, comparison: Comparison, name: str) -> None:
 
 
 def _points(comparison: Comparison, name: str) -> list[tuple[tuple[float, float, float, float], str, str]]:
-    looks = dict(zip((entry.name for entry in comparison.judged), _looks(comparison), strict=True))
-    found = [(_point(members, name, comparison.gap), looks[members[0].name]) for members in replicates(comparison)]
-    return [(point, *look) for point, look in found if point is not None]
+    """Return a point, its colour and its marker for each setting that has the measure and the gap."""
+    styles = dict(zip((run.name for run in comparison.included), _styles(comparison), strict=True))
+    found = [(_point(members, name, comparison.gap), styles[members[0].name]) for members in replicates(comparison)]
+    return [(point, *style) for point, style in found if point is not None]
 
 
 def _point(members: Sequence[EvaluatedRun], name: str, gap: str) -> tuple[float, float, float, float] | None:
-    """Return (measure, its bar, gap, its bar), or None where no member has both."""
-    found = [entry.evaluation for entry in members if entry.evaluation]
-    pairs = [(one.measures[name], gap_of(one, gap)) for one in found if name in one.measures]
-    known = [(one.value, g, one.std_error or 0.0) for one, g in pairs if one.value is not None and g is not None]
+    """Return (measure, its bar, gap, its bar), or None if no member has both."""
+    known = []
+    for run in members:
+        x, y = run.value(name), run.gap(gap)
+        if x is not None and y is not None:
+            known.append((x, y, run.evaluation.measures[name].std_error or 0.0))
     if not known or any(abs(number) > 1e150 for point in known for number in point):
         return None
-    x, y, errors = np.array(known).T
+    x_values, y_values, errors = np.array(known).T
     if len(known) == 1:
-        return float(x[0]), abs(float(errors[0])), float(y[0]), 0.0
-    return float(x.mean()), float(x.std(ddof=1)), float(y.mean()), float(y.std(ddof=1))
+        return float(x_values[0]), abs(float(errors[0])), float(y_values[0]), 0.0
+    return float(x_values.mean()), float(x_values.std(ddof=1)), float(y_values.mean()), float(y_values.std(ddof=1))
 
 
-def _looks(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return colour and marker of each judged run: the first axis in colour, the second in shape."""
-    colours = _index(comparison.axes[0]) if comparison.axes else [0] * len(comparison.judged)
-    shapes = _index(comparison.axes[1]) if len(comparison.axes) > 1 else colours
-    return [(COLOURS[c % len(COLOURS)], MARKERS[s % len(MARKERS)]) for c, s in zip(colours, shapes, strict=True)]
+def _styles(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return colour and marker of each ranked run: the first axis as colour, the second as marker."""
+    colours = _index(comparison.axes[0]) if comparison.axes else [0] * len(comparison.included)
+    markers = _index(comparison.axes[1]) if len(comparison.axes) > 1 else colours
+    return [(COLOURS[c % len(COLOURS)], MARKERS[m % len(MARKERS)]) for c, m in zip(colours, markers, strict=True)]
 
 
 def _index(axis: Axis) -> list[int]:

@@ -1,34 +1,53 @@
-"""The picture of one evaluation: the spectrum of the Gram matrix, draw-averaged, largest first."""
+"""Plot the spectrum of the Gram matrix of one evaluation: draw-averaged eigenvalues, largest first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from infomcr_cli.report.plots.style import COLOURS, logarithmic, picture, styled
+from infomcr_cli.report.plots.style import COLOURS, logarithmic, plot_style, render
 
 
-def save_spectrum(measures: Mapping[str, Mapping[str, Any]], folder: Path, checkpoint: str) -> list[Path]:
-    """Draw the spectrum that gamma's entry holds, as SVG and PNG; return the files, none where it holds none."""
-    values = np.sort(np.array((measures.get("gamma") or {}).get("spectrum") or []))[::-1]
-    if not len(values):
+def save_spectra(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Plot the spectrum that gamma recorded at each evaluated checkpoint, if it did.
+
+    Args:
+        evaluations: entries of the JSON document of `eval`.
+        folder:      of the plots.
+    """
+    for evaluation in evaluations:
+        gamma = evaluation["measures"].get("gamma") or {}
+        save_spectrum(gamma.get("spectrum") or [], folder / f"spectrum-{evaluation['checkpoint']}")
+
+
+def save_spectrum(eigenvalues: Sequence[float], path: Path) -> list[Path]:
+    """Plot a spectrum and write it as SVG and PNG.
+
+    Args:
+        eigenvalues: of G/N, [N], in any order; empty: nothing is written.
+        path:        of the files, without a suffix; its folder is created.
+
+    Returns:
+        The files that were written.
+    """
+    if not len(eigenvalues):
         return []
-    with styled():
-        drawn = picture(
-            f"spectrum-{checkpoint}", f"Spectrum of the Gram matrix, {checkpoint}", _figure(values, checkpoint)
-        )
-    folder.mkdir(exist_ok=True)
-    files = {folder / f"{drawn.name}.svg": drawn.svg, folder / f"{drawn.name}.png": drawn.png}
-    for path, content in files.items():
-        path.write_bytes(content)
+    values = np.sort(np.array(eigenvalues))[::-1]
+    title = path.name.removeprefix("spectrum-")
+    with plot_style():
+        plot = render(path.name, f"Spectrum of the Gram matrix, {title}", _spectrum(values, title))
+    path.parent.mkdir(exist_ok=True)
+    files = {path.parent / f"{path.name}.svg": plot.svg, path.parent / f"{path.name}.png": plot.png}
+    for file, content in files.items():
+        file.write_bytes(content)
     return list(files)
 
 
-def _figure(values: Any, checkpoint: str) -> Figure:
+def _spectrum(values: np.ndarray, checkpoint: str) -> Figure:
     figure = Figure(figsize=(4.5, 3.2), layout="constrained", dpi=150)
     axes = figure.subplots()
     axes.plot(np.arange(1, len(values) + 1), np.where(values > 0, values, np.nan), color=COLOURS[0], linewidth=1.4)

@@ -1,4 +1,4 @@
-"""How every picture is drawn and kept: Matplotlib's object interface, the same bytes each time, legible in print."""
+"""The style of all plots: drawn with Matplotlib's object interface, byte-identical each time, legible in print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by all common kinds of colour blindness; shapes carry the same in grey print.
+# Okabe and Ito's colours are distinct in all common kinds of colour blindness; markers and lines are distinct in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B2A800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
@@ -27,18 +27,18 @@ _STYLE: dict[str, Any] = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "infomcr",
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a name may hold a dollar sign
+    "text.parse_math": False,  # a name may contain a dollar sign
     "axes.formatter.useoffset": False,
 }
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A finished picture.
+    """A finished plot.
 
     Attributes:
-        name:  of its files, without an ending.
-        title: a line that says what is seen.
+        name:  of its files, without a suffix.
+        title: a line that says what it shows.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Plot:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw in the house style, whatever the user's Matplotlib settings are."""
+def plot_style() -> Iterator[None]:
+    """Draw in this style, whatever the user's Matplotlib settings are."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
@@ -57,13 +57,13 @@ def styled() -> Iterator[None]:
         yield
 
 
-def picture(name: str, title: str, figure: Figure) -> Plot:
-    """Return a figure as SVG and PNG bytes without a date; a note in it is told with its title."""
+def render(name: str, title: str, figure: Figure) -> Plot:
+    """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
-    told = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
-    return Plot(name, told, svg.getvalue(), png.getvalue())
+    text = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
+    return Plot(name, text, svg.getvalue(), png.getvalue())
 
 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:
@@ -78,12 +78,12 @@ def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int 
 
 
 def short(name: str, length: int = 32) -> str:
-    """Return a name cut to a length that a picture has room for."""
+    """Return a name cut to a length that fits in a plot."""
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def logarithmic(panel: Any) -> None:
-    """Give a panel a logarithmic y axis with plain numbers: formulas are switched off, so that names stay names."""
+    """Give a panel a logarithmic y axis with plain numbers: math text is disabled, so that names stay as they are."""
     panel.set_yscale("log")
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
     panel.yaxis.set_minor_formatter(lambda value, _: "")
@@ -97,6 +97,6 @@ def legend_of(figure: Figure, handles: Sequence[Any]) -> None:
 
 
 def note(figure: Figure, sentences: Sequence[str]) -> None:
-    """Put what a picture leaves out above its panels; `picture` adds it to the title."""
+    """Write what a plot leaves out above its panels; `render` adds it to the title."""
     if sentences:
         figure.suptitle(" ".join(sentences), fontsize=8, color="#444444")

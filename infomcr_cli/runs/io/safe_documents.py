@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 
 MAX_DOCUMENT = 64 * 1024 * 1024
@@ -68,16 +68,6 @@ def dump_json(value: Any) -> bytes:
 def dump_yaml(value: Any) -> bytes:
     """Return a YAML document with the keys in their own order."""
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).encode()
-
-
-def printable(text: str, limit: int = 500) -> str:
-    """Return text without control, format and surrogate characters, so that it cannot steer a terminal.
-
-    Example: printable("a\\x1b[31mb") is "a�[31mb".
-    """
-    bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in bad else c for c in text[: limit + 1])
-    return clean if len(text) <= limit else clean[:limit] + "…"
 
 
 def _refuse_bombs(text: str) -> None:

@@ -14,8 +14,9 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import dump_json, parse_json, printable
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 
 Array = NDArray[Any]
 

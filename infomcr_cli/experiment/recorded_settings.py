@@ -1,0 +1,131 @@
+"""The settings of a run that exists, and what a later command may change in them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
+from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import group_choices
+from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.resolve_settings import whole_setting
+from infomcr_cli.runs.identity import differences
+
+
+def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
+    """Return the run that a run directory describes, with overrides applied to it.
+
+    Args:
+        settings: what its config.yaml holds: plain settings, nothing of which is executed.
+
+    Raises:
+        InputError: they do not fit the schema, or an override does not.
+    """
+    changed = copy.deepcopy(settings)
+    if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
+        # Where to write is for whoever types the command to say, not for a directory that may be a stranger's.
+        changed["data"]["cache"] = None
+    _check_recorded(changed)
+    overrides = parse(arguments)
+    refuse_sweeps(overrides)
+    choices = group_choices(config_dir)
+    check_choices(overrides, choices)
+    for override in overrides:
+        key = override.key_or_group
+        if key == "experiment":
+            raise InputError("an experiment is chosen when a run begins", received=override.input_line)
+        value = whole_setting(key, override.value())
+        if key in choices:
+            # With its own settings, for one of them may have no default.
+            own = [other.input_line for other in overrides if other.key_or_group.startswith(f"{key}.")]
+            changed[key] = composed_group(key, [override.input_line, *own], config_dir)
+            changed.setdefault("choices", {})[key] = str(override.get_value_element_as_str())
+        else:
+            _refuse_matching(settings, key, value)
+            _set(changed, key, value)
+    config = validate(changed)
+    # The directory's own word does not count.
+    is_named_again = not {"model", "model.builder"}.isdisjoint(override.key_or_group for override in overrides)
+    return trusted(config) if is_named_again else config
+
+
+def _check_recorded(settings: Any) -> None:
+    """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
+    try:
+        validate(settings)
+    except InputError as error:
+        advice = error.advice or "Another version may have written it: environment.json says which."
+        rule = f"config.yaml of the run: {error.rule}"
+        raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
+
+
+def resumed_run(
+    settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
+) -> RunConfig:
+    """Return the settings under which a run goes on.
+
+    Args:
+        name:     the run as the user named it.
+        recorded: the overrides that it was made with.
+
+    Raises:
+        InputError: an override would change what makes its weights; the difference is shown.
+    """
+    before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
+    changed = differences(before, after)
+    if changed:
+        shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
+        raise InputError(
+            "a run is resumed with the settings that make its weights",
+            received=shown,
+            advice=f"For a new run from this one's weights: {_new_run(name, arguments, recorded, config_dir)}",
+        )
+    return after
+
+
+_MADE_OF = ("data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
+
+
+def _new_run(name: str, arguments: Sequence[str], recorded: Sequence[str], config_dir: Path | None) -> str:
+    """Return the command for a run that begins with the weights of another and differs from it by `arguments`.
+
+    What the other was made with is taken over as far as it makes weights.
+    """
+    given = {override.key_or_group for override in parse(arguments)} | {"start", "data.cache"}
+    kept = [text for text in recorded if _is_kept(text, given)]
+    return suggested_command("train", spelled("start", name), *arguments, *kept, config_dir=config_dir)
+
+
+def _is_kept(text: str, given: AbstractSet[str]) -> bool:
+    """A setting that is given now goes, and so do those of a group that is; a record may hold anything."""
+    try:
+        (override,) = parse([text])
+    except InputError:
+        return False
+    parts = override.key_or_group.split(".")
+    return parts[0] in _MADE_OF and given.isdisjoint(".".join(parts[: depth + 1]) for depth in range(len(parts)))
+
+
+def _refuse_matching(settings: Any, key: str, value: Any) -> None:
+    """Refuse to match the compute of a run that exists: its epochs were settled when it began."""
+    schedule = settings.get("schedule") if isinstance(settings, dict) else None
+    recorded = schedule.get("match_compute", False) if isinstance(schedule, dict) else False
+    if key == "schedule.match_compute" and value is not recorded:
+        raise InputError("schedule.match_compute is settled when a run begins", received=str(value).lower())
+
+
+def _set(settings: Any, key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    place = settings
+    for group in groups:
+        place = place.get(group) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or leaf not in place:
+        raise no_such(key, list(dotted(settings)))
+    place[leaf] = value

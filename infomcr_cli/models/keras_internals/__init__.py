@@ -1,0 +1,47 @@
+"""Every private name of Keras and TensorFlow that the package uses, so that an upgrade breaks in one place.
+
+Three files: `layers` lists and patches the layers of a model, `normalization` replaces what norms compute, `operations`
+reads and changes the operations of TensorFlow's graphs. What they rely on is tested with the locked versions; the
+upper bound of `keras` in pyproject.toml names the last of them.
+"""
+
+from __future__ import annotations
+
+from infomcr_cli.models.keras_internals.layers import (
+    all_layers,
+    computing_in,
+    full_precision,
+    functional_graph,
+    graph_nodes,
+    inlined_functions,
+    keras_mask,
+    own_variables,
+    replaced,
+    set_keras_mask,
+)
+from infomcr_cli.models.keras_internals.normalization import fused_batch_norm, twice_differentiable_moments
+from infomcr_cli.models.keras_internals.operations import (
+    Gradient,
+    called_function,
+    creation_index,
+    replace_gradient,
+)
+
+__all__ = [
+    "Gradient",
+    "all_layers",
+    "called_function",
+    "computing_in",
+    "creation_index",
+    "full_precision",
+    "functional_graph",
+    "fused_batch_norm",
+    "graph_nodes",
+    "inlined_functions",
+    "keras_mask",
+    "own_variables",
+    "replace_gradient",
+    "replaced",
+    "set_keras_mask",
+    "twice_differentiable_moments",
+]

@@ -1,0 +1,86 @@
+"""Replace what Keras's norms compute: fused batch norm in training, moments with a right second derivative.
+
+| symbol | meaning | shape |
+| --- | --- | --- |
+| x | features | [b, h, w, C] |
+| n | values of a channel, b·h·w | scalar |
+| μ, σ² | mean and biased variance of a channel | [C] |
+| m | momentum of the moving statistics | scalar |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from infomcr_cli.models.keras_internals.layers import all_layers, replaced
+
+
+@contextmanager
+def twice_differentiable_moments() -> Iterator[None]:
+    """Inside the block, let norms take moments whose second derivative is right.
+
+    `tf.nn.moments` takes the mean as a constant inside the variance. Its first derivative is right all the same, as the
+    deviations sum to zero, but the derivative of that one is not: the Hessian of a network with batch or group norm
+    comes out wrong by a percent or more. Values and first derivatives of the replacement are the same, so the temporary
+    patch is safe for other callers.
+    """
+    original = tf.nn.moments
+    tf.nn.moments = _moments
+    try:
+        yield
+    finally:
+        tf.nn.moments = original
+
+
+def _moments(
+    x: tf.Tensor, axes: Sequence[int], shift: Any = None, keepdims: bool = False, name: str | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=keepdims)
+    return mean if keepdims else tf.squeeze(mean, list(axes)), variance
+
+
+@contextmanager
+def fused_batch_norm(model: keras.Model) -> Iterator[None]:
+    """Let the batch norms of `model` use TensorFlow's fused kernel, if they can, in what is traced inside the block."""
+    with ExitStack() as stack:
+        for layer in all_layers(model):
+            if type(layer) is keras.layers.BatchNormalization and not layer.renorm:
+                stack.enter_context(replaced(layer, "call", partial(_fused_call, layer, layer.call)))
+        yield
+
+
+def _fused_call(
+    layer: Any, keras_call: Callable[..., Any], inputs: Any, training: bool | None = None, mask: Any = None
+) -> Any:
+    """Normalize [b, h, w, C] by the statistics of the batch and update the moving ones: m·moving + (1 - m)·batch."""
+    if not (training and layer.trainable and mask is None and _can_be_fused(layer, inputs)):
+        return keras_call(inputs, training=training, mask=mask)
+    channels = layer.moving_mean.shape
+    scale = layer.gamma.value if layer.scale else tf.ones(channels)
+    center = layer.beta.value if layer.center else tf.zeros(channels)
+    output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs, scale=scale, offset=center, mean=[], variance=[], epsilon=layer.epsilon, is_training=True
+    )
+    # The kernel returns the unbiased variance; Keras's moving variance is one of biased variances.
+    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)  # n
+    biased = tf.where(count > 1, (count - 1) / count, 1.0)
+    update_moving(layer.moving_mean, mean, layer.momentum)
+    update_moving(layer.moving_variance, variance * biased, layer.momentum)
+    return output
+
+
+def _can_be_fused(layer: Any, inputs: Any) -> bool:
+    last = layer.axis in (-1, 3)
+    return not layer.synchronized and last and inputs.shape.rank == 4 and inputs.dtype == tf.float32
+
+
+def update_moving(statistic: Any, value: tf.Tensor, momentum: float) -> None:
+    """Assign m·statistic + (1 - m)·value to a moving statistic."""
+    statistic.assign(statistic.value * momentum + value * (1.0 - momentum))

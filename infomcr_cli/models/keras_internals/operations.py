@@ -1,0 +1,36 @@
+"""Read the operations of TensorFlow's graphs, and replace the gradient of a type of operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
+
+Gradient = Callable[..., Any]
+
+
+def replace_gradient(operation: str, replacement: Callable[[Gradient], Gradient]) -> None:
+    """Let every tape of this process differentiate a type of operation in another way, from now on.
+
+    `tf.RegisterGradient` refuses a second function for one type, so that the first must leave the registry.
+
+    Args:
+        operation:   the type, such as Conv2D.
+        replacement: from TensorFlow's function (operation, *gradients by outputs) → gradients by inputs to the new one.
+    """
+    original = gradient_registry.lookup(operation)
+    del gradient_registry._registry[operation]
+    tf.RegisterGradient(operation)(replacement(original))
+
+
+def creation_index(operation: tf.Operation) -> int:
+    """Return the place of an operation in the order in which the operations of its graph were made."""
+    return int(operation._id)
+
+
+def called_function(call: tf.Operation) -> tf.Graph:
+    """Return the graph of the function that an operation of type PartitionedCall calls."""
+    graph: tf.Graph = call.graph._get_function(call.get_attr("f").name).graph
+    return graph

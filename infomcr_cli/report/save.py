@@ -1,0 +1,110 @@
+"""Save a comparison: a CSV table, an HTML page and plots, and its record in MLflow."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.errors import InputError
+from infomcr_cli.judging.result import STATISTICS
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.plots.style import Plot
+from infomcr_cli.runs.io.safe_documents import dump_json
+from infomcr_cli.tracking.known_stores import store_of_run
+from infomcr_cli.tracking.store import Store
+
+MIXED = ".mixed_conventions"
+_log = logging.getLogger("infomcr.report")
+
+
+def save(
+    comparison: Comparison,
+    *,
+    csv: Path | None = None,
+    html: Path | None = None,
+    plots: Path | None = None,
+    tracking: bool = False,
+    tracking_uri: str | None = None,
+) -> Comparison:
+    """Write the files for which a path is given, record the comparison in MLflow; return it with where they are.
+
+    Args:
+        plots:        a directory.
+        tracking:     record the comparison in the store of its first run.
+        tracking_uri: another store to record it in.
+
+    Raises:
+        InputError: a file or directory cannot be written.
+    """
+    store = _store(comparison, tracking_uri) if tracking and comparison.included else None
+    drawn: Sequence[Plot] = ()
+    if html or plots or store:
+        from infomcr_cli.report.plots.all import all_plots
+
+        drawn = all_plots(comparison)
+    files = _write_files(comparison, drawn, csv, html, plots)
+    comparison = replace(comparison, files=tuple(str(path) for path in files))
+    return replace(comparison, mlflow_run_id=_record(comparison, drawn, store)) if store else comparison
+
+
+def tracked_metrics(comparison: Comparison) -> dict[str, float]:
+    """Return the statistics of every measure under names that MLflow accepts.
+
+    A measure of several conventions has a different name, so that no chart shows it beside numbers of one convention.
+    """
+    found: dict[str, float | None] = {}
+    for one in comparison.ranking.measures:
+        name = re.sub(r"[^A-Za-z0-9_. -]", "_", one.name) + (MIXED if one.mixed else "")
+        found |= {f"{name}/{statistic}": one.statistic(statistic) for statistic in STATISTICS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _write_files(
+    comparison: Comparison, drawn: Sequence[Plot], csv: Path | None, html: Path | None, plots: Path | None
+) -> list[Path]:
+    files: list[Path] = []
+    if csv:
+        from infomcr_cli.report.csv_writer import write_table
+
+        write_table(comparison, csv)
+        files.append(csv)
+    if plots:
+        from infomcr_cli.report.plots.all import save_plots
+
+        files += save_plots(drawn, plots)
+    if html:
+        from infomcr_cli.report.page import write_page
+
+        write_page(comparison, drawn, html)
+        files.append(html)
+    return files
+
+
+def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
+    try:
+        return store_of_run(comparison.included[0].directory, tracking_uri)
+    except (InputError, OSError) as error:
+        _log.warning("The comparison is not recorded in MLflow: %s", error)
+        return None
+
+
+def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store) -> str | None:
+    """Record a comparison in MLflow and return its run id; warn and return None if that fails."""
+    from infomcr_cli.tracking.client import log_comparison
+
+    runs = [run.directory for run in comparison.included]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            files = _write_files(comparison, drawn, folder / "table.csv", folder / "comparison.html", folder)
+            (folder / "comparison.json").write_bytes(dump_json(comparison.to_dict()))
+            files.append(folder / "comparison.json")
+            return log_comparison(store, f"comparison of {len(runs)} runs", runs, tracked_metrics(comparison), files)
+        except Exception as error:  # MLflow raises whatever its store raises; the comparison itself is complete
+            _log.warning("The comparison is not recorded in %s: %s", store.shown, redact(str(error))[:300])
+            return None

@@ -1,0 +1,212 @@
+"""The life cycle of a run, from its creation to its end; nothing else writes status.json.
+
+    create_run ──> active_run ──> begin ──> update … ──> finish
+                                    │                      └──> FINISHED, FAILED or KILLED
+                                    └── the process is gone ──> LOST, closed by `close_run`
+
+A run that refuses its settings before its first step leaves nothing behind. An MLflow run id that the mirror has noted
+in status.json stays there whatever is written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.yaml_text import to_yaml
+from infomcr_cli.console.redaction import redact, redact_override
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory, new_run_name
+from infomcr_cli.runs.identity import identity
+from infomcr_cli.runs.lock import is_held, lock_run
+from infomcr_cli.runs.status import (
+    State,
+    Status,
+    finished,
+    is_this_process,
+    new_status,
+    read_status,
+    read_status_file,
+    resumed,
+    status_document,
+)
+from infomcr_cli.signals import Interrupted, Interruption
+
+_writing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How the work on a run ended.
+
+    Args:
+        reason:    why it did not finish; None: it did.
+        exit_code: 0 finished, 1 failed, 129, 130 or 143 interrupted.
+    """
+
+    state: State
+    reason: str | None = None
+    exit_code: int = 0
+
+
+def create_run(config: RunConfig, overrides: Sequence[str], path: Path | None = None) -> RunDirectory:
+    """Make the directory of a new run, RUNNING.
+
+    Args:
+        config: resolved settings.
+        overrides: as given on the command line; secrets are left out.
+        path: where it is to be; None: a new name in `config.runs_dir`.
+
+    Raises:
+        InputError: the directory exists already or cannot be made.
+    """
+    hashed, text = identity(config), to_yaml(config)
+    shown = [redact_override(override) for override in overrides]
+    if path is not None:
+        return RunDirectory.create(path, config=text, overrides=shown, status=new_status(hashed))
+    name = new_run_name(config.model.name, config.reg.name, hashed)
+    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=shown, status=new_status(hashed))
+
+
+class ActiveRun:
+    """A run that this process has locked: each change of its state goes through it.
+
+    Args:
+        is_new: whether this process created the run.
+    """
+
+    def __init__(self, directory: RunDirectory, *, is_new: bool) -> None:
+        self.directory, self.is_new = directory, is_new
+
+    @property
+    def status(self) -> Status:
+        """The status as it is on disk."""
+        return read_status(self.directory)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run took a step or has ended: a run that refuses its settings leaves nothing to mirror."""
+        status = self.status
+        return bool(status.step) or status.state is not State.RUNNING
+
+    def begin(self, **position: int) -> None:
+        """Record that this process works on the run now, from `step` and `epoch` on if they are given."""
+        self._write(resumed(self.status).model_copy(update=position))
+
+    def update(self, **changes: Any) -> None:
+        """Record how far the run has come: `step`, `epoch`, `reached_target`."""
+        self._write(self.status.model_copy(update=changes))
+
+    def finish(self, outcome: RunOutcome) -> RunOutcome:
+        """Record how the run ended, and return it; a disk on which that cannot be written is a failure."""
+        try:
+            self._write(finished(self.status, outcome.state, outcome.reason))
+        except OSError as error:
+            reason = f"{outcome.reason or 'it finished'}; the state could not be written ({error.strerror})"
+            return RunOutcome(State.FAILED, reason, outcome.exit_code or 1)
+        return outcome
+
+    def carry_out(self, work: Callable[[Interruption], None]) -> RunOutcome:
+        """Do `work` and record how it ended, whatever happens; this is the only place that decides so.
+
+        Args:
+            work: raises `Interrupted` at a step boundary after a signal.
+
+        Raises:
+            InputError: the settings turned out not to fit. A run that had begun is FAILED; any other one is as it was.
+        """
+        with Interruption() as interruption:
+            try:
+                work(interruption)
+                outcome = RunOutcome(State.FINISHED)
+            except Interrupted as stop:
+                outcome = RunOutcome(State.KILLED, str(stop), stop.exit_code)
+            except KeyboardInterrupt:
+                outcome = RunOutcome(State.KILLED, "SIGINT, twice", 130)
+            except InputError as error:
+                status = self.status
+                if status.state is State.RUNNING and status.step and is_this_process(status):
+                    self._write(finished(status, State.FAILED, str(error)))
+                raise
+            except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
+                self._keep_traceback()
+                outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
+            return self.finish(outcome)
+
+    def _write(self, status: Status) -> None:
+        write_status(self.directory, status)
+
+    def _keep_traceback(self) -> None:
+        with suppress(OSError):  # the disk may be full, which is then the error itself
+            self.directory.write("error.txt", redact(traceback.format_exc()).encode())
+
+
+@contextmanager
+def active_run(
+    directory: RunDirectory, *, is_new: bool, folder_is_new: bool = False, patience: float = 0.0
+) -> Iterator[ActiveRun]:
+    """Lock a run while the block works on it; a new run that raises InputError before its first step is removed.
+
+    Args:
+        is_new: whether this process created the run.
+        folder_is_new: whether the folder around it was made for it; it is then removed too if nothing else is in it.
+        patience: seconds to wait for a process that holds the run; it may be writing its last checkpoint.
+
+    Raises:
+        InputError: another process holds the run.
+    """
+    deadline = time.monotonic() + patience
+    while is_held(directory) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with lock_run(directory):
+        run = ActiveRun(directory, is_new=is_new)
+        try:
+            yield run
+        except InputError:
+            if is_new and not run.status.step:  # data that breaks in training leaves the checkpoints before it
+                shutil.rmtree(directory.path)
+                if folder_is_new:
+                    with suppress(OSError):
+                        directory.path.parent.rmdir()
+            raise
+
+
+def close_run(directory: RunDirectory, state: State, reason: str | None, *, ended: float | None = None) -> None:
+    """Record the end of a run whose own process could not; a FINISHED run stays as it is.
+
+    Raises:
+        InputError: another process holds the run.
+        OSError: it cannot be written.
+    """
+    status = read_status(directory)
+    recorded = read_status_file(directory.path)
+    if recorded.state is State.FINISHED or (recorded.state, recorded.reason) == (state, reason):
+        return
+    with lock_run(directory):
+        write_status(directory, finished(status, state, reason, ended=ended))
+
+
+def note_mlflow_run(directory: RunDirectory, run_id: str) -> None:
+    """Note where a run is mirrored; while another process works on the run, that one notes it."""
+    with _writing:
+        status = read_status_file(directory.path)
+        if status.mlflow_run_id != run_id and (status.pid == os.getpid() or not is_held(directory)):
+            noted = status.model_copy(update={"mlflow_run_id": run_id})
+            directory.write("status.json", status_document(noted))
+
+
+def write_status(directory: RunDirectory, status: Status) -> None:
+    """Replace status.json, whole or not at all; an MLflow run id that was noted there stays."""
+    with _writing:
+        noted = read_status_file(directory.path).mlflow_run_id
+        document = status_document(status.model_copy(update={"mlflow_run_id": noted}))
+        directory.write("status.json", document)

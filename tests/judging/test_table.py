@@ -1,0 +1,338 @@
+"""`judge` on tables: which columns are measures, which rows count, CSV in all its dialects."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from invocation import CommandLine
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report import judge
+from infomcr_cli.report.judge_table import judge_file
+
+GAPS = [0.1, 0.2, 0.4, 0.5, 0.6, 0.3]
+
+
+NUMBERS = ["1", "2", "4", "5", "6", "3"]
+
+
+def written(path: Path, columns: dict[str, Sequence[str]], delimiter: str = ",") -> Path:
+    """A CSV file of columns of text; a cell that holds the delimiter is quoted."""
+    pd.DataFrame(columns, dtype=str).to_csv(path, index=False, sep=delimiter)
+    return path
+
+
+def table(path: Path, **more: Sequence[str]) -> Path:
+    """Six settings with a gap, a measure that ranks them perfectly, and more columns."""
+    axes = {"lr": ["1", "2", "1", "2", "3", "3"], "width": ["1", "1", "2", "2", "1", "2"]}
+    return written(path, {**axes, "gap": [str(gap) for gap in GAPS], "gamma": NUMBERS, **more})
+
+
+def judged(path: Path, **options: Any) -> dict[str, Any]:
+    return judge_file(path, **{"gap": "gap", "axes": ["lr", "width"], **options}).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("cell", "example"),
+    [
+        ("diverged", "diverged"),
+        ("1,234.5", "1,234.5"),
+        ("12.5 %", "12.5 %"),
+        ("1_000", "1_000"),
+        ("0x1F", "0x1F"),
+        ("True", "True"),
+        ("inf", "inf"),
+        ("-inf", "-inf"),
+        ("1e999", "1e999"),
+        ("9" * 400, "9" * 40 + "…"),
+        ("nan", "nan"),
+        ("N/A", "N/A"),
+        ("–", "–"),
+        ("", None),
+        ("   ", None),
+    ],
+)
+def test_cell_without_a_number_excludes_its_row_from_that_measure_only(
+    tmp_path: Path, cell: str, example: str | None
+) -> None:
+    mu = [*NUMBERS[:2], cell, *NUMBERS[3:]]
+    document = judged(table(tmp_path / "t.csv", mu=mu))
+    assert document["n"] == 6
+    found = document["measures"]["mu"]
+    assert (found["n"], found["kendall_tau"]["value"]) == (5, 1.0)
+    assert document["measures"]["gamma"]["n"] == 6
+    assert document["left_out"]["measures"] == {"mu": {"rows": 1, "example": example}}
+    (note,) = [note for note in document["notes"] if note.startswith("mu has no number in 1 of 6 rows")]
+    assert example is None or example in note
+    json.dumps(document, allow_nan=False)
+
+
+def test_very_long_integer_is_a_number(tmp_path: Path) -> None:
+    document = judged(table(tmp_path / "t.csv", mu=["1", "2", "4" + "0" * 30, "5" + "0" * 30, "6" + "0" * 30, "3"]))
+    assert (document["measures"]["mu"]["n"], document["measures"]["mu"]["kendall_tau"]["value"]) == (6, 1.0)
+    assert document["left_out"]["measures"] == {}
+
+
+def test_measure_with_words_equals_the_table_without_those_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"lr": np.repeat([1, 2, 3, 4], 5), "width": np.tile(range(5), 4)})
+    frame["gap"], frame["mu"] = rng.normal(0.2, 0.1, 20), rng.normal(size=20)
+    words = frame.astype({"mu": object})
+    words.loc[[3, 8, 15], "mu"] = "diverged"
+    one = judge(words, gap="gap", axes=["lr", "width"], n_test=500).to_dict()["measures"]["mu"]
+    other = judge(frame.drop([3, 8, 15]), gap="gap", axes=["lr", "width"], n_test=500).to_dict()["measures"]["mu"]
+    for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information"):
+        assert one[statistic]["value"] == pytest.approx(other[statistic]["value"], abs=1e-12)
+    assert one["sign_error"]["mean"] == pytest.approx(other["sign_error"]["mean"], abs=1e-12)
+
+
+def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", other=["0.1", "crashed", "", "inf", "0.6", "0.3"])
+    document = judged(path, gap="other")
+    assert document["rows"] == 3
+    assert document["left_out"]["without_gap"] == {"rows": 3, "example": "crashed"}
+    assert any("3 rows without a gap (such as 'crashed')" in note for note in document["notes"])
+
+
+def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
+    with pytest.raises(InputError, match="column 'word' must hold numbers; got 'a'"):
+        judged(path, measures=["word"])
+    with pytest.raises(InputError, match=r"got '0,5'. Write a point before decimals: 0\.5"):
+        judged(path, gap="comma")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "Unnamed: 0", "index", "idx", "id", "ID", "run", "run_id", "seed", "test_loss", "test_accuracy",
+        "test_error", "train_accuracy", "train_error", "gap_error", "gap_loss", "compute", "n_test", "in_verdict",
+        "gamma std_error", "gamma direction", "gamma convention",
+    ],
+)  # fmt: skip
+def test_scores_costs_and_indices_are_measures_only_if_named(tmp_path: Path, name: str) -> None:
+    values = ["lower"] * 6 if name.endswith("direction") else [str(10 * float(number)) for number in NUMBERS]
+    path = table(tmp_path / "t.csv", **{name: values})
+    document = judged(path)
+    assert set(document["measures"]) == {"gamma"}
+    (column, reason), *others = document["left_out"]["columns"].items()
+    assert others == []
+    assert column in (name, "Unnamed: 4")
+    assert any(f"{column} ({reason})" in note for note in document["notes"])
+    if name and name not in ("in_verdict", "gamma direction"):
+        assert set(judged(path, measures=[name])["measures"]) == {name}
+
+
+def test_pandas_index_columns_are_not_measures(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"lr": range(4), "gap": GAPS[:4], "gamma": [1.0, 2.0, 4.0, 5.0]})
+    for _ in range(3):
+        frame.to_csv(tmp_path / "t.csv")
+        frame = pd.read_csv(tmp_path / "t.csv")
+    assert [*frame.columns[:2]] == ["Unnamed: 0.2", "Unnamed: 0.1"]
+    frame.to_csv(tmp_path / "t.csv")
+    assert set(judged(tmp_path / "t.csv", axes=["lr"])["measures"]) == {"gamma"}
+
+
+def test_columns_of_mostly_words_are_not_measures(tmp_path: Path) -> None:
+    commit = ["a1b2c3d", "1234567", "45e6789", "ffffff1", "0e12345", "beef123"]
+    document = judged(table(tmp_path / "t.csv", commit=commit, model=[f"net_{i}" for i in range(6)]))
+    assert set(document["measures"]) == {"gamma"}
+    words = {"commit": "mostly words such as 'a1b2c3d'", "model": "words such as 'net_0'"}
+    assert document["left_out"]["columns"] == words
+
+
+def test_measure_without_any_value_is_listed_without_statistics(tmp_path: Path) -> None:
+    found = judged(table(tmp_path / "t.csv", empty=[""] * 6))
+    assert found["measures"]["empty"]["n"] == 0
+    assert found["left_out"]["measures"]["empty"] == {"rows": 6, "example": None}
+    assert "empty has no number in any row." in found["notes"]
+
+
+def test_measure_known_only_for_unranked_rows_is_rejected_with_a_reason(tmp_path: Path) -> None:
+    inside = ["True"] * 5 + ["False"]
+    path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
+    document = judged(path)
+    assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
+    assert document["left_out"]["columns"]["mu"] == "only known for runs that are not ranked"
+    assert judged(path, measures=["mu"])["measures"]["mu"]["n"] == 0
+
+
+@pytest.mark.parametrize("name", ["seed", "Seed", "SEED"])
+def test_seed_column_numbers_replicates_in_any_case(name: str) -> None:
+    frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], name: [0, 1] * 3, "gap": GAPS, "mu": range(6)})
+    assert judge(frame, gap="gap", axes=["lr"]).n == 3
+    assert judge(frame, gap="gap", axes=["lr", name]).n == 6
+
+
+def test_data_frame_cells_of_any_type_are_read() -> None:
+    from decimal import Decimal
+
+    cells = [Decimal(1), np.float32(2), " 3 ", True, None, pd.NA, pd.Timestamp("2024-01-01"), 10**400, float("nan"), 5]
+    frame = pd.DataFrame({"lr": range(10), "gap": np.arange(10) / 10, "mu": pd.Series(cells, dtype=object)})
+    document = judge(frame, gap="gap", axes=["lr"], measures=["mu"]).to_dict()
+    assert document["left_out"]["measures"] == {"mu": {"rows": 6, "example": "True"}}
+    assert document["measures"]["mu"]["n"] == 4
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_csv_dialect_changes_nothing(tmp_path: Path, delimiter: str, end: str, encoding: str) -> None:
+    rows = [["lr", "width ", " gap", "gamma"], ["1", "1", " 0.1", "3"], ["2", "1", "0.2", "4 "], ["1", "2", "0.4", "9"]]
+    text = end.join(f"{delimiter} ".join(row) for row in rows) + end
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    document = judged(tmp_path / "t.csv", gap=" gap", axes=["lr", " width"])
+    assert (document["n"], set(document["measures"])) == (3, {"gamma"})
+    assert document["measures"]["gamma"]["kendall_tau"]["value"] == 1.0
+
+
+def test_command_line_strips_names_and_accepts_quoted_commas(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        'lr, width, "a, b", gap, gamma\n1, 1, 1, 0.1, 3\n2, 1, 1, 0.2, 4\n1, 2, 2, 0.4, 9\n'
+    )
+    answer = command_line(
+        "judge", "t.csv", "--gap", " gap", "--axes", 'lr , width, "a, b"', "--measures", " gamma", "--json"
+    )
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["axes"] == ["lr", "width", "a, b"]
+
+
+def test_empty_tab_separated_fields_stay_empty(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("lr\tgap\ta\tb\n1\t0.1\t\t1\n2\t0.2\t2\t\n3\t0.3\t3\t3\n")
+    found = judged(tmp_path / "t.csv", axes=["lr"])["measures"]
+    assert (found["a"]["n"], found["b"]["n"]) == (2, 2)
+
+
+def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", {"größe": ["1", "2", "3"], "gap": ["1", "2", "3"], "mu": ["1", "2", "3"]})
+    for form in ("NFC", "NFD"):
+        assert judged(path, axes=[unicodedata.normalize(form, "größe")])["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("lr,gap,mu\n1,0.1,1\n".encode("utf-16"), "must be text in UTF-8"),
+        (b"PK\x03\x04\xff\xfe", "must be text in UTF-8"),
+        (b"\n \n", "it is empty"),
+        (b"lr,width,gap\n1,1,0.1,2\n", "4 fields in row 2"),
+        (b"lr,width,gap, gap\n1,1,0.1,1\n", "column names must be unique; got 'gap'"),
+        (b"lr|width|gap\n1|1|2\n", "a column must be in the table; got 'gap'"),
+    ],
+)
+def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: str | bytes | None, words: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        judged(tmp_path / "t.csv")
+
+
+def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the folder"):
+        judged(tmp_path)
+    with pytest.raises(InputError, match="that exists"):
+        judged(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="File name too long"):
+        judged(tmp_path / ("x" * 300))
+    with pytest.raises(InputError, match="plain file"):
+        judged("/dev/null" and type(tmp_path)("/dev/null"))
+
+
+def test_direction_option_reverses_the_order_and_is_reported(command_line: CommandLine, tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", margin=[str(-gap) for gap in GAPS], weak=["1", "2", "4", "3", "6", "5"])
+    ask = ("judge", "t.csv", "--gap", "gap", "--axes", "lr,width", "--measures", "margin,weak", "--json")
+    plain = json.loads(command_line(*ask).out)["measures"]
+    turned = json.loads(command_line(*ask, "--direction", "margin=higher", "--direction", "weak=lower").out)["measures"]
+    assert ([*plain], [*turned]) == (["weak", "margin"], ["margin", "weak"])
+    assert (turned["margin"]["direction"], turned["weak"]["direction"]) == ("higher", "lower")
+    assert turned["margin"]["kendall_tau"] == plain["margin"]["kendall_tau"]
+
+
+@pytest.mark.parametrize(
+    ("directions", "words"),
+    [
+        (["gama=higher"], "got 'gama'. Accepted: gamma. Did you mean 'gamma'"),
+        (["gamma=hihger"], "got 'hihger'. Accepted: lower, higher. Did you mean 'higher'"),
+        (["gamma"], "must be NAME=lower or NAME=higher; got 'gamma'"),
+        (["lr=higher"], "a direction must be of a measure that is ranked; got 'lr'"),
+        (["gamma=lower", "gamma=higher"], "one direction"),
+    ],
+)
+def test_invalid_direction_raises_with_a_suggestion(tmp_path: Path, directions: Sequence[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        judged(table(tmp_path / "t.csv"), directions=directions)
+
+
+@pytest.mark.parametrize(
+    ("name", "gaps", "said"),
+    [
+        ("gap_loss", [0.1, 0.2, 0.3], True),
+        ("Loss gap", [0.1, 0.2, 0.3], True),
+        ("g", [0.1, 0.2, 1.3], True),
+        ("g", [-0.1, 0.2, 0.3], True),
+        ("g", [0.1, 0.2, 0.3], False),
+        ("gap_error", [-0.01, 0.2, 0.3], False),  # of error rates, as `compare --csv` writes it
+        ("gap_error", [-1.01, 0.2, 0.3], True),
+    ],
+)
+def test_gap_outside_the_sign_error_bound_gets_a_note(name: str, gaps: list[float], said: bool) -> None:
+    frame = pd.DataFrame({"lr": [1, 2, 3], name: gaps, "mu": [1.0, 2.0, 4.0]})
+    notes = judge(frame, gap=name, axes=["lr"], n_test=100).notes
+    assert any("sign error assume a gap in [0, 1]" in note for note in notes) is said
+
+
+def test_judge_ranks_a_plain_csv(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,word\n1,0.1,1,a\n2,0.2,2,b\n3,0.3,3,c\n")
+    document = judge_file(path, gap="gap", axes=("lr",)).to_dict()
+    assert set(document["measures"]) == {"mu"}
+    assert document["measures"]["mu"]["kendall_tau"]["value"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "exists"),
+        ("", "CSV"),
+        ("lr,gap\n1,2\n1,2,3,4\n", "CSV"),
+        (b"\xff\xfe\x00", "CSV"),
+        ("lr,gap\n1,x\n", "numbers"),
+        ("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n", "4 fields in row 2"),
+        ("lr,gap,mu\n1,0.1,1\n\n2,0.2,2,5\n", "4 fields in row 4"),
+        ("lr,gap,mu,mu\n1,0.1,1,2\n", "column names must be unique; got 'mu'"),
+    ],
+)
+def test_unreadable_table_raises(tmp_path: Path, content: str | bytes | None, words: str) -> None:
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=words):
+        judge_file(path, gap="gap", axes=("lr",))
+
+
+def test_row_longer_than_the_header_exits_2(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("lr,gap,mu\n1,0.1,1,\n2,0.2,2,\n3,0.3,3,\n")
+    answer = command_line("judge", "table.csv", "--gap", "gap", "--axes", "lr", "--json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "4 fields in row 2" in answer.err
+
+
+def test_short_rows_and_unnamed_columns_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu,more,,\n1,0.1,1,1,,\n2,0.2,2\n3,0.3,3,5,,\n")
+    found = judge_file(path, gap="gap", axes=("lr",), measures=("mu", "more")).to_dict()["measures"]
+    assert (found["mu"]["n"], found["more"]["n"]) == (3, 2)
+
+
+def test_gap_axes_and_measures_must_be_different_columns(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("lr,gap,mu\n1,0.1,1\n2,0.2,2\n3,0.3,3\n")
+    for axes, measures in ((("gap",), None), (("lr",), ("lr",)), (("lr",), ("mu", "mu"))):
+        with pytest.raises(InputError, match="different columns"):
+            judge_file(path, gap="gap", axes=axes, measures=measures)

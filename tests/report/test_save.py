@@ -1,0 +1,79 @@
+"""The record of a comparison in MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from fake_runs import three_runs
+from invocation import CommandLine
+
+from infomcr_cli.compare import CompareRequest, compare
+
+
+@pytest.fixture
+def runs(tmp_path: Path):
+    """Three evaluated runs."""
+    return three_runs(tmp_path / "runs")
+
+
+def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_runs(tmp_path)
+    seen = {}
+
+    def log_comparison(store, name: str, runs: Path, metrics, artifacts):
+        files = {path.name: path.read_bytes() for path in artifacts}
+        seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
+        return "abc"
+
+    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", log_comparison)
+    options = CompareRequest((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
+    document = compare(options).to_dict()
+    assert document["mlflow_run_id"] == "abc"
+    assert seen["store"].uri == "http://127.0.0.1:1"
+    assert seen["runs"] == ["run-0", "run-1", "run-2"]
+    assert seen["metrics"]["gamma/kendall_tau"] == pytest.approx(1.0)
+    assert {"table.csv", "comparison.html", "comparison.json", "measures.svg"} <= seen["files"].keys()
+    json.loads(seen["files"]["comparison.json"])
+
+
+def test_unreachable_store_gives_a_warning_and_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    three_runs(tmp_path)
+
+    def refuse(*_: str):
+        raise ConnectionError("no route to http://user:secret@example.org")
+
+    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", refuse)
+    options = CompareRequest((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
+    assert compare(options).mlflow_run_id is None
+    assert "not recorded" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_signal_while_recording_ends_the_mlflow_run(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    three_runs(tmp_path)
+    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert command_line("compare", str(tmp_path), "--tracking-uri", uri, "--json").code == 143
+    client = MlflowClient(uri)
+    found = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert [run.info.status for run in found] == ["KILLED"]
+
+
+def test_run_without_a_store_gives_a_warning_and_the_comparison(runs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = (runs / "run-0" / "config.yaml").read_text().replace("tracking:\n  name: 'off'\n", "")
+    assert "tracking" not in config
+    (runs / "run-0" / "config.yaml").write_text(config)
+    assert compare(CompareRequest((str(runs),), tracking=True)).ranking.n == 3
+    assert "not recorded" in caplog.text
