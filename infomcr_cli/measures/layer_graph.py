@@ -1,4 +1,4 @@
-"""The calls of layers in a functional network, models inside it taken apart."""
+"""The calls of layers in a functional network; those of models inside it are listed one by one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from infomcr_cli.models.keras_internals import functional_graph, graph_nodes
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A tensor between two calls. Args: shape: with the batch."""
+    """A tensor between two calls.
+
+    Args:
+        shape: with the batch.
+    """
 
     shape: tuple[int | None, ...]
 

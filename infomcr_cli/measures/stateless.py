@@ -1,4 +1,4 @@
-"""Run a Keras model at given weights, in a given precision, without ever touching the model's own state.
+"""Run a Keras model at given weights, in a given precision, without changing the model's own state.
 
 Weights come in as tensors through a `keras.StatelessScope`: what a layer assigns (moving statistics, seeds) stays in
 the scope and is dropped with it, also after an exception. Precision and batch norm's mode are set on the layers while a
@@ -33,7 +33,7 @@ def complete(model: keras.Model, images: Any) -> int:
         The number of classes.
 
     Raises:
-        InputError: the output is not one vector of two or more logits a sample, or it holds probabilities.
+        InputError: the output is not one vector of two or more logits a sample, or it is probabilities.
     """
     few = take(images, np.zeros(2, np.int64))
     classes = number_of_classes(model(few, training=False))
@@ -74,7 +74,7 @@ def is_floating(variable: keras.Variable) -> bool:
 
 
 def natural_precision(model: keras.Model) -> str:
-    """Return `float64` for a model that holds float64 weights, else `float32` (half precision is computed in it)."""
+    """Return `float64` for a model with float64 weights, else `float32` (half precision is computed in it)."""
     return "float64" if any(v.dtype == "float64" for v in trainable_weights(model)) else "float32"
 
 

@@ -1,4 +1,4 @@
-"""The engine of gamma: Gram matrices of draw after draw from one compiled function, within a memory budget."""
+"""Gram matrices of the per-sample gradients of a model, from one compiled function, within a memory budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class GramEngine:
         chunk_size:  samples that share batch statistics in `batch` mode.
         memory:      bytes that the engine's arrays may take, a number or a text such as `2GB`.
         precision:   `float32` or `float64` for all arithmetic; None takes that of the model.
-        audit:       compare the first samples with an ordinary backward pass; the whole model serves what differs.
+        audit:       compare the first samples with an ordinary backward pass; weights that differ take the Jacobian of
+                     the whole model.
 
     Example:
         engine = GramEngine(model, batch_norm="inference")

@@ -1,4 +1,4 @@
-"""The exact Jacobian of one layer alone: its vector-Jacobian product at each sample, vectorised over samples.
+"""The exact Jacobian of a single layer: its vector-Jacobian product at each sample, vectorised over samples.
 
 A layer that loops over time is mapped over samples instead: to vectorise a loop and its derivative takes minutes.
 """

@@ -33,7 +33,7 @@ class LayerCall:
         inputs:    its first argument, [n, ...].
         cotangent: derivative of the losses by its output, [n, ...]; if it has an `activation`, by the input of that.
         variables: its own trainable variables, in the order in which gradients are expected.
-        values:    the tensors that stand for all of the model's variables, by identity; use `value`.
+        values:    the tensors that replace the model's variables while it is traced, by identity; use `value`.
     """
 
     layer: keras.Layer
@@ -43,7 +43,7 @@ class LayerCall:
     values: dict[int, tf.Tensor]
 
     def value(self, variable: keras.Variable) -> tf.Tensor:
-        """Return the tensor that stands for a variable, in the precision of the measurement."""
+        """Return the tensor that replaces a variable, in the precision of the measurement."""
         return self.values.get(id(variable), tf.cast(tf.convert_to_tensor(variable), self.cotangent.dtype))
 
 
@@ -87,7 +87,7 @@ def rule_of(layer: keras.Layer) -> Rule | None:
 
 
 def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
-    """Return the trainable variables that a layer holds itself, not those of layers inside it."""
+    """Return the trainable variables that belong to a layer itself, not to layers inside it."""
     return tuple(v for v in own_variables(layer) if v.trainable) if layer.trainable else ()
 
 

@@ -37,7 +37,7 @@ class Part:
 
 
 def parts_within(columns: Sequence[int], row_bytes: float, budget: float) -> Iterator[list[Part]]:
-    """Yield groups of parts whose rows take at most `budget` bytes together; a weight too large alone is cut.
+    """Yield groups of parts whose rows take at most `budget` bytes together; a larger weight is cut.
 
     Args:
         columns:   number of columns of each weight.

@@ -1,6 +1,6 @@
 """Per-sample gradients of one variable from one call: rows written out, or an outer product not yet multiplied out.
 
-Pure NumPy. A contribution may hold its rows in a permuted order of the weights (`arranged` applies the same order to
+Pure NumPy. A contribution may have its rows in a permuted order of the weights (`arranged` applies the same order to
 the weights): a permutation of the columns of J leaves G as it is.
 """
 
