@@ -20,14 +20,14 @@ class _Tags(HTMLParser):
         super().__init__()
         self.found, self.text = [], ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def text_of(path: Path):
+def text_of(path: Path) -> str:
     parser = _Tags()
     parser.feed(path.read_text(encoding="utf-8"))
     return parser.text
