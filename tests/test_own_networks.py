@@ -165,3 +165,12 @@ def test_a_sum_over_images_is_no_loss_for_sub_batches(
     assert answer.code == code, answer.err
     assert ("must be a mean over images" in answer.err) == (code == 2)
     assert Path("runs").exists() == (code == 0)
+
+
+def test_a_network_that_leaves_in_training_fails_its_run(command_line: CommandLine, named: str) -> None:
+    """It is not LOST: the process is there to say what happened."""
+    write(named, NETWORK.replace('print("traced")', "\n        if training: raise SystemExit(0)"))
+    answer = command_line("train", "model=builder", named, *TINY, "tracking=off", "--run-dir", "run", "--json")
+    assert answer.code == 1, answer
+    assert json.loads(answer.out)["state"] == "FAILED"
+    assert "SystemExit" in json.loads(Path("run/status.json").read_text())["reason"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 
 
@@ -11,16 +13,12 @@ class Screen(Console):
     Rich would end the process at a closed pipe, and leave a run that says that it is running.
     """
 
-    def _check_buffer(self) -> None:
-        """Write as Rich does, lines and live bars alike, or nothing more from the first text on that cannot be written.
-
-        Every text comes this way, also that of the thread that keeps a bar moving.
-        """
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does, or nothing more from the first line on that cannot be written."""
         try:
-            super()._check_buffer()
+            super().print(*objects, **options)
         except OSError:
             self.quiet = True
-            self._buffer.clear()
 
     def on_broken_pipe(self) -> None:
         """Fall silent."""

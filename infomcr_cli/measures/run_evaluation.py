@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
 from infomcr_cli.runs.checkpoint import check_data
-from infomcr_cli.runs.measures_file import record_measures
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, record_evaluation
+from infomcr_cli.runs.measures_file import Score as ScoreRecord
 
 Document = dict[str, Any]
 
@@ -65,18 +66,20 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
     train, test = _scored(subject, subject.dataset.train), _scored(subject, subject.dataset.test)
     values = _values(subject, train.loss, console)
     measures = {measure: value.to_dict() for measure, value in values.items()}
-    evaluation = {
-        **_place(run, checkpoint),
-        "train": _document(train),
-        "test": _document(test),
-        "gap": {"error": train.accuracy - test.accuracy, "loss": test.loss - train.loss},
-        "n_train": len(subject.dataset.train),
-        "n_test": len(subject.dataset.test),
-        "measures": measures,
-    }
+    evaluation = Evaluation(
+        step=checkpoint.step,
+        epoch=checkpoint.epoch,
+        reached_target=read_status(run).reached_target,
+        train=_record(train),
+        test=_record(test),
+        gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
+        n_train=len(subject.dataset.train),
+        n_test=len(subject.dataset.test),
+        measures={measure: MeasureRecord(**document) for measure, document in measures.items()},
+    )
     for kept in {name, _alias(run, checkpoint, name)}:
-        record_measures(run, kept, evaluation)
-    return {"run": str(run.path), "checkpoint": name, **{k: v for k, v in evaluation.items() if k != "checkpoint"}}
+        record_evaluation(run, kept, evaluation)
+    return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}
 
 
 def _alias(run: RunDirectory, checkpoint: Checkpoint, name: str) -> str:
@@ -101,10 +104,5 @@ def _scored(subject: Subject, split: Split) -> Score:
     return subject.score(evaluation_batches(split, subject.dataset, subject.config.measure.batch_size))
 
 
-def _document(score: Score) -> Mapping[str, float]:
-    return {"loss": score.loss, "accuracy": score.accuracy}
-
-
-def _place(run: RunDirectory, checkpoint: Checkpoint) -> Document:
-    reached = read_status(run).reached_target
-    return {"step": checkpoint.step, "epoch": checkpoint.epoch, "reached_target": reached}
+def _record(score: Score) -> ScoreRecord:
+    return ScoreRecord(loss=score.loss, accuracy=score.accuracy)

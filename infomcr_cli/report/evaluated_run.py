@@ -6,13 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from infomcr_cli.console.redaction import redactor
-from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.columns import TRAIN_LOSS
@@ -20,74 +18,8 @@ from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, read_measures_file
 from infomcr_cli.runs.status import read_status
-
-MAX_MEASURES = 1000
-
-
-def _bounded(value: Any) -> Any:
-    """Refuse an integer that no float can hold before it is turned into one."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
-        raise ValueError("a number beyond 64 bits")
-    return value
-
-
-def _text(value: Any) -> Any:
-    return printable(value, 200) if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_bounded), Field(strict=False)]
-Name = Annotated[str, AfterValidator(lambda text: printable(text, 100))]
-Text = Annotated[str, BeforeValidator(_text)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-
-class Measured(_Record):
-    """One measure of one checkpoint. `convention` is what two numbers must share to be ranked together."""
-
-    value: Number | None = None
-    std_error: Number | None = None
-    unit: Text | None = None
-    direction: Text | None = None
-    convention: Any = None
-    spectrum: list[Number] | None = None
-
-
-class Score(_Record):
-    """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
-
-    loss: Number | None = None
-    accuracy: Annotated[Number, Field(ge=0, le=1)] | None = None
-
-
-class Gap(_Record):
-    """Test less training, of error and of cross-entropy."""
-
-    error: Number | None = None
-    loss: Number | None = None
-
-
-class Evaluation(_Record):
-    """What measures.json holds for one checkpoint."""
-
-    checkpoint: Text | None = None
-    step: int | None = None
-    epoch: int | None = None
-    train: Score = Score()
-    test: Score = Score()
-    gap: Gap = Gap()
-    n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    reached_target: bool | None = None
-    measures: Annotated[dict[Name, Measured], Field(max_length=MAX_MEASURES)] = {}
-
-
-class _MeasuresFile(_Record):
-    checkpoints: Annotated[dict[Name, Evaluation], Field(max_length=100_000)] = {}
-    reached_target: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +84,8 @@ def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> Comp
     if not isinstance(config, dict):
         raise InputError(f"{what} must be a mapping of settings")
     flat = flatten(config)
-    evaluations, recorded_as_reached = _read_measures(directory)
+    file = read_measures_file(directory)
+    evaluations, recorded_as_reached = dict(file.checkpoints), file.reached_target
     status = read_status(directory)
     hide = redactor()
     shown = {key: hide(value) if isinstance(value, str) else value for key, value in flat.items()}
@@ -199,21 +132,6 @@ def convention_text(convention: Any) -> str:
     return json.dumps(convention, sort_keys=True, default=str)
 
 
-def _read_measures(directory: RunDirectory) -> tuple[dict[str, Evaluation], bool | None]:
-    what = f"measures.json of {directory.name}"
-    try:
-        document = parse_json(directory.read("measures.json"), what)
-    except FileNotFoundError:
-        return {}, None
-    try:
-        file = _MeasuresFile.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        raise InputError(f"{what} must be as `infomcr eval` writes it: {where}: {printable(first['msg'])}") from None
-    return dict(file.checkpoints), file.reached_target
-
-
 def _completed(evaluation: Evaluation) -> Evaluation:
     """Return an evaluation with the gaps that follow from its scores, and the training loss as a measure."""
     train, test, gap = evaluation.train, evaluation.test, evaluation.gap
@@ -224,7 +142,7 @@ def _completed(evaluation: Evaluation) -> Evaluation:
     measures = {**evaluation.measures}
     if not {TRAIN_LOSS, "training_loss"} & measures.keys():
         convention = {"batch_norm": "inference"}
-        measures[TRAIN_LOSS] = Measured(value=train.loss, unit="nats", direction="lower", convention=convention)
+        measures[TRAIN_LOSS] = MeasureRecord(value=train.loss, unit="nats", direction="lower", convention=convention)
     return evaluation.model_copy(update={"gap": gap, "measures": measures})
 
 

@@ -1,4 +1,8 @@
-"""measures.json: what was measured at each checkpoint of a run."""
+"""measures.json: what `infomcr eval` recorded of each checkpoint of a run.
+
+One record, `Evaluation`, is written by `infomcr eval` and read by sweeps, comparisons and the mirror in MLflow. Unknown
+keys are kept: a measure may record more than is listed here, and so may another version of this program.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,152 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.lock import locked_file
 
 FORMAT = 1
+MAX_MEASURES = 1000
 
 
-def record_measures(run: RunDirectory, name: str, evaluation: Mapping[str, Any]) -> None:
+def _bounded(value: Any) -> Any:
+    """Refuse an integer that no float can hold before it is turned into one."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
+        raise ValueError("a number beyond 64 bits")
+    return value
+
+
+def _text(value: Any) -> Any:
+    return printable(value, 200) if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_bounded), Field(strict=False)]
+Name = Annotated[str, AfterValidator(lambda text: printable(text, 100))]
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+
+class MeasureRecord(_Record):
+    """One measure of one checkpoint.
+
+    Attributes:
+        value:      None if it cannot be had; `reason` then says why, and `error` names an unforeseen exception.
+        std_error:  of an estimated value, in its unit.
+        convention: what two values must share to be ranked together.
+        spectrum:   mean eigenvalues of G/N over the draws, descending.
+    """
+
+    value: Number | None = None
+    std_error: Number | None = None
+    unit: Text | None = None
+    direction: Text | None = None
+    convention: Any = None
+    spectrum: list[Number] | None = None
+
+
+class Score(_Record):
+    """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
+
+    loss: Number | None = None
+    accuracy: Annotated[Number, Field(ge=0, le=1)] | None = None
+
+
+class Gap(_Record):
+    """Test less training, of error and of cross-entropy."""
+
+    error: Number | None = None
+    loss: Number | None = None
+
+
+class Evaluation(_Record):
+    """What measures.json holds of one checkpoint.
+
+    Attributes:
+        checkpoint:      as it was asked for: "last", "best" or its own name.
+        n_train, n_test: images of the two sets.
+        reached_target:  whether the run reached its target training loss; None: it has none.
+    """
+
+    checkpoint: Text | None = None
+    step: int | None = None
+    epoch: int | None = None
+    reached_target: bool | None = None
+    train: Score = Score()
+    test: Score = Score()
+    gap: Gap = Gap()
+    n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    measures: Annotated[dict[Name, MeasureRecord], Field(max_length=MAX_MEASURES)] = {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the evaluation, as it was given or read."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class MeasuresFile(_Record):
+    """The whole of measures.json; `reached_target` is a key of former versions."""
+
+    checkpoints: Annotated[dict[Name, Evaluation], Field(max_length=100_000)] = {}
+    reached_target: bool | None = None
+
+
+def read_measures_file(run: RunDirectory) -> MeasuresFile:
+    """Return what measures.json holds; without the file, nothing.
+
+    Raises:
+        InputError: it is not what this program writes; the place is named.
+    """
+    what = f"measures.json of {run.name}"
+    try:
+        document = parse_json(run.read("measures.json"), what)
+    except FileNotFoundError:
+        return MeasuresFile()
+    try:
+        return MeasuresFile.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = printable(".".join(str(part) for part in first["loc"]))
+        raise InputError(f"{what} must be as `infomcr eval` writes it: {where}: {printable(first['msg'])}") from None
+
+
+def last_evaluation(run: RunDirectory, step: int) -> Evaluation | None:
+    """Return the evaluation of the last checkpoint; None if there is none or it was taken before `step`.
+
+    Raises:
+        InputError: measures.json is not what this program writes.
+    """
+    last = read_measures_file(run).checkpoints.get("last")
+    return last if last is not None and last.step is not None and last.step >= step else None
+
+
+def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> None:
     """Add one checkpoint's evaluation to measures.json; those of other checkpoints stay.
 
-    What was measured before of the very same weights stays too, unless it is measured anew: hours of work, perhaps.
+    Measures that were taken before of the very same weights stay too, unless they were taken again: they may be hours
+    of work.
 
     Args:
         name: the checkpoint as it was asked for: "last", "best" or its own name.
     """
     with locked_file(run.path / ".measures.lock"):
         recorded = _recorded(run)
-        added = {"checkpoint": name, **evaluation}
-        added["measures"] = {**_of_the_same(recorded.get(name), added), **evaluation.get("measures", {})}
+        added = {"checkpoint": name, **evaluation.to_dict()}
+        added["measures"] = {**_of_same_weights(recorded.get(name), added), **added.get("measures", {})}
         document = {"format": FORMAT, "checkpoints": {**recorded, name: added}}
         run.write("measures.json", dump_json(document))
 
 
-def last_evaluation(run: RunDirectory, step: int) -> Mapping[str, Any] | None:
-    """Return what measures.json holds of the last checkpoint; None where that was taken before `step`.
-
-    Raises:
-        InputError: measures.json is no JSON document.
-    """
-    last = _recorded(run).get("last")
-    measured_at = last.get("step") if isinstance(last, dict) else None
-    return last if isinstance(measured_at, int) and measured_at >= step else None
-
-
-def _of_the_same(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The measures of an evaluation whose step and scores are those of another one, to the last digit."""
+def _of_same_weights(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the measures of an evaluation whose step and scores are those of another one, to the last digit."""
     if not isinstance(before, dict) or any(before.get(key) != now.get(key) for key in ("step", "train", "test")):
         return {}
     measures = before.get("measures")

@@ -29,7 +29,7 @@ from infomcr_cli.runs import (
     step_name,
 )
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
-from infomcr_cli.runs.measures_file import record_measures
+from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 from infomcr_cli.signals import Interrupted, Interruption
 
 STEPS = 4
@@ -101,7 +101,7 @@ def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     gap = {"error": 0.1 + loss / 100, "loss": 0.1}
     step = read_status(run).step
     place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": IMAGES, "n_test": IMAGES}
-    record_measures(run, "last", {**place, **scores, "gap": gap, "measures": measures})
+    record_evaluation(run, "last", Evaluation.model_validate({**place, **scores, "gap": gap, "measures": measures}))
 
 
 def module(name: str, **content: Any) -> None:

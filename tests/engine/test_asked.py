@@ -12,7 +12,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.runs import RunDirectory, new_status
-from infomcr_cli.runs.measures_file import record_measures
+from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 
 STEP = 8
 SMALL = (
@@ -49,7 +49,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
         tmp_path_factory.mktemp("runs") / "a", config=b"{}\n", overrides=[], status=new_status("a" * 64)
     )
     documents = {name: value.to_dict() for name, value in values.items()}
-    record_measures(run, "last", {"step": STEP, "n_train": len(dataset.train), "measures": documents})
+    record_evaluation(
+        run, "last", Evaluation.model_validate({"step": STEP, "n_train": len(dataset.train), "measures": documents})
+    )
     return run
 
 

@@ -20,7 +20,7 @@ from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram import engine as gram_engine
 from infomcr_cli.runs import RunDirectory, new_status
-from infomcr_cli.runs.measures_file import record_measures
+from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 
 NAMES = ("gamma", "fisher_trace", "margin", "parameter_count", "frobenius_product", "spectral_product", "sharpness")
 L = keras.layers
@@ -140,7 +140,7 @@ def test_a_sweep_measures_again_what_an_error_kept_from_being_had(monkeypatch, t
     def recorded(name: str, values: Any) -> RunDirectory:
         run = RunDirectory.create(tmp_path / name, config=b"{}\n", overrides=[], status=new_status("a" * 64))
         documents = {measure: value.to_dict() for measure, value in values.items()}
-        record_measures(run, "last", {"step": 8, "n_train": 40, "measures": documents})
+        record_evaluation(run, "last", Evaluation.model_validate({"step": 8, "n_train": 40, "measures": documents}))
         return run
 
     assert is_measured(recorded("a", evaluate_measures(network(), random_images(), config)), 8, config)

@@ -106,7 +106,8 @@ def test_unknown_checkpoint_raises(tmp_path: Path) -> None:
 
 
 def test_evaluation_is_outdated_if_the_run_was_trained_further() -> None:
-    from infomcr_cli.report.evaluated_run import Evaluation, is_outdated
+    from infomcr_cli.report.evaluated_run import is_outdated
+    from infomcr_cli.runs.measures_file import Evaluation
 
     measured = Evaluation(step=10)
     assert not is_outdated(measured, "last", 10)
