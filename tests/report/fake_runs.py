@@ -40,9 +40,9 @@ STEPS_PER_EPOCH = 20
 CONVENTION = {"samples": 1000, "draws": 10, "draw_size": 100, "batch_norm": "inference", "logit_scale": None}
 
 
-def config_with(**changes: Any) -> dict:
+def config_with(**changes: Any) -> dict[str, Any]:
     """The configuration with dotted settings changed, `reg="on"` or "off" as a choice."""
-    config = json.loads(json.dumps(CONFIG))
+    config: dict[str, Any] = json.loads(json.dumps(CONFIG))
     for name, value in changes.items():
         *path, last = name.replace("__", ".").split(".")
         target = config
@@ -80,7 +80,9 @@ def evaluation(
     }
 
 
-def write_run(path: Path, config: dict, checkpoints: dict | None, *, steps: int = 3, **status: Any) -> Path:
+def write_run(
+    path: Path, config: dict[str, Any], checkpoints: dict[str, Any] | None, *, steps: int = 3, **status: Any
+) -> Path:
     """A finished run; without `checkpoints` it was never evaluated."""
     (path / "checkpoints").mkdir(parents=True)
     (path / "plots").mkdir()

@@ -20,7 +20,7 @@ STEPS = EPOCHS * STEPS_PER_EPOCH
 BATCH = 64
 
 
-def run_with(phases: str, *, passes: int = 3, name: str = "on", **schedule: object) -> tuple[dict, list[int]]:
+def run_with(phases: str, *, passes: int = 3, name: str = "on", **schedule: object) -> tuple[dict[str, Any], list[int]]:
     """A recorded configuration, and the passes of each of its steps."""
     config = config_with()
     config["schedule"] |= schedule

@@ -140,9 +140,7 @@ def test_evaluation_is_outdated_if_the_run_was_trained_further() -> None:
         ("status.json", "[]", "status.json of run-1"),
     ],
 )
-def test_malformed_run_file_raises_and_is_named(
-    tmp_path: Path, name: str, content: str | bytes | None, words: str
-) -> None:
+def test_malformed_run_file_raises_and_is_named(tmp_path: Path, name: str, content: str, words: str) -> None:
     three_runs(tmp_path)
     (tmp_path / "run-1" / name).write_text(content)
     with pytest.raises(InputError, match=words):

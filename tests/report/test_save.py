@@ -27,7 +27,7 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_runs(tmp_path)
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def log_comparison(store: Store, name: str, runs: list[RunDirectory], metrics: Any, artifacts: list[Path]) -> str:
         files = {path.name: path.read_bytes() for path in artifacts}

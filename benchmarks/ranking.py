@@ -1,6 +1,6 @@
-"""The court on 1,000 runs with 20 measures: run directories read, statistics with intervals, table printed.
+"""Compare 1,000 runs with 20 measures: read run directories, compute statistics with intervals, print the tables.
 
-Command:  python benchmarks/court.py [--runs 1000] [--measures 20]
+Command:  python benchmarks/ranking.py [--runs 1000] [--measures 20]
 Expected: at most 20 s and 1 GB. The run directories are generated; nothing is trained.
 """
 
@@ -34,7 +34,7 @@ GROUPS = {"data": "digits", "model": "wrn", "augment": "none", "optimizer": "sgd
 
 
 def generate(root: Path, runs: int, measures: int) -> None:
-    """Write evaluated run directories of a full grid of settings, with a gap that the measures follow more or less."""
+    """Write evaluated run directories of a full grid of settings, with a gap that each measure follows with more or less noise."""
     rng = np.random.default_rng(0)
     base = {group: yaml.safe_load((BASE / group / f"{name}.yaml").read_text()) for group, name in GROUPS.items()}
     base |= {"reg": {"name": "off"}, "measure": yaml.safe_load((BASE / "measure" / "standard.yaml").read_text())}
@@ -68,46 +68,45 @@ def _write_run(folder: Path, config: dict[str, Any], gap: float, measures: dict[
 
 
 def measure(root: Path) -> dict[str, float]:
-    """Compare the runs in a process of its own and return seconds and peak bytes."""
-    done = subprocess.run([sys.executable, __file__, "--court", str(root)], check=True, capture_output=True, text=True)
+    """Compare the runs in a separate process and return seconds and peak bytes."""
+    done = subprocess.run([sys.executable, __file__, "--rank", str(root)], check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def court(root: Path) -> None:
-    """Compare, print the tables to nowhere, and print seconds and peak bytes of this process as JSON."""
-    start, at_work = time.perf_counter(), time.process_time()
+def rank(root: Path) -> None:
+    """Compare, print the tables to /dev/null, and print seconds and peak bytes of this process as JSON."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     from rich.console import Console
 
     from infomcr_cli.compare import CompareRequest, compare
-    from infomcr_cli.report.terminal import comparison_renderables
 
     comparison = compare(CompareRequest((str(root),)))
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, width=160)
-        for part in comparison_renderables(comparison, console.width):
+        for part in comparison.renderables(console.width):
             console.print(part)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - at_work
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sizes = {"minima": comparison.ranking.n, "measures": len(comparison.measures), "axes": len(comparison.axes)}
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak, **sizes}))
 
 
 def main() -> int:
-    """Print the figures; 1 where a limit is passed."""
+    """Print seconds and bytes; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--measures", type=int, default=20)
-    parser.add_argument("--court", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.court:
-        court(options.court)
+    if options.rank:
+        rank(options.rank)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder) / "runs", options.runs, options.measures)
         result = measure(Path(folder) / "runs")
     print(
-        f"court: {result['minima']:.0f} minima, {result['measures']:.0f} measures, {result['axes']:.0f} axes: "
+        f"ranking: {result['minima']:.0f} minima, {result['measures']:.0f} measures, {result['axes']:.0f} axes: "
         f"{result['seconds']:.1f} s (limit {LIMIT_SECONDS:.0f}; {result['cpu_seconds']:.1f} s of one core), "
         f"{result['peak_bytes'] / 1e9:.2f} GB (limit 1)"
     )
