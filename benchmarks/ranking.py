@@ -34,7 +34,7 @@ GROUPS = {"data": "digits", "model": "wrn", "augment": "none", "optimizer": "sgd
 
 
 def generate(root: Path, runs: int, measures: int) -> None:
-    """Write evaluated run directories of a full grid of settings, with a gap that each measure follows with more or less noise."""
+    """Write evaluated run directories of a grid of settings; each measure follows the gap with more or less noise."""
     rng = np.random.default_rng(0)
     base = {group: yaml.safe_load((BASE / group / f"{name}.yaml").read_text()) for group, name in GROUPS.items()}
     base |= {"reg": {"name": "off"}, "measure": yaml.safe_load((BASE / "measure" / "standard.yaml").read_text())}
