@@ -1,4 +1,4 @@
-"""The verb `eval`: what a minimum is like, and how well it generalizes."""
+"""The command `eval`: measure checkpoints of runs."""
 
 from __future__ import annotations
 

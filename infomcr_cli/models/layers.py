@@ -19,7 +19,7 @@ class Style:
         norm:       batch, group, layer or none; convolutions and inner dense layers have a bias only with none.
         activation: a function that Keras knows by name.
         dropout:    share of features that are set to zero in training, 0..1; 0 puts no layer there.
-        l2:         coefficient of the sum of squares of the weights that are asked to be penalised.
+        l2:         coefficient of the sum of squares of the penalised weights.
     """
 
     norm: Norm = "batch"

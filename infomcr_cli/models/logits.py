@@ -31,7 +31,7 @@ _checked: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 def check_logits(model: keras.Model, images: Any) -> None:
     """Check, once for each model, that it does not end in a softmax, a log_softmax or a sigmoid.
 
-    Two looks: at the operation that makes its output, whichever layer or function it comes from; and at its values,
+    Two checks: of the operation that makes its output, whichever layer or function it comes from; and at its values,
     which a softmax written out keeps on the simplex at any weights. They are taken at weights near the model's own, as
     logits may lie there by their initial values: with a kernel of zeros and a bias of the classes' log shares, say.
 

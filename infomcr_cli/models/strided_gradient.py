@@ -3,7 +3,7 @@
 oneDNN 3.x, which TensorFlow 2.21 computes with, gathers the pixels of such a convolution in a workspace that is too
 small where the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and writes past its end
 as soon as a thread begins in the middle of an image: https://github.com/uxlfoundation/oneDNN/issues/6035. The process
-dies, or goes on with wrong numbers.
+dies, or continues with wrong numbers.
 
 The pixels can be gathered first: y = conv(x[:, ::s, ::s], w) at stride 1 is the same convolution, and the gradient by w
 of the one is that of the other. Importing this module puts this into the gradient of TensorFlow's operations
@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import Gradient, replace_gradient
 
-FAMILIES = ("Conv2D", "DepthwiseConv2dNative")  # Conv1D is a Conv2D; Conv3D has a kernel of its own, which is right
+FAMILIES = ("Conv2D", "DepthwiseConv2dNative")  # Conv1D is a Conv2D; Conv3D has another kernel, which is right
 ATTRIBUTES = ("strides", "padding", "explicit_paddings", "data_format", "dilations")
 
 

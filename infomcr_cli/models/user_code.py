@@ -36,7 +36,7 @@ def user_code(rule: str) -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, InputError):  # a rule of ours that is told already
+        if isinstance(error, InputError):  # a rule of ours, with its message
             raise
         raise InputError(rule, advice=f"{_told(error)}.") from error
 
