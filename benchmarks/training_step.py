@@ -109,12 +109,12 @@ def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], f
         _prepared.append(True)
     model = build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
-    trainee = TrainingState(model, optimizer, make_regularizer(config.reg))
+    state = TrainingState(model, optimizer, make_regularizer(config.reg))
     images, labels = tf.random.normal((options.batch, 32, 32, 3)), tf.range(options.batch, dtype=tf.int32) % 10
 
     def step() -> None:
-        (trainee.plain_step if kind == "plain" else trainee.regularized_step)(images, labels)
-        trainee.failed_at.numpy()
+        (state.plain_step if kind == "plain" else state.regularized_step)(images, labels)
+        state.failed_at.numpy()
 
     return step, config.reg.passes
 

@@ -45,12 +45,12 @@ def _step_of(precision: str, deterministic: bool) -> Callable[[], None]:
     settings = [f"precision={precision}", f"deterministic={str(deterministic).lower()}"]
     runtime.prepare(compose_run(settings))
     model = build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
-    trainee = TrainingState(model, _sgd())
+    state = TrainingState(model, _sgd())
     images, labels = tf.random.normal((BATCH, 32, 32, 3)), tf.range(BATCH, dtype=tf.int32) % 10
 
     def step() -> None:
-        trainee.plain_step(images, labels)
-        trainee.failed_at.numpy()
+        state.plain_step(images, labels)
+        state.failed_at.numpy()
 
     return step
 
@@ -173,7 +173,7 @@ def _whole(options: argparse.Namespace) -> None:
 
     def with_bare_turns(config: Any) -> Any:
         setup = set_up(config)
-        return replace(setup, feed=replace(setup.feed, looks={"bare": turns}))
+        return replace(setup, inputs=replace(setup.inputs, evaluations={"bare": turns}))
 
     vars(session)[set_up.__name__] = with_bare_turns
     with tempfile.TemporaryDirectory() as folder:
@@ -216,9 +216,9 @@ def _start(options: argparse.Namespace) -> None:
     runtime.prepare(config)
     setup = set_up(config)
     passed("building the network")
-    batch = next(iter(setup.feed.batches(Position())))
+    batch = next(iter(setup.inputs.batches(Position())))
     passed("input pipeline")
-    setup.trainee.plain_step(*batch)
+    setup.state.plain_step(*batch)
     passed("tracing and taking the first step")
     print(json.dumps(parts))
 

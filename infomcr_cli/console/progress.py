@@ -61,7 +61,7 @@ class TrainingProgress:
         self._console.print(line, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)
 
     def _left(self, epoch: int, timing: Mapping[str, float]) -> str:
-        seconds = (self._epochs - epoch) * (timing["train_seconds"] + timing["look_seconds"])
+        seconds = (self._epochs - epoch) * (timing["train_seconds"] + timing["eval_seconds"])
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{rest:02d} left"

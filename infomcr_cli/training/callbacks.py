@@ -1,4 +1,4 @@
-"""What a run leaves behind while it trains: lines, checkpoints, its state, its mirror."""
+"""Write a run directory while the run trains: metrics, checkpoints and status; then MLflow and the console."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class RunCallback:
     """The callback that writes the run directory; MLflow and the console follow it.
 
     Args:
-        keep:   how many checkpoints stay; None: all.
-        data:   fingerprint of the data set, kept in each checkpoint.
+        mirror: of the run in MLflow; None: there is none.
+        keep:   how many checkpoints to keep; None: all.
+        data:   fingerprint of the data set, stored in each checkpoint.
     """
 
     run: ActiveRun
-    trainee: TrainingState
+    state: TrainingState
     progress: TrainingProgress
     interruption: Interruption
     mirror: Mirror | None
@@ -44,7 +45,7 @@ class RunCallback:
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
-        """Stop here if a signal asks for it."""
+        """Show progress, and stop here if a signal was received."""
         self.position = position
         if not self._timing:
             self._note_first_step()
@@ -52,7 +53,7 @@ class RunCallback:
         self.interruption.check()
 
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
-        """Write the epoch's line; a checkpoint that follows is never ahead of it."""
+        """Write the epoch's line of metrics, before its checkpoint: no checkpoint is ahead of the metrics."""
         self.position = position
         MetricsLog(self.run.directory).append(position.step, position.epoch, values, timing | self._timing)
         self._update()
@@ -61,7 +62,7 @@ class RunCallback:
             self.mirror.notify()
 
     def on_milestone(self, position: Position, level: float) -> None:
-        """Keep the first state whose clean training loss is at most `level`, whatever else is dropped."""
+        """Save the first state whose clean training loss is at most `level`; it is kept, however old."""
         self._save(milestone_name(level), None)
 
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
@@ -69,15 +70,15 @@ class RunCallback:
         self._save(epoch_name(position.epoch), train_loss)
 
     def save_between_epochs(self) -> None:
-        """Save the state at a step boundary, to go on from there."""
-        if int(self.trainee.failed_at.numpy()) < 0:
+        """Save the state at a step boundary, to resume from there; not after a loss that was not finite."""
+        if int(self.state.failed_at.numpy()) < 0:
             self._save(step_name(self.position.step), None)
 
     def _update(self) -> None:
         self.run.update(step=self.position.step, epoch=self.position.epoch)
 
     def _note_first_step(self) -> None:
-        """Only now may MLflow be imported: until here Python itself was what took time."""
+        """Note the time to the first step, and start the mirror: MLflow is imported only now, to be out of its way."""
         self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
         if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
             self._update()
@@ -88,8 +89,8 @@ class RunCallback:
         checkpoint = Checkpoint(
             step=self.position.step,
             epoch=self.position.epoch,
-            weights=self.trainee.weights(),
-            optimizer=self.trainee.state(),
+            weights=self.state.weights(),
+            optimizer=self.state.optimizer_state(),
             extra={"data": self.data},
             train_loss=train_loss,
         )

@@ -1,9 +1,9 @@
-"""One batch on several devices, by `tf.distribute`: what a step must know of it, and nothing more.
+"""Share one batch among several devices, by `tf.distribute`.
 
-Every replica holds all weights and takes its contiguous part of the global batch, R parts for R replicas. Batch norm
-takes the statistics of the global batch in the main pass, gradients are averaged, so that a step is the step of one
-device but for rounding, and for dropout: all replicas draw the same units for their parts. Passes that leave no trace
-(`passes.stateless_pass`) keep to the images they are given.
+Every replica has all weights and takes its contiguous part of the global batch, R parts for R replicas. Batch norm
+takes the statistics of the global batch in the main pass and gradients are averaged, so that a step equals the step of
+one device except for rounding, and for dropout: all replicas drop the same units of their parts. Stateless passes
+(`gradients.stateless_pass`) use the statistics of the images that they are given.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def replica_count() -> int:
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
-def synchronise(model: keras.Model) -> None:
-    """Let batch norm take the statistics of the global batch, where there are several replicas."""
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Let batch norm take the statistics of the global batch if there are several replicas."""
     for layer in _batch_norms(model):
         layer.synchronized = replica_count() > 1
 
 
 @contextmanager
-def own_statistics(model: keras.Model) -> Iterator[None]:
-    """Inside the block batch norm takes the statistics of the images it is given, on every replica for itself.
+def replica_statistics(model: keras.Model) -> Iterator[None]:
+    """Inside the block, let batch norm take the statistics of the images of one replica.
 
-    Replicas are traced one after the other and change places only where they meet, which nothing in the block may do.
+    Replicas are traced in turn, each up to its next collective operation; the block must not contain one.
     """
     synchronised = [layer for layer in _batch_norms(model) if layer.synchronized]
     try:
@@ -48,14 +48,14 @@ def own_statistics(model: keras.Model) -> Iterator[None]:
             layer.synchronized = True
 
 
-def share_of_mean(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Return this replica's part of the mean gradient: a Keras optimizer sums over replicas."""
+def replica_share(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return this replica's part of the mean gradient: a Keras optimizer sums gradients over replicas."""
     count = replica_count()
     return list(gradients) if count == 1 else [gradient / count for gradient in gradients]
 
 
-def agreed(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Return the means of statistics that each replica has found for itself; whole numbers are the same on all."""
+def mean_over_replicas(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the means of the replicas' statistics; integers are the same on all replicas and stay as they are."""
     if replica_count() == 1:
         return list(statistics)
     replica = tf.distribute.get_replica_context()
@@ -76,13 +76,13 @@ def run_on_replicas(
         return strategy.run(step, (images, labels))
 
     def on_replica(images: tf.Tensor, labels: tf.Tensor) -> Scalars:
-        return step(_own_part(images, count), _own_part(labels, count))
+        return step(_replica_part(images, count), _replica_part(labels, count))
 
     scalars = strategy.run(on_replica, (images, labels))
     return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in scalars.items()}
 
 
-def _own_part(batch: tf.Tensor, count: int) -> tf.Tensor:
+def _replica_part(batch: tf.Tensor, count: int) -> tf.Tensor:
     place = tf.distribute.get_replica_context().replica_id_in_sync_group
     size = batch.shape[0]
     return tf.reshape(batch, [count, size // count if size else -1, *batch.shape[1:]])[place]
@@ -97,11 +97,11 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 def is_emulated(precision: str, devices: Sequence[str], processors: Path = PROCESSORS) -> bool:
-    """Say whether the processor lacks instructions for bfloat16, in which case float32 is several times faster.
+    """Return whether the processor lacks instructions for bfloat16, in which case float32 is several times faster.
 
     Args:
         devices:    in use, such as `CPU:0`; a GPU or another accelerator is taken to have them.
-        processors: Linux's description; where there is none nothing is known, and nothing is said.
+        processors: Linux's description of the processor; without it the answer is False.
     """
     if precision != "mixed_bfloat16" or not all(device.startswith("CPU") for device in devices):
         return False

@@ -1,6 +1,6 @@
-"""The loop: steps in epochs, and after each epoch a look, a line and a checkpoint.
+"""The training loop: it takes the steps of each epoch, then evaluates, logs and checkpoints.
 
-It knows nothing of files or screens; whoever runs it hears of its progress through `Callback`.
+It knows nothing of files or screens; a `Callback` is called as it progresses.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from infomcr_cli.models.score import Score
 from infomcr_cli.training.schedule import Schedule
 from infomcr_cli.training.state import TrainingState
-from infomcr_cli.training.stop_at_loss import Target
+from infomcr_cli.training.stop_at_loss import LossTarget
 
-STEPS_BETWEEN_CHECKS = 50
+STEPS_BETWEEN_CHECKS = 50  # of the loss: reading it from the device in each step would stall a GPU
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LossNotFiniteError(RuntimeError):
 
 
 class Callback(Protocol):
-    """What a loop tells of itself. A listener may raise to stop it at a step boundary."""
+    """What the loop calls as it progresses. A callback may raise to stop training at a step boundary."""
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None: ...
 
@@ -52,117 +52,111 @@ class TrainingInputs:
     """Where the loop gets its batches and its scores.
 
     Args:
-        batches:    from a position on, the batches of all epochs to come.
-        batch_size: images in each of them, over all devices.
-        looks:      name of a split → its score.
-        target:     a training loss to stop at; None: the schedule goes to its end.
+        batches:     from a position on, the batches of all epochs to come.
+        batch_size:  images in each of them, over all devices.
+        evaluations: name of a split → function that scores the network on it.
+        target:      a training loss to stop at; None: train to the end of the schedule.
     """
 
     batches: Callable[[Position], Iterable[Any]]
     batch_size: int
-    looks: Mapping[str, Callable[[], Score]]
-    target: Target | None = None
+    evaluations: Mapping[str, Callable[[], Score]]
+    target: LossTarget | None = None
+
+    @property
+    def target_is_reached(self) -> bool:
+        """Whether there is a target loss and it is reached."""
+        return self.target is not None and self.target.is_reached
 
 
-def run(
-    trainee: TrainingState, timetable: Schedule, feed: TrainingInputs, listener: Callback, start: Position
+def run_epochs(
+    state: TrainingState, schedule: Schedule, inputs: TrainingInputs, callback: Callback, start: Position
 ) -> tuple[Position, bool]:
-    """Train from `start` to the end of the schedule, or to its target.
+    """Train from `start` to the end of the schedule, or to the target loss.
 
     Returns:
-        where it ended, and whether the target training loss was reached (False where none is set).
+        where training ended, and whether the target loss was reached (False if none is set).
 
     Raises:
-        LossNotFiniteError: the loss was no finite number; nothing was kept of it.
+        LossNotFiniteError: the loss was NaN or infinite; no checkpoint holds what came of it.
     """
-    position, stream = start, iter(feed.batches(start))
-    _look_again(feed, timetable, listener, start)
-    while position.epoch < timetable.config.epochs and not _is_reached(feed):
-        position = _epoch(trainee, timetable, feed, stream, listener, position)
-    return position, _is_reached(feed)
+    position, batches = start, iter(inputs.batches(start))
+    if inputs.target and start.epoch and start.step == start.epoch * schedule.steps_per_epoch:
+        # The run was killed right after an epoch, maybe before all milestones of the epoch were saved.
+        _save_milestones(inputs.target.evaluate()[1], callback, start)
+    while position.epoch < schedule.config.epochs and not inputs.target_is_reached:
+        position = _run_epoch(state, schedule, inputs, batches, callback, position)
+    return position, inputs.target_is_reached
 
 
-def _is_reached(feed: TrainingInputs) -> bool:
-    return feed.target is not None and feed.target.is_reached
-
-
-def _epoch(
-    trainee: TrainingState,
-    timetable: Schedule,
-    feed: TrainingInputs,
-    stream: Iterator[Any],
-    listener: Callback,
+def _run_epoch(
+    state: TrainingState,
+    schedule: Schedule,
+    inputs: TrainingInputs,
+    batches: Iterator[Any],
+    callback: Callback,
     position: Position,
 ) -> Position:
     began, first = time.time(), position.step
-    position = _steps(trainee, timetable, stream, listener, position)
-    _check_finite(trainee)
+    position = _take_steps(state, schedule, batches, callback, position)
     trained = time.time()
     position = replace(position, epoch=position.epoch + 1)
-    values, milestones = _look(trainee, timetable, feed, position)
-    timing = _timing(began, trained, (position.step - first) * feed.batch_size)
-    listener.on_epoch(position, values, timing)
-    trainee.reset_means()
-    if _is_reached(feed) or timetable.is_due(timetable.config.checkpoint_every, position.epoch):
-        listener.on_checkpoint(position, values["train/loss"])
-    _keep(milestones, listener, position)
+    values, milestones = _evaluate(state, schedule, inputs, position)
+    evaluated = time.time()
+    timing = {
+        "time": evaluated,
+        "train_seconds": trained - began,
+        "eval_seconds": evaluated - trained,
+        "images_per_second": (position.step - first) * inputs.batch_size / max(trained - began, 1e-9),
+    }
+    callback.on_epoch(position, values, timing)
+    state.reset_means()
+    if inputs.target_is_reached or schedule.is_due(schedule.config.checkpoint_every, position.epoch):
+        callback.on_checkpoint(position, values["train/loss"])
+    _save_milestones(milestones, callback, position)
     return position
 
 
-def _keep(milestones: Iterable[float], listener: Callback, position: Position) -> None:
-    for level in milestones:
-        listener.on_milestone(position, level)
-
-
-def _look_again(feed: TrainingInputs, timetable: Schedule, listener: Callback, position: Position) -> None:
-    """Pass the milestones of an epoch that a run was killed after, before all of them were kept."""
-    if feed.target and position.epoch and position.step == position.epoch * timetable.steps_per_epoch:
-        _keep(feed.target.look()[1], listener, position)
-
-
-def _timing(began: float, trained: float, images: int) -> dict[str, float]:
-    now = time.time()
-    return {
-        "time": now,
-        "train_seconds": trained - began,
-        "look_seconds": now - trained,
-        "images_per_second": images / max(trained - began, 1e-9),
-    }
-
-
-def _steps(
-    trainee: TrainingState, timetable: Schedule, stream: Iterator[Any], listener: Callback, position: Position
+def _take_steps(
+    state: TrainingState, schedule: Schedule, batches: Iterator[Any], callback: Callback, position: Position
 ) -> Position:
-    left = (position.epoch + 1) * timetable.steps_per_epoch - position.step
-    for batch in islice(stream, left):
-        step = trainee.regularized_step if timetable.regularized(position.step) else trainee.plain_step
-        step(*batch)
+    """Take the steps that are left of an epoch; a resumed run may begin in the middle of one."""
+    left = (position.epoch + 1) * schedule.steps_per_epoch - position.step
+    for images, labels in islice(batches, left):
+        step = state.regularized_step if schedule.is_regularized(position.step) else state.plain_step
+        step(images, labels)
         position = replace(position, step=position.step + 1)
         if position.step % STEPS_BETWEEN_CHECKS == 0:
-            _check_finite(trainee)
-        listener.on_step(position, trainee.means)
+            _check_finite(state)
+        callback.on_step(position, state.means)
+    _check_finite(state)
     return position
 
 
-def _look(
-    trainee: TrainingState, timetable: Schedule, feed: TrainingInputs, position: Position
-) -> tuple[dict[str, float], tuple[float, ...]]:
-    """Return the epoch's values, with the scores that are due, and the milestones that were passed."""
-    values = {f"train/{name}": mean for name, mean in trainee.means().items()}
-    values["learning_rate"] = trainee.learning_rate()
-    # After every epoch: where a run stops must not depend on how often it is evaluated.
-    clean, milestones = feed.target.look() if feed.target else (None, ())
-    if _is_reached(feed) or timetable.is_due(timetable.config.eval_every, position.epoch):
-        for split, look in feed.looks.items():
-            values |= _named(split, look())
-    return (values | _named("clean_train", clean) if clean else values), milestones
-
-
-def _named(split: str, score: Score) -> dict[str, float]:
-    return {f"{split}/loss": score.loss, f"{split}/accuracy": score.accuracy}
-
-
-def _check_finite(trainee: TrainingState) -> None:
-    step = int(trainee.failed_at.numpy())
+def _check_finite(state: TrainingState) -> None:
+    step = int(state.failed_at.numpy())
     if step >= 0:
         raise LossNotFiniteError(step)
+
+
+def _evaluate(
+    state: TrainingState, schedule: Schedule, inputs: TrainingInputs, position: Position
+) -> tuple[dict[str, float], tuple[float, ...]]:
+    """Return the epoch's values, with the scores that are due, and the milestones that it reached."""
+    values = {f"train/{name}": mean for name, mean in state.means().items()}
+    values["learning_rate"] = state.learning_rate()
+    # After every epoch: how often the splits are evaluated must not change where a run stops.
+    clean, milestones = inputs.target.evaluate() if inputs.target else (None, ())
+    scores: dict[str, Score] = {}
+    if inputs.target_is_reached or schedule.is_due(schedule.config.eval_every, position.epoch):
+        scores = {split: evaluate() for split, evaluate in inputs.evaluations.items()}
+    if clean:
+        scores["clean_train"] = clean
+    for split, score in scores.items():
+        values |= {f"{split}/loss": score.loss, f"{split}/accuracy": score.accuracy}
+    return values, milestones
+
+
+def _save_milestones(levels: Iterable[float], callback: Callback, position: Position) -> None:
+    for level in levels:
+        callback.on_milestone(position, level)

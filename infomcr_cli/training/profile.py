@@ -1,6 +1,6 @@
-"""Where the time of a run goes: a table of its parts, and a TensorBoard trace of a few steps.
+"""Profile a run: a table of where its time goes, and a TensorBoard trace of a few steps.
 
-The loop knows nothing of it: what it is given is wrapped, and wrapped parts note how long they took.
+The loop knows nothing of it: its inputs, steps and callback are wrapped in ones that note how long they took.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIRST_TRACED, TRACED = 3, 10  # steps of this process: the first ones make graph
 
 @dataclass
 class Stopwatch:
-    """Seconds by part; `rest` is what no part accounts for."""
+    """Seconds by part; `rest` is the time outside of all parts."""
 
     began: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS[:-1], 0.0))
@@ -47,16 +47,16 @@ class Stopwatch:
 
 @dataclass
 class ProfiledCallback:
-    """Tells another listener everything, timed, and traces a few steps."""
+    """Times the calls of another callback, and traces a few steps."""
 
-    listener: Callback
+    callback: Callback
     watch: Stopwatch
     folder: Path
     _steps: int = 0
     _tracing: bool = False
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
-        """Pass it on, between the edges of the trace."""
+        """Start or stop the trace, then call the other callback."""
         self._steps += 1
         if self._steps == FIRST_TRACED:
             tf.profiler.experimental.start(str(self.folder))
@@ -64,53 +64,55 @@ class ProfiledCallback:
         if self._steps == FIRST_TRACED + TRACED:
             self.close()
         with self.watch.part("logging"):
-            self.listener.on_step(position, means)
+            self.callback.on_step(position, means)
 
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
-        """Pass it on."""
+        """Call the other callback."""
         with self.watch.part("logging"):
-            self.listener.on_epoch(position, values, timing)
+            self.callback.on_epoch(position, values, timing)
 
     def on_milestone(self, position: Position, level: float) -> None:
-        """Pass it on."""
+        """Call the other callback."""
         with self.watch.part("checkpoint"):
-            self.listener.on_milestone(position, level)
+            self.callback.on_milestone(position, level)
 
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
-        """Pass it on."""
+        """Call the other callback."""
         with self.watch.part("checkpoint"):
-            self.listener.on_checkpoint(position, train_loss)
+            self.callback.on_checkpoint(position, train_loss)
 
     def close(self) -> None:
-        """Write the trace where one was begun."""
+        """Write the trace if one was started."""
         if self._tracing:
             tf.profiler.experimental.stop()
         self._tracing = False
 
 
 def profiled_setup(setup: Setup, watch: Stopwatch) -> Setup:
-    """Return a setup whose batches, steps and scores are timed. Steps are waited for, so that compute is computing."""
-    trainee = setup.trainee
-    trainee.plain_step = _timed_step(trainee, trainee.plain_step, watch)
-    trainee.regularized_step = _timed_step(trainee, trainee.regularized_step, watch)
-    return replace(setup, feed=_timed_feed(setup.feed, watch))
+    """Return a setup whose batches, steps and evaluations are timed; each step is waited for."""
+    state = setup.state
+    state.plain_step = _timed_step(state, state.plain_step, watch)
+    state.regularized_step = _timed_step(state, state.regularized_step, watch)
+    return replace(setup, inputs=timed_inputs(setup.inputs, watch))
 
 
-def _timed_step(trainee: TrainingState, step: Step, watch: Stopwatch) -> Step:
+def _timed_step(state: TrainingState, step: Step, watch: Stopwatch) -> Step:
     calls = iter(["first step"])
 
     def timed(images: Any, labels: Any) -> None:
         with watch.part(next(calls, "compute")):
             step(images, labels)
-            trainee.failed_at.numpy()
+            state.failed_at.numpy()  # waits for the step
 
     return timed
 
 
-def _timed_feed(feed: TrainingInputs, watch: Stopwatch) -> TrainingInputs:
+def timed_inputs(inputs: TrainingInputs, watch: Stopwatch) -> TrainingInputs:
+    """Return inputs whose batches and evaluations are timed."""
+
     def batches(start: Position) -> Iterable[Any]:
         with watch.part("input"):
-            stream = iter(feed.batches(start))
+            stream = iter(inputs.batches(start))
         while True:
             with watch.part("input"):
                 batch = next(stream, None)
@@ -118,14 +120,14 @@ def _timed_feed(feed: TrainingInputs, watch: Stopwatch) -> TrainingInputs:
                 return
             yield batch
 
-    def timed(look: Callable[..., Any]) -> Callable[..., Any]:
-        def look_timed(*arguments: Any) -> Any:
+    def timed(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+        def timed_evaluate(*arguments: Any) -> Any:
             with watch.part("evaluation"):
-                return look(*arguments)
+                return evaluate(*arguments)
 
-        return look_timed
+        return timed_evaluate
 
-    looks: Mapping[str, Callable[[], Score]] = {name: timed(look) for name, look in feed.looks.items()}
-    if feed.target:
-        feed.target.score_below = timed(feed.target.score_below)
-    return replace(feed, batches=batches, looks=looks)
+    evaluations: Mapping[str, Callable[[], Score]] = {n: timed(evaluate) for n, evaluate in inputs.evaluations.items()}
+    if inputs.target:
+        inputs.target.score_below = timed(inputs.target.score_below)
+    return replace(inputs, batches=batches, evaluations=evaluations)

@@ -1,4 +1,4 @@
-"""Steps and epochs, the learning rate over them, and when the regularizer is active."""
+"""The schedule of a run in steps: its learning rate, and when the regularizer is active."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from infomcr_cli.config.schema.run import ScheduleConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule laid out over the steps of one data set.
+    """A configured schedule in steps of one data set.
 
     Args:
         config:          the schedule.
         steps_per_epoch: whole batches in an epoch.
-        phases:          three digits, 1 where the regularizer is active; None: it never is.
+        phases:          three digits, 1 if the regularizer is active in that phase; None: it never is.
     """
 
     config: ScheduleConfig
@@ -31,10 +31,10 @@ class Schedule:
         return self.config.epochs * self.steps_per_epoch
 
     def at(self, share: float) -> int:
-        """Return the step at a share of the schedule: boundaries shrink with it."""
+        """Return the step at a share of the schedule, 0..1: boundaries shrink with the schedule."""
         return step_at(share, self.steps)
 
-    def regularized(self, step: int) -> bool:
+    def is_regularized(self, step: int) -> bool:
         """Return whether the regularizer is active in step number `step`, counted from 0."""
         if self.phases is None:
             return False
@@ -42,36 +42,36 @@ class Schedule:
         return self.phases[(step >= first) + (step >= second)] == "1"
 
     def is_due(self, every: int, epoch: int) -> bool:
-        """Return whether something done every so many epochs is due after `epoch`, counted from 1; the last always."""
+        """Return whether what is done every so many epochs is due after `epoch`, counted from 1; the last always is."""
         return epoch % every == 0 or epoch == self.config.epochs
 
 
-def learning_rate(timetable: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+def learning_rate(schedule: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
     """Return the learning rate over steps, beginning at `rate` after the warm-up."""
-    config = timetable.config
-    warmup = round(config.warmup_epochs * timetable.steps_per_epoch)
+    config = schedule.config
+    warmup = round(config.warmup_epochs * schedule.steps_per_epoch)
     if config.name == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
-            max(1, timetable.steps - warmup),
+            max(1, schedule.steps - warmup),
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    after = _piecewise(timetable, rate)
+    after = _piecewise(schedule, rate)
     return WarmUp(after, rate, warmup) if warmup else after
 
 
-def _piecewise(timetable: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
+def _piecewise(schedule: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
     # Keras keeps the old rate up to and including a boundary, which is the last step before the drop.
-    boundaries = [timetable.at(share) - 1 for share in timetable.config.boundaries]
+    boundaries = [schedule.at(share) - 1 for share in schedule.config.boundaries]
     if not boundaries:
         return rate
-    rates = [rate * timetable.config.factor**drops for drops in range(len(boundaries) + 1)]
+    rates = [rate * schedule.config.factor**drops for drops in range(len(boundaries) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise from 0 to `rate` in `steps`, then another schedule; Keras has it for the cosine only."""
+    """A linear rise from 0 to `rate` in `steps`, then another schedule; Keras offers it only for the cosine."""
 
     def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule | float, rate: float, steps: int) -> None:
         super().__init__()

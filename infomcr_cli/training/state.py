@@ -1,4 +1,4 @@
-"""All that changes while a network learns: its weights, its optimizer, the running means of its epoch."""
+"""The state of training: weights, optimizer, running means of the epoch, and the compiled steps that change them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all, numbered_paths
-from infomcr_cli.training.devices import run_on_replicas, synchronise
+from infomcr_cli.training.devices import run_on_replicas, synchronize_batch_norm
 from infomcr_cli.training.step import Regularizer, train_step
 
 METERS = ("loss", "l2", "penalty", "accuracy")
@@ -22,13 +22,13 @@ Step = Callable[[Any, Any], None]
 
 @dataclass
 class TrainingState:
-    """A network in training; `arrays` and `restore` carry it across a checkpoint, bit for bit.
+    """A network in training; `weights`, `optimizer_state` and `restore` carry it across a checkpoint, bit for bit.
 
     Args:
         model:       gives logits.
         optimizer:   built on the model's trainable variables.
         regularizer: None for plain SGD; on several devices it sees one replica's part of the batch.
-        strategy:    in whose scope model and optimizer were made.
+        strategy:    the strategy in whose scope model and optimizer were made.
     """
 
     model: keras.Model
@@ -41,9 +41,9 @@ class TrainingState:
     def __post_init__(self) -> None:
         with self.strategy.scope():
             self.optimizer.build(self.model.trainable_variables)
-            synchronise(self.model)
+            synchronize_batch_norm(self.model)
         self.meters = {name: keras.metrics.Mean(name=name) for name in METERS}
-        # The first step whose loss was no finite number, read now and then: reading it each step would stall a GPU.
+        # The first step whose loss was not finite, -1 if there is none. The loop reads it now and then.
         self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self.plain_step = self._compile(None)
         self.regularized_step = self._compile(self.regularizer)
@@ -65,22 +65,22 @@ class TrainingState:
         """Return weights and moving statistics by path."""
         return {name: variable.numpy() for name, variable in named_weights(self.model).items()}
 
-    def state(self) -> Arrays:
-        """Return everything else that the next step depends on."""
+    def optimizer_state(self) -> Arrays:
+        """Return everything else that the next step depends on: optimizer, running means, random generators."""
         return {name: variable.numpy() for name, variable in self._state_variables().items()}
 
-    def restore(self, weights: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Take up the arrays of a checkpoint.
+    def restore(self, weights: Mapping[str, Any], optimizer_state: Mapping[str, Any]) -> None:
+        """Load the arrays of a checkpoint.
 
         Raises:
             InputError: an array is missing or has another shape.
         """
         assign_all(named_weights(self.model), weights)
-        assign_all(self._state_variables(), state)
+        assign_all(self._state_variables(), optimizer_state)
 
     def _state_variables(self) -> dict[str, Any]:
         means = {f"mean/{name}/{v.name}": v for name, meter in self.meters.items() for v in meter.variables}
-        # Two optimizers of one process get paths that differ in a counter; their order does not.
+        # Keras numbers the variables of two optimizers of one process differently; their order is the same.
         name = _slot_names(self.model)
         optimizer = {f"optimizer/{place:04d}/{name(v)}": v for place, v in enumerate(self.optimizer.variables)}
         return {**optimizer, **means, **_random_states(self.model)}
@@ -89,21 +89,21 @@ class TrainingState:
         def on_replica(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
             return train_step(self.model, self.optimizer, images, labels, regularizer=regularizer)
 
-        # Nothing here branches on a tensor: without autograph a first step comes a fifth sooner.
+        # Nothing here branches on a tensor, and without autograph the first step is ready a fifth sooner.
         @tf.function(reduce_retracing=True, autograph=False)
         def step(images: tf.Tensor, labels: tf.Tensor) -> None:
             number = tf.cast(self.optimizer.iterations, tf.int64)
             scalars = run_on_replicas(self.strategy, on_replica, images, labels)
             for name, meter in self.meters.items():
                 meter.update_state(scalars[name])
-            fine = tf.math.is_finite(scalars["loss"]) & tf.math.is_finite(scalars["penalty"])
-            self.failed_at.assign(tf.where(fine | (self.failed_at >= 0), self.failed_at, number))
+            is_finite = tf.math.is_finite(scalars["loss"]) & tf.math.is_finite(scalars["penalty"])
+            self.failed_at.assign(tf.where(is_finite | (self.failed_at >= 0), self.failed_at, number))
 
         return step
 
 
 def _slot_names(model: keras.Model) -> Callable[[Any], str]:
-    """Return how to name an optimizer's variable: after its weight, and the same in every process."""
+    """Return a function that names an optimizer's variable after its weight, alike in every process."""
     flat = {raw.replace("/", "_"): path.replace("/", "_") for raw, path in numbered_paths(model).items()}
 
     def name(variable: Any) -> str:
@@ -114,7 +114,7 @@ def _slot_names(model: keras.Model) -> Callable[[Any], str]:
 
 
 def _random_states(model: keras.Model) -> dict[str, Any]:
-    """Dropout's generators: the one state of a network that is neither weight nor statistic."""
+    """Return the states of random generators, as of dropout: neither weights nor moving statistics."""
     known = {id(variable) for variable in named_weights(model).values()}
     others = [variable for variable in model.variables if id(variable) not in known]
     return {f"random/{place:04d}": variable for place, variable in enumerate(others)}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import fused_batch_norm, inlined_functions
 from infomcr_cli.models.logits import expect_logits
-from infomcr_cli.training.devices import agreed, replica_count, share_of_mean
+from infomcr_cli.training.devices import mean_over_replicas, replica_count, replica_share
 from infomcr_cli.training.gradients import (
     Pass,
     Tensors,
@@ -68,7 +68,7 @@ def train_step(
         penalty = found.value
         main = _main_pass(model, images, labels) if found.main is None else _from_sub_batches(model, found.main)
         gradient = [g + c for g, c in zip(main.gradient, found.gradient, strict=True)]
-    optimizer.apply(share_of_mean(gradient), model.trainable_variables)
+    optimizer.apply(replica_share(gradient), model.trainable_variables)
     return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
 
 
@@ -113,7 +113,7 @@ def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Ma
 
 def _from_sub_batches(model: keras.Model, shared: Pass) -> _Main:
     """Let the sub-batches' passes stand for the main one: take over their statistics, add the penalties on weights."""
-    for variable, value in zip(model.non_trainable_variables, agreed(shared.state), strict=True):
+    for variable, value in zip(model.non_trainable_variables, mean_over_replicas(shared.state), strict=True):
         variable.assign(value)
     weights = values_of(model.trainable_variables)
     with tf.GradientTape(watch_accessed_variables=False) as tape:

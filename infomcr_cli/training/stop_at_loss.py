@@ -1,4 +1,4 @@
-"""A training loss to stop at, so that minima are comparable, and the milestones on the way to it."""
+"""Stop at a training loss, so that minima are comparable, and keep checkpoints at milestones on the way to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def milestones(target: float) -> tuple[float, ...]:
 
     They do not depend on the target, so that runs with different targets share them.
 
-    Example: milestones(0.05) is (1.0, 0.3, 0.1, 0.05).
+    Examples:
+        >>> from infomcr_cli.training.stop_at_loss import milestones
+        >>> milestones(0.05)
+        (1.0, 0.3, 0.1, 0.05)
     """
     decades = range(max(0, math.ceil(-math.log10(target))) + 1)
     steps = (float(f"{digit}e-{decade}") for decade in decades for digit in (10, 3))
@@ -24,38 +27,38 @@ def milestones(target: float) -> tuple[float, ...]:
 
 
 @dataclass
-class Target:
-    """Looks at the clean training loss after each epoch, no further than it can matter.
+class LossTarget:
+    """Evaluates the clean training loss after each epoch, on no more images than needed.
 
     Losses are not negative: as soon as their sum over a part of the images exceeds that of the next milestone, the
-    milestone is out of reach and the look is over. At a loss of 1 and a milestone of 0.01 a hundredth of the images
-    is seen.
+    milestone is out of reach and the evaluation stops. At a loss of 1 and a milestone of 0.01 it sees a hundredth of
+    the images.
 
     Args:
         loss:        mean cross-entropy to stop at, nats.
-        score_below: ceiling → the score on the clean training images; None where the loss is above the ceiling.
+        score_below: ceiling → the score on the clean training images; None if the loss is above the ceiling.
     """
 
     loss: float
     score_below: ScoreBelow
-    _ahead: list[float] = field(init=False)
+    _remaining: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ahead = list(milestones(self.loss))
+        self._remaining = list(milestones(self.loss))
 
     @property
     def is_reached(self) -> bool:
-        """Whether the last milestone, the target, is passed."""
-        return not self._ahead
+        """Whether the last milestone, the target, is reached."""
+        return not self._remaining
 
     def mark_reached(self, levels: Iterable[float]) -> None:
-        """Forget milestones that were passed before a run was resumed."""
-        passed = set(levels)
-        self._ahead = [level for level in self._ahead if level not in passed]
+        """Skip milestones that were reached already, for example before a run was resumed."""
+        reached = set(levels)
+        self._remaining = [level for level in self._remaining if level not in reached]
 
-    def look(self) -> tuple[Score | None, tuple[float, ...]]:
-        """Return the score where it is known, and the milestones passed now."""
-        score = self.score_below(self._ahead[0]) if self._ahead else None
-        passed = tuple(level for level in self._ahead if score is not None and score.loss <= level)
-        self.mark_reached(passed)
-        return score, passed
+    def evaluate(self) -> tuple[Score | None, tuple[float, ...]]:
+        """Return the score, None if it is above the next milestone, and the milestones that are reached now."""
+        score = self.score_below(self._remaining[0]) if self._remaining else None
+        reached = tuple(level for level in self._remaining if score is not None and score.loss <= level)
+        self.mark_reached(reached)
+        return score, reached

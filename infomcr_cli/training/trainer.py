@@ -30,9 +30,9 @@ from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.signals import Interrupted, Interruption
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
-from infomcr_cli.training import loop
 from infomcr_cli.training.callbacks import RunCallback
 from infomcr_cli.training.devices import is_emulated
+from infomcr_cli.training.loop import Callback, Position, run_epochs
 from infomcr_cli.training.setup import Setup, set_up
 
 
@@ -61,7 +61,7 @@ def run_training(job: TrainJob) -> RunOutcome:
     """Train a run, and leave its state behind whatever happens.
 
     Raises:
-        InputError: the settings turned out not to fit; a run that had not begun is as it was.
+        InputError: the settings do not fit the data or the network; a run that had not begun is left as it was.
     """
     with _mirrored(job.run, job.store) as mirror:
         return job.run.carry_out(lambda interruption: _fit(job, interruption, mirror))
@@ -92,52 +92,49 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.on_data(len(setup.dataset.train))
     start = _restore(run.directory, config, setup)
     progress = TrainingProgress(
-        job.console, config.schedule.epochs, setup.timetable.steps, start.step, config.data.batch_size
+        job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-    recorder = RunCallback(run, setup.trainee, progress, interruption, mirror, keep, data, position=start)
+    run_callback = RunCallback(run, setup.state, progress, interruption, mirror, keep, data, position=start)
     run.begin(step=start.step, epoch=start.epoch)
-    with progress, _profiled(setup, recorder, job) if job.profile else nullcontext((setup, recorder)) as parts:
-        reached = _run(*parts, recorder, start)
-    if setup.feed.target:
-        run.update(step=recorder.position.step, epoch=recorder.position.epoch, reached_target=reached)
-
-
-def _run(setup: Setup, listener: loop.Callback, recorder: RunCallback, start: loop.Position) -> bool:
-    try:
-        _, reached = loop.run(setup.trainee, setup.timetable, setup.feed, listener, start)
-    except Interrupted:
-        recorder.save_between_epochs()
-        raise
-    return reached
+    profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
+    with progress, profiled as (setup, callback):
+        try:
+            _, reached = run_epochs(setup.state, setup.schedule, setup.inputs, callback, start)
+        except Interrupted:
+            run_callback.save_between_epochs()
+            raise
+    if setup.inputs.target:
+        position = run_callback.position
+        run.update(step=position.step, epoch=position.epoch, reached_target=reached)
 
 
 @contextmanager
-def _profiled(setup: Setup, recorder: RunCallback, job: TrainJob) -> Iterator[tuple[Setup, loop.Callback]]:
+def _profiled(setup: Setup, run_callback: RunCallback, job: TrainJob) -> Iterator[tuple[Setup, Callback]]:
     """Time all parts inside the block, then show the table."""
     from infomcr_cli.training.profile import ProfiledCallback, Stopwatch, profiled_setup
 
     watch = Stopwatch()
-    listener = ProfiledCallback(recorder, watch, job.run.directory.path / "profile")
+    callback = ProfiledCallback(run_callback, watch, job.run.directory.path / "profile")
     try:
-        yield profiled_setup(setup, watch), listener
+        yield profiled_setup(setup, watch), callback
     finally:
-        listener.close()
+        callback.close()
         job.console.print(time_table(watch.table()))
 
 
-def _restore(run: RunDirectory, config: RunConfig, setup: Setup) -> loop.Position:
-    """Bring the trainee to the run's last whole checkpoint, and drop the lines that were written after it."""
+def _restore(run: RunDirectory, config: RunConfig, setup: Setup) -> Position:
+    """Load the run's last whole checkpoint, and drop the lines of metrics that were written after it."""
     if not has_checkpoint(run):
         MetricsLog(run).truncate_after(0)
         if config.start:
             path, name = split_start(config.start)
-            assign_all(named_weights(setup.trainee.model), load_weights(Path(path), name or "last"))
-        return loop.Position()
+            assign_all(named_weights(setup.state.model), load_weights(Path(path), name or "last"))
+        return Position()
     checkpoint = load_checkpoint(run)
     check_data(checkpoint, setup.dataset.fingerprint)
-    setup.trainee.restore(checkpoint.weights, checkpoint.optimizer)
+    setup.state.restore(checkpoint.weights, checkpoint.optimizer)
     MetricsLog(run).truncate_after(checkpoint.step, checkpoint.epoch)
-    if setup.feed.target:
-        setup.feed.target.mark_reached(kept_milestones(run, checkpoint.step))
-    return loop.Position(checkpoint.step, checkpoint.epoch)
+    if setup.inputs.target:
+        setup.inputs.target.mark_reached(kept_milestones(run, checkpoint.step))
+    return Position(checkpoint.step, checkpoint.epoch)

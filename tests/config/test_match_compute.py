@@ -28,10 +28,10 @@ REGS = ("off", "on", "sam", "gradient_norm", "fisher_trace")
 
 
 def counted(config: RunConfig, steps_per_epoch: int, until: int | None = None) -> float:
-    """Passes of a run, step by step as the loop asks its timetable."""
+    """Passes of a run, step by step as the loop asks its schedule."""
     table = Schedule(config.schedule, steps_per_epoch, getattr(config.reg, "phases", None))
     steps = range(table.steps if until is None else until)
-    return sum(config.reg.passes if table.regularized(step) else 1.0 for step in steps)
+    return sum(config.reg.passes if table.is_regularized(step) else 1.0 for step in steps)
 
 
 @pytest.mark.parametrize("phases", ["111", "110", "101", "100", "011", "010", "001", "000"])

@@ -41,12 +41,12 @@ def prepared(*overrides: str) -> Setup:
 
 def take(setup: Setup, first: int, last: int) -> dict[str, float]:
     """Take the steps first, ..., last - 1 and return the means over them."""
-    setup.trainee.reset_means()
-    stream = iter(setup.feed.batches(Position(first, first // setup.timetable.steps_per_epoch)))
+    setup.state.reset_means()
+    stream = iter(setup.inputs.batches(Position(first, first // setup.schedule.steps_per_epoch)))
     for step in range(first, last):
-        regularized = setup.timetable.regularized(step)
-        (setup.trainee.regularized_step if regularized else setup.trainee.plain_step)(*next(stream))
-    return setup.trainee.means()
+        regularized = setup.schedule.is_regularized(step)
+        (setup.state.regularized_step if regularized else setup.state.plain_step)(*next(stream))
+    return setup.state.means()
 
 
 def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
@@ -59,24 +59,24 @@ def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 def compared(*overrides: str) -> dict[str, float]:
     """Return the largest differences between two devices and one, and how far a mirrored run's checkpoint carries."""
     two, one = prepared("device=mirrored", *overrides), prepared("device=cpu", *overrides)
-    start = one.trainee.weights()
+    start = one.state.weights()
     means = take(two, 0, STEPS), take(one, 0, STEPS)
     found = {
-        "replicas": two.trainee.strategy.num_replicas_in_sync,
-        "weights": distance(two.trainee.weights(), one.trainee.weights()),
-        "state": distance(two.trainee.state(), one.trainee.state()),
+        "replicas": two.state.strategy.num_replicas_in_sync,
+        "weights": distance(two.state.weights(), one.state.weights()),
+        "state": distance(two.state.optimizer_state(), one.state.optimizer_state()),
         "means": distance(*means),
         "penalty": means[1]["penalty"],
-        "moved": distance(one.trainee.weights(), start),
-        "rate": abs(two.trainee.learning_rate() - one.trainee.learning_rate()),
+        "moved": distance(one.state.weights(), start),
+        "rate": abs(two.state.learning_rate() - one.state.learning_rate()),
     }
-    scores = [setup.feed.looks["test"]() for setup in (two, one)]
-    one.trainee.restore(two.trainee.weights(), two.trainee.state())
-    two.trainee.restore(one.trainee.weights(), one.trainee.state())
+    scores = [setup.inputs.evaluations["test"]() for setup in (two, one)]
+    one.state.restore(two.state.weights(), two.state.optimizer_state())
+    two.state.restore(one.state.weights(), one.state.optimizer_state())
     take(two, STEPS, STEPS + 2), take(one, STEPS, STEPS + 2)
     return found | {
         "test_loss": abs(scores[0].loss - scores[1].loss),
-        "carried": distance(two.trainee.weights(), one.trainee.weights()),
+        "carried": distance(two.state.weights(), one.state.weights()),
     }
 
 
@@ -92,10 +92,10 @@ def penalised(strategy: tf.distribute.Strategy, regularizer: Any) -> tuple[dict[
         model = keras.Model(image, layers.Dense(4, kernel_regularizer=penalty)(x))
         optimizer = keras.optimizers.SGD(0.1)
     rng = np.random.default_rng(0)
-    trainee = TrainingState(model, optimizer, regularizer, strategy)
+    state = TrainingState(model, optimizer, regularizer, strategy)
     images, labels = rng.standard_normal((16, 6, 6, 2)).astype(np.float32), rng.integers(0, 4, 16).astype(np.int32)
-    trainee.regularized_step(images, labels)
-    return trainee.weights(), trainee.means()
+    state.regularized_step(images, labels)
+    return state.weights(), state.means()
 
 
 def own_losses(regularizers: tuple[Any, Any]) -> dict[str, float]:

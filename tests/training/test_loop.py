@@ -1,4 +1,4 @@
-"""The loop, told by a listener that writes down what it hears."""
+"""The loop, told by a callback that writes down what it hears."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import pytest
 
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.models.score import Score
-from infomcr_cli.training import loop
-from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs
+from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs, run_epochs
 from infomcr_cli.training.schedule import Schedule
-from infomcr_cli.training.stop_at_loss import Target
+from infomcr_cli.training.stop_at_loss import LossTarget
 
 STEPS = 3
 START = Position()
 
 
 class Pupil:
-    """Stands for a trainee: notes its steps, fails at one of them."""
+    """Stands for a state: notes its steps, fails at one of them."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.taken: list[tuple[str, Any]] = []
@@ -48,7 +47,7 @@ class Pupil:
 
 
 class Scribe:
-    """A listener."""
+    """A callback."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.heard: list[tuple[Any, ...]] = []
@@ -89,7 +88,7 @@ def go(
     scribe: Scribe,
     start: Position = START,
     *,
-    target: Target | None = None,
+    target: LossTarget | None = None,
     phases: str | None = None,
     **changes: Any,
 ) -> tuple[Position, bool]:
@@ -106,10 +105,10 @@ def go(
         "keep_checkpoints": None,
     }
     config = ScheduleConfig(**{**settings, **changes})
-    looks = {"validation": lambda: Score(0.7, 0.8), "test": lambda: Score(0.9, 0.6)}
-    feed = TrainingInputs(stream(config.epochs), 8, looks, target)
-    trainee: Any = pupil
-    return loop.run(trainee, Schedule(config, STEPS, phases), feed, scribe, start)
+    evaluations = {"validation": lambda: Score(0.7, 0.8), "test": lambda: Score(0.9, 0.6)}
+    inputs = TrainingInputs(stream(config.epochs), 8, evaluations, target)
+    state: Any = pupil
+    return run_epochs(state, Schedule(config, STEPS, phases), inputs, scribe, start)
 
 
 def test_every_step_is_taken_once_and_told_in_order() -> None:
@@ -169,14 +168,14 @@ def test_a_loss_that_is_no_number_stops_it_and_is_named() -> None:
     assert scribe.of("checkpoint") == [(1, 3.0)]
 
 
-def falling(*losses: float) -> Target:
+def falling(*losses: float) -> LossTarget:
     left = iter(losses)
 
     def score_below(ceiling: float) -> Score | None:
         loss = next(left)
         return Score(loss, 1.0) if loss <= ceiling else None
 
-    return Target(0.1, score_below)
+    return LossTarget(0.1, score_below)
 
 
 def test_it_stops_at_its_target_with_a_checkpoint() -> None:

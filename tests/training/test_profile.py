@@ -12,8 +12,8 @@ from rich.console import Console
 from infomcr_cli.console.progress import time_table
 from infomcr_cli.models.score import Score
 from infomcr_cli.training.loop import Position, TrainingInputs
-from infomcr_cli.training.profile import PARTS, ProfiledCallback, Stopwatch, _timed_feed
-from infomcr_cli.training.stop_at_loss import Target
+from infomcr_cli.training.profile import PARTS, ProfiledCallback, Stopwatch, timed_inputs
+from infomcr_cli.training.stop_at_loss import LossTarget
 
 
 def test_parts_and_rest_sum_to_the_whole() -> None:
@@ -28,15 +28,15 @@ def test_parts_and_rest_sum_to_the_whole() -> None:
     assert sum(table.values()) == pytest.approx(time.perf_counter() - watch.began, abs=0.01)
 
 
-def test_a_timed_feed_gives_what_the_feed_gives() -> None:
+def test_atimed_inputs_gives_what_the_feed_gives() -> None:
     watch = Stopwatch()
-    target = Target(0.5, lambda ceiling: Score(0.4, 0.9))
-    feed = TrainingInputs(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
-    timed = _timed_feed(feed, watch)
+    target = LossTarget(0.5, lambda ceiling: Score(0.4, 0.9))
+    inputs = TrainingInputs(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
+    timed = timed_inputs(inputs, watch)
     assert list(timed.batches(Position(2, 0))) == [2, 3, 4]
-    assert timed.looks["test"]() == Score(1.0, 0.5)
+    assert timed.evaluations["test"]() == Score(1.0, 0.5)
     assert timed.target is target
-    assert target.look() == (Score(0.4, 0.9), (1.0, 0.5))
+    assert target.evaluate() == (Score(0.4, 0.9), (1.0, 0.5))
     assert min(watch.seconds["input"], watch.seconds["evaluation"]) > 0
 
 
@@ -46,12 +46,12 @@ def test_the_listener_hears_everything(tmp_path: Path) -> None:
             return lambda *arguments: self.append((name, *arguments))
 
     heard, means = Heard(), dict
-    listener = ProfiledCallback(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
-    listener.on_step(Position(1, 0), means)
-    listener.on_epoch(Position(1, 1), {"a": 1.0}, {})
-    listener.on_checkpoint(Position(1, 1), 0.5)
-    listener.on_milestone(Position(1, 1), 0.3)
-    listener.close()
+    callback = ProfiledCallback(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
+    callback.on_step(Position(1, 0), means)
+    callback.on_epoch(Position(1, 1), {"a": 1.0}, {})
+    callback.on_checkpoint(Position(1, 1), 0.5)
+    callback.on_milestone(Position(1, 1), 0.3)
+    callback.close()
     assert heard == [
         ("on_step", Position(1, 0), means),
         ("on_epoch", Position(1, 1), {"a": 1.0}, {}),

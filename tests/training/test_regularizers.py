@@ -15,8 +15,7 @@ from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
 from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
-from infomcr_cli.training.regularizers.local_minimum import _gradient_step
-from infomcr_cli.training.regularizers.perturbation import normalized_ascent
+from infomcr_cli.training.regularizers.perturbation import gradient_step, normalized_ascent
 from infomcr_cli.training.regularizers.sam import SAM
 from tests.training import slow_truth as slow
 
@@ -95,7 +94,7 @@ def test_the_study_approximates_the_fisher_trace_at_first_order(kind):
 
 
 def test_a_probing_step_is_as_long_in_float64_as_it_was_asked_for():
-    for move in (_gradient_step(0.1), normalized_ascent(0.1)):
+    for move in (gradient_step(0.1), normalized_ascent(0.1)):
         (step,) = move([tf.constant(1.0, tf.float64)])
         assert abs(float(step)) == 0.1
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.models.score import Score, Scorer
-from infomcr_cli.training.stop_at_loss import Target, milestones
+from infomcr_cli.training.stop_at_loss import LossTarget, milestones
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_look_costs_the_share_of_images_that_decides_it() -> None:
 
 def test_a_loss_that_is_no_number_reaches_nothing() -> None:
     score = Scorer(losses_of).below(0.01, Batches([float("nan")] * 3, 1), 3)
-    target = Target(0.01, lambda ceiling: score)
-    assert target.look()[1] == ()
+    target = LossTarget(0.01, lambda ceiling: score)
+    assert target.evaluate()[1] == ()
     assert not target.is_reached
 
 
@@ -75,17 +75,17 @@ def test_milestones_are_passed_once_each_in_order() -> None:
         loss = next(train_losses)
         return Score(loss, 1.0) if loss <= ceiling else None
 
-    target = Target(0.01, score_below)
-    passed = [target.look()[1] for _ in range(6)]
+    target = LossTarget(0.01, score_below)
+    passed = [target.evaluate()[1] for _ in range(6)]
     assert passed == [(), (1.0,), (), (0.3, 0.1), (), (0.03, 0.01)]
     assert ceilings == [1.0, 1.0, 0.3, 0.3, 0.03, 0.03]
     assert target.is_reached
-    assert target.look() == (None, ())
+    assert target.evaluate() == (None, ())
 
 
 def test_a_resumed_run_passes_over_what_it_has_kept() -> None:
-    target = Target(0.1, lambda ceiling: Score(0.25, 1.0) if ceiling >= 0.25 else None)
+    target = LossTarget(0.1, lambda ceiling: Score(0.25, 1.0) if ceiling >= 0.25 else None)
     target.mark_reached([1.0])
-    assert target.look()[1] == (0.3,)
+    assert target.evaluate()[1] == (0.3,)
     target.mark_reached([0.1])
     assert target.is_reached

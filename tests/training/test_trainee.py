@@ -13,15 +13,14 @@ import tensorflow as tf
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
-from infomcr_cli.training import loop
-from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs
+from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs, run_epochs
 from infomcr_cli.training.regularizers.local_minimum import LocalMinimum
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
 
 STEPS, EPOCHS = 4, 2
 START = Position()
-SCHEDULE = ScheduleConfig(
+SETTINGS = ScheduleConfig(
     name="piecewise",
     epochs=EPOCHS,
     boundaries=(0.5,),
@@ -33,7 +32,7 @@ SCHEDULE = ScheduleConfig(
     checkpoint_every=1,
     keep_checkpoints=None,
 )
-TIMETABLE = Schedule(SCHEDULE, STEPS, "010")
+SCHEDULE = Schedule(SETTINGS, STEPS, "010")
 rng = np.random.default_rng(0)
 IMAGES = rng.normal(size=(STEPS * EPOCHS, 8, 6)).astype(np.float32)
 LABELS = rng.integers(0, 3, (STEPS * EPOCHS, 8)).astype(np.int32)
@@ -48,20 +47,20 @@ def make() -> TrainingState:
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.Dropout(0.3, name="drop")(x)
     model = keras.Model(image, keras.layers.Dense(3, kernel_regularizer="l2", name="second")(x))
-    optimizer = keras.optimizers.SGD(learning_rate(TIMETABLE, 0.1), momentum=0.9, nesterov=True)
+    optimizer = keras.optimizers.SGD(learning_rate(SCHEDULE, 0.1), momentum=0.9, nesterov=True)
     return TrainingState(model, optimizer, LocalMinimum(2, 1e-2, 10.0))
 
 
 class Snapshots:
     """Keeps what a checkpoint would hold after every step, and the values of every epoch."""
 
-    def __init__(self, trainee: TrainingState) -> None:
-        self._trainee = trainee
+    def __init__(self, state: TrainingState) -> None:
+        self._state = state
         self.after: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self.values: dict[int, dict[str, float]] = {}
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
-        self.after[position.step] = self._trainee.weights(), self._trainee.state()
+        self.after[position.step] = self._state.weights(), self._state.optimizer_state()
 
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
         self.values[position.epoch] = values
@@ -75,9 +74,9 @@ def batches(start: Position) -> Iterable[Any]:
     return BATCHES[start.step :]
 
 
-def go(trainee: TrainingState, start: Position = START) -> Snapshots:
-    heard = Snapshots(trainee)
-    loop.run(trainee, TIMETABLE, TrainingInputs(batches, 8, {}), heard, start)
+def go(state: TrainingState, start: Position = START) -> Snapshots:
+    heard = Snapshots(state)
+    run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), heard, start)
     return heard
 
 
@@ -88,10 +87,10 @@ def unbroken() -> Snapshots:
 
 @pytest.fixture(scope="module")
 def other() -> TrainingState:
-    """A trainee that has been somewhere else: nothing of that may survive a restore."""
-    trainee = make()
-    go(trainee)
-    return trainee
+    """A state that has trained before: nothing of that may survive a restore."""
+    state = make()
+    go(state)
+    return state
 
 
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -121,40 +120,40 @@ def test_resumed_at_any_step_it_equals_the_unbroken_run(unbroken: Snapshots, oth
 
 
 def test_the_means_are_those_of_the_epochs_steps(unbroken: Snapshots) -> None:
-    trainee = make()
+    state = make()
     losses = []
     for number, batch in enumerate(BATCHES[:STEPS]):
-        trainee.reset_means()
-        step = trainee.regularized_step if TIMETABLE.regularized(number) else trainee.plain_step
+        state.reset_means()
+        step = state.regularized_step if SCHEDULE.is_regularized(number) else state.plain_step
         step(*batch)
-        losses.append(trainee.means())
+        losses.append(state.means())
     for name in ("loss", "l2", "penalty", "accuracy"):
         expected = np.mean([loss[name] for loss in losses])
         assert unbroken.values[1][f"train/{name}"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_state_holds_the_optimizer_the_means_and_the_draws_of_dropout() -> None:
-    names = make().state()
+    names = make().optimizer_state()
     assert {"mean/loss/total", "mean/loss/count", "optimizer/0000/iteration"} <= names.keys()
     assert sum(name.startswith("random/") for name in names) == 1
     assert sum("momentum" in name for name in names) == 6
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_taken_of_it() -> None:
-    trainee = make()
-    before = trainee.weights()
-    weights, state = trainee.weights(), trainee.state()
+    state = make()
+    before = state.weights()
+    weights, optimizer_state = state.weights(), state.optimizer_state()
     weights["second/kernel"] = np.zeros((5, 4), np.float32)
     with pytest.raises(InputError, match="second/kernel"):
-        trainee.restore(weights, state)
-    assert_same(trainee.weights(), before)
+        state.restore(weights, optimizer_state)
+    assert_same(state.weights(), before)
 
 
 def test_a_nan_stops_it_and_its_step_is_named() -> None:
-    trainee = make()
-    trainee.plain_step(*BATCHES[0])
-    named_weights(trainee.model)["first/bias"].assign(np.full(5, np.nan))
-    trainee.plain_step(*BATCHES[1])
-    trainee.plain_step(*BATCHES[2])
+    state = make()
+    state.plain_step(*BATCHES[0])
+    named_weights(state.model)["first/bias"].assign(np.full(5, np.nan))
+    state.plain_step(*BATCHES[1])
+    state.plain_step(*BATCHES[2])
     with pytest.raises(LossNotFiniteError, match="the loss of step 1 "):
-        loop.run(trainee, TIMETABLE, TrainingInputs(batches, 8, {}), Snapshots(trainee), Position(3, 0))
+        run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), Snapshots(state), Position(3, 0))

@@ -1,4 +1,4 @@
-"""What a regularizer is to a step: it looks at a batch and says what to add to the gradient."""
+"""The interface of a regularizer: a function of a batch that returns what to add to the gradient."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class RegularizerTerm(NamedTuple):
-    """What a regularizer found on a batch.
+    """What a regularizer adds to a step.
 
     Args:
         value:    the penalty, without its weight.
         gradient: what is added to the gradient of cross-entropy, weight and sign included; one tensor for each of
                   `model.trainable_variables`.
-        main:     the mean of the sub-batches' passes at w, where it stands for the main pass; else None. Its gradient
-                  is that of cross-entropy and of what layers added to the loss, without penalties on weights.
+        main:     the mean of the sub-batches' passes at w if it replaces the main pass, else None. Its gradient is that
+                  of cross-entropy and of what layers added to the loss, without penalties on weights.
     """
 
     value: tf.Tensor
@@ -33,9 +33,9 @@ class Regularizer(Protocol):
 
     @property
     def is_active(self) -> bool:
-        """Whether it adds anything: without, a step is exactly the plain one and costs no more."""
+        """Whether it adds anything; if not, a step is exactly the plain step and costs no more."""
         ...
 
     def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
-        """Return what it finds on standardised images [B, H, W, C] and integer labels [B] or weights [B, C]."""
+        """Return the penalty and its gradient on images [B, H, W, C] and labels [B] or class weights [B, C]."""
         ...

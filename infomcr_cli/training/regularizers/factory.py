@@ -1,4 +1,4 @@
-"""The regularizers by their configuration."""
+"""Make the regularizer that a configuration describes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def make_regularizer(config: RegConfig, *, replicas: int = 1, batch_size: int | 
 
     Args:
         replicas:   how many devices divide the sub-batches among them.
-        batch_size: B, for the advice where they cannot.
+        batch_size: B, for the advice of the error.
 
     Raises:
-        InputError: they cannot share the sub-batches equally.
+        InputError: the devices cannot share the sub-batches equally.
     """
     if isinstance(config, NoRegularizer):
         return None

@@ -1,9 +1,14 @@
-"""A penalty on mean_m ‖g_m‖², g_m = ∇L_m(w) of sub-batch m, differentiated exactly by a second backward pass.
+"""A penalty on the squared norm of sub-batch gradients, differentiated exactly by a second backward pass.
 
-The study's regularizer is its finite difference: R ≈ α·mean‖g_m‖² and its surrogate tends to ½∇(α·mean‖g_m‖²), so that
-β there is αβ/2 here. E‖g_m‖² = ‖∇L‖² + tr(Σ)/b, with Σ the covariance of per-sample gradients and b the images of a
-sub-batch, ties it to the trace of the empirical Fisher information, that of the true labels; Jastrzębski et al., ICML
-2021, arXiv:2012.14193, penalise the trace for labels that the network draws.
+    for each sub-batch m:  g_m = ∇L_m(w)
+    value    = mean_m ‖g_m‖²
+    gradient = β ∇ mean_m ‖g_m‖²                # by the second derivative of L_m
+
+The study's regularizer is its finite difference: R ≈ α·mean‖g_m‖² and its surrogate gradient tends to
+½∇(α·mean‖g_m‖²), so that its αβ/2 is β here. E‖g_m‖² = ‖∇L‖² + tr(Σ)/b, with Σ the covariance of per-sample gradients
+and b the images of a sub-batch, ties it to the trace of the empirical Fisher information, that of the true labels.
+
+Source: Jastrzębski et al., ICML 2021, arXiv:2012.14193, who penalise the trace for labels that the network draws.
 """
 
 from __future__ import annotations
@@ -13,19 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.training.gradients import (
-    PARALLEL_SUB_BATCHES,
-    GradientAccumulator,
-    Tensors,
-    connected_gradient,
-    in_parts,
-    next_index,
-    stateless_pass,
-    values_of,
-    with_rng_state,
-    zero_loss,
-)
+from infomcr_cli.training.gradients import Tensors, connected_gradient
 from infomcr_cli.training.regularizers.base import RegularizerTerm
+from infomcr_cli.training.regularizers.sub_batches import GradientAccumulator, SubBatches, next_index, with_rng_state
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +33,7 @@ class FisherTrace:
     Args:
         num_sub_batches: M; must divide the batch.
         beta:            β, weight of mean‖g_m‖²; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m (ghost batch norm): there is no main pass.
+        share_pass:      the main gradient is the mean of the g_m (ghost batch norm), so that there is no main pass.
     """
 
     num_sub_batches: int = 8
@@ -53,33 +48,19 @@ class FisherTrace:
     def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
         """Return mean_m ‖g_m‖² and β times its exact gradient."""
         count = self.num_sub_batches
-        parts = in_parts(images, count), in_parts(labels, count)
-        weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
+        batch = SubBatches.split(model, images, labels, count)
 
-        def body(i: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
+        def body(m: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(weights)
-                found = stateless_pass(
-                    model, weights, state, parts[0][i], parts[1][i], twice=True, keep_added=self.share_pass
-                )
-                square = _squared_norm(found.gradient)
-            second = connected_gradient(tape, square, weights)
-            gradient = [total + g for total, g in zip(gradient, second, strict=True)]
+                tape.watch(batch.weights)
+                found = batch.pass_at(batch.weights, state, m, twice=True, keep_added=self.share_pass)
+                squared_norm = tf.add_n([tf.reduce_sum(tf.square(g)) for g in found.gradient])
+            of_norm = connected_gradient(tape, squared_norm, batch.weights)
+            gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]
             main = main.plus(found) if self.share_pass else main
-            return next_index(i, found), with_rng_state(state, found.state), value + square, gradient, main
+            return next_index(m, found), with_rng_state(state, found.state), value + squared_norm, gradient, main
 
-        zeros = [tf.zeros_like(w) for w in weights]
-        start = GradientAccumulator.zero(model, weights, state) if self.share_pass else ()
-        *_, value, gradient, main = tf.while_loop(
-            lambda i, *_: i < count,
-            body,
-            (tf.constant(0), state, zero_loss(model), zeros, start),
-            parallel_iterations=PARALLEL_SUB_BATCHES,
-            maximum_iterations=count,
-        )
+        start = GradientAccumulator.zero(batch) if self.share_pass else ()
+        value, gradient, main = batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
         shared = main.mean(count) if self.share_pass else None
         return RegularizerTerm(value / count, [self.beta / count * g for g in gradient], shared)
-
-
-def _squared_norm(gradient: Tensors) -> tf.Tensor:
-    return tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradient])

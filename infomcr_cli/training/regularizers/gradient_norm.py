@@ -1,10 +1,14 @@
-"""A penalty on the norm of the gradient: Zhao et al., ICML 2022, arXiv:2202.03599.
+"""A penalty on the norm of the gradient: the objective is L(w) + λ‖∇L(w)‖.
 
-The objective is L(w) + λ‖∇L(w)‖. Its gradient needs a product with the Hessian, taken as a finite difference:
+Its gradient needs a product with the Hessian, taken as a finite difference along the gradient:
 
-    (1 - α) ∇L(w) + α ∇L(w + r g/‖g‖),   g = ∇L(w),   α = λ/r.
+    for each sub-batch m:  g_m = ∇L_m(w),   w'_m = w + r g_m / ‖g_m‖     # a constant
+    value    = mean_m (L_m(w'_m) - L_m(w)) / r                           # ≈ mean_m ‖g_m‖
+    gradient = α mean_m (∇L_m(w'_m) - g_m),   α = λ / r
 
-With α = 1 that is SAM with ρ = r. Weight decay is left out of L.
+With the main gradient that is (1 - α) ∇L(w) + α ∇L(w'). With α = 1 it is SAM with ρ = r. Weight decay is left out of L.
+
+Source: Zhao et al., ICML 2022, arXiv:2202.03599.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ class GradientNorm:
 
     Args:
         num_sub_batches: M; must divide the batch. The penalty is the mean of the sub-batches'.
-        radius:          r, length of the probing step over all weights.
+        radius:          r, length of the perturbation over all weights.
         alpha:           α = λ/r, 0..1; 0 gives exactly the plain step.
     """
 
@@ -39,13 +43,14 @@ class GradientNorm:
         return self.alpha != 0
 
     def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
-        """Return the slope mean_m (L_m(w + r g/‖g‖) - L_m(w)) / r ≈ mean_m ‖g_m‖, and λ times its gradient."""
+        """Return the finite difference that approximates mean_m ‖g_m‖, and λ times its gradient."""
         found = perturbed_gradients(
             model,
             images,
             labels,
             num_sub_batches=self.num_sub_batches,
-            move=normalized_ascent(self.radius),
+            perturbation=normalized_ascent(self.radius),
             keep_main=True,
         )
-        return RegularizerTerm(-found.drop / self.radius, [-self.alpha * d for d in found.difference], found.main)
+        gradient = [-self.alpha * d for d in found.difference]
+        return RegularizerTerm(-found.loss_decrease / self.radius, gradient, found.main)

@@ -1,10 +1,12 @@
-"""The regularizer of the study: Jia & Su, ICML 2020, arXiv:1911.08192.
+"""The regularizer of the study: a penalty on how far a small gradient step lowers the loss.
 
-For each of M sub-batches, on cross-entropy alone and with the sub-batch's own batch statistics,
+    for each sub-batch m:  g_m = ∇L_m(w),   w'_m = w - α g_m     # a constant
+    value    = R = mean_m (L_m(w) - L_m(w'_m))                   # ≈ α mean_m ‖g_m‖²
+    gradient = β mean_m (g_m - ∇L_m(w'_m))                       # the surrogate gradient of R
 
-    g_m = ∇L_m(w),   w' = w - α g_m,   R = mean_m (L_m(w) - L_m(w')),
+L_m is cross-entropy alone, without weight decay, with the sub-batch's own batch statistics.
 
-and the surrogate of its gradient, w' taken as a constant, is mean_m (g_m - ∇L_m(w')).
+Source: Jia & Su, ICML 2020, arXiv:1911.08192.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import tensorflow as tf
 
 from infomcr_cli.training.gradients import Tensors, checked_labels
 from infomcr_cli.training.regularizers.base import RegularizerTerm
-from infomcr_cli.training.regularizers.perturbation import Perturbation, perturbed_gradients
+from infomcr_cli.training.regularizers.perturbation import gradient_step, perturbed_gradients
 
 if TYPE_CHECKING:
     import keras
@@ -28,10 +30,10 @@ class LocalMinimum:
 
     Args:
         num_sub_batches: M; must divide the batch.
-        alpha:           α, length of the probing step.
+        alpha:           α, length of the gradient step.
         beta:            β, weight of the penalty; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass: each image then meets
-                         the batch statistics of its sub-batch (ghost batch norm), a variant of the study's step.
+        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass. Each image then
+                         uses the batch statistics of its sub-batch (ghost batch norm): a variant of the study's step.
     """
 
     num_sub_batches: int = 8
@@ -51,10 +53,10 @@ class LocalMinimum:
             images,
             labels,
             num_sub_batches=self.num_sub_batches,
-            move=_gradient_step(self.alpha),
+            perturbation=gradient_step(self.alpha),
             keep_main=self.share_pass,
         )
-        return RegularizerTerm(found.drop, [self.beta * d for d in found.difference], found.main)
+        return RegularizerTerm(found.loss_decrease, [self.beta * d for d in found.difference], found.main)
 
 
 def local_minimum_penalty(
@@ -74,12 +76,10 @@ def local_minimum_penalty(
     Raises:
         InputError: M does not divide B, or labels are not classes of the model.
 
-    Source:  Jia & Su, 2020.
+    Source: Jia & Su, 2020.
     """
     labels = checked_labels(model, labels)
-    found = perturbed_gradients(model, images, labels, num_sub_batches=num_sub_batches, move=_gradient_step(alpha))
-    return found.drop, found.difference
-
-
-def _gradient_step(alpha: float) -> Perturbation:
-    return lambda gradient: [-tf.constant(alpha, g.dtype) * g for g in gradient]
+    found = perturbed_gradients(
+        model, images, labels, num_sub_batches=num_sub_batches, perturbation=gradient_step(alpha)
+    )
+    return found.loss_decrease, found.difference

@@ -1,6 +1,15 @@
-"""Gradients of sub-batches at the weights and a step away from them: what three regularizers share.
+"""Gradients of sub-batches at the weights and a small step away from them: what three regularizers share.
 
-For each of M sub-batches: g_m = ∇L_m(w), w'_m = w + move(g_m) taken as a constant, g'_m = ∇L_m(w'_m).
+For each sub-batch m, with u the perturbation, a function of the gradient such as -α g or ρ g / ‖g‖:
+
+    g_m  = ∇L_m(w)
+    w'_m = w + u(g_m)                            # a constant: nothing is differentiated through it
+    g'_m = ∇L_m(w'_m)
+    loss decrease       = mean_m (L_m(w) - L_m(w'_m))
+    gradient difference = mean_m (g_m - g'_m)
+
+Both passes over a sub-batch draw the same dropout and take the sub-batch's own batch statistics. Symbols are those of
+`sub_batches`.
 """
 
 from __future__ import annotations
@@ -10,158 +19,158 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
-from infomcr_cli.training.gradients import (
+from infomcr_cli.training.gradients import Pass, Tensors
+from infomcr_cli.training.regularizers.sub_batches import (
     PARALLEL_SUB_BATCHES,
     GradientAccumulator,
-    Pass,
-    Tensors,
-    in_parts,
+    SubBatches,
     next_index,
-    stateless_pass,
-    values_of,
     with_rng_state,
-    zero_loss,
 )
 
 if TYPE_CHECKING:
     import keras
 
-
 Perturbation = Callable[[Tensors], Tensors]
+
+
+def gradient_step(alpha: float) -> Perturbation:
+    """Return the perturbation u(g) = -α g: a step of gradient descent."""
+    return lambda gradient: [-tf.constant(alpha, g.dtype) * g for g in gradient]
+
+
+def normalized_ascent(length: float) -> Perturbation:
+    """Return the perturbation u(g) = length · g / ‖g‖, with ‖g‖ over all weights; zero if g is zero."""
+
+    def perturbation(gradient: Tensors) -> Tensors:
+        norm = tf.linalg.global_norm(gradient)
+        scale = tf.math.divide_no_nan(tf.constant(length, norm.dtype), norm)
+        return [tf.cast(scale, g.dtype) * g for g in gradient]
+
+    return perturbation
 
 
 class PerturbedGradients(NamedTuple):
     """Means over the sub-batches.
 
     Args:
-        drop:       mean_m (L_m(w) - L_m(w'_m)), nats.
-        difference: mean_m (g_m - g'_m).
-        main:       mean_m of loss, accuracy, gradient and new state at w, where it was asked for; the gradient is that
-                    of the loss and of what layers added to it.
+        loss_decrease: mean_m (L_m(w) - L_m(w'_m)), nats.
+        difference:    mean_m (g_m - g'_m), one tensor for each of `model.trainable_variables`.
+        main:          mean_m of loss, accuracy, gradient and new state at w, if they were to be kept; the gradient is
+                       that of the loss and of what layers added to it.
     """
 
-    drop: tf.Tensor
+    loss_decrease: tf.Tensor
     difference: Tensors
     main: Pass | None
 
 
-class _Passes(NamedTuple):
-    """What the passes of a probe start from, and their loop."""
-
-    model: keras.Model
-    images: tf.Tensor  # [M, b, ...]
-    labels: tf.Tensor
-    weights: Tensors
-    state: Tensors
-    move: Perturbation
-
-    def at(self, weights: Tensors, state: Tensors, part: tf.Tensor, *, keep_added: bool = False) -> Pass:
-        images, labels = self.images[part], self.labels[part]
-        return stateless_pass(self.model, weights, state, images, labels, keep_added=keep_added)
-
-    def moved(self, gradient: Tensors) -> Tensors:
-        """w' for a gradient at w."""
-        return [w + step for w, step in zip(self.weights, self.move(gradient), strict=True)]
-
-    def zeros(self) -> Tensors:
-        return [tf.zeros_like(w) for w in self.weights]
-
-    def looped(self, body: Callable[..., tuple[Any, ...]], times: int, *carried: Any) -> tuple[Any, ...]:
-        """Repeat `body`, traced once, on a counter and what it carries."""
-        start = (tf.constant(0), self.state, *carried)
-        _, _, *found = tf.while_loop(
-            lambda i, *_: i < times, body, start, parallel_iterations=PARALLEL_SUB_BATCHES, maximum_iterations=times
-        )
-        return tuple(found)
-
-
 def perturbed_gradients(
-    model: keras.Model, images: Any, labels: Any, *, num_sub_batches: int, move: Perturbation, keep_main: bool = False
+    model: keras.Model,
+    images: Any,
+    labels: Any,
+    *,
+    num_sub_batches: int,
+    perturbation: Perturbation,
+    keep_main: bool = False,
 ) -> PerturbedGradients:
-    """Return how losses and gradients change between w and w'; neither weights nor statistics change.
-
-    Two sub-batches are passed at a time, for one of them leaves processors idle; the sums keep their order.
+    """Return how losses and gradients change between w and w'; neither weights nor moving statistics change.
 
     Args:
-        num_sub_batches: M; must divide the batch.
-        move:            g → the step from w; it must map zeros to zeros.
-        keep_main:       whether to keep what can stand for the main pass.
+        images:          standardised, [B, H, W, C].
+        labels:          integers [B], or class weights [B, C].
+        num_sub_batches: M; must divide B.
+        perturbation:    u; it must map zeros to zeros.
+        keep_main:       whether to keep what can replace the main pass.
 
     Raises:
-        InputError: M does not divide the batch.
+        InputError: M does not divide B.
     """
-    parts = in_parts(images, num_sub_batches), in_parts(labels, num_sub_batches)
-    weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
-    summed = _in_pairs if keep_main else _in_turns
-    drop, difference, *main = summed(_Passes(model, *parts, weights, state, move), num_sub_batches)
+    batch = SubBatches.split(model, images, labels, num_sub_batches)
+    passes = _paired_passes if keep_main else _alternating_passes
+    decrease, difference, *main = passes(batch, num_sub_batches, perturbation)
     mean = main[0].mean(num_sub_batches) if main else None
-    return PerturbedGradients(drop / num_sub_batches, [d / num_sub_batches for d in difference], mean)
+    return PerturbedGradients(decrease / num_sub_batches, [d / num_sub_batches for d in difference], mean)
 
 
-def _in_pairs(passes: _Passes, count: int) -> tuple[Any, ...]:
-    """Sum up drops, differences and main passes: each turn of the loop passes at w and then at w'."""
-    model, weights = passes.model, passes.weights
+def _paired_passes(batch: SubBatches, count: int, perturbation: Perturbation) -> tuple[Any, ...]:
+    """Sum loss decreases, gradient differences and passes at w; iteration m passes at w and then at w'_m."""
 
     def body(
-        i: tf.Tensor, state: Tensors, drop: tf.Tensor, difference: Tensors, main: GradientAccumulator
+        m: tf.Tensor, state: Tensors, decrease: tf.Tensor, difference: Tensors, main: GradientAccumulator
     ) -> tuple[Any, ...]:
-        found = passes.at(weights, state, i, keep_added=True)
-        probed = passes.at(passes.moved(found.gradient), state, i)
-        # Losses and gradients of the two differ little: subtract them before they meet the sums.
-        drop += found.loss - probed.loss
-        change = [g - p for g, p in zip(found.gradient, probed.gradient, strict=True)]
-        difference = [d + c for d, c in zip(difference, change, strict=True)]
-        return next_index(i, probed), with_rng_state(state, probed.state), drop, difference, main.plus(found)
+        at_w = batch.pass_at(batch.weights, state, m, keep_added=True)
+        perturbed = _add(batch.weights, perturbation(at_w.gradient))
+        # From the same state, so that dropout drops the same units.
+        at_perturbed = batch.pass_at(perturbed, state, m)
+        # Losses and gradients of the two differ little. They are subtracted before they are added to the sums, which
+        # are larger and would round the difference away.
+        decrease += at_w.loss - at_perturbed.loss
+        change = [g - p for g, p in zip(at_w.gradient, at_perturbed.gradient, strict=True)]
+        difference = _add(difference, change)
+        state = with_rng_state(state, at_perturbed.state)
+        return next_index(m, at_perturbed), state, decrease, difference, main.plus(at_w)
 
-    start = GradientAccumulator.zero(model, weights, passes.state)
-    return passes.looped(body, count, zero_loss(model), passes.zeros(), start)
+    start = GradientAccumulator.zero(batch)
+    return batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
 
 
-class _Waiting(NamedTuple):
-    """A sub-batch that was passed at w, or zeros, until it is passed at w' with the same random numbers."""
+class _PassAtW(NamedTuple):
+    """A pass at w whose counterpart at w' is still to come.
+
+    Args:
+        loss:     L_m(w).
+        gradient: g_m; zeros stand for a pass at w', which has no counterpart.
+        state:    from which the pass started.
+    """
 
     loss: tf.Tensor
     gradient: Tensors
     state: Tensors
 
 
-def _in_turns(passes: _Passes, count: int) -> tuple[Any, ...]:
-    """Sum up drops and differences beside a main pass: the body holds one pass, since a second takes long to trace.
+def _alternating_passes(batch: SubBatches, count: int, perturbation: Perturbation) -> tuple[Any, ...]:
+    """Sum loss decreases and gradient differences; each iteration makes one pass, at w or at w'.
 
-    Where M is even the turns go w_0, w_1, w'_0, w'_1, w_2, …, so that each needs the last but one and not the last.
+    The body holds one pass instead of two because tracing and compiling a pass of a deep network takes seconds. If M is
+    even, two sub-batches alternate, so that an iteration never waits for the one right before it:
+
+        iteration i   0    1    2     3     4    5    6     7    ...
+        weights       w    w    w'_0  w'_1  w    w    w'_2  w'_3
+        sub-batch m   0    1    0     1     2    3    2     3
     """
-    ahead = PARALLEL_SUB_BATCHES if count % PARALLEL_SUB_BATCHES == 0 else 1
-    types = {w.dtype for w in passes.weights}
+    group = PARALLEL_SUB_BATCHES if count % PARALLEL_SUB_BATCHES == 0 else 1  # sub-batches that alternate
+    dtypes = {w.dtype for w in batch.weights}
 
     def body(
-        i: tf.Tensor, state: Tensors, waiting: list[_Waiting], drop: tf.Tensor, difference: Tensors
+        i: tf.Tensor, state: Tensors, pending: list[_PassAtW], decrease: tf.Tensor, difference: Tensors
     ) -> tuple[Any, ...]:
-        moved = tf.equal(i // ahead % 2, 1)
-        # Factors, for a choice by a scalar condition takes TensorFlow several times as long as a product.
-        kept, taken = ({t: tf.cast(where, t) for t in types} for where in (~moved, moved))
-        before, *others = waiting
-        used = with_rng_state(state, before.state, when=moved)
-        found = passes.at(passes.moved(before.gradient), used, i // (2 * ahead) * ahead + i % ahead)
-        # Losses and gradients of the two differ little: subtract them before they meet the sums.
-        drop += tf.where(moved, before.loss - found.loss, 0)
-        change = [taken[g.dtype] * (p - g) for p, g in zip(before.gradient, found.gradient, strict=True)]
-        difference = [d + c for d, c in zip(difference, change, strict=True)]
-        after = _Waiting(found.loss, [kept[g.dtype] * g for g in found.gradient], used)
-        turn = next_index(i, found)
-        return turn, with_rng_state(state, found.state, when=~moved), [*others, after], drop, difference
+        is_perturbed = tf.equal(i // group % 2, 1)
+        m = i // (2 * group) * group + i % group
+        # 1 and 0 as factors in place of tf.where, which takes several times as long with a scalar condition. A product
+        # by them is exact.
+        at_w, at_perturbed = ({t: tf.cast(on, t) for t in dtypes} for on in (~is_perturbed, is_perturbed))
+        # A first-in-first-out queue of `group` passes: its head was made `group` iterations ago. In a pass at w' it is
+        # the same sub-batch's pass at w. In a pass at w it is a pass at w', kept with a gradient of zeros, so that
+        # w + u(0) = w.
+        head, *others = pending
+        # In a pass at w' start from the state of its pass at w, so that dropout drops the same units.
+        start = with_rng_state(state, head.state, when=is_perturbed)
+        found = batch.pass_at(_add(batch.weights, perturbation(head.gradient)), start, m)
+        # As in `_paired_passes`, subtract before adding to the sums; a pass at w adds zeros.
+        decrease += tf.where(is_perturbed, head.loss - found.loss, 0)
+        change = [at_perturbed[g.dtype] * (p - g) for p, g in zip(head.gradient, found.gradient, strict=True)]
+        difference = _add(difference, change)
+        tail = _PassAtW(found.loss, [at_w[g.dtype] * g for g in found.gradient], start)
+        # Generators move on once for each sub-batch: after its pass at w.
+        state = with_rng_state(state, found.state, when=~is_perturbed)
+        return next_index(i, found), state, [*others, tail], decrease, difference
 
-    nothing = zero_loss(passes.model)
-    waiting = [_Waiting(nothing, passes.zeros(), passes.state) for _ in range(ahead)]
-    _, *sums = passes.looped(body, 2 * count, waiting, nothing, passes.zeros())
+    nothing = batch.zero_loss()
+    pending = [_PassAtW(nothing, batch.zero_gradient(), batch.state) for _ in range(group)]
+    _, *sums = batch.loop(body, 2 * count, pending, nothing, batch.zero_gradient())
     return tuple(sums)
 
 
-def normalized_ascent(length: float) -> Perturbation:
-    """Return g → length · g / ‖g‖, ‖g‖ over all weights; zero where g is zero."""
-
-    def move(gradient: Tensors) -> Tensors:
-        norm = tf.linalg.global_norm(gradient)
-        scale = tf.math.divide_no_nan(tf.constant(length, norm.dtype), norm)
-        return [tf.cast(scale, g.dtype) * g for g in gradient]
-
-    return move
+def _add(left: Tensors, right: Tensors) -> Tensors:
+    return [a + b for a, b in zip(left, right, strict=True)]

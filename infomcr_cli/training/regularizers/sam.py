@@ -1,11 +1,13 @@
-"""Sharpness-aware minimization: Foret et al., ICLR 2021, arXiv:2010.01412.
+"""Sharpness-aware minimization (SAM): take the gradient where the loss is highest near the weights.
 
-The gradient is taken where the loss is highest in a ball around the weights, to first order:
+    for each sub-batch m:  g_m = ∇L_m(w),   ε_m = ρ g_m / ‖g_m‖     # a constant
+    value    = mean_m (L_m(w + ε_m) - L_m(w))
+    gradient = mean_m (∇L_m(w + ε_m) - g_m)     # with the main gradient mean_m g_m: the gradient at w + ε
 
-    ∇L(w + ε),   ε = ρ ∇L(w) / ‖∇L(w)‖,   taken as a constant.
+With M sub-batches each has an ε of its own: the paper's m-sharpness, m = B / M. Weight decay is left out of L, as in
+the paper's statement of the objective.
 
-With M sub-batches each has an ε of its own and the gradients are averaged: the paper's m-sharpness, m = B / M.
-Weight decay is left out of L, as in the paper's statement of the objective.
+Source: Foret et al., ICLR 2021, arXiv:2010.01412.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ class SAM:
         return self.rho != 0
 
     def __call__(self, model: keras.Model, images: Any, labels: Any) -> RegularizerTerm:
-        """Return the sharpness mean_m (L_m(w + ε_m) - L_m(w)), and what turns the gradient at w into that at w + ε."""
+        """Return the sharpness, and what turns the gradient at w into that at w + ε."""
         found = perturbed_gradients(
             model,
             images,
             labels,
             num_sub_batches=self.num_sub_batches,
-            move=normalized_ascent(self.rho),
+            perturbation=normalized_ascent(self.rho),
             keep_main=True,
         )
-        return RegularizerTerm(-found.drop, [-d for d in found.difference], found.main)
+        return RegularizerTerm(-found.loss_decrease, [-d for d in found.difference], found.main)

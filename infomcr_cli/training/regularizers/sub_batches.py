@@ -1,0 +1,162 @@
+"""Pass over the sub-batches of a batch in a loop, without changing the model.
+
+| symbol | meaning | shape |
+| --- | --- | --- |
+| B | images of a batch | scalar |
+| M | sub-batches, contiguous parts of the batch; M divides B | scalar |
+| b | images of a sub-batch, B / M | scalar |
+| w | trainable weights | a list of tensors |
+| L_m, g_m | mean cross-entropy of sub-batch m, and ∇L_m(w) | scalar, as w |
+
+The loop is a `tf.while_loop`, so that its body is traced once for any M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tensorflow as tf
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.training.gradients import Pass, Tensors, stateless_pass, values_of
+
+if TYPE_CHECKING:
+    import keras
+
+# Two iterations of the loop may run at once: their small operations fill two cores, and no more than the activations of
+# two sub-batches are in memory.
+PARALLEL_SUB_BATCHES = 2
+
+
+class SubBatches(NamedTuple):
+    """A batch in M parts, and the values of the model's variables that passes over them start from.
+
+    Args:
+        images:  [M, b, ...].
+        labels:  [M, b] or [M, b, C].
+        weights: w, one tensor for each of `model.trainable_variables`.
+        state:   one tensor for each of `model.non_trainable_variables`.
+    """
+
+    model: keras.Model
+    images: tf.Tensor
+    labels: tf.Tensor
+    weights: Tensors
+    state: Tensors
+
+    @classmethod
+    def split(cls, model: keras.Model, images: Any, labels: Any, count: int) -> SubBatches:
+        """Split a batch into `count` parts at the present weights.
+
+        Raises:
+            InputError: the batch cannot be split evenly.
+        """
+        weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
+        return cls(model, split_evenly(images, count), split_evenly(labels, count), weights, state)
+
+    def pass_at(
+        self, weights: Tensors, state: Tensors, m: tf.Tensor, *, twice: bool = False, keep_added: bool = False
+    ) -> Pass:
+        """Pass over sub-batch m at `weights`; see `gradients.stateless_pass`."""
+        images, labels = self.images[m], self.labels[m]
+        return stateless_pass(self.model, weights, state, images, labels, twice=twice, keep_added=keep_added)
+
+    def loop(self, body: Callable[..., tuple[Any, ...]], iterations: int, *carried: Any) -> tuple[Any, ...]:
+        """Repeat `body`, a function of index, state and carried values that returns their next values.
+
+        Returns:
+            the last carried values, without index and state.
+        """
+        _, _, *last = tf.while_loop(
+            lambda i, *_: i < iterations,
+            body,
+            (tf.constant(0), self.state, *carried),
+            parallel_iterations=PARALLEL_SUB_BATCHES,
+            maximum_iterations=iterations,
+        )
+        return tuple(last)
+
+    def zero_loss(self) -> tf.Tensor:
+        """Return 0 in the type of the model's cross-entropy."""
+        return tf.zeros((), tf.float64 if self.model.compute_dtype == "float64" else tf.float32)
+
+    def zero_gradient(self) -> Tensors:
+        """Return zeros of the shapes and types of w."""
+        return [tf.zeros_like(w) for w in self.weights]
+
+
+def split_evenly(batch: Any, parts: int) -> tf.Tensor:
+    """Reshape a batch [B, ...] to contiguous sub-batches [M, B / M, ...].
+
+    Raises:
+        InputError: M does not divide B.
+    """
+    batch = tf.convert_to_tensor(batch)
+    size = batch.shape[0]  # None while a function is traced for any size
+    if parts < 1 or (size is not None and size % parts):
+        raise InputError("num_sub_batches must divide the batch", received=f"{parts} sub-batches of {size} images")
+    return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
+
+
+class GradientAccumulator(NamedTuple):
+    """The sum of passes over sub-batches, whose mean can replace the main pass (ghost batch norm).
+
+    Moving statistics get the mean of the sub-batches' updates, so that they are updated once. Losses that layers add
+    are averaged too: each is taken to be a mean over its images, as Keras's penalties on activations are. Counters and
+    states of random number generators are those of the last pass.
+
+    Source: Hoffer et al., 2017, arXiv:1705.08741.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    gradient: Tensors  # of loss + added
+    state: Tensors
+    added: tf.Tensor
+
+    @classmethod
+    def zero(cls, batch: SubBatches) -> GradientAccumulator:
+        """Return an empty sum."""
+        state = [tf.zeros_like(s) if s.dtype.is_floating else s for s in batch.state]
+        return cls(batch.zero_loss(), tf.zeros(()), batch.zero_gradient(), state, batch.zero_loss())
+
+    def plus(self, found: Pass) -> GradientAccumulator:
+        """Return the sum with one more pass."""
+
+        def add(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
+            term = tf.cast(term, total.dtype)
+            return total + term if total.dtype.is_floating else term
+
+        gradient = found.gradient
+        if found.added_gradient is not None:
+            gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
+        term = GradientAccumulator(found.loss, found.accuracy, gradient, found.state, found.added)
+        return tf.nest.map_structure(add, self, term)
+
+    def mean(self, count: int) -> Pass:
+        """Return the mean of `count` passes; its gradient is that of the loss and of what layers added to it."""
+        return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
+
+
+def with_rng_state(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
+    """Return a state with the states of random number generators of another, if `when` is true.
+
+    Generators are what is not floating-point in a state; moving statistics stay those of `state`.
+    """
+    return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
+
+
+def next_index(i: tf.Tensor, found: Pass) -> tf.Tensor:
+    """Return i + 1; only after the pass, if it draws from TensorFlow's own generators.
+
+    Iterations that run at once would otherwise draw from them in any order.
+    """
+    if tf.executing_eagerly() or not any(map(_has_side_effects, tf.compat.v1.get_default_graph().get_operations())):
+        return i + 1
+    with tf.control_dependencies([found.loss, *found.gradient]):
+        return i + 1
+
+
+def _has_side_effects(operation: tf.Operation) -> bool:
+    return operation.op_def.is_stateful and operation.type not in ("ReadVariableOp", "Placeholder")
