@@ -1,4 +1,4 @@
-"""The slow truth: every statistic of the court as the definitions read, pair by pair, in plain Python."""
+"""The slow truth: every ranking statistic as the definitions read, pair by pair, in plain Python."""
 
 from __future__ import annotations
 

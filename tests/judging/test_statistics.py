@@ -1,4 +1,4 @@
-"""The court's statistics against plain Python, SciPy and closed forms."""
+"""Ranking statistics against plain Python, SciPy and closed forms."""
 
 from __future__ import annotations
 
