@@ -1,4 +1,4 @@
-"""Compare 1,000 runs with 20 measures: read run directories, compute statistics with intervals, print the tables.
+"""Ranking 1,000 runs with 20 measures: run directories read, statistics with intervals, table printed.
 
 Command:  python benchmarks/ranking.py [--runs 1000] [--measures 20]
 Expected: at most 20 s and 1 GB. The run directories are generated; nothing is trained.
@@ -34,7 +34,7 @@ GROUPS = {"data": "digits", "model": "wrn", "augment": "none", "optimizer": "sgd
 
 
 def generate(root: Path, runs: int, measures: int) -> None:
-    """Write evaluated run directories of a grid of settings; each measure follows the gap with more or less noise."""
+    """Write evaluated run directories of a full grid of settings, with a gap that the measures follow more or less."""
     rng = np.random.default_rng(0)
     base = {group: yaml.safe_load((BASE / group / f"{name}.yaml").read_text()) for group, name in GROUPS.items()}
     base |= {"reg": {"name": "off"}, "measure": yaml.safe_load((BASE / "measure" / "standard.yaml").read_text())}
@@ -68,39 +68,41 @@ def _write_run(folder: Path, config: dict[str, Any], gap: float, measures: dict[
 
 
 def measure(root: Path) -> dict[str, float]:
-    """Compare the runs in a separate process and return seconds and peak bytes."""
-    done = subprocess.run([sys.executable, __file__, "--rank", str(root)], check=True, capture_output=True, text=True)
+    """Compare the runs in a process of its own and return seconds and peak bytes."""
+    command = [sys.executable, __file__, "--ranking", str(root)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def rank(root: Path) -> None:
-    """Compare, print the tables to /dev/null, and print seconds and peak bytes of this process as JSON."""
-    start, cpu_start = time.perf_counter(), time.process_time()
+def ranking(root: Path) -> None:
+    """Compare, print the tables to nowhere, and print seconds and peak bytes of this process as JSON."""
+    start, at_work = time.perf_counter(), time.process_time()
     from rich.console import Console
 
     from infomcr_cli.compare import CompareRequest, compare
+    from infomcr_cli.report.terminal import comparison_renderables
 
     comparison = compare(CompareRequest((str(root),)))
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, width=160)
-        for part in comparison.renderables(console.width):
+        for part in comparison_renderables(comparison, console.width):
             console.print(part)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - at_work
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sizes = {"minima": comparison.ranking.n, "measures": len(comparison.measures), "axes": len(comparison.axes)}
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak, **sizes}))
 
 
 def main() -> int:
-    """Print seconds and bytes; return 1 if a limit is exceeded."""
+    """Print the figures; 1 where a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--measures", type=int, default=20)
-    parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--ranking", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.rank:
-        rank(options.rank)
+    if options.ranking:
+        ranking(options.ranking)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder) / "runs", options.runs, options.measures)
