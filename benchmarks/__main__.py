@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SUITES = ("gamma", "layers", "training", "training_step", "measures", "sweep", "court")
+SUITES = ("gamma", "layers", "training", "training_step", "measures", "sweep", "ranking")
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from infomcr_cli.measures import GramEngine
 from infomcr_cli.models import build_model
 
 CHUNK = 10
-TrainJob = Callable[[], object]
+Work = Callable[[], object]
 
 
 def network() -> keras.Model:
@@ -37,13 +37,13 @@ def samples(count: int, size: int = 32, classes: int = 10) -> tuple[Any, Any]:
     return images, generator.integers(0, classes, count).astype(np.int32)
 
 
-def engine(count: int, **options: Any) -> TrainJob:
+def engine(count: int, **options: Any) -> Work:
     """Ours: the Gram matrix and its log-volume."""
     measure, (images, labels) = GramEngine(network(), **options), samples(count)
     return lambda: measure(images, labels).log_volume()
 
 
-def inference_floor(count: int) -> TrainJob:
+def inference_floor(count: int) -> Work:
     """One forward pass and one backward pass to the outputs of all layers with weights, nothing else."""
     model, (images, labels) = network(), samples(count)
     watched = [layer for layer in model.layers if layer.trainable_variables]
@@ -59,7 +59,7 @@ def inference_floor(count: int) -> TrainJob:
     return lambda: run(images, labels)
 
 
-def batch_floor(count: int) -> TrainJob:
+def batch_floor(count: int) -> Work:
     """Vectorised backward passes to all weights, one for each image of a chunk; the rows are thrown away."""
     model, (images, labels) = network(), samples(count)
     variables = [v.value for v in model.trainable_variables]
@@ -77,7 +77,7 @@ def batch_floor(count: int) -> TrainJob:
     return work
 
 
-def original(count: int, training: bool) -> TrainJob:
+def original(count: int, training: bool) -> Work:
     """The original way: a Jacobian for each chunk, retraced for each draw; float64 singular values of all of J."""
     model, (images, labels) = network(), samples(count)
     variables = [v.value for v in model.trainable_variables]
@@ -99,14 +99,14 @@ def original(count: int, training: bool) -> TrainJob:
     return draw
 
 
-def resnet50(count: int) -> TrainJob:
+def resnet50(count: int) -> Work:
     """ResNet-50 at 224x224, 25.6 million weights, a thousand classes, within 6 GB of arrays."""
     model = keras.applications.ResNet50(weights=None, classifier_activation=None)
     measure, (images, labels) = GramEngine(model, memory="6GB"), samples(count, size=224, classes=1000)
     return lambda: measure(images, labels).log_volume()
 
 
-SIDES: dict[str, Callable[[int], TrainJob]] = {
+SIDES: dict[str, Callable[[int], Work]] = {
     "inference": engine,
     "inference-floor": inference_floor,
     "inference-original": lambda count: original(count, training=False),

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-from benchmarks.gamma_sides import TrainJob
+from benchmarks.gamma_sides import Work
 from infomcr_cli.measures import GramEngine
 
 COUNT = 100
@@ -70,7 +70,7 @@ def _measure(name: str, model: keras.Model) -> None:
     singles = [(images[i : i + 1], labels[i : i + 1]) for i in range(COUNT)]
     engine, arrays = GramEngine(model), (images.numpy(), labels.numpy())
     served = ",".join(sorted(set(engine(*arrays).gradient_method.values())))
-    ways: list[TrainJob] = [
+    ways: list[Work] = [
         lambda: engine(*arrays),
         lambda: backward(images, labels),
         lambda: [backward(*one) for one in singles],
@@ -82,7 +82,7 @@ def _measure(name: str, model: keras.Model) -> None:
     )
 
 
-def _milliseconds(work: TrainJob) -> float:
+def _milliseconds(work: Work) -> float:
     work()
     seconds = []
     for _ in range(5):

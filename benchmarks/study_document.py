@@ -1,4 +1,4 @@
-"""The write-up of the small court, from the JSON documents of its comparisons: every number in it was measured."""
+"""Write the document of the small study from the JSON documents of its comparisons; every number was measured."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def document(judgements: Sequence[Judgement], sweeps: Sequence[str], minutes: fl
 
 def _head(found: Any, sweeps: Sequence[str], minutes: float) -> str:
     runs = "\n".join(f"infomcr sweep experiment=study_small {sweep}" for sweep in sweeps)
-    return f"""# A small court
+    return f"""# A small study
 
 {len(found["runs"])} minima and an augmented series, judged by every measure. `make study-small CIFAR10=PATH` trains and
 measures them and writes this file; here it took {minutes:.0f} minutes on two cores.

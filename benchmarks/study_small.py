@@ -1,4 +1,4 @@
-"""A small court: minima of CIFAR-10 images at one training loss, measured by everything, judged, written up.
+"""A small study: minima of CIFAR-10 images at one training loss, measured by everything, judged, written up.
 
 Command:  make study-small CIFAR10=PATH, which is python -m benchmarks.study_small --data PATH
 Expected: at most 90 minutes on 2 cores. The same command again does what is left, and writes the document anew.

@@ -1,4 +1,4 @@
-"""The command line: parse, call a verb, print. What is heavy is imported once it is known to be needed."""
+"""The command line: parse, call a command, print. What is heavy is imported once it is known to be needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 stderr = Screen(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store stands beside it.")]
+RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[str | None, typer.Option(help="An MLflow store; default: mlflow/ beside the runs.")]
 ConfigDir = Annotated[
     Path | None,
@@ -105,13 +105,13 @@ def train(
         sweep = suggested_command("sweep", *(overrides or ()), config_dir=config_dir)
         raise InputError("train trains one run", received="-m", advice=f"Several values are a sweep: {sweep}")
     from infomcr_cli.train import TrainRequest, settings_of
-    from infomcr_cli.train import train as verb
+    from infomcr_cli.train import train as run_command
 
     request = TrainRequest(tuple(overrides or ()), run_dir, resume, config_dir, profile)
     if print_config:
         _print_config(settings_of(request), as_json)
         return
-    result = verb(request, stderr)
+    result = run_command(request, stderr)
     if as_json:
         print_json(result.to_dict())
     if result.reason:
@@ -133,12 +133,12 @@ def evaluate(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure gamma and its rivals at a minimum, with the generalization gap."""
+    """Measure gamma and other generalization measures of a run, with the generalization gap."""
     from infomcr_cli.evaluate import EvalRequest, show
-    from infomcr_cli.evaluate import evaluate as verb
+    from infomcr_cli.evaluate import evaluate as run_command
 
     runs, overrides = _runs_and_overrides(arguments)
-    document = verb(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
+    document = run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
     print_json(document) if as_json else show(document, Console())
 
 
@@ -153,10 +153,10 @@ def sweep(
 ) -> None:
     """Train, measure and compare every combination of the values given; again: do what is left."""
     from infomcr_cli.sweep import SweepRequest, same_again, show
-    from infomcr_cli.sweep import sweep as verb
+    from infomcr_cli.sweep import sweep as run_command
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
-    result = verb(request, stderr)
+    result = run_command(request, stderr)
     print_json(result.to_dict()) if as_json else show(result, Console())
     if result.number is not None:
         _complain("The sweep was interrupted.", same_again(request))
@@ -186,7 +186,7 @@ def compare(
 ) -> None:
     """Put minima side by side and judge the measures by how they rank them."""
     from infomcr_cli.compare import CompareRequest, show
-    from infomcr_cli.compare import compare as verb
+    from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
 
     request = CompareRequest(
@@ -203,7 +203,7 @@ def compare(
         runs_dir=str(runs_dir),
     )
     with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
-        comparison = verb(request)
+        comparison = run_command(request)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     print_json(comparison.to_dict()) if as_json else show(comparison, Console())
@@ -273,9 +273,9 @@ def sync(
 ) -> None:
     """Bring MLflow to what the run directories say, in any store, as often as you like."""
     from infomcr_cli.sync import document, show
-    from infomcr_cli.sync import sync as verb
+    from infomcr_cli.sync import sync as run_command
 
-    synced = verb(runs, tracking_uri=tracking_uri)
+    synced = run_command(runs, tracking_uri=tracking_uri)
     print_json(document(synced)) if as_json else show(synced, Console())
     raise typer.Exit(1 if any(one.problem for one in synced) else 0)
 
@@ -367,7 +367,7 @@ def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[st
 
 
 def _names(listed: str | None) -> tuple[str, ...]:
-    """The names in a list with commas; one that holds a comma itself stands in double quotes."""
+    """The names in a list with commas; one that contains a comma is in double quotes."""
     import csv
 
     names = next(csv.reader([listed or ""], skipinitialspace=True), [])

@@ -1,10 +1,9 @@
-"""The verb `eval`: what a minimum is like, and how well it generalizes."""
+"""The command `eval`: measure checkpoints of runs."""
 
 from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -15,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import recorded_run
@@ -129,4 +129,4 @@ def _mirror(run: RunDirectory) -> None:
     except (InputError, OSError) as error:
         problem = str(error)
     if problem:  # the numbers are there, only their mirror is not
-        _log.warning("%s is not mirrored: %s. Later: infomcr sync %s", run.name, problem, shlex.quote(str(run.path)))
+        _log.warning("%s is not mirrored: %s. Later: %s", run.name, problem, suggested_command("sync", run.path))

@@ -1,4 +1,4 @@
-"""The verb `measures`: every measure that `eval` knows, with what it is, what it costs and what it depends on."""
+"""The command `measures`: every measure that `eval` knows, with what it is, what it costs and what it depends on."""
 
 from __future__ import annotations
 

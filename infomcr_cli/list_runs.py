@@ -1,4 +1,4 @@
-"""The verb `runs`: what lies in a folder of runs, and the closing of those whose process is gone."""
+"""The command `runs`: list the runs of a folder, and close those whose process is gone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunSummary:
         problem:  why it cannot be used, or why its end did not reach MLflow.
         repaired: whether it was closed just now.
         closed:   whether its directory says that it has ended; a lost one may still say that it is running.
-        resume:   the command that goes on with it, where it broke off.
+        resume:   the command that resumes it, if it was interrupted.
     """
 
     run: str

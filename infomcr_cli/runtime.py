@@ -69,7 +69,7 @@ def prepare(config: RunConfig) -> None:
     """Seed every generator and set threads, determinism, precision and devices.
 
     Raises:
-        InputError: the device asked for is not there.
+        InputError: the requested device does not exist.
     """
     _choose_device(config.device)
     _keep_to_share()

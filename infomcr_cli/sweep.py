@@ -1,4 +1,4 @@
-"""The verb `sweep`: minima by the hundred. Every job is done once; the same command again does what is left."""
+"""The command `sweep`: run every combination once; the same command again does what is left."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
 
 
 def same_again(request: SweepRequest) -> str:
-    """Say how to go on with a sweep; a command that holds a secret is not spelled out."""
+    """Say how to go on with a sweep; a command that contains a secret is not printed."""
     options = {"--fail-fast": request.fail_fast, "--retry-failed": request.retry_failed}
     words = (*(option for option, given in options.items() if given), *request.overrides)
     command = suggested_command("sweep", *words, config_dir=request.config_dir)
@@ -214,26 +214,26 @@ def _carried_out(
     config = jobs[0].config
     view = SweepView(console, len(jobs), len(jobs) - len(due))
     engine = make_engine(config, due, folder, evaluate=settings.evaluate)
-    desk = _desk(request, store, folder, jobs, due)
-    conductor = SweepRunner(engine, [view, *([desk] if desk else [])], config.engine.retries, request.fail_fast)
+    logger = _logger(request, store, folder, jobs, due)
+    runner = SweepRunner(engine, [view, *([logger] if logger else [])], config.engine.retries, request.fail_fast)
     with Interruption() as interruption:
-        with view, closed_on_error(desk):
-            outcomes = conductor.run(due)
+        with view, closed_on_error(logger):
+            outcomes = runner.run(due)
         results = [_result(job, outcomes, settings.evaluate, folder) for job in jobs]
-        number = close_logger(desk, _is_incomplete(results), conductor.number, interruption)
+        number = close_logger(logger, _is_incomplete(results), runner.number, interruption)
         documents = [result.to_dict() for result in results]
-        _noted(folder, store, desk).write([redact_override(text) for text in request.overrides], documents)
+        _noted(folder, store, logger).write([redact_override(text) for text in request.overrides], documents)
     return outcomes, number
 
 
-def _noted(folder: SweepDirectory, store: Store | None, desk: SweepLogger | None) -> SweepDirectory:
-    """The folder with what MLflow holds by now."""
-    if store is None or desk is None:
+def _noted(folder: SweepDirectory, store: Store | None, logger: SweepLogger | None) -> SweepDirectory:
+    """Return the directory with what MLflow holds by now."""
+    if store is None or logger is None:
         return folder
-    return replace(folder, store=store.shown, mirrored=frozenset(desk.mirrored))
+    return replace(folder, store=store.shown, mirrored=frozenset(logger.mirrored))
 
 
-def _desk(
+def _logger(
     request: SweepRequest, store: Store | None, folder: SweepDirectory, jobs: Sequence[Job], due: Sequence[Job]
 ) -> SweepLogger | None:
     if store is None:
@@ -244,11 +244,11 @@ def _desk(
     overrides = redact(" ".join(request.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     waiting = {job.identity for job in due}
-    desk = SweepLogger(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
+    logger = SweepLogger(store, folder.name, folder.uid, tags, folder.mirrored_in(store) - waiting, same_again(request))
     for job in jobs:
         if job.state is not None and job.identity not in waiting:
-            desk.add_existing(job)
-    return desk
+            logger.add_existing(job)
+    return logger
 
 
 def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: SweepDirectory) -> JobResult:
@@ -263,7 +263,7 @@ def _result(job: Job, outcomes: Mapping[str, Outcome], evaluate: bool, folder: S
 def _compared(
     settings: SweepConfig, results: Sequence[JobResult], store: Store | None, folder: SweepDirectory, console: Console
 ) -> Comparison | None:
-    """Compare the runs that are done; a comparison that cannot be had is said, and the sweep stands."""
+    """Compare the runs that are done; a comparison that fails is reported, and the sweep counts as done."""
     done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
     if not (settings.compare and settings.evaluate) or len(done) < 2:
         return None

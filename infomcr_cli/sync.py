@@ -1,4 +1,4 @@
-"""The verb `sync`: bring MLflow to what the run directories say, in any store, as often as one likes."""
+"""The command `sync`: bring any MLflow store up to date with the run directories."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_checkpoints_that_were_cleared_away_are_made_anew(tmp_path: Path) -> Non
         path.unlink()
     run.checkpoints.rmdir()
     assert train(TrainRequest(resume=run.path), Screen(file=file)).state is State.FINISHED
-    assert "no checkpoint: training begins anew" in file.getvalue()
+    assert "no checkpoint: training starts from the beginning" in file.getvalue()
     assert len(run.metrics.read_text().splitlines()) == 2
     assert len(list(run.checkpoints.glob("epoch-*.safetensors"))) == 2
 

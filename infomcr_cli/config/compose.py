@@ -136,7 +136,7 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
 def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
     """Yield the names of all settings and groups, such as `data.batch_size`."""
     for key, value in settings.items() if isinstance(settings, dict) else ():
-        if str(key).isprintable():  # the directory may be a stranger's
+        if str(key).isprintable():  # the directory may come from anyone
             yield f"{prefix}{key}"
             yield from dotted(value, f"{prefix}{key}.")
 

@@ -31,7 +31,7 @@ def mean_passes(reg: RegConfig, schedule: ScheduleConfig) -> float:
 
 
 def matched(schedule: ScheduleConfig, reg: RegConfig, reference_config: RegConfig) -> ScheduleConfig:
-    """Return the schedule in which `reg` costs what `yardstick` costs in the epochs given, in whole epochs.
+    """Return the schedule in which `reg` costs what `reference` costs in the epochs given, in whole epochs.
 
     Boundaries, phases and the length of a cosine are shares of the schedule and stretch with it; so does the warm-up.
 

@@ -77,7 +77,7 @@ def _parse(argument: str) -> Override:
 
 
 def _quoting(key: str, value: str) -> str:
-    """Say how to write a value that holds characters with a meaning of their own."""
+    """Say how to write a value that holds characters that Hydra interprets."""
     quoted = _quoted(key, value.strip("'\""))
     try:
         OverridesParser.create().parse_override(quoted)

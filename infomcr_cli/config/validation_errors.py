@@ -50,7 +50,7 @@ def _one(misfit: Any) -> InputError:
 
 
 def _is_tag(part: Any, misfit: Any) -> bool:
-    """The discriminator of a union stands second in the location although no key has that name."""
+    """The discriminator of a union comes second in the location although no key has that name."""
     location = misfit["loc"]
     return len(location) > 2 and location.index(part) == 1 and location[0] in _UNIONS
 

@@ -42,7 +42,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def step(self, step: int, epoch: int, means: Means) -> None:
-        """Say that a step was taken; the means are asked for twice a second at the most."""
+        """Say that a step was taken; the means are read at most twice a second."""
         now = time.monotonic()
         if self._bar is None or self._task is None or now - self._shown_at < REFRESH_SECONDS:
             return

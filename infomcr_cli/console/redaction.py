@@ -27,7 +27,7 @@ _SECRET_NAME = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|CREDENTIAL|PRIVATE_KEY|_PASS$|_PWD$", re.I
 )
 _PLACE_NAME = re.compile(r"(FILE|PATH|DIR|URL|URI)$", re.I)  # it says where a secret lies, which is none
-# A whole value stands between blanks, quotes, brackets, = : , ; @ & and the like, not inside a word, a name or a path.
+# A whole value is enclosed by blanks, quotes, brackets, = : , ; @ & and the like, not inside a word, a name or a path.
 _BEFORE, _AFTER = r"(?<![\w./\\~%+-])", r"(?![\w/\\~%+-]|\.\w)"
 _passwords: set[str] = set()  # of the URIs that were given, as they read when decoded
 
@@ -71,13 +71,13 @@ def redact_uri(value: str) -> str:
 
 
 def redact_override(override: str) -> str:
-    """Return KEY=VALUE without the credentials of a URI that is the value, or stands in it."""
+    """Return KEY=VALUE without the credentials of a URI that is the value, or is part of it."""
     value = override.partition("=")[2].strip("'\"")
     return redact_uris(override.replace(value, redact_uri(value)) if value else override)
 
 
 def note_password(uri: str) -> None:
-    """Hide the password of a URI from now on wherever it stands by itself, as in the words of a database's driver."""
+    """Hide the password of a URI from now on wherever it occurs by itself, as in the words of a database's driver."""
     scheme, _, rest = uri.partition("://")
     password = (_credentials(scheme, rest) or "").partition(":")[2]
     _passwords.update(value for value in (password, unquote(password)) if _is_telling(value))
@@ -102,7 +102,7 @@ class RedactingFilter(logging.Filter):
 
 
 def _credentials(scheme: str, rest: str) -> str | None:
-    """Return what stands before the @ of a URI's host; None where nothing does, or only the name of a database's user.
+    """Return what precedes the @ of a URI's host; None where nothing does, or only the name of a database's user.
 
     The last @ before a slash ends it: a password may itself hold one. SQLAlchemy lets it hold slashes too, and a port
     that is no number is the beginning of such a password.

@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 class Screen(Console):
-    """A console that falls silent where its pipe is closed, its disk full or its terminal gone; a run goes on.
+    """A console that stops printing if its pipe is closed, its disk full or its terminal gone; the run continues.
 
     Rich would end the process at a closed pipe, and leave a run that says that it is running.
     """

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 
-def suggested_command(verb: str, *words: object, config_dir: Path | None = None) -> str:
+def suggested_command(command: str, *words: object, config_dir: Path | None = None) -> str:
     """Return a command as a shell takes it, word for word.
 
     Args:
@@ -15,4 +15,4 @@ def suggested_command(verb: str, *words: object, config_dir: Path | None = None)
     Example: proposed("sync", "my runs/a") is "infomcr sync 'my runs/a'".
     """
     options = [] if config_dir is None else ["--config-dir", config_dir]
-    return shlex.join(str(word) for word in ("infomcr", verb, *options, *words))
+    return shlex.join(str(word) for word in ("infomcr", command, *options, *words))

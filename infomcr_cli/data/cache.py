@@ -27,7 +27,7 @@ def cache_folder(wanted: str | None) -> Path:
     """Return a folder that can be written: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
 
     Raises:
-        InputError: a folder was asked for by `data.cache` and cannot be written.
+        InputError: the folder of `data.cache` cannot be written.
     """
     if wanted is not None:
         folder = as_path(wanted)
@@ -86,7 +86,7 @@ def _take_place(beside: Path, place: Path) -> None:
     with suppress(OSError):  # another process was first: its entry is as good
         beside.rename(place)
         return
-    if _read(place) is None:  # a damaged one stands in the way
+    if _read(place) is None:  # a damaged one is in the way
         shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):
             beside.rename(place)

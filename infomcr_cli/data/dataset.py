@@ -46,7 +46,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test split with what is needed to feed them to a network.
+    """A training and a test split with what a network needs to know of them.
 
     Args:
         name:         the word after `data=`.

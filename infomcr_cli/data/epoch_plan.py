@@ -1,7 +1,7 @@
 """What happens to which image in an epoch: all random draws of the input, by NumPy, before TensorFlow sees a pixel.
 
 Batch i of epoch e is a pure function of (seed, e, i): a run resumed at any step sees the same bits, and no random
-state has to be saved. Each kind of draw has a stream of its own, so that switching one off leaves the others alone.
+state has to be saved. Each kind of draw has its own random stream, so that switching one off leaves the others alone.
 """
 
 from __future__ import annotations

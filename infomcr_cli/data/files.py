@@ -76,13 +76,13 @@ def _neighbour(path: Path) -> str:
         near = nearest_name(path.name, sorted(entry.name for entry in path.parent.iterdir())[:10_000])
     except OSError:
         near = None
-    return f"Did you mean {str(path.parent / near)!r}?" if near else "Look at the path."
+    return f"Did you mean {str(path.parent / near)!r}?" if near else "Check the path."
 
 
 def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
     """Return how to read each wanted file of a folder or an archive, by its name relative to `root`.
 
-    Hidden files and folders are passed over: `wanted` is not asked about them.
+    Hidden files and folders are skipped: `wanted` is not called for them.
 
     Raises:
         InputError: the archive is damaged, has links, devices or names that lead out of it, or is absurdly large.
@@ -200,7 +200,7 @@ _READERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 
 
 def _read_to_end(root: Path, stream: IO[bytes]) -> None:
-    """Read what follows the last member: the checksum stands at the very end."""
+    """Read what follows the last member: the checksum is at the very end."""
     swept = 0
     while block := stream.read(2**20):
         swept += len(block)
@@ -233,7 +233,7 @@ def _guarded(root: Path, read: Reader) -> bytes:
 
 
 def _safe_name(root: Path, name: str) -> str:
-    # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and looks at the disk.
+    # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and reads the disk.
     parts = name.split("/")
     if name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or "\\" in name or "\0" in name:
         raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")

@@ -68,10 +68,10 @@ def check_classes(
             raise InputError(f"data.root must name {layout}", received=str(root), advice=_without_images(root, split))
     if len(known) < 2:
         raise InputError("there must be at least two classes to learn", received=f"{known} in {root}")
-    strangers = [name for name in tested if name not in known]
-    if strangers:
+    unknown = [name for name in tested if name not in known]
+    if unknown:
         rule = f"every class of {splits[1]} must have an image in {splits[0]}"
-        raise InputError(rule, received=strangers[0], accepted=known[:50])
+        raise InputError(rule, received=unknown[0], accepted=known[:50])
 
 
 def _without_images(root: Path, split: str) -> str:

@@ -1,4 +1,4 @@
-"""Images that stay in their files: an array to look at, decoded only where it is indexed."""
+"""Images that stay in their files: indexed like an array, decoded only at the index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infomcr_cli.errors import InputError
 T = TypeVar("T")
 
 MAX_PIXELS = 2**27  # of one file; ImageNet's largest has 2^25
-PARALLEL_SUB_BATCHES = 4096  # files that are handed to the threads together
+FILES_AT_ONCE = 4096  # files that are handed to the threads together
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +109,14 @@ class StreamedImages:
     def check(self, *, decode: bool) -> None:
         """Raise InputError at the first file that is no image that is taken, by its head or by all of it."""
 
-        def look(name: bytes) -> None:
+        def check(name: bytes) -> None:
             path = self.root / os.fsdecode(name)
             with _open(path) as file, opened(file, str(path), most=MAX_PIXELS) as image:
                 if decode:
                     image.load()
 
-        for start in range(0, len(self), PARALLEL_SUB_BATCHES):
-            self._in_parallel(look, self.names[start : start + PARALLEL_SUB_BATCHES])
+        for start in range(0, len(self), FILES_AT_ONCE):
+            self._in_parallel(check, self.names[start : start + FILES_AT_ONCE])
 
     def _decode(self, name: bytes) -> NDArray[np.uint8]:
         return self.decode(self.read(name), name)

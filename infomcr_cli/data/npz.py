@@ -73,7 +73,7 @@ class _Members:
         return shape, dtype
 
     def read(self, name: str) -> NDArray[Any]:
-        """Return an array; the checksum of the file is held against it."""
+        """Return an array; the checksum of the file is compared."""
         with self._archive.open(self.names[name]) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -91,7 +91,7 @@ def _members(path: Path) -> Iterator[_Members]:
 
 
 def _keys(names: dict[str, Any], path: Path) -> dict[str, str]:
-    """Return the name under which each array stands: ours, or the one that Keras uses."""
+    """Return the name of each array in the file: ours, or the one that Keras uses."""
     found = {key: name for key in KEYS for name in (SYNONYMS[key], key) if name in names}
     missing = [key for key in KEYS if key not in found]
     if missing:

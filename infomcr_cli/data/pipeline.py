@@ -18,7 +18,7 @@ from infomcr_cli.data.lazy_images import StreamedImages
 from infomcr_cli.data.streaming import streamed_batches
 from infomcr_cli.data.subsets import check_batch
 
-AHEAD = 2  # batches made before they are asked for
+AHEAD = 2  # batches made in advance
 
 
 def training_stream(
@@ -39,7 +39,7 @@ def training_stream(
     Args:
         seed:        with epoch and step it determines every bit of a batch.
         epochs:      the stream ends after epoch `epochs` - 1.
-        first_epoch: where a resumed run goes on,
+        first_epoch: where a resumed run continues,
         first_step:  and how many steps of that epoch it has already taken.
 
     Returns:

@@ -23,7 +23,7 @@ def training_set_size(config: DataConfig) -> int | None:
     It is None where only reading all of the source would tell: an archive without an index of its files.
 
     Raises:
-        InputError: more images are asked for than there are, or they do not fill one batch.
+        InputError: more images are requested than there are, or they do not fill one batch.
     """
     whole = with_os_errors(_sizes, config)
     return config.train_size if whole is None else _left(config, whole)
@@ -33,7 +33,7 @@ def read_training_set_sizes(configs: Iterable[DataConfig]) -> dict[DataConfig, i
     """Return the same after reading each source whole and once; `load_dataset` then finds its images decoded.
 
     Raises:
-        InputError: a source is damaged, or smaller than what is asked of it.
+        InputError: a source is damaged, or smaller than requested.
     """
     found: dict[DataConfig, int] = {}
     whole: dict[DataConfig, Sizes] = {}

@@ -46,7 +46,7 @@ def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
         seed: of subsets and label noise where `data.seed` is null.
 
     Raises:
-        InputError: the source is missing, damaged or smaller than what is asked of it.
+        InputError: the source is missing, damaged or smaller than requested.
     """
     return select(with_os_errors(_source(config).load, config), config, seed=seed)
 

@@ -12,7 +12,7 @@ from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.data.dataset import Dataset, Indices, Split
 from infomcr_cli.errors import InputError
 
-# Each choice has a stream of its own, so that one of them leaves the others alone.
+# Each choice has its own random stream, so that one of them leaves the others alone.
 VALIDATION, TRAIN, TEST, NOISE = range(1, 5)
 
 
@@ -26,7 +26,7 @@ def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
         seed: used where `config.seed` is null.
 
     Raises:
-        InputError: more images are asked for than there are.
+        InputError: more images are requested than there are.
     """
     check_sizes(config, len(dataset.train), len(dataset.test))
     seed = seed if config.seed is None else config.seed

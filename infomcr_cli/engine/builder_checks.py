@@ -1,7 +1,8 @@
 """Whether the functions of the users' own networks can be had, before the first job of a sweep is begun.
 
-A dry run looks for their modules only. Before jobs are begun a process of its own imports them, as each job will: that
-takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into its output.
+A dry run looks for their modules only. Before the first job starts, a separate process imports them, as each job
+will: that takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into
+its output.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def check_imported(builders: Sequence[BuilderConfig]) -> None:
     if not builders:
         return
     named = [(model.builder, sorted(model.settings)) for model in builders]
-    told = json.dumps({"modules": sys.path, "builders": named})
-    process = subprocess.run(COMMAND, input=told, capture_output=True, text=True, errors="replace", check=False)
+    request = json.dumps({"modules": sys.path, "builders": named})
+    process = subprocess.run(COMMAND, input=request, capture_output=True, text=True, errors="replace", check=False)
     if process.returncode or process.stdout:
         raise _refusal(process, builders)
 

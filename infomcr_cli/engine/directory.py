@@ -1,4 +1,4 @@
-"""A sweep's own folder, beside the runs: what it was asked for, what became of its jobs, their logs."""
+"""The directory of a sweep, beside the runs: its command, the states of its jobs, their logs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ExistingRuns:
     def run_of(self, identity: str, config: RunConfig) -> RunDirectory | None:
         """Return the furthest run of an identity that was trained on the data of `config`; None: there is none.
 
-        Where data lie makes no weights, so that runs on two data sets may share an identity: they are told apart by
+        Where data lie makes no weights, so that runs on two data sets may share an identity: they are distinguished by
         the place that they name, and by what they were trained on where that place is another one.
         """
         for path, _ in sorted(self._runs.get(tail(identity), ()), key=lambda run: _rank(run[1])):

@@ -19,9 +19,9 @@ def main() -> None:
     """Import each function, and leave what the modules print out of the answer."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    told = json.load(sys.stdin)
-    sys.path += [place for place in told["modules"] if place not in sys.path]
-    for path, settings in told["builders"]:
+    request = json.load(sys.stdin)
+    sys.path += [place for place in request["modules"] if place not in sys.path]
+    for path, settings in request["builders"]:
         error = _misfit(path, settings)
         if error is not None:
             said = {"rule": error.rule, "received": path, "advice": error.advice}

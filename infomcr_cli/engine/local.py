@@ -1,4 +1,4 @@
-"""Jobs on this machine: a process for each, as many at once as there are lanes.
+"""Jobs on this machine: a process for each, as many at once as there are slots.
 
 A process imports TensorFlow for seconds before it can work. So while a job trains, the process of its successor is
 started in its lane and waits with everything imported.
@@ -25,7 +25,7 @@ class LocalEngine:
 
     Args:
         jobs: how many there are in all.
-        task: what a job's process is told.
+        task: what is sent to a job's process.
     """
 
     def __init__(self, slots: Slots, limits: Limits, jobs: int, task: Callable[[Job], Task]) -> None:

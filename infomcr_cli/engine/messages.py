@@ -1,4 +1,4 @@
-"""What a job's process is told, and what it tells: one JSON line each, so that nothing is unpickled."""
+"""Messages between a sweep and a job's process: one JSON line each, so that nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from infomcr_cli.runs import State
 
 
 class Task(BaseModel):
-    """One job as its process is told of it.
+    """One job as it is sent to its process.
 
     Args:
-        trusted:  whether the user has named the function of the run's own network, which no record of settings says.
+        trusted:  whether the user has named the function of the run's own network, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
         cwd:      where relative paths start.
@@ -58,13 +58,13 @@ class Event(BaseModel):
 
 
 def read_task(line: bytes | str) -> Task:
-    """Return the task that a line spells, its settings trusted as far as those of the job were."""
+    """Return the task in a line; its builder is allowed if that of the job was."""
     task = Task.model_validate_json(line)
     return task.model_copy(update={"config": trusted(task.config)}) if task.trusted else task
 
 
 def job_of(task: Task) -> Job:
-    """Return the job that a process was told of, as far as it needs to know it."""
+    """Return the job of a task, as far as its process needs to know it."""
     return Job(task.identity, task.overrides, "", task.config, task.run)
 
 

@@ -1,4 +1,4 @@
-"""The sweep's desk at MLflow: one thread of one process mirrors all jobs, so that theirs need not import it."""
+"""Mirror all jobs of a sweep in MLflow from one thread, so that the jobs' processes need not import it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SweepLogger:
         self._failed = False
         self._last_look = time.monotonic()
         self.mirrored = set(mirrored)
-        self._thread = threading.Thread(target=self._work, name="infomcr-desk", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="infomcr-sweep-mlflow", daemon=True)
         self._thread.start()
 
     def add_existing(self, job: Job) -> None:
@@ -72,7 +72,7 @@ class SweepLogger:
         self._wake.set()
 
     def began(self, job: Job) -> None:
-        """Look at a job's run from now on."""
+        """Mirror a job's run from now on."""
         self._running[job.identity] = job
 
     def ended(self, outcome: Outcome, left: int) -> None:
@@ -83,7 +83,7 @@ class SweepLogger:
         self._wake.set()
 
     def poll(self) -> None:
-        """Look at the running jobs now and then."""
+        """Mirror the running jobs at intervals."""
         if time.monotonic() - self._last_look > SECONDS_BETWEEN_LOOKS:
             self._last_look = time.monotonic()
             with self._lock:
@@ -93,7 +93,7 @@ class SweepLogger:
     def close(self, state: State, *, limit: float = 600.0, is_hurried: Callable[[], bool] = lambda: False) -> bool:
         """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
 
-        The store is asked once more: one that is gone refuses at once, one that hangs costs two timeouts.
+        The store is tried once more: one that is gone refuses at once, one that hangs costs two timeouts.
 
         Args:
             limit:      seconds granted to a store that is at work.
@@ -118,7 +118,7 @@ class SweepLogger:
         pause = FIRST_PAUSE
         while True:
             last = self._closing.is_set()
-            enough = self._failed  # a store that answered until now is asked twice
+            enough = self._failed  # a store that answered until now is tried twice
             try:
                 self._push_all()
                 if last:
@@ -171,7 +171,7 @@ class SweepLogger:
         if not is_run(job.run):
             self._end_removed(job)
             return
-        has_ended = job.identity not in self._running  # asked first: it may end while it is pushed as it was
+        has_ended = job.identity not in self._running  # read first: the run may end while it is pushed
         progress = self._progress.setdefault(job.identity, Progress())
         try:
             run = RunDirectory.open(job.run)
@@ -195,7 +195,7 @@ class SweepLogger:
             del self._progress[job.identity]
 
     def _note_mirrored(self, job: Job, progress: Progress) -> None:
-        """A run that works on, under another process, is not held as it ended."""
+        """A run on which another process works is not recorded as ended."""
         if progress.state is not State.RUNNING:
             self.mirrored.add(job.identity)
 
@@ -213,7 +213,7 @@ class SweepLogger:
         if not self._failed:
             reason = redact(str(error)).splitlines()[:1] or [""]
             _log.warning(
-                "MLflow at %s does not take %s; the sweep goes on: %s", self._store.shown, self._name, reason[0]
+                "MLflow at %s does not take %s; the sweep continues: %s", self._store.shown, self._name, reason[0]
             )
         self._failed = True
         self._client = None
@@ -221,18 +221,20 @@ class SweepLogger:
 
 
 @contextmanager
-def closed_on_error(desk: SweepLogger | None) -> Iterator[None]:
-    """Close the desk where an error leaves the block."""
+def closed_on_error(logger: SweepLogger | None) -> Iterator[None]:
+    """Close the logger if an error leaves the block."""
     try:
         yield
     except BaseException:
-        if desk is not None:
-            desk.close(State.FAILED)
+        if logger is not None:
+            logger.close(State.FAILED)
         raise
 
 
-def close_logger(desk: SweepLogger | None, failed: bool, number: int | None, interruption: Interruption) -> int | None:
-    """Close the desk and return the signal that ended the sweep, None where none did.
+def close_logger(
+    logger: SweepLogger | None, failed: bool, number: int | None, interruption: Interruption
+) -> int | None:
+    """Close the logger and return the signal that ended the sweep; None: none did.
 
     A first signal meanwhile leaves it little time, a second SIGINT none.
 
@@ -242,8 +244,8 @@ def close_logger(desk: SweepLogger | None, failed: bool, number: int | None, int
     """
     state = State.KILLED if number is not None else State.FAILED if failed else State.FINISHED
     try:
-        if desk is not None:
-            desk.close(state, is_hurried=lambda: _heard(interruption) is not None)
+        if logger is not None:
+            logger.close(state, is_hurried=lambda: _heard(interruption) is not None)
     except KeyboardInterrupt:
         return number or signal.SIGINT
     return number or _heard(interruption)

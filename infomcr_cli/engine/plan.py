@@ -40,14 +40,14 @@ def plan(points: Sequence[Point]) -> list[Job]:
 
 
 def _with_identities(unique: Mapping[tuple[str, str | None], Point]) -> Iterator[tuple[str, Point]]:
-    """Yield each point with an identity of its own, also where several have the same settings for other data."""
+    """Yield each point with a distinct identity, also if several have the same settings for other data."""
     sets_of_data = Counter(hashed for hashed, _ in unique)
     for (hashed, place), point in unique.items():
         yield (with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed), point
 
 
 def _differ(first: Point, second: Point) -> bool:
-    """Settings that leave the weights as they are differ: the user would get one run where two were asked for."""
+    """Settings that leave the weights as they are differ: the user would get one run instead of two."""
     return _resolved(first.config) != _resolved(second.config)
 
 

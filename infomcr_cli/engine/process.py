@@ -116,8 +116,8 @@ class JobProcess:
             return
         if self._limits.timeout is not None and now - self._given > self._limits.timeout:
             self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
-        elif self._limits.memory is not None and (held := self._memory()) > self._limits.memory:
-            reason = f"it held {held / 1e9:.2f} GB, more than engine.memory={self._limits.memory / 1e9:g} GB allows"
+        elif self._limits.memory is not None and (used := self._memory()) > self._limits.memory:
+            reason = f"it used {used / 1e9:.2f} GB, more than engine.memory={self._limits.memory / 1e9:g} GB allows"
             self.stop(State.FAILED, reason, grace=0.0)
 
     def _memory(self) -> int:
@@ -127,7 +127,7 @@ class JobProcess:
             return 0
 
     def _signal(self, number: int) -> None:
-        """Signal the process and whatever it started: it leads a session of its own."""
+        """Signal the process and whatever it started: it leads its own session."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)

@@ -1,7 +1,7 @@
 """Jobs on a Ray cluster, by Ray core called directly. Its machines share the folders of runs and sweeps.
 
-A Ray task starts the job's process on its machine and minds it: what holds on one machine (limits, stops, logs, a
-lifeline that ends with its holder) holds on all. Retries are the conductor's, so that they are counted and seen.
+A Ray task starts the job's process on its machine and watches it: what holds on one machine (limits, stops, logs, a
+watchdog that ends with its parent) holds on all. Retries are the scheduler's, so that they are counted and seen.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def check_ray() -> None:
 
 def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """Do one job in a process of this machine and return its outcome, JSON; a cancelled task stops it softly."""
-    told = read_task(task)
-    os.chdir(told.cwd)
+    message = read_task(task)
+    os.chdir(message.cwd)
     process = JobProcess(environment)
-    process.give(job_of(told), told, Limits(**limits))
+    process.give(job_of(message), message, Limits(**limits))
     while True:
         try:
             outcome = process.poll()
@@ -53,7 +53,7 @@ class RayEngine:
     """See `infomcr_cli.engine.scheduler.Engine`.
 
     Args:
-        task: what a job's process is told.
+        task: what is sent to a job's process.
     """
 
     def __init__(self, settings: RayEngineConfig, limits: Limits, task: Callable[[Job], Task]) -> None:

@@ -56,7 +56,7 @@ class SweepRunner:
     """Carries out jobs.
 
     Args:
-        retries:   how often a job is taken up again whose process vanished.
+        retries:   how often a job whose process was lost is tried again.
         fail_fast: stop everything at the first failure.
         number:    the signal that interrupted it; None: none did.
     """

@@ -11,7 +11,7 @@ from infomcr_cli.runs.measures_file import MeasureRecord, last_evaluation
 
 
 def is_measured(run: RunDirectory, step: int, config: MeasureConfig) -> bool:
-    """Return whether measures.json holds all that is asked for of the last checkpoint, taken at `step` or later.
+    """Return whether measures.json holds all requested measures of the last checkpoint, taken at `step` or later.
 
     Raises:
         InputError: measures.json is no JSON document, or a name is no measure.
@@ -24,7 +24,7 @@ def is_measured(run: RunDirectory, step: int, config: MeasureConfig) -> bool:
 
 
 def _matches(found: MeasureRecord | None, measure: Measure, config: MeasureConfig, images: int) -> bool:
-    """Whether a recorded value is of the convention asked for; one that an error kept from being had is not."""
+    """Whether a recorded value is of the requested convention; one that failed with an error is not."""
     if found is None or "error" in (found.model_extra or {}):
         return False
     recorded, expected = found.convention, measure.convention(config, images)

@@ -1,4 +1,4 @@
-"""What a sweep looks like while it runs: a live table on a terminal, a plain line for each event elsewhere."""
+"""Show a sweep while it runs: a live table on a terminal, a plain line for each event elsewhere."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ class SweepView:
             self._console.print(Text(f"    {printable(outcome.reason)}"), soft_wrap=not self._console.is_terminal)
 
     def poll(self) -> None:
-        """Look at the running jobs twice a second, where anyone is looking."""
+        """Refresh the running jobs twice a second on a terminal."""
         now = time.monotonic()
         if self._live is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
             return
         self._looked = now
         for watch in self._watches.values():
-            watch.look()
-        self._live.update(self.picture())
+            watch.refresh()
+        self._live.update(self.renderable())
 
-    def picture(self) -> Group:
+    def renderable(self) -> Group:
         """Return the live view."""
         done = self._skipped + sum(self._counts.values())
         left = self._total - done
@@ -129,8 +129,8 @@ class Watch:
     line: MetricsLine | None = None
     _offset: int = 0
 
-    def look(self) -> None:
-        """Read what was logged since the last look."""
+    def refresh(self) -> None:
+        """Read what was logged since the last refresh."""
         if not is_run(self.job.run):
             return
         try:

@@ -1,4 +1,4 @@
-"""A validated run → its network."""
+"""Build the network of a run from its configuration and its data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def network(config: RunConfig, dataset: Dataset) -> keras.Model:
     """Build the untrained network of a run, for the images and classes of its data set.
 
     Raises:
-        InputError: the images do not fit the network, or its builder was not named by the user.
+        InputError: the images do not fit the network, or the user did not name its builder.
     """
     settings = config.model.model_dump(exclude={"name"})
     if isinstance(config.model, BuilderConfig):

@@ -30,7 +30,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     """
     changed = copy.deepcopy(settings)
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
-        # Where to write is for whoever types the command to say, not for a directory that may be a stranger's.
+        # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
     _check_recorded(changed)
     overrides = parse(arguments)
@@ -69,7 +69,7 @@ def _check_recorded(settings: Any) -> None:
 def resumed_run(
     settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
 ) -> RunConfig:
-    """Return the settings under which a run goes on.
+    """Return the settings with which a run is resumed.
 
     Args:
         name:     the run as the user named it.

@@ -129,7 +129,7 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
         name: "last", "best", or the name of one.
 
     Raises:
-        CorruptCheckpointError: the one asked for by name is damaged, or no whole one is left.
+        CorruptCheckpointError: the requested one is damaged, or no whole one is left.
         InputError: there is none of that name.
     """
     if name == "last":
@@ -147,7 +147,7 @@ def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
     trained_on = checkpoint.extra.get("data")
     if trained_on is not None and trained_on != fingerprint:
         raise InputError(
-            "a run goes on, and is measured, with the data that it was trained on",
+            "the data set must be the one that this checkpoint was trained on",
             received=f"data {fingerprint[:12]}, trained on {printable(str(trained_on))[:12]}",
             advice="Give data.root= where that data lies now.",
         )
@@ -288,4 +288,4 @@ def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _warn(run: RunDirectory, name: str, error: InputError) -> None:
-    _log.warning("checkpoint %s of %s is passed over: %s", printable(name), run.name, error)
+    _log.warning("checkpoint %s of %s is skipped: %s", printable(name), run.name, error)

@@ -153,13 +153,13 @@ def check_folder(runs_dir: Path | str) -> None:
         InputError: it is no folder, or cannot be written to.
     """
     folder = Path(os.path.abspath(runs_dir))
-    stands = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if not os.path.isdir(stands):
-        raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{stands} is none.")
-    if not os.access(stands, os.W_OK | os.X_OK):
+    existing = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not os.path.isdir(existing):
+        raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{existing} is none.")
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError("runs_dir must be a folder that can be written to", received=str(folder))
     longest = max(len(os.fsencode(part)) for part in folder.parts)
-    if longest > os.pathconf(stands, "PC_NAME_MAX"):
+    if longest > os.pathconf(existing, "PC_NAME_MAX"):
         raise InputError("runs_dir must have names that a folder can have", received=str(folder))
 
 
@@ -227,9 +227,9 @@ def _umask() -> int:
 
 def _taken(path: Path) -> InputError:
     return InputError(
-        "a new run needs a directory of its own",
+        "the run directory already exists",
         received=str(path),
-        advice="It exists: give another --run-dir, or continue it with --resume.",
+        advice="Give another --run-dir, or continue it with --resume.",
     )
 
 

@@ -55,7 +55,7 @@ def write_environment(run: RunDirectory, environment: Environment) -> None:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit that `folder` stands at, or None where it is no git work tree."""
+    """Return the commit of the git work tree at `folder`; None: it is not one."""
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return None

@@ -25,7 +25,7 @@ def identity(config: RunConfig) -> str:
 
 
 def with_other_data(identity: str, place: str) -> str:
-    """Return the identity of a run that only its data tell from another: another head, and the tail that they share.
+    """Return the identity of a run that differs from another one only in its data: another head, the same tail.
 
     Args:
         place: where the data lie.

@@ -39,7 +39,7 @@ class MetricsLine:
 
 
 class RewrittenError(Exception):
-    """The file no longer goes on from where it was read to: its run was taken up again from an earlier step."""
+    """The file was rewritten from an earlier step: its run was resumed there."""
 
 
 class MetricsLog:
@@ -67,7 +67,7 @@ class MetricsLog:
             os.close(descriptor)
 
     def truncate_after(self, step: int, epoch: int | None = None) -> int:
-        """Drop all lines past `step` and a torn last one, before a run goes on from there; return how many went.
+        """Drop all lines past `step` and a torn last one, before a run is resumed from there; return how many went.
 
         Args:
             epoch: whole epochs done at `step`; the last step of an epoch may be taken and its line not yet be due.

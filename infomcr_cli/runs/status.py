@@ -1,4 +1,4 @@
-"""The state of a run, and how a run whose process is gone is told from one that is at work."""
+"""The state of a run; a RUNNING run without a living process reads as LOST."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Status(BaseModel):
         reached_target: whether the target training loss was reached; None where none is set.
         pid, host, process_started: the process that works, or last worked, on it.
         place:         where the run was made, an absolute path; paths in config.yaml are as seen from there.
-        store:         where its default MLflow store stands, as seen from the run's directory.
+        store:         where its default MLflow store is, as seen from the run's directory.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)

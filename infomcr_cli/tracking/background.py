@@ -76,7 +76,7 @@ class Mirror:
             self._wake.wait()
             self._wake.clear()
             last = self._closing.is_set()
-            enough = self._failed_since is not None  # a store that answered until now is asked twice
+            enough = self._failed_since is not None  # a store that answered until now is tried twice
             try:
                 self._push()
                 pause = FIRST_PAUSE
@@ -114,7 +114,7 @@ class Mirror:
         if self._failed_since is None:
             self._failed_since = time.time()
             reason = redact(str(error)).splitlines()[:1]
-            _log.warning("MLflow at %s does not take %s; training goes on: %s", *self._names(), *reason or [""])
+            _log.warning("MLflow at %s does not take %s; training continues: %s", *self._names(), *reason or [""])
 
     def _way_on(self) -> str:
         """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""

@@ -32,7 +32,7 @@ from infomcr_cli.tracking.store import Store, sqlite_path, warn_of_network_file_
 
 UID, IDENTITY, KIND, REASON = (f"infomcr.{key}" for key in ("uid", "identity", "kind", "reason"))
 DIRECTORY = DIRECTORY_TAG
-ASIDE = ("timing/", PREFIX)
+NOT_COMPARED = ("timing/", PREFIX)
 MAX_PARAM, MAX_TAG, METRICS_A_BATCH, PARAMS_A_BATCH = 6000, 5000, 1000, 100
 ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
 DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json"}
@@ -41,7 +41,7 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A request whose answer was lost may have been obeyed. Whoever tries again here first looks what is there.
+    # A request whose answer was lost may have been obeyed. Whoever tries again first reads what is there.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
@@ -54,18 +54,18 @@ class Progress:
     Args:
         run_id: in MLflow, once known.
         offset: bytes of metrics.jsonl that are mirrored.
-        held:   (name, step) → value that the store held before this process came.
+        stored:   (name, step) → value that the store stored before this process came.
         sent:   artifact path → (size, time stamp) as last uploaded.
         state:  as last recorded.
     """
 
     run_id: str | None = None
     offset: int = 0
-    held: dict[tuple[str, int], float] = field(default_factory=dict)
+    stored: dict[tuple[str, int], float] = field(default_factory=dict)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     state: State | None = None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew, after a failure or with a new mirror."""
         self.__init__()  # type: ignore[misc]
 
@@ -103,16 +103,16 @@ def _forget_places() -> None:
 
 
 def _make_sqlite(path: Path, artifacts: str) -> None:
-    """Make a store's tables aside and move them into place whole: MLflow's migrations cannot be taken up half-way."""
+    """Make a store's tables in a temporary folder and move them into place whole: MLflow cannot continue migrations."""
     from mlflow.tracking import MlflowClient
 
-    aside = path.with_name(f".{path.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
-    aside.mkdir()
-    MlflowClient(tracking_uri=f"sqlite:///{aside / path.name}").search_experiments()
-    keep_default_artifacts(aside / path.name, artifacts)
-    os.replace(aside / path.name, path)
-    shutil.rmtree(aside)
+    temporary = path.with_name(f".{path.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
+    temporary.mkdir()
+    MlflowClient(tracking_uri=f"sqlite:///{temporary / path.name}").search_experiments()
+    keep_default_artifacts(temporary / path.name, artifacts)
+    os.replace(temporary / path.name, path)
+    shutil.rmtree(temporary)
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def mirror(
         try:
             _sync_or_recreate(client, store, run, progress, tags or {})
         except RewrittenError:
-            progress.forget()  # what the store holds by now is asked of it, so that nothing is logged twice
+            progress.reset()  # what the store holds by now is read again, so that nothing is logged twice
             _sync_or_recreate(client, store, run, progress, tags or {})
     assert progress.run_id is not None
     note_mlflow_run(run, progress.run_id)
@@ -211,7 +211,7 @@ def end_parent(store: Store, run_id: str, state: State) -> None:
 def log_comparison(
     store: Store, name: str, runs: Sequence[RunDirectory], metrics: Mapping[str, float], artifacts: Iterable[Path]
 ) -> str:
-    """Record a comparison as a run of its own, with links to what it compared; return its MLflow run id.
+    """Record a comparison as a separate run, with links to what it compared; return its MLflow run id.
 
     Args:
         metrics:   name → statistic; those that are not finite are left out.
@@ -280,7 +280,7 @@ def _sync_or_recreate(
         _push(client, store, run, progress, tags)
     except _StaleMirrorError:
         client.delete_run(progress.run_id)
-        progress.forget()
+        progress.reset()
         _push(client, store, run, progress, tags)
 
 
@@ -309,7 +309,7 @@ def _find_or_create_run(client: Any, store: Store, run: RunDirectory, status: St
     progress.run_id = found
     names = client.get_run(found).data.metrics
     history = [(name, item) for name in names for item in client.get_metric_history(found, name)]
-    progress.held = {(name, item.step): item.value for name, item in history}
+    progress.stored = {(name, item.step): item.value for name, item in history}
 
 
 def _find(client: Any, experiment: str, uid: str) -> str | None:
@@ -369,9 +369,9 @@ def _push_metrics(client: Any, run: RunDirectory, status: Status, progress: Prog
     metrics = [metric for line in lines for metric in _metrics_of(line)]
     last_step = max((line.step for line in lines), default=-1)
     if progress.offset == 0 and status.state is not State.RUNNING:
-        _refuse_steps_after(last_step, progress.held)
-    _refuse_contradictions(metrics, progress.held)
-    new = [metric for metric in metrics if (metric.key, metric.step) not in progress.held]
+        _refuse_steps_after(last_step, progress.stored)
+    _refuse_contradictions(metrics, progress.stored)
+    new = [metric for metric in metrics if (metric.key, metric.step) not in progress.stored]
     for start in range(0, len(new), METRICS_A_BATCH):
         client.log_batch(progress.run_id, metrics=new[start : start + METRICS_A_BATCH])
     progress.offset = offset
@@ -383,23 +383,25 @@ def _push_measures(client: Any, run: RunDirectory, progress: Progress) -> None:
 
     now = int(1000 * time.time())
     numbers = {(one.name, one.step): one.value for one in measured_numbers(run)}
-    new = [key for key, value in numbers.items() if key not in progress.held or not _same(value, progress.held[key])]
+    new = [
+        key for key, value in numbers.items() if key not in progress.stored or not _same(value, progress.stored[key])
+    ]
     metrics = [Metric(name, numbers[name, step], now, step) for name, step in new]
     for start in range(0, len(metrics), METRICS_A_BATCH):
         client.log_batch(progress.run_id, metrics=metrics[start : start + METRICS_A_BATCH])
-    progress.held.update(numbers)
+    progress.stored.update(numbers)
 
 
-def _refuse_steps_after(last: int, held: Mapping[tuple[str, int], float]) -> None:
-    """A run that goes on will log them again; one that ended never had them."""
-    if any(step > last and not name.startswith(ASIDE) for name, step in held):
+def _refuse_steps_after(last: int, stored: Mapping[tuple[str, int], float]) -> None:
+    """A run that continues will log them again; one that ended never had them."""
+    if any(step > last and not name.startswith(NOT_COMPARED) for name, step in stored):
         raise _StaleMirrorError
 
 
-def _refuse_contradictions(metrics: Sequence[Any], held: Mapping[tuple[str, int], float]) -> None:
+def _refuse_contradictions(metrics: Sequence[Any], stored: Mapping[tuple[str, int], float]) -> None:
     for metric in metrics:
-        mirrored = held.get((metric.key, metric.step))
-        if mirrored is not None and not metric.key.startswith(ASIDE) and not _same(metric.value, mirrored):
+        mirrored = stored.get((metric.key, metric.step))
+        if mirrored is not None and not metric.key.startswith(NOT_COMPARED) and not _same(metric.value, mirrored):
             raise _StaleMirrorError
 
 

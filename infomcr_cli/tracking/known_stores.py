@@ -1,6 +1,6 @@
 """Which store a run's records go to: the user's word counts, a run directory's word only if the user once gave it.
 
-A directory from a stranger may name any URI in its configuration. Following it would send data there, or write a
+A directory from someone else may name any URI in its configuration. Following it would send data there, or write a
 database wherever it pleases. So a recorded URI is followed only where this user gave that very URI on a command line
 before.
 """

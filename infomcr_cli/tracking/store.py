@@ -57,7 +57,7 @@ def store_of(uri: str | None, experiment: str | None, runs_dir: Path | str, *, f
 
     Args:
         experiment: its name; None: the default one.
-        runs_dir:   the folder of runs, beside which the default store stands.
+        runs_dir:   the folder of runs, beside which the default store is.
         folder:     the folder of the default store, where it is known better than by `runs_dir`.
 
     Raises:
@@ -152,7 +152,7 @@ def warn_of_network_file_system(path: Path) -> bool:
 
 
 def _file_of(rest: str) -> str:
-    """Return what stands for the file in a SQLite URI after `sqlite://`."""
+    """Return the file part of a SQLite URI after `sqlite://`."""
     return rest.partition("?")[0].removeprefix("/")
 
 

@@ -19,9 +19,9 @@ class UiCommand:
     """How the UI is started.
 
     Args:
-        arguments:   for a process of its own, without a shell.
+        arguments:   for a separate process, without a shell.
         environment: of that process; the store's URI travels in it, since a command line can be read by anyone.
-        address:     where to look.
+        address:     to open in a browser.
     """
 
     arguments: tuple[str, ...]
@@ -45,14 +45,14 @@ def ui_command(store: Store, port: int = 5000) -> UiCommand:
     Where the store was moved, its artifacts are found first where they are now.
 
     Raises:
-        InputError: the store does not exist yet, or is a server, which has a UI of its own.
+        InputError: the store does not exist yet, or is a server, which has its own UI.
     """
     path = sqlite_path(store.uri)
     if path is not None and not path.exists():
-        raise InputError("there must be a store to look at", received=str(path), advice="Train a run first.")
+        raise InputError("there must be an MLflow store", received=str(path), advice="Train a run first.")
     settle(store)
     if store.uri.startswith(("http://", "https://")):
-        raise InputError("this store is a server with a UI of its own", advice=f"Open {store.shown} in a browser.")
+        raise InputError("this store is a server with its own UI", advice=f"Open {store.shown} in a browser.")
     arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1")
     settings = {
         "MLFLOW_BACKEND_STORE_URI": store.uri,

@@ -35,5 +35,5 @@ def test_a_run_that_another_sweep_makes_at_the_same_moment_is_taken_up(
 def test_a_place_that_is_taken_by_something_else_is_refused(tmp_path: Path) -> None:
     job = Job("a" * 64, (), "", compose_run([]), tmp_path / "a")
     job.run.write_text("no run")
-    with pytest.raises(InputError, match="a directory of its own"):
+    with pytest.raises(InputError, match="already exists"):
         run_job(task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"))

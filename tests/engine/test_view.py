@@ -44,7 +44,7 @@ def test_the_picture_shows_running_jobs_and_fits(tmp_path: Path, width: int) -> 
     view.began(job(tmp_path))
     view._looked = -1.0
     view.poll()
-    console.print(view.picture())
+    console.print(view.renderable())
     text = out.getvalue()
     assert "1/3 done" in " ".join(text.split()) or width == 40
     assert "\x1b[2J" not in text

@@ -28,7 +28,7 @@ def test_an_existing_place_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine").write_text("x")
     for taken in (tmp_path / "a", tmp_path / "a" / "mine"):
-        with pytest.raises(InputError, match="directory of its own"):
+        with pytest.raises(InputError, match="already exists"):
             create(taken)
     assert os.listdir(tmp_path) == ["a"]
     assert os.listdir(tmp_path / "a") == ["mine"]

@@ -348,8 +348,8 @@ def test_a_moved_sweep_lists_the_runs_that_came_along(project: Path) -> None:
     shutil.copytree(project, copy)
     place = moved(project)
     for folder in (place, copy):
-        found = gather([str(folder / "sweeps" / "s")], lambda name: []).runs
-        assert [run.path for run in found] == [folder / "runs" / "a", folder / "runs" / "b"]
+        found = gather([str(folder / "sweeps" / "s")], lambda name: []).entries
+        assert [entry.run.path for entry in found] == [folder / "runs" / "a", folder / "runs" / "b"]
 
 
 class TestTheUsersVariables:

@@ -40,7 +40,7 @@ class ImagenetConfig(DataConfig):
 
 
 class ArrayDataConfig(DataConfig):
-    """Every other source: it is held in memory, or mapped into it."""
+    """Every other source: it is kept in memory, or mapped into it."""
 
     name: Literal["digits", "cifar10", "image_folder", "npz"]
 

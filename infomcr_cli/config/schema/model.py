@@ -102,7 +102,8 @@ class ApplicationConfig(Record):
 class BuilderConfig(Record):
     """A network of the user's own, from a function.
 
-    Whether the user has named the function is no setting: no file can say so, and none records it. See `trust`.
+    Whether the user has named the function is not a setting: no file can say so, and none records it.
+    See `allowed_builders`.
     """
 
     name: Literal["builder"]

@@ -79,7 +79,7 @@ class FisherTraceConfig(PhasedConfig):
 
     name: Literal["fisher_trace"]
     beta: NonNegative = Field(description="β, weight of mean‖g_m‖²; that of the study's regularizer is αβ/2")
-    share_pass: bool = Field(description="the main gradient is the mean of the sub-batches': no pass of its own")
+    share_pass: bool = Field(description="the main gradient is the mean of the sub-batches': no extra pass")
 
     @property
     def passes(self) -> float:

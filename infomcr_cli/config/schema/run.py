@@ -1,6 +1,6 @@
 """What a run is: one frozen record for each configuration group, with ranges and units.
 
-The values stand in `conf/`; the schema holds none, so that each has one home. The exception is a setting that came
+The values are in `conf/`; the schema has none, so that each has one home. The exception is a setting that came
 later: a run recorded before it must still be read.
 """
 
@@ -36,7 +36,7 @@ class OptimizerConfig(Record):
 
 
 class ScheduleConfig(Record):
-    """How long to train, how the learning rate falls, and when to look and to save."""
+    """How long to train, how the learning rate falls, and when to evaluate and to save."""
 
     name: Literal["piecewise", "cosine", "constant"]
     epochs: Count

@@ -18,7 +18,7 @@ class _Engine(Record):
     jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
     timeout: Positive | None = Field(description="seconds after which a job is stopped and failed; null: never")
     memory: Size | None = Field(description="what a job may hold, as 500MB or 2GiB; null: no limit")
-    retries: CountOrZero = Field(description="how often a job is taken up again whose process vanished")
+    retries: CountOrZero = Field(description="how often a job whose process was lost is tried again")
 
 
 class LocalEngineConfig(_Engine):

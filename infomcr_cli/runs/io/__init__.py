@@ -1,1 +1,1 @@
-"""Safe reading and writing of files that a stranger may have made."""
+"""Safe reading and writing of files that anyone may have made."""

@@ -1,4 +1,4 @@
-"""JSON and YAML from strangers: no tags, no aliases, no NaN, bounded in size and depth; text that is safe to print."""
+"""JSON and YAML from untrusted files: no tags, no aliases, no NaN, bounded in size and depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading and writing files of a directory that a stranger may have made: never through a link, never outside."""
+"""Reading and writing files of a directory that anyone may have made: never through a link, never outside."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The court on 1,000 runs with 20 measures: run directories read, statistics with intervals, table printed.
+"""Ranking 1,000 runs with 20 measures: run directories read, statistics with intervals, table printed.
 
-Command:  python benchmarks/court.py [--runs 1000] [--measures 20]
+Command:  python benchmarks/ranking.py [--runs 1000] [--measures 20]
 Expected: at most 20 s and 1 GB. The run directories are generated; nothing is trained.
 """
 
@@ -69,12 +69,13 @@ def _write_run(folder: Path, config: dict[str, Any], gap: float, measures: dict[
 
 def measure(root: Path) -> dict[str, float]:
     """Compare the runs in a process of its own and return seconds and peak bytes."""
-    done = subprocess.run([sys.executable, __file__, "--court", str(root)], check=True, capture_output=True, text=True)
+    command = [sys.executable, __file__, "--ranking", str(root)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def court(root: Path) -> None:
+def ranking(root: Path) -> None:
     """Compare, print the tables to nowhere, and print seconds and peak bytes of this process as JSON."""
     start, at_work = time.perf_counter(), time.process_time()
     from rich.console import Console
@@ -98,16 +99,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--measures", type=int, default=20)
-    parser.add_argument("--court", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--ranking", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.court:
-        court(options.court)
+    if options.ranking:
+        ranking(options.ranking)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder) / "runs", options.runs, options.measures)
         result = measure(Path(folder) / "runs")
     print(
-        f"court: {result['minima']:.0f} minima, {result['measures']:.0f} measures, {result['axes']:.0f} axes: "
+        f"ranking: {result['minima']:.0f} minima, {result['measures']:.0f} measures, {result['axes']:.0f} axes: "
         f"{result['seconds']:.1f} s (limit {LIMIT_SECONDS:.0f}; {result['cpu_seconds']:.1f} s of one core), "
         f"{result['peak_bytes'] / 1e9:.2f} GB (limit 1)"
     )
