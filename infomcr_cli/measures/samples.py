@@ -36,7 +36,7 @@ def take(images: Any, indices: Indices) -> Any:
 
 
 def blocks(count: int, size: int) -> Iterator[tuple[Indices, int]]:
-    """Yield the indices of each block of `size` and how many of them count; a short last block repeats the first samples."""
+    """Yield the indices of each block of `size` and how many count; a short last block repeats the first samples."""
     for start in range(0, count, size):
         yield np.arange(start, start + size) % count, min(size, count - start)
 

@@ -1,7 +1,7 @@
 """Record the layer calls of a model while it is traced, and plan how each weight's per-sample gradient is computed.
 
 Calls form a tree: the call of a composite layer is the parent of the calls made inside it. Calls inside a loop or a
-branch belong to another graph and cannot be seen from outside; the weights they use then belong to the call around them.
+branch belong to another graph and cannot be seen from outside; their weights belong to the call around them.
 
 The gradient of a weight comes from a closed-form rule if all its uses have one, else from the Jacobian of the calls
 around its uses, else from the Jacobian of the whole model.
