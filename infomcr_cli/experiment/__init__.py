@@ -1,1 +1,1 @@
-"""A run's configuration and data set become its network and its initial weights."""
+"""What training and measures both need of a run: its settings, its network and its initial weights."""

@@ -1,4 +1,4 @@
-"""The weights that a run began with, made anew from its settings: no run has to keep them."""
+"""Rebuild the weights that a run started from, so that runs need not store them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from infomcr_cli.models import named_weights
 def initial_weights(config: RunConfig, dataset: Dataset) -> dict[str, Any] | None:
     """Return weights and moving statistics by name as they were before the first step, or None for a run with `start`.
 
-    Training seeds every generator and then builds its network; the same is done here, in the run's own precision.
-    The generators of this process are seeded anew by it.
+    Training seeds every generator and then builds the network. This does the same, in the run's own precision; it
+    changes the state of the process's random generators.
     """
     if config.start is not None:
         return None

@@ -1,4 +1,4 @@
-"""A validated run → its network."""
+"""Build the network of a run from its configuration and its data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def network(config: RunConfig, dataset: Dataset) -> keras.Model:
     """Build the untrained network of a run, for the images and classes of its data set.
 
     Raises:
-        InputError: the images do not fit the network, or its builder was not named by the user.
+        InputError: the images do not fit the network, or the user did not name its builder.
     """
     return build_model(**network_settings(config, dataset))
 

@@ -1,4 +1,4 @@
-"""Architectures by name, and their weights by path."""
+"""Build architectures by name, and name their weights by path."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: in
         name:        one of `ARCHITECTURES`, each a module with a function `build`, or one of `APPLICATIONS`.
         input_shape: height, width, channels.
         num_classes: C, the number of logits.
-        settings:    the architecture's own settings, and `l2`, the coefficient of the sum of squared weights; which
-                     weights that is, the architecture says.
+        settings:    the architecture's own settings, and `l2`, the coefficient of the sum of squared weights; the
+                     architecture's module says which weights.
 
     Raises:
         InputError: the name is unknown, or the images do not fit the network.
 
-    Example: build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
+    Examples:
+        A network like the study's, which has depth=28, width=2 and l2=5e-4::
+
+            build_model("wrn", input_shape=(32, 32, 3), num_classes=10, depth=28, width=2, l2=5e-4)
     """
     import importlib
 
+    if name not in ARCHITECTURES and name not in APPLICATIONS:
+        accepted = [*ARCHITECTURES, *sorted(APPLICATIONS)]
+        raise InputError("model must be a known architecture", received=name, accepted=accepted)
+    module = {"builder": "custom"}.get(name, name)
     if name in APPLICATIONS:
         settings["name"], module = name, "application"
-    elif name in ARCHITECTURES:
-        module = name
-    else:
-        raise InputError(
-            "model must be a known architecture", received=name, accepted=[*ARCHITECTURES, *sorted(APPLICATIONS)]
-        )
     build = importlib.import_module(f"infomcr_cli.models.{module}").build
     model: keras.Model = build(input_shape=tuple(input_shape), num_classes=num_classes, **settings)
-    if name != "builder":  # which checks its own
-        from infomcr_cli.models.logits import know_logits
+    if name != "builder":  # a network of the user is checked when it is built
+        from infomcr_cli.models.logits import mark_as_checked
 
-        know_logits(model)
+        mark_as_checked(model)
     return model

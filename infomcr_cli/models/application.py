@@ -1,7 +1,7 @@
-"""The networks of `keras.applications`, untrained, on standardised images.
+"""Build the networks of `keras.applications`, untrained, on standardised images.
 
-l2 is on every kernel: see `style.penalise_kernels`. EfficientNet's first version always scales images itself, so it is
-left out; its second version is here.
+l2 penalises every kernel: see `layers.penalise_kernels`. EfficientNet, whose first version always
+scales images itself, is there in its second version only.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def build(
     upsample: int = 1,
     l2: float = 0.0,
 ) -> keras.Model:
-    """Build a published network that gives logits.
+    """Build a published network that returns logits.
 
     Args:
-        name:     as `keras.applications` has it, such as ResNet50.
-        upsample: each pixel becomes a square of upsample² pixels first: most of these networks need 32 or more.
+        name:     the name in `keras.applications`, such as ResNet50.
+        upsample: each pixel is repeated to a square of upsample² pixels first: most of these networks need images of
+            32 pixels or more.
 
     Raises:
         InputError: the images are too small for the network.
@@ -53,5 +54,5 @@ def build(
             received=f"{x.shape[1]}x{x.shape[2]} pixels",
             advice=f"{' '.join(str(error).split())} Try a larger model.upsample.",
         ) from None
-    # Keras would have the image in a list.
+    # `made.input` is a list: a model of the image alone takes it without one.
     return penalise_kernels(keras.Model(image, made.output, name=name), l2)

@@ -1,4 +1,4 @@
-"""A network of the user's own, from a function that the user names: this runs the user's code."""
+"""Build a network with a function of the user's own, named by model.builder; this runs the user's code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
     """Import a function named `package.module:function`, from the current folder or wherever Python finds it.
 
     Args:
-        trusted: whether the name comes from the command line or the user's own configuration. One that was read
-        from a run directory is not: a directory may come from anyone.
+        trusted: whether the user gave the name, on the command line or in their configuration. A name that is read from
+            a run directory is not trusted, because the directory may come from anyone.
 
     Raises:
-        InputError: the name is not trusted, not of that form, or not to be found.
+        InputError: the name is not trusted, not of that form, or not found.
 
-    Example: resolve_builder("mynets.small:build", trusted=True)
+    Examples:
+        >>> from infomcr_cli.models.custom import resolve_builder
+        >>> resolve_builder("math:sqrt", trusted=True)(9)
+        3.0
     """
     if not PATTERN.fullmatch(path):
         raise InputError("model.builder must be package.module:function", received=path)
@@ -38,7 +41,7 @@ def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
         raise InputError(
             "model.builder must be named by you: code that a run directory names is never run",
             received=path,
-            advice=f"Where you trust it, say so on the command line: model.builder={path}",
+            advice=f"If you trust it, name it on the command line: model.builder={path}",
         )
     module, _, name = path.partition(":")
     builder = getattr(_imported(module, path), name, None)
@@ -58,14 +61,14 @@ def build(
     l2: float,
     trusted: bool = False,
 ) -> keras.Model:
-    """Call a user's function and check that what it returns is a network that gives logits.
+    """Call a user's function and check that it returns a network that returns logits.
 
-    The function is called with the keywords input_shape, num_classes, l2 and everything in `settings`; what l2
-    penalises is its own affair.
+    The function is called with the keywords input_shape, num_classes, l2 and everything in `settings`; it
+    decides which weights l2 penalises.
 
     Raises:
-        InputError: the function cannot be had or raises an error, or what it returns breaks a rule of
-                    `own_network.check_network`.
+        InputError: the function cannot be imported or raises an error, or what it returns breaks a rule of
+            `custom_checks.check_network`.
     """
     from infomcr_cli.models.custom_checks import check_network
 
@@ -79,7 +82,7 @@ def build(
 
 
 def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: str) -> None:
-    """Raise InputError where a user's function does not take the keywords that it is called with."""
+    """Raise InputError if a user's function does not take the keywords that it is called with."""
     names = list(keywords)
     try:
         inspect.signature(function).bind(**dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""Whether what a user's function returned is a network that can be trained and measured here, rule by rule."""
+"""Check, rule by rule, that what a user's function returned is a network that can be trained and measured."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import tensorflow as tf
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
-from infomcr_cli.models.logits import check_logits
+from infomcr_cli.models.logits import LOGITS_RULE, check_logits
 from infomcr_cli.models.user_code import user_code
 
-FEW = 3  # images; an odd number that is no batch size of anyone
+FEW = 3  # images: an odd number that nobody uses as batch size
 
 
 def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> None:
     """Check that an object is a Keras model, functional, Sequential or subclassed, that maps images to logits.
 
-    A model that is not built yet is built by it. Weights, seeds and statistics stay as they are.
+    The check builds a model that is not built yet. Weights, seeds and statistics stay as they are.
 
     Args:
         input_shape: of an image, or of each input by its name.
         path:        the function that returned it, for the message.
 
     Raises:
-        InputError: it is not; the message names the rule that is broken.
+        InputError: the object breaks a rule, which the message names.
     """
     returned = f"model.builder={path} must return"
     if not isinstance(model, keras.Model):
-        raise InputError(f"{returned} a keras.Model", received=_kind(model), advice=_way_out(model))
+        raise InputError(f"{returned} a keras.Model", received=_kind(model), advice=_advice_for(model))
     if not isinstance(input_shape, Mapping):
         _check_inputs(model, returned)
     shape_rule = f"{returned} a keras.Model of output shape {(None, num_classes)}, one vector of logits for each image"
-    known = getattr(model, "output_shape", None)  # of a functional model; None where only a call can tell
+    known = getattr(model, "output_shape", None)  # None if only a call can show it, as of a subclassed model
     if known is not None:
         _check_shape(known, None, num_classes, shape_rule)
     images = normal_samples(input_shape, FEW)
@@ -50,7 +50,7 @@ def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> 
 
 
 def normal_samples(input_shape: Any, count: int) -> Any:
-    """Return standard normal samples [count, ...] of one shape, or of each input's by its name; always the same."""
+    """Return standard normal samples [count, ...] of one shape, or of each input's shape by name; always the same."""
     if isinstance(input_shape, Mapping):
         return {name: normal_samples(shape, count) for name, shape in input_shape.items()}
     return np.random.default_rng(0).standard_normal((count, *input_shape)).astype(np.float32)
@@ -104,15 +104,16 @@ def _check_logits(model: keras.Model, images: Any, returned: str) -> None:
     try:
         check_logits(model, images)
     except InputError as error:
-        rule = error.rule.replace("a network must give", f"{returned} a network that gives")
-        raise InputError(rule, received=error.received, advice=error.advice) from None
+        raise InputError(
+            f"{returned} a network that gives {LOGITS_RULE}", received=error.received, advice=error.advice
+        ) from None
 
 
 def _kind(thing: Any) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
 
 
-def _way_out(thing: Any) -> str | None:
+def _advice_for(thing: Any) -> str | None:
     if thing is None:
         return "Does the function end without return?"
     if isinstance(thing, type):

@@ -1,6 +1,6 @@
 """DenseNet with bottlenecks and compression (BC) for small images: Huang et al., 2017, arXiv:1608.06993.
 
-l2 is on every kernel: see `style.penalise_kernels`.
+l2 penalises every kernel: see `layers.penalise_kernels`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def build(
     dropout: float = 0.0,
     l2: float = 5e-5,  # of Σw²: a weight decay of 1e-4
 ) -> keras.Model:
-    """Build a DenseNet-BC that gives logits.
+    """Build a DenseNet-BC that returns logits.
 
     Args:
         depth:       6n+4 for n layers of two convolutions in each of three blocks.
         growth_rate: k, channels that each layer adds; the stem has 2k.
         compression: share of the channels that a transition keeps, above 0, at most 1.
-        dropout:     after every convolution but the stem; 0.2 in the source where images are not augmented.
+        dropout:     after every convolution except the stem; 0.2 in the source if images are not augmented.
     """
     style = Style(norm, activation, dropout)
     image = keras.Input(input_shape, name="image")

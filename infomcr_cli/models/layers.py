@@ -1,4 +1,10 @@
-"""What the architectures share: how a network normalises, activates, drops out, and lays a convolution."""
+"""Building blocks of the architectures: convolutions, norms, activations, dropout, logits and the l2 penalty.
+
+| symbol | meaning |
+| --- | --- |
+| h, w, c | height, width and channels of the features of one image |
+| l2 | coefficient of the sum of squared weights that is added to the loss |
+"""
 
 from __future__ import annotations
 
@@ -10,16 +16,21 @@ from keras import layers
 
 from infomcr_cli.errors import InputError
 
+Norm = Literal["batch", "group", "layer", "none"]
+PREFIXES: dict[Norm, str] = {"batch": "bn", "group": "gn", "layer": "ln"}
+CHANNELS_PER_GROUP = 8
+MOST_GROUPS = 32
+
 
 @dataclass(frozen=True)
 class Style:
-    """One choice of norm, activation and dropout for a whole network, and its l2.
+    """The norm, activation, dropout and l2 of a whole network.
 
     Args:
-        norm:       batch, group, layer or none; convolutions and inner dense layers have a bias only with none.
-        activation: a function that Keras knows by name.
-        dropout:    share of features that are set to zero in training, 0..1; 0 puts no layer there.
-        l2:         coefficient of the sum of squares of the penalised weights.
+        norm:       batch, group, layer or none; convolutions and hidden dense layers have a bias only with none.
+        activation: the name of an activation of Keras.
+        dropout:    share of features that are set to zero in training, 0..1; with 0 there is no dropout layer.
+        l2:         for architectures that penalise only some of their weights.
     """
 
     norm: Norm = "batch"
@@ -41,7 +52,7 @@ class Style:
         """Convolve images [h, w, c] to [h / stride, w / stride, channels], padded with zeros.
 
         Args:
-            gain: the variance of a fresh weight is gain / fan-in; 2 is that of He et al., 2015, arXiv:1502.01852.
+            gain: the variance of an initial weight is gain / fan-in; 2 is that of He et al., 2015, arXiv:1502.01852.
         """
         return layers.Conv2D(
             channels,
@@ -50,12 +61,12 @@ class Style:
             padding="same",
             use_bias=self.norm == "none",
             kernel_initializer=keras.initializers.VarianceScaling(gain, "fan_in", "truncated_normal"),
-            kernel_regularizer=squares(l2),
+            kernel_regularizer=l2_penalty(l2),
             name=name,
         )(x)
 
     def dense(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
-        """Map features [..., c] to [..., units]; a bias only without norm."""
+        """Map features [..., c] to [..., units], with a bias only if there is no norm."""
         bias = self.norm == "none"
         return layers.Dense(units, use_bias=bias, kernel_initializer="he_normal", name=name)(x)
 
@@ -72,7 +83,7 @@ class Style:
         return layers.Activation(self.activation, name=name)(x)
 
     def drop(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Drop features at random in training."""
+        """Apply dropout, if any."""
         return layers.Dropout(self.dropout, name=name)(x) if self.dropout else x
 
 
@@ -88,35 +99,29 @@ def logits_of(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
 
 
 def penalise_kernels(model: keras.Model, l2: float) -> keras.Model:
-    """Penalise with l2 the sum of squares of every kernel: of convolutions and dense layers, not of biases and norms.
+    """Penalise with l2 the kernels of convolutions and dense layers, not biases and norms.
 
-    The convention of every architecture but `wrn`, which has the study's own.
+    Every architecture does so except `wrn`, which follows the study.
     """
     for variable in model.trainable_variables:
         if variable.path.rpartition("/")[2].endswith("kernel"):
-            variable.regularizer = squares(l2)
+            variable.regularizer = l2_penalty(l2)
     return model
 
 
-Norm = Literal["batch", "group", "layer", "none"]
-PREFIXES: dict[Norm, str] = {"batch": "bn", "group": "gn", "layer": "ln"}
-CHANNELS_PER_GROUP = 8
-MOST_GROUPS = 32
-
-
 def normalise(x: keras.KerasTensor, norm: Norm, name: str, *, l2: float = 0.0) -> keras.KerasTensor:
-    """Normalise features [..., C] and scale and shift each channel; `none` returns them as they are.
+    """Normalise features [..., C] and scale and shift each channel; `none` returns them unchanged.
 
-    `batch` has momentum 0.9 and ε 1e-5, as the study has it. `layer` takes the mean and variance of one image over all
+    `batch` has momentum 0.9 and ε 1e-5, as in the study. `layer` takes the mean and variance of one image over all
     positions and channels, `group` over all positions and a group of channels (Wu & He, 2018, arXiv:1803.08494).
 
     Args:
-        name: a path whose last part may hold `norm`, which becomes `bn`, `gn` or `ln`.
+        name: a path in which `norm` becomes `bn`, `gn` or `ln`.
         l2:   coefficient of the sum of squares of scale and shift.
     """
     if norm == "none":
         return x
-    penalties = {f"{weight}_regularizer": squares(l2) for weight in ("gamma", "beta")}
+    penalties = {f"{weight}_regularizer": l2_penalty(l2) for weight in ("gamma", "beta")}
     name = name.replace("norm", PREFIXES[norm])
     if norm == "batch":
         return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, **penalties)(x)
@@ -125,16 +130,19 @@ def normalise(x: keras.KerasTensor, norm: Norm, name: str, *, l2: float = 0.0) -
 
 
 def group_count(channels: int) -> int:
-    """Return into how many equal groups of at least 8 channels to part them, at most 32.
+    """Return the number of equal groups for group norm: of at least 8 channels each, at most 32.
 
-    Example: group_count(16), group_count(64) and group_count(512) are 2, 8 and 32.
+    Examples:
+        >>> from infomcr_cli.models.layers import group_count
+        >>> [group_count(channels) for channels in (16, 64, 512)]
+        [2, 8, 32]
     """
     most = max(1, min(MOST_GROUPS, channels // CHANNELS_PER_GROUP))
     return max(groups for groups in range(1, most + 1) if channels % groups == 0)
 
 
-def squares(l2: float) -> keras.Regularizer | None:
-    """Return the penalty l2·Σw², or None where it would be zero."""
+def l2_penalty(l2: float) -> keras.Regularizer | None:
+    """Return the penalty l2·Σw², or None if it would be zero."""
     return keras.regularizers.L2(l2) if l2 else None
 
 
@@ -142,7 +150,7 @@ def blocks_of(depth: int, others: int) -> int:
     """Return n of a depth 6n + `others`: three groups of n blocks of two layers each.
 
     Raises:
-        InputError: the depth is none of these.
+        InputError: the depth is not of this form.
     """
     blocks, rest = divmod(depth - others, 6)
     if rest or blocks < 1:

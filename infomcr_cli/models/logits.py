@@ -1,6 +1,7 @@
-"""Whether a network gives logits: the loss and every measure take the softmax themselves.
+"""Check that a network returns logits, not probabilities.
 
-Of probabilities they would take it twice, and every number would be wrong without a word.
+The loss and every measure apply the softmax themselves. Given probabilities they would apply it twice, and every number
+would be wrong without an error.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _SHAPE_OR_TYPE = {
     *("Reshape", "Squeeze", "ExpandDims", "Transpose"),
 }
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+LOGITS_RULE = "logits, not probabilities: the loss and the measures take the softmax themselves"
 TOLERANCE = 1e-4  # of a sum of float32 probabilities
 _checked: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
@@ -31,38 +33,39 @@ _checked: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 def check_logits(model: keras.Model, images: Any) -> None:
     """Check, once for each model, that it does not end in a softmax, a log_softmax or a sigmoid.
 
-    Two checks: of the operation that makes its output, whichever layer or function it comes from; and at its values,
-    which a softmax written out keeps on the simplex at any weights. They are taken at weights near the model's own, as
-    logits may lie there by their initial values: with a kernel of zeros and a bias of the classes' log shares, say.
+    Two checks: of the operation that makes the output, whichever layer or function it comes from; and of the values,
+    which lie on the simplex at any weights if the softmax is written out. Values are taken at weights near the model's
+    own, because logits may lie on the simplex at initial weights: for example, if the last kernel is zero and the bias
+    holds the logarithms of the classes' shares.
 
     Args:
         images: a few that the model takes, [n, ...].
 
     Raises:
-        InputError: it does.
+        InputError: it returns probabilities.
     """
     if model in _checked:
         return
-    values = _near(model.trainable_variables)
-    passed = _compiled(model, values, images)
-    for output in passed.outputs:
+    values = _perturbed(model.trainable_variables)
+    function = _compiled(model, values, images)
+    for output in function.outputs:
         check_operation(output)
-    outputs = passed(values, images)
+    outputs = function(values, images)
     if tf.is_tensor(outputs) and outputs.shape.rank == 2:
         _refuse(_kind_by_values(np.asarray(outputs, np.float64)))
-    know_logits(model)
+    mark_as_checked(model)
 
 
-def know_logits(model: keras.Model) -> None:
-    """Note that a model gives logits: it need not be checked."""
+def mark_as_checked(model: keras.Model) -> None:
+    """Skip later checks of a model that is known to return logits."""
     _checked.add(model)
 
 
 def expect_logits(model: keras.Model, images: Any, logits: tf.Tensor) -> None:
-    """Check what a model gave for images: by its operation while a graph is made, and as `check_logits` outside.
+    """Check the output of a model for images: by its operation while a graph is traced, else by `check_logits`.
 
     Raises:
-        InputError: these are no logits.
+        InputError: the output is not logits.
     """
     if tf.is_symbolic_tensor(logits):
         check_operation(logits)
@@ -71,18 +74,18 @@ def expect_logits(model: keras.Model, images: Any, logits: tf.Tensor) -> None:
 
 
 def check_operation(logits: tf.Tensor) -> None:
-    """Check the operation that makes a tensor of a graph, past those that change nothing but its shape or its type.
+    """Check the operation that makes a tensor of a graph; those that change only its shape or type are skipped.
 
     Raises:
         InputError: it is a softmax, a log_softmax or a sigmoid.
     """
-    operation, place = logits.op, logits.value_index
+    operation, index = logits.op, logits.value_index
     while operation.type in _SHAPE_OR_TYPE | _CALLS:
         if operation.type in _CALLS:
-            source = called_function(operation).outputs[place]
+            source = called_function(operation).outputs[index]
         else:
-            source = operation.inputs[place if operation.type == "IdentityN" else 0]
-        operation, place = source.op, source.value_index
+            source = operation.inputs[index if operation.type == "IdentityN" else 0]
+        operation, index = source.op, source.value_index
     _refuse(_BY_OPERATION.get(operation.type))
 
 
@@ -95,8 +98,8 @@ def _compiled(model: keras.Model, values: Sequence[tf.Tensor], images: Any) -> A
     return tf.function(outputs, autograph=False).get_concrete_function(values, images)
 
 
-def _near(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-    """Values about a tenth from those of the variables, which leaves activations of their size."""
+def _perturbed(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
+    """Return the values of variables changed by about a tenth, so that activations keep their size."""
     rng = np.random.default_rng(0)
     return [
         tf.cast(tf.convert_to_tensor(v.value), v.dtype) * (1 + 0.1 * _normal(rng, v)) + 0.01 * _normal(rng, v)
@@ -109,7 +112,7 @@ def _normal(rng: np.random.Generator, variable: keras.Variable) -> tf.Tensor:
 
 
 def _kind_by_values(outputs: NDArray[np.float64]) -> str | None:
-    """The function of which these outputs [n, C] are values, or None."""
+    """Return the function whose values these outputs [n, C] are, or None."""
     if outputs.shape[1] < 2 or not np.isfinite(outputs).all():
         return None
     if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, rtol=0, atol=TOLERANCE):
@@ -120,8 +123,8 @@ def _kind_by_values(outputs: NDArray[np.float64]) -> str | None:
 def _refuse(kind: str | None) -> None:
     if kind is not None:
         raise InputError(
-            "a network must give logits, not probabilities: the loss and the measures take the softmax themselves",
+            f"a network must give {LOGITS_RULE}",
             received=f"the values of a {kind}",
-            advice="Leave out the last activation: a Dense layer without one, no Softmax layer behind it; networks of "
-            "keras.applications take classifier_activation=None.",
+            advice="Leave out the last activation: end with a Dense layer without activation, and without a Softmax "
+            "layer; networks of keras.applications take classifier_activation=None.",
         )

@@ -1,6 +1,6 @@
 """Multilayer perceptron: Zhang et al., 2017, arXiv:1611.03530, whose deepest has 3 hidden layers of 512.
 
-l2 is on every kernel: see `style.penalise_kernels`.
+l2 penalises every kernel: see `layers.penalise_kernels`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def build(
     dropout: float = 0.0,
     l2: float = 0.0,
 ) -> keras.Model:
-    """Build a multilayer perceptron that gives logits.
+    """Build a multilayer perceptron that returns logits.
 
     Args:
         depth:   number of hidden layers; 0 is multinomial logistic regression.

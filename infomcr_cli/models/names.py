@@ -1,4 +1,4 @@
-"""Weights by paths that are the same in every process, whatever else was built before."""
+"""Name weights by paths that are the same in every process, whatever else was built before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def named_weights(model: keras.Model) -> dict[str, Any]:
-    """Return every weight and moving statistic by its path, in the order in which layers were made.
+    """Return every weight and moving statistic by its path, in the order in which layers were built.
 
-    A layer `group1.block1.conv1` owns `group1/block1/conv1/kernel`: Keras refuses `/` in a layer's name. Layers
-    without a name, which Keras numbers through all models of a process, are numbered anew: `conv2d`, `conv2d_1`, …
+    A layer `group1.block1.conv1` owns `group1/block1/conv1/kernel`: Keras refuses `/` in a layer's name. Keras
+    numbers unnamed layers through all models of a process; here each model has its own: `conv2d`, `conv2d_1`, …
     """
     number, named = _Numbering(model), dict[str, Any]()
     for variable in model.weights:
@@ -27,25 +27,25 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
 
 
 def numbered_paths(model: keras.Model) -> dict[str, str]:
-    """Return the path that Keras gave each weight → the same path with nameless layers numbered anew."""
+    """Return a dict from the path that Keras gave each weight to the path with unnamed layers renumbered."""
     number = _Numbering(model)
     return {variable.path: number.numbered(variable) for variable in model.weights}
 
 
 def _unused(path: str, taken: Container[str]) -> str:
-    """Number a path that another weight has: layers inside a subclassed model may share a name."""
+    """Append a number to a path that is taken: layers inside a subclassed model may share a name."""
     numbered = (f"{path}_{place}" for place in count(1))
     return path if path not in taken else next(one for one in numbered if one not in taken)
 
 
 class _Numbering:
-    """Counts nameless layers and variables of one model in the order in which its weights appear."""
+    """Numbers unnamed layers and variables of one model in the order in which its weights appear."""
 
     def __init__(self, model: keras.Model) -> None:
         from infomcr_cli.models.keras_internals import all_layers  # imports TensorFlow
 
         kinds = {"variable", *(_snake_case(type(layer).__name__) for layer in all_layers(model))}
-        self._nameless = re.compile(f"({'|'.join(sorted(map(re.escape, kinds)))})(_\\d+)?")
+        self._unnamed = re.compile(f"({'|'.join(sorted(map(re.escape, kinds)))})(_\\d+)?")
         self._given: dict[tuple[str, str], str] = {}
         self._used: dict[tuple[str, str], int] = {}
 
@@ -60,7 +60,7 @@ class _Numbering:
         return path[1:]
 
     def _name(self, parent: str, name: str) -> str:
-        match = self._nameless.fullmatch(name)
+        match = self._unnamed.fullmatch(name)
         if match is None:
             return name
         if (parent, name) not in self._given:
@@ -84,7 +84,7 @@ def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Assign each array to the variable of its name; nothing is assigned unless all of them fit.
 
     Raises:
-        InputError: names or shapes do not agree, so the arrays are of another network.
+        InputError: names or shapes differ, so the arrays belong to another network.
     """
     if variables.keys() != arrays.keys():
         odd = sorted(variables.keys() ^ arrays.keys())

@@ -1,8 +1,8 @@
-"""Network in network, as the studies of generalization measures have it: blocks of a 3x3 convolution and two of 1x1.
+"""Network in network, as in studies of generalization measures: blocks of a 3x3 convolution and two of 1x1.
 
 Sources: Lin et al., 2014, arXiv:1312.4400; Jiang et al., 2020, arXiv:1912.02178; Dziugaite et al., 2020,
 arXiv:2010.11924, whose published network is the default: base width 25, a norm and an activation on the maps of the
-classes before they are averaged. l2 is on every kernel: see `style.penalise_kernels`; the studies have none.
+classes before they are averaged. l2 penalises every kernel: see `layers.penalise_kernels`; the studies have none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def build(
     dropout: float = 0.0,
     l2: float = 0.0,
 ) -> keras.Model:
-    """Build a network in network that gives logits, the averages of one map a class.
+    """Build a network in network that returns logits, each the average of one feature map.
 
     Args:
         depth:      number of blocks, each of which halves the resolution.

@@ -1,6 +1,6 @@
 """ResNet for small images: He et al., 2016, arXiv:1512.03385, section 4.2, with shortcuts that own no weights (A).
 
-l2 is on every kernel: see `style.penalise_kernels`.
+l2 penalises every kernel: see `layers.penalise_kernels`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def build(
     dropout: float = 0.0,
     l2: float = 5e-5,  # of Σw²: a weight decay of 1e-4
 ) -> keras.Model:
-    """Build a ResNet that gives logits.
+    """Build a ResNet that returns logits.
 
     Args:
         depth:   6n+2 for n blocks in each of three groups; published are 20, 32, 56 and 110.

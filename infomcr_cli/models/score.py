@@ -1,4 +1,4 @@
-"""Loss and accuracy of a network on a whole split, in inference mode."""
+"""Score a network on a whole split: loss and accuracy, in inference mode."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from infomcr_cli.models.traced import Traced
 
 @dataclass(frozen=True)
 class Score:
-    """How well a network does on a split.
+    """Loss and accuracy of a network on a split.
 
     Args:
         loss:     mean cross-entropy, nats.
-        accuracy: share of images whose greatest logit is at their label, 0..1.
+        accuracy: share of images whose highest logit is at their label, 0..1.
     """
 
     loss: float
@@ -66,7 +66,7 @@ class Scorer:
 
 
 def _signature(model: keras.Model) -> list[tf.TensorSpec] | None:
-    """One trace for images of any number; what else a network may take is traced as it comes."""
+    """Return a signature with which one trace serves any number of images; None for other kinds of input."""
     shape = getattr(model, "input_shape", None)  # a subclassed model has none
     if not isinstance(shape, tuple) or len(shape) != 4:
         return None

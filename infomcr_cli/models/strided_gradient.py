@@ -1,14 +1,14 @@
-"""Kernel gradients of convolutions whose window is one pixel and whose strides are not 1.
+"""Correct kernel gradients of convolutions with a 1×1 window and strides other than 1.
 
 oneDNN 3.x, which TensorFlow 2.21 computes with, gathers the pixels of such a convolution in a workspace that is too
-small where the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and writes past its end
+small if the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and writes past its end
 as soon as a thread begins in the middle of an image: https://github.com/uxlfoundation/oneDNN/issues/6035. The process
-dies, or continues with wrong numbers.
+crashes, or continues with wrong numbers.
 
-The pixels can be gathered first: y = conv(x[:, ::s, ::s], w) at stride 1 is the same convolution, and the gradient by w
-of the one is that of the other. Importing this module puts this into the gradient of TensorFlow's operations
-themselves. So it serves every tape in the process, whatever layer or function made the operation, as often as it is
-differentiated; nothing else of these operations changes.
+The pixels can be gathered first: y = conv(x[:, ::s, ::s], w) at stride 1 is the same convolution, and its gradient by w
+is the same. Importing this module replaces the gradient of TensorFlow's operations themselves. So it holds for every
+tape of the process, whichever layer or function made the operation, and for derivatives of any order; nothing else of
+these operations changes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _by_kernel(family: str, op: Any, images: tf.Tensor, kernel: tf.Tensor, by_ou
 
 
 def _pixels_used(op: Any, images: tf.Tensor) -> tf.Tensor:
-    """Return every s-th pixel; SAME pads nothing where the window is one pixel, so that only EXPLICIT pads at all."""
+    """Return every s-th pixel; SAME pads nothing if the window is one pixel, so that only EXPLICIT pads at all."""
     attributes = _attributes(op)
     if attributes["padding"] == b"EXPLICIT":
         images = tf.pad(images, np.reshape(attributes["explicit_paddings"], (4, 2)))
@@ -74,7 +74,7 @@ def _pixels_used(op: Any, images: tf.Tensor) -> tf.Tensor:
 
 
 def _skips_pixels(op: Any, kernel: tf.Tensor) -> bool:
-    """Return whether the window is one pixel and a stride is not 1; strides of batch and channels always are."""
+    """Return whether the window is one pixel and a stride is not 1; the strides of batch and channels always are 1."""
     return kernel.shape.rank == 4 and tuple(kernel.shape[:2]) == (1, 1) and max(op.get_attr("strides")) > 1
 
 

@@ -1,4 +1,4 @@
-"""Run code that the user wrote: what it raises becomes bad input, and what it prints stays off standard output."""
+"""Run code that the user wrote: its errors become InputError, and its prints go to standard error."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ _LIBRARIES = tuple(
     f"{place}{os.sep}"
     for place in (*(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")), Path(__file__).parents[1])
 )
-LONGEST = 500  # characters of an error's text
+MAX_LENGTH = 500  # characters of an error's text
 
 
 @contextmanager
 def user_code(rule: str) -> Iterator[None]:
-    """Let an error inside the block, or a call of sys.exit, break a rule.
+    """Turn an error inside the block, or a call of sys.exit, into an InputError.
 
-    Standard output may be one JSON document; what the block prints goes to standard error.
+    What the block prints goes to standard error, because standard output may be one JSON document.
 
     Args:
         rule: what must hold, a sentence without a full stop, with the function that was named.
 
     Raises:
-        InputError: the block raised anything; the message tells what, and in which line.
+        InputError: the block raised anything; the message says what, and in which line.
     """
     try:
         with redirect_stdout(sys.stderr):
             yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, InputError):  # a rule of ours, with its message
+        if isinstance(error, InputError):  # it says already what is wrong
             raise
-        raise InputError(rule, advice=f"{_told(error)}.") from error
+        raise InputError(rule, advice=f"{_description(error)}.") from error
 
 
-def _told(error: BaseException) -> str:
+def _description(error: BaseException) -> str:
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received by")[0]
     text = " ".join(text.split())
-    text = f"{text[:LONGEST]} …" if len(text) > LONGEST else text.rstrip(".")
-    return f"{type(error).__name__}: {text}{_place(error)}"
+    text = f"{text[:MAX_LENGTH]} …" if len(text) > MAX_LENGTH else text.rstrip(".")
+    return f"{type(error).__name__}: {text}{_location(error)}"
 
 
-def _place(error: BaseException) -> str:
-    """File and line of an error: the innermost in the user's own code, where there is one."""
+def _location(error: BaseException) -> str:
+    """Return file and line of an error: the innermost in the user's own code, if there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)

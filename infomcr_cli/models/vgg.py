@@ -1,6 +1,6 @@
-"""VGG: Simonyan & Zisserman, 2015, arXiv:1409.1556, with the norm and the slim head that small images call for.
+"""VGG: Simonyan & Zisserman, 2015, arXiv:1409.1556, with a norm and a small head, as is usual for small images.
 
-l2 is on every kernel: see `style.penalise_kernels`.
+l2 penalises every kernel: see `layers.penalise_kernels`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def build(
     dropout: float = 0.0,
     l2: float = 2.5e-4,  # of Σw²: a weight decay of 5e-4
 ) -> keras.Model:
-    """Build a VGG that gives logits. Images smaller than 32 pixels are halved down to one pixel and no further.
+    """Build a VGG that returns logits. Images smaller than 32 pixels are halved until one pixel is left.
 
     Args:
         depth:      11, 13, 16 or 19.

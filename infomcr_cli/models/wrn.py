@@ -29,13 +29,13 @@ def build(
     dropout: float = 0.0,
     l2: float = 5e-4,
 ) -> keras.Model:
-    """Build a pre-activation Wide ResNet that gives logits.
+    """Build a pre-activation Wide ResNet that returns logits.
 
     Args:
         input_shape:      height, width, channels.
         num_classes:      number of logits.
-        depth:            6n+4 for n blocks in each group; ignored where `blocks_per_group` is given.
-        width:            multiple of the groups 16, 32, 64; ignored where `widths` is given.
+        depth:            6n+4 for n blocks in each group; ignored if `blocks_per_group` is given.
+        width:            multiple of the groups 16, 32, 64; ignored if `widths` is given.
         widths:           channels of each group, of which the second and later halve the resolution.
         blocks_per_group: n.
         dropout:          between the two convolutions of a block.
@@ -44,7 +44,7 @@ def build(
     widths = tuple(widths) if widths else tuple(round(width * channels) for channels in GROUP_WIDTHS)
     blocks = blocks_per_group or blocks_of(depth, 4)
     style = Style(norm, activation, dropout, l2)
-    # Without a norm the sum of the branches would grow with depth: each begins with its share of the variance.
+    # Without a norm the sum of the branches would grow with depth, so each starts with its share of the variance.
     gain = 2.0 / (blocks * len(widths)) if norm == "none" else 2.0
     image = keras.Input(input_shape, name="image")
     x = style.conv(image, STEM_WIDTH, "stem.conv")

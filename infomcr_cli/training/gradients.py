@@ -1,4 +1,11 @@
-"""A forward and backward pass on cross-entropy, with and without leaving a trace in the model."""
+"""Cross-entropy, accuracy, and a stateless forward and backward pass.
+
+| symbol | meaning | shape |
+| --- | --- | --- |
+| b | images of the batch | scalar |
+| C | classes | scalar |
+| w | trainable weights, one tensor for each of `model.trainable_variables` | as the variables |
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,7 @@ import tensorflow as tf
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
-from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
+from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
 from infomcr_cli.models.keras_internals import full_precision, fused_batch_norm, twice_differentiable_moments
 from infomcr_cli.models.logits import expect_logits
 from infomcr_cli.training.devices import replica_statistics
@@ -24,15 +31,15 @@ Tensors = list[tf.Tensor]
 
 
 class Pass(NamedTuple):
-    """What one pass over a batch found.
+    """The results of one pass over a batch.
 
     Args:
         loss:     mean cross-entropy, nats.
         accuracy: share of images whose highest logit is at their label, 0..1.
         gradient: of the loss, one tensor for each of `model.trainable_variables`.
         state:    what `model.non_trainable_variables` would be after it.
-        added:    the sum of what layers added to the loss in it, where that was kept; else 0.
-        added_gradient: of that sum; None where layers added nothing, or it was not kept.
+        added:    the sum of what layers added to the loss in it if it was to be kept, else 0.
+        added_gradient: of that sum; None if layers added nothing or it was not to be kept.
     """
 
     loss: tf.Tensor
@@ -46,10 +53,10 @@ class Pass(NamedTuple):
 def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     """Return the mean cross-entropy of logits [b, C] at integer labels [b] or [b, 1], or at class weights [b, C], nats.
 
-    It is taken in float32 at least, whatever the network computes in.
+    It is computed in float32 or float64, whatever the network computes in.
 
     Raises:
-        InputError: labels of any other shape.
+        InputError: the labels have another shape.
     """
     logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
     labels = _indices_or_weights(labels, logits)
@@ -63,10 +70,10 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
 
 
 def checked_labels(model: keras.Model, labels: Any) -> Any:
-    """Return class indices given as a NumPy array as int32 [b], after a look at their range; any others as they are.
+    """Return class indices as int32 [b] if they are a NumPy array; return other labels unchanged.
 
     Raises:
-        InputError: they are no whole numbers, or no classes of the model.
+        InputError: the class indices are not integers, or not classes of the model.
     """
     if not isinstance(labels, np.ndarray) or (labels.ndim != 1 and labels.shape[1:] != (1,)):
         return labels
@@ -76,14 +83,14 @@ def checked_labels(model: keras.Model, labels: Any) -> Any:
 
 
 def accuracy(labels: Any, logits: tf.Tensor) -> tf.Tensor:
-    """Return the share of logits [b, C] that are highest at their label [b], or at their greatest weight [b, C]."""
+    """Return the share of logits [b, C] that are highest at their label [b], or at their highest weight [b, C]."""
     labels = _indices_or_weights(labels, logits)
     truth = tf.argmax(labels, axis=-1) if len(labels.shape) == 2 else labels
     return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1), tf.cast(truth, tf.int64)), tf.float32))
 
 
 def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
-    """Labels [b], or class weights [b, C]; labels [b, 1], as data sets of Keras have them, would pass for weights."""
+    """Return labels [b] or class weights [b, C]; labels [b, 1], as in Keras's data sets, become [b]."""
     if len(labels.shape) == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if len(labels.shape) not in (1, 2) or (len(labels.shape) == 2 and labels.shape[1] not in (None, logits.shape[1])):
@@ -102,7 +109,7 @@ def stateless_pass(
     twice: bool = False,
     keep_added: bool = False,
 ) -> Pass:
-    """Pass over a batch at `weights` without changing the model, in float32 at least.
+    """Pass over a batch at `weights` without changing the model, in float32 or float64.
 
     Batch norm takes the statistics of `images`.
 

@@ -1,11 +1,11 @@
-"""Losses that a model has of its own: on weights, on activations, and what its layers give to `add_loss`.
+"""The losses of a model itself: penalties on weights and activations, and what its layers give to `add_loss`.
 
-They belong to the objective of every step, beside cross-entropy, and to no regularizer: those are on cross-entropy
-alone. Keras keeps them on the layers until the next call, where a pass in a loop, or another device's, would be found.
-Passes here take them from a scope of their own instead.
+They are part of the objective of every step, beside cross-entropy, but not of the regularizers, which use cross-entropy
+alone. Keras keeps them on the layers until the next call, where they could be those of another pass or device. Passes
+here collect them in a scope of their own instead.
 
-Where sub-batches or devices share a batch, the losses of their calls are averaged, as cross-entropy is: each must be a
-mean over the images of a call, as Keras makes its penalties on activations.
+If sub-batches or devices share a batch, the losses of their calls are averaged, as cross-entropy is. So each must be a
+mean over the images of a call, as Keras's penalties on activations are.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from infomcr_cli.training.gradients import Tensors
 
 
-GROWTH = 1.5  # of a loss, by twice the images: 2 for a sum, 1 for a mean but for the units that dropout leaves
+MAX_GROWTH = 1.5  # of a loss when images are doubled: 2 for a sum, 1 for a mean, up to the noise of dropout
 
 
 class Called(NamedTuple):
-    """What a call in training mode gave.
+    """The results of a call in training mode.
 
     Args:
         logits: [b, C].
@@ -78,7 +78,7 @@ def check_means(model: keras.Model, images: Any) -> None:
         images: several that the model takes, [n, ...].
 
     Raises:
-        InputError: it does: their mean over parts of a batch would not be that of the batch.
+        InputError: a loss grows, so that its mean over parts of a batch would not be that of the batch.
     """
     kinds = (model.trainable_variables, model.non_trainable_variables)
     weights, state = ([tf.convert_to_tensor(v.value) for v in variables] for variables in kinds)
@@ -86,9 +86,9 @@ def check_means(model: keras.Model, images: Any) -> None:
     of_one, of_both = (call_at(model, weights, state, batch).losses for batch in (images, twice))
     for once, doubled in zip(of_one, of_both, strict=True):
         before, after = (float(tf.reduce_sum(tf.cast(loss, tf.float64))) for loss in (once, doubled))
-        if abs(after) > GROWTH * abs(before):
+        if abs(after) > MAX_GROWTH * abs(before):
             raise InputError(
-                "a loss that a layer adds must be a mean over images where sub-batches or devices share a batch",
+                "a loss that a layer adds must be a mean over images if sub-batches or devices share a batch",
                 received=f"{before:.4g} for a batch, {after:.4g} for the same images twice",
-                advice="Let add_loss have a mean: keras.ops.mean in the place of keras.ops.sum.",
+                advice="Call add_loss with a mean: use keras.ops.mean instead of keras.ops.sum.",
             )

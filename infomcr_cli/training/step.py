@@ -1,4 +1,7 @@
-"""One step of stochastic gradient descent, plain or regularized."""
+"""Take one step of stochastic gradient descent, plain or regularized.
+
+gradient = ∇(cross-entropy + the model's own losses) + what the regularizer adds
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     import keras
 
 
-class _Main(NamedTuple):
+class _MainPass(NamedTuple):
+    """Scalars and gradient of the objective without the regularizer."""
+
     loss: tf.Tensor
     l2: tf.Tensor
     accuracy: tf.Tensor
@@ -57,44 +62,40 @@ def train_step(
     Raises:
         InputError: the model gives probabilities, or labels are not classes of the model.
     """
-    _build(optimizer, model)
+    if not optimizer.built:
+        with tf.init_scope():
+            optimizer.build(model.trainable_variables)
     labels = checked_labels(model, labels)
     if regularizer is None or not regularizer.is_active:
         main, penalty = _main_pass(model, images, labels), tf.zeros(())
         gradient = main.gradient
     else:
-        # The regularizer comes first: it reads the statistics that the main pass is about to change.
-        found = regularizer(model, images, labels)
-        penalty = found.value
-        main = _main_pass(model, images, labels) if found.main is None else _from_sub_batches(model, found.main)
-        gradient = [g + c for g, c in zip(main.gradient, found.gradient, strict=True)]
+        # The regularizer comes first: it reads the moving statistics that the main pass updates.
+        term = regularizer(model, images, labels)
+        penalty = term.value
+        main = _main_pass(model, images, labels) if term.main is None else _from_sub_batches(model, term.main)
+        gradient = [g + c for g, c in zip(main.gradient, term.gradient, strict=True)]
     optimizer.apply(replica_share(gradient), model.trainable_variables)
     return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
 
 
-def _build(optimizer: keras.Optimizer, model: keras.Model) -> None:
-    if not optimizer.built:
-        with tf.init_scope():
-            optimizer.build(model.trainable_variables)
-
-
-def _main_pass(model: keras.Model, images: Any, labels: Any) -> _Main:
+def _main_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
     if replica_count() > 1:
-        return _main_pass_of_a_replica(model, images, labels)
+        return _replica_pass(model, images, labels)
     with tf.GradientTape() as tape:
         with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
         loss = cross_entropy(labels, logits)
         l2 = summed(model.losses, loss.dtype)
         objective = loss + l2
-    expect_logits(model, images, logits)  # its own call of the model forgets the losses of this one
-    return _Main(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
+    expect_logits(model, images, logits)  # after model.losses: its call of the model would replace them
+    return _MainPass(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
 
 
-def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Main:
-    """Pass as one of several replicas: the losses that Keras keeps on a layer would be those of any of them.
+def _replica_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
+    """Pass on one of several replicas, stateless: the losses that Keras keeps on a layer could be another replica's.
 
-    Replicas take turns wherever they meet, which for batch norm's statistics is in the middle of a call.
+    Replicas are traced in turn, each up to its next collective operation, which batch norm has in the middle of a call.
     """
     weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -108,11 +109,11 @@ def _main_pass_of_a_replica(model: keras.Model, images: Any, labels: Any) -> _Ma
     for variable, before, value in zip(model.non_trainable_variables, state, after, strict=True):
         if value is not before:
             variable.assign(value)
-    return _Main(loss, l2, accuracy(labels, logits), gradient)
+    return _MainPass(loss, l2, accuracy(labels, logits), gradient)
 
 
-def _from_sub_batches(model: keras.Model, shared: Pass) -> _Main:
-    """Let the sub-batches' passes stand for the main one: take over their statistics, add the penalties on weights."""
+def _from_sub_batches(model: keras.Model, shared: Pass) -> _MainPass:
+    """Use the sub-batches' passes as the main pass: assign their moving statistics, add the penalties on weights."""
     for variable, value in zip(model.non_trainable_variables, mean_over_replicas(shared.state), strict=True):
         variable.assign(value)
     weights = values_of(model.trainable_variables)
@@ -121,4 +122,4 @@ def _from_sub_batches(model: keras.Model, shared: Pass) -> _Main:
         l2 = summed(losses_on_weights(model, weights), shared.loss.dtype)
     decay = connected_gradient(tape, l2, weights)
     gradient = [g + d for g, d in zip(shared.gradient, decay, strict=True)]
-    return _Main(shared.loss, l2 + shared.added, shared.accuracy, gradient)
+    return _MainPass(shared.loss, l2 + shared.added, shared.accuracy, gradient)
