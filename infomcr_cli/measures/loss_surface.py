@@ -175,7 +175,9 @@ class SurfacePasses:
             with self.scope(values):
                 return function(self.model, in_precision(images, self.precision))
 
-        return self._others.setdefault(function, Traced(at))
+        if function not in self._others:
+            self._others[function] = Traced(at)
+        return self._others[function]
 
     def _logits(self, values: Tensors, images: Any) -> tf.Tensor:
         with self.scope(values):
