@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
+from infomcr_cli.measures.loops import unremarked_loops
 from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
 LOOPS = {"While", "StatelessWhile"}
@@ -53,7 +54,8 @@ def layer_gradients(
     if kinds & LOOPS:
         return _mapped(of_one_sample, elements)
     try:
-        return list(tf.vectorized_map(of_one_sample, elements))
+        with unremarked_loops():
+            return list(tf.vectorized_map(of_one_sample, elements))
     except (ValueError, NotImplementedError, TypeError):  # an operation that cannot be vectorised
         return _mapped(of_one_sample, elements)
 
