@@ -91,7 +91,7 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     """Return scores, gaps and measures of one evaluation.
 
     Args:
-        evaluation: an entry of the JSON document of `eval`.
+        evaluation: one of `runs` in the JSON document of `eval`.
     """
     train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
@@ -115,9 +115,9 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     table.add_column("± std. error", justify="right")
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
-    for name, entry in measures.items():
-        numbers = (entry["value"], entry.get("std_error"), _half_width(entry.get("interval")))
-        table.add_row(name, *map(_number, numbers), entry.get("unit") or "")
+    for name, one in measures.items():
+        numbers = (one["value"], one.get("std_error"), _half_width(one.get("interval")))
+        table.add_row(name, *map(_number, numbers), one.get("unit") or "")
     return table
 
 
@@ -133,9 +133,9 @@ def _number(value: float | None) -> str:
 def _notes(measures: Mapping[str, Any]) -> list[Text]:
     """Return why measures have no value, and how many draws of gamma are rank-deficient."""
     notes = [
-        Text(f"{name}: {printable(str(entry['reason']))}")
-        for name, entry in measures.items()
-        if entry["value"] is None and entry.get("reason")
+        Text(f"{name}: {printable(str(one['reason']))}")
+        for name, one in measures.items()
+        if one["value"] is None and one.get("reason")
     ]
     gamma = measures.get("gamma") or {}
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
