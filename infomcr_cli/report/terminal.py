@@ -5,7 +5,7 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +116,11 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
     for name, one in measures.items():
-        numbers = (one["value"], one.get("std_error"), _half_width(one.get("interval")))
+        interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
+        half_width = (interval[1] - interval[0]) / 2 if interval else None
+        numbers = (one["value"], one.get("std_error"), half_width)
         table.add_row(name, *map(_number, numbers), one.get("unit") or "")
     return table
-
-
-def _half_width(interval: Sequence[float] | None) -> float | None:
-    """Return half the width of a symmetric interval; with few draws it is more than two standard errors."""
-    return (interval[1] - interval[0]) / 2 if interval else None
 
 
 def _number(value: float | None) -> str:
