@@ -25,7 +25,7 @@ ALL_KERNELS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("kernels", ALL_KERNELS)
-def test_convolutions_and_their_derivatives_are_right(kernels: str) -> None:
+def test_convolution_derivatives_equal_the_reference(kernels: str) -> None:
     """With three threads, since the fault showed where they cannot share the images evenly."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **ALL_KERNELS[kernels]}
     done = subprocess.run([sys.executable, str(CHILD), "3"], capture_output=True, text=True, env=environment)
@@ -77,7 +77,7 @@ class Direct(keras.layers.Layer):
 
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("name", [*LAYERS, "tf.nn.conv2d"])
-def test_no_window_of_one_pixel_has_strides_in_a_kernel_gradient(name: str, twice: bool) -> None:
+def test_kernel_gradient_of_one_pixel_windows_has_no_strides(name: str, twice: bool) -> None:
     layer, shape = LAYERS[name] if name in LAYERS else (Direct(), (16, 16, 3))
     image = keras.Input(shape)
     found = strides_of_kernel_gradients(keras.Model(image, layer(image)), shape, twice)
@@ -86,7 +86,7 @@ def test_no_window_of_one_pixel_has_strides_in_a_kernel_gradient(name: str, twic
 
 
 @pytest.mark.parametrize("name", ["wrn", "ResNet50V2"])
-def test_networks_with_strided_shortcuts_have_none_either(name: str) -> None:
+def test_networks_with_strided_shortcuts_use_the_corrected_gradient(name: str) -> None:
     model = build_model(name, input_shape=(32, 32, 3), num_classes=3)
     found = strides_of_kernel_gradients(model, (32, 32, 3))
     assert any(window == [3, 3] for window, _ in found)
@@ -94,6 +94,6 @@ def test_networks_with_strided_shortcuts_have_none_either(name: str) -> None:
 
 
 @pytest.mark.parametrize("public", ["training import train_step", "measures import gram_matrix"])
-def test_whoever_differentiates_has_the_safe_gradients(public: str) -> None:
+def test_every_module_that_differentiates_registers_the_corrected_gradients(public: str) -> None:
     check = f"import sys; from infomcr_cli.{public}; sys.exit('{strided_gradient.__name__}' not in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True).returncode == 0
