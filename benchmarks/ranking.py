@@ -69,7 +69,8 @@ def _write_run(folder: Path, config: dict[str, Any], gap: float, measures: dict[
 
 def measure(root: Path) -> dict[str, float]:
     """Compare the runs in a process of its own and return seconds and peak bytes."""
-    done = subprocess.run([sys.executable, __file__, "--ranking", str(root)], check=True, capture_output=True, text=True)
+    command = [sys.executable, __file__, "--ranking", str(root)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 

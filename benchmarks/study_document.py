@@ -1,4 +1,4 @@
-"""Write the document of the small study, from the JSON documents of its comparisons: every number in it was measured."""
+"""Write the document of the small study from the JSON documents of its comparisons; every number was measured."""
 
 from __future__ import annotations
 

@@ -89,9 +89,7 @@ def compare(request: CompareRequest) -> Comparison:
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print the tables of a comparison, as wide as the console, and the files that were written."""
-    from infomcr_cli.report.terminal import comparison_renderables
-
-    for part in comparison_renderables(comparison, console.width):
+    for part in comparison.renderables(console.width):
         console.print(part)
 
 

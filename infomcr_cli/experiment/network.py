@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from infomcr_cli.config.allowed_builders import is_trusted
@@ -17,13 +19,17 @@ def network(config: RunConfig, dataset: Dataset) -> keras.Model:
     Raises:
         InputError: the images do not fit the network, or the user did not name its builder.
     """
-    settings = config.model.model_dump(exclude={"name"})
+    return build_model(**network_settings(config, dataset))
+
+
+def network_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return all that a network is built from; runs for which it is equal have the same network."""
+    settings = config.model.model_dump()
     if isinstance(config.model, BuilderConfig):
         settings["trusted"] = is_trusted(config)
-    return build_model(
-        config.model.name,
-        input_shape=dataset.image_shape,
-        num_classes=dataset.num_classes,
-        l2=config.optimizer.l2,
+    return {
         **settings,
-    )
+        "input_shape": dataset.image_shape,
+        "num_classes": dataset.num_classes,
+        "l2": config.optimizer.l2,
+    }

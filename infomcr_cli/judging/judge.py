@@ -10,16 +10,10 @@ import numpy as np
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.bootstrap import interval, resample_counts
 from infomcr_cli.judging.conditional_information import conditional_information
-from infomcr_cli.judging.granulated import granulated_psi, group_taus, psi_resampled
+from infomcr_cli.judging.granulated import estimate_psi
 from infomcr_cli.judging.minima import Minima, control_minima, ranked_minima
-from infomcr_cli.judging.pairs import AxisPairs, axis_pairs
-from infomcr_cli.judging.rank_correlation import (
-    dense_ranks,
-    spearman_rho,
-    spearman_rho_resampled,
-    tau_b,
-    tau_b_resampled,
-)
+from infomcr_cli.judging.pairs import axis_pairs
+from infomcr_cli.judging.rank_correlation import dense_ranks, estimate_rho, estimate_tau
 from infomcr_cli.judging.result import (
     STATISTICS,
     ConditionalInformation,
@@ -115,20 +109,24 @@ def _statistics(
     ranks = np.full(known.shape, -1, np.int64)  # [n, M], −1 where missing
     for m in range(len(results)):
         ranks[known[:, m], m] = dense_ranks(minima.measures[known[:, m], m])
-    gap_ranks, pairs = dense_ranks(minima.gap), axis_pairs(minima)
-    counts = resample_counts(minima.n, resamples, seed)
+    gap, pairs, counts = dense_ranks(minima.gap), axis_pairs(minima), resample_counts(minima.n, resamples, seed)
     information = conditional_information(minima, ranks, seed)
     errors, error_samples = [SignError()] * len(results), np.full((resamples, len(results)), np.nan)
     if n_test is not None:
         errors, error_samples = sign_errors(minima, pairs, ranks, n_test=n_test, resamples=resamples, seed=seed)
     found = []
     for m, result in enumerate(results):
+        have = known[:, m]
         if result.n < FEWEST:
             found.append(_Resampled(result, {}))
             continue
-        one = _rank_correlations(result, ranks[:, m], gap_ranks, pairs, counts, seed)
-        result = replace(one.result, conditional_information=information[m], sign_error=errors[m])
-        found.append(_Resampled(result, {**one.samples, "sign_error": error_samples[:, m]}))
+        tau, taus = estimate_tau(ranks[have, m], gap[have], counts[:, have])
+        rho, rhos = estimate_rho(ranks[have, m], gap[have], counts[:, have])
+        psi, psis = estimate_psi(ranks[:, m], gap, pairs, resamples, seed)
+        result = replace(result, kendall_tau=tau, spearman_rho=rho, granulated_psi=psi)
+        result = replace(result, conditional_information=information[m], sign_error=errors[m])
+        samples = {"kendall_tau": taus, "spearman_rho": rhos, "granulated_psi": psis, "sign_error": error_samples[:, m]}
+        found.append(_Resampled(result, samples))
     return found
 
 
@@ -159,43 +157,6 @@ def _empty_result(minima: Minima, name: str, directions: Mapping[str, str], n: i
         sign_error=SignError(),
         mixed=name in minima.mixed,
     )
-
-
-def _rank_correlations(
-    result: MeasureResult,
-    ranks: np.ndarray,
-    gap: np.ndarray,
-    pairs: tuple[AxisPairs, ...],
-    counts: np.ndarray,
-    seed: int,
-) -> _Resampled:
-    """Return a result with τ, ρ and Ψ over the minima that have a value.
-
-    Args:
-        ranks:  dense ranks of the measure, −1 where missing, [n].
-        gap:    dense ranks of the gap, [n].
-        counts: [B, n].
-    """
-    known = ranks >= 0
-    mu, g, chosen = ranks[known], gap[known], counts[:, known]
-    taus = {one.axis: group_taus(ranks, gap, one) for one in pairs}
-    samples = {
-        "kendall_tau": tau_b_resampled(mu, g, chosen),
-        "spearman_rho": spearman_rho_resampled(mu, g, chosen),
-        "granulated_psi": psi_resampled(list(taus.values()), len(counts), seed),
-    }
-    result = replace(
-        result,
-        kendall_tau=_estimate(tau_b(mu, g), samples["kendall_tau"], result.n),
-        spearman_rho=_estimate(spearman_rho(mu, g), samples["spearman_rho"], result.n),
-        granulated_psi=granulated_psi(taus, samples["granulated_psi"]),
-    )
-    return _Resampled(result, samples)
-
-
-def _estimate(value: float, samples: np.ndarray, n: int) -> Estimate:
-    low, high = interval(samples) if np.isfinite(value) else (None, None)
-    return Estimate(number(value), low, high, n)
 
 
 def _ranked(found: list[_Resampled], rank_by: str) -> list[MeasureResult]:

@@ -8,8 +8,26 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from infomcr_cli.judging.bootstrap import interval
+from infomcr_cli.judging.result import Estimate, number
+
 _DENSE = 4000  # largest n for which the matrix of signs [n, n] is built
 _FEW = 200  # resamples of larger tables
+
+
+def estimate_tau(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> tuple[Estimate, np.ndarray]:
+    """Return τ-b with its interval, and τ-b of each resample; see `tau_b` and `tau_b_resampled`."""
+    return _estimate(tau_b(measure, gap), tau_b_resampled(measure, gap, counts), len(measure))
+
+
+def estimate_rho(measure: np.ndarray, gap: np.ndarray, counts: np.ndarray) -> tuple[Estimate, np.ndarray]:
+    """Return ρ with its interval, and ρ of each resample; see `spearman_rho` and `spearman_rho_resampled`."""
+    return _estimate(spearman_rho(measure, gap), spearman_rho_resampled(measure, gap, counts), len(measure))
+
+
+def _estimate(value: float, samples: np.ndarray, n: int) -> tuple[Estimate, np.ndarray]:
+    low, high = interval(samples) if np.isfinite(value) else (None, None)
+    return Estimate(number(value), low, high, n), samples
 
 
 def dense_ranks(values: np.ndarray) -> np.ndarray:

@@ -25,19 +25,17 @@ def last_layer(surface: LossSurface) -> tuple[Array, Array, Array]:
     Raises:
         InputError: the logits are not the output of a Dense layer.
     """
-    last: list[keras.layers.Dense] = []
+    kernels, features, logits = zip(*surface.map_images(_last_layer), strict=True)
+    return kernels[0], np.concatenate(features), np.concatenate(logits)
 
-    def features_and_logits(images: Any) -> Any:
-        logits, by_output = _dense_calls(surface.model, images)
-        if id(logits) not in by_output:
-            raise InputError("relative flatness needs a dense layer that gives the logits", received=surface.model.name)
-        layer, features, _ = by_output[id(logits)]
-        last[:] = [layer]
-        return tf.cast(features, tf.float64), tf.cast(logits, tf.float64)
 
-    parts = surface.map_images(features_and_logits)
-    features, logits = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return np.asarray(last[0].kernel, np.float64), features, logits
+def _last_layer(model: keras.Model, images: Any) -> list[tf.Tensor]:
+    """Return kernel [F, C], features [n, F] and logits [n, C] of the layer that gives the logits, float64."""
+    logits, by_output = _dense_calls(model, images)
+    if id(logits) not in by_output:
+        raise InputError("relative flatness needs a dense layer that gives the logits", received=model.name)
+    layer, features, _ = by_output[id(logits)]
+    return [tf.cast(tensor, tf.float64) for tensor in (tf.convert_to_tensor(layer.kernel), features, logits)]
 
 
 def _dense_calls(model: keras.Model, images: Any) -> tuple[Any, dict[int, DenseCall]]:

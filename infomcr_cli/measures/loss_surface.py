@@ -28,6 +28,7 @@ from infomcr_cli.measures.stateless import (
     trainable_weights,
 )
 from infomcr_cli.models.keras_internals import twice_differentiable_moments
+from infomcr_cli.models.traced import Traced
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -90,14 +91,12 @@ class LossSurface:
         """Return the share of all samples that are classified correctly at weights `at` [W], 0..1."""
         return accuracy(self.logits(at), self.labels)
 
-    def map_images(self, function: Callable[[Any], Any]) -> list[Any]:
-        """Return what `function(images)` gives at the minimum, one structure of arrays for each part of the samples."""
+    def map_images(self, function: Callable[[keras.Model, Any], Any]) -> list[Any]:
+        """Return what `function(model, images)` gives at the minimum, a structure of arrays for each part of them.
 
-        def inside(values: list[tf.Tensor], images: Any) -> Any:
-            with self._passes.scope(values):
-                return function(in_precision(images, self._passes.precision))
-
-        compiled, values = tf.function(inside, autograph=False, reduce_retracing=True), self._values(self.weights)
+        It is compiled once for all minima of one network: give the same function each time.
+        """
+        compiled, values = self._passes.traced(function), self._values(self.weights)
         parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]
         return keras.tree.map_structure(np.asarray, parts)
 
@@ -143,7 +142,7 @@ Tensors = list[tf.Tensor]
 
 
 class SurfacePasses:
-    """Three functions of one network, compiled at their first use; batch norm is in inference mode.
+    """Functions of one network, compiled at their first use; batch norm is in inference mode.
 
     Args:
         model:     maps a sample to logits; never touched.
@@ -154,9 +153,9 @@ class SurfacePasses:
         self.model, self.precision = model, precision
         self.variables = float_weights(model)
         self.trainable = trainable_weights(model)
-        self.logits = tf.function(self._logits, autograph=False, reduce_retracing=True)
-        self.gradient = tf.function(self._gradient, autograph=False, reduce_retracing=True)
-        self.hessian_product = tf.function(self._hessian_product, autograph=False, reduce_retracing=True)
+        self.logits, self.gradient = Traced(self._logits), Traced(self._gradient)
+        self.hessian_product = Traced(self._hessian_product)
+        self._others: dict[Callable[..., Any], Traced] = {}
 
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they stand."""
@@ -168,6 +167,17 @@ class SurfacePasses:
         return measurement_scope(
             self.model, list(zip(self.variables, values, strict=True)), self.precision, "inference"
         )
+
+    def traced(self, function: Callable[[keras.Model, Any], Any]) -> Traced:
+        """Return `function(model, images)` as a compiled function of values and images, made once."""
+
+        def at(values: Tensors, images: Any) -> Any:
+            with self.scope(values):
+                return function(self.model, in_precision(images, self.precision))
+
+        if function not in self._others:
+            self._others[function] = Traced(at)
+        return self._others[function]
 
     def _logits(self, values: Tensors, images: Any) -> tf.Tensor:
         with self.scope(values):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.batch_norm_folding import CONVOLUTIONS, LinearMap
+from infomcr_cli.models.traced import Traced
 
 Array = NDArray[np.float64]
 
@@ -36,18 +40,12 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
         InputError: the layer has no input of one fixed size.
     """
     shape, weights = _input_shape(layer), tf.constant(kernel)
-
-    @tf.function(autograph=False)
-    def back_and_forth(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = _convolved(layer, x, weights)
-        return tape.gradient(y, x, output_gradients=y)
-
+    geometry = tuple(layer.strides), layer.padding, layer.data_format, tuple(layer.dilation_rate)
+    back_and_forth = _back_and_forth(*geometry, shape, kernel.shape)
     size = int(np.prod(shape))
 
     def normal(x: Array) -> Array:
-        return back_and_forth(tf.constant(x.reshape(1, *shape))).numpy().reshape(-1)
+        return back_and_forth(x.reshape(1, *shape), weights).numpy().reshape(-1)
 
     start = np.random.default_rng(0).standard_normal(size)
     once = normal(start)
@@ -59,14 +57,28 @@ def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
     return float(np.sqrt(values[0]))
 
 
-def _convolved(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return a convolution without its bias; `convolution_op` knows no causal padding, which is that of the call."""
-    if layer.padding != "causal":
-        return layer.convolution_op(x, kernel)
-    before = [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]
-    places = [before, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], before]
-    padded = tf.pad(x, [[0, 0], *places])
-    return keras.ops.conv(padded, kernel, list(layer.strides), "valid", layer.data_format, layer.dilation_rate)
+@lru_cache(maxsize=64)
+def _back_and_forth(
+    strides: tuple[int, ...], padding: str, data_format: str, dilation: tuple[int, ...], image: Any, kernel: Any
+) -> Traced:
+    """Return AᵀA x as a function of x and the kernel, compiled once for all layers of these shapes."""
+
+    def of(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            padded = _padded_before(x, kernel[0], data_format, dilation) if padding == "causal" else x
+            at_edges = "valid" if padding == "causal" else padding
+            y = keras.ops.conv(padded, weights, list(strides), at_edges, data_format, dilation)
+        return tape.gradient(y, x, output_gradients=y)
+
+    return Traced(of)
+
+
+def _padded_before(x: tf.Tensor, window: int, data_format: str, dilation: tuple[int, ...]) -> tf.Tensor:
+    """Pad a sequence at its beginning, as causal convolutions do."""
+    before = [dilation[0] * (window - 1), 0]
+    places = [before, [0, 0]] if data_format == "channels_last" else [[0, 0], before]
+    return tf.pad(x, [[0, 0], *places])
 
 
 def _input_shape(layer: keras.layers.Layer) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from rich.console import Console
@@ -13,7 +13,7 @@ from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
 from infomcr_cli.experiment.initial_weights import initial_weights
-from infomcr_cli.experiment.network import network
+from infomcr_cli.experiment.network import network, network_settings
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.value import MeasureValue
@@ -54,8 +54,26 @@ def _subject(config: RunConfig) -> Subject:
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
-    model = network(config, dataset)
-    return Subject(config, dataset, model, make_scorer(model))
+    shared = _shared_network(config, dataset)
+    return Subject(config, dataset, shared.model, shared.score)
+
+
+class _SharedNetwork(NamedTuple):
+    settings: Document
+    model: keras.Model
+    score: Scorer
+
+
+_latest: list[_SharedNetwork] = []
+
+
+def _shared_network(config: RunConfig, dataset: Dataset) -> _SharedNetwork:
+    """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
+    settings = network_settings(config, dataset)
+    if not _latest or _latest[0].settings != settings:
+        model = network(config, dataset)
+        _latest[:] = [_SharedNetwork(settings, model, make_scorer(model))]
+    return _latest[0]
 
 
 def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -> Document:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import taken
+from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
 from infomcr_cli.models.keras_internals import all_layers as all_layers
 from infomcr_cli.models.keras_internals import computing_in, replaced

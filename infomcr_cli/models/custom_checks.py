@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models.logits import LOGITS_RULE, check_logits
 from infomcr_cli.models.user_code import user_code
 

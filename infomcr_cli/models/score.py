@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import full_precision
+from infomcr_cli.models.traced import Traced
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ def _signature(model: keras.Model) -> list[tf.TensorSpec] | None:
 def make_scorer(model: keras.Model) -> Scorer:
     """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
 
-    @tf.function(input_signature=_signature(model), autograph=False, reduce_retracing=True)
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with full_precision(model):
             logits = tf.cast(model(images, training=False), tf.float64)
@@ -83,4 +83,4 @@ def make_scorer(model: keras.Model) -> Scorer:
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
 
-    return Scorer(sums)
+    return Scorer(Traced(sums, _signature(model)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from rich.console import RenderableType
 
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
@@ -52,6 +53,8 @@ class Comparison:
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
+
+    exit_code: ClassVar[int] = 0
 
     included: tuple[EvaluatedRun, ...]
     excluded: tuple[EvaluatedRun, ...]
@@ -103,6 +106,12 @@ class Comparison:
             "mlflow_run_id": self.mlflow_run_id,
         }
 
+    def renderables(self, width: int) -> Iterable[RenderableType]:
+        """Return what a terminal of `width` columns shows: tables, notes and the files that were written."""
+        from infomcr_cli.report.terminal import comparison_renderables
+
+        return comparison_renderables(self, width)
+
     def _run_to_dict(self, run: ComparedRun) -> dict[str, Any]:
         settings = {axis.name: run.settings.get(axis.name) for axis in self.axes}
         document = {"run": run.name, "state": run.state, "seed": run.seed, "settings": settings}
@@ -110,9 +119,9 @@ class Comparison:
             return document
         found = run.evaluation
         return document | {
-            "train": found.train.model_dump(),
-            "test": found.test.model_dump(),
-            "gap": found.gap.model_dump(),
+            "train": found.train.model_dump(include={"loss", "accuracy"}),
+            "test": found.test.model_dump(include={"loss", "accuracy"}),
+            "gap": found.gap.model_dump(include={"error", "loss"}),
             "compute": None if run.compute is None else run.compute.to_dict(),
             "measures": {
                 name: one.model_dump(include={"value", "std_error", "unit"}) for name, one in found.measures.items()

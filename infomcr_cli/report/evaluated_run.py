@@ -17,7 +17,7 @@ from infomcr_cli.report.columns import TRAIN_LOSS
 from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
+from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, read_measures_file
 from infomcr_cli.runs.status import read_status
 
@@ -85,18 +85,20 @@ def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> Comp
         raise InputError(f"{what} must be a mapping of settings")
     flat = flatten(config)
     file = read_measures_file(directory)
-    evaluations, recorded_as_reached = dict(file.checkpoints), file.reached_target
     status = read_status(directory)
     hide = redactor()
     shown = {key: hide(value) if isinstance(value, str) else value for key, value in flat.items()}
-    common = (directory.name, directory, status.state.value, weight_settings(flat), shown, evaluations)
-    evaluation = evaluations.get(checkpoint)
+    common = (directory.name, directory, status.state.value, weight_settings(flat), shown, file.checkpoints)
+    evaluation = file.checkpoints.get(checkpoint)
     if evaluation is None or is_outdated(evaluation, checkpoint, status.step):
         return ComparedRun(*common)
+    recorded = (evaluation.reached_target, file.reached_target, status.reached_target)
+    reached = next((one for one in recorded if one is not None), None)
+    target = flat.get("schedule.stop_at_train_loss")
     return EvaluatedRun(
         *common,
         evaluation=_completed(evaluation),
-        missed_target=_missed_target(directory, evaluation, recorded_as_reached, flat),
+        missed_target=_is_above(evaluation.train.loss, target) if reached is None else not reached,
         compute=compute_until(config, step=evaluation.step, n_train=evaluation.n_train),
     )
 
@@ -152,15 +154,8 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return one - other
 
 
-def _missed_target(
-    directory: RunDirectory, evaluation: Evaluation, in_measures: bool | None, settings: Mapping[str, Any]
-) -> bool:
-    """Return whether a run has a training-loss target and did not reach it; a record of it decides, then the loss."""
-    status = parse_json(directory.read("status.json"), f"status.json of {directory.name}")
-    for reached in (evaluation.reached_target, in_measures, status.get("reached_target")):
-        if isinstance(reached, bool):
-            return not reached
-    target, loss = settings.get("schedule.stop_at_train_loss"), evaluation.train.loss
+def _is_above(loss: float | None, target: Any) -> bool:
+    """Return whether a training loss is above a target; False if either is not a number."""
     if loss is None or isinstance(target, bool) or not isinstance(target, int | float):
         return False
     return loss > target

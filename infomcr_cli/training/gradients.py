@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
+from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
 from infomcr_cli.models.keras_internals import full_precision, fused_batch_norm, twice_differentiable_moments
 from infomcr_cli.models.logits import expect_logits

@@ -1,20 +1,24 @@
-"""The slow truth: every ranking statistic as the definitions read, pair by pair, in plain Python."""
+"""Slow reference: every ranking statistic as its definition says, pair by pair, in plain Python."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import combinations, permutations
 
 import numpy as np
+
+Rows = Sequence[tuple[object, ...]]  # for each minimum its value on each axis
+Values = Sequence[float]
 
 
 def sign(x: float) -> int:
     return (x > 0) - (x < 0)
 
 
-def tau_b(mu, g):
-    """τ-b by counting pairs; None where a side is constant."""
+def tau_b(mu: Values, g: Values) -> float | None:
+    """Return τ-b by counting pairs; None if μ or g is constant."""
     agree = mu_varies = g_varies = 0
     for i, j in combinations(range(len(mu)), 2):
         a, b = sign(mu[i] - mu[j]), sign(g[i] - g[j])
@@ -24,9 +28,9 @@ def tau_b(mu, g):
     return agree / math.sqrt(mu_varies * g_varies) if mu_varies and g_varies else None
 
 
-def psi(rows, mu, g):
-    """(Ψ, {axis index: ψ}); `rows` are tuples of axis values."""
-    by_axis = {}
+def psi(rows: Rows, mu: Values, g: Values) -> tuple[float | None, dict[int, float | None]]:
+    """Return Ψ, and index of the axis → ψ."""
+    by_axis: dict[int, float | None] = {}
     for axis in range(len(rows[0])):
         groups = defaultdict(list)
         for index, row in enumerate(rows):
@@ -42,13 +46,14 @@ def psi(rows, mu, g):
     return (sum(known) / len(known) if known else None), by_axis
 
 
-def entropy(counter):
+def entropy(counter: Counter[object]) -> float:
+    """Return the entropy of the relative frequencies, in nats."""
     total = sum(counter.values())
     return -sum(c / total * math.log(c / total) for c in counter.values() if c)
 
 
-def information(rows, mu, g):
-    """K and the share of ordered pairs with Δμ ≠ 0."""
+def information(rows: Rows, mu: Values, g: Values) -> tuple[float | None, float]:
+    """Return K and the share of ordered pairs with Δμ ≠ 0."""
     pairs = list(permutations(range(len(mu)), 2))
     used = [(i, j) for i, j in pairs if mu[i] != mu[j] and g[i] != g[j]]
     ratios = []
@@ -69,8 +74,8 @@ def information(rows, mu, g):
     return (min(ratios) if ratios else None), sum(mu[i] != mu[j] for i, j in pairs) / len(pairs)
 
 
-def sign_error(rows, mu, g, n: int):
-    """(mean, 90th percentile, maximum, pairs of non-zero weight)."""
+def sign_error(rows: Rows, mu: Values, g: Values, n: int) -> tuple[float | None, float | None, float | None, int]:
+    """Return (mean, 90th percentile, maximum, pairs of non-zero weight)."""
     environments, pairs = defaultdict(list), 0
     for i, j in combinations(range(len(mu)), 2):
         differing = [a for a in range(len(rows[0])) if rows[i][a] != rows[j][a]]

@@ -27,7 +27,7 @@ def test_tau_and_k_of_published_tables_equal_known_values(
     path = TABLES / f"pgdl_task{task}.csv"
     found = judge_file(path, gap="gap", axes=axes_of(path), n_test=10_000).to_dict()
     assert found["n"] == n
-    assert set(found["measures"]) == set(known)  # the names of the models are no measure
+    assert set(found["measures"]) == set(known)  # the names of the models are not a measure
     assert set(found["left_out"]["columns"]) == {"model"}
     for name, (k, tau) in known.items():
         assert round(found["measures"][name]["conditional_information"]["value"], 6) == k

@@ -37,7 +37,7 @@ def random_table(seed: int, *, ties: bool, full: bool = True) -> pd.DataFrame:
     return frame.round({"gap": 2, "noise": 1, "follows": 2}) if ties else frame
 
 
-def rows_of(frame: pd.DataFrame) -> list[tuple]:
+def rows_of(frame: pd.DataFrame) -> list[tuple[object, ...]]:
     return [tuple(row) for row in frame[AXES].itertuples(index=False)]
 
 
@@ -138,7 +138,7 @@ def test_measure_that_follows_one_axis_has_high_tau_and_low_psi() -> None:
     assert found["kendall_tau"]["value"] > 0.8
     assert found["granulated_psi"]["axes"] == {"width": 1.0, "lr": 0.0, "batch": 0.0}
     assert found["granulated_psi"]["value"] == pytest.approx(1 / 3)
-    assert found["conditional_information"]["pairs_used"] == pytest.approx(1 - 45 / 153)  # silent within a width
+    assert found["conditional_information"]["pairs_used"] == pytest.approx(1 - 45 / 153)  # constant within a width
 
 
 def test_constant_and_missing_measures_give_null_never_nan() -> None:

@@ -35,7 +35,7 @@ def table(path: Path, **more: Sequence[str]) -> Path:
     return written(path, {**axes, "gap": [str(gap) for gap in GAPS], "gamma": NUMBERS, **more})
 
 
-def judged(path: Path, **options: Any) -> dict[str, Any]:
+def ranking_of(path: Path, **options: Any) -> dict[str, Any]:
     return judge_file(path, **{"gap": "gap", "axes": ["lr", "width"], **options}).to_dict()
 
 
@@ -63,7 +63,7 @@ def test_cell_without_a_number_excludes_its_row_from_that_measure_only(
     tmp_path: Path, cell: str, example: str | None
 ) -> None:
     mu = [*NUMBERS[:2], cell, *NUMBERS[3:]]
-    document = judged(table(tmp_path / "t.csv", mu=mu))
+    document = ranking_of(table(tmp_path / "t.csv", mu=mu))
     assert document["n"] == 6
     found = document["measures"]["mu"]
     assert (found["n"], found["kendall_tau"]["value"]) == (5, 1.0)
@@ -75,7 +75,7 @@ def test_cell_without_a_number_excludes_its_row_from_that_measure_only(
 
 
 def test_very_long_integer_is_a_number(tmp_path: Path) -> None:
-    document = judged(table(tmp_path / "t.csv", mu=["1", "2", "4" + "0" * 30, "5" + "0" * 30, "6" + "0" * 30, "3"]))
+    document = ranking_of(table(tmp_path / "t.csv", mu=["1", "2", "4" + "0" * 30, "5" + "0" * 30, "6" + "0" * 30, "3"]))
     assert (document["measures"]["mu"]["n"], document["measures"]["mu"]["kendall_tau"]["value"]) == (6, 1.0)
     assert document["left_out"]["measures"] == {}
 
@@ -95,7 +95,7 @@ def test_measure_with_words_equals_the_table_without_those_rows(tmp_path: Path) 
 
 def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", other=["0.1", "crashed", "", "inf", "0.6", "0.3"])
-    document = judged(path, gap="other")
+    document = ranking_of(path, gap="other")
     assert document["rows"] == 3
     assert document["left_out"]["without_gap"] == {"rows": 3, "example": "crashed"}
     assert any("3 rows without a gap (such as 'crashed')" in note for note in document["notes"])
@@ -104,9 +104,9 @@ def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
 def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
     with pytest.raises(InputError, match="column 'word' must hold numbers; got 'a'"):
-        judged(path, measures=["word"])
+        ranking_of(path, measures=["word"])
     with pytest.raises(InputError, match=r"got '0,5'. Write a point before decimals: 0\.5"):
-        judged(path, gap="comma")
+        ranking_of(path, gap="comma")
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
 def test_scores_costs_and_indices_are_measures_only_if_named(tmp_path: Path, name: str) -> None:
     values = ["lower"] * 6 if name.endswith("direction") else [str(10 * float(number)) for number in NUMBERS]
     path = table(tmp_path / "t.csv", **{name: values})
-    document = judged(path)
+    document = ranking_of(path)
     assert set(document["measures"]) == {"gamma"}
     (column, reason), *others = document["left_out"]["columns"].items()
     assert others == []
     assert column in (name, "Unnamed: 4")
     assert any(f"{column} ({reason})" in note for note in document["notes"])
     if name and name not in ("in_verdict", "gamma direction"):
-        assert set(judged(path, measures=[name])["measures"]) == {name}
+        assert set(ranking_of(path, measures=[name])["measures"]) == {name}
 
 
 def test_pandas_index_columns_are_not_measures(tmp_path: Path) -> None:
@@ -137,19 +137,19 @@ def test_pandas_index_columns_are_not_measures(tmp_path: Path) -> None:
         frame = pd.read_csv(tmp_path / "t.csv")
     assert [*frame.columns[:2]] == ["Unnamed: 0.2", "Unnamed: 0.1"]
     frame.to_csv(tmp_path / "t.csv")
-    assert set(judged(tmp_path / "t.csv", axes=["lr"])["measures"]) == {"gamma"}
+    assert set(ranking_of(tmp_path / "t.csv", axes=["lr"])["measures"]) == {"gamma"}
 
 
 def test_columns_of_mostly_words_are_not_measures(tmp_path: Path) -> None:
     commit = ["a1b2c3d", "1234567", "45e6789", "ffffff1", "0e12345", "beef123"]
-    document = judged(table(tmp_path / "t.csv", commit=commit, model=[f"net_{i}" for i in range(6)]))
+    document = ranking_of(table(tmp_path / "t.csv", commit=commit, model=[f"net_{i}" for i in range(6)]))
     assert set(document["measures"]) == {"gamma"}
     words = {"commit": "mostly words such as 'a1b2c3d'", "model": "words such as 'net_0'"}
     assert document["left_out"]["columns"] == words
 
 
 def test_measure_without_any_value_is_listed_without_statistics(tmp_path: Path) -> None:
-    found = judged(table(tmp_path / "t.csv", empty=[""] * 6))
+    found = ranking_of(table(tmp_path / "t.csv", empty=[""] * 6))
     assert found["measures"]["empty"]["n"] == 0
     assert found["left_out"]["measures"]["empty"] == {"rows": 6, "example": None}
     assert "empty has no number in any row." in found["notes"]
@@ -158,10 +158,10 @@ def test_measure_without_any_value_is_listed_without_statistics(tmp_path: Path) 
 def test_measure_known_only_for_unranked_rows_is_rejected_with_a_reason(tmp_path: Path) -> None:
     inside = ["True"] * 5 + ["False"]
     path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
-    document = judged(path)
+    document = ranking_of(path)
     assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
     assert document["left_out"]["columns"]["mu"] == "only known for runs that are not ranked"
-    assert judged(path, measures=["mu"])["measures"]["mu"]["n"] == 0
+    assert ranking_of(path, measures=["mu"])["measures"]["mu"]["n"] == 0
 
 
 @pytest.mark.parametrize("name", ["seed", "Seed", "SEED"])
@@ -188,7 +188,7 @@ def test_csv_dialect_changes_nothing(tmp_path: Path, delimiter: str, end: str, e
     rows = [["lr", "width ", " gap", "gamma"], ["1", "1", " 0.1", "3"], ["2", "1", "0.2", "4 "], ["1", "2", "0.4", "9"]]
     text = end.join(f"{delimiter} ".join(row) for row in rows) + end
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))
-    document = judged(tmp_path / "t.csv", gap=" gap", axes=["lr", " width"])
+    document = ranking_of(tmp_path / "t.csv", gap=" gap", axes=["lr", " width"])
     assert (document["n"], set(document["measures"])) == (3, {"gamma"})
     assert document["measures"]["gamma"]["kendall_tau"]["value"] == 1.0
 
@@ -206,14 +206,14 @@ def test_command_line_strips_names_and_accepts_quoted_commas(command_line: Comma
 
 def test_empty_tab_separated_fields_stay_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("lr\tgap\ta\tb\n1\t0.1\t\t1\n2\t0.2\t2\t\n3\t0.3\t3\t3\n")
-    found = judged(tmp_path / "t.csv", axes=["lr"])["measures"]
+    found = ranking_of(tmp_path / "t.csv", axes=["lr"])["measures"]
     assert (found["a"]["n"], found["b"]["n"]) == (2, 2)
 
 
 def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", {"größe": ["1", "2", "3"], "gap": ["1", "2", "3"], "mu": ["1", "2", "3"]})
     for form in ("NFC", "NFD"):
-        assert judged(path, axes=[unicodedata.normalize(form, "größe")])["n"] == 3
+        assert ranking_of(path, axes=[unicodedata.normalize(form, "größe")])["n"] == 3
 
 
 @pytest.mark.parametrize(
@@ -227,21 +227,21 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
         (b"lr|width|gap\n1|1|2\n", "a column must be in the table; got 'gap'"),
     ],
 )
-def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: str | bytes | None, words: str) -> None:
+def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=words):
-        judged(tmp_path / "t.csv")
+        ranking_of(tmp_path / "t.csv")
 
 
 def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder"):
-        judged(tmp_path)
+        ranking_of(tmp_path)
     with pytest.raises(InputError, match="that exists"):
-        judged(tmp_path / "none.csv")
+        ranking_of(tmp_path / "none.csv")
     with pytest.raises(InputError, match="File name too long"):
-        judged(tmp_path / ("x" * 300))
+        ranking_of(tmp_path / ("x" * 300))
     with pytest.raises(InputError, match="plain file"):
-        judged("/dev/null" and type(tmp_path)("/dev/null"))
+        ranking_of(Path("/dev/null"))
 
 
 def test_direction_option_reverses_the_order_and_is_reported(command_line: CommandLine, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_direction_option_reverses_the_order_and_is_reported(command_line: Comma
 )
 def test_invalid_direction_raises_with_a_suggestion(tmp_path: Path, directions: Sequence[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        judged(table(tmp_path / "t.csv"), directions=directions)
+        ranking_of(table(tmp_path / "t.csv"), directions=directions)
 
 
 @pytest.mark.parametrize(

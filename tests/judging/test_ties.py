@@ -45,19 +45,19 @@ def means(steps: np.ndarray, step: Fraction) -> list[Fraction]:
     ],
 )
 def test_tau_of_averaged_seeds_equals_exact_rational_arithmetic(gap_step: str, measure_step: str, low: int) -> None:
-    rng, gap_step, measure_step = np.random.default_rng(0), Fraction(gap_step), Fraction(measure_step)
+    rng, gap_unit, measure_unit = np.random.default_rng(0), Fraction(gap_step), Fraction(measure_step)
     for _ in range(200):
         gaps, values = rng.integers(0, 10, (SETTINGS, SEEDS)), rng.integers(low, 10, (SETTINGS, SEEDS))
         frame = pd.DataFrame(
             {
                 "lr": np.repeat(np.arange(SETTINGS), SEEDS),
                 "seed": np.tile(np.arange(SEEDS), SETTINGS),
-                "gap": [float(int(k) * gap_step) for k in gaps.ravel()],
-                "mu": [float(int(k) * measure_step) for k in values.ravel()],
+                "gap": [float(int(k) * gap_unit) for k in gaps.ravel()],
+                "mu": [float(int(k) * measure_unit) for k in values.ravel()],
             }
         )
         found = judge(frame, gap="gap", axes=["lr"], resamples=2).measures[0].kendall_tau.value
-        expected = exact_tau(means(values, measure_step), means(gaps, gap_step))
+        expected = exact_tau(means(values, measure_unit), means(gaps, gap_unit))
         assert found == (None if expected is None else pytest.approx(expected, abs=1e-13))
 
 
@@ -74,8 +74,8 @@ def test_equal_means_are_ties_in_every_statistic() -> None:
 
 
 def test_differences_above_the_tolerance_are_not_ties() -> None:
-    apart = np.array([1e-30, 2e-30, 1.0, 1.0 + 1e-11, 1e30, 1.1e30])
-    np.testing.assert_array_equal(merge_ties(apart, apart), apart)
+    distinct = np.array([1e-30, 2e-30, 1.0, 1.0 + 1e-11, 1e30, 1.1e30])
+    np.testing.assert_array_equal(merge_ties(distinct, distinct), distinct)
     gaps = np.array([0.1, 0.1 + 2e-9, 0.1 + 1e-11])  # 2e-9: the smallest of 50,000 and 10,000 images
     np.testing.assert_array_equal(merge_ties(gaps, np.ones(3)), gaps)
 
@@ -138,7 +138,7 @@ def test_statistics_stay_in_range_and_are_rounded_to_14_decimals() -> None:
     rng = np.random.default_rng(0)
     for seed in range(30):
         frame = pd.DataFrame({"a": rng.integers(0, 3, 12), "b": rng.integers(0, 3, 12), "gap": rng.integers(0, 4, 12)})
-        frame["mu"], frame["silent"] = rng.integers(0, 3, 12), 1.0
+        frame["mu"], frame["constant"] = rng.integers(0, 3, 12), 1.0
         for one in judge(frame, gap="gap", axes=["a", "b"], n_test=100, seed=seed, resamples=20).measures:
             numbers = [one.kendall_tau.value, one.spearman_rho.value, one.granulated_psi.value]
             assert all(value is None or -1 <= value <= 1 for value in numbers)
@@ -162,7 +162,7 @@ def test_conditional_information_of_an_independent_measure_is_zero() -> None:
         (["1", "1.0", "1e0", "2"], [0, 0, 0, 1]),
         (["10", "9", "off", None, "nan"], [1, 0, 3, 4, 2]),
         (["001", "011", "11"], [1, 2, 0]),  # phases are words
-        (["12345678901234567", "12345678901234568"], [0, 1]),  # whole numbers are told apart to the last digit
+        (["12345678901234567", "12345678901234568"], [0, 1]),  # whole numbers are compared to the last digit
         (["-0.0", "0"], [0, 0]),
         (["1_0", "10"], [1, 0]),
         ([], []),

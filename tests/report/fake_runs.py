@@ -40,9 +40,9 @@ STEPS_PER_EPOCH = 20
 CONVENTION = {"samples": 1000, "draws": 10, "draw_size": 100, "batch_norm": "inference", "logit_scale": None}
 
 
-def config_with(**changes) -> dict:
+def config_with(**changes: Any) -> dict[str, Any]:
     """The configuration with dotted settings changed, `reg="on"` or "off" as a choice."""
-    config = json.loads(json.dumps(CONFIG))
+    config: dict[str, Any] = json.loads(json.dumps(CONFIG))
     for name, value in changes.items():
         *path, last = name.replace("__", ".").split(".")
         target = config
@@ -53,9 +53,15 @@ def config_with(**changes) -> dict:
 
 
 def evaluation(
-    gap: float, measures: dict[str, float], *, convention=CONVENTION, train_loss=0.01, n_test=400, **extra: Any
-):
-    """One checkpoint's entry of measures.json; each measure has a standard error and a convention."""
+    gap: float,
+    measures: dict[str, float],
+    *,
+    convention: Any = CONVENTION,
+    train_loss: float = 0.01,
+    n_test: int | None = 400,
+    **extra: Any,
+) -> dict[str, Any]:
+    """One checkpoint's evaluation in measures.json; each measure has a standard error and a convention."""
     noted = {
         name: {"value": value, "std_error": 0.5, "unit": "nats", "direction": "lower", "convention": convention}
         for name, value in measures.items()
@@ -74,7 +80,9 @@ def evaluation(
     }
 
 
-def write_run(path: Path, config: dict, checkpoints: dict | None, *, steps: int = 3, **status) -> Path:
+def write_run(
+    path: Path, config: dict[str, Any], checkpoints: dict[str, Any] | None, *, steps: int = 3, **status: Any
+) -> Path:
     """A finished run; without `checkpoints` it was never evaluated."""
     (path / "checkpoints").mkdir(parents=True)
     (path / "plots").mkdir()
@@ -109,7 +117,7 @@ def grid_of_runs(root: Path, *, seeds: int = 2, noise: float = 0.01) -> Path:
     return root
 
 
-def three_runs(root: Path, **changes: Any):
+def three_runs(root: Path, **changes: Any) -> Path:
     """Three evaluated runs of different learning rates; `changes` are arguments of the last run's evaluation."""
     for index, lr in enumerate((0.1, 0.2, 0.4)):
         extra = changes if index == 2 else {}

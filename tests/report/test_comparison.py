@@ -17,7 +17,7 @@ from infomcr_cli.runs import Checkpoint, RunDirectory, save_checkpoint
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory):
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return grid_of_runs(tmp_path_factory.mktemp("grid") / "runs")
 
 
@@ -62,9 +62,9 @@ def test_two_runs_give_a_table_and_a_note_without_statistics(tmp_path: Path) -> 
 
 def test_measured_and_recorded_training_loss_share_a_convention(tmp_path: Path) -> None:
     three_runs(tmp_path)
-    asked = evaluation(0.3, {"gamma": 5.0})
-    asked["measures"]["train_loss"] = {"value": 0.01, "convention": {"batch_norm": "inference"}}
-    write_run(tmp_path / "asked", config_with(optimizer__learning_rate=0.9), {"last": asked})
+    measured = evaluation(0.3, {"gamma": 5.0})
+    measured["measures"]["train_loss"] = {"value": 0.01, "convention": {"batch_norm": "inference"}}
+    write_run(tmp_path / "measured", config_with(optimizer__learning_rate=0.9), {"last": measured})
     assert compare(CompareRequest((str(tmp_path),))).to_dict()["n"] == 4
 
 

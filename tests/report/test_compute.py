@@ -20,7 +20,7 @@ STEPS = EPOCHS * STEPS_PER_EPOCH
 BATCH = 64
 
 
-def run_with(phases: str, *, passes: int = 3, name: str = "on", **schedule: object) -> tuple[dict, list[int]]:
+def run_with(phases: str, *, passes: int = 3, name: str = "on", **schedule: object) -> tuple[dict[str, Any], list[int]]:
     """A recorded configuration, and the passes of each of its steps."""
     config = config_with()
     config["schedule"] |= schedule
@@ -80,15 +80,15 @@ def test_compute_does_not_depend_on_the_run_name(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory):
+def compared_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]:
     """Regularized from step 18 of 60 on: 60 + 2 · 42 = 144 passes, 7.2 epochs."""
     folder = tmp_path_factory.mktemp("compute")
     options = CompareRequest((str(grid_of_runs(folder / "runs")),), csv=folder / "t.csv", html=folder / "t.html")
     return compare(options), folder
 
 
-def test_compute_is_shown_in_table_json_csv_and_page(comparison: Comparison) -> None:
-    found, folder = comparison
+def test_compute_is_shown_in_table_json_csv_and_page(compared_files: tuple[Comparison, Path]) -> None:
+    found, folder = compared_files
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert {(one["settings"]["reg.name"], one["compute"]["value"]) for one in document["runs"]} == {
         ("on", 7.2),
@@ -106,8 +106,8 @@ def test_compute_is_shown_in_table_json_csv_and_page(comparison: Comparison) -> 
     assert "in epochs of plain SGD" in page
 
 
-def test_compute_is_up_to_the_compared_checkpoint(comparison: Comparison) -> None:
-    _, folder = comparison
+def test_compute_is_up_to_the_compared_checkpoint(compared_files: tuple[Comparison, Path]) -> None:
+    _, folder = compared_files
     document = compare(CompareRequest((str(folder / "runs"),), checkpoint="epoch-0001")).to_dict()
     values = {one["settings"]["reg.name"]: one["compute"]["value"] for one in document["runs"]}
     assert values == {"on": (18 + 2 * 3) / 20, "off": 1.0}

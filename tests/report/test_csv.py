@@ -19,7 +19,7 @@ from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.judge_table import judge_file
 
 
-def without_notes(document: dict[str, Any]):
+def without_notes(document: dict[str, Any]) -> dict[str, Any]:
     """The part of a document that a table can give again."""
     keys = ("n", "rows", "n_test", "seed", "resamples", "confidence", "rank_by", "significant_digits")
     return {key: document[key] for key in (*keys, "measures", "references")}
@@ -38,7 +38,7 @@ def test_judge_reproduces_the_ranking_of_a_compare_csv(command_line: CommandLine
 
 @pytest.mark.parametrize("gap", ["error", "loss", "test_error"])
 def test_judge_reproduces_mixed_incomplete_and_hostile_tables(tmp_path: Path, gap: str) -> None:
-    """Runs apart, missing values, a mixture, directions, absent and empty settings, hostile and reserved names."""
+    """Excluded runs, missing values, mixed conventions, directions, absent and empty settings, hostile names."""
     rng = np.random.default_rng(0)
     for index in range(12):
         names = ("gamma", "margin", "compute", "test_sharpness", "optimizer.l2", "=cmd()", "twin")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_runs import config_with, evaluation, three_runs, write_run
@@ -21,7 +22,7 @@ needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and wri
 
 
 @pytest.fixture
-def runs(tmp_path: Path):
+def runs(tmp_path: Path) -> Path:
     """Four evaluated runs."""
     for index in range(4):
         found = evaluation(0.1 + index / 10, {"gamma": float(index)})
@@ -29,11 +30,11 @@ def runs(tmp_path: Path):
     return tmp_path / "runs"
 
 
-def cut_short(path: Path):
+def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
 
 
-def dangling(path: Path):
+def dangling(path: Path) -> None:
     path.unlink()
     path.symlink_to("nowhere")
 
@@ -139,9 +140,7 @@ def test_evaluation_is_outdated_if_the_run_was_trained_further() -> None:
         ("status.json", "[]", "status.json of run-1"),
     ],
 )
-def test_malformed_run_file_raises_and_is_named(
-    tmp_path: Path, name: str, content: str | bytes | None, words: str
-) -> None:
+def test_malformed_run_file_raises_and_is_named(tmp_path: Path, name: str, content: str, words: str) -> None:
     three_runs(tmp_path)
     (tmp_path / "run-1" / name).write_text(content)
     with pytest.raises(InputError, match=words):
@@ -228,7 +227,7 @@ def test_configuration_alone_is_not_a_broken_run(runs: Path) -> None:
 def test_run_with_permission_error_is_left_out(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.scandir
 
-    def scandir(path="."):
+    def scandir(path: Any = ".") -> Any:
         if str(path).endswith("r1"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return whole(path)

@@ -19,12 +19,14 @@ needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and wri
 
 
 @pytest.fixture
-def runs(tmp_path: Path):
+def runs(tmp_path: Path) -> Path:
     """Three evaluated runs."""
     return three_runs(tmp_path / "runs")
 
 
-def refused_before_gathering(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, runs: Path, *options: str):
+def refused_before_gathering(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, runs: Path, *options: str
+) -> str:
     """The message of a command that was refused before it read any run."""
     monkeypatch.setattr("infomcr_cli.report.gather.gather", lambda *_, **__: pytest.fail("runs were gathered"))
     before = sorted(runs.parent.rglob("*"))
@@ -68,7 +70,7 @@ def test_folder_for_a_file_and_file_for_a_folder_exit_2_before_gathering(
 def test_full_disk_exits_2_before_gathering(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, runs: Path
 ) -> None:
-    def full(**_: Any):
+    def full(**_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(output_files.tempfile, "TemporaryFile", full)
@@ -103,7 +105,7 @@ def test_disk_full_while_writing_keeps_the_former_file(runs: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "t.csv"]
 
 
-def _no_space(_):
+def _no_space(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

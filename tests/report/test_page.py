@@ -16,18 +16,19 @@ from infomcr_cli.report.tables import psi_table, ranking_table
 
 
 class _Tags(HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.found, self.text = [], ""
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def text_of(path: Path):
+def text_of(path: Path) -> str:
     parser = _Tags()
     parser.feed(path.read_text(encoding="utf-8"))
     return parser.text

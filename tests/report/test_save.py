@@ -6,16 +6,19 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_runs import three_runs
 from invocation import CommandLine
 
 from infomcr_cli.compare import CompareRequest, compare
+from infomcr_cli.runs import RunDirectory
+from infomcr_cli.tracking.store import Store
 
 
 @pytest.fixture
-def runs(tmp_path: Path):
+def runs(tmp_path: Path) -> Path:
     """Three evaluated runs."""
     return three_runs(tmp_path / "runs")
 
@@ -24,9 +27,9 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_runs(tmp_path)
-    seen = {}
+    seen: dict[str, Any] = {}
 
-    def log_comparison(store, name: str, runs: Path, metrics, artifacts):
+    def log_comparison(store: Store, name: str, runs: list[RunDirectory], metrics: Any, artifacts: list[Path]) -> str:
         files = {path.name: path.read_bytes() for path in artifacts}
         seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
         return "abc"
@@ -47,7 +50,7 @@ def test_unreachable_store_gives_a_warning_and_the_comparison(
 ) -> None:
     three_runs(tmp_path)
 
-    def refuse(*_: str):
+    def refuse(*_: Any) -> None:
         raise ConnectionError("no route to http://user:secret@example.org")
 
     monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", refuse)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
+from infomcr_cli.measures.loops import unremarked_loops
 from infomcr_cli.measures.stateless import BatchNormMode, in_precision, measurement_scope, number_of_classes
 from infomcr_cli.models.logits import check_operation
 
@@ -77,6 +78,7 @@ class JacobianPass:
         with (
             measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
             kernel_gradients_as_products(setting.model) if self.is_vectorised else nullcontext(),
+            unremarked_loops(),
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)

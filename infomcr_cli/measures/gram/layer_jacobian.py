@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
+from infomcr_cli.measures.loops import unremarked_loops
 from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
 LOOPS = {"While", "StatelessWhile"}
@@ -58,7 +59,8 @@ def layer_gradients(
 def _vectorised(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
     """Vectorise over samples; map where an operation cannot be vectorised."""
     try:
-        return list(tf.vectorized_map(function, elements))
+        with unremarked_loops():
+            return list(tf.vectorized_map(function, elements))
     except (ValueError, NotImplementedError, TypeError):
         return _mapped(function, elements)
 

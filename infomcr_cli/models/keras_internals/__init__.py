@@ -21,13 +21,16 @@ from infomcr_cli.models.keras_internals.layers import (
 )
 from infomcr_cli.models.keras_internals.normalization import fused_batch_norm, twice_differentiable_moments
 from infomcr_cli.models.keras_internals.operations import (
+    Convolution,
     Gradient,
     called_function,
     creation_index,
+    replace_convolution,
     replace_gradient,
 )
 
 __all__ = [
+    "Convolution",
     "Gradient",
     "all_layers",
     "called_function",
@@ -40,6 +43,7 @@ __all__ = [
     "inlined_functions",
     "keras_mask",
     "own_variables",
+    "replace_convolution",
     "replace_gradient",
     "replaced",
     "set_keras_mask",

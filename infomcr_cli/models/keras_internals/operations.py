@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from keras.src.backend.tensorflow import nn
 from tensorflow.python.framework.ops import gradient_registry
 
 Gradient = Callable[..., Any]
+Convolution = Callable[..., Any]
 
 
 def replace_gradient(operation: str, replacement: Callable[[Gradient], Gradient]) -> None:
@@ -23,6 +25,15 @@ def replace_gradient(operation: str, replacement: Callable[[Gradient], Gradient]
     original = gradient_registry.lookup(operation)
     del gradient_registry._registry[operation]
     tf.RegisterGradient(operation)(replacement(original))
+
+
+def replace_convolution(replacement: Callable[[Convolution], Convolution]) -> None:
+    """Let every layer and function of Keras convolve in another way, from now on.
+
+    Args:
+        replacement: from the function behind `keras.ops.conv` to the new one.
+    """
+    nn.conv = replacement(nn.conv)
 
 
 def creation_index(operation: tf.Operation) -> int:
