@@ -9,7 +9,7 @@ import pytest
 from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
 from infomcr_cli.measures.loss_surface import LossSurface
 from infomcr_cli.measures.value import student_interval
-from tests.measures.tiny import convolutional, mean_loss, perceptron, samples, with_hessian
+from tests.measures.reference import convolutional, mean_loss, perceptron, samples, with_hessian
 
 
 def spectrum_matrix(values, seed=0):

@@ -17,7 +17,7 @@ def test_stored_order_gives_consecutive_disjoint_draws() -> None:
     np.testing.assert_array_equal(np.concatenate(draws), np.arange(60))
 
 
-def test_a_permutation_is_stratified_and_the_same_every_time() -> None:
+def test_permutation_is_stratified_and_reproducible() -> None:
     labels = np.repeat(np.arange(4), [400, 200, 100, 100])
     order = stratified_permutation(labels)
     assert sorted(order) == list(range(800))
@@ -26,12 +26,12 @@ def test_a_permutation_is_stratified_and_the_same_every_time() -> None:
     assert np.abs(counts - [40, 20, 10, 10]).max() <= 2
 
 
-def test_too_few_images_for_a_draw_are_refused() -> None:
+def test_draw_larger_than_the_data_is_refused() -> None:
     with pytest.raises(InputError, match="draw_size"):
         disjoint_draws(np.zeros(9), stored_order=True, samples=80, draw_size=10, draws=1)
 
 
-def test_mean_error_and_interval_against_a_normal_sample() -> None:
+def test_mean_error_and_interval_of_a_normal_sample() -> None:
     draws = np.random.default_rng(0).normal(5, 2, 400)
     found = mean_over_draws(draws.tolist())
     assert found.value == pytest.approx(draws.mean(), rel=1e-12)
@@ -41,14 +41,14 @@ def test_mean_error_and_interval_against_a_normal_sample() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
-def test_the_interval_is_that_of_students_t(count: int) -> None:
+def test_interval_agrees_with_students_t(count: int) -> None:
     draws = np.random.default_rng(count).normal(5, 2, count)
     found, truth = mean_over_draws(draws.tolist()), ttest_1samp(draws, 0.0).confidence_interval(0.95)
     assert tuple(found.extras["interval"]) == pytest.approx((truth.low, truth.high), rel=1e-10)
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
-def test_an_interval_of_few_draws_covers_the_truth_95_times_in_100(count: int) -> None:
+def test_interval_of_few_draws_has_95_percent_coverage(count: int) -> None:
     rng = np.random.default_rng(0)
     found = [mean_over_draws(rng.normal(1.0, 2.0, count).tolist()) for _ in range(4000)]
     covered = np.mean([one.extras["interval"][0] <= 1.0 <= one.extras["interval"][1] for one in found])
@@ -63,7 +63,7 @@ def test_deficient_draws_are_counted_and_not_averaged() -> None:
     assert mean_over_draws([None]).value is None
 
 
-def test_stopping_rule() -> None:
+def test_draws_stop_at_the_target_standard_error() -> None:
     assert not is_converged([1.0, 1.0], 0.1)
     assert is_converged([1.0, 1.0, 1.0], 0.1)
     assert not is_converged([1.0, 2.0, 3.0], 0.1)

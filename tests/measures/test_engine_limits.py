@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, gram_matrix
-from tests.measures.truth import jacobian, relative, shaken
+from tests.measures.reference import jacobian, relative, shaken
 
 L = keras.layers
 IMAGE = (6, 5, 4)

@@ -19,7 +19,7 @@ from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_
 from infomcr_cli.measures.library.path_norm import log_path_norm
 from infomcr_cli.measures.stateless import is_floating
 from infomcr_cli.models.keras_internals import all_layers
-from tests.measures.tiny import CLASSES
+from tests.measures.reference import CLASSES
 
 L = keras.layers
 FOLDED = [measure.name for measure in all_measures() if "folded" in measure.formula]

@@ -12,7 +12,7 @@ import pytest
 from infomcr_cli.measures import GramEngine, gram_matrix, log_volume
 from infomcr_cli.measures.gamma import fisher_rao_norm
 from infomcr_cli.models import build_model, named_weights
-from tests.measures.truth import relative
+from tests.measures.reference import relative
 
 REFERENCE = Path(__file__).parents[1] / "data" / "wrn_reference.npz"
 SCALES = {"raw": None, "normalized": 0.04}

@@ -15,7 +15,7 @@ from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_
 from infomcr_cli.measures.library.path_norm import log_path_norm
 from infomcr_cli.measures.library.simple import margins, tenth_percentile_margin
 from infomcr_cli.measures.operator_norm import convolution_norm, spectral_norm
-from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, shake_batch_norm
+from tests.measures.reference import CLASSES, convolutional, perceptron, samples, shake_batch_norm
 
 
 def operator_matrix(layer, kernel):

@@ -11,8 +11,7 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gram.engine import GramEngine, gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
-from tests.measures.tiny import CLASSES, perceptron, samples
-from tests.measures.truth import jacobian, relative
+from tests.measures.reference import CLASSES, jacobian, perceptron, relative, samples
 
 TAKEN_BY = [gram_matrix, LossSurface]
 

@@ -20,7 +20,7 @@ from infomcr_cli.measures.library.sharpness import ascent_sharpness
 from infomcr_cli.measures.library.sharpness import highest_rise as worst_case_sharpness
 from infomcr_cli.measures.loss_surface import LossSurface
 from infomcr_cli.measures.value import student_interval
-from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, with_hessian
+from tests.measures.reference import CLASSES, convolutional, perceptron, samples, with_hessian
 
 
 def linear(inputs: int, weights: np.ndarray) -> keras.Model:

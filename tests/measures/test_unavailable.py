@@ -1,4 +1,4 @@
-"""One measure that cannot be had never ends the others, and a fault of ours stays in sight."""
+"""A measure that fails does not end the others, and its error is logged."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("reason", ERRORS)
-def test_a_measure_that_fails_says_why_and_the_others_go_on(reason, monkeypatch, caplog):
+def test_failed_measure_gives_its_reason_and_the_others_are_computed(reason, monkeypatch, caplog):
     failing(monkeypatch, "margin", ERRORS[reason])
     with caplog.at_level(logging.WARNING):
         values = evaluate_measures(network(), random_images(), settings("margin", "parameter_count"))
@@ -79,7 +79,7 @@ def test_a_measure_that_fails_says_why_and_the_others_go_on(reason, monkeypatch,
     assert "test_unavailable.py" in line
 
 
-def test_what_does_not_suit_a_network_is_no_fault(monkeypatch, caplog):
+def test_input_error_is_a_reason_and_not_logged_as_a_failure(monkeypatch, caplog):
     failing(monkeypatch, "margin", InputError("the margin needs another network", received="this"))
     with caplog.at_level(logging.WARNING):
         values = evaluate_measures(network(), random_images(), settings("margin", "parameter_count"))
@@ -88,7 +88,7 @@ def test_what_does_not_suit_a_network_is_no_fault(monkeypatch, caplog):
     assert not caplog.records
 
 
-def test_the_draws_of_gamma_fail_once_for_all_measures_that_share_them(monkeypatch, caplog):
+def test_failed_draws_are_tried_and_logged_once_for_all_gram_measures(monkeypatch, caplog):
     tried = []
 
     def engine(*of: Any) -> Any:
@@ -106,7 +106,7 @@ def test_the_draws_of_gamma_fail_once_for_all_measures_that_share_them(monkeypat
     assert values["margin"].value is not None
 
 
-def test_weights_that_are_no_numbers_leave_what_does_not_pass_through_the_network():
+def test_nan_weights_leave_measures_that_need_no_forward_pass():
     model = network()
     model.layers[-1].bias.assign([np.nan, 0.0, 0.0])
     values = evaluate_measures(model, random_images(), settings())
@@ -117,24 +117,24 @@ def test_weights_that_are_no_numbers_leave_what_does_not_pass_through_the_networ
 
 
 @pytest.mark.parametrize("axis", [1, 2, 3])
-def test_a_batch_norm_over_any_axis_ends_no_measure(axis):
+def test_batch_norm_over_any_axis_is_measured(axis):
     values = evaluate_measures(network(L.Conv2D(2, 1), L.BatchNormalization(axis=axis)), random_images(), settings())
     assert {name for name, value in values.items() if value.value is None} == set()
 
 
-def test_an_interrupt_ends_all(monkeypatch):
+def test_keyboard_interrupt_ends_the_evaluation(monkeypatch):
     failing(monkeypatch, "margin", KeyboardInterrupt())  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         evaluate_measures(network(), random_images(), settings())
 
 
-def test_settings_that_do_not_fit_the_data_are_refused_before_anything_is_measured(monkeypatch):
+def test_settings_that_do_not_fit_the_data_are_refused_before_measuring(monkeypatch):
     failing(monkeypatch, "margin", AssertionError())
     with pytest.raises(InputError, match="draw_size"):
         evaluate_measures(network(), random_images(9), settings())
 
 
-def test_a_sweep_measures_again_what_an_error_kept_from_being_had(monkeypatch, tmp_path):
+def test_sweep_measures_again_after_an_error_but_not_after_an_input_error(monkeypatch, tmp_path):
     config = settings("margin", "parameter_count")
 
     def recorded(name: str, values: Any) -> RunDirectory:
@@ -150,7 +150,7 @@ def test_a_sweep_measures_again_what_an_error_kept_from_being_had(monkeypatch, t
     assert is_measured(recorded("c", evaluate_measures(network(), random_images(), config)), 8, config)
 
 
-def test_estimates_have_an_interval_that_holds_their_value():
+def test_interval_of_an_estimate_contains_its_value():
     estimated = ("gamma", "sharpness", "adaptive_sharpness", "hessian_trace", "noise_scale")
     config = settings(*estimated).model_copy(deep=True)
     config = config.model_copy(update={"sharpness": config.sharpness.model_copy(update={"sub_batch": 10})})

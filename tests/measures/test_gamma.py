@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from infomcr_cli.measures import gamma as spectrum
+from infomcr_cli.measures import gamma as formulas
 from infomcr_cli.measures.gamma import SingularGramError, log_volume
 
 
@@ -48,7 +48,7 @@ def test_lost_rank_is_reported_and_has_no_volume(damage: str) -> None:
     j = rows()
     j[3] = j[5] if damage == "duplicate" else 0.0
     gram = j @ j.T
-    assert spectrum.rank(spectrum.unit_diagonal(gram)[0]) == 11
+    assert formulas.rank(formulas.unit_diagonal(gram)[0]) == 11
     with pytest.raises(SingularGramError, match="rank=11"):
         log_volume(gram)
 
@@ -56,21 +56,21 @@ def test_lost_rank_is_reported_and_has_no_volume(damage: str) -> None:
 def test_splitting_off_the_lengths_and_back_is_the_identity() -> None:
     j = rows() * np.logspace(-12, 3, 12)[:, None]
     gram = j @ j.T
-    np.testing.assert_allclose(spectrum.rescaled(*spectrum.unit_diagonal(gram)), gram, rtol=1e-12)
+    np.testing.assert_allclose(formulas.rescaled(*formulas.unit_diagonal(gram)), gram, rtol=1e-12)
 
 
 def test_norms_against_the_eigenvalues_of_the_fisher_matrix() -> None:
     j = rows()
     fisher = np.linalg.eigvalsh(j.T @ j / 12)
-    assert spectrum.fisher_trace(j @ j.T) == pytest.approx(fisher.sum(), rel=1e-10)
-    assert spectrum.spectral_norm(j @ j.T) == pytest.approx(fisher.max(), rel=1e-10)
-    assert spectrum.frobenius_norm(j @ j.T) == pytest.approx(np.linalg.norm(fisher), rel=1e-10)
+    assert formulas.fisher_trace(j @ j.T) == pytest.approx(fisher.sum(), rel=1e-10)
+    assert formulas.spectral_norm(j @ j.T) == pytest.approx(fisher.max(), rel=1e-10)
+    assert formulas.frobenius_norm(j @ j.T) == pytest.approx(np.linalg.norm(fisher), rel=1e-10)
 
 
 def test_effective_rank_of_known_spectra() -> None:
-    assert spectrum.effective_rank(np.eye(7)) == pytest.approx(7, rel=1e-12)
-    assert spectrum.effective_rank(np.diag([1.0, 0, 0])) == pytest.approx(1, rel=1e-12)
-    assert spectrum.effective_rank(np.zeros((3, 3))) == 0
+    assert formulas.effective_rank(np.eye(7)) == pytest.approx(7, rel=1e-12)
+    assert formulas.effective_rank(np.diag([1.0, 0, 0])) == pytest.approx(1, rel=1e-12)
+    assert formulas.effective_rank(np.zeros((3, 3))) == 0
 
 
 def test_not_finite_or_not_square_is_refused() -> None:

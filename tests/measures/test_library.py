@@ -1,4 +1,4 @@
-"""The rivals of gamma through the registry: each has a value and says what it depends on."""
+"""All measures through the registry: each has a value and its convention."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def measured():
     return config, dataset, model, values
 
 
-def test_every_measure_has_a_value_on_a_trained_network(measured):
+def test_every_measure_has_a_finite_value_on_a_trained_network(measured):
     *_, values = measured
     assert values.keys() == {measure.name for measure in all_measures()}
     without = {name: value.extras.get("reason") for name, value in values.items() if value.value is None}
@@ -59,7 +59,7 @@ def test_every_measure_has_a_value_on_a_trained_network(measured):
     assert all(np.isfinite(value.value) for value in values.values())
 
 
-def test_every_value_carries_its_convention_and_batch_norms_mode(measured):
+def test_every_value_has_its_convention_and_batch_norm_mode(measured):
     *_, values = measured
     assert all(value.extras["convention"]["batch_norm"] == "inference" for value in values.values())
     assert values["sharpness"].extras["convention"]["sharpness.rho"] == 0.05
@@ -74,7 +74,7 @@ def test_estimated_values_have_a_standard_error(measured):
         assert values[name].std_error > 0
 
 
-def test_the_distance_is_that_from_the_untrained_network(measured):
+def test_distance_from_initialization_is_that_from_the_untrained_network(measured):
     config, dataset, model, values = measured
     keras.utils.set_random_seed(config.seed)
     untrained = network(config, dataset)
@@ -83,21 +83,21 @@ def test_the_distance_is_that_from_the_untrained_network(measured):
     assert values["distance_from_initialization"].value == pytest.approx(truth, rel=1e-10)
 
 
-def test_the_gradient_noise_is_the_mean_over_gammas_draws(measured):
+def test_gradient_noise_is_the_mean_over_the_draws_of_gamma(measured):
     _, dataset, model, values = measured
     images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
     draws = [gradient_noise_variance(gram_matrix(model, images[s : s + 20], labels[s : s + 20])) for s in (0, 20, 40)]
     assert values["gradient_noise"].value == pytest.approx(np.mean(draws), rel=1e-4)
 
 
-def test_trace_and_largest_eigenvalue_agree_with_each_other(measured):
+def test_hessian_eigenvalue_is_positive_with_a_small_residual(measured):
     *_, values = measured
     eigenvalue, error = values["hessian_eigenvalue"].value, values["hessian_eigenvalue"].extras["residuals"][0]
     assert eigenvalue > 0
     assert error < 0.1 * eigenvalue
 
 
-def test_a_network_that_norms_do_not_suit_is_told_why(measured):
+def test_unsupported_network_gives_a_reason_and_leaves_other_measures(measured):
     config, dataset, *_ = measured
     config = compose_run([*SMALL, "model.norm=group", "measure.names=[spectral_product,path_norm,margin]"])
     values = evaluate_measures(network(config, dataset), dataset, config.measure)
@@ -114,7 +114,7 @@ def test_listing_the_measures_imports_no_tensorflow():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_a_number_that_is_none_has_no_value():
+def test_value_that_is_not_finite_becomes_none():
     assert MeasureValue(float("inf")).finite() == MeasureValue(None, extras={"reason": "the value is inf"})
     assert MeasureValue(1.0, float("inf")).finite() == MeasureValue(1.0, None)
     assert MeasureValue(1.0, 0.5, {"a": 1}).finite() == MeasureValue(1.0, 0.5, {"a": 1})
