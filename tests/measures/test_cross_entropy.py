@@ -21,7 +21,7 @@ def exact(logits: np.ndarray, label: int) -> tuple[float, np.ndarray]:
 
 
 @pytest.mark.parametrize("gap", [0.0, 3.0, 27.6, 100.0, 600.0, -50.0])
-def test_any_confidence(gap: float) -> None:
+def test_loss_derivative_at_any_confidence(gap: float) -> None:
     logits = np.array([0.3, gap + 0.3, -1.0, 0.1])
     loss, gradient = exact(logits, 1)
     found = loss_derivative(tf.constant(logits[None]), tf.constant([1]))
@@ -30,7 +30,7 @@ def test_any_confidence(gap: float) -> None:
     np.testing.assert_allclose(row, gradient, rtol=1e-10)
 
 
-def test_beyond_float64_the_direction_survives() -> None:
+def test_direction_survives_a_loss_below_float64() -> None:
     found = loss_derivative(tf.constant([[0.0, 5000.0, 0.0]], tf.float64), tf.constant([1]))
     np.testing.assert_allclose(found.direction[0], np.array([1, -2, 1]) / np.sqrt(6), rtol=1e-12)
     assert found.log_length[0].numpy() == pytest.approx(-5000 + np.log(np.sqrt(6)), rel=1e-12)

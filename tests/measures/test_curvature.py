@@ -18,7 +18,7 @@ def spectrum_matrix(values, seed=0):
 
 
 @pytest.mark.parametrize("build", [perceptron, convolutional])
-def test_hessian_products_are_those_of_the_full_hessian(build):
+def test_hessian_product_agrees_with_the_full_hessian(build):
     model, images, labels, hessian = with_hessian(build)
     surface, vector = LossSurface(model, images, labels), np.random.default_rng(3).standard_normal(model.count_params())
     vector = vector[: surface.size]
@@ -27,7 +27,7 @@ def test_hessian_products_are_those_of_the_full_hessian(build):
     )
 
 
-def test_loss_and_gradient_are_those_of_keras_and_of_differences():
+def test_loss_and_gradient_agree_with_keras_and_finite_differences():
     model = convolutional()
     images, labels = samples((6, 6, 2), count=70)
     surface = LossSurface(model, images, labels)
@@ -39,7 +39,7 @@ def test_loss_and_gradient_are_those_of_keras_and_of_differences():
     assert rise / 2 == pytest.approx(gradient @ step, rel=1e-5)
 
 
-def test_an_embedding_has_a_gradient_and_a_hessian_like_others():
+def test_embedding_has_a_gradient_and_a_hessian():
     """Its gradient comes as the rows that were looked up; the same numbers as by one-hot vectors and a kernel."""
     tokens, labels = np.random.default_rng(1).integers(0, 6, (24, 4)), samples((4,))[1]
     image = keras.Input((4,), dtype="int32")
@@ -58,7 +58,7 @@ def test_an_embedding_has_a_gradient_and_a_hessian_like_others():
     np.testing.assert_allclose(ours.hessian_product(vector), theirs.hessian_product(vector), atol=1e-12)
 
 
-def test_sub_sets_average_to_the_whole():
+def test_sub_batch_losses_average_to_the_whole():
     model = perceptron()
     surface = LossSurface(model, *samples((4,), count=24))
     whole = surface.loss_and_gradient(surface.weights)[1]
@@ -66,7 +66,7 @@ def test_sub_sets_average_to_the_whole():
     np.testing.assert_allclose(np.mean(parts, axis=0), whole, atol=1e-12)
 
 
-def test_a_single_sample_has_a_gradient_and_a_hessian_of_its_own():
+def test_single_sample_has_a_gradient_and_a_hessian():
     model = perceptron()
     images, labels = samples((4,), count=5)
     surface, alone = LossSurface(model, images, labels), LossSurface(model, images[:1], labels[:1])
@@ -79,7 +79,7 @@ def test_a_single_sample_has_a_gradient_and_a_hessian_of_its_own():
     np.testing.assert_allclose(alone.hessian_product(vector), (rise[0] - rise[1]) / (2 * step), atol=1e-7)
 
 
-def test_a_surface_leaves_the_network_untouched():
+def test_loss_surface_leaves_the_network_unchanged():
     model = convolutional()
     surface = LossSurface(model, *samples((6, 6, 2)))
     before = [np.array(v) for v in model.variables]
@@ -92,14 +92,14 @@ def test_a_surface_leaves_the_network_untouched():
         np.testing.assert_array_equal(np.array(variable), old)
 
 
-def test_a_matrix_of_low_rank_has_its_trace_exactly():
+def test_hutchpp_trace_of_a_low_rank_matrix_is_exact():
     matrix = spectrum_matrix([5.0, -3.0, 1.0, *[0.0] * 37])
     value, error = trace(lambda v: matrix @ v, 40, probes=5, seed=0)
     assert value == pytest.approx(3.0, abs=1e-10)
     assert error == pytest.approx(0.0, abs=1e-10)
 
 
-def test_the_trace_is_within_three_standard_errors_and_the_error_means_what_it_says():
+def test_hutchpp_trace_has_a_calibrated_standard_error():
     matrix = spectrum_matrix(1.0 / np.arange(1, 101) ** 0.5)
     found = np.array([trace(lambda v: matrix @ v, 100, probes=8, seed=seed) for seed in range(200)])
     z = (found[:, 0] - np.trace(matrix)) / found[:, 1]
@@ -108,7 +108,7 @@ def test_the_trace_is_within_three_standard_errors_and_the_error_means_what_it_s
     assert 0.8 < found[:, 0].std() / np.sqrt(np.mean(found[:, 1] ** 2)) < 1.2
 
 
-def test_the_interval_of_a_trace_of_ten_probes_covers_it():
+def test_interval_of_a_trace_of_ten_probes_has_coverage():
     matrix = spectrum_matrix(1.0 / np.arange(1, 101) ** 0.5)
 
     def covers(seed):
@@ -154,7 +154,7 @@ def test_lanczos_finds_the_largest_eigenvalues_of_a_network():
     np.testing.assert_allclose(values, truth, rtol=1e-5)
 
 
-def test_lanczos_keeps_to_its_products():
+def test_lanczos_stays_within_its_number_of_products():
     matrix, used = spectrum_matrix(np.linspace(0, 1, 300)), 0
 
     def product(v):

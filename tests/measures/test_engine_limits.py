@@ -41,7 +41,7 @@ def chunk_jacobian(model: keras.Model, images: Any, labels: Any) -> Any:
 
 
 @pytest.mark.parametrize("chunk", [2, 3, 6])
-def test_batch_statistics_bind_the_samples_of_a_chunk(chunk: int) -> None:
+def test_batch_statistics_couple_the_samples_of_a_chunk(chunk: int) -> None:
     layers = [L.Conv2D(3, 3, use_bias=False), L.BatchNormalization(), L.ReLU(), L.GlobalAveragePooling2D(), L.Dense(3)]
     model = shaken(keras.Sequential([keras.Input(IMAGE, dtype="float64"), *layers]))
     images, labels = samples(6)
@@ -97,7 +97,7 @@ class Untraceable(keras.Model):
         return self.head(tf.reshape(x, [-1, 480]))
 
 
-def test_what_cannot_be_vectorised_goes_sample_by_sample() -> None:
+def test_unvectorisable_operation_is_differentiated_sample_by_sample() -> None:
     model, (images, labels) = Untraceable(), samples(4)
     images = np.tile(images, 4)
     model(images)
@@ -151,7 +151,7 @@ class Refusing(L.Layer):
         return inputs
 
 
-def test_an_exception_in_the_middle_of_a_trace_leaves_the_model_as_it_was() -> None:
+def test_exception_during_a_trace_leaves_the_model_unchanged() -> None:
     layers = [L.Conv2D(3, 3), L.BatchNormalization(), Refusing(), L.Flatten(), L.Dense(3, "tanh")]
     model, (images, labels) = keras.Sequential([keras.Input(IMAGE, dtype="float64"), *layers]), samples(4)
     before = model.get_weights()
@@ -191,7 +191,7 @@ BEYOND = 100  # MB: the compiled functions, the samples, fragments
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from Linux's /proc")
-def test_memory_stays_within_its_budget() -> None:
+def test_engine_stays_within_its_memory_budget() -> None:
     """All rows of this draw take 316 MB: without a budget the process grows by more than 400 MB."""
     grown = [
         float(subprocess.run([sys.executable, "-c", CEILING, m], capture_output=True, text=True, check=True).stdout)
@@ -202,7 +202,7 @@ def test_memory_stays_within_its_budget() -> None:
 
 
 @pytest.mark.parametrize("wrong", [3, -1, 2**32 + 1, -(2**32) + 1, 1.5, np.nan])
-def test_a_label_that_is_no_class_is_refused_before_it_is_cast(wrong):
+def test_label_outside_the_classes_is_refused_before_it_is_cast(wrong):
     """As int32 2**32 + 1 would be class 1."""
     model = keras.Sequential([keras.Input(IMAGE, dtype="float64"), L.Flatten(), L.Dense(3)])
     images, labels = samples(4)

@@ -191,7 +191,7 @@ def test_there_are_five_folded_measures():
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_leaves_the_folded_network_as_it_is_changes_no_folded_measure(name, bias):
+def test_folded_measures_are_invariant_to_equivalent_networks(name, bias):
     model = built(name, bias)
     images = np.random.default_rng(2).standard_normal((5, *model.input_shape[1:]))
     before, outputs = measured(model), np.asarray(model(images))
@@ -209,7 +209,7 @@ def test_what_leaves_the_folded_network_as_it_is_changes_no_folded_measure(name,
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in REFUSED])
-def test_a_network_folded_by_hand_measures_the_same(name, bias):
+def test_network_folded_by_hand_has_the_same_measures(name, bias):
     """The same network without its batch norm: its layer has the folded weights."""
     model = built(name, bias)
     linear, _, norm = parts(model)
@@ -249,7 +249,7 @@ OTHER_AXES = {
 
 
 @pytest.mark.parametrize("name", OTHER_AXES)
-def test_a_batch_norm_over_another_axis_is_a_map_of_its_own(name):
+def test_batch_norm_over_another_axis_is_a_separate_map(name):
     kind, arguments, axis, shape = OTHER_AXES[name]
     model = behind([kind(*arguments), L.BatchNormalization(**axis)], shape)
     linear, _, norm = parts(model)
@@ -289,7 +289,7 @@ def test_a_batch_norm_that_is_not_the_only_reader_is_not_folded():
     assert [type(one.layer).__name__ for one in linear_maps(model)] == ["Dense", "BatchNormalization", "Dense"]
 
 
-def test_a_layer_that_two_batch_norms_share_is_not_folded():
+def test_layer_shared_by_two_batch_norms_is_not_folded():
     image = keras.Input((6,))
     dense = L.Dense(6)
     branches = [L.BatchNormalization()(dense(image)), L.BatchNormalization()(dense(L.ReLU()(image)))]
@@ -326,7 +326,7 @@ NOISE = {
 
 
 @pytest.mark.parametrize("name", NOISE)
-def test_a_layer_of_random_state_alone_changes_no_folded_measure(name):
+def test_layers_with_only_random_state_are_skipped(name):
     noise = [NOISE[name]() for _ in range(2)]
     noisy = behind([noise[0], L.Conv2D(3, 3), noise[1], L.BatchNormalization()])
     plain = behind([L.Conv2D(3, 3), L.BatchNormalization()])
@@ -338,7 +338,7 @@ def test_a_layer_of_random_state_alone_changes_no_folded_measure(name):
     assert set(record.gradient_method.values()) == {"rule"}
 
 
-def test_the_norms_pass_over_an_own_layer_without_weights():
+def test_norms_skip_user_layers_without_weights():
     noisy = behind([OwnNoise(), L.Conv2D(3, 3), L.BatchNormalization()])
     plain = behind([L.Conv2D(3, 3), L.BatchNormalization()])
     assert log_frobenius_product(noisy) == log_frobenius_product(plain)
@@ -353,14 +353,14 @@ class Standardised(keras.layers.Conv2D):
 
 
 @pytest.mark.parametrize("value", [log_frobenius_product, log_spectral_product, log_path_norm])
-def test_a_layer_that_computes_otherwise_than_its_class_is_refused(value):
+def test_layer_with_an_overridden_call_is_refused(value):
     model = behind([Standardised(3, 3, name="standardised")])
     with pytest.raises(InputError, match="standardised"):
         value(model)
 
 
 @pytest.mark.parametrize("value", [log_frobenius_product, log_spectral_product])
-def test_weights_that_a_model_holds_itself_are_refused(value):
+def test_weights_of_the_model_itself_are_refused(value):
     class Own(keras.Model):
         def __init__(self):
             super().__init__(name="own")

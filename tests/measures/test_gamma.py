@@ -14,21 +14,21 @@ def rows(n: int = 12, width: int = 40, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, width))
 
 
-def test_volume_of_a_diagonal_matrix() -> None:
+def test_log_volume_of_a_diagonal_matrix() -> None:
     assert log_volume(np.diag([4.0, 9.0])) == pytest.approx(np.log(6), rel=1e-14)
 
 
-def test_volume_is_the_sum_of_log_singular_values() -> None:
+def test_log_volume_is_the_sum_of_log_singular_values() -> None:
     j = rows()
     assert log_volume(j @ j.T) == pytest.approx(np.log(np.linalg.svd(j, compute_uv=False)).sum(), rel=1e-10)
 
 
-def test_scaling_adds_n_ln_c() -> None:
+def test_scaling_the_jacobian_adds_n_ln_c() -> None:
     j = rows()
     assert log_volume(49 * j @ j.T) == pytest.approx(log_volume(j @ j.T) + 12 * np.log(7), rel=1e-12)
 
 
-def test_order_of_samples_and_rotation_of_weights_change_nothing() -> None:
+def test_log_volume_is_invariant_to_sample_order_and_weight_rotation() -> None:
     j = rows()
     rotation = np.linalg.qr(rows(40, 40, 1))[0]
     mixed = j[np.random.default_rng(2).permutation(12)] @ rotation
@@ -44,7 +44,7 @@ def test_rows_over_fifteen_orders_of_magnitude_agree_with_extended_precision() -
 
 
 @pytest.mark.parametrize("damage", ["duplicate", "zero"])
-def test_lost_rank_is_reported_and_has_no_volume(damage: str) -> None:
+def test_deficient_gram_matrix_raises_with_its_rank(damage: str) -> None:
     j = rows()
     j[3] = j[5] if damage == "duplicate" else 0.0
     gram = j @ j.T

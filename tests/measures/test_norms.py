@@ -27,7 +27,7 @@ def operator_matrix(layer, kernel):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
+def test_convolution_norm_equals_that_of_its_matrix(stride, padding):
     image = keras.Input((7, 6, 2), dtype="float64")
     layer = keras.layers.Conv2D(5, 3, stride, padding, dtype="float64")
     layer(image)
@@ -39,7 +39,7 @@ def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
 
 
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
-def test_the_norm_of_a_causal_convolution_is_that_of_its_matrix(stride, dilation):
+def test_causal_convolution_norm_equals_that_of_its_matrix(stride, dilation):
     layer = keras.layers.Conv1D(4, 3, stride, padding="causal", dilation_rate=dilation, use_bias=False, dtype="float64")
     layer(keras.Input((9, 2), dtype="float64"))
     rows = np.asarray(layer(np.eye(18).reshape(18, 9, 2)))
@@ -49,7 +49,7 @@ def test_the_norm_of_a_causal_convolution_is_that_of_its_matrix(stride, dilation
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 1), (2, 2, 2)])
 @pytest.mark.parametrize("gain", [0.0, 1.0])
-def test_the_norm_of_a_convolution_of_few_numbers_or_of_zeros(shape, gain):
+def test_convolution_norm_of_one_number_or_of_zeros(shape, gain):
     layer = keras.layers.Conv2D(3, 1, padding="same", dtype="float64")
     layer(keras.Input(shape, dtype="float64"))
     kernel = gain * np.asarray(layer.kernel)
@@ -58,14 +58,14 @@ def test_the_norm_of_a_convolution_of_few_numbers_or_of_zeros(shape, gain):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_a_layer_of_zeros_makes_the_products_zero():
+def test_zero_layer_makes_the_norm_products_zero():
     model = convolutional()
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     layer.kernel.assign(np.zeros_like(layer.kernel))
     assert log_frobenius_product(model) == log_spectral_product(model) == -np.inf
 
 
-def test_a_folded_network_computes_what_the_network_does():
+def test_folded_network_computes_the_same_outputs():
     keras.utils.set_random_seed(0)
     image = keras.Input((4,), dtype="float64")
     x = keras.layers.BatchNormalization(dtype="float64", epsilon=1e-2)(
@@ -82,7 +82,7 @@ def test_a_folded_network_computes_what_the_network_does():
     np.testing.assert_allclose(model(images), truth, atol=1e-10)
 
 
-def test_batch_norm_behind_a_sum_is_a_map_of_its_own():
+def test_batch_norm_behind_a_sum_is_a_separate_map():
     model = convolutional()
     kinds = [type(one.layer).__name__ for one in linear_maps(model)]
     assert kinds == ["Conv2D", "Conv2D", "Conv2D", "BatchNormalization", "Dense"]
@@ -94,7 +94,7 @@ def test_batch_norm_behind_a_sum_is_a_map_of_its_own():
     )
 
 
-def test_the_products_are_those_of_dense_matrices():
+def test_norm_products_equal_those_of_dense_matrices():
     model = convolutional()
     spectral = frobenius = 0.0
     for one in linear_maps(model):
@@ -111,7 +111,7 @@ def test_the_products_are_those_of_dense_matrices():
     assert log_frobenius_product(model) == pytest.approx(frobenius, rel=1e-10)
 
 
-def test_a_product_grows_by_the_factor_of_a_layer():
+def test_norm_product_scales_with_a_layer():
     model = perceptron()
     before = log_spectral_product(model), log_frobenius_product(model)
     model.layers[1].kernel.assign(np.asarray(model.layers[1].kernel) * 3)
@@ -119,12 +119,12 @@ def test_a_product_grows_by_the_factor_of_a_layer():
     np.testing.assert_allclose(np.subtract(after, before), 2 * np.log(3), atol=1e-10)
 
 
-def test_over_the_margin():
+def test_norm_product_over_the_margin():
     assert over_margin(1.0, np.e) == pytest.approx(-1.0)
     assert over_margin(1.0, 0.0) is None
 
 
-def test_norms_refuse_layers_they_do_not_know():
+def test_norms_refuse_unknown_layers():
     image = keras.Input((8, 8, 2))
     model = keras.Model(image, keras.layers.Flatten()(keras.layers.DepthwiseConv2D(3)(image)))
     with pytest.raises(InputError, match="depthwise"):
@@ -133,7 +133,7 @@ def test_norms_refuse_layers_they_do_not_know():
         log_path_norm(model)
 
 
-def test_a_frozen_layer_is_on_the_path_too():
+def test_path_norm_includes_frozen_layers():
     model = perceptron()
     before = log_path_norm(model)
     model.layers[1].trainable = False
@@ -171,13 +171,13 @@ def two_images() -> keras.Model:
 
 
 @pytest.mark.parametrize("build", [own_code, bare_operation, any_size, two_images])
-def test_the_path_norm_refuses_a_network_for_which_its_formula_need_not_hold(build):
+def test_path_norm_refuses_networks_outside_its_formula(build):
     with pytest.raises(InputError, match="path norm"):
         log_path_norm(build())
 
 
 @pytest.mark.parametrize("build", [own_code, any_size])
-def test_the_norm_of_a_convolution_needs_images_of_a_known_size(build):
+def test_convolution_norm_needs_a_fixed_image_size(build):
     with pytest.raises(InputError, match="conv2d"):
         log_spectral_product(build())
 
@@ -190,7 +190,7 @@ def test_a_sum_without_a_layer_is_one():
     assert log_path_norm(bare) == pytest.approx(log_path_norm(layered), rel=1e-10)
 
 
-def test_the_path_norm_of_a_perceptron_is_a_sum_over_its_paths():
+def test_path_norm_of_a_perceptron_is_the_sum_over_its_paths():
     model = perceptron(inputs=3, hidden=4)
     for layer in model.layers[1:]:
         layer.bias.assign(np.random.default_rng(0).standard_normal(layer.bias.shape))
@@ -218,7 +218,7 @@ def test_batch_norm_is_folded_into_the_path_norm(scaled, centred):
     assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=1e-10)
 
 
-def test_the_path_norm_does_not_see_how_a_rectified_network_is_scaled():
+def test_path_norm_is_invariant_to_rescaling_rectified_layers():
     model = perceptron(bias=False)
     before = log_path_norm(model)
     first, second = model.trainable_variables
@@ -252,7 +252,7 @@ RECTIFIERS = {
 
 
 @pytest.mark.parametrize("name", RECTIFIERS)
-def test_the_path_norm_of_units_that_pass_what_is_positive_is_the_sum_over_paths(name):
+def test_path_norm_of_rectifiers_is_the_sum_over_paths(name):
     model = rectified(RECTIFIERS[name]())
     first, second = (np.asarray(layer.kernel) for layer in model.layers if isinstance(layer, keras.layers.Dense))
     paths = itertools.product(range(4), range(5), range(CLASSES))
@@ -280,13 +280,13 @@ NO_SUM_OVER_PATHS = {
 
 
 @pytest.mark.parametrize("name", NO_SUM_OVER_PATHS)
-def test_the_path_norm_refuses_units_without_a_sum_over_paths_and_names_them(name):
+def test_path_norm_refuses_other_units_by_name(name):
     unit, named = NO_SUM_OVER_PATHS[name]
     with pytest.raises(InputError, match=f"path norm.*{named}"):
         log_path_norm(rectified(unit()))
 
 
-def test_margins_by_sorting():
+def test_margins_agree_with_sorting():
     logits, labels = np.random.default_rng(0).standard_normal((50, 4)), np.random.default_rng(1).integers(0, 4, 50)
     truth = [row[y] - max(v for k, v in enumerate(row) if k != y) for row, y in zip(logits, labels, strict=True)]
     np.testing.assert_array_equal(margins(logits, labels), truth)

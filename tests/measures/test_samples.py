@@ -43,19 +43,19 @@ NO_INDICES = {
 
 @pytest.mark.parametrize("take", TAKEN_BY)
 @pytest.mark.parametrize("name", BAD_RANGE)
-def test_a_label_that_is_no_class_is_refused_before_it_is_cast(take, name):
+def test_label_outside_the_classes_is_refused_before_it_is_cast(take, name):
     with pytest.raises(InputError, match=rf"labels must lie in 0\.\.{CLASSES - 1}"):
         take(perceptron(), samples((4,))[0], BAD_RANGE[name])
 
 
 @pytest.mark.parametrize("take", TAKEN_BY)
 @pytest.mark.parametrize("name", NO_INDICES)
-def test_labels_that_are_no_class_indices_are_refused(take, name):
+def test_labels_that_are_not_class_indices_are_refused(take, name):
     with pytest.raises(InputError, match="labels must be a vector of class indices"):
         take(perceptron(), samples((4,))[0], NO_INDICES[name])
 
 
-def test_labels_that_do_not_fit_are_refused_by_an_engine_in_use_too():
+def test_compiled_engine_refuses_labels_that_do_not_fit():
     engine, (images, labels) = GramEngine(perceptron()), samples((4,))
     engine(images, labels)
     with pytest.raises(InputError, match="labels must lie in"):
@@ -82,7 +82,7 @@ class Counting(keras.layers.Layer):
         return inputs + 0.0 * keras.ops.cast(self.counter[0], "float64")
 
 
-def test_whole_numbers_that_a_layer_holds_are_no_weights():
+def test_integer_variables_are_not_weights():
     plain, (images, labels) = perceptron(), samples((4,))
     image = keras.Input((4,), dtype="float64")
     model = keras.Model(image, plain(Counting()(image)))

@@ -43,7 +43,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_settings_that_cannot_be_met_are_refused(name):
+def test_impossible_settings_are_refused(name):
     train_size, overrides, said = REFUSED[name]
     with pytest.raises(InputError, match=said):
         check(train_size, *overrides)
@@ -59,11 +59,11 @@ def test_settings_that_cannot_be_met_are_refused(name):
         (10**9, ("measure=all",)),
     ],
 )
-def test_settings_that_can_be_met_pass(train_size, overrides):
+def test_possible_settings_pass(train_size, overrides):
     check(train_size, *overrides)
 
 
-def test_the_check_imports_no_tensorflow():
+def test_check_measures_imports_no_tensorflow():
     script = (
         "import sys; from infomcr_cli.config.compose import compose_run;"
         "from infomcr_cli.measures.settings import check_measures;"
@@ -74,7 +74,7 @@ def test_the_check_imports_no_tensorflow():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_eval_refuses_draws_that_the_runs_data_cannot_fill_before_it_measures(tmp_path: Path):
+def test_eval_refuses_draws_larger_than_the_data_before_measuring(tmp_path: Path):
     config = compose_run(["data.train_size=64", "measure.gamma.draw_size=20"])
     runs = [
         RunDirectory.create(tmp_path / name, config=to_yaml(config), overrides=[], status=new_status("a" * 64))

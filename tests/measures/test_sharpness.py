@@ -39,7 +39,7 @@ def logistic(weights, images, labels):
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_ascent_sharpness_of_a_linear_model_is_that_of_its_closed_form(adaptive):
+def test_ascent_sharpness_of_a_linear_model_has_a_closed_form(adaptive):
     images, labels = samples((4,), count=30)
     weights = np.random.default_rng(5).standard_normal((4, CLASSES))
     found = ascent_sharpness(LossSurface(linear(4, weights), images, labels), rho=0.3, size=10, adaptive=adaptive)
@@ -52,7 +52,7 @@ def test_ascent_sharpness_of_a_linear_model_is_that_of_its_closed_form(adaptive)
     np.testing.assert_allclose(found, truth, rtol=1e-10)
 
 
-def test_adaptive_sharpness_does_not_see_how_a_rectified_network_is_scaled():
+def test_adaptive_sharpness_is_invariant_to_rescaling_rectified_layers():
     model, (images, labels) = perceptron(bias=False), samples((4,))
 
     def both():
@@ -88,7 +88,7 @@ def test_worst_case_sharpness_grows_with_the_box_and_with_more_iterations():
 
 
 @pytest.mark.parametrize("build", [perceptron, convolutional])
-def test_relative_flatness_is_that_of_the_full_hessian(build):
+def test_relative_flatness_agrees_with_the_full_hessian(build):
     model, images, labels, hessian = with_hessian(build)
     kernel = np.asarray(model.layers[-1].kernel)  # [F, C]
     bias = model.layers[-1].bias
@@ -99,7 +99,7 @@ def test_relative_flatness_is_that_of_the_full_hessian(build):
     assert relative_flatness_of(LossSurface(model, images, labels)) == pytest.approx(truth, rel=1e-5)
 
 
-def test_relative_flatness_of_a_confident_network_is_not_lost():
+def test_relative_flatness_of_a_confident_network_is_positive():
     kernel, features = np.eye(2), np.ones((1, 2))
     gap = 80.0
     tiny = np.exp(-gap)
@@ -115,7 +115,7 @@ def test_relative_flatness_needs_a_dense_head():
 
 
 @pytest.mark.parametrize("magnitude_aware", [False, True])
-def test_the_noise_scale_of_a_linear_model_is_that_of_its_closed_form(magnitude_aware):
+def test_noise_scale_of_a_linear_model_has_a_closed_form(magnitude_aware):
     rng = np.random.default_rng(7)
     weights, images = rng.standard_normal((6, 2)), rng.standard_normal((400, 6))
     labels = np.argmax(images @ weights, axis=1).astype(np.int32)
@@ -132,7 +132,7 @@ def test_the_noise_scale_of_a_linear_model_is_that_of_its_closed_form(magnitude_
     assert abs(sigma - truth) < 3 * standard_error
 
 
-def test_the_standard_error_of_a_crossing_means_what_it_says():
+def test_standard_error_of_a_crossing_is_calibrated():
     def found(seed):
         noise = np.random.default_rng(seed).standard_normal(10) * 0.02
         return crossing(lambda sigma: sigma / (1 + sigma) + noise, 0.1)
@@ -142,7 +142,7 @@ def test_the_standard_error_of_a_crossing_means_what_it_says():
     assert 0.8 < values.std() / np.sqrt(np.mean(errors**2)) < 1.25
 
 
-def test_the_interval_of_a_crossing_of_five_draws_covers_it():
+def test_interval_of_a_crossing_of_five_draws_has_coverage():
     def covers(seed):
         noise = np.random.default_rng(seed).standard_normal(5) * 0.02
         low, high = student_interval(*crossing(lambda sigma: sigma / (1 + sigma) + noise, 0.1), 5)
@@ -151,7 +151,7 @@ def test_the_interval_of_a_crossing_of_five_draws_covers_it():
     assert np.mean([covers(seed) for seed in range(1000)]) == pytest.approx(0.95, abs=0.025)
 
 
-def test_magnitude_aware_noise_does_not_see_the_scale_of_the_weights():
+def test_magnitude_aware_noise_scale_is_scale_invariant():
     images, labels = samples((4,), count=200)
     weights = np.random.default_rng(8).standard_normal((4, CLASSES))
     labels = np.argmax(images @ weights, axis=1).astype(np.int32)
@@ -169,14 +169,14 @@ def test_magnitude_aware_noise_does_not_see_the_scale_of_the_weights():
     assert found[0] == pytest.approx(found[1], rel=1e-10)
 
 
-def test_a_network_that_cannot_lose_so_much_is_refused():
+def test_noise_scale_refuses_an_unreachable_accuracy_drop():
     images, labels = samples((4,), count=30)
     surface = LossSurface(linear(4, np.zeros((4, CLASSES))), images, labels)
     with pytest.raises(InputError, match="accuracy"):
         noise_scale(surface, drop=0.9, draws=2, seed=0, magnitude_aware=False)
 
 
-def test_a_bisection_takes_about_as_many_steps_as_forecast():
+def test_bisection_takes_as_many_steps_as_forecast():
     from infomcr_cli.measures.library.noise_scale import BISECTIONS
 
     asked = []
