@@ -10,7 +10,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.data import load_dataset, read_training_set_sizes, training_set_size
 from infomcr_cli.errors import InputError
-from tests.training.own_sources import WRITERS
+from tests.training.small_sources import WRITERS
 
 KNOWN = ("digits", "image_folder", "imagenet", "npz")  # the others are archives, which have no index of their files
 SUBSETS: dict[str, list[str]] = {

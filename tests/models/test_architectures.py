@@ -40,7 +40,7 @@ def digits(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((count, *DIGITS)).astype(np.float32), rng.integers(0, 5, count).astype(np.int32)
 
 
-def test_every_architecture_is_tested():
+def test_every_architecture_is_tested() -> None:
     assert {*NARROW, "builder"} == set(ARCHITECTURES)
 
 
@@ -59,7 +59,7 @@ def test_every_architecture_is_tested():
         ("mlp", {"depth": 1, "width": 512}, (28, 28, 3), 1_209_866),
     ],
 )
-def test_published_counts_of_weights(kind, settings, shape, count):
+def test_weight_counts_equal_published_counts(kind: str, settings: Any, shape: Any, count: int) -> None:
     model = build_model(kind, input_shape=shape, num_classes=10, **settings)
     assert model.output_shape == (None, 10)
     if isinstance(count, int):
@@ -78,19 +78,19 @@ def test_published_counts_of_weights(kind, settings, shape, count):
         ("vgg", {"depth": 11, "norm": "none", "head_units": (4096, 4096)}, 133e6),
     ],
 )
-def test_published_counts_on_imagenet(kind, settings, count):
+def test_weight_counts_equal_published_counts_on_imagenet(kind: str, settings: Any, count: int) -> None:
     model = build_model(kind, input_shape=(224, 224, 3), num_classes=1000, **settings)
     assert trainable_count(model) == pytest.approx(count, abs=0.5 * 10 ** (6 if count > 1e8 else 5))
 
 
-def test_network_in_network_counts_by_hand():
+def test_network_in_network_weight_count_equals_count_by_hand() -> None:
     blocks = (9 * 3 + 200 + 200) * 200 + (9 * 200 + 200 + 200) * 200
     model = build_model("nin", input_shape=(32, 32, 3), num_classes=10)
     assert trainable_count(model) == blocks + 6 * 2 * 200 + 200 * 10 + 2 * 10
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_the_configuration_of_each_builds_it(kind):
+def test_configuration_builds_its_architecture(kind: str) -> None:
     config = compose_run([f"model={kind}"])
     settings = config.model.model_dump(exclude={"name"})
     assert build_model(kind, input_shape=(32, 32, 3), num_classes=7, l2=1e-4, **settings).output_shape == (None, 7)
@@ -98,7 +98,7 @@ def test_the_configuration_of_each_builds_it(kind):
 
 @pytest.mark.parametrize("norm", ["batch", "group", "layer", "none"])
 @pytest.mark.parametrize("kind", NARROW)
-def test_every_weight_has_a_gradient(kind, norm):
+def test_every_weight_has_a_gradient(kind: str, norm: str) -> None:
     """With every norm, on digits: finite logits, and no array of weights that the loss does not depend on."""
     model, (images, labels) = narrow(kind, norm=norm, activation="gelu"), digits()
 
@@ -120,7 +120,7 @@ def test_every_weight_has_a_gradient(kind, norm):
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_dropout_acts_in_training_alone(kind):
+def test_dropout_acts_only_in_training(kind: str) -> None:
     model, (images, _) = narrow(kind, norm="layer", dropout=0.5), digits()
     once, again = model(images, training=True), model(images, training=True)
     assert np.abs(np.asarray(once) - again).max() > 1e-3
@@ -128,7 +128,7 @@ def test_dropout_acts_in_training_alone(kind):
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_weights_by_name_carry_a_network_over(kind):
+def test_named_weights_copy_a_network(kind: str) -> None:
     model, other, (images, _) = narrow(kind, seed=1), narrow(kind, seed=2), digits()
     carried = {name: np.array(variable) for name, variable in named_weights(model).items()}
     assert not np.allclose(model(images), other(images), atol=1e-4)
@@ -137,7 +137,7 @@ def test_weights_by_name_carry_a_network_over(kind):
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_gram_matrix_is_that_of_single_gradients(kind):
+def test_gram_matrix_equals_that_of_per_sample_gradients(kind: str) -> None:
     """γ's Gram matrix against one float64 tape a sample."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
@@ -160,14 +160,14 @@ def test_gram_matrix_is_that_of_single_gradients(kind):
 
 
 @pytest.mark.parametrize("kind", sorted({*NARROW} - {"wrn"}))
-def test_l2_is_on_every_kernel_and_nothing_else(kind):
+def test_l2_penalises_kernels_only(kind: str) -> None:
     model = narrow(kind, norm="batch", l2=0.01)
     kernels = [np.sum(np.square(v)) for v in model.trainable_variables if v.path.endswith("kernel")]
     assert float(sum(model.losses)) == pytest.approx(0.01 * sum(kernels), rel=1e-5)
     assert narrow(kind, l2=0.0).losses == []
 
 
-def test_l2_of_the_wide_resnet_is_the_study_s():
+def test_l2_of_the_wide_resnet_follows_the_study() -> None:
     model = narrow("wrn", l2=0.01)
     penalised = {name for name, v in named_weights(model).items() if v.regularizer is not None}
     inside = {n for n in named_weights(model) if "/block1/conv" in n or n.endswith(("/gamma", "/beta"))}
@@ -186,18 +186,18 @@ def test_l2_of_the_wide_resnet_is_the_study_s():
         (["model=application", "model.name=ResNet51"], "ResNet50"),
     ],
 )
-def test_settings_out_of_range_are_refused(overrides, message):
+def test_settings_out_of_range_are_refused(overrides: Any, message: str) -> None:
     with pytest.raises(InputError) as refused:
         compose_run(overrides)
     assert message in str(refused.value)
 
 
-def test_an_unknown_architecture_is_refused():
+def test_unknown_architecture_is_refused() -> None:
     with pytest.raises(InputError, match="Did you mean 'wrn'"):
         build_model("wnr", input_shape=DIGITS, num_classes=5)
 
 
-def test_applications_know_their_smallest_image():
+def test_applications_refuse_images_that_are_too_small() -> None:
     with pytest.raises(InputError, match=r"32x32.*model\.upsample"):
         build_model("MobileNetV2", input_shape=DIGITS, num_classes=5)
     model = build_model("MobileNetV2", input_shape=DIGITS, num_classes=5, upsample=4, l2=1e-4)
@@ -207,5 +207,5 @@ def test_applications_know_their_smallest_image():
     assert len(model.losses) == sum(v.path.endswith("kernel") for v in model.trainable_variables)
 
 
-def test_every_application_exists():
+def test_every_application_exists_in_keras() -> None:
     assert all(callable(getattr(keras.applications, name)) for name in APPLICATIONS)

@@ -51,7 +51,7 @@ def test_private_names_of_keras_and_tensorflow_are_in_keras_internals_only(packa
     assert [name for path in files for name in private_names(path)] == []
 
 
-def test_private_names_are_found_where_they_are() -> None:
+def test_keras_internals_holds_the_private_names() -> None:
     found = " ".join(name for path in INTERNALS.glob("*.py") for name in private_names(path))
     assert all(name in found for name in ("_flatten_layers", "_dtype_policy", "_id", "tensorflow.python"))
 

@@ -115,7 +115,7 @@ LOGITS: dict[str, Callable[[], keras.Model]] = {
 
 
 @pytest.mark.parametrize("name", PROBABILITIES)
-def test_probabilities_are_refused_and_the_way_to_logits_is_told(name):
+def test_probabilities_are_refused_with_advice(name: str) -> None:
     model = PROBABILITIES[name]()
     images = IMAGES if name != "a network of keras.applications" else np.zeros((2, 32, 32, 3), np.float32)
     model(images)
@@ -127,14 +127,14 @@ def test_probabilities_are_refused_and_the_way_to_logits_is_told(name):
 
 
 @pytest.mark.parametrize("name", LOGITS)
-def test_logits_are_accepted_whatever_their_values(name):
+def test_logits_are_accepted_whatever_their_values(name: str) -> None:
     model = LOGITS[name]()
     model(IMAGES)
     check_logits(model, IMAGES)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
-def test_averages_of_rectified_maps_are_logits(norm):
+def test_averaged_rectified_maps_are_accepted_as_logits(norm: str) -> None:
     """They lie in 0..1 at first, as probabilities do."""
     model = build_model("nin", input_shape=(6, 6, 2), num_classes=4, depth=1, width=1, base_width=8, norm=norm)
     outputs = np.asarray(model(IMAGES))
@@ -153,7 +153,7 @@ def test_averages_of_rectified_maps_are_logits(norm):
     ],
 )
 @pytest.mark.parametrize("name", ["a softmax layer", "a subclassed model", "a compiled call"])
-def test_a_step_of_probabilities_is_refused(name, use, compiled):
+def test_train_step_refuses_probabilities(name: str, use: Any, compiled: Any) -> None:
     model = PROBABILITIES[name]()
     model(IMAGES)
     call = tf.function(use, autograph=False) if compiled else use
@@ -163,12 +163,12 @@ def test_a_step_of_probabilities_is_refused(name, use, compiled):
 
 @pytest.mark.parametrize("batch_norm", ["inference", "batch"])
 @pytest.mark.parametrize("name", ["a softmax layer", "a sigmoid", "a softmax by hand"])
-def test_gamma_of_probabilities_is_refused(name, batch_norm):
+def test_gram_matrix_refuses_probabilities(name: str, batch_norm: str) -> None:
     with pytest.raises(InputError, match="logits, not probabilities"):
         gram_matrix(PROBABILITIES[name](), IMAGES, LABELS, batch_norm=batch_norm, chunk_size=2)
 
 
-def test_a_model_is_checked_once(monkeypatch):
+def test_model_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = sequential(layers.Dense(4)), []
     plain = type(model).call
     monkeypatch.setattr(type(model), "call", lambda self, *a, **k: (calls.append(1), plain(self, *a, **k))[1])

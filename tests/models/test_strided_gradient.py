@@ -28,7 +28,7 @@ ALL_KERNELS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("kernels", ALL_KERNELS)
-def test_convolutions_and_their_derivatives_are_right(kernels: str) -> None:
+def test_convolution_derivatives_equal_the_reference(kernels: str) -> None:
     """With three threads, since the fault showed where they cannot share the images evenly."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **ALL_KERNELS[kernels]}
     done = subprocess.run([sys.executable, str(CHILD), "3"], capture_output=True, text=True, env=environment)
@@ -80,7 +80,7 @@ class Direct(keras.layers.Layer):
 
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("name", [*LAYERS, "tf.nn.conv2d"])
-def test_no_window_of_one_pixel_has_strides_in_a_kernel_gradient(name: str, twice: bool) -> None:
+def test_kernel_gradient_of_one_pixel_windows_has_no_strides(name: str, twice: bool) -> None:
     layer, shape = LAYERS[name] if name in LAYERS else (Direct(), (16, 16, 3))
     image = keras.Input(shape)
     found = strides_of_kernel_gradients(keras.Model(image, layer(image)), shape, twice)
@@ -89,14 +89,14 @@ def test_no_window_of_one_pixel_has_strides_in_a_kernel_gradient(name: str, twic
 
 
 @pytest.mark.parametrize("name", ["wrn", "ResNet50V2"])
-def test_networks_with_strided_shortcuts_have_none_either(name: str) -> None:
+def test_networks_with_strided_shortcuts_use_the_corrected_gradient(name: str) -> None:
     model = build_model(name, input_shape=(32, 32, 3), num_classes=3)
     found = strides_of_kernel_gradients(model, (32, 32, 3))
     assert any(window == [3, 3] for window, _ in found)
     assert not [one for one in found if one[0] == [1, 1] and one[1] > 1]
 
 
-def test_whoever_differentiates_has_the_safe_gradients() -> None:
+def test_every_module_that_differentiates_registers_the_corrected_gradients() -> None:
     graph = grimp.build_graph("infomcr_cli", exclude_type_checking_imports=True)
     with_tapes = [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)

@@ -28,7 +28,7 @@ def composed(preset: str, *overrides: str) -> RunConfig:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_says_how_it_is_run_and_what_came_of_it(preset):
+def test_experiment_states_its_command_time_and_result(preset: str) -> None:
     text = (Path(own_conf()) / "experiment" / f"{preset}.yaml").read_text()
     assert text.startswith("# @package _global_\n")
     comment = "\n".join(line for line in text.splitlines() if line.startswith("#"))
@@ -38,7 +38,7 @@ def test_a_preset_says_how_it_is_run_and_what_came_of_it(preset):
     assert composed(preset).choices["experiment"] == preset
 
 
-def test_the_commands_of_the_study_are_on_off_equal_compute_and_sam():
+def test_study_compares_on_off_equal_compute_and_sam() -> None:
     lines = (Path(own_conf()) / "experiment" / "wrn_cifar10_paper.yaml").read_text().splitlines()
     commands = [line.removeprefix("#   infomcr train ").split() for line in lines if "infomcr train" in line]
     words = [[word for word in command if "=" in word] for command in commands]
@@ -52,7 +52,7 @@ def test_the_commands_of_the_study_are_on_off_equal_compute_and_sam():
 
 
 @pytest.mark.parametrize("preset", [pytest.param(p, marks=pytest.mark.slow if p in HEAVY else ()) for p in PRESETS])
-def test_a_preset_takes_a_step(preset):
+def test_experiment_takes_a_step(preset: str) -> None:
     config = (
         composed(preset, "data.batch_size=2")
         if composed(preset).reg.name == "off"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infomcr_cli.config.search_path import group_choices
 from tests.conftest import CommandLine
-from tests.training.own_sources import WRITERS
+from tests.training.small_sources import WRITERS
 
 SMALL = [
     "data=digits",
@@ -22,7 +24,7 @@ SMALL = [
 ]
 NARROW = {
     "application": ["model.name=MobileNetV3Small", "model.upsample=4"],
-    "builder": ["model.builder=tests.training.own_network:perceptron"],
+    "builder": ["model.builder=tests.training.user_network:perceptron"],
     "densenet": ["model.depth=10", "model.growth_rate=4"],
     "mlp": ["model.width=16"],
     "nin": ["model.base_width=1"],
@@ -45,21 +47,21 @@ def train(command_line: CommandLine, *overrides: str) -> dict[str, float]:
     return values
 
 
-def test_every_choice_is_trained():
+def test_every_choice_of_configuration_is_tested() -> None:
     assert set(NARROW) == set(group_choices(None)["model"])
 
 
 @pytest.mark.parametrize("model", NARROW)
-def test_every_model(command_line, model):
+def test_every_model_trains_one_epoch(command_line: Any, model: Any) -> None:
     train(command_line, f"model={model}", *NARROW[model])
 
 
-def test_every_source_is_trained_on():
+def test_every_data_source_is_tested() -> None:
     assert set(WRITERS) == set(group_choices(None)["data"])
 
 
 @pytest.mark.parametrize("source", WRITERS)
-def test_every_source(command_line, tmp_path, source):
+def test_every_data_source_trains_one_epoch(command_line: Any, tmp_path: Path, source: Any) -> None:
     own = WRITERS[source](tmp_path)
     place = [f"data={source}", f"data.cache={tmp_path / 'cache'}", "data.train_size=48", "data.test_size=null"]
     train(command_line, *MLP, *(place if own else []), *own)
@@ -68,13 +70,13 @@ def test_every_source(command_line, tmp_path, source):
 
 
 @pytest.mark.parametrize("reg", group_choices(None)["reg"])
-def test_every_regularizer(command_line, reg):
+def test_every_regularizer_trains_one_epoch(command_line: Any, reg: Any) -> None:
     active = () if reg == "off" else ("reg.phases=111",)
     values = train(command_line, *MLP, f"reg={reg}", *active)
     assert (values["train/penalty"] > 0) == (reg != "off")
 
 
 @pytest.mark.parametrize("augment", group_choices(None)["augment"])
-def test_every_augmentation(command_line, augment):
+def test_every_augmentation_trains_one_epoch(command_line: Any, augment: Any) -> None:
     scaled = ("augment.cutout=3",) if augment == "cutout" else ()
     train(command_line, *MLP, f"augment={augment}", *scaled)

@@ -1,4 +1,4 @@
-"""Where the time went: every second is counted once, and what is wrapped does what it did."""
+"""The profile of a run: every second is counted once, and wrapped parts do what they did before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infomcr_cli.training.profile import PARTS, ProfiledCallback, Stopwatch, tim
 from infomcr_cli.training.stop_at_loss import LossTarget
 
 
-def test_parts_and_rest_sum_to_the_whole() -> None:
+def test_profile_parts_sum_to_the_whole_time() -> None:
     watch = Stopwatch()
     with watch.part("input"):
         time.sleep(0.02)
@@ -28,7 +28,7 @@ def test_parts_and_rest_sum_to_the_whole() -> None:
     assert sum(table.values()) == pytest.approx(time.perf_counter() - watch.began, abs=0.01)
 
 
-def test_atimed_inputs_gives_what_the_feed_gives() -> None:
+def test_timed_inputs_give_the_same_batches_and_scores() -> None:
     watch = Stopwatch()
     target = LossTarget(0.5, lambda ceiling: Score(0.4, 0.9))
     inputs = TrainingInputs(lambda start: range(start.step, 5), 8, {"test": lambda: Score(1.0, 0.5)}, target)
@@ -40,19 +40,19 @@ def test_atimed_inputs_gives_what_the_feed_gives() -> None:
     assert min(watch.seconds["input"], watch.seconds["evaluation"]) > 0
 
 
-def test_the_listener_hears_everything(tmp_path: Path) -> None:
-    class Heard(list[tuple[Any, ...]]):
+def test_profiled_callback_passes_on_every_call(tmp_path: Path) -> None:
+    class Calls(list[tuple[Any, ...]]):
         def __getattr__(self, name: str) -> Any:
             return lambda *arguments: self.append((name, *arguments))
 
-    heard, means = Heard(), dict
-    callback = ProfiledCallback(heard, Stopwatch(), tmp_path)  # type: ignore[arg-type]
+    calls, means = Calls(), dict
+    callback = ProfiledCallback(calls, Stopwatch(), tmp_path)  # type: ignore[arg-type]
     callback.on_step(Position(1, 0), means)
     callback.on_epoch(Position(1, 1), {"a": 1.0}, {})
     callback.on_checkpoint(Position(1, 1), 0.5)
     callback.on_milestone(Position(1, 1), 0.3)
     callback.close()
-    assert heard == [
+    assert calls == [
         ("on_step", Position(1, 0), means),
         ("on_epoch", Position(1, 1), {"a": 1.0}, {}),
         ("on_checkpoint", Position(1, 1), 0.5),
@@ -60,7 +60,7 @@ def test_the_listener_hears_everything(tmp_path: Path) -> None:
     ]
 
 
-def test_the_table_shows_shares() -> None:
+def test_time_table_shows_shares() -> None:
     console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(time_table({"input": 1.0, "compute": 3.0}))
     text = console.export_text()

@@ -22,7 +22,7 @@ def as_training_does(config):
     return dataset, {name: np.asarray(v) for name, v in named_weights(network(config, dataset)).items()}
 
 
-def test_initial_weights_are_those_that_training_begins_with():
+def test_initial_weights_equal_those_that_training_starts_from() -> None:
     config = compose_run(SMALL)
     dataset, truth = as_training_does(config)
     found = initial_weights(config, dataset)
@@ -31,7 +31,7 @@ def test_initial_weights_are_those_that_training_begins_with():
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_another_seed_gives_other_weights():
+def test_another_seed_gives_other_weights() -> None:
     config = compose_run(SMALL)
     dataset, truth = as_training_does(config)
     other = initial_weights(config.model_copy(update={"seed": 4}), dataset)
@@ -39,7 +39,7 @@ def test_another_seed_gives_other_weights():
 
 
 @pytest.mark.parametrize("precision", ["float64", "mixed_bfloat16"])
-def test_initial_weights_have_the_precision_of_the_run_and_leave_the_process_its_own(precision):
+def test_initial_weights_use_the_precision_of_the_run_and_restore_that_of_the_process(precision: str) -> None:
     config = compose_run([*SMALL, f"precision={precision}"])
     before = keras.config.dtype_policy()
     found = initial_weights(config, load_dataset(config.data, seed=0))
@@ -47,6 +47,6 @@ def test_initial_weights_have_the_precision_of_the_run_and_leave_the_process_its
     assert keras.config.dtype_policy() == before
 
 
-def test_a_run_that_starts_from_another_has_none():
+def test_run_with_start_has_no_initial_weights() -> None:
     config = compose_run(SMALL)
     assert initial_weights(config.model_copy(update={"start": "runs/other"}), None) is None

@@ -39,7 +39,7 @@ LABELS = rng.integers(0, 3, (STEPS * EPOCHS, 8)).astype(np.int32)
 BATCHES = [(tf.constant(images), tf.constant(labels)) for images, labels in zip(IMAGES, LABELS, strict=True)]
 
 
-def make() -> TrainingState:
+def make_state() -> TrainingState:
     """A network with moving statistics and dropout, momentum, a regularizer in the middle and a falling rate."""
     keras.utils.set_random_seed(3)
     image = keras.Input((6,), name="image")
@@ -74,22 +74,22 @@ def batches(start: Position) -> Iterable[Any]:
     return BATCHES[start.step :]
 
 
-def go(state: TrainingState, start: Position = START) -> Snapshots:
-    heard = Snapshots(state)
-    run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), heard, start)
-    return heard
+def train(state: TrainingState, start: Position = START) -> Snapshots:
+    snapshots = Snapshots(state)
+    run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), snapshots, start)
+    return snapshots
 
 
 @pytest.fixture(scope="module")
-def unbroken() -> Snapshots:
-    return go(make())
+def uninterrupted() -> Snapshots:
+    return train(make_state())
 
 
 @pytest.fixture(scope="module")
 def other() -> TrainingState:
     """A state that has trained before: nothing of that may survive a restore."""
-    state = make()
-    go(state)
+    state = make_state()
+    train(state)
     return state
 
 
@@ -99,28 +99,30 @@ def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
-def test_the_same_seed_gives_the_same_bits(unbroken: Snapshots) -> None:
-    again = go(make())
+def test_same_seed_gives_the_same_bits(uninterrupted: Snapshots) -> None:
+    again = train(make_state())
     for step in range(1, STEPS * EPOCHS + 1):
-        assert_same(again.after[step][0], unbroken.after[step][0])
-    assert again.values == unbroken.values
+        assert_same(again.after[step][0], uninterrupted.after[step][0])
+    assert again.values == uninterrupted.values
 
 
 @pytest.mark.parametrize("step", range(1, STEPS * EPOCHS))
-def test_resumed_at_any_step_it_equals_the_unbroken_run(unbroken: Snapshots, other: TrainingState, step: int) -> None:
-    other.restore(*unbroken.after[step])
+def test_resumed_at_any_step_equals_the_uninterrupted_run(
+    uninterrupted: Snapshots, other: TrainingState, step: int
+) -> None:
+    other.restore(*uninterrupted.after[step])
     if step % STEPS == 0:
         other.reset_means()  # a checkpoint at the end of an epoch is written after they were
-    resumed = go(other, Position(step, step // STEPS))
+    resumed = train(other, Position(step, step // STEPS))
     for later in range(step + 1, STEPS * EPOCHS + 1):
-        assert_same(resumed.after[later][0], unbroken.after[later][0])
-        assert_same(resumed.after[later][1], unbroken.after[later][1])
+        assert_same(resumed.after[later][0], uninterrupted.after[later][0])
+        assert_same(resumed.after[later][1], uninterrupted.after[later][1])
     for epoch, values in resumed.values.items():
-        assert values == unbroken.values[epoch]
+        assert values == uninterrupted.values[epoch]
 
 
-def test_the_means_are_those_of_the_epochs_steps(unbroken: Snapshots) -> None:
-    state = make()
+def test_means_are_taken_over_the_steps_of_the_epoch(uninterrupted: Snapshots) -> None:
+    state = make_state()
     losses = []
     for number, batch in enumerate(BATCHES[:STEPS]):
         state.reset_means()
@@ -129,18 +131,18 @@ def test_the_means_are_those_of_the_epochs_steps(unbroken: Snapshots) -> None:
         losses.append(state.means())
     for name in ("loss", "l2", "penalty", "accuracy"):
         expected = np.mean([loss[name] for loss in losses])
-        assert unbroken.values[1][f"train/{name}"] == pytest.approx(expected, rel=1e-5)
+        assert uninterrupted.values[1][f"train/{name}"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_state_holds_the_optimizer_the_means_and_the_draws_of_dropout() -> None:
-    names = make().optimizer_state()
+def test_optimizer_state_holds_slots_means_and_dropout_generators() -> None:
+    names = make_state().optimizer_state()
     assert {"mean/loss/total", "mean/loss/count", "optimizer/0000/iteration"} <= names.keys()
     assert sum(name.startswith("random/") for name in names) == 1
     assert sum("momentum" in name for name in names) == 6
 
 
-def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_taken_of_it() -> None:
-    state = make()
+def test_checkpoint_of_another_network_is_refused_and_changes_nothing() -> None:
+    state = make_state()
     before = state.weights()
     weights, optimizer_state = state.weights(), state.optimizer_state()
     weights["second/kernel"] = np.zeros((5, 4), np.float32)
@@ -149,8 +151,8 @@ def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_taken_of_it()
     assert_same(state.weights(), before)
 
 
-def test_a_nan_stops_it_and_its_step_is_named() -> None:
-    state = make()
+def test_nan_weights_stop_training_and_report_the_step() -> None:
+    state = make_state()
     state.plain_step(*BATCHES[0])
     named_weights(state.model)["first/bias"].assign(np.full(5, np.nan))
     state.plain_step(*BATCHES[1])

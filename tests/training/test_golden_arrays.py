@@ -24,14 +24,14 @@ def reference(request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_logits(reference, training):
+def test_logits_equal_golden_arrays(reference: Any, training: bool) -> None:
     logits = reference.network()(reference.images, training=training)
     expected = reference.arrays["logits_train" if training else "logits_eval"]
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("compiled", [tf.function, lambda function: function], ids=["graph", "eager"])
-def test_penalty_and_its_gradient(reference, compiled):
+def test_penalty_and_its_gradient_equal_golden_arrays(reference: Any, compiled: Any) -> None:
     model, meta = reference.network(), reference.meta
     before = {name: np.array(variable) for name, variable in named_weights(model).items()}
 
@@ -53,7 +53,7 @@ def test_penalty_and_its_gradient(reference, compiled):
 
 
 @pytest.mark.parametrize("kind", ["plain", "reg"])
-def test_three_steps(reference, kind):
+def test_three_steps_equal_golden_trajectory(reference: Any, kind: str) -> None:
     model, optimizer, meta = reference.network(), reference.optimizer(), reference.meta
     study = LocalMinimum(meta["sub_batches"], meta["alpha"], meta["beta"])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.training import train_step
 from infomcr_cli.training.regularizers.factory import make_regularizer
-from tests.training import slow_truth as slow
+from tests.training import reference as ref
 
 COUNTED = [
     "reg=off",
@@ -27,7 +29,7 @@ COUNTED = [
 def passed(overrides: str, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
     """Return how often a step's images went forward through the network, and what the step is counted as."""
     config = compose_run(overrides.split()).reg
-    model, (images, labels) = slow.network("mlp", norm="batch"), slow.batch(16)
+    model, (images, labels) = ref.network("mlp", norm="batch"), ref.batch(16)
     seen: list[int] = []
     call = type(model).call
 
@@ -36,13 +38,13 @@ def passed(overrides: str, monkeypatch: pytest.MonkeyPatch) -> tuple[float, floa
         return call(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(type(model), "call", counting)
-    with slow.float64():
+    with ref.float64():
         train_step(model, keras.optimizers.SGD(0.1), images, labels, regularizer=make_regularizer(config))
     return sum(seen) / 16, config.passes
 
 
 @pytest.mark.parametrize("overrides", COUNTED)
-def test_a_step_is_counted_as_what_goes_through_the_network(overrides, monkeypatch):
+def test_passes_of_a_step_equal_counted_forward_passes(overrides: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each forward pass has its backward pass, so that counting the one counts both."""
     seen, counted = passed(overrides, monkeypatch)
     assert seen == counted
@@ -51,7 +53,7 @@ def test_a_step_is_counted_as_what_goes_through_the_network(overrides, monkeypat
 @pytest.mark.parametrize(
     ("overrides", "forward"), [("reg=fisher_trace", 2), ("reg=fisher_trace reg.share_pass=true", 1)]
 )
-def test_a_double_backward_pass_is_reckoned_as_two_more(overrides, forward, monkeypatch):
+def test_double_backward_pass_counts_as_two_more(overrides: Any, forward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The derivative of a forward and backward pass costs about twice that pass: a reckoning, not a count."""
     seen, counted = passed(overrides, monkeypatch)
     assert seen == forward

@@ -17,7 +17,7 @@ from infomcr_cli.training.model_losses import check_means
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
 from infomcr_cli.training.regularizers.sam import SAM
-from tests.training import slow_truth as slow
+from tests.training import reference as ref
 
 LAYERS = keras.layers
 RATE = 0.5
@@ -36,7 +36,7 @@ class OfItsOwn(keras.Model):
 
     def __init__(self) -> None:
         super().__init__(activity_regularizer=keras.regularizers.L2(0.2))
-        self.flat, self.dense = LAYERS.Flatten(), LAYERS.Dense(slow.CLASSES)
+        self.flat, self.dense = LAYERS.Flatten(), LAYERS.Dense(ref.CLASSES)
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
 
     def call(self, x):
@@ -52,7 +52,7 @@ def functional() -> keras.Model:
     x = squares(LAYERS.Flatten()(image))
     x = LAYERS.Dense(5, activation="tanh", kernel_regularizer=keras.regularizers.L2(1e-2))(x)
     x = inner(squares(LAYERS.BatchNormalization()(x)))
-    return keras.Model(image, LAYERS.Dense(slow.CLASSES)(x))
+    return keras.Model(image, LAYERS.Dense(ref.CLASSES)(x))
 
 
 def subclassed() -> keras.Model:
@@ -84,9 +84,9 @@ def built(kind: str, policy: str = "float64") -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
-def own_losses(model: keras.Model, images: Any) -> tuple[float, slow.Arrays]:
+def own_losses(model: keras.Model, images: Any) -> tuple[float, ref.Arrays]:
     """Return the sum of a model's own losses after a plain call, and its gradient; all is put back."""
-    kept = slow.arrays(model.variables)
+    kept = ref.arrays(model.variables)
     with tf.GradientTape() as tape:
         model(images, training=True)
         total = tf.add_n([tf.reduce_sum(tf.cast(loss, images.dtype)) for loss in model.losses])
@@ -96,44 +96,44 @@ def own_losses(model: keras.Model, images: Any) -> tuple[float, slow.Arrays]:
     return float(total), [np.array(g) for g in gradient]
 
 
-def expected(model: keras.Model, name: str, images: Any, labels: Any) -> tuple[float, slow.Arrays]:
+def expected(model: keras.Model, name: str, images: Any, labels: Any) -> tuple[float, ref.Arrays]:
     """Return the own losses and the gradient of a step, from one plain tape for each sub-batch."""
     regularizer = REGULARIZERS[name]
     shares = regularizer is not None and getattr(regularizer, "share_pass", True)
     parts = regularizer.num_sub_batches if shares else 1
     found = [own_losses(model, x) for x in np.split(images, parts)]
-    _, _, plain = slow.probed(model, images, labels, parts, lambda g: g)
-    own, added = float(np.mean([value for value, _ in found])), slow.mean([g for _, g in found])
+    _, _, plain = ref.perturbed(model, images, labels, parts, lambda g: g)
+    own, added = float(np.mean([value for value, _ in found])), ref.mean([g for _, g in found])
     correction = _correction(model, regularizer, images, labels)
     return own, [p + a + c for p, a, c in zip(plain, added, correction, strict=True)]
 
 
-def _correction(model: keras.Model, regularizer: Any, images: Any, labels: Any) -> slow.Arrays:
+def _correction(model: keras.Model, regularizer: Any, images: Any, labels: Any) -> ref.Arrays:
     """On cross-entropy alone; the exact second derivative is taken from its own tests."""
 
-    def up(length: float) -> Callable[[slow.Arrays], slow.Arrays]:
-        return lambda g: [length * a / slow.norm(g) for a in g]
+    def up(length: float) -> Callable[[ref.Arrays], ref.Arrays]:
+        return lambda g: [length * a / ref.norm(g) for a in g]
 
     match regularizer:
         case None:
             return [np.zeros(v.shape) for v in model.trainable_variables]
         case LocalMinimum(parts, alpha, beta):
-            _, change, _ = slow.probed(model, images, labels, parts, lambda g: [-alpha * a for a in g])
+            _, change, _ = ref.perturbed(model, images, labels, parts, lambda g: [-alpha * a for a in g])
             return [beta * d for d in change]
         case SAM(parts, rho):
-            return [-d for d in slow.probed(model, images, labels, parts, up(rho))[1]]
+            return [-d for d in ref.perturbed(model, images, labels, parts, up(rho))[1]]
         case GradientNorm(parts, radius, alpha):
-            return [-alpha * d for d in slow.probed(model, images, labels, parts, up(radius))[1]]
-    return slow.arrays(regularizer(model, images, labels).gradient)
+            return [-alpha * d for d in ref.perturbed(model, images, labels, parts, up(radius))[1]]
+    return ref.arrays(regularizer(model, images, labels).gradient)
 
 
 @pytest.mark.parametrize(("kind", "compiled"), [("functional", True), ("subclassed", False)])
 @pytest.mark.parametrize("name", REGULARIZERS)
-def test_a_step_goes_down_a_model_s_own_losses_as_a_plain_tape_does(kind, name, compiled):
-    model, (images, labels) = built(kind), slow.batch()
+def test_step_descends_losses_added_by_layers_like_a_plain_tape(kind: str, name: str, compiled: Any) -> None:
+    model, (images, labels) = built(kind), ref.batch()
     own, gradient = expected(model, name, images, labels)
-    before = slow.arrays(model.trainable_variables)
-    with slow.float64():
+    before = ref.arrays(model.trainable_variables)
+    with ref.float64():
         optimizer = keras.optimizers.SGD(RATE)
         optimizer.build(model.trainable_variables)
 
@@ -148,16 +148,16 @@ def test_a_step_goes_down_a_model_s_own_losses_as_a_plain_tape_does(kind, name, 
 
 
 @pytest.mark.parametrize("name", ["on", "sam", "gradient norm", "fisher trace"])
-def test_a_regularizer_is_on_cross_entropy_alone(name):
+def test_regularizer_uses_cross_entropy_alone(name: str) -> None:
     """Its value and its gradient are those of the same network without losses of its own."""
-    images, labels = slow.batch()
+    images, labels = ref.batch()
     found = []
     for strength in (0.0, 0.3):
-        with slow.float64():
+        with ref.float64():
             keras.utils.set_random_seed(5)
             penalty = keras.regularizers.L2(strength)
             hidden = LAYERS.Dense(5, activation="tanh", activity_regularizer=penalty, kernel_regularizer=penalty)
-            model = keras.Sequential([keras.Input((6, 6, 2)), LAYERS.Flatten(), hidden, LAYERS.Dense(slow.CLASSES)])
+            model = keras.Sequential([keras.Input((6, 6, 2)), LAYERS.Flatten(), hidden, LAYERS.Dense(ref.CLASSES)])
         found.append(REGULARIZERS[name](model, images, labels))
     assert float(found[0].value) == float(found[1].value)
     for without, with_losses in zip(found[0].gradient, found[1].gradient, strict=True):
@@ -166,9 +166,9 @@ def test_a_regularizer_is_on_cross_entropy_alone(name):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("name", REGULARIZERS)
-def test_own_losses_count_in_mixed_bfloat16(kind, name):
+def test_losses_added_by_layers_count_in_mixed_bfloat16(kind: str, name: str) -> None:
     """Layers of half precision have losses of it, which stand beside those of float32 weights."""
-    images, labels = slow.single(slow.batch())
+    images, labels = ref.single(ref.batch())
     own = {}
     for policy in ("float32", "mixed_bfloat16"):
         model = built(kind, policy)
@@ -180,12 +180,12 @@ def test_own_losses_count_in_mixed_bfloat16(kind, name):
     assert own["mixed_bfloat16"] == pytest.approx(own["float32"], rel=0.02)
 
 
-def test_losses_of_a_former_call_are_not_met_again():
+def test_losses_of_an_earlier_call_are_not_counted() -> None:
     """What an eager call left on a layer is no part of a later step."""
-    model, (images, labels) = built("functional"), slow.batch()
+    model, (images, labels) = built("functional"), ref.batch()
     own, _ = own_losses(model, images)
     model(100 * images)
-    with slow.float64():
+    with ref.float64():
         regularizer = LocalMinimum(1, 1e-2, share_pass=True)
         scalars = train_step(model, keras.optimizers.SGD(0.0), images, labels, regularizer=regularizer)
     assert float(scalars["l2"]) == pytest.approx(own, rel=1e-6)
@@ -198,7 +198,7 @@ class Sums(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(("layer", "is_mean"), [(Squares, True), (Sums, False)])
-def test_a_loss_that_grows_with_the_batch_is_refused_where_a_batch_is_shared(layer, is_mean):
+def test_loss_that_grows_with_the_batch_is_refused_if_the_batch_is_split(layer: Any, is_mean: Any) -> None:
     """Averaged over sub-batches or devices it would count by a part only."""
     network = [keras.Input((6, 6, 2)), LAYERS.Flatten(), LAYERS.Dropout(0.2), layer(), LAYERS.BatchNormalization()]
     model = keras.Sequential([*network, LAYERS.Dense(4, activity_regularizer="l2")])
@@ -207,8 +207,8 @@ def test_a_loss_that_grows_with_the_batch_is_refused_where_a_batch_is_shared(lay
         check_means(model, images)
 
 
-def test_a_penalty_leaves_no_loss_in_the_model():
-    model, (images, labels) = built("functional"), slow.batch()
+def test_penalty_leaves_no_loss_in_the_model() -> None:
+    model, (images, labels) = built("functional"), ref.batch()
     model(images, training=False)
     before = [float(tf.reduce_sum(loss)) for loss in model.losses]
     tf.function(lambda x, y: local_minimum_penalty(model, x, y, num_sub_batches=3, alpha=1e-3))(images, labels)

@@ -21,7 +21,7 @@ from infomcr_cli.training.devices import is_emulated
         ("float32", ["CPU:0"], "flags : fpu avx avx2 fma", False),
     ],
 )
-def test_bfloat16_is_emulated_without_its_instructions(
+def test_bfloat16_is_emulated_without_bf16_instructions(
     precision: str, devices: list[str], flags: str, emulated: bool, tmp_path: Path
 ) -> None:
     described = tmp_path / "cpuinfo"
@@ -29,5 +29,5 @@ def test_bfloat16_is_emulated_without_its_instructions(
     assert is_emulated(precision, devices, described) is emulated
 
 
-def test_nothing_is_claimed_of_an_unknown_processor(tmp_path: Path) -> None:
+def test_unknown_processor_is_not_called_emulated(tmp_path: Path) -> None:
     assert not is_emulated("mixed_bfloat16", ["CPU:0"], tmp_path / "nowhere")

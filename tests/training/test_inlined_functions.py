@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from infomcr_cli.training import LocalMinimum, train_step
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
-from tests.training import slow_truth as slow
+from tests.training import reference as ref
 
 LAYERS = keras.layers
 
@@ -24,7 +24,7 @@ class Plain(keras.Model):
         super().__init__()
         self.flat, self.norm, self.drop = LAYERS.Flatten(), LAYERS.BatchNormalization(), LAYERS.Dropout(0.3, seed=1)
         self.hidden = LAYERS.Dense(5, activity_regularizer=keras.regularizers.L2(0.1))
-        self.out = LAYERS.Dense(slow.CLASSES)
+        self.out = LAYERS.Dense(ref.CLASSES)
 
     def call(self, x, training=False):
         x = self.drop(self.norm(self.hidden(self.flat(x)), training=training), training=training)
@@ -55,9 +55,9 @@ class OfAnAttribute(Plain):
         return self.last(keras.ops.tanh(x))
 
 
-def stepped(kind: type[keras.Model], regularizer: Any, compiled: bool) -> tuple[slow.Arrays, dict[str, float]]:
-    images, labels = slow.batch()
-    with slow.float64():
+def stepped(kind: type[keras.Model], regularizer: Any, compiled: bool) -> tuple[ref.Arrays, dict[str, float]]:
+    images, labels = ref.batch()
+    with ref.float64():
         keras.utils.set_random_seed(2)
         model, optimizer = kind(), keras.optimizers.SGD(0.5)
         model(images)  # a graph is kept from here on, with the variables in it
@@ -70,11 +70,11 @@ def stepped(kind: type[keras.Model], regularizer: Any, compiled: bool) -> tuple[
     step()
     scalars = step()
     model(images, training=True)  # what is kept is not of a graph that is gone
-    return slow.arrays(model.variables), {name: float(value) for name, value in scalars.items()}
+    return ref.arrays(model.variables), {name: float(value) for name, value in scalars.items()}
 
 
 @cache
-def plain(regularizer: Any, compiled: bool) -> tuple[slow.Arrays, dict[str, float]]:
+def plain(regularizer: Any, compiled: bool) -> tuple[ref.Arrays, dict[str, float]]:
     return stepped(Plain, regularizer, compiled)
 
 
@@ -82,7 +82,7 @@ def plain(regularizer: Any, compiled: bool) -> tuple[slow.Arrays, dict[str, floa
 @pytest.mark.parametrize(
     "regularizer", [None, LocalMinimum(2, 1e-2), LocalMinimum(2, 1e-2, share_pass=True), FisherTrace(2, 0.05)]
 )
-def test_a_compiled_layer_takes_the_steps_of_a_plain_one(regularizer, kind, compiled):
+def test_layer_with_tf_function_takes_the_steps_of_a_plain_layer(regularizer: Any, kind: str, compiled: Any) -> None:
     expected, scalars = plain(regularizer, compiled)
     found, ours = stepped(kind, regularizer, compiled)
     assert ours == pytest.approx(scalars, rel=1e-9)

@@ -118,7 +118,7 @@ def built(path: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("name", ["functional", "subclassed", "unbuilt", "built_by_hand", "squeezed"])
-def test_any_keras_model_that_maps_images_to_logits_is_accepted(module, name):
+def test_any_keras_model_that_maps_images_to_logits_is_accepted(module: Any, name: str) -> None:
     keras.utils.set_random_seed(2)
     model = built(f"{module}:{name}")
     images = np.random.default_rng(0).standard_normal((7, *SHAPE)).astype(np.float32)
@@ -156,7 +156,7 @@ def test_any_keras_model_that_maps_images_to_logits_is_accepted(module, name):
         ("leaving", r"without an error.*SystemExit: 0 \(.*networks_\w+\.py, line \d\d"),
     ],
 )
-def test_what_is_no_such_network_is_refused_by_its_rule(module, name, rule):
+def test_invalid_network_is_refused_by_the_rule_it_breaks(module: Any, name: str, rule: str) -> None:
     with pytest.raises(InputError, match=rule) as refused:
         built(f"{module}:{name}")
     assert len(str(refused.value)) < 1500
@@ -176,7 +176,9 @@ def test_what_is_no_such_network_is_refused_by_its_rule(module, name, rule):
         ("\x00", r"(SyntaxError|ValueError): .*null bytes"),
     ],
 )
-def test_a_module_that_does_not_import_is_refused_with_its_error_and_line(tmp_path, monkeypatch, content, told):
+def test_module_that_fails_to_import_is_refused_with_error_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, told: Any
+) -> None:
     name = f"broken_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(content)
     monkeypatch.chdir(tmp_path)
@@ -187,7 +189,7 @@ def test_a_module_that_does_not_import_is_refused_with_its_error_and_line(tmp_pa
         built(f"{name}:net")
 
 
-def test_the_wanted_signature_is_shown(module):
+def test_error_shows_the_expected_signature(module: Any) -> None:
     with pytest.raises(InputError, match=r"unexpected keyword.*'width'.*def functional\(\*, input_shape.*l2, width\)"):
         build_model(
             "builder",
@@ -200,14 +202,14 @@ def test_the_wanted_signature_is_shown(module):
         )
 
 
-def test_what_a_builder_prints_stays_off_standard_output(module, capsys):
+def test_prints_of_a_builder_stay_off_standard_output(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     built(f"{module}:talking")
     printed: Any = capsys.readouterr()
     assert printed.out == ""
     assert "hello from the builder" in printed.err
 
 
-def test_weights_of_layers_of_one_name_are_told_apart(module):
+def test_weights_of_layers_of_the_same_name_get_different_names(module: Any) -> None:
     """Keras lets layers inside a subclassed model share a name; a checkpoint must hold the weights of both."""
     one, other = built(f"{module}:subclassed"), built(f"{module}:subclassed")
     assert len(named_weights(one)) == len(one.weights)
@@ -215,7 +217,7 @@ def test_weights_of_layers_of_one_name_are_told_apart(module):
     assert {id(v) for v in named_weights(one).values()} == {id(v) for v in one.weights}
 
 
-def test_a_check_leaves_the_network_as_it_was(module):
+def test_check_leaves_the_network_unchanged(module: Any) -> None:
     """Moving statistics, seeds and Python's and NumPy's generators are where they were."""
     keras.utils.set_random_seed(4)
     model = built(f"{module}:subclassed")

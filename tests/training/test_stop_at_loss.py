@@ -1,4 +1,4 @@
-"""The target loss: its milestones, and a look that goes no further than it can matter."""
+"""The target loss: its milestones, and an evaluation on no more images than needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infomcr_cli.training.stop_at_loss import LossTarget, milestones
         (2.5, (2.5,)),
     ],
 )
-def test_milestones(target: float, expected: tuple[float, ...]) -> None:
+def test_milestones_are_1_and_3_times_powers_of_ten(target: float, expected: tuple[float, ...]) -> None:
     assert milestones(target) == expected
 
 
@@ -31,7 +31,7 @@ def losses_of(images: Any, labels: Any) -> tuple[float, int]:
 
 
 class Batches:
-    """Losses of images in batches, counting how many were looked at."""
+    """Losses of images in batches, counting how many were evaluated."""
 
     def __init__(self, losses: list[float], size: int) -> None:
         self.losses, self.size, self.seen = losses, size, 0
@@ -45,7 +45,7 @@ class Batches:
 
 @pytest.mark.parametrize("ceiling", [0.0, 0.01, 0.1, 0.499, 0.5, 0.501, 3.0])
 @pytest.mark.parametrize("size", [1, 7, 100])
-def test_a_bounded_look_says_what_a_whole_one_says(ceiling: float, size: int) -> None:
+def test_bounded_evaluation_agrees_with_a_full_one(ceiling: float, size: int) -> None:
     losses = np.random.default_rng(0).exponential(0.5, 100)
     losses *= 0.5 / losses.mean()
     whole = Scorer(losses_of)(Batches(list(losses), size))
@@ -53,20 +53,20 @@ def test_a_bounded_look_says_what_a_whole_one_says(ceiling: float, size: int) ->
     assert found is None if whole.loss > ceiling else found == whole
 
 
-def test_a_look_costs_the_share_of_images_that_decides_it() -> None:
+def test_bounded_evaluation_sees_only_the_images_it_needs() -> None:
     batches = Batches([1.0] * 1000, 10)
     assert Scorer(losses_of).below(0.01, batches, 1000) is None
     assert batches.seen == 20
 
 
-def test_a_loss_that_is_no_number_reaches_nothing() -> None:
+def test_nan_loss_reaches_no_milestone() -> None:
     score = Scorer(losses_of).below(0.01, Batches([float("nan")] * 3, 1), 3)
     target = LossTarget(0.01, lambda ceiling: score)
     assert target.evaluate()[1] == ()
     assert not target.is_reached
 
 
-def test_milestones_are_passed_once_each_in_order() -> None:
+def test_milestones_are_reached_once_each_in_order() -> None:
     train_losses = iter([2.0, 0.9, 0.5, 0.05, 0.2, 0.0099, 0.001])
     ceilings = []
 
@@ -83,7 +83,7 @@ def test_milestones_are_passed_once_each_in_order() -> None:
     assert target.evaluate() == (None, ())
 
 
-def test_a_resumed_run_passes_over_what_it_has_kept() -> None:
+def test_resumed_run_skips_milestones_it_has_saved() -> None:
     target = LossTarget(0.1, lambda ceiling: Score(0.25, 1.0) if ceiling >= 0.25 else None)
     target.mark_reached([1.0])
     assert target.evaluate()[1] == (0.3,)

@@ -45,7 +45,9 @@ SETTINGS = [{}, {"scale": False}, {"center": False}, {"scale": False, "center": 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("count", [1, 7])
-def test_output_gradients_and_statistics_are_those_of_keras(settings, count, used) -> None:
+def test_fused_output_gradients_and_statistics_equal_those_of_keras(
+    settings: Any, count: int, used: list[bool]
+) -> None:
     """Float64 is the truth, and Keras in float32 the measure of what rounding does."""
     exact = learn(network(dtype="float64", **settings), images(count, dtype="float64"))
     keras_own = learn(network(**settings), images(count))
@@ -59,7 +61,7 @@ def test_output_gradients_and_statistics_are_those_of_keras(settings, count, use
         np.testing.assert_allclose(mine, true, rtol=0, atol=3 * rounding)
 
 
-def test_one_value_a_channel_has_no_variance(used) -> None:
+def test_one_value_per_channel_has_zero_variance(used: list[bool]) -> None:
     model, theirs = network((1, 1, 3)), network((1, 1, 3))
     learn(theirs, images(1, (1, 1, 3)))
     with fused_batch_norm(model):
@@ -90,14 +92,16 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         ({}, (5, 4, 3), "float32", False),
     ],
 )
-def test_what_does_not_fit_is_left_to_keras(settings, shape, dtype, training, used) -> None:
+def test_layers_that_cannot_be_fused_use_the_keras_call(
+    settings: Any, shape: Any, dtype: str, training: bool, used: list[bool]
+) -> None:
     model, x = network(shape, dtype, **settings), images(4, shape, dtype)
     with fused_batch_norm(model):
         model(x, training=training)
     assert not used
 
 
-def test_the_layers_are_themselves_again_after_an_exception() -> None:
+def test_layers_are_restored_after_an_exception() -> None:
     model = network()
     before = dict(vars(model.layers[1]))
     with pytest.raises(ValueError, match="shape"), fused_batch_norm(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_a_function_of_the_working_folder_builds_the_network(module):
+def test_builder_is_imported_from_the_working_folder(module: Any) -> None:
     config = compose_run(["model=builder", f"model.builder={module}:net", "+model.settings.width=3"])
     settings = config.model.model_dump(exclude={"name"})
     model = build_model("builder", **SIZES, **settings, trusted=True)
@@ -52,7 +53,7 @@ def test_a_function_of_the_working_folder_builds_the_network(module):
     assert next(iter(named_weights(model).values())).shape == (3, 3, 1, 3)
 
 
-def test_nameless_layers_have_the_same_names_whatever_was_built_before(module):
+def test_unnamed_layers_are_named_independently_of_earlier_models(module: Any) -> None:
     one, other = (build_model("builder", **SIZES, builder=f"{module}:net", settings={}, trusted=True) for _ in range(2))
     assert [v.path for v in one.weights] != [v.path for v in other.weights]
     assert list(named_weights(one)) == list(named_weights(other))
@@ -62,12 +63,12 @@ def test_nameless_layers_have_the_same_names_whatever_was_built_before(module):
         assert np.shares_memory(variable.numpy(), expected.numpy()) or variable is expected
 
 
-def test_weights_that_a_layer_makes_at_its_first_call_are_there(module):
+def test_weights_of_lazily_built_layers_exist(module: Any) -> None:
     model = build_model("builder", **SIZES, builder=f"{module}:late", settings={}, trusted=True)
     assert len(named_weights(model)) == 5
 
 
-def test_what_is_not_trusted_is_not_imported(module, capsys):
+def test_untrusted_builder_is_not_imported(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"model\.builder must be named by you"):
         build_model("builder", **SIZES, builder=f"{module}:net", settings={})
     assert module not in sys.modules
@@ -86,24 +87,24 @@ def test_what_is_not_trusted_is_not_imported(module, capsys):
         ("{module}:number", "no function number"),
     ],
 )
-def test_paths_that_name_no_function_are_refused(module, path, message):
+def test_builder_path_without_a_function_is_refused(module: Any, path: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         resolve_builder(path.format(module=module), trusted=True)
     assert message in str(refused.value)
 
 
-def test_a_function_that_takes_other_keywords_is_refused(module):
+def test_builder_with_other_keywords_is_refused(module: Any) -> None:
     with pytest.raises(InputError, match=r"must take the keywords input_shape, num_classes, l2; .*narrow.*'l2'"):
         build_model("builder", **SIZES, builder=f"{module}:narrow", settings={}, trusted=True)
 
 
-def test_a_network_of_another_shape_is_refused(module):
+def test_network_of_another_output_shape_is_refused(module: Any) -> None:
     with pytest.raises(InputError, match=r"output shape \(None, 5\)"):
         build_model("builder", **SIZES, builder=f"{module}:wrong", settings={}, trusted=True)
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_run_directory_s_builder_is_run_only_where_the_user_names_it_again(module, named):
+def test_builder_of_a_run_directory_runs_only_if_the_user_names_it_again(module: Any, named: Any) -> None:
     from infomcr_cli.config.yaml_text import to_yaml
     from infomcr_cli.experiment.recorded_settings import recorded_run
     from infomcr_cli.runs.io.safe_documents import parse_yaml

@@ -1,4 +1,7 @@
-"""The regularizers written out in NumPy and one `GradientTape` a pass: no loop, no stateless call, weights assigned."""
+"""Slow references: regularizers written out in NumPy, with one `GradientTape` for each pass.
+
+Without loops and stateless calls: weights are assigned and put back.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ CLASSES = 4
 
 
 def network(kind: str, **style: Any) -> keras.Model:
-    """A small float64 network of a kind, with moving statistics and biases that are not those of birth."""
+    """A small float64 network of a kind, with moving statistics and biases that differ from their initial values."""
     from infomcr_cli.models import build_model
 
     narrow: dict[str, dict[str, Any]] = {
@@ -94,7 +97,7 @@ def norm(vectors: Arrays) -> float:
     return float(np.sqrt(sum(np.sum(v * v) for v in vectors)))
 
 
-def probed(
+def perturbed(
     model: keras.Model, images: Any, labels: Any, parts: int, move: Callable[[Arrays], Arrays]
 ) -> tuple[float, Arrays, Arrays]:
     """Return mean_m (L_m(w) - L_m(w'_m)), mean_m (g_m - g'_m) and mean_m g_m."""

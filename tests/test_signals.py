@@ -21,7 +21,7 @@ def _hangups_end_a_process() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_first_signal_waits_for_a_boundary(number: signal.Signals, code: int) -> None:
+def test_first_signal_takes_effect_at_a_step_boundary(number: signal.Signals, code: int) -> None:
     with Interruption() as interruption:
         interruption.check()
         os.kill(os.getpid(), number)
@@ -31,7 +31,7 @@ def test_the_first_signal_waits_for_a_boundary(number: signal.Signals, code: int
     assert str(stop.value) == number.name
 
 
-def test_a_second_sigint_is_not_waited_for() -> None:
+def test_second_sigint_raises_at_once() -> None:
     with Interruption():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -39,7 +39,7 @@ def test_a_second_sigint_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_second_signal_of_a_supervisor_or_a_terminal_changes_nothing(number: signal.Signals) -> None:
+def test_second_sigterm_or_sighup_changes_nothing(number: signal.Signals) -> None:
     with Interruption() as interruption:
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
@@ -48,7 +48,7 @@ def test_a_second_signal_of_a_supervisor_or_a_terminal_changes_nothing(number: s
             interruption.check()
 
 
-def test_a_hangup_that_is_ignored_stays_so() -> None:
+def test_ignored_sighup_stays_ignored() -> None:
     """As under nohup, where a run outlives its terminal."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with Interruption() as interruption:
@@ -60,7 +60,7 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
     assert stopped.number is None
 
 
-def test_a_second_hangup_does_not_keep_a_block_from_closing_what_is_open() -> None:
+def test_second_sighup_does_not_interrupt_cleanup() -> None:
     closed = False
     with stop_on_signal() as stopped:
         try:
@@ -72,7 +72,7 @@ def test_a_second_hangup_does_not_keep_a_block_from_closing_what_is_open() -> No
     assert stopped.number == signal.SIGHUP
 
 
-def test_handlers_are_put_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     before = [signal.getsignal(number) for number in numbers]
     with Interruption():
@@ -80,7 +80,7 @@ def test_handlers_are_put_back() -> None:
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_another_thread_than_the_main_one_may_use_it() -> None:
+def test_other_threads_may_use_it() -> None:
     seen: list[str] = []
 
     def work() -> None:
