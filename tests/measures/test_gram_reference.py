@@ -35,7 +35,7 @@ def model(reference: Any) -> keras.Model:
 
 @pytest.mark.parametrize("logits", SCALES)
 @pytest.mark.parametrize("mode", ["inference", "batch"])
-def test_gram_matrix_and_gamma_agree_with_the_reference_file(model: keras.Model, reference: Any, mode: Any, logits: str) -> None:
+def test_gram_matrix_and_gamma_agree_with_the_file(model: keras.Model, reference: Any, mode: Any, logits: str) -> None:
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]
     gram = gram_matrix(
         model, reference["images"], reference["labels"], batch_norm=mode, logit_scale=SCALES[logits], chunk_size=8
@@ -47,7 +47,7 @@ def test_gram_matrix_and_gamma_agree_with_the_reference_file(model: keras.Model,
 
 
 @pytest.mark.parametrize("logits", SCALES)
-def test_fisher_rao_norm_agrees_with_the_reference_file(model: keras.Model, reference: Any, logits: str) -> None:
+def test_fisher_rao_norm_agrees_with_the_file(model: keras.Model, reference: Any, logits: str) -> None:
     record = GramEngine(model, logit_scale=SCALES[logits])(reference["images"], reference["labels"])
     assert fisher_rao_norm(record.products) == pytest.approx(
         float(reference[f"fisher_rao_inference_{logits}"]), rel=1e-4

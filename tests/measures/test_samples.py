@@ -32,9 +32,9 @@ BAD_RANGE = {
     "in a column": with_label(2**32 + 1, np.int64)[:, None],
 }
 NO_INDICES = {
-    "floats": np.ones(24),
-    "floats in a column": np.ones((24, 1)),
-    "truth values": np.ones(24, bool),
+    "fractions": np.full(24, 0.5),
+    "fractions in a column": np.full((24, 1), 0.5),
+    "not a number": np.full(24, np.nan),
     "one-hot": np.eye(CLASSES, dtype=np.int64)[np.ones(24, np.int64)],
     "none": np.ones(0, np.int64),
     "a single number": np.int64(1),
@@ -44,21 +44,21 @@ NO_INDICES = {
 @pytest.mark.parametrize("take", TAKEN_BY)
 @pytest.mark.parametrize("name", BAD_RANGE)
 def test_label_outside_the_classes_is_refused_before_it_is_cast(take, name):
-    with pytest.raises(InputError, match=rf"labels must lie in 0\.\.{CLASSES - 1}"):
+    with pytest.raises(InputError, match=r"labels must be 0\.\."):
         take(perceptron(), samples((4,))[0], BAD_RANGE[name])
 
 
 @pytest.mark.parametrize("take", TAKEN_BY)
 @pytest.mark.parametrize("name", NO_INDICES)
 def test_labels_that_are_not_class_indices_are_refused(take, name):
-    with pytest.raises(InputError, match="labels must be a vector of class indices"):
+    with pytest.raises(InputError, match="labels must be whole numbers"):
         take(perceptron(), samples((4,))[0], NO_INDICES[name])
 
 
 def test_compiled_engine_refuses_labels_that_do_not_fit():
     engine, (images, labels) = GramEngine(perceptron()), samples((4,))
     engine(images, labels)
-    with pytest.raises(InputError, match="labels must lie in"):
+    with pytest.raises(InputError, match="labels must be"):
         engine(images, labels.astype(np.int64) + 2**32)
 
 
@@ -75,7 +75,7 @@ class Counting(keras.layers.Layer):
 
     def __init__(self):
         super().__init__(dtype="float64")
-        self.counter = self.add_weight(shape=(3,), dtype="int32")
+        self.counter = self.add_weight(shape=(3,), dtype="int32", initializer="zeros")
         self.random = keras.random.SeedGenerator(1)
 
     def call(self, inputs):
