@@ -1,7 +1,7 @@
 """What is fast, against what; each file says its command and what it expects.
 
-TensorFlow computes with oneDNN here, as PyTorch does: the figures to beat were taken so. By itself it does so only on
-processors with AVX-512 or the like. It reads the setting once, when it is imported.
+TensorFlow computes with oneDNN here, as PyTorch does and `infomcr` on every processor with AVX2: the figures to beat
+were taken so. By itself it does so only with AVX-512 or the like. It reads the setting once, when it is imported.
 """
 
 import os

@@ -30,7 +30,9 @@ stderr = Screen(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
-TrackingUri = Annotated[str | None, typer.Option(help="An MLflow store; default: mlflow/ beside the runs.")]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="An MLflow store; default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs.")
+]
 ConfigDir = Annotated[
     Path | None,
     typer.Option(

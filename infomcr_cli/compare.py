@@ -60,10 +60,7 @@ def compare(request: CompareRequest) -> Comparison:
     if request.tracking and request.tracking_uri is not None:
         store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used
     gathered = gather(
-        request.runs,
-        checkpoint=request.checkpoint,
-        tracking_uri=request.tracking_uri,
-        runs_dir=request.runs_dir,
+        request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
     # SciPy is imported only now: everything that can be refused without it was refused
     from infomcr_cli.report.comparison import compare_runs

@@ -40,8 +40,8 @@ BROKEN = {
     "no model": ("def net(**_): pass\n", "keras.Model"),
     "probabilities": (NETWORK.replace("L.Dense(units,", "L.Dense(units, 'softmax',"), "logits, not probabilities"),
 }
-TINY = ("data=digits", "data.train_size=64", "data.test_size=32", "data.batch_size=32", "schedule.epochs=2")
 MEASURE = ("measure.gamma.samples=20", "measure.gamma.draws=2", "measure.gamma.draw_size=10", "measure.samples=32")
+TINY = ("data=digits", "data.train_size=64", "data.test_size=32", "data.batch_size=32", "schedule.epochs=2", *MEASURE)
 
 
 @pytest.fixture

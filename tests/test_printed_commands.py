@@ -119,7 +119,7 @@ def test_a_run_with_other_weights_in_mind_is_answered_with_the_command_for_a_new
     printed = pasted(command_line, command, "--print-config", "--json")
     assert printed.code == 0, printed.err
     config = json.loads(printed.out)
-    assert (config["start"], config["seed"], config["model"]["name"]) == (PLACE, 5, "resnet")
+    assert (config["start"], config["seed"], config["model"]["name"]) == (str(tmp_path / PLACE), 5, "resnet")
     assert (config["data"]["train_size"], config["optimizer"]["learning_rate"]) == (128, 0.05)
 
 

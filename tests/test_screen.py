@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.live import Live
 
 from infomcr_cli.console.screen import Screen
 from infomcr_cli.runs import RunDirectory, State, read_status
@@ -36,6 +37,13 @@ def test_it_falls_silent_at_the_first_line_that_cannot_be_written(error: OSError
     screen.print("one")
     screen.print("two")
     assert file.asked == 1
+
+
+def test_a_live_display_on_a_terminal_that_is_gone_ends_nothing() -> None:
+    screen = Screen(file=Shut(OSError(5, "Input/output error")), force_terminal=True)
+    with Live("epoch 1/2", console=screen, refresh_per_second=20) as live:
+        live.update("epoch 2/2", refresh=True)
+    assert screen.quiet
 
 
 def test_a_run_that_nobody_watches_is_trained_to_its_end(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.runs import RunDirectory, State, Status, is_run
 from infomcr_cli.runs.checkpoint import trained_on
 from infomcr_cli.runs.identity import tail
-from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.status import read_status_file
+from infomcr_cli.tracking.moved_runs import read_settings
 
 # Of several runs of one identity the one that is furthest is taken.
 _RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
@@ -50,7 +50,7 @@ def place_of(config: DataConfig) -> str | None:
 
 def _is_place_of(run: RunDirectory, data: DataConfig) -> bool:
     try:
-        recorded = recorded_run(parse_yaml(run.read_config(), f"config.yaml of {run.name}"))
+        recorded = recorded_run(read_settings(run))
     except (InputError, OSError):
         return False
     return place_of(recorded.data) == place_of(data)

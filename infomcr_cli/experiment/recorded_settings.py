@@ -37,11 +37,11 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
     check_choices(overrides, choices)
-    for override in overrides:
+    for override in sorted(overrides, key=lambda override: override.key_or_group not in choices):  # groups first
         key = override.key_or_group
+        value = whole_setting(key, override.value())
         if key == "experiment":
             raise InputError("an experiment is chosen when a run begins", received=override.input_line)
-        value = whole_setting(key, override.value())
         if key in choices:
             # With its own settings, for one of them may have no default.
             own = [other.input_line for other in overrides if other.key_or_group.startswith(f"{key}.")]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 from scipy.special import entr, rel_entr
@@ -54,7 +53,7 @@ def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> lis
     gap = np.sign(dense_ranks(minima.gap)[first] - dense_ranks(minima.gap)[second])
     states = [_states(column, gap, first, second) for column in ranks.T]
     best: list[tuple[float, tuple[int, ...]]] = [(np.inf, ())] * len(states)
-    for chosen in _axis_sets(len(minima.axes)):
+    for chosen in chain.from_iterable(combinations(range(len(minima.axes)), size) for size in range(3)):  # every S
         condition = _condition(minima.levels[:, chosen], first, second)
         for index, state in enumerate(states):
             best[index] = min(best[index], (_ratio(state, condition), chosen))
@@ -69,12 +68,6 @@ def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> lis
         )
         for (value, chosen), state, column in zip(best, states, ranks.T, strict=True)
     ]
-
-
-def _axis_sets(axes: int) -> Iterator[tuple[int, ...]]:
-    """Yield every set of at most two axes, the empty one first."""
-    for size in range(3):
-        yield from combinations(range(axes), size)
 
 
 def _sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

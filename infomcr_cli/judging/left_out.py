@@ -17,7 +17,7 @@ class Missing:
     example: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """Return the JSON object."""
         return {"rows": self.rows, "example": self.example}
 
 
@@ -40,7 +40,7 @@ class LeftOut:
     runs: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """Return the JSON object."""
         return {
             "without_gap": self.without_gap.to_dict(),
             "not_in_verdict": self.marked,

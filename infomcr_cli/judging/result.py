@@ -104,7 +104,7 @@ class Difference:
     mixed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """Return the JSON object."""
         keys = {"significant": "apart", "mixed": "mixed_conventions"}
         return {keys.get(name, name): value for name, value in vars(self).items()}
 
@@ -149,7 +149,7 @@ class MeasureResult:
         return sign * (0.5 - values if name == "sign_error" else values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """Return the JSON object."""
         psi, given = self.granulated_psi, self.conditional_information.given
         return {
             "n": self.n,

@@ -1,4 +1,4 @@
-"""The linear maps of a network, batch norm folded into the convolution or dense layer whose output it alone takes."""
+"""The linear maps of a network, with batch norm folded into the convolution or dense layer before it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.layer_graph import Call, LayerGraph, is_of_keras, layer_graph
-from infomcr_cli.measures.stateless import all_layers, is_floating
-from infomcr_cli.models.keras_internals import own_variables
+from infomcr_cli.measures.stateless import is_floating
+from infomcr_cli.models.keras_internals import all_layers, own_variables
 
 Array = NDArray[np.float64]
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -20,7 +20,7 @@ LINEAR = (*CONVOLUTIONS, keras.layers.Dense)
 BatchNorm = keras.layers.BatchNormalization
 
 _AUGMENTATIONS = [name for name in sorted(dir(keras.layers)) if name.startswith(("Rand", "AugMix", "CutMix", "MixUp"))]
-IDENTITIES: tuple[type, ...] = (  # what returns its input at inference, and holds at most a random state
+IDENTITIES: tuple[type, ...] = (  # what returns its input at inference and has at most a random state
     keras.layers.Identity,
     keras.layers.ActivityRegularization,
     keras.layers.Dropout,
@@ -36,7 +36,7 @@ class LinearMap:
     """One linear map.
 
     Args:
-        layer:  the convolution, dense layer or, where it stands alone, batch norm.
+        layer:  the convolution, dense layer or, if it cannot be folded, batch norm.
         kernel: its matrix [inputs, outputs], its filters [*window, inputs, outputs], or a batch norm's scale
                 [channels], float64. Offsets are left out.
     """
@@ -50,13 +50,13 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
 
     In inference mode batch norm multiplies channel c by s_c = γ_c / √(variance_c + ε). Behind a convolution, dense
     layer or batch norm of which it is the only reader, and over the same channels, it scales that map's outputs; any
-    other (behind a sum, or over another axis) is a diagonal map of its own. What only adds noise in training is passed
-    over.
+    other (behind a sum, or over another axis) is a separate diagonal map. Layers that only add noise in training are
+    skipped.
 
     Raises:
-        InputError: another layer holds weights, or the network is no graph of layers.
+        InputError: another layer has weights, or the network is not a graph of layers.
     """
-    layers = [layer for layer in all_layers(model) if _own_weights(layer)]
+    layers = [layer for layer in all_layers(model) if _has_own_weights(layer)]
     for layer in layers:
         if not isinstance(layer, (*LINEAR, BatchNorm)) or not is_of_keras(layer):
             raise InputError("norms need a network of convolutions, dense layers and batch norms", received=layer.name)
@@ -74,7 +74,7 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
 
 @dataclass(frozen=True)
 class Link:
-    """What a batch norm stands behind, as the only reader.
+    """The map before a batch norm that is the only reader of its output.
 
     Args:
         source:        a linear layer without activation, or another batch norm.
@@ -86,10 +86,10 @@ class Link:
 
 
 def folded_norms(model: keras.Model, layers: list[Any]) -> dict[int, Link]:
-    """Return for each of these batch norms that acts on the output of one linear map alone what it stands behind.
+    """Return the link of each batch norm that is the only reader of the output of one linear map, by its identity.
 
     Raises:
-        InputError: there is a batch norm, and the network is no graph of layers.
+        InputError: there is a batch norm, and the network is not a graph of layers.
     """
     norms = [layer for layer in layers if isinstance(layer, BatchNorm)]
     if not norms:
@@ -122,10 +122,10 @@ def is_identity(operation: Any) -> bool:
     return isinstance(operation, IDENTITIES) and is_of_keras(operation)
 
 
-def _own_weights(layer: keras.Layer) -> list[Any]:
-    """The floating-point weights of a layer; of a model those that it holds itself, not its layers'."""
+def _has_own_weights(layer: keras.Layer) -> bool:
+    """Return whether a layer has floating-point weights; of a model those count that are not its layers'."""
     weights = own_variables(layer) if isinstance(layer, keras.Model) else layer.weights
-    return [v for v in weights if is_floating(v)]
+    return any(map(is_floating, weights))
 
 
 def _kernel(layer: keras.Layer) -> Array:
@@ -141,7 +141,7 @@ def _link(graph: LayerGraph, norm: keras.layers.BatchNormalization) -> Link | No
 
 
 def _only_source(graph: LayerGraph, norm: keras.layers.BatchNormalization) -> Call | None:
-    """The only call of a linear map whose output nothing but this batch norm reads, identities passed over, or None."""
+    """Return the only call of a linear map whose output only this batch norm reads; identities are skipped."""
     calls = graph.calls_of(norm)
     source: Call | None = calls[0] if len(calls) == 1 else None
     while source is not None:

@@ -1,4 +1,4 @@
-"""What measures are taken at: a network, its data and settings, and the passes that measures share."""
+"""The context of all measures: a network, its data and settings, and the results that measures share."""
 
 from __future__ import annotations
 

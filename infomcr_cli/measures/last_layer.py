@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.loss_surface import LossSurface
-from infomcr_cli.measures.stateless import all_layers
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.models.keras_internals import all_layers, replaced
 
 Array = NDArray[np.float64]
 DenseCall = tuple[keras.layers.Dense, Any, Any]  # layer, input, output

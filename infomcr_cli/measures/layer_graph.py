@@ -1,8 +1,7 @@
-"""The calls of layers in a functional network, models inside it taken apart."""
+"""The calls of layers in a functional network; those of models inside it are listed one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,11 @@ from infomcr_cli.models.keras_internals import functional_graph, graph_nodes
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A tensor between two calls. Args: shape: with the batch."""
+    """A tensor between two calls.
+
+    Args:
+        shape: with the batch.
+    """
 
     shape: tuple[int | None, ...]
 
@@ -53,10 +56,10 @@ class LayerGraph:
 
 
 def layer_graph(model: keras.Model) -> LayerGraph:
-    """Return the graph of a functional or sequential network; a model inside it that is another kind is one call.
+    """Return the graph of a functional or sequential network; a model inside it of another kind is one call.
 
     Raises:
-        InputError: the network itself is no graph of layers.
+        InputError: the network itself is not a graph of layers.
     """
     if (graph := _functional(model)) is None:
         raise InputError("the network must be a graph of layers", received=model.name)
@@ -76,7 +79,7 @@ def is_of_keras(layer: keras.Layer) -> bool:
 
 
 def _functional(model: Any) -> Any:
-    """The functional graph behind a model, None where Python code runs it."""
+    """The functional graph behind a model, None if Python code runs it."""
     return functional_graph(model) if is_of_keras(model) else None
 
 
@@ -84,17 +87,14 @@ def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[
     """Append the calls of a graph that is given `inputs`, and return its outputs."""
     edges: dict[int, Edge] = dict(zip(map(id, graph.inputs), inputs, strict=True))
     for node in graph_nodes(graph):
-        if not node.is_input:
-            edges |= _called(node, edges, calls)
+        if node.is_input:
+            continue
+        given = tuple(edges[id(x)] for x in node.input_tensors)
+        inner = _functional(node.operation) if isinstance(node.operation, keras.Model) else None
+        if inner is not None:
+            outputs = _unrolled(inner, given, calls)
+        else:
+            outputs = tuple(Edge(tuple(x.shape)) for x in node.outputs)
+            calls.append(Call(node.operation, given, outputs))
+        edges |= dict(zip(map(id, node.outputs), outputs, strict=True))
     return tuple(edges[id(x)] for x in graph.outputs)
-
-
-def _called(node: Any, edges: Mapping[int, Edge], calls: list[Call]) -> dict[int, Edge]:
-    given = tuple(edges[id(x)] for x in node.input_tensors)
-    inner = _functional(node.operation) if isinstance(node.operation, keras.Model) else None
-    if inner is not None:
-        outputs = _unrolled(inner, given, calls)
-    else:
-        outputs = tuple(Edge(tuple(x.shape)) for x in node.outputs)
-        calls.append(Call(node.operation, given, outputs))
-    return dict(zip(map(id, node.outputs), outputs, strict=True))

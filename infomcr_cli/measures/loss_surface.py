@@ -1,7 +1,7 @@
 """Mean cross-entropy of a network on fixed samples, as a function of its trainable weights.
 
-All measures that ask for the loss, its gradient or its curvature at and around the minimum share one surface. Batch
-norm is in inference mode.
+All measures that need the loss, its gradient or its curvature at and around the network's weights share one surface.
+Batch norm is in inference mode.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.measures.cross_entropy import accuracy, mean_loss
-from infomcr_cli.measures.samples import checked_samples, taken
+from infomcr_cli.measures.samples import checked_samples, take
 from infomcr_cli.measures.stateless import (
     complete,
     float_weights,
@@ -39,7 +39,7 @@ class LossSurface:
     """L(w), its gradient and its Hessian-vector products; the network itself is never touched.
 
     Args:
-        model:      maps a sample to logits; its present weights are taken once, at the first use.
+        model:      maps a sample to logits; its present weights are read once, at the first use.
         images:     what the model takes, [N, ...].
         labels:     true classes, [N].
         batch_size: images in one forward pass.
@@ -66,43 +66,43 @@ class LossSurface:
 
     @cached_property
     def weights(self) -> Array:
-        """w, the trainable weights at the minimum in the order of the model, flat, [W], float64."""
+        """w, the network's trainable weights in the order of the model, flat, [W], float64."""
         return self.flat([np.asarray(v) for v in self._passes.trainable])
 
     @cached_property
     def clean_logits(self) -> Array:
-        """Logits at the minimum, [N, C], float64."""
+        """Logits at the network's weights, [N, C], float64."""
         return self.logits(self.weights)
 
     def flat(self, arrays: Sequence[Any]) -> Array:
         """Return one array for each trainable weight as a single vector, [W]."""
         return np.concatenate([np.asarray(a, np.float64).reshape(-1) for a in arrays])
 
-    def logits(self, at: Array, indices: Indices | None = None) -> Array:
-        """Return logits at weights `at` [W], on the samples `indices` or on all, [n, C], float64."""
-        values, parts = self._values(at), self._parts(indices, self._batch_size)
+    def logits(self, weights: Array, indices: Indices | None = None) -> Array:
+        """Return logits at `weights` [W], on the samples `indices` or on all, [n, C], float64."""
+        values, parts = self._values(weights), self._parts(indices, self._batch_size)
         return np.concatenate([self._passes.logits(values, images).numpy() for images, _ in parts])
 
-    def loss(self, at: Array, indices: Indices | None = None) -> float:
-        """Return L at weights `at` [W], on the samples `indices` or on all, nats."""
-        return mean_loss(self.logits(at, indices), self.labels if indices is None else self.labels[indices])
+    def loss(self, weights: Array, indices: Indices | None = None) -> float:
+        """Return L at `weights` [W], on the samples `indices` or on all, nats."""
+        return mean_loss(self.logits(weights, indices), self.labels if indices is None else self.labels[indices])
 
-    def accuracy(self, at: Array) -> float:
-        """Return the share of all samples that are classified correctly at weights `at` [W], 0..1."""
-        return accuracy(self.logits(at), self.labels)
+    def accuracy(self, weights: Array) -> float:
+        """Return the share of all samples that are classified correctly at `weights` [W], 0..1."""
+        return accuracy(self.logits(weights), self.labels)
 
     def map_images(self, function: Callable[[keras.Model, Any], Any]) -> list[Any]:
-        """Return what `function(model, images)` gives at the minimum, a structure of arrays for each part of them.
+        """Return `function(model, images)` at the network's weights, a structure of arrays for each part of the images.
 
-        It is compiled once for all minima of one network: give the same function each time.
+        It is compiled once for all checkpoints of a network if it is the same function each time.
         """
         compiled, values = self._passes.traced(function), self._values(self.weights)
         parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]
         return keras.tree.map_structure(np.asarray, parts)
 
-    def loss_and_gradient(self, at: Array, indices: Indices | None = None) -> tuple[float, Array]:
-        """Return L, nats, and ∇L [W] at weights `at`, on the samples `indices` or on all."""
-        values, loss, gradient = self._values(at), 0.0, np.zeros(self.size)
+    def loss_and_gradient(self, weights: Array, indices: Indices | None = None) -> tuple[float, Array]:
+        """Return L, nats, and ∇L [W] at `weights` [W], on the samples `indices` or on all."""
+        values, loss, gradient = self._values(weights), 0.0, np.zeros(self.size)
         for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
             of_part, parts = self._passes.gradient(values, images, labels)
             loss, gradient = loss + float(of_part), gradient + self.flat(parts)
@@ -110,14 +110,14 @@ class LossSurface:
         return loss / count, gradient / count
 
     def hessian_product(self, vector: Array) -> Array:
-        """Return H v at the minimum, H the Hessian of L on all samples, [W]."""
+        """Return H v, H the Hessian of L on all samples at the network's weights, [W]."""
         values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
         for images, labels in self._parts(None, DIFFERENTIATED_BLOCK):
             total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
         return total / len(self.labels)
 
     def sub_batches(self, size: int) -> list[Indices]:
-        """Return the samples in consecutive sub-batches of `size`; a short last one counts only where it is alone."""
+        """Return the samples in consecutive sub-batches of `size`; a short last one is dropped unless it is alone."""
         order = np.arange(len(self.labels))
         whole = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
         return whole or [order]
@@ -126,7 +126,7 @@ class LossSurface:
         """Yield samples in parts of nearly one length."""
         order = np.arange(len(self.labels)) if indices is None else indices
         for part in np.array_split(order, -(-len(order) // size)):
-            yield taken(self.images, part), self.labels[part]
+            yield take(self.images, part), self.labels[part]
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
         pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes
@@ -134,8 +134,8 @@ class LossSurface:
             tf.constant(p.reshape(v.shape), passes.precision) for p, v in zip(pieces, passes.trainable, strict=True)
         ]
 
-    def _values(self, at: Array) -> list[tf.Tensor]:
-        return self._passes.values(self._split(at))
+    def _values(self, weights: Array) -> list[tf.Tensor]:
+        return self._passes.values(self._split(weights))
 
 
 Tensors = list[tf.Tensor]
@@ -158,7 +158,7 @@ class SurfacePasses:
         self._others: dict[Callable[..., Any], Traced] = {}
 
     def values(self, weights: Sequence[Any]) -> Tensors:
-        """Return values of all floating-point variables: the trainable ones as given, statistics as they stand."""
+        """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
         rest = self.variables[len(self.trainable) :]
         return [tf.cast(w, self.precision) for w in [*weights, *(tf.convert_to_tensor(v.value) for v in rest)]]
 

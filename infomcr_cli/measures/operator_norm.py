@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 def spectral_norm(one: LinearMap) -> float:
     """Return the largest singular value of a linear map as it acts on the network's own feature maps.
 
-    A convolution is taken as the whole operator, with its stride, its padding by zeros and its true input size, not
-    as its kernel reshaped to a matrix, which can be off by the square root of the window's area.
+    The norm of a convolution is that of the whole operator, with its stride, its padding by zeros and its true input
+    size. That of the kernel reshaped to a matrix can be wrong by the square root of the kernel's area.
 
     Source: Gouk et al., 2021, arXiv:1804.04368 (the operator); Sedghi et al., 2019, arXiv:1805.10408 (the difference).
     """

@@ -1,4 +1,4 @@
-"""Samples as they enter a measurement: checked, cut into blocks, and known to be the same where they are."""
+"""Check the samples of a measurement, cut them into blocks, and find the ones that are equal."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     return images, labels
 
 
-def taken(images: Any, indices: Indices) -> Any:
+def take(images: Any, indices: Indices) -> Any:
     """Return the samples at `indices` of an array or a structure of arrays."""
     return keras.tree.map_structure(lambda x: x[indices], images)
 
 
 def blocks(count: int, size: int) -> Iterator[tuple[Indices, int]]:
-    """Yield the indices of each block of `size` and how many of them count; a short last block is filled up."""
+    """Yield the indices of each block of `size` and how many count; a short last block repeats the first samples."""
     for start in range(0, count, size):
         yield np.arange(start, start + size) % count, min(size, count - start)
 
@@ -48,7 +48,7 @@ def even_block_size(count: int, largest: int) -> int:
 
 
 def representatives(images: Any, labels: NDArray[np.int32], chunk: int | None = None) -> Indices:
-    """Return for each sample the first one that equals it, [N]; within its own chunk only, where `chunk` is given.
+    """Return for each sample the first one that equals it, [N]; if `chunk` is given, within its own chunk only.
 
     Equal samples have equal rows; rounding makes them differ in the last digits, which would hide a lost rank.
     """

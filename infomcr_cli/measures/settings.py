@@ -1,4 +1,4 @@
-"""Whether settings of measures can be met, before hours of training show it."""
+"""Check the settings of measures before hours of training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infomcr_cli.measures.base import GRAM, SUITES, chosen_measures
 
 
 def check_measures(config: MeasureConfig, train_size: int | None = None) -> None:
-    """Check that the measures exist and that their draws can be had: all that `eval` would refuse of its settings.
+    """Check that the measures exist and that there are enough images for the draws, as `eval` would.
 
     Args:
         train_size: training images that there are to measure on; None: not known yet, and not checked.
@@ -32,7 +32,7 @@ def check_measures(config: MeasureConfig, train_size: int | None = None) -> None
 def _takes_draws(config: MeasureConfig) -> bool:
     """Return whether a measure is chosen that is read off the draws of gamma; check the names on the way.
 
-    What a suite holds is not asked, since the modules of all measures take half a second to import: each holds gamma.
+    A suite is not looked up, since the modules of all measures take half a second to import: every suite has gamma.
     """
     if config.names in SUITES:
         return True
@@ -47,12 +47,12 @@ def _check_draws(gamma: GammaConfig) -> None:
         rule = "measure.gamma.draw_size must not exceed measure.gamma.samples"
         raise InputError(rule, received=f"{gamma.draw_size} and {gamma.samples}")
     if gamma.batch_norm == "batch" and gamma.draw_size % gamma.chunk_size:
-        rule = "measure.gamma.chunk_size must divide measure.gamma.draw_size where batch_norm=batch"
+        rule = "measure.gamma.chunk_size must divide measure.gamma.draw_size if batch_norm=batch"
         raise InputError(rule, received=f"{gamma.chunk_size} and {gamma.draw_size}")
 
 
 def _fitting(gamma: GammaConfig, images: int) -> int:
-    """The largest draw that so many images make up, in whole chunks where they share statistics."""
+    """The largest draw of so many images, in whole chunks if images share batch statistics."""
     whole = images - images % gamma.chunk_size if gamma.batch_norm == "batch" else images
     return max(2, whole)
 

@@ -23,8 +23,8 @@ from infomcr_cli.measures.batch_norm_folding import (
     scale,
 )
 from infomcr_cli.measures.layer_graph import is_of_keras, layer_graph
-from infomcr_cli.measures.stateless import all_layers, float_weights, measurement_scope
-from infomcr_cli.models.keras_internals import replaced
+from infomcr_cli.measures.stateless import float_weights, measurement_scope
+from infomcr_cli.models.keras_internals import all_layers, replaced
 
 Array = NDArray[np.float64]
 _POSITIVE = (  # what a non-negative input passes as the source's network does

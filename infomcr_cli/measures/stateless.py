@@ -1,4 +1,4 @@
-"""Run a Keras model at given weights, in a given precision, without ever touching the model's own state.
+"""Run a Keras model at given weights, in a given precision, without changing the model's own state.
 
 Weights come in as tensors through a `keras.StatelessScope`: what a layer assigns (moving statistics, seeds) stays in
 the scope and is dropped with it, also after an exception. Precision and batch norm's mode are set on the layers while a
@@ -17,11 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.samples import taken
+from infomcr_cli.measures.samples import take
 from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
-from infomcr_cli.models.keras_internals import all_layers as all_layers
-from infomcr_cli.models.keras_internals import computing_in, replaced
+from infomcr_cli.models.keras_internals import all_layers, computing_in, replaced
 from infomcr_cli.models.logits import check_logits
 
 BatchNormMode = Literal["inference", "batch"]
@@ -29,15 +28,15 @@ _tracing = threading.RLock()  # settings of layers are changed for the time of a
 
 
 def complete(model: keras.Model, images: Any) -> int:
-    """Let a model make the weights that a layer makes only when it sees its input, and see that it gives logits.
+    """Call a model once, so that layers create the weights that need an input, and check that it returns logits.
 
     Returns:
-        the number of classes.
+        The number of classes.
 
     Raises:
-        InputError: the output is not one vector of two or more logits a sample, or it holds probabilities.
+        InputError: the output is not one vector of two or more logits a sample, or it is probabilities.
     """
-    few = taken(images, np.zeros(2, np.int64))
+    few = take(images, np.zeros(2, np.int64))
     classes = number_of_classes(model(few, training=False))
     check_logits(model, few)
     return classes
@@ -64,7 +63,7 @@ def float_weights(model: keras.Model) -> list[keras.Variable]:
 def trainable_weights(model: keras.Model) -> list[keras.Variable]:
     """Return w: the trainable floating-point variables of a model in its order, without repeats.
 
-    Keras counts a layer's integers among its trainable variables too, where nobody has said that they are not.
+    Keras counts a layer's integers among its trainable variables too, unless the layer says that they are not.
     """
     unique = {id(v): v for v in model.trainable_variables}
     return [v for v in unique.values() if is_floating(v)]
@@ -76,7 +75,7 @@ def is_floating(variable: keras.Variable) -> bool:
 
 
 def natural_precision(model: keras.Model) -> str:
-    """Return `float64` for a model that holds float64 weights, else `float32` (half precision is computed in it)."""
+    """Return `float64` for a model with float64 weights, else `float32` (half precision is computed in it)."""
     return "float64" if any(v.dtype == "float64" for v in trainable_weights(model)) else "float32"
 
 
@@ -109,16 +108,14 @@ def in_precision(images: Any, precision: str) -> Any:
 
 @contextmanager
 def _with_fresh_functions(layer: keras.Layer) -> Iterator[None]:
-    """Let methods that are a `tf.function` be traced anew: a trace that is kept must never hold our tensors."""
+    """Trace methods that are a `tf.function` anew: a trace that Keras keeps must never refer to our tensors."""
+    compiled = tf.types.experimental.PolymorphicFunction
+    attributes = [(name, value) for base in type(layer).__mro__ for name, value in vars(base).items()]
     with ExitStack() as stack:
-        for name in {name for base in type(layer).__mro__ for name, value in vars(base).items() if _is_compiled(value)}:
+        for name in {name for name, value in attributes if isinstance(value, compiled)}:
             method = getattr(layer, name).python_function
             stack.enter_context(replaced(layer, name, tf.function(method, autograph=True)))
         yield
-
-
-def _is_compiled(value: Any) -> bool:
-    return isinstance(value, tf.types.experimental.PolymorphicFunction)
 
 
 def _with_batch_statistics(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -51,8 +51,8 @@ def column_of(measure: str, axes: Collection[str]) -> str:
         >>> column_of("gamma", ["reg.name"]), column_of("compute", ["reg.name"])
         ('gamma', 'measure compute')
     """
-    taken = measure == TRAIN_LOSS or measure in axes or why_no_measure(measure)
-    return f"{MEASURE}{measure}" if taken else measure
+    is_used = measure == TRAIN_LOSS or measure in axes or why_no_measure(measure)
+    return f"{MEASURE}{measure}" if is_used else measure
 
 
 def measure_of(column: str, axes: Collection[str]) -> str:

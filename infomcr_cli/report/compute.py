@@ -1,4 +1,4 @@
-"""What the training of a run cost, reckoned from its recorded settings and steps."""
+"""The compute of a run: forward and backward passes of its training, from its recorded settings and steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNIT = "epochs of plain SGD"
 
 @dataclass(frozen=True)
 class Compute:
-    """Forward and backward passes of a run's own training, up to a checkpoint.
+    """Forward and backward passes of the training of a run, up to a checkpoint.
 
     Attributes:
         epochs: in epochs of plain SGD, which passes once over each batch.
@@ -30,7 +30,7 @@ class Compute:
     images: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """Return the JSON object."""
         return {"value": self.epochs, "unit": UNIT, "image_passes": self.images}
 
 
@@ -51,11 +51,12 @@ class _Settings(BaseModel):
 
 
 def compute_until(config: Mapping[str, Any], *, step: int | None, n_train: int | None) -> Compute | None:
-    """Return what a run cost up to a step; None where its record does not say or contradicts itself.
+    """Return what a run cost up to a step; None if its record is incomplete or contradicts itself.
 
     Args:
-        config:  config.yaml, not to be trusted.
-        n_train: training images; the incomplete last batch of an epoch is dropped.
+        config:  the content of config.yaml, which may be malformed.
+        step:    number of training steps.
+        n_train: number of training images; the incomplete last batch of an epoch is dropped.
     """
     try:
         settings = _Settings.model_validate_json(

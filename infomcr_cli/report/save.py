@@ -8,15 +8,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import STATISTICS
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.plots.style import Plot
 from infomcr_cli.runs.io.safe_documents import dump_json
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.store import Store
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.plots.style import Plot
 
 MIXED = ".mixed_conventions"
 _log = logging.getLogger("infomcr.report")

@@ -5,7 +5,7 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     """Return scores, gaps and measures of one evaluation.
 
     Args:
-        evaluation: an entry of the JSON document of `eval`.
+        evaluation: one of `runs` in the JSON document of `eval`.
     """
     train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
@@ -115,15 +115,12 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     table.add_column("± std. error", justify="right")
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
-    for name, entry in measures.items():
-        numbers = (entry["value"], entry.get("std_error"), _half_width(entry.get("interval")))
-        table.add_row(name, *map(_number, numbers), entry.get("unit") or "")
+    for name, one in measures.items():
+        interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
+        half_width = (interval[1] - interval[0]) / 2 if interval else None
+        numbers = (one["value"], one.get("std_error"), half_width)
+        table.add_row(name, *map(_number, numbers), one.get("unit") or "")
     return table
-
-
-def _half_width(interval: Sequence[float] | None) -> float | None:
-    """Return half the width of a symmetric interval; with few draws it is more than two standard errors."""
-    return (interval[1] - interval[0]) / 2 if interval else None
 
 
 def _number(value: float | None) -> str:
@@ -133,9 +130,9 @@ def _number(value: float | None) -> str:
 def _notes(measures: Mapping[str, Any]) -> list[Text]:
     """Return why measures have no value, and how many draws of gamma are rank-deficient."""
     notes = [
-        Text(f"{name}: {printable(str(entry['reason']))}")
-        for name, entry in measures.items()
-        if entry["value"] is None and entry.get("reason")
+        Text(f"{name}: {printable(str(one['reason']))}")
+        for name, one in measures.items()
+        if one["value"] is None and one.get("reason")
     ]
     gamma = measures.get("gamma") or {}
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []

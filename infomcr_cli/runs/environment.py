@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import dump_json
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 
 PACKAGES = ("infomcr", "tensorflow", "keras", "numpy", "mlflow", "hydra-core", "safetensors", "scikit-learn")
 
@@ -23,6 +24,7 @@ class Environment(BaseModel):
     Args:
         commit:  of the working directory when it is a git work tree, with "+changes" when it differs from it.
         devices: as TensorFlow names them, given by the caller.
+        kernels: whose compute on the processor, oneDNN or TensorFlow, given by the caller.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,9 +36,10 @@ class Environment(BaseModel):
     packages: dict[str, str]
     commit: str | None
     devices: tuple[str, ...]
+    kernels: str | None = None
 
 
-def describe_environment(devices: Sequence[str] = ()) -> Environment:
+def describe_environment(devices: Sequence[str] = (), kernels: str | None = None) -> Environment:
     """Return what this process computes with, without importing any of it."""
     return Environment(
         python=platform.python_version(),
@@ -46,12 +49,23 @@ def describe_environment(devices: Sequence[str] = ()) -> Environment:
         packages={name: version for name in PACKAGES if (version := _version(name))},
         commit=git_commit(Path.cwd()),
         devices=tuple(devices),
+        kernels=kernels,
     )
 
 
 def write_environment(run: RunDirectory, environment: Environment) -> None:
     """Write environment.json."""
     run.write("environment.json", dump_json(environment.model_dump(mode="json")))
+
+
+def recorded_kernels(run: RunDirectory) -> str | None:
+    """Return whose kernels a run has computed with so far, or None where that is not known."""
+    try:
+        record = parse_json(run.read("environment.json"), f"environment.json of {run.name}")
+    except (OSError, InputError):
+        return None
+    kernels = record.get("kernels") if isinstance(record, dict) else None
+    return kernels if kernels in ("oneDNN", "TensorFlow") else None
 
 
 def git_commit(folder: Path) -> str | None:

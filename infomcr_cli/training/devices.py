@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import all_layers
+from infomcr_cli.processor import PROCESSORS, instructions
 
 Scalars = dict[str, tf.Tensor]
 
@@ -93,7 +94,6 @@ def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 
 
 INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}  # as Linux names them, x86 and Arm
-PROCESSORS = Path("/proc/cpuinfo")
 
 
 def is_emulated(precision: str, devices: Sequence[str], processors: Path = PROCESSORS) -> bool:
@@ -105,8 +105,5 @@ def is_emulated(precision: str, devices: Sequence[str], processors: Path = PROCE
     """
     if precision != "mixed_bfloat16" or not all(device.startswith("CPU") for device in devices):
         return False
-    try:
-        words = set(processors.read_text().split())
-    except OSError:
-        return False
-    return not words & INSTRUCTIONS
+    known = instructions(processors)
+    return bool(known) and not known & INSTRUCTIONS

@@ -21,6 +21,7 @@ from infomcr_cli.runs import (
     kept_milestones,
     load_checkpoint,
     load_weights,
+    recorded_kernels,
     write_environment,
 )
 from infomcr_cli.runs.checkpoint import check_data
@@ -84,7 +85,8 @@ def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
 def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> None:
     run, config = job.run, job.config
     runtime.prepare(config)
-    write_environment(run.directory, describe_environment(runtime.devices()))
+    _say_if_kernels_changed(run.directory, job.console)
+    write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
     if is_emulated(config.precision, runtime.devices()):
         job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
@@ -107,6 +109,13 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     if setup.inputs.target:
         position = run_callback.position
         run.update(step=position.step, epoch=position.epoch, reached_target=reached)
+
+
+def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
+    before, now = recorded_kernels(run), runtime.kernels()
+    if before not in (None, now):
+        kernels = f"This run began with the kernels of {before} and continues with those of {now}"
+        console.print(f"{kernels}: right, but not the same bits. TF_ENABLE_ONEDNN_OPTS=0 or 1 chooses.", soft_wrap=True)
 
 
 @contextmanager

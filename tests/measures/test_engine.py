@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
-from infomcr_cli.measures.gram.rules import unregister_rule
+from infomcr_cli.measures.gram.layer_rules import unregister_rule
 from infomcr_cli.measures.library.gram import summarise
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.truth import jacobian, relative, shaken, weights

@@ -11,15 +11,10 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.gamma import gradient_noise_variance
-from infomcr_cli.measures.library.layer_norms import (
-    convolution_norm,
-    log_frobenius_product,
-    log_spectral_product,
-    over_margin,
-    spectral_norm,
-)
+from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product, over_margin
 from infomcr_cli.measures.library.path_norm import log_path_norm
 from infomcr_cli.measures.library.simple import margins, tenth_percentile_margin
+from infomcr_cli.measures.operator_norm import convolution_norm, spectral_norm
 from tests.measures.tiny import CLASSES, convolutional, perceptron, samples, shake_batch_norm
 
 

@@ -16,7 +16,7 @@ from infomcr_cli.experiment.network import network
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance
-from infomcr_cli.measures.gram.gram_matrix import gram_matrix
+from infomcr_cli.measures.gram.engine import gram_matrix
 from infomcr_cli.measures.value import MeasureValue
 
 SMALL = (

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gram.engine import GramEngine
-from infomcr_cli.measures.gram.gram_matrix import gram_matrix
+from infomcr_cli.measures.gram.engine import GramEngine, gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.tiny import CLASSES, perceptron, samples
 from tests.measures.truth import jacobian, relative

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +163,14 @@ def test_compare_notes_missing_values_of_a_measure(tmp_path: Path) -> None:
     document = compare(CompareRequest((str(tmp_path),))).to_dict()
     assert document["left_out"]["measures"] == {"rare": {"rows": 1, "example": None}}
     assert any(note.startswith("rare has no number in 1 of 4 rows") for note in document["notes"])
+
+
+def test_comparison_without_plots_does_not_import_matplotlib(tmp_path: Path) -> None:
+    three_runs(tmp_path)
+    code = (
+        "import sys\nfrom infomcr_cli.compare import *\n"
+        "compare(CompareRequest((sys.argv[1],)))\n"
+        "print({'matplotlib', 'pandas', 'mlflow', 'tensorflow'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

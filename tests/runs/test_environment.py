@@ -14,10 +14,11 @@ from infomcr_cli.runs.environment import git_commit
 
 def test_versions_are_there_and_secrets_are_not(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "s3cr3t-t0ken")
-    write_environment(run, describe_environment(["CPU:0"]))
+    write_environment(run, describe_environment(["CPU:0"], "oneDNN"))
     text = run.environment.read_text()
     record = json.loads(text)
     assert record["devices"] == ["CPU:0"]
+    assert record["kernels"] == "oneDNN"
     assert record["packages"]["numpy"]
     assert record["cores"] >= 1
     assert "s3cr3t" not in text

@@ -15,13 +15,16 @@ from infomcr_cli.config.devices import divided
 from infomcr_cli.errors import InputError
 
 CHILD = Path(__file__).with_name("mirrored_child.py")
-REG = ["reg=on", "reg.num_sub_batches=4", "reg.phases=111"]
+# Where a rectifier is at its kink, rounding decides on which side w' lies, and the surrogate jumps: docs/method.md.
+SMOOTH = "model.activation=gelu"
+REG = ["reg=on", "reg.num_sub_batches=4", "reg.phases=111", SMOOTH]
 RUNS: dict[str, list[str]] = {
     "plain": [],
     "regularized": REG,
     "regularized, sharing a pass": [*REG, "reg.share_pass=true"],
-    "gradient norm": ["reg=gradient_norm", "reg.num_sub_batches=2", "reg.phases=111"],
-    "fisher trace": ["reg=fisher_trace", "reg.num_sub_batches=2", "reg.phases=111"],
+    "gradient norm": ["reg=gradient_norm", "reg.num_sub_batches=2", "reg.phases=111", SMOOTH],
+    "fisher trace": ["reg=fisher_trace", "reg.num_sub_batches=2", "reg.phases=111", SMOOTH],
+    "regularized, odd parts": [*REG, "data.batch_size=30", "reg.num_sub_batches=6"],
 }
 
 

@@ -44,6 +44,24 @@ def test_local_minimum_equals_its_definition(kind: str, parts: int) -> None:
     assert weighted.main is None
 
 
+@pytest.mark.parametrize(("activation", "jump"), [("relu", 0.5), ("gelu", 0.0)])
+def test_local_minimum_jumps_where_a_rectifier_is_at_its_kink(activation, jump):
+    """A step down from just above the kink switches the unit off; g - g' is then g, whatever α is."""
+
+    def by_weight(weight: float) -> float:
+        with slow.float64():
+            unit = keras.layers.Dense(1, activation, use_bias=False)
+            head = keras.layers.Dense(2, use_bias=False, trainable=False)
+            image = keras.Input((1,))
+            model = keras.Model(image, head(unit(image)))
+        unit.kernel.assign([[weight]])
+        head.kernel.assign([[1.0, 0.0]])
+        image_and_label = np.ones((1, 1)), np.ones(1, np.int32)
+        return float(local_minimum_penalty(model, *image_and_label, num_sub_batches=1, alpha=1e-4)[1][0])
+
+    assert by_weight(1e-9) - by_weight(-1e-9) == pytest.approx(jump, abs=1e-4)
+
+
 @pytest.mark.parametrize(("kind", "parts"), [("wrn", 1), ("mlp", 3), ("mlp", 4)])
 def test_sam_takes_the_gradient_at_w_plus_epsilon(kind: str, parts: int) -> None:
     model, (images, labels) = ref.network(kind), ref.batch()

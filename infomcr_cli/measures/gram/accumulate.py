@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from infomcr_cli.measures.gram.memory import Part
 from infomcr_cli.measures.gram.outer_product import Contribution, Rows, gram, summed
 
 Array = NDArray[np.float64]
+# For each part, and for each block of samples, the contributions of the weight's calls.
+Kept = list[list[list[Contribution]]]
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,6 @@ class BlockResult:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The columns [start, stop) of the rows of one weight; stop None for all of them."""
-
-    index: int
-    start: int = 0
-    stop: int | None = None
-
-
-@dataclass(frozen=True)
 class GramSums:
     """Sums over weights for rows of unit derivatives at the logits.
 
@@ -54,7 +48,7 @@ class GramSums:
         losses,
         log_derivatives: as in `BlockResult`, [N].
         products: rows · w, [N].
-        by_group: H, [N, N] each.
+        by_group: by layer group, the products of all pairs of rows, [N, N] each.
     """
 
     losses: Array
@@ -63,87 +57,67 @@ class GramSums:
     by_group: dict[str, Array]
 
 
-def parts_within(columns: Sequence[int], row_bytes: float, budget: float) -> Iterator[list[Part]]:
-    """Yield groups of parts whose rows take at most `budget` bytes together; a weight too large alone is cut.
-
-    Args:
-        columns: number of columns of each weight.
-        row_bytes: bytes that one column of all samples takes.
-    """
-    widest = max(1, int(min(budget / row_bytes, sum(columns))))
-    group: list[Part] = []
-    room = widest
-    for index, count in enumerate(columns):
-        whole = count <= widest
-        for start in range(0, count, widest):
-            width = min(widest, count - start)
-            if width > room:
-                yield group
-                group, room = [], widest
-            group.append(Part(index) if whole else Part(index, start, start + width))
-            room -= width
-    if group:
-        yield group
-
-
 def gram_sums(
     blocks: Callable[[], Iterable[BlockResult]],
     groups: Iterable[Sequence[Part]],
     kernels: Sequence[Any],
     names: Sequence[str],
     *,
-    alone: bool,
+    single_block: bool,
 ) -> GramSums:
     """Run one pass over all blocks for each group of parts and sum up.
 
     Args:
-        blocks:  starts a pass over all blocks.
-        kernels: the weights' values.
-        names:   the layer group of each weight.
-        alone:   there is one block: its rows need not be kept, and are written out weight by weight.
+        blocks:       starts a pass over all blocks.
+        groups:       parts of the weights whose rows fit into memory together.
+        kernels:      the weights' values.
+        names:        the layer group of each weight.
+        single_block: there is one block: its rows need not be kept, and are written out weight by weight.
     """
     by_group: dict[str, Array] = {}
     products: Any = 0.0
     losses = logs = np.zeros(0)
-    with ThreadPoolExecutor(_threads()) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
         for parts in groups:
-            losses, logs, kept = _as_they_are(blocks(), parts) if alone else _written_out(pool, blocks(), parts)
+            if single_block:
+                (block,) = blocks()
+                losses, logs = block.losses, block.log_derivatives
+                kept: Kept = [[block.contributions[part.index]] for part in parts]
+            else:
+                losses, logs, kept = _written_out(pool, blocks(), parts)
             found = pool.map(_product, kept, parts, [kernels[part.index] for part in parts])
             for part, (matrix, product) in zip(parts, found, strict=True):
                 name = names[part.index]
-                by_group[name] = by_group[name] + matrix if name in by_group else matrix
-                products = products + product
+                by_group[name] = by_group[name] + matrix if name in by_group else matrix  # [N, N]
+                products = products + product  # [N]
     order = [name for name in dict.fromkeys(names) if name in by_group]
     return GramSums(losses, logs, products + np.zeros(len(losses)), {name: by_group[name] for name in order})
 
 
-Kept = tuple[Array, Array, list[list[list[Contribution]]]]
+def _written_out(
+    pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part]
+) -> tuple[Array, Array, Kept]:
+    """Return losses, log-derivatives and compact contributions.
 
-
-def _as_they_are(blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
-    """Losses, log-derivatives, and for each part the contributions of the only block."""
-    (block,) = blocks
-    return block.losses, block.log_derivatives, [[block.contributions[part.index]] for part in parts]
-
-
-def _written_out(pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part]) -> Kept:
-    """The same of several blocks, compact; the rows of one are written out while the next block is passed."""
+    The rows of one block are written out while the next block is passed.
+    """
     losses, logs = [], []
-    kept: list[list[list[Contribution]]] = [[] for _ in parts]
+    kept: Kept = [[] for _ in parts]
     writing: list[Future[Contribution]] = []
+
+    def collect() -> None:
+        for of_part, future in zip(kept, writing, strict=False):
+            of_part.append([future.result()])
+
     for block in blocks:
-        _collect(kept, writing)
+        collect()
         losses.append(block.losses)
         logs.append(block.log_derivatives)
         writing = [pool.submit(_cut, block.contributions[part.index], part) for part in parts]
         block.contributions.clear()
-    _collect(kept, writing)
+    collect()
     return np.concatenate(losses), np.concatenate(logs), kept
-
-
-def _collect(kept: list[list[list[Contribution]]], writing: Sequence[Future[Contribution]]) -> None:
-    for i, future in enumerate(writing):
-        kept[i].append([future.result()])
 
 
 def _cut(contributions: Sequence[Contribution], part: Part) -> Contribution:
@@ -154,19 +128,15 @@ def _cut(contributions: Sequence[Contribution], part: Part) -> Contribution:
 
 
 def _product(kept: list[list[Contribution]], part: Part, kernel: Any) -> tuple[Array, Array]:
-    """Gram matrix and product with the kernel of one part, which is let go."""
+    """Return the Gram matrix [N, N] of one part and its product with the kernel [N]; the part is released."""
     blocks = [summed(contributions) for contributions in kept]
     kept.clear()
     return gram(blocks), np.concatenate([block.times(kernel, part.start, part.stop) for block in blocks])
 
 
-def one_thread_a_product() -> threadpool_limits:
+def single_threaded_products() -> threadpool_limits:
     """Keep BLAS from sharing a product among threads: products here are small, and threads would wait for each other.
 
     On a machine with other work the waiting costs a factor of ten and more.
     """
     return threadpool_limits(1, user_api="blas")
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Compare per-sample gradients of the first samples with one ordinary backward pass.
 
 For random c the squared length of Σ c_i ∂ℓ_i/∂w is cᵀGc. A layer that mixes samples, passes something by its output, or
-breaks a rule's assumption fails this at once, weight by weight, at the price of one pass over three samples.
+breaks a rule's assumption fails this check, weight by weight, at the price of one pass over three samples.
 """
 
 from __future__ import annotations

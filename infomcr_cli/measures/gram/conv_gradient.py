@@ -23,7 +23,7 @@ Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 @contextmanager
 def kernel_gradients_as_products(model: keras.Model) -> Iterator[None]:
-    """Let the convolutions of `model` for which it pays take this gradient in what is traced inside."""
+    """Use this gradient inside the block for the convolutions of `model` that are faster with it."""
     with ExitStack() as stack:
         for layer in all_layers(model):
             if type(layer) is keras.layers.Conv2D and _pays(layer):

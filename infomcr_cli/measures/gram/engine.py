@@ -1,7 +1,8 @@
-"""The engine of gamma: Gram matrices of draw after draw from one compiled function, within a memory budget."""
+"""Gram matrices of the per-sample gradients of a model, from one compiled function, within a memory budget."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,18 +14,18 @@ from infomcr_cli.config.byte_size import bytes_of
 from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures import gamma as spectrum
-from infomcr_cli.measures.gram import layer_rules as _closed_forms  # noqa: F401 -- fills the registry of rules
-from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums, one_thread_a_product, parts_within
+from infomcr_cli.measures.gamma import unit_diagonal
+from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums, single_threaded_products
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.jacobian import Setting
+from infomcr_cli.measures.gram.memory import MemoryBudget, parts_within
 from infomcr_cli.measures.gram.record import GramRecord, layer_group
-from infomcr_cli.measures.samples import blocks, checked_samples, representatives, taken
+from infomcr_cli.measures.samples import blocks, checked_samples, representatives, take
 from infomcr_cli.measures.stateless import BatchNormMode, complete, natural_precision
 
 
 class GramEngine:
-    """Gram matrices of the per-sample gradients of one model, as often as wanted; weights may change in between.
+    """Gram matrices of the per-sample gradients of one model; between draws its weights may change.
 
     Args:
         model:       any Keras model that maps a sample to logits; never touched.
@@ -33,7 +34,8 @@ class GramEngine:
         chunk_size:  samples that share batch statistics in `batch` mode.
         memory:      bytes that the engine's arrays may take, a number or a text such as `2GB`.
         precision:   `float32` or `float64` for all arithmetic; None takes that of the model.
-        audit:       compare the first samples with an ordinary backward pass; the whole model serves what differs.
+        audit:       compare the first samples with an ordinary backward pass; weights that differ take the Jacobian of
+                     the whole model.
 
     Example:
         engine = GramEngine(model, batch_norm="inference")
@@ -54,7 +56,7 @@ class GramEngine:
     ) -> None:
         _check(batch_norm, logit_scale, chunk_size, precision)
         self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
-        self._chunk_size, self._memory, self._audit = chunk_size, bytes_of(memory), audit
+        self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit
         self._passes: CompiledPasses | None = None
 
     def __call__(self, images: Any, labels: Any) -> GramRecord:
@@ -65,7 +67,7 @@ class GramEngine:
             labels: true classes, [N].
 
         Raises:
-            InputError: labels do not fit the images or the logits, or N is no multiple of the chunk.
+            InputError: labels do not fit the images or the logits, or N is not a multiple of the chunk.
         """
         images, given = checked_samples(images, labels)
         classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
@@ -73,44 +75,82 @@ class GramEngine:
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         if chunk and len(labels) % chunk:
             raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
-        with one_thread_a_product():
+        with single_threaded_products():
             if self._passes is None:
                 self._passes = CompiledPasses(
                     self._setting, images, labels, self._chunk_size, self._memory, self._audit
                 )
-            return self._record(self._sums(self._passes, images, labels), representatives(images, labels, chunk))
+            sums = self._sums(self._passes, images, labels)
+        return _record(sums, self._passes, representatives(images, labels, chunk))
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:
         values = passes.values()
-        kernels = passes.kernels(values)
-        alone = len(labels) <= passes.block_size
+        by_identity = {id(v): x for v, x in zip(passes.weights, values, strict=True)}
+        kernels = [by_identity[id(v)].numpy() for v in passes.variables]
+        single_block = len(labels) <= passes.block_size
         row_bytes = len(labels) * np.dtype(self._setting.precision).itemsize
-        groups = parts_within([k.size for k in kernels], row_bytes, np.inf if alone else self._memory / 2)
+        budget = self._memory.for_rows(single_block=single_block)
 
         def all_blocks() -> Iterator[BlockResult]:
             for indices, keep in blocks(len(labels), passes.block_size):
-                result = passes(values, taken(images, indices), labels[indices])
+                result = passes(values, take(images, indices), labels[indices])
                 yield result.first(keep) if keep < passes.block_size else result
 
-        names = [group_name(v) for v in passes.variables]
-        return gram_sums(all_blocks, groups, kernels, names, alone=alone)
+        return gram_sums(
+            all_blocks,
+            parts_within([k.size for k in kernels], row_bytes, budget),
+            kernels,
+            [group_name(v) for v in passes.variables],
+            single_block=single_block,
+        )
 
-    def _record(self, sums: GramSums, same: NDArray[np.int64]) -> GramRecord:
-        assert self._passes is not None
-        logs, pairs, counts = sums.log_derivatives[same], np.ix_(same, same), self._weights_by_group()
-        groups = {name: layer_group(h[pairs], logs, counts[name]) for name, h in sums.by_group.items()}
-        unit, lengths = spectrum.unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
-        with np.errstate(under="ignore"):
-            products = np.exp(logs) * sums.products[same]
-        served = {v.path: s for v, s in zip(self._passes.variables, self._passes.gradient_methods, strict=True)}
-        return GramRecord(unit, lengths + logs, sums.losses[same], products, groups, served)
 
-    def _weights_by_group(self) -> dict[str, int]:
-        assert self._passes is not None
-        counts: dict[str, int] = {}
-        for variable in self._passes.variables:
-            counts[group_name(variable)] = counts.get(group_name(variable), 0) + int(np.prod(variable.shape))
-        return counts
+def _record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64]) -> GramRecord:
+    """Return the record of a draw.
+
+    Args:
+        sums:   for rows of unit derivatives at the logits: J_i = exp(a_i) · row_i, a the log-derivatives.
+        passes: that gave the sums.
+        same:   for each sample the first one that equals it, [N]; equal samples take the row of the first.
+    """
+    logs, pairs, weights = sums.log_derivatives[same], np.ix_(same, same), Counter[str]()
+    for variable in passes.variables:
+        weights[group_name(variable)] += int(np.prod(variable.shape))
+    groups = {name: layer_group(h[pairs], logs, weights[name]) for name, h in sums.by_group.items()}
+    unit_gram, lengths = unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
+    with np.errstate(under="ignore"):
+        products = np.exp(logs) * sums.products[same]
+    methods = {v.path: method for v, method in zip(passes.variables, passes.gradient_methods, strict=True)}
+    return GramRecord(unit_gram, lengths + logs, sums.losses[same], products, groups, methods)
+
+
+def gram_matrix(
+    model: keras.Model,
+    images: Any,
+    labels: Any,
+    *,
+    batch_norm: BatchNormMode = "inference",
+    logit_scale: float | None = None,
+    chunk_size: int = 10,
+) -> NDArray[np.float64]:
+    """Return G = J Jᵀ, row i of J being the gradient of sample i's cross-entropy by all trainable weights.
+
+    Args:
+        model:       any Keras model that maps a sample to logits; it is left untouched.
+        images:      what the model takes, [N, ...].
+        labels:      true classes, [N].
+        batch_norm:  `inference` (moving statistics) or `batch` (statistics of chunks of `chunk_size` samples).
+        logit_scale: s; the loss is that of z / (‖z‖ s). The study uses 0.04.
+        chunk_size:  consecutive samples that share batch statistics; N must be a multiple of it in `batch` mode.
+
+    Returns:
+        [N, N], float64.
+
+    Raises:
+        InputError: the model gives probabilities, or labels do not fit.
+    """
+    engine = GramEngine(model, batch_norm=batch_norm, logit_scale=logit_scale, chunk_size=chunk_size)
+    return engine(images, labels).gram
 
 
 _latest: dict[Any, GramEngine] = {}

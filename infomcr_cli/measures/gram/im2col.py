@@ -1,7 +1,7 @@
 """Per-sample gradients of a convolution's kernel as products of small matrices.
 
 Row offsets of the kernel are laid out beside the cotangent and column offsets beside the input, so that one product
-[size·channels, positions]·[positions, size·filters] a sample holds all offsets: 3 + 3 copies for a 3x3 kernel instead
+[size·channels, positions]·[positions, size·filters] a sample covers all offsets: 3 + 3 copies for a 3x3 kernel instead
 of the 9 of im2col, and a nearly square product. It needs stride 1; other strides take im2col.
 """
 
@@ -67,10 +67,10 @@ def _separable(images: Array, cotangent: Array, window: Window) -> tuple[Array, 
     (tall, wide), (down, across) = window.size, window.dilation
     padded_height = out_height + (tall - 1) * down
     left = np.zeros((n, padded_height, out_width, wide, channels), images.dtype)
-    taken = min(height, padded_height - window.before[0])
+    used = min(height, padded_height - window.before[0])
     for j in range(wide):
         first, source, length = _overlap(j * across - window.before[1], width, out_width)
-        left[:, window.before[0] :][:, :taken, first : first + length, j] = images[:, :taken, source:][:, :, :length]
+        left[:, window.before[0] :][:, :used, first : first + length, j] = images[:, :used, source:][:, :, :length]
     right = np.zeros((n, padded_height, out_width, tall, filters), cotangent.dtype)
     for i in range(tall):
         right[:, i * down : i * down + out_height, :, i] = cotangent

@@ -1,7 +1,7 @@
 """Per-sample gradients of chosen variables by a vectorised Jacobian: exact for any model, at a backward pass a sample.
 
-It serves batch norm on a chunk's own statistics, where each loss depends on its chunk-mates, and the weights that no
-rule and no layer's own Jacobian can serve.
+It is needed for batch norm on a chunk's own statistics, with which each loss depends on the whole chunk, and for the
+weights for which there is neither a rule nor the Jacobian of a layer.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class JacobianPass:
         return self._function(list(values), images, labels)
 
     def compile_loop(self) -> None:
-        """Go sample by sample from now on: for models that hold an operation that is not vectorised, or not rightly."""
+        """Take sample by sample from now on: TensorFlow vectorises an operation wrongly or not at all."""
         self.is_vectorised = False
         self._function = self._compile()
 
@@ -82,8 +82,9 @@ class JacobianPass:
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)
-                logits, derivative = forward(setting, images, labels)
+                logits, derivative = forward(setting, images, labels)  # [n, C]
                 self.num_classes = logits.shape[1]
+                # Along the unit direction at the logits, so that no row underflows: [n].
                 targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
             rows = tape.jacobian(
                 targets, wanted, unconnected_gradients="zero", experimental_use_pfor=self.is_vectorised
@@ -95,7 +96,7 @@ def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor
     """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
 
     Raises:
-        InputError: the model's output is not one vector of two or more logits a sample, or holds probabilities.
+        InputError: the model's output is not one vector of two or more logits a sample, or it is probabilities.
     """
     logits = setting.model(in_precision(images, setting.precision), training=False)
     number_of_classes(logits)
@@ -103,11 +104,6 @@ def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor
         check_operation(logits)
     derivative = loss_derivative(logits, labels, setting.logit_scale)
     return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
-
-
-def weight_values(weights: Sequence[keras.Variable], precision: str) -> list[tf.Tensor]:
-    """Return the current values of variables, cast to `precision`."""
-    return [tf.cast(tf.convert_to_tensor(v.value), precision) for v in weights]
 
 
 def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
@@ -123,5 +119,5 @@ def leading_size(samples: Any) -> int:
 
 
 def array_of(tensor: tf.Tensor) -> NDArray[Any]:
-    """Return a tensor's own memory as an array where it is in reach; `Tensor.numpy` copies it."""
+    """Return a tensor as an array, on a CPU without the copy that `Tensor.numpy` makes."""
     return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

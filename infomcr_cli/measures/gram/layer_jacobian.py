@@ -1,4 +1,4 @@
-"""The exact Jacobian of one layer alone: its vector-Jacobian product at each sample, vectorised over samples.
+"""The exact Jacobian of a single layer: its vector-Jacobian product at each sample, vectorised over samples.
 
 A layer that loops over time is mapped over samples instead: to vectorise a loop and its derivative takes minutes.
 """
@@ -19,18 +19,18 @@ LOOPS = {"While", "StatelessWhile"}
 
 
 def layer_gradients(
-    node: TracedCall, cotangents: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], kinds: set[str]
+    traced: TracedCall, cotangents: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], kinds: set[str]
 ) -> list[tf.Tensor]:
     """Return the gradient of each sample by weights used inside one call, each [n, *weight.shape].
 
     Args:
-        node:       a call whose outputs have one entry a sample.
-        cotangents: of each of `node.output_tensors()`.
+        traced:     a call whose outputs have one entry a sample.
+        cotangents: of each of `traced.output_tensors()`.
         weights:    tensors that the call reads.
         kinds:      types of the operations in the call.
     """
     n = cotangents[0].shape[0]
-    flat = keras.tree.flatten((node.args, node.kwargs))
+    flat = keras.tree.flatten((traced.args, traced.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
     masks = [keras_mask(flat[i]) for i in sliced]
 
@@ -42,27 +42,22 @@ def layer_gradients(
             arguments[i] = x[None]
             if mask is not None:
                 set_keras_mask(arguments[i], next(remaining)[None])
-        args, kwargs = keras.tree.pack_sequence_as((node.args, node.kwargs), arguments)
+        args, kwargs = keras.tree.pack_sequence_as((traced.args, traced.kwargs), arguments)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(weights))
-            node_outputs = node.call(*args, **kwargs)
-            outputs = [y for y in keras.tree.flatten(node_outputs) if tf.is_tensor(y) and y.dtype.is_floating]
+            called = keras.tree.flatten(traced.call(*args, **kwargs))
+            outputs = [y for y in called if tf.is_tensor(y) and y.dtype.is_floating]  # [1, ...] each
             target = tf.add_n([tf.reduce_sum(y * d[None]) for y, d in zip(outputs, given, strict=True)])
         return [tf.convert_to_tensor(g) for g in tape.gradient(target, list(weights), unconnected_gradients="zero")]
 
     elements = ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents))
     if kinds & LOOPS:
         return _mapped(of_one_sample, elements)
-    return _vectorised(of_one_sample, elements)
-
-
-def _vectorised(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
-    """Vectorise over samples; map where an operation cannot be vectorised."""
     try:
         with unremarked_loops():
-            return list(tf.vectorized_map(function, elements))
-    except (ValueError, NotImplementedError, TypeError):
-        return _mapped(function, elements)
+            return list(tf.vectorized_map(of_one_sample, elements))
+    except (ValueError, NotImplementedError, TypeError):  # an operation that cannot be vectorised
+        return _mapped(of_one_sample, elements)
 
 
 def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:

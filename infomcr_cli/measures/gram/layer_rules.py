@@ -1,4 +1,8 @@
-"""Closed-form per-sample gradients of the common layers.
+"""Closed-form per-sample gradients of the common layers, and the registry of these rules.
+
+A rule is given a `LayerCall` (input, cotangent of the output) and returns, for each of the layer's own trainable
+variables, its gradient for every sample, [n, *variable.shape]: as a tensor, or as an `OuterProduct` that is only
+multiplied out if that pays. Layers without a rule take a vectorised Jacobian.
 
 Notation: x input, d cotangent of the output (before the activation), n samples; sums run over a sample's positions.
 """
@@ -6,6 +10,7 @@ Notation: x input, d cotangent of the output (before the activation), n samples;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,9 +18,77 @@ import tensorflow as tf
 
 from infomcr_cli.measures.gram.im2col import Window
 from infomcr_cli.measures.gram.outer_product import OuterProduct
-from infomcr_cli.measures.gram.rules import Gradients, LayerCall, register_rule
+from infomcr_cli.models.keras_internals import own_variables
 
 layers = keras.layers
+Gradients = Sequence["tf.Tensor | OuterProduct"]
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a layer, as a rule sees it.
+
+    Args:
+        layer:     the layer.
+        inputs:    its first argument, [n, ...].
+        cotangent: derivative of the losses by its output, [n, ...]; if it has an `activation`, by the input of that.
+        variables: its own trainable variables, in the order in which gradients are expected.
+        values:    the tensors that replace the model's variables while it is traced, by identity; use `value`.
+    """
+
+    layer: keras.Layer
+    inputs: Any
+    cotangent: tf.Tensor
+    variables: tuple[keras.Variable, ...]
+    values: dict[int, tf.Tensor]
+
+    def value(self, variable: keras.Variable) -> tf.Tensor:
+        """Return the tensor that replaces a variable, in the precision of the measurement."""
+        return self.values.get(id(variable), tf.cast(tf.convert_to_tensor(variable), self.cotangent.dtype))
+
+
+Rule = Callable[[LayerCall], Gradients]
+Support = Callable[[Any], bool]
+_RULES: dict[type, tuple[Rule, Support]] = {}
+
+
+def register_rule(layer_class: type, supports: Support = lambda layer: True) -> Callable[[Rule], Rule]:
+    """Return a decorator that makes a function the rule of exactly this class, not of its subclasses.
+
+    Args:
+        layer_class: a subclass of `keras.Layer` that owns weights.
+        supports:    whether the rule covers the options of a given layer; the others take the layer's Jacobian.
+
+    Examples:
+        A layer that multiplies [n, features] by a vector of weights:
+
+            @register_rule(Scale)
+            def scale(call: LayerCall) -> list[tf.Tensor]:
+                return [call.inputs * call.cotangent]
+    """
+
+    def register(rule: Rule) -> Rule:
+        _RULES[layer_class] = (rule, supports)
+        return rule
+
+    return register
+
+
+def unregister_rule(layer_class: type) -> None:
+    """Remove the rule of a class, whose layers take their Jacobian from then on."""
+    _RULES.pop(layer_class, None)
+
+
+def rule_of(layer: keras.Layer) -> Rule | None:
+    """Return the rule for a layer, or None if there is none or its options are not covered."""
+    rule, supports = _RULES.get(type(layer), (None, None))
+    plain = not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", None)
+    return rule if rule is not None and supports is not None and plain and supports(layer) else None
+
+
+def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    """Return the trainable variables that belong to a layer itself, not to layers inside it."""
+    return tuple(v for v in own_variables(layer) if v.trainable) if layer.trainable else ()
 
 
 @register_rule(layers.Dense)

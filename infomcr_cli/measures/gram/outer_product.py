@@ -1,6 +1,6 @@
 """Per-sample gradients of one variable from one call: rows written out, or an outer product not yet multiplied out.
 
-Pure NumPy. A contribution may hold its rows in a permuted order of the weights (`arranged` applies the same order to
+Pure NumPy. A contribution may have its rows in a permuted order of the weights (`arranged` applies the same order to
 the weights): a permutation of the columns of J leaves G as it is.
 """
 
@@ -33,23 +33,22 @@ class OuterProduct:
     right: Any
     window: Window | None = None
 
-    @property
-    def samples(self) -> int:
-        return int(self.left.shape[0])
-
     def rows(self) -> Array:
         """Return the gradients written out, [n, weights]."""
         if self.window is not None:
             return convolution_rows(self.left, self.right, self.window)
-        return np.matmul(self.left.transpose(0, 2, 1), self.right).reshape(self.samples, -1)
+        return np.matmul(self.left.transpose(0, 2, 1), self.right).reshape(len(self.left), -1)
 
     def compact(self) -> OuterProduct | Rows:
         """Return whichever is cheaper to keep and multiply: this product or its rows."""
-        if self.window is None and _trick_pays(
-            self.samples, self.left.shape[1], self.left.shape[2], self.right.shape[2]
-        ):
-            return self
-        return Rows(self.rows(), self.window)
+        if self.window is not None:
+            return Rows(self.rows(), self.window)
+        n, steps, inputs = self.left.shape
+        outputs = self.right.shape[2]
+        written_out = 2 * n * steps * inputs * outputs + n * n * inputs * outputs  # multiplications
+        is_faster = n * n * steps * steps * (inputs + outputs) < written_out
+        is_smaller = steps * (inputs + outputs) < inputs * outputs
+        return self if is_faster and is_smaller else Rows(self.rows(), self.window)
 
     def first(self, count: int) -> OuterProduct:
         """Return the part of the first samples."""
@@ -72,7 +71,8 @@ class OuterProduct:
 
     def times(self, weights: Array, start: int = 0, stop: int | None = None) -> Array:
         """Return the gradients' products with a kernel, [n]."""
-        return np.einsum("nta,nta->n", _double(self.left), _double(self.right) @ _double(weights).T)
+        left, right, kernel = (x.astype(np.float64) for x in (self.left, self.right, weights))
+        return np.einsum("nta,nta->n", left, right @ kernel.T)
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,6 @@ class Rows:
 
     array: Array
     window: Window | None = None
-
-    @property
-    def samples(self) -> int:
-        return len(self.array)
 
     def compact(self) -> Rows:
         return replace(self, array=self.rows())
@@ -141,12 +137,3 @@ def product_with_own_transpose(blocks: Sequence[Array]) -> Array:
         panel = np.concatenate([rows[:, start : start + PANEL] for rows in blocks], dtype=np.float64)
         total += panel @ panel.T
     return total
-
-
-def _trick_pays(n: int, steps: int, inputs: int, outputs: int) -> bool:
-    written_out = 2 * n * steps * inputs * outputs + n * n * inputs * outputs
-    return n * n * steps * steps * (inputs + outputs) < written_out and steps * (inputs + outputs) < inputs * outputs
-
-
-def _double(x: Array) -> Array:
-    return x.astype(np.float64)

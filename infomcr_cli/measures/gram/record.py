@@ -19,7 +19,7 @@ class LayerGroup:
 
     Args:
         trace:      its part of the trace of the empirical Fisher, tr G_group / N.
-        log_volume: gamma of the group's weights alone, nats; None if their Gram matrix is singular.
+        log_volume: gamma of the group's weights only, nats; None if their Gram matrix is singular.
         rank:       of the unit-diagonal matrix.
         weights:    number of trainable weights.
     """
@@ -40,7 +40,7 @@ class GramRecord:
         losses:          ℓ_i, nats, [N].
         products:        u = J w, [N].
         groups:          by layer group, in the order of the model.
-        gradient_method: by weight: `rule`, `layer` or `model`, see `assignment.GradientPlan`.
+        gradient_method: by weight: `rule`, `layer` or `model`, see `trace.GradientPlan`.
     """
 
     unit_gram: Array

@@ -1,22 +1,27 @@
-"""Record, while a model is traced, which layer was called with what and gave what, and where each weight was used.
+"""Record the layer calls of a model while it is traced, and plan how each weight's per-sample gradient is computed.
 
-A call is a node of a tree: a composite layer's node holds the calls made inside it. Calls inside a loop or a branch
-live in another graph and cannot be seen from outside; the weights they use then belong to the call around them.
+Calls form a tree: the call of a composite layer is the parent of the calls made inside it. Calls inside a loop or a
+branch belong to another graph and cannot be seen from outside; their weights belong to the call around them.
+
+The gradient of a weight comes from a closed-form rule if all its uses have one, else from the Jacobian of the calls
+around its uses, else from the Jacobian of the whole model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from infomcr_cli.measures.stateless import all_layers
-from infomcr_cli.models.keras_internals import creation_index, replaced
+from infomcr_cli.measures.gram.layer_rules import own_trainable, rule_of
+from infomcr_cli.models.keras_internals import all_layers, creation_index, replaced
+
+GradientMethod = Literal["rule", "layer", "model"]
 
 
 @dataclass(eq=False)
@@ -24,13 +29,13 @@ class TracedCall:
     """One call of a layer.
 
     Args:
-        layer:          the layer; it may be called several times, each call being a node.
-        call:           its original `call`, to be repeated.
+        layer:          the layer; it may be called several times.
+        call:           its original `call`, which can be repeated.
         args, kwargs:   what it was called with.
         parent:         the call around it, None for the model's own.
         first, last:    the numbers of the first and the last operation made inside, in the order of creation.
         outputs:        what it returned.
-        pre_activation: what its `activation` was given, where the layer has one that is a function.
+        pre_activation: the input of its `activation`, if the layer has one that is a function.
     """
 
     layer: keras.Layer
@@ -51,12 +56,30 @@ class TracedCall:
         """Return every floating-point tensor among the outputs."""
         return [x for x in keras.tree.flatten(self.outputs) if tf.is_tensor(x) and x.dtype.is_floating]
 
+    def rule_output(self) -> tf.Tensor:
+        """Return the tensor whose cotangent a rule takes: the output, before the activation."""
+        return self.pre_activation if self.pre_activation is not None else self.output_tensors()[0]
+
+    def is_per_sample(self, samples: int, graph: tf.Graph, *, first_input_only: bool = False) -> bool:
+        """Return whether inputs and outputs belong to `graph` and have one entry a sample along their first axis."""
+        inputs, outputs = self.input_tensors(), self.output_tensors()
+        if first_input_only:
+            inputs = inputs[:1]
+        reachable = all(getattr(x, "graph", None) is graph for x in [*inputs, *outputs])
+        has_samples = [bool(x.shape.rank) and x.shape[0] == samples for x in inputs]
+        return (
+            reachable
+            and any(has_samples)
+            and bool(outputs)
+            and all(y.shape.rank and y.shape[0] == samples for y in outputs)
+        )
+
     def lineage(self) -> Iterator[TracedCall]:
-        """Yield this node and the ones around it, outwards."""
-        node: TracedCall | None = self
-        while node is not None:
-            yield node
-            node = node.parent
+        """Yield this call and the ones around it, outwards."""
+        call: TracedCall | None = self
+        while call is not None:
+            yield call
+            call = call.parent
 
 
 @dataclass
@@ -68,7 +91,7 @@ class LayerTracer:
     """
 
     graph: tf.Graph
-    nodes: list[TracedCall] = field(default_factory=list)
+    calls: list[TracedCall] = field(default_factory=list)
     _open: list[TracedCall] = field(default_factory=list)
     _active: bool = True
 
@@ -93,30 +116,30 @@ class LayerTracer:
 
     def uses(self, weight: tf.Tensor) -> list[TracedCall | None]:
         """Return the innermost calls that read a weight's tensor, each once; None for a use outside of any call."""
-        end = self.nodes[0].last if self.nodes else -1
-        numbers = [number for op in weight.consumers() if (number := creation_index(op)) <= end]
-        return list({id(node): node for node in map(self._innermost, numbers)}.values())
+        end = self.calls[0].last if self.calls else -1
+        innermost: dict[TracedCall | None, None] = {}
+        for number in map(creation_index, weight.consumers()):
+            if number <= end:  # the backward pass reads weights too
+                around = [call for call in self.calls if call.first < number < call.last]
+                innermost[max(around, key=lambda call: call.first, default=None)] = None
+        return list(innermost)
 
-    def operations(self, node: TracedCall) -> list[tf.Operation]:
-        """Return the operations made inside a call."""
-        return [op for op in self.graph.get_operations() if node.first < creation_index(op) < node.last]
-
-    def _innermost(self, number: int) -> TracedCall | None:
-        around = [node for node in self.nodes if node.first < number < node.last]
-        return max(around, key=lambda node: node.first, default=None)
+    def operation_types(self, call: TracedCall) -> set[str]:
+        """Return the types of the operations made inside a call."""
+        return {op.type for op in self.graph.get_operations() if call.first < creation_index(op) < call.last}
 
     def _call(self, layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._active or tf.compat.v1.get_default_graph() is not self.graph:
             return call(*args, **kwargs)
-        node = TracedCall(layer, call, args, kwargs, self._open[-1] if self._open else None, self._marker())
-        self.nodes.append(node)
-        self._open.append(node)
+        traced = TracedCall(layer, call, args, kwargs, self._open[-1] if self._open else None, self._marker())
+        self.calls.append(traced)
+        self._open.append(traced)
         try:
-            node.outputs = call(*args, **kwargs)
+            traced.outputs = call(*args, **kwargs)
         finally:
             self._open.pop()
-        node.last = self._marker()
-        return node.outputs
+        traced.last = self._marker()
+        return traced.outputs
 
     def _activate(self, layer: keras.Layer, activation: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
         if self._active and self._open and self._open[-1].layer is layer:
@@ -127,6 +150,47 @@ class LayerTracer:
         return creation_index(tf.no_op())
 
 
-def has_leading(tensors: Sequence[tf.Tensor], size: int, graph: tf.Graph) -> bool:
-    """Say whether all these tensors belong to `graph` and have `size` entries along their first axis."""
-    return all(x.graph is graph and x.shape.rank and x.shape[0] == size for x in tensors)
+@dataclass(frozen=True)
+class GradientPlan:
+    """How the per-sample gradient of one weight is computed.
+
+    Args:
+        variable:        the weight.
+        gradient_method: `rule` (closed form), `layer` (Jacobian of its layer), `model` (Jacobian of the whole model).
+        by_rule:         calls for which a rule gives the gradient.
+        by_layer:        calls for which their own Jacobian gives it.
+    """
+
+    variable: keras.Variable
+    gradient_method: GradientMethod
+    by_rule: tuple[TracedCall, ...] = ()
+    by_layer: tuple[TracedCall, ...] = ()
+
+
+def plan_gradient(tracer: LayerTracer, variable: keras.Variable, value: tf.Tensor, samples: int) -> GradientPlan:
+    """Return the plan for one weight.
+
+    Args:
+        value:   the tensor of the weight in the recorded pass.
+        samples: number of samples in that pass; a tensor with one entry a sample is known by it.
+    """
+    by_rule, by_layer = [], []
+    for call in tracer.uses(value):
+        if call is not None and _has_rule(call, variable, samples, tracer.graph):
+            by_rule.append(call)
+            continue
+        around = call.lineage() if call is not None else iter(())
+        # The innermost call around the use that has one entry a sample on both of its sides, the whole model excluded.
+        separable = (c for c in around if c.parent is not None and c.is_per_sample(samples, tracer.graph))
+        if (nearest := next(separable, None)) is None:
+            return GradientPlan(variable, "model")
+        by_layer.append(nearest)
+    unique = list(dict.fromkeys(by_layer))
+    outer = [c for c in unique if not any(o in unique for o in c.lineage() if o is not c)]
+    inner = [c for c in by_rule if not any(o in outer for o in c.lineage())]  # an outer call covers those inside it
+    return GradientPlan(variable, "layer" if outer else "rule", tuple(inner), tuple(outer))
+
+
+def _has_rule(call: TracedCall, variable: keras.Variable, samples: int, graph: tf.Graph) -> bool:
+    own = any(v is variable for v in own_trainable(call.layer))
+    return own and rule_of(call.layer) is not None and call.is_per_sample(samples, graph, first_input_only=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
 KRYLOV = 12  # products that Lanczos takes at least
-RELATIVE = 1e-2  # accuracy asked of each eigenvalue
+RELATIVE = 1e-2  # accuracy of each eigenvalue
 
 
 def largest_eigenvalues(
@@ -31,7 +31,7 @@ def largest_eigenvalues(
     Args:
         product:   v -> A v, [size] -> [size], A symmetric.
         count:     how many; at most size - 1.
-        tolerance: relative accuracy asked of ARPACK.
+        tolerance: relative accuracy that ARPACK aims at.
         products:  about as many products are spent at most; eigenvalues that have not converged by then are left out.
 
     Source:  Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
@@ -55,8 +55,8 @@ def largest_eigenvalues(
 def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float, float]:
     """Return an unbiased estimate of tr A and its standard error, from 3·probes products (Hutch++).
 
-    The range of a sketch A S is taken exactly, tr QᵀAQ; what is orthogonal to it by Hutchinson's estimator, whose
-    spread over the probes gives the standard error. A matrix of rank below `probes` is got exactly.
+    On the range of a sketch A S the trace is exact, tr QᵀAQ; orthogonal to it Hutchinson's estimator is used, whose
+    spread over the probes gives the standard error. The trace of a matrix of rank below `probes` is exact.
 
     Args:
         product: v -> A v, [size] -> [size], A symmetric.
@@ -64,7 +64,11 @@ def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float
         seed: of the Rademacher vectors.
 
     Source:  Meyer, Musco, Musco & Woodruff, 2021, arXiv:2010.09649, algorithm 1.
-    Example: trace(lambda v: 2 * v, 3, probes=3, seed=0) is (6.0, 0.0).
+
+    Examples:
+        >>> value, error = trace(lambda v: 2 * v, 3, probes=3, seed=0)
+        >>> round(value, 10)
+        6.0
     """
     probes = min(probes, size)
     rng = np.random.default_rng(seed)

@@ -32,17 +32,22 @@ def crossing_scale(
     """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
 
     The noise on w_i is N(0, σ²), or magnitude-aware N(0, σ² w_i² + floor²). The same `draws` noise vectors, scaled,
-    serve every σ, so that the drop is a smooth function of it and bisection is sound. A greater σ is a flatter minimum;
-    the bound of the source holds 1/σ².
+    are used for every σ, so that the drop is a smooth function of it and bisection works. A greater σ means a flatter
+    minimum; the bound of the source contains 1/σ².
 
     Args:
-        drop:   accuracy given up, 0..1. draws: noise vectors, at least 2. seed: of the noise.
-        floor:  standard deviation that a weight of zero gets, magnitude-aware only.
+        surface:         the loss of the network.
+        drop:            decrease of the accuracy, 0..1.
+        draws:           noise vectors, at least 2.
+        seed:            of the noise.
+        magnitude_aware: whether the noise grows with the weight.
+        floor:           standard deviation of the noise on a weight of zero, if magnitude-aware.
 
     Raises:
         InputError: no σ in 1e-7..1e3 lowers the accuracy by so much.
 
-    Source:  Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
+    Source:
+        Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
     """
     base = surface.accuracy(surface.weights)
 

@@ -30,12 +30,17 @@ def closed_form_flatness(kernel: Array, features: Array, logits: Array) -> float
         features: φ, [N, F].
         logits: z, [N, C].
 
-    Source:  Petzka et al., 2021, arXiv:2001.00939 (trace form).
-    Example: closed_form_flatness(np.array([[1.0, -1.0]]), np.ones((1, 1)), np.zeros((1, 2))) is 1.0.
+    Source:
+        Petzka et al., 2021, arXiv:2001.00939 (trace form).
+
+    Examples:
+        >>> import numpy as np
+        >>> closed_form_flatness(np.array([[1.0, -1.0]]), np.ones((1, 1)), np.zeros((1, 2)))
+        1.0
     """
-    p = softmax(logits, axis=1)
+    p = softmax(logits, axis=1)  # [N, C]
     centre = p @ kernel.T  # [N, F]
-    distances = np.stack([np.sum((row - centre) ** 2, axis=1) for row in kernel.T], axis=1)
+    distances = np.stack([np.sum((row - centre) ** 2, axis=1) for row in kernel.T], axis=1)  # [N, C]
     return float(np.mean(np.sum(features**2, axis=1) * np.sum(p * distances, axis=1)))
 
 

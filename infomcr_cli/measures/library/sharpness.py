@@ -1,4 +1,4 @@
-"""Sharpness in the form of SAM: the rise of the loss of a sub-batch after one ascent step, plain or scale-invariant."""
+"""Sharpness: the rise of the loss after an ascent step, as in SAM, plain or adaptive, or in the worst case of a box."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ascent_sharpness(surface: LossSurface, *, rho: float, size: int, adaptive: b
     when a rectified layer is multiplied by c and the next one by 1/c.
 
     Args:
-        rho:  ρ, length of the step, in the units of w; of w/|w| where adaptive.
+        rho:  ρ, length of the step, in the units of w; of w/|w| if adaptive.
         size: m; sharpness of smaller sub-batches follows generalization more closely.
 
     Source:  Foret et al., 2021, arXiv:2010.01412; Kwon et al., 2021, arXiv:2102.11600 (adaptive, η = 0);

@@ -37,12 +37,12 @@ def train_loss(ctx: MeasureContext) -> MeasureValue:
         InputError: it is not known.
     """
     if ctx.train_loss is None:
-        raise InputError("the training loss is taken by the evaluation of a run")
+        raise InputError("train_loss needs the training loss that the evaluation of a run computes")
     return MeasureValue(ctx.train_loss)
 
 
 def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
-    """Return z_y - max_{k≠y} z_k of each sample, [N]; negative where the sample is misclassified.
+    """Return z_y - max_{k≠y} z_k of each sample, [N]; negative if the sample is misclassified.
 
     Args:
         logits: [N, C].
@@ -57,8 +57,8 @@ def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
 def tenth_percentile_margin(logits: Array, labels: NDArray[np.int32]) -> float:
     """Return the 10th percentile of the margins, in units of logits.
 
-    Source:  Jiang et al., 2020, arXiv:1912.02178 (a robust stand-in for the smallest margin).
-    Example: of margins 0, 1, ..., 10 it is 1.
+    Source:
+        Jiang et al., 2020, arXiv:1912.02178 (a robust replacement of the smallest margin).
     """
     return float(np.percentile(margins(logits, labels), 10))
 
@@ -104,11 +104,16 @@ def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> f
     """Return ‖w - w₀‖₂ over the weights named in `weights`.
 
     Args:
-        weights,
-        initial: arrays by name; `initial` may hold others as well.
+        weights: arrays by name.
+        initial: arrays by name; others are ignored.
 
-    Source:  Nagarajan & Kolter, 2019, arXiv:1901.01672; Jiang et al., 2020, arXiv:1912.02178.
-    Example: weight_distance({"w": np.ones(4)}, {"w": np.zeros(4)}) is 2.0.
+    Source:
+        Nagarajan & Kolter, 2019, arXiv:1901.01672; Jiang et al., 2020, arXiv:1912.02178.
+
+    Examples:
+        >>> import numpy as np
+        >>> weight_distance({"w": np.ones(4)}, {"w": np.zeros(4)})
+        2.0
     """
     differences = (np.asarray(weights[name], np.float64) - np.asarray(initial[name], np.float64) for name in weights)
     return float(np.sqrt(sum(float(np.sum(d**2)) for d in differences)))

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from keras.src.backend.tensorflow import nn
 from tensorflow.python.framework.ops import gradient_registry
+from tensorflow.python.util import _pywrap_util_port
 
 Gradient = Callable[..., Any]
 Convolution = Callable[..., Any]
@@ -34,6 +35,11 @@ def replace_convolution(replacement: Callable[[Convolution], Convolution]) -> No
         replacement: from the function behind `keras.ops.conv` to the new one.
     """
     nn.conv = replacement(nn.conv)
+
+
+def computes_with_onednn() -> bool:
+    """Return whether TensorFlow takes oneDNN's kernels on the processor, by its build, the machine and the setting."""
+    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 def creation_index(operation: tf.Operation) -> int:

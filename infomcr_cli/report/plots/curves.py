@@ -71,8 +71,8 @@ def _overlaid(
     figure, axes = panels(len(curves), width=4.8, height=3.4, columns=2)
     styles, handles = _line_styles(comparison)
     for panel, (name, lines) in zip(axes, curves.items(), strict=True):
-        for run, (where, values) in lines.items():
-            panel.plot(where, values, linewidth=1.0, alpha=0.85, **styles[run])
+        for run, (positions, values) in lines.items():
+            panel.plot(positions, values, linewidth=1.0, alpha=0.85, **styles[run])
         panel.set_xlabel(x)
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(name)

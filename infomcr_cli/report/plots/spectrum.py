@@ -16,7 +16,7 @@ def save_spectra(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None
     """Plot the spectrum that gamma recorded at each evaluated checkpoint, if it did.
 
     Args:
-        evaluations: entries of the JSON document of `eval`.
+        evaluations: `runs` of the JSON document of `eval`.
         folder:      of the plots.
     """
     for evaluation in evaluations:

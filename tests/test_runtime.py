@@ -1,0 +1,55 @@
+"""Whose kernels TensorFlow computes with, and that a run says so."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from invocation import CommandLine
+
+from infomcr_cli.runs import RunDirectory, recorded_kernels, write_environment
+from infomcr_cli.runs.environment import describe_environment
+from infomcr_cli.runtime import kernels, prefer_onednn
+
+TINY = (
+    *("model=mlp", "model.depth=1", "model.width=4", "data=digits", "data.train_size=100", "data.test_size=20"),
+    *("data.batch_size=50", "schedule.epochs=1", "tracking=off"),
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen", "then"),
+    [
+        ("flags : fpu sse4_1 avx avx2 fma", None, "1"),
+        ("flags : fpu sse4_1 avx avx2 fma", "0", "0"),
+        ("flags : fpu sse4_1 avx", None, None),
+        ("Features : fp asimd", None, None),
+    ],
+)
+def test_onednn_is_taken_with_avx2_where_the_user_has_not_chosen(
+    flags: str, chosen: str | None, then: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    described = tmp_path / "cpuinfo"
+    described.write_text(f"processor : 0\n{flags}\n")
+    prefer_onednn(described)
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == then
+
+
+def test_a_run_records_its_kernels_and_says_when_it_goes_on_with_others(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    assert command_line("train", *TINY, "--run-dir", "runs/a").code == 0
+    run = RunDirectory.open(tmp_path / "runs/a")
+    assert recorded_kernels(run) == kernels()
+    for other in ("oneDNN", "TensorFlow"):
+        status = json.loads((run.path / "status.json").read_text())
+        (run.path / "status.json").write_text(json.dumps({**status, "state": "KILLED"}))
+        write_environment(run, describe_environment(kernels=other))
+        answer = command_line("train", "--resume", "runs/a")
+        assert answer.code == 0
+        assert (f"began with {other}'s kernels" in answer.err) is (other != kernels())
