@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.lazy_images import StreamedImages
+from infomcr_cli.data.streamed import StreamedImages
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Images = Pixels | StreamedImages

@@ -13,7 +13,7 @@ from infomcr_cli.data.cache import cache_folder, content_key
 from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.data.files import source_path
 from infomcr_cli.data.labels import check_classes
-from infomcr_cli.data.lazy_images import StreamedImages, class_folders, scan
+from infomcr_cli.data.streamed import StreamedImages, class_folders, scan
 from infomcr_cli.data.subsets import stratified_order
 from infomcr_cli.errors import InputError
 

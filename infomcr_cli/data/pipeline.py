@@ -14,7 +14,7 @@ from infomcr_cli.config.schema.data import AugmentConfig, DataConfig
 from infomcr_cli.data.augment import Batch, Scale, render, resident
 from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.data.epoch_plan import EpochPlan, plan_epoch
-from infomcr_cli.data.lazy_images import StreamedImages
+from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.data.streaming import streamed_batches
 from infomcr_cli.data.subsets import check_batch
 

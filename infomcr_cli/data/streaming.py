@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from infomcr_cli.config.schema.data import AugmentConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.data.epoch_plan import epoch_order
-from infomcr_cli.data.lazy_images import StreamedImages
+from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 
 CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # Szegedy et al., 2015, arXiv:1409.4842

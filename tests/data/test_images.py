@@ -99,7 +99,7 @@ def test_images_elsewhere_and_other_files_are_passed_over(tmp_path, config) -> N
 
 
 def test_files_are_looked_at_once_until_one_changes(tmp_path, monkeypatch) -> None:
-    from infomcr_cli.data.lazy_images import StreamedImages
+    from infomcr_cli.data.streamed import StreamedImages
 
     looks = []
     real = StreamedImages.check
@@ -149,7 +149,7 @@ def test_errors_that_are_not_of_a_file_pass_as_they_are(tmp_path) -> None:
 
 def test_one_image_without_its_name_is_decoded_all_the_same(tmp_path) -> None:
     (tmp_path / "x.png").write_bytes(TAKEN["png, palette"][0])
-    from infomcr_cli.data.lazy_images import StreamedImages
+    from infomcr_cli.data.streamed import StreamedImages
 
     images = StreamedImages(Path(tmp_path), np.array([b"x.png"]), SIDE, SIDE, 1)
     trained = _image(tf.io.read_file(str(tmp_path / "x.png")), images, PLAIN, tf.constant([0, 0]))

@@ -115,7 +115,7 @@ def test_crops_have_random_places_sizes_and_mirrors(tmp_path) -> None:
 
 
 def test_subsets_and_noise_decode_nothing(folder, monkeypatch) -> None:
-    from infomcr_cli.data.lazy_images import StreamedImages
+    from infomcr_cli.data.streamed import StreamedImages
 
     load_dataset(imagenet_config(folder), seed=0)  # the files are looked at once
     for name in ("decode", "check"):

@@ -16,7 +16,7 @@ from PIL import Image
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
 from infomcr_cli.data.epoch_plan import epoch_order
-from infomcr_cli.data.lazy_images import StreamedImages
+from infomcr_cli.data.streamed import StreamedImages
 
 pytestmark = pytest.mark.faults
 
