@@ -24,6 +24,7 @@ class Traced:
         self._function = tf.function(function, input_signature=signature, autograph=False, reduce_retracing=True)
 
     def __call__(self, *arguments: Any) -> Any:
+        """Return the function's value."""
         tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
         return self._function.get_concrete_function(*tensors)(*tensors)
 
