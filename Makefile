@@ -28,7 +28,8 @@ demo: $(READY)  ## train with and without the regularizer on digits, evaluate, c
 	@echo "Pictures:  demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
 	@echo "MLflow UI: $(BIN)/infomcr ui --runs-dir demo/runs"
 
-test: $(READY)  ## the tests, slow ones left out
+test: $(READY)  ## the tests and the examples of docstrings, slow ones left out
+	$(BIN)/python -m pytest -q --doctest-modules infomcr_cli
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: $(READY)  ## the long studies and cluster tests
@@ -37,13 +38,13 @@ test-slow: $(READY)  ## the long studies and cluster tests
 test-faults: $(READY)  ## cause every fault for real and print what was observed
 	$(BIN)/python -m pytest -q -m faults
 
-lint: $(READY)  ## ruff, mypy --strict, the walls between the rooms
+lint: $(READY)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-study-small: $(READY)  ## train, measure and judge the minima of docs/study-small.md (CIFAR10=PATH)
+study-small: $(READY)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
 bench: $(READY)  ## what is fast, against what

@@ -101,6 +101,11 @@ def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None
 
 
 def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
+    """Return the plain settings that Hydra composes.
+
+    Raises:
+        InputError: Hydra refuses an argument.
+    """
     GlobalHydra.instance().clear()
     with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:
@@ -142,6 +147,7 @@ def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
 
 
 def no_such(key: str, known: Sequence[str]) -> InputError:
+    """Return the error for a setting that does not exist, with the nearest one that does."""
     group, _, leaf = key.rpartition(".")
     if key.partition(".")[0] == "sweep":
         return InputError("one run is no sweep", received=key, advice="It is a setting of infomcr sweep.")

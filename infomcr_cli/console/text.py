@@ -6,9 +6,9 @@ import unicodedata
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """Return text without control, format and surrogate characters, so that it cannot steer a terminal.
+    r"""Return text without control, format and surrogate characters, so that it cannot steer a terminal.
 
-    Example: printable("a\\x1b[31mb") is "a�[31mb".
+    Example: printable("a\x1b[31mb") is "a�[31mb".
     """
     bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in bad else c for c in text[: limit + 1])

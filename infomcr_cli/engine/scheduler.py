@@ -42,13 +42,16 @@ class Engine(Protocol):
 
 
 class Listener(Protocol):
-    """What hears of a sweep's progress."""
+    """A callback that follows a sweep's progress."""
 
-    def began(self, job: Job) -> None: ...
+    def began(self, job: Job) -> None:
+        """A job has started."""
 
-    def ended(self, outcome: Outcome, left: int) -> None: ...
+    def ended(self, outcome: Outcome, left: int) -> None:
+        """A job has ended, and `left` are still to do."""
 
-    def poll(self) -> None: ...
+    def poll(self) -> None:
+        """Some time has passed; called several times a second."""
 
 
 @dataclass

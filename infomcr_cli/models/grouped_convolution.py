@@ -1,8 +1,8 @@
-"""Convolutions that Keras compiles by XLA on a CPU, compiled once for each geometry.
+"""Compile convolutions that need XLA on a CPU once for each geometry.
 
-TensorFlow has no kernel on a CPU for convolutions in groups, nor for three dimensions with channels first. Outside of a
-graph Keras compiles one anew in every call, which takes a fifth of a second and ends in warnings of TensorFlow about
-it. Importing this module makes such calls share what is compiled. Inside a graph nothing changes.
+TensorFlow has no CPU kernel for grouped convolutions, nor for three-dimensional ones with channels first. Outside of a
+graph Keras compiles such a convolution in every call, which takes a fifth of a second and makes TensorFlow warn.
+Importing this module lets such calls share what is compiled. Inside a graph nothing changes.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flat settings that make the weights: no paths, device, tracking, …"""
+    """Return the flat settings that make the weights: no paths, device, tracking and the like."""
     groups = RunConfig.model_fields.keys()
     return {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
 

@@ -65,7 +65,10 @@ def mark_mixed(name: str, mixed: bool) -> str:
 def runs_table(comparison: Comparison) -> TextTable:
     """Return the settings that differ, gaps, compute and measures of the ranked runs; replicates as mean ± std."""
     groups = replicates(comparison)
-    names = [members[0].name + (f" + {len(members) - 1} seeds" if len(members) > 1 else "") for members in groups]
+    names = []
+    for members in groups:
+        more = len(members) - 1
+        names.append(members[0].name + (f" + {more} seed{'s' if more > 1 else ''}" if more else ""))
     columns = [("#", [str(index + 1) for index in range(len(groups))]), ("run", names)]
     for axis in comparison.axes:
         label_of = dict(zip((run.name for run in comparison.included), axis.labels, strict=True))

@@ -38,13 +38,17 @@ class LossNotFiniteError(RuntimeError):
 class Callback(Protocol):
     """What the loop calls as it progresses. A callback may raise to stop training at a step boundary."""
 
-    def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None: ...
+    def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
+        """A step was taken; `means` gives the running means of its epoch."""
 
-    def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None: ...
+    def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
+        """An epoch ended, with its metrics and what depends on the clock."""
 
-    def on_milestone(self, position: Position, level: float) -> None: ...
+    def on_milestone(self, position: Position, level: float) -> None:
+        """The clean training loss has fallen to `level` for the first time."""
 
-    def on_checkpoint(self, position: Position, train_loss: float) -> None: ...
+    def on_checkpoint(self, position: Position, train_loss: float) -> None:
+        """A checkpoint is due."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Convolve in a process of its own, which may die, and print how far values and derivatives are from the truth.
+"""Convolve in a separate process, which may crash, and print how far values and derivatives are from the truth.
 
 The truth is float64, which oneDNN has no kernels for; of windows of one pixel it is a product of matrices by NumPy.
 """

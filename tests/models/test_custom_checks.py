@@ -163,7 +163,7 @@ def test_invalid_network_is_refused_by_the_rule_it_breaks(module: Any, name: str
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             "import keras\nimport no_such_package\n",
@@ -177,14 +177,14 @@ def test_invalid_network_is_refused_by_the_rule_it_breaks(module: Any, name: str
     ],
 )
 def test_module_that_fails_to_import_is_refused_with_error_and_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, told: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, message: str
 ) -> None:
     name = f"broken_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(
-        InputError, match=rf"model\.builder={name}:net must name a module that can be imported\. {told}"
+        InputError, match=rf"model\.builder={name}:net must name a module that can be imported\. {message}"
     ):
         built(f"{name}:net")
 

@@ -99,7 +99,7 @@ def penalised(strategy: tf.distribute.Strategy, regularizer: Any) -> tuple[dict[
 
 
 def own_losses(regularizers: tuple[Any, Any]) -> dict[str, float]:
-    """Return how far a step of a network with losses of its own on two devices is from that on one."""
+    """Return how far a step of a network with added losses on two devices is from that on one."""
     devices = (runtime.strategy("mirrored"), runtime.strategy("cpu"))
     (ours, means), (theirs, expected) = (penalised(*pair) for pair in zip(devices, regularizers, strict=True))
     return {"weights": distance(ours, theirs), "means": distance(means, expected), "own": expected["l2"]}

@@ -32,7 +32,7 @@ class Squares(keras.layers.Layer):
 
 
 class OfItsOwn(keras.Model):
-    """A subclassed model with a loss on a weight of its own, and a penalty on its own output."""
+    """A subclassed model with a loss on one of its weights, and a penalty on its output."""
 
     def __init__(self) -> None:
         super().__init__(activity_regularizer=keras.regularizers.L2(0.2))
@@ -149,7 +149,7 @@ def test_step_descends_losses_added_by_layers_like_a_plain_tape(kind: str, name:
 
 @pytest.mark.parametrize("name", ["on", "sam", "gradient norm", "fisher trace"])
 def test_regularizer_uses_cross_entropy_alone(name: str) -> None:
-    """Its value and its gradient are those of the same network without losses of its own."""
+    """Its value and its gradient are those of the same network without added losses."""
     images, labels = ref.batch()
     found = []
     for strength in (0.0, 0.3):
@@ -167,7 +167,7 @@ def test_regularizer_uses_cross_entropy_alone(name: str) -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_losses_added_by_layers_count_in_mixed_bfloat16(kind: str, name: str) -> None:
-    """Layers of half precision have losses of it, which stand beside those of float32 weights."""
+    """Layers of half precision add losses of half precision to those of float32 weights."""
     images, labels = ref.single(ref.batch())
     own = {}
     for policy in ("float32", "mixed_bfloat16"):

@@ -49,7 +49,7 @@ def test_local_minimum_jumps_where_a_rectifier_is_at_its_kink(activation, jump):
     """A step down from just above the kink switches the unit off; g - g' is then g, whatever α is."""
 
     def by_weight(weight: float) -> float:
-        with slow.float64():
+        with ref.float64():
             unit = keras.layers.Dense(1, activation, use_bias=False)
             head = keras.layers.Dense(2, use_bias=False, trainable=False)
             image = keras.Input((1,))

@@ -29,7 +29,7 @@ def stepped(regularizer: Any, **style: Any) -> tuple[keras.Model, dict[str, floa
 
 @pytest.mark.parametrize("regularizer", INACTIVE)
 def test_inactive_regularizer_takes_exactly_the_plain_step(regularizer: Any) -> None:
-    """Five sub-batches do not divide twelve images: had it been asked anything, it would have refused."""
+    """Five sub-batches do not divide twelve images: a call of the regularizer would raise."""
     plain, plain_scalars = stepped(None, dropout=0.2)
     model, scalars = stepped(regularizer, dropout=0.2)
     assert scalars == plain_scalars

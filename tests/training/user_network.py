@@ -1,4 +1,4 @@
-"""A network as a user would write it: no names for its layers, a setting of its own."""
+"""A network as a user would write it: layers without names, and a setting."""
 
 from __future__ import annotations
 

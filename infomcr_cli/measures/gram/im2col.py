@@ -35,6 +35,7 @@ class Window:
 
     @property
     def is_separable(self) -> bool:
+        """Whether rows and columns of the window can be taken one after the other."""
         return self.strides == (1, 1) and self.size[0] > 1 and self.size[1] > 1
 
     def arranged(self, kernel: Array) -> Array:

@@ -83,6 +83,7 @@ class Rows:
     window: Window | None = None
 
     def compact(self) -> Rows:
+        """Return the same rows as a matrix, [n, weights]."""
         return replace(self, array=self.rows())
 
     def first(self, count: int) -> Rows:
@@ -90,9 +91,11 @@ class Rows:
         return replace(self, array=self.array[:count])
 
     def rows(self) -> Array:
+        """Return the rows, [n, weights]."""
         return self.array.reshape(len(self.array), -1)
 
     def in_kernel_order(self) -> Array:
+        """Return the rows with the weights as the kernel has them, [n, weights]."""
         return self.rows()
 
     def gram(self) -> Array:
