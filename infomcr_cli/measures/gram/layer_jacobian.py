@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
 from infomcr_cli.measures.loops import unremarked_loops
+from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
 from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
 LOOPS = {"While", "StatelessWhile"}
