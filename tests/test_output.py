@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from infomcr_cli.config.identity import to_yaml
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console import output
 from infomcr_cli.runs import RunDirectory, new_status
 

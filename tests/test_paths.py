@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from infomcr_cli.config.identity import to_yaml
 from invocation import Answer, CommandLine
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.runs import Checkpoint, RunDirectory, new_status, save_checkpoint
 

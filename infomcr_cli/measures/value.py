@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 Direction = Literal["lower", "higher"]
 LEVEL = 0.95
@@ -92,6 +91,8 @@ def student_interval(value: float, std_error: float, draws: int) -> tuple[float,
         >>> print(f"{low:.2f}, {high:.2f}")
         -2.78, 2.78
     """
+    from scipy.special import stdtrit
+
     half = float(stdtrit(draws - 1, (1 + LEVEL) / 2)) * std_error
     return value - half, value + half
 

@@ -99,12 +99,19 @@ def _compiled(model: keras.Model, values: Sequence[tf.Tensor], images: Any) -> A
 
 
 def _perturbed(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-    """Return the values of variables changed by about a tenth, so that activations keep their size."""
+    """Return the values of variables changed by about a tenth, so that activations keep their size.
+
+    Integer variables, which Keras may list among the trainable ones, stay as they are.
+    """
     rng = np.random.default_rng(0)
-    return [
-        tf.cast(tf.convert_to_tensor(v.value), v.dtype) * (1 + 0.1 * _normal(rng, v)) + 0.01 * _normal(rng, v)
-        for v in variables
-    ]
+
+    def changed(variable: keras.Variable) -> tf.Tensor:
+        value = tf.cast(tf.convert_to_tensor(variable.value), variable.dtype)
+        if not value.dtype.is_floating:
+            return value
+        return value * (1 + 0.1 * _normal(rng, variable)) + 0.01 * _normal(rng, variable)
+
+    return [changed(variable) for variable in variables]
 
 
 def _normal(rng: np.random.Generator, variable: keras.Variable) -> tf.Tensor:

@@ -89,7 +89,7 @@ def misbehave(momentum: float) -> None:
         del hoard
 
 
-def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
+def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> list[Any]:
     time.sleep(PACE)
     loss = float(np.sum(load_checkpoint(run, "last").weights["w"] ** 2))
     entry = {"value": loss * 2, "std_error": 0.1, "unit": "nats", "direction": "lower"}
@@ -102,6 +102,7 @@ def measure_run(run: Any, config: Any, checkpoints: Any, console: Any) -> None:
     step = read_status(run).step
     place = {"step": step, "epoch": step // STEPS, "reached_target": None, "n_train": IMAGES, "n_test": IMAGES}
     record_evaluation(run, "last", Evaluation.model_validate({**place, **scores, "gap": gap, "measures": measures}))
+    return []
 
 
 def module(name: str, **content: Any) -> None:

@@ -15,6 +15,7 @@ from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, new_status
+from infomcr_cli.runs.lifecycle import RunOutcome
 from infomcr_cli.train import TrainRequest, settings_of
 from tests.conftest import CommandLine
 from tests.data.layouts import image_files, write_folder, write_tar
@@ -78,10 +79,10 @@ def test_train_says_before_it_trains_that_eval_will_refuse_so_few_images(
     """It does not refuse: a run may be for other use, and eval can be given other settings."""
     import infomcr_cli.training.trainer as session
 
-    def no_training(work: session.TrainJob) -> session.TrainOutcome:
-        if work.suffice:
-            work.suffice(48)
-        return session.TrainOutcome(State.FINISHED)
+    def no_training(work: session.TrainJob) -> RunOutcome:
+        if work.on_data:
+            work.on_data(48)
+        return RunOutcome(State.FINISHED)
 
     monkeypatch.setattr(session, "run_training", no_training)
     settings = TOO_SMALL.get(data, ("data.train_size=100",))

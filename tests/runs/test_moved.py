@@ -16,7 +16,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import recorded_run
-from infomcr_cli.experiment.resolve_settings import settled
+from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_status
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.identity import differences, identity
@@ -48,7 +48,7 @@ def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def make(path: str, *overrides: str) -> RunDirectory:
     """Make a finished run as training makes it, without training."""
-    config = settled(compose_run(overrides))
+    config = resolved(compose_run(overrides))
     add_known_store(config.tracking.uri)
     status = new_status(identity(config))
     run = RunDirectory.create(path, config=to_yaml(config), overrides=overrides, status=status)
@@ -170,7 +170,7 @@ def test_what_is_typed_relative_is_recorded_whole(project: Path) -> None:
 
 def test_a_home_is_written_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    assert settled(compose_run(["data.root='~/x'"])).data.root == "/home/ann/x"
+    assert resolved(compose_run(["data.root='~/x'"])).data.root == "/home/ann/x"
 
 
 def test_data_and_stores_are_found_from_any_folder_and_after_a_move(project: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_store_in_memory_is_refused(uri: str) -> None:
 def test_the_identity_of_a_run_that_starts_from_another_is_free_of_paths(project: Path) -> None:
     make("runs/a")
     other = make("runs/b", "seed=5")
-    here = identity(settled(compose_run(["start=runs/a"])))
+    here = identity(resolved(compose_run(["start=runs/a"])))
     assert here == identity(compose_run(["start=runs/a@last"]))
     assert here != identity(compose_run([])) != identity(compose_run(["start=runs/b"])) != here
     assert here != identity(compose_run(["start=runs/a@best"]))
@@ -313,7 +313,7 @@ def test_the_identity_of_a_run_that_starts_from_another_is_free_of_paths(project
 def test_the_same_start_by_another_path_is_no_difference(project: Path) -> None:
     make("runs/a")
     make("runs/b", "seed=1")
-    before = settled(compose_run(["start=runs/a"]))
+    before = resolved(compose_run(["start=runs/a"]))
     os.chdir("runs")
     assert not differences(before, compose_run(["start=a@last"]))
     assert "start" in differences(before, compose_run(["start=b"]))
@@ -348,8 +348,8 @@ def test_a_moved_sweep_lists_the_runs_that_came_along(project: Path) -> None:
     shutil.copytree(project, copy)
     place = moved(project)
     for folder in (place, copy):
-        found = gather([str(folder / "sweeps" / "s")], lambda name: []).entries
-        assert [entry.run.path for entry in found] == [folder / "runs" / "a", folder / "runs" / "b"]
+        found = gather([str(folder / "sweeps" / "s")]).runs
+        assert [run.directory.path for run in found] == [folder / "runs" / "a", folder / "runs" / "b"]
 
 
 class TestTheUsersVariables:
@@ -382,14 +382,14 @@ class TestTheUsersVariables:
     def test_one_that_is_empty_says_nothing(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "")
-        tracking = settled(compose_run([])).tracking
+        tracking = resolved(compose_run([])).tracking
         assert (tracking.uri, tracking.experiment) == (None, "infomcr")
 
     def test_a_file_of_theirs_is_seen_from_the_working_folder(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
-        assert settled(compose_run([])).tracking.uri == f"sqlite:///{project}/theirs.db"
+        assert resolved(compose_run([])).tracking.uri == f"sqlite:///{project}/theirs.db"
 
     @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"])
     def test_one_that_mlflow_refuses_is_named(
@@ -397,8 +397,8 @@ class TestTheUsersVariables:
     ) -> None:
         monkeypatch.setenv(variable, "./mlruns" if variable.endswith("URI") else "x" * 501)
         with pytest.raises(InputError, match=f"{variable} must"):
-            settled(compose_run([]))
-        settled(compose_run(["tracking=off"]))
+            resolved(compose_run([]))
+        resolved(compose_run(["tracking=off"]))
 
 
 @pytest.mark.parametrize("name", ["''", "' '", "x" * 501, "' a'", "'a '", "'a\tb'", '"a\u200bb"'])
