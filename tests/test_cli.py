@@ -78,6 +78,7 @@ def test_version(command_line: CommandLine) -> None:
         ("eval", "runs/none"),
         ("eval", "measure=fast"),
         ("compare", "runs/none"),
+        ("compare", "mlflow:"),
         ("judge", "none.csv", "--gap", "gap", "--axes", "a"),
         ("sync", "runs/none"),
         ("runs", "--runs-dir", "none"),

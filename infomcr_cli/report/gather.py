@@ -147,6 +147,8 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
     from infomcr_cli.tracking.client import run_directories_of_experiment
     from infomcr_cli.tracking.store import store_of
 
+    if not name.strip():
+        raise InputError("mlflow:EXPERIMENT must name an experiment", received=f"mlflow:{name}")
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
     try:
         found = run_directories_of_experiment(store)
