@@ -40,7 +40,7 @@ def test_onednn_is_taken_with_avx2_where_the_user_has_not_chosen(
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == then
 
 
-def test_a_run_records_its_kernels_and_says_when_it_goes_on_with_others(
+def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
     command_line: CommandLine, tmp_path: Path
 ) -> None:
     assert command_line("train", *TINY, "--run-dir", "runs/a").code == 0
@@ -52,4 +52,4 @@ def test_a_run_records_its_kernels_and_says_when_it_goes_on_with_others(
         write_environment(run, describe_environment(kernels=other))
         answer = command_line("train", "--resume", "runs/a")
         assert answer.code == 0
-        assert (f"began with {other}'s kernels" in answer.err) is (other != kernels())
+        assert (f"began with the kernels of {other}" in answer.err) is (other != kernels())

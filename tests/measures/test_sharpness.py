@@ -109,7 +109,7 @@ def test_relative_flatness_of_a_confident_network_is_positive():
 
 def test_relative_flatness_needs_a_dense_head():
     image = keras.Input((4,), dtype="float64")
-    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", dtype="float64")(image))
+    model = keras.Model(image, keras.layers.Dense(3, activation="elu", dtype="float64")(image))
     with pytest.raises(InputError, match="dense layer"):
         relative_flatness_of(LossSurface(model, *samples((4,))))
 
