@@ -18,8 +18,10 @@ from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.compute import matched
+from infomcr_cli.config.data_trust import with_trusted_data
 from infomcr_cli.config.explain import explain
 from infomcr_cli.config.fields import Record
+from infomcr_cli.config.imported_schema import with_stand_ins
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.places import group_choices, own_conf, search_path
 from infomcr_cli.config.reg_schema import RegConfig
@@ -43,7 +45,7 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     config = run_of(composed(arguments, parsed, config_dir), lambda: yardstick(config_dir))
     if isinstance(config.model, BuilderConfig):
         trust_builder(config.model.builder)  # from the command line, or a file that the user keeps
-    return config
+    return with_trusted_data(config)
 
 
 def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
@@ -81,7 +83,7 @@ def validate(settings: Any) -> RunConfig:
     """
     try:
         # In JSON a list may stand for a tuple, and nothing else is stretched.
-        return RunConfig.model_validate_json(json.dumps(settings))
+        return RunConfig.model_validate_json(json.dumps(with_stand_ins(settings)))
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             raise explain(error) from None

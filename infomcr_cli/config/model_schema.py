@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from infomcr_cli.config.fields import BelowOne, Count, CountOrZero, Record
+from infomcr_cli.config.imported_schema import ImportedModelConfig
 from infomcr_cli.models.catalogue import Application
 
 Norm = Literal["batch", "group", "layer", "none"]
@@ -115,7 +116,8 @@ ModelConfig = Annotated[
     | NinConfig
     | MlpConfig
     | ApplicationConfig
-    | BuilderConfig,
+    | BuilderConfig
+    | ImportedModelConfig,
     Field(discriminator="name"),
 ]
 

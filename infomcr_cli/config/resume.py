@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
+from infomcr_cli.config.data_trust import with_trusted_data
 from infomcr_cli.config.identity import differences
 from infomcr_cli.config.model_schema import BuilderConfig
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps
@@ -43,7 +44,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     config = validate(changed)
     if isinstance(config.model, BuilderConfig) and {o.key_or_group for o in overrides} & {"model", "model.builder"}:
         trust_builder(config.model.builder)  # named again on the command line; the directory's own word does not count
-    return config
+    return with_trusted_data(config, {override.key_or_group for override in overrides})
 
 
 def _check_recorded(settings: Any) -> None:

@@ -23,7 +23,9 @@ from infomcr_cli.config.fields import (
     Record,
     Seed,
     aside,
+    later,
 )
+from infomcr_cli.config.imported_schema import ImportedConfig
 from infomcr_cli.config.measure_schema import MeasureConfig
 from infomcr_cli.config.model_schema import ModelConfig
 from infomcr_cli.config.reg_schema import RegConfig
@@ -102,6 +104,7 @@ class RunConfig(Record):
     deterministic: bool = aside("the same bits on every run of one machine")
     runs_dir: Annotated[str, Field(min_length=1)] = aside("where run directories are made")
     choices: dict[str, str] = aside("the name chosen from each group")
+    imported: ImportedConfig | None = later(None, "where the weights come from, for a run that was trained elsewhere")
 
     @model_validator(mode="after")
     def _sub_batches_divide_the_batch(self) -> RunConfig:

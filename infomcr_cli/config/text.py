@@ -6,13 +6,15 @@ from typing import Any
 
 import yaml
 
+from infomcr_cli.config.imported_schema import without_stand_ins
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.runs.redaction import redact
 
 
 def as_yaml(config: RunConfig) -> bytes:
     """Return the resolved settings as YAML; passwords in URIs are left out."""
-    return yaml.safe_dump(_redacted(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True).encode()
+    known = without_stand_ins(config.model_dump(mode="json"))
+    return yaml.safe_dump(_redacted(known), sort_keys=False, allow_unicode=True).encode()
 
 
 def _redacted(value: Any) -> Any:

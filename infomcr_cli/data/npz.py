@@ -28,7 +28,7 @@ def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             keys = _keys(members, path)
-            headers = {key: _header(archive, members[keys[key]]) for key in KEYS}
+            headers = {key: header(archive, members[keys[key]]) for key in KEYS}
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
@@ -46,7 +46,7 @@ def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
     with np.load(path, allow_pickle=False) as archive:
         keys = _keys(dict.fromkeys(archive.files), path)
         train, test = (_split(archive[keys[f"{s}_images"]], archive[keys[f"{s}_labels"]]) for s in ("train", "test"))
-        return train, test, _class_names(archive, train, test)
+        return train, test, class_names(archive, train, test)
 
 
 def _keys(members: dict[str, Any], path: Path) -> dict[str, str]:
@@ -58,7 +58,8 @@ def _keys(members: dict[str, Any], path: Path) -> dict[str, str]:
     return found
 
 
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array without reading it."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -96,7 +97,8 @@ def _split(images: NDArray[Any], labels: NDArray[Any]) -> Split:
     return Split(pixels if pixels.ndim == 4 else pixels[..., None], labels.astype(np.int32))
 
 
-def _class_names(archive: Any, train: Split, test: Split) -> tuple[str, ...]:
+def class_names(archive: Any, train: Split, test: Split) -> tuple[str, ...]:
+    """Return the names of the classes as a file gives them, or their numbers."""
     count = 1 + int(max(train.labels.max(), test.labels.max()))
     if "class_names" not in archive.files:
         return tuple(str(i) for i in range(max(2, count)))

@@ -12,12 +12,12 @@ from rich.console import Console
 from infomcr_cli import runtime
 from infomcr_cli.config.schema import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
+from infomcr_cli.exchange.fitting import fitted
+from infomcr_cli.exchange.imported import network_of_run, weights_before_training
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.registry import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.assign import assign_all
-from infomcr_cli.models.initial import initial_weights
-from infomcr_cli.models.network import network
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.report.spectrum import save_spectrum
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
@@ -44,15 +44,15 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
 
     Args: checkpoints: "last", "best" or names.
     """
-    subject = _subject(config)
+    subject = _subject(run, config)
     return [_measure(run, subject, name, console) for name in checkpoints]
 
 
-def _subject(config: RunConfig) -> Subject:
+def _subject(run: RunDirectory, config: RunConfig) -> Subject:
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
-    model = network(config, dataset)
-    return Subject(config, dataset, model, make_scorer(model))
+    model = network_of_run(run, config, dataset)
+    return Subject(config, fitted(dataset, model), model, make_scorer(model))
 
 
 def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -> Document:
@@ -61,7 +61,7 @@ def _measure(run: RunDirectory, subject: Subject, name: str, console: Console) -
     assign_all(named_weights(subject.model), checkpoint.weights)
     console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
     train, test = _scored(subject, subject.dataset.train), _scored(subject, subject.dataset.test)
-    values = _values(subject, train.loss, console)
+    values = _values(run, subject, train.loss, console)
     measures = {measure: value.document() for measure, value in values.items()}
     evaluation = {
         **_place(run, checkpoint),
@@ -83,14 +83,14 @@ def _alias(run: RunDirectory, checkpoint: Checkpoint, name: str) -> str:
     return "last" if name != "best" and checkpoint.step == list_checkpoints(run)[-1].step else name
 
 
-def _values(subject: Subject, train_loss: float, console: Console) -> dict[str, MeasureValue]:
+def _values(run: RunDirectory, subject: Subject, train_loss: float, console: Console) -> dict[str, MeasureValue]:
     config, dataset = subject.config, subject.dataset
     return evaluate_measures(
         subject.model,
         dataset,
         config.measure,
         seed=config.seed,
-        beginning=lambda: initial_weights(config, dataset),
+        beginning=lambda: weights_before_training(run, config, dataset),
         train_loss=train_loss,
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )

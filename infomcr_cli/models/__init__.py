@@ -37,5 +37,8 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: in
             "model must be a known architecture", received=name, accepted=[*ARCHITECTURES, *sorted(APPLICATIONS)]
         )
     build = importlib.import_module(f"infomcr_cli.models.{module}").build
-    model: keras.Model = build(input_shape=tuple(input_shape), num_classes=num_classes, **settings)
+    shape = (
+        input_shape if isinstance(input_shape, dict) else tuple(input_shape)
+    )  # of each input, in a builder's network
+    model: keras.Model = build(input_shape=shape, num_classes=num_classes, **settings)
     return model

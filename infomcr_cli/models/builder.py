@@ -85,8 +85,17 @@ def build(
     if not isinstance(model, keras.Model) or getattr(model, "output_shape", None) != expected:
         received = getattr(model, "output_shape", type(model).__name__)
         raise InputError(f"model.builder must return a keras.Model of output shape {expected}", received=received)
-    model(keras.ops.zeros((2, *input_shape)), training=False)  # some layers make weights only when they see an image
+    model(_zeros(input_shape), training=False)  # some layers make weights only when they see an image
     return model
+
+
+def _zeros(input_shape: Any) -> Any:
+    """Two samples of one shape, or of several by name."""
+    import keras
+
+    if isinstance(input_shape, Mapping):
+        return {name: _zeros(shape) for name, shape in input_shape.items()}
+    return keras.ops.zeros((2, *input_shape))
 
 
 def _imported(module: str, path: str) -> Any:

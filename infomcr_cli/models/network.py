@@ -21,7 +21,7 @@ def network(config: RunConfig, dataset: Dataset) -> keras.Model:
         settings["trusted"] = is_trusted(config.model.builder)
     return build_model(
         config.model.name,
-        input_shape=dataset.image_shape,
+        input_shape=dataset.input_shape if config.model.name == "builder" else dataset.image_shape,
         num_classes=dataset.num_classes,
         l2=config.optimizer.l2,
         **settings,

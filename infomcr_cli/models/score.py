@@ -62,17 +62,18 @@ class Scorer:
         return Score(loss / count, hits / count)
 
 
+def _signature(model: keras.Model) -> list[tf.TensorSpec] | None:
+    """One trace for images of any number; what else a network may take is traced as it comes."""
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return None
+    return [tf.TensorSpec((None, *shape[1:]), tf.float32), tf.TensorSpec((None,), tf.int32)]
+
+
 def make_scorer(model: keras.Model) -> Scorer:
     """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
-    channels = tuple(model.input_shape[1:])
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, *channels), tf.float32),
-            tf.TensorSpec((None,), tf.int32),
-        ],
-        autograph=False,
-    )
+    @tf.function(input_signature=_signature(model), autograph=False, reduce_retracing=True)
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with full_precision(model):
             logits = tf.cast(model(images, training=False), tf.float64)
