@@ -37,8 +37,8 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
         raise InputError(f"{what} must hold the layers of the network", received="no such file") from None
     if hashlib.sha256(content).hexdigest() != config.model.architecture:
         raise InputError(f"{what} must be as it was imported", received="another content")
-    weights = sum(array.size for array in load_checkpoint(run).weights.values())
-    return build(read_architecture(content, what), what, most_weights=weights)
+    bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
+    return build(read_architecture(content, what), what, most_weights=bytes_kept)
 
 
 def weights_before_training(run: RunDirectory, config: RunConfig, dataset: Dataset) -> Mapping[str, Any] | None:

@@ -28,5 +28,8 @@ def distance_from_initialization(at: Minimum) -> Found:
     Raises: InputError: the run began with the weights of another.
     """
     if at.initial is None:
-        raise InputError("the distance from initialization needs a run that began with its own random weights")
+        raise InputError(
+            "the distance from initialization needs a run whose weights before training are its own and known",
+            advice="Import a network with --initial FILE to make them known.",
+        )
     return Found(distance(at.trainable, at.initial))
