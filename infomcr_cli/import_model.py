@@ -64,7 +64,9 @@ def import_models(request: ImportRequest, console: Console) -> dict[str, Any]:
 
     importer = Importer(config, request.overrides, console)
     documents = []
-    for source in sources:
+    for number, source in enumerate(sources, start=1):
+        counted = f" ({number} of {len(sources)})" if len(sources) > 1 else ""
+        console.print(f"reading {source.file}{counted}", markup=False, highlight=False, soft_wrap=True)
         run, document = importer.make_run(source, request.run_dir)
         _mirror(run, console)
         documents.append(document)

@@ -33,7 +33,18 @@ def _imported(*arguments: str) -> set[str]:
     return set(out.rsplit("IMPORTED", 1)[1].split())
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("train", "--help"), ("train", "model=wnr")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("train", "--help"),
+        ("train", "model=wnr"),
+        ("import", "--help"),
+        ("import", "none.keras"),
+        ("export", "none", "none.keras"),
+    ],
+)
 def test_nothing_slow_is_imported_before_it_is_needed(arguments: tuple[str, ...]) -> None:
     assert _imported(*arguments) == set()
 
@@ -80,6 +91,9 @@ def test_version(command_line: CommandLine) -> None:
         ("compare", "runs/none"),
         ("judge", "none.csv", "--gap", "gap", "--axes", "a"),
         ("sync", "runs/none"),
+        ("import", "none.keras"),
+        ("import", "data=digits"),
+        ("export", "runs/none", "net.keras"),
         ("runs", "--runs-dir", "none"),
         ("train", "--no-such-option"),
         ("no-such-command",),

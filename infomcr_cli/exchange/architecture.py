@@ -128,4 +128,6 @@ def _legacy(what: str, name: Any) -> InputError:
 
 def _refused(what: str, module: Any, name: Any) -> InputError:
     received = printable(f"{module}.{name}" if module else str(name), 200).replace("registered as.", "registered as ")
-    return InputError(f"{what} must name nothing but Keras's own layers", received=received, advice=WAY_OUT)
+    return InputError(
+        f"{what} must name only layers of Keras that compute and do nothing else", received=received, advice=WAY_OUT
+    )

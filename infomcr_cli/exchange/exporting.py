@@ -75,7 +75,14 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
     # The layer takes the root of the variance; the square of a float32 has that very number as its root.
     statistics = {"mean": mean.tolist(), "variance": (std * std).tolist()}
     scaling = keras.layers.Normalization(axis=-1 if channels > 1 else None, name="scaling", **_scalars(statistics))
-    return keras.Model(image, network(scaling(image)), name=f"{network.name}_on_raw_input")
+    # The layers of a graph are called one by one, so that they stand beside the scaling and not inside a layer.
+    is_graph = type(network) is keras.Sequential or _is_functional(network)
+    logits = (network.call if is_graph else network)(scaling(image))
+    return keras.Model(image, logits, name=network.name)
+
+
+def _is_functional(network: keras.Model) -> bool:
+    return type(network).__name__ == "Functional" and type(network).__module__.startswith("keras.")
 
 
 def _scalars(statistics: dict[str, list[float]]) -> dict[str, Any]:

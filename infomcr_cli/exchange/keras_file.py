@@ -153,7 +153,7 @@ def _check_size(model: Any, most_weights: int, what: str) -> None:
         raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=WAY_OUT)
     for layer in _layers(model):
         if not type(layer).__module__.startswith("keras.src."):
-            raise InputError(f"{what} must name nothing but Keras's own layers", received=type(layer).__name__)
+            raise InputError(f"{what} must name only layers of Keras", received=type(layer).__name__)
     weights = sum(_count(variable.shape) for variable in model.weights)
     if weights > most_weights:
         raise InputError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +17,18 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
     A layer `group1.block1.conv1` owns `group1/block1/conv1/kernel`: Keras refuses `/` in a layer's name. Layers
     without a name, which Keras numbers through all models of a process, are numbered anew: `conv2d`, `conv2d_1`, …
     """
-    number = _Numbering(model)
-    return {number.path(variable): variable for variable in model.weights if not _is_random_state(variable)}
+    number, found = _Numbering(model), dict[str, Any]()
+    for variable in model.weights:
+        if not _is_random_state(variable):
+            found[_free(number.path(variable), found)] = variable
+    return found
+
+
+def _free(path: str, taken: Mapping[str, Any]) -> str:
+    """Models inside a model may have layers of one name: the second `fc/kernel` becomes `fc_1/kernel`."""
+    layer, _, leaf = path.rpartition("/")
+    numbered = (f"{layer}_{number}/{leaf}" for number in itertools.count(1))
+    return path if path not in taken else next(name for name in numbered if name not in taken)
 
 
 class _Numbering:

@@ -20,13 +20,12 @@ from infomcr_cli.config.text import as_yaml
 from infomcr_cli.data import Dataset, load_dataset
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.network import network
-from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, new_status, save_checkpoint
+from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, load_checkpoint, new_status, save_checkpoint
 
 SMALL = ("data.train_size=128", "data.test_size=100", "tracking=off")
 NETWORKS: dict[str, Sequence[str]] = {
     "wrn": ("model=wrn", "model.depth=10", "model.width=0.5"),
-    "resnet": ("model=resnet", "model.depth=8", "model.width=0.5"),
-    "densenet": ("model=densenet", "model.depth=10", "model.growth_rate=4", "model.norm=group"),
+    "resnet": ("model=resnet", "model.depth=8", "model.width=0.5", "model.norm=group"),
     "mlp": ("model=mlp", "model.depth=1", "model.width=8", "model.norm=layer"),
 }
 
@@ -101,6 +100,22 @@ def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> N
     assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=1e-5)
     for name in ("gamma", "fisher_trace", "margin", "parameter_count"):
         assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=1e-4)
+
+
+def test_weights_of_ours_go_into_the_same_network_again(command_line: CommandLine) -> None:
+    model, _ = run_of("runs/wrn", NETWORKS["wrn"])
+    answer(command_line, "export", "runs/wrn", "net.weights.h5")
+    scaled = "data.scaling=standardised"
+    answer(command_line, "import", "net.weights.h5", *NETWORKS["wrn"], *SMALL, scaled, "--run-dir", "runs/again")
+    held = load_checkpoint(RunDirectory.open("runs/again")).weights
+    assert all(np.array_equal(held[name], variable) for name, variable in named_weights(model).items())
+
+
+def test_the_scaling_is_a_layer_beside_those_of_the_network(command_line: CommandLine) -> None:
+    model, _ = run_of("runs/mlp", NETWORKS["mlp"])
+    answer(command_line, "export", "runs/mlp", "net.keras")
+    names = [layer.name for layer in keras.saving.load_model("net.keras").layers]
+    assert names == ["image", "scaling", *[layer.name for layer in model.layers[1:]]]
 
 
 def test_nothing_is_overwritten_unless_told(command_line: CommandLine, tmp_path: Path) -> None:

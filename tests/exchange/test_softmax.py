@@ -117,6 +117,22 @@ def test_an_adapted_normalization_is_part_of_the_layers_and_no_weight(tmp_path: 
     assert np.allclose(rebuilt(samples()), expected, atol=1e-6)
 
 
+def test_layers_of_one_name_in_two_inner_models_keep_weights_of_their_own(tmp_path: Path) -> None:
+    inner = [
+        keras.Sequential([keras.Input((6,)), layers.Dense(4, name="fc"), layers.Dropout(0.5)], name=name)
+        for name in ("left", "right")
+    ]
+    given = keras.Input((6,))
+    path = saved(keras.Model(given, layers.Dense(3)(layers.Add()([one(given) for one in inner]))), tmp_path)
+    read = read_keras_file(path)
+    weights = named_weights(read.model)
+    assert len(weights) == len(read.model.weights) == 6
+    rebuilt = build(read_architecture(read.architecture, "model.json"), "model.json")
+    for name, variable in named_weights(rebuilt).items():
+        variable.assign(weights[name])
+    assert np.allclose(rebuilt(samples()), keras.saving.load_model(path)(samples()), atol=1e-6)
+
+
 def test_the_same_network_has_the_same_description_in_every_process(tmp_path: Path) -> None:
     path = saved(functional(layers.Dense(3)), tmp_path)
     assert read_keras_file(path).architecture == read_keras_file(path).architecture
