@@ -53,10 +53,10 @@ def import_models(request: ImportRequest, console: Console) -> dict[str, Any]:
     Raises: InputError: a file, a setting or the data cannot be used; the runs of files before it are made.
     """
     sources = find_sources(request.files, request.settings, initial=request.initial, table=request.table)
-    config = _settings(request, sources)
     _check_place(request.run_dir, len(sources))
     for path in (path for source in sources for path in (source.file, source.initial) if path):
         check_file(path)
+    config = _settings(request, sources)
     check_source(config.data)
     remember(config.tracking.uri)
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short

@@ -195,7 +195,9 @@ def _check_same(original: keras.Model, model: keras.Model, softmax_of: str | Non
         return generator.integers(0, 2, shape).astype(tensor.dtype)
 
     inputs = keras.tree.map_structure(sample, input_structure(original))
-    expected, found = original(inputs, training=False), model(inputs, training=False)
+    single = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
+    expected, found = original(inputs, training=False), model(single, training=False)
+    expected = expected[0] if isinstance(expected, list) else expected
     if softmax_of is not None:
         logarithmic = bool((np.asarray(expected) < 0).any())
         found = (keras.ops.log_softmax if logarithmic else keras.ops.softmax)(found)

@@ -29,6 +29,7 @@ def without_softmax(architecture: Architecture) -> tuple[Architecture, str | Non
     Raises: InputError: the network has several outputs, or ends in a sigmoid.
     """
     logits = copy.deepcopy(architecture)
+    _unwrap(logits.get("config"))
     last = _last_layer(logits)
     ending = _ending(last)
     if ending in SIGMOID:
@@ -59,6 +60,14 @@ def check_logits(outputs: NDArray[Any]) -> None:
         )
 
 
+def _unwrap(config: Any) -> None:
+    """A list of one input or output, as older files have it, becomes that one: a network of ours gives no lists."""
+    for ends in ("input_layers", "output_layers"):
+        given = config.get(ends) if isinstance(config, dict) else None
+        if isinstance(given, list) and len(given) == 1 and isinstance(given[0], list):
+            config[ends] = given[0]
+
+
 def _last_layer(architecture: Architecture) -> Architecture:
     """Return the description of the layer that gives the output, inside nested models too."""
     config = architecture.get("config") or {}
@@ -82,8 +91,8 @@ def _output_name(outputs: Any) -> str:
         outputs = outputs[0]
     if isinstance(outputs, list) and len(outputs) == 3 and isinstance(outputs[0], str):
         return outputs[0]
-    shown = len(outputs) if isinstance(outputs, list | dict) else outputs
-    raise InputError("a network must have one output", received=f"{shown} outputs", advice=ADVICE)
+    shown = f"outputs by name: {', '.join(outputs)}" if isinstance(outputs, dict) else f"{len(outputs or [])} outputs"
+    raise InputError("a network must have one output, and no name for it", received=shown[:200], advice=ADVICE)
 
 
 def _ending(layer: Architecture) -> str | None:

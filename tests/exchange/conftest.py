@@ -27,7 +27,7 @@ def without_infomcr(script: str, *arguments: str) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks that plain Keras trained: their folder, and the scores and probabilities that Keras gave."""
+    """Networks that plain Keras trained: their folder, and the scores that Keras gave."""
 
     folder: Path
     noted: dict[str, Any]

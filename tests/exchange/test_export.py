@@ -92,7 +92,8 @@ def test_what_is_written_says_where_it_comes_from(command_line: CommandLine) -> 
 
 def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> None:
     run_of("runs/wrn", NETWORKS["wrn"])
-    measure = ("measure=fast", "measure.gamma.samples=20", "measure.gamma.draws=1", "measure.gamma.draw_size=20")
+    names = "measure.names=[gamma,fisher_trace,margin,parameter_count]"
+    measure = (names, "measure.gamma.samples=20", "measure.gamma.draws=1", "measure.gamma.draw_size=20")
     before = answer(command_line, "eval", "runs/wrn", *measure)["runs"][0]
     answer(command_line, "export", "runs/wrn", "net.keras")
     answer(command_line, "import", "net.keras", *SMALL, "--run-dir", "runs/again")

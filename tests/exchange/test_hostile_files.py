@@ -292,6 +292,6 @@ def test_an_imported_run_of_a_stranger_is_checked_as_its_file_was(
         assert before in config.read_text()
         model.write_bytes(evil)
         config.write_text(config.read_text().replace(before, hashlib.sha256(evil).hexdigest()))
-    answer = command_line("eval", "runs/good", "measure=fast")
+    answer = command_line("eval", "runs/good", "measure.names=[margin]")
     assert answer.code == 2, answer.err
     assert "model.json of good" in answer.err

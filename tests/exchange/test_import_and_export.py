@@ -15,7 +15,8 @@ from invocation import CommandLine
 
 from infomcr_cli.measures.draws import disjoint_draws
 
-FAST = ("measure=fast", "measure.gamma.samples=60", "measure.gamma.draws=3", "measure.gamma.draw_size=20")
+NAMES = "measure.names=[gamma,parameter_count,distance_from_initialization]"
+FAST = (NAMES, "measure.gamma.samples=60", "measure.gamma.draws=3", "measure.gamma.draw_size=20")
 
 
 def answer(command_line: CommandLine, *arguments: str) -> Any:

@@ -18,7 +18,8 @@ from infomcr_cli.data.inputs import Inputs
 from infomcr_cli.errors import InputError
 
 layers = keras.layers
-FAST = ("measure=fast", "measure.gamma.samples=40", "measure.gamma.draws=2", "measure.gamma.draw_size=20")
+NAMES = "measure.names=[gamma,margin,frobenius_product]"
+FAST = (NAMES, "measure.gamma.samples=40", "measure.gamma.draws=2", "measure.gamma.draw_size=20")
 N = 60
 RNG = np.random.default_rng(3)
 LABELS = {"train_labels": np.arange(N) % 3, "test_labels": np.arange(N) % 3}

@@ -69,10 +69,52 @@ def test_logits_are_left_alone(tmp_path: Path) -> None:
     assert np.array_equal(read.model(samples()), read.original(samples()))
 
 
+KINDS = ("augmented", "lists of one", "half precision", "a layer used twice", "a frozen part", "without an input layer")
+
+
+def image_networks() -> dict[str, keras.Model]:
+    """Networks as people save them: augmentation inside, mixed precision, lists of one, shared layers, frozen ones."""
+    given = keras.Input((6, 6, 3))
+    flat = layers.Flatten()
+    shared = layers.Dense(8, activation="relu")
+    augmented = [layers.Rescaling(1 / 255), layers.RandomFlip(), layers.RandomRotation(0.1), layers.Dropout(0.5)]
+    frozen = keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()])
+    half = keras.Sequential([given, layers.Conv2D(4, 3, dtype="mixed_bfloat16"), flat, layers.Dense(4)])
+    tuned = keras.Model(given, layers.Dense(4)(layers.GlobalMaxPooling2D()(frozen(given))))
+    frozen.trainable = False
+    unbuilt = keras.Sequential([layers.Flatten(), layers.Dense(4)])
+    unbuilt.build((None, 6, 6, 3))
+    models = (
+        keras.Sequential([keras.Input((6, 6, 3)), *augmented, layers.Flatten(), layers.Dense(4)]),
+        keras.Model([given], [layers.Dense(4)(flat(given))]),
+        half,
+        keras.Model(given, layers.Dense(4)(shared(shared(layers.Dense(8)(flat(given)))))),
+        tuned,
+        unbuilt,
+    )
+    return dict(zip(KINDS, models, strict=True))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_networks_as_people_save_them_come_in_whole(tmp_path: Path, name: str) -> None:
+    model = image_networks()[name]
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    read = read_keras_file(saved(model, tmp_path))
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3)).astype(np.float32)
+    expected = model([images] if name == "lists of one" else images, training=False)
+    expected = expected[0] if isinstance(expected, list) else expected
+    assert np.array_equal(expected, read.model(images, training=False))
+    assert len(read.model.trainable_weights) == len(model.trainable_weights)
+    rebuilt = build(read_architecture(read.architecture, "model.json"), "model.json")
+    assert list(named_weights(rebuilt)) == list(named_weights(read.model))
+    assert len(named_weights(rebuilt)) == len(model.weights)
+
+
 REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "one sigmoid": (lambda: functional(layers.Dense(1, activation="sigmoid")), "sigmoid at its end"),
     "several sigmoids": (lambda: functional(lambda x: layers.Activation("sigmoid")(layers.Dense(3)(x))), "sigmoid"),
     "over another axis": (lambda: functional(lambda x: layers.Softmax(axis=0)(layers.Dense(3)(x))), "the last axis"),
+    "an output by name": (lambda: functional(lambda x: {"z": layers.Dense(3)(x)}), "no name for it"),
     "two outputs": (lambda: functional(lambda x: [layers.Dense(3)(x), layers.Dense(3)(x)]), "2 outputs"),
 }
 
