@@ -1,1 +1,1 @@
-"""Networks from other programs and for them: a stranger's file is read without running anything that it holds."""
+"""Networks from other programs and for them: an untrusted file is read without running anything in it."""

@@ -86,6 +86,8 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
     if "class_name" not in node:
         return
     kind, module = node["class_name"], node.get("module")
+    if not isinstance(kind, str):
+        raise _refused(what, module, kind)
     if kind in VALUES:
         _check_value(node, what)
     elif kind == "function":
@@ -98,15 +100,19 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
         raise _refused(what, "registered as", node["registered_name"])
 
 
-def _is_allowed(kind: Any, module: Any) -> bool:
-    if not (isinstance(kind, str) and isinstance(module, str) and _NAME.fullmatch(kind)):
+def _is_allowed(kind: str, module: Any) -> bool:
+    if not (isinstance(module, str) and _NAME.fullmatch(kind)):
         return False
     return kind in CLASSES.get(module, ()) or (module in OPERATION_MODULES and kind[0].isupper())
 
 
 def _check_function(node: Mapping[str, Any], what: str) -> None:
     name, module = node.get("config"), node.get("module")
-    if name not in ACTIVATIONS or module not in ("builtins", "keras.activations", "keras.ops", "keras.ops.nn"):
+    if (
+        not isinstance(name, str)
+        or name not in ACTIVATIONS
+        or module not in ("builtins", "keras.activations", "keras.ops", "keras.ops.nn")
+    ):
         raise _refused(what, module, name)
     if node.get("registered_name") not in (None, name):
         raise _refused(what, "registered as", node["registered_name"])

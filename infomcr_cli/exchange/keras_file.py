@@ -186,7 +186,7 @@ def _count(shape: Any) -> int:
 
 @contextmanager
 def _refusals(what: str, advice: str = WAY_OUT) -> Iterator[None]:
-    """Turn whatever Keras raises at a stranger's file into an InputError; it may be anything."""
+    """Turn whatever Keras raises at an untrusted file into an InputError; it may be anything."""
     try:
         yield
     except InputError:

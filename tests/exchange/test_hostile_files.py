@@ -1,4 +1,4 @@
-"""A stranger's file: nothing in it is executed, nothing is read beside it, nothing is left behind."""
+"""An untrusted file: nothing in it is executed, nothing is read beside it, nothing is left behind."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ ATTACKS: dict[str, Attack] = {
         ),
     ),
     "an unknown registered name": lambda path, mark: with_layer(
-        path, "Strange", {}, None, registered_name="strangers>Strange"
+        path, "Strange", {}, None, registered_name="unknown>Strange"
     ),
     "a registered name on a Keras layer": lambda path, mark: with_config(
-        path, lambda config: layer(config, "Dense").update(registered_name="strangers>Dense")
+        path, lambda config: layer(config, "Dense").update(registered_name="unknown>Dense")
     ),
-    "a module of the stranger's": lambda path, mark: with_layer(path, "Dense", {"units": 3}, "keras.layers.evil"),
+    "a module that Keras lacks": lambda path, mark: with_layer(path, "Dense", {"units": 3}, "keras.layers.evil"),
     "a module that begins like Keras": lambda path, mark: with_layer(path, "Dense", {"units": 3}, "keras_evil.layers"),
     "a SavedModel layer": lambda path, mark: with_layer(path, "TFSMLayer", {"filepath": str(mark.parent)}),
     "a Torch module": lambda path, mark: with_layer(
@@ -250,9 +250,7 @@ def test_an_honest_file_of_the_same_kind_is_taken(command_line: CommandLine, tmp
 
 
 @pytest.mark.parametrize("kind", ["truncated", "pickle", "of another network", "a shape of nothing"])
-def test_weights_of_a_stranger_are_checked_like_checkpoints(
-    command_line: CommandLine, tmp_path: Path, kind: str
-) -> None:
+def test_untrusted_weights_are_checked_like_checkpoints(command_line: CommandLine, tmp_path: Path, kind: str) -> None:
     from safetensors.numpy import save
 
     good = save({"dense/kernel": np.ones((64, 10), np.float32), "dense/bias": np.ones(10, np.float32)})
@@ -271,7 +269,7 @@ def test_weights_of_a_stranger_are_checked_like_checkpoints(
 
 
 @pytest.mark.parametrize("change", ["a lambda", "another layer", "gone"])
-def test_an_imported_run_of_a_stranger_is_checked_as_its_file_was(
+def test_an_untrusted_imported_run_is_checked_as_its_file_was(
     command_line: CommandLine, tmp_path: Path, change: str
 ) -> None:
     small_file(tmp_path / "good.keras")

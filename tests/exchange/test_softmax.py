@@ -135,15 +135,12 @@ def test_probabilities_are_told_by_their_numbers() -> None:
 
 
 def test_an_average_of_softmaxes_is_refused(tmp_path: Path) -> None:
-    from infomcr_cli.exchange.importing import _of_keras_file
-    from infomcr_cli.exchange.sources import Source
-
     heads = functional(
         lambda x: layers.Average()([layers.Dense(3, activation="softmax")(x), layers.Dense(3, activation="softmax")(x)])
     )
-    network = _of_keras_file(Source(saved(heads, tmp_path)))
+    read = read_keras_file(saved(heads, tmp_path))
     with pytest.raises(InputError, match="gives probabilities"):
-        check_logits(network.model(samples()))
+        check_logits(read.model(samples()))
 
 
 def test_an_adapted_normalization_is_part_of_the_layers_and_no_weight(tmp_path: Path) -> None:
