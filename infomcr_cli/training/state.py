@@ -96,7 +96,9 @@ class TrainingState:
             scalars = run_on_replicas(self.strategy, on_replica, images, labels)
             for name, meter in self.meters.items():
                 meter.update_state(scalars[name])
-            is_finite = tf.math.is_finite(scalars["loss"]) & tf.math.is_finite(scalars["penalty"])
+            # The objective is the cross-entropy and the penalties of the network itself; both must be numbers.
+            parts = [scalars[name] for name in ("loss", "l2", "penalty")]
+            is_finite = tf.reduce_all(tf.math.is_finite(tf.stack([tf.cast(part, tf.float32) for part in parts])))
             self.failed_at.assign(tf.where(is_finite | (self.failed_at >= 0), self.failed_at, number))
 
         return step

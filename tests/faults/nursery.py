@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ class Child:
         return self.code
 
     def kill(self, number: int) -> None:
-        """Send a signal."""
-        os.kill(self.pid, number)
+        """Send a signal; the command may have ended by itself meanwhile."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     @property
     def stderr(self) -> str:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 EPOCHS = 10
 QUICK = ["tracking=off", f"schedule.epochs={EPOCHS}", "schedule.keep_checkpoints=3"]
-LONG = ["tracking=off", "schedule.epochs=60"]
+LONG = ["tracking=off", "schedule.epochs=200"]  # long enough for 30 kills on a fast machine
 IN_QUICK = {
     "between two steps": 6,
     "inside an evaluation": 2,

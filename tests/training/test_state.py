@@ -159,3 +159,12 @@ def test_nan_weights_stop_training_and_report_the_step() -> None:
     state.plain_step(*BATCHES[2])
     with pytest.raises(LossNotFiniteError, match="the loss of step 1 "):
         run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), Snapshots(state), Position(3, 0))
+
+
+def test_a_penalty_that_overflows_stops_training_though_the_cross_entropy_is_finite() -> None:
+    state = make_state()
+    named_weights(state.model)["second/kernel"].assign(np.full((5, 3), 3e19))  # its square is beyond float32
+    state.plain_step(*BATCHES[0])
+    assert np.isfinite(state.means()["loss"])
+    with pytest.raises(LossNotFiniteError, match="the loss of step 0 "):
+        run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), Snapshots(state), Position(1, 0))
