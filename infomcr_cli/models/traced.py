@@ -21,11 +21,15 @@ class Traced:
     """
 
     def __init__(self, function: Callable[..., Any], signature: list[tf.TensorSpec] | None = None) -> None:
+        self._signature = signature
         self._function = tf.function(function, input_signature=signature, autograph=False, reduce_retracing=True)
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the function's value."""
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        if self._signature is None:
+            tensors = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        else:
+            tensors = [tf.convert_to_tensor(a, spec.dtype) for a, spec in zip(arguments, self._signature, strict=True)]
         return self._function.get_concrete_function(*tensors)(*tensors)
 
     @property

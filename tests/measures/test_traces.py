@@ -41,6 +41,11 @@ def test_a_second_batch_size_is_the_last_that_is_traced() -> None:
     assert doubled.traces == 2
 
 
+def test_arrays_take_the_types_of_a_signature() -> None:
+    added = Traced(lambda x, y: x + y, [tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.float32)])
+    assert added(np.ones(2), [1, 2]).dtype == tf.float32
+
+
 def test_checkpoints_and_runs_of_one_network_share_what_is_compiled(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, said: list[str], tmp_path: Path
 ) -> None:
