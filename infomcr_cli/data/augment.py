@@ -110,8 +110,7 @@ class Scale:
     """Standardisation along whole rows of pixels: a subtraction over 3 channels at a time is many times slower.
 
     Args:
-        mean,
-        std: one value for each pixel of a row and each channel, [W * C].
+        mean, std: one value for each pixel of a row and each channel, [W * C].
     """
 
     mean: tf.Tensor

@@ -92,8 +92,7 @@ def check_sizes(config: DataConfig, train: int, test: int) -> None:
     """Raise InputError where subsets, or one batch, ask for more images than there are.
 
     Args:
-        train,
-        test: images of the source.
+        train, test: images of the source.
     """
     left = train - (config.validation_size or 0)
     _at_most("data.validation_size", config.validation_size, train - 1)

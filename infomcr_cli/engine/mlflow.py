@@ -20,10 +20,8 @@ from infomcr_cli.tracking.store import Store
 if TYPE_CHECKING:
     from infomcr_cli.tracking.client import Progress
 
-    pass
 
-
-SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_BETWEEN_POLLS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 HURRY = 15.0  # seconds for what is left once somebody waits for the end
 PARENT = "mlflow.parentRunId"
@@ -84,7 +82,7 @@ class SweepLogger:
 
     def poll(self) -> None:
         """Mirror the running jobs at intervals."""
-        if time.monotonic() - self._last_look > SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._last_look > SECONDS_BETWEEN_POLLS:
             self._last_look = time.monotonic()
             with self._lock:
                 self._waiting = {**self._running, **self._waiting}

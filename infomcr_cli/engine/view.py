@@ -20,7 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLog, RunDirectory, State, is_run
 from infomcr_cli.runs.metrics import MetricsLine, RewrittenError
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_POLLS = 0.5
 MOST_ROWS = 12
 
 
@@ -71,7 +71,7 @@ class SweepView:
     def poll(self) -> None:
         """Refresh the running jobs twice a second on a terminal."""
         now = time.monotonic()
-        if self._live is None or now - self._looked < SECONDS_BETWEEN_LOOKS:
+        if self._live is None or now - self._looked < SECONDS_BETWEEN_POLLS:
             return
         self._looked = now
         for watch in self._watches.values():

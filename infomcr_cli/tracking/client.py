@@ -137,8 +137,7 @@ def mirror(
     """Push into MLflow whatever of a run it does not hold yet; return the MLflow run id.
 
     Args:
-        client,
-        progress: of a process that mirrors again and again; after a failure begin with a new Progress.
+        client, progress: of a process that mirrors again and again; after a failure begin with a new Progress.
         tags: further tags, such as mlflow.parentRunId.
 
     Raises:

@@ -45,8 +45,7 @@ class GramSums:
     """Sums over weights for rows of unit derivatives at the logits.
 
     Args:
-        losses,
-        log_derivatives: as in `BlockResult`, [N].
+        losses, log_derivatives: as in `BlockResult`, [N].
         products: rows · w, [N].
         by_group: by layer group, the products of all pairs of rows, [N, N] each.
     """
