@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import (
     WAY_OUT,
