@@ -61,7 +61,7 @@ def _sync(run: RunDirectory, store: Store | None) -> Synced:
     state = read_status(run).state
     if store is None:
         return Synced(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
-    from infomcr_cli.tracking.client import mirror
+    from infomcr_cli.tracking.sync import mirror
 
     try:
         return Synced(run.name, state, store.shown, mirror(run, store))

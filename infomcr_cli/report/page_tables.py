@@ -25,8 +25,8 @@ from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
 MOST_CHARACTERS = 10_000  # of a setting
 _SEEDS = "± is the standard deviation over seeds."
 _ERRORS = (
-    "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. MLflow's "
-    "pages open while `infomcr ui` runs."
+    "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
+    "links to MLflow open while infomcr ui runs."
 )
 
 
@@ -97,10 +97,14 @@ def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
     """Return the columns of the table of runs that come first on the page: name, gamma, gaps, axes, compute."""
     gaps = dict.fromkeys((comparison.gap, *GAPS))
     wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "compute"]
-    found = (
-        [i for i, name in enumerate(head) if name == one or name.startswith((f"{one},", f"{one}*"))] for one in wanted
-    )
-    return [columns[0] for columns in found if columns]
+    found = (_column(head, name) for name in wanted)
+    return [column for column in found if column is not None]
+
+
+def _column(head: Sequence[str], name: str) -> int | None:
+    """Return the column of a name, with a unit or a mark behind it or without; None if there is none."""
+    is_it = (one == name or one.startswith((f"{name},", f"{name}*", f"{name} (")) for one in head)
+    return next((index for index, found in enumerate(is_it) if found), None)
 
 
 def every_run_table(comparison: Comparison, place: Path | None) -> PageTable:

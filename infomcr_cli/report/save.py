@@ -104,7 +104,7 @@ def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
 
 def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store) -> str | None:
     """Record a comparison in MLflow and return its run id; warn and return None if that fails."""
-    from infomcr_cli.tracking.client import log_comparison
+    from infomcr_cli.tracking.parents import log_comparison
 
     runs = [run.directory for run in comparison.included]
     with tempfile.TemporaryDirectory() as name:

@@ -50,7 +50,7 @@ def all_plots(comparison: Comparison) -> tuple[Plot, ...]:
 
 
 def _measures(comparison: Comparison) -> list[Plot]:
-    """Return the pictures of all measures but gamma: measures, measures-2, measures-3 …"""
+    """Return the pictures of all measures but gamma: measures, measures-2 and so on."""
     plots = []
     parts = pictures_of(varying_measures(comparison))
     for number, (figure, names) in enumerate(zip(measures_against_gap(comparison), parts, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Training curves: losses on a logarithmic axis, errors in percent, learning rate; what changed in between is marked."""
+"""Training curves: losses on a logarithmic axis, errors in percent, the learning rate; what changed is marked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,7 +22,7 @@ MOST_CURVES = 6
 MOST_MARKS = 6  # of one kind: a rate that falls in every epoch is seen in its own panel
 LEARNING_RATE, PENALTY = "learning_rate", "train/penalty"
 _FIRST = ("train/loss", "test/loss", "train/accuracy", "test/accuracy", LEARNING_RATE)
-_KINDS = {"learning rate falls": ":", "regularizer begins": "--", "regularizer pauses": "-."}
+_KINDS: dict[str, Any] = {"learning rate falls": ":", "regularizer begins": "--", "regularizer pauses": "-."}
 _GREY = "#777777"
 
 
