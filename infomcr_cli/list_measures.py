@@ -14,7 +14,7 @@ from infomcr_cli.measures.base import Measure, all_measures
 
 INDENT = " " * 4
 _HOW = (
-    "Choose with measure=fast, standard or all, or measure.names=[gamma,sharpness]. "
+    "Choose with measure=fast, standard, free, volume or all, or measure.names=[gamma,sharpness]. "
     "`infomcr measures --json` gives one document."
 )
 
@@ -48,8 +48,9 @@ def list_measures() -> MeasureList:
 
 def _card(entry: dict[str, Any]) -> dict[str, str]:
     """Return the lines below a measure's name; what it does not need or depend on is left out."""
-    lists = {name: ", ".join(entry[name]) for name in ("needs", "settings")}
-    lines = {name: entry[name] for name in ("formula", "source", "cost")} | {"batch norm": entry["batch_norm"]} | lists
+    lists = {name: ", ".join(entry[name]) for name in ("invariance", "needs", "settings")}
+    words = {name: entry[name] for name in ("formula", "source", "family", "cost")}
+    lines = words | {"batch norm": entry["batch_norm"]} | lists
     return {name: value for name, value in lines.items() if value}
 
 
@@ -66,6 +67,8 @@ def _entry(measure: Measure) -> dict[str, Any]:
         "name": measure.name,
         "formula": measure.formula,
         "source": measure.source,
+        "family": measure.family,
+        "invariance": list(measure.invariance),
         "unit": measure.unit,
         "direction": measure.direction,
         "cost": measure.cost,
@@ -73,4 +76,5 @@ def _entry(measure: Measure) -> dict[str, Any]:
         "settings": [f"measure.{name}" for name in measure.settings],
         "batch_norm": "as measure.gamma.batch_norm says" if chosen else "inference",
         "suite": measure.suite,
+        "suites": list(measure.suites),
     }
