@@ -6,14 +6,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from infomcr_cli import __version__
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
+from infomcr_cli.console.result import Result, print_result
 from infomcr_cli.console.screen import Screen
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
@@ -114,16 +114,7 @@ def train(
         _print_config(settings_of(request), as_json)
         return
     result = run_command(request, stderr)
-    if as_json:
-        print_json(result.to_dict())
-    if result.reason:
-        way_on = f"Go on with: {suggested_command('train', '--resume', result.run.path, *result.again)}"
-        if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
-            way_on = "A smaller optimizer.learning_rate may help."
-        _complain(f"{result.state}: {result.reason}.", way_on)
-    elif not as_json:
-        print(f"{result.state}  {result.run.path}")
-    raise typer.Exit(result.exit_code)
+    _finish(result, as_json, result.problem)
 
 
 @app.command(name="eval")
@@ -136,12 +127,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure gamma and other generalization measures of a run, with the generalization gap."""
-    from infomcr_cli.evaluate import EvalRequest, show
+    from infomcr_cli.evaluate import EvalRequest
     from infomcr_cli.evaluate import evaluate as run_command
 
     runs, overrides = _runs_and_overrides(arguments)
-    document = run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
-    print_json(document) if as_json else show(document, Console())
+    _finish(run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr), as_json)
 
 
 @app.command()
@@ -154,15 +144,12 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the values given; again: do what is left."""
-    from infomcr_cli.sweep import SweepRequest, same_again, show
+    from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = run_command(request, stderr)
-    print_json(result.to_dict()) if as_json else show(result, Console())
-    if result.number is not None:
-        _complain("The sweep was interrupted.", same_again(request))
-    raise typer.Exit(result.exit_code)
+    _finish(result, as_json, f"The sweep was interrupted. {same_again(request)}" if result.number is not None else "")
 
 
 @app.command()
@@ -187,7 +174,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put minima side by side and judge the measures by how they rank them."""
-    from infomcr_cli.compare import CompareRequest, show
+    from infomcr_cli.compare import CompareRequest
     from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
 
@@ -208,7 +195,7 @@ def compare(
         comparison = run_command(request)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
-    print_json(comparison.to_dict()) if as_json else show(comparison, Console())
+    _finish(comparison, as_json)
 
 
 @app.command(name="import")
@@ -289,10 +276,9 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
-    from infomcr_cli.compare import show_ranking
-    from infomcr_cli.report.judge_table import judge_file
+    from infomcr_cli.judge_file import judge_file
 
-    ranking = judge_file(
+    result = judge_file(
         table,
         gap=gap,
         axes=_names(axes),
@@ -300,16 +286,15 @@ def judge(
         n_test=n_test,
         directions=direction or (),
     )
-    print_json(ranking.to_dict()) if as_json else show_ranking(ranking, Console())
+    _finish(result, as_json)
 
 
 @app.command()
 def measures(as_json: AsJson = False) -> None:
     """List the measures that eval knows: formula, source, direction, cost, batch norm, needs and settings."""
-    from infomcr_cli.list_measures import document, list_measures, show
+    from infomcr_cli.list_measures import list_measures
 
-    known = list_measures()
-    print_json(document(known)) if as_json else show(known, Console())
+    _finish(list_measures(), as_json)
 
 
 @app.command()
@@ -320,11 +305,9 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a folder and what has become of them."""
-    from infomcr_cli.list_runs import document, list_runs, show
+    from infomcr_cli.list_runs import list_runs
 
-    summaries = list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri)
-    print_json(document(summaries)) if as_json else show(summaries, Console())
-    raise typer.Exit(1 if repair and any(one.problem for one in summaries) else 0)
+    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
 
 
 @app.command()
@@ -334,12 +317,9 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Bring MLflow to what the run directories say, in any store, as often as you like."""
-    from infomcr_cli.sync import document, show
     from infomcr_cli.sync import sync as run_command
 
-    synced = run_command(runs, tracking_uri=tracking_uri)
-    print_json(document(synced)) if as_json else show(synced, Console())
-    raise typer.Exit(1 if any(one.problem for one in synced) else 0)
+    _finish(run_command(runs, tracking_uri=tracking_uri), as_json)
 
 
 @app.command()
@@ -450,13 +430,22 @@ def _print_config(config: Any, as_json: bool) -> None:
     print(text if can_show(text) else to_yaml(config, escaped=True).decode(), end="")
 
 
-def _complain(message: str, way_on: str = "") -> None:
-    """Print one line; the way on is a command that works as it is printed, so nothing is hidden in it."""
-    line = f"infomcr: {redact(message)} {way_on}".rstrip()
-    stderr.print(line, markup=False, highlight=False, soft_wrap=True)
+def _finish(result: Result, as_json: bool, problem: str = "") -> NoReturn:
+    """Print what a command returned, and its problem on standard error; exit with its code.
+
+    Args:
+        problem: one line, without secrets.
+    """
+    print_result(result, as_json=as_json)
+    if problem:
+        _print_error(problem)
+    raise typer.Exit(result.exit_code)
 
 
-def _quoted(path: Path) -> str:
-    import shlex
+def _complain(message: str) -> None:
+    """Print one line on standard error, without secrets."""
+    _print_error(redact(message))
 
-    return shlex.quote(str(path))
+
+def _print_error(line: str) -> None:
+    stderr.print(f"infomcr: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
@@ -95,6 +95,23 @@ class SweepResult:
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
         }
 
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Return the jobs of a dry run, or the comparison, the failures and the counts."""
+        if self.folder is None:
+            yield summary.jobs_table(self.jobs)
+            yield f"{len(self.jobs)} jobs"
+            return
+        if self.comparison is not None:
+            yield from self.comparison.renderables(width)
+        yield from summary.failure_lines(self.jobs)
+        counts = ", ".join(f"{summary.count(self.jobs, state)} {str(state).lower()}" for state in _COUNTED)
+        yield f"{counts}  {self.folder}"
+        if self.startup is not None:
+            took, waited = self.startup.took, self.startup.waited
+            line = f"start-up of a job's process: {took:.1f} s, "
+            line += f"{waited:.1f} s of it not hidden behind other jobs (medians)"
+            yield line
+
 
 def _is_incomplete(jobs: Sequence[JobResult]) -> bool:
     return any(job.state in (State.FAILED, State.KILLED) for job in jobs)
@@ -133,25 +150,6 @@ def same_again(request: SweepRequest) -> str:
     words = (*(option for option, given in options.items() if given), *request.overrides)
     command = suggested_command("sweep", *words, config_dir=request.config_dir)
     return "The same command again goes on." if has_secret(command) else f"Go on with: {command}"
-
-
-def show(result: SweepResult, console: Console) -> None:
-    """Print the jobs of a dry run, or the comparison, the failures and the count."""
-    if result.folder is None:
-        console.print(summary.jobs_table(result.jobs))
-        console.print(f"{len(result.jobs)} jobs", markup=False, highlight=False)
-        return
-    if result.comparison is not None:
-        from infomcr_cli.compare import show as show_comparison
-
-        show_comparison(result.comparison, console)
-    summary.show_failures(result.jobs, console)
-    counts = ", ".join(f"{summary.count(result.jobs, state)} {str(state).lower()}" for state in _COUNTED)
-    console.print(f"{counts}  {result.folder}", markup=False, highlight=False, soft_wrap=True)
-    if result.startup is not None:
-        took, waited = result.startup.took, result.startup.waited
-        line = f"start-up of a job's process: {took:.1f} s, {waited:.1f} s of it not hidden behind other jobs (medians)"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _planned(request: SweepRequest) -> tuple[SweepConfig, list[Job], Store | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,8 @@ from rich.console import Console
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.preflight import check_devices
 from infomcr_cli.errors import InputError
@@ -76,6 +78,22 @@ class TrainResult:
             "step": status.step,
             "epoch": status.epoch,
         }
+
+    def renderables(self, width: int) -> Iterator[str]:
+        """Return the line of a run that finished."""
+        if not self.reason:
+            yield f"{self.state}  {self.run.path}"
+
+    @property
+    def problem(self) -> str:
+        """What standard error says of a run that did not finish, and how to continue it."""
+        if not self.reason:
+            return ""
+        way_on = f"Go on with: {suggested_command('train', '--resume', self.run.path, *self.again)}"
+        if self.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
+            way_on = "A smaller optimizer.learning_rate may help."
+        # The command works as it is printed, so that nothing is hidden in it.
+        return f"{redact(f'{self.state}: {self.reason}.')} {way_on}"
 
 
 def settings_of(request: TrainRequest) -> RunConfig:

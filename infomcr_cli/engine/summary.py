@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -57,15 +56,14 @@ def jobs_table(results: Sequence[JobResult]) -> Table:
     return table
 
 
-def show_failures(results: Sequence[JobResult], console: Console) -> None:
-    """Print each failed job with its reason and the last lines of its log."""
+def failure_lines(results: Sequence[JobResult]) -> Iterator[str]:
+    """Yield each failed job with its reason and the last lines of its log."""
     for result in results:
         if result.state is State.FAILED:
             label = printable(result.job.label, 400)
-            console.print(Text(f"FAILED  {result.job.id}  {label}"), soft_wrap=True)
-            console.print(Text(f"    {printable(result.reason or '')}"), soft_wrap=True)
-            for line in result.log:
-                console.print(Text(f"    | {line}"), soft_wrap=True)
+            yield f"FAILED  {result.job.id}  {label}"
+            yield f"    {printable(result.reason or '')}"
+            yield from (f"    | {line}" for line in result.log)
 
 
 @dataclass(frozen=True)
