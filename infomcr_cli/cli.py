@@ -226,12 +226,11 @@ def import_model(
     as_json: AsJson = False,
 ) -> None:
     """Make runs of networks that were trained elsewhere: .keras files, or weights with model=."""
-    from infomcr_cli.import_model import ImportRequest, import_models, show
+    from infomcr_cli.import_model import ImportRequest, import_models
 
     files, overrides = _words(arguments or [])
     request = ImportRequest(files, overrides, run_dir, settings or (), initial, table, config_dir)
-    document = import_models(request, stderr)
-    print_json(document) if as_json else show(document, Console())
+    _finish(import_models(request, stderr), as_json)
 
 
 @app.command()
@@ -251,11 +250,10 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a run's network as a plain Keras model, the scaling of its input included."""
-    from infomcr_cli.export import ExportRequest, export_run, show
+    from infomcr_cli.export import ExportRequest, export_run
 
     request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
-    document = export_run(request, stderr)
-    print_json(document) if as_json else show(document, Console())
+    _finish(export_run(request, stderr), as_json)
 
 
 @app.command()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 
@@ -42,8 +42,27 @@ class ExportRequest:
     config_dir: Path | None = None
 
 
-def export_run(request: ExportRequest, console: Console) -> dict[str, Any]:
-    """Write a run's network to a file and return the JSON document.
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written: the JSON document."""
+
+    exit_code: ClassVar[int] = 0
+
+    document: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `export --json`."""
+        return dict(self.document)
+
+    def renderables(self, width: int) -> Iterator[str]:
+        """Return the file, what the network takes, and the notes."""
+        yield f"{self.document['file']}  step {self.document['step']}"
+        yield f"  input: {self.document['input']}"
+        yield from (f"  {note}" for note in self.document["notes"])
+
+
+def export_run(request: ExportRequest, console: Console) -> ExportResult:
+    """Write a run's network to a file.
 
     Raises:
         InputError: the run, its checkpoint or the place cannot be used; nothing was written.
@@ -60,15 +79,8 @@ def export_run(request: ExportRequest, console: Console) -> dict[str, Any]:
     from infomcr_cli.exchange.exporting import export_network
 
     console.print(f"{run.name} {request.checkpoint} → {request.target}", markup=False, highlight=False, soft_wrap=True)
-    return export_network(run, config, request.checkpoint, request.target, format_of(request.target), raw=request.raw)
-
-
-def show(document: Mapping[str, Any], console: Console) -> None:
-    """Print what was written, and what it takes."""
-    lines = [f"{document['file']}  step {document['step']}", f"  input: {document['input']}"]
-    lines += [f"  {note}" for note in document["notes"]]
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    wanted = format_of(request.target)
+    return ExportResult(export_network(run, config, request.checkpoint, request.target, wanted, raw=request.raw))
 
 
 def _settings(run: RunDirectory, request: ExportRequest) -> RunConfig:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 
@@ -23,6 +23,7 @@ from infomcr_cli.exchange.weights_file import check_weights_file
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
+from infomcr_cli.tracking.sync import sync_run
 
 TRAINING = "data.batch_size"  # of the training, which is over
 
@@ -50,8 +51,26 @@ class ImportRequest:
     config_dir: Path | None = None
 
 
-def import_models(request: ImportRequest, console: Console) -> dict[str, Any]:
-    """Make a FINISHED run of each file, measure its losses, mirror it; return the JSON document.
+@dataclass(frozen=True)
+class ImportResult:
+    """The runs that were made, as they are in the JSON document."""
+
+    exit_code: ClassVar[int] = 0
+
+    runs: tuple[Mapping[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `import --json`."""
+        return {"runs": list(self.runs)}
+
+    def renderables(self, width: int) -> Iterator[str]:
+        """Return where each run is."""
+        for run in self.runs:
+            yield f"{run['state']}  {run['run']}"
+
+
+def import_models(request: ImportRequest, console: Console) -> ImportResult:
+    """Make a FINISHED run of each file, measure its losses, and mirror it.
 
     Raises:
         InputError: a file, a setting or the data cannot be used; the runs of files before it are made.
@@ -74,13 +93,7 @@ def import_models(request: ImportRequest, console: Console) -> dict[str, Any]:
         run, document = importer.make_run(source, request.run_dir)
         _mirror(run, console)
         documents.append(document)
-    return {"runs": documents}
-
-
-def show(document: Mapping[str, Any], console: Console) -> None:
-    """Print where each run stands."""
-    for one in document["runs"]:
-        console.print(f"{one['state']}  {one['run']}", markup=False, highlight=False, soft_wrap=True)
+    return ImportResult(tuple(documents))
 
 
 def _settings(request: ImportRequest, sources: Sequence[Source]) -> RunConfig:
@@ -127,10 +140,7 @@ def _check_place(run_dir: Path | None, count: int) -> None:
 
 
 def _mirror(run: RunDirectory, console: Console) -> None:
-    if store_of_run(run) is None:
-        return
-    from infomcr_cli.sync import sync
-
-    problem = sync([str(run.path)])[0].problem
+    store = store_of_run(run)
+    problem = store and sync_run(run, store).problem
     if problem:
         console.print(f"MLflow: {problem}", markup=False, highlight=False, soft_wrap=True)
