@@ -38,6 +38,11 @@ class Job:
         """The name of the job: the head of its identity."""
         return self.identity[:HEAD]
 
+    @property
+    def name(self) -> str:
+        """What the job is called in messages: what distinguishes it from the others, such as "reg=on seed=2"."""
+        return self.label or self.id
+
     def is_done(self, evaluate: bool) -> bool:
         """Return whether there is nothing left to do."""
         return self.state is State.FINISHED and (self.measured or not evaluate)
@@ -48,6 +53,7 @@ class Outcome:
     """How an attempt at a job ended.
 
     Args:
+        state:    None: the sweep was stopped before the job began, now or ever.
         vanished: whether its process ended without a word, so that another attempt may go further.
         startup:  seconds that its process took to import everything; None: it never came so far.
         waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
@@ -55,7 +61,7 @@ class Outcome:
     """
 
     job: Job
-    state: State
+    state: State | None
     reason: str | None = None
     vanished: bool = False
     startup: float | None = None

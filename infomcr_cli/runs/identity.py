@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -49,6 +51,39 @@ def identity_settings(record: BaseModel) -> dict[str, Any]:
         value = getattr(record, name)
         kept[name] = identity_settings(value) if isinstance(value, BaseModel) else value
     return kept
+
+
+def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some flat settings that make the weights: no paths, device, tracking and the like."""
+    groups = RunConfig.model_fields.keys()
+    return {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
+
+
+def _not_hashed(name: str) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[: depth + 1]) in _names_not_hashed() for depth in range(len(parts)))
+
+
+@cache
+def _names_not_hashed() -> frozenset[str]:
+    return frozenset(_not_hashed_in(RunConfig, ""))
+
+
+def _not_hashed_in(record: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Yield the dotted names of a record's fields that are not part of a run's identity."""
+    for name, field in record.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, Mapping) and extra.get("identity") is False:
+            yield prefix + name
+        for inner in _records_in(field.annotation):
+            yield from _not_hashed_in(inner, f"{prefix}{name}.")
+
+
+def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _records_in(inner)
 
 
 def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
