@@ -14,7 +14,7 @@ from infomcr_cli import __version__
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
-from infomcr_cli.console.screen import Screen
+from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
@@ -277,7 +277,7 @@ def ui(
     check_port(port)
     store = store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
     command = ui_command(store, port)
-    stderr.print(f"{command.address} shows {store.shown}", markup=False, highlight=False, soft_wrap=True)
+    say(stderr, f"{command.address} shows {store.shown}")
     if as_json:
         print_json({"address": command.address})
         sys.stdout.flush()
@@ -384,4 +384,4 @@ def _complain(message: str) -> None:
 
 
 def _print_error(line: str) -> None:
-    stderr.print(f"infomcr: {line}", markup=False, highlight=False, soft_wrap=True)
+    say(stderr, f"infomcr: {line}")

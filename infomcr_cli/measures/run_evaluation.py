@@ -11,6 +11,7 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.screen import say
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.experiment.initial_weights import initial_weights
 from infomcr_cli.experiment.network import network, network_settings
@@ -77,7 +78,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     checkpoint = load_checkpoint(run, name)
     check_data(checkpoint, dataset.fingerprint)
     assign_all(named_weights(model), checkpoint.weights)
-    console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{run.name} {name}: step {checkpoint.step}")
     train, test = (
         measured.score(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
