@@ -15,7 +15,7 @@ from infomcr_cli import __version__
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
-from infomcr_cli.console.screen import Screen
+from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
@@ -199,6 +199,64 @@ def compare(
     _finish(comparison, as_json)
 
 
+@app.command(name="import")
+def import_model(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE]... [OVERRIDE]...", help="Files of models or quoted globs, then overrides such as data=npz."
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(readable=False, help="The run's directory; default: runs/FILE.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter of the training, for compare; repeatable."),
+    ] = None,
+    initial: Annotated[
+        Path | None, typer.Option(readable=False, metavar="FILE", help="The weights before training.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            readable=False, metavar="FILE.csv", help="A line for each file: a column `file`, the rest settings."
+        ),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make runs of networks that were trained elsewhere: .keras files, or weights with model=."""
+    from infomcr_cli.import_model import ImportRequest, import_models
+
+    files, overrides = _words(arguments or [])
+    request = ImportRequest(files, overrides, run_dir, settings or (), initial, table, config_dir)
+    _finish(import_models(request, stderr), as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            readable=False, metavar="FILE", help="NAME.keras, NAME.weights.h5, NAME.onnx, or a SavedModel folder."
+        ),
+    ],
+    overrides: Overrides = None,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    raw: Annotated[bool, typer.Option("--raw", help="Leave out the scaling of the input.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's network as a plain Keras model, the scaling of its input included."""
+    from infomcr_cli.export import ExportRequest, export_run
+
+    request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
+    _finish(export_run(request, stderr), as_json)
+
+
 @app.command()
 def judge(
     table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
@@ -347,8 +405,7 @@ def _closed_output() -> int:
 
 def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """A run is a path; whatever has a `=` and is no path that exists is an override."""
-    overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
-    runs = tuple(word for word in arguments if word not in overrides)
+    runs, overrides = _words(arguments)
     if not runs:
         from infomcr_cli.runs.directory import where_runs_are
 
@@ -356,6 +413,11 @@ def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[st
             "eval needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
         )
     return runs, overrides
+
+
+def _words(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
+    return tuple(word for word in arguments if word not in overrides), overrides
 
 
 def _names(listed: str | None) -> tuple[str, ...]:
@@ -394,4 +456,4 @@ def _complain(message: str) -> None:
 
 
 def _print_error(line: str) -> None:
-    stderr.print(f"infomcr: {line}", markup=False, highlight=False, soft_wrap=True)
+    say(stderr, f"infomcr: {line}")

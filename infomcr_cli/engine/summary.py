@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State, is_run
 
@@ -39,6 +40,25 @@ class JobResult:
             "reason": None if self.reason is None else printable(self.reason),
             **({"log": list(self.log)} if self.log else {}),
         }
+
+
+def job_as_found(job: Job, *, evaluate: bool) -> JobResult:
+    """Return the result of a job that is not run now."""
+    return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
+
+
+def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, evaluate: bool) -> JobResult:
+    """Return the result of a job; an outcome of None says that it was not run now."""
+    if outcome is None:
+        result = job_as_found(job, evaluate=evaluate)
+        return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
+    log = folder.tail(job) if outcome.state is State.FAILED else []
+    return JobResult(job, outcome.state, outcome.reason, tuple(log))
+
+
+def is_incomplete(results: Iterable[JobResult]) -> bool:
+    """Return whether a job failed, was killed or has not begun."""
+    return any(result.state in (State.FAILED, State.KILLED, None) for result in results)
 
 
 def count(results: Sequence[JobResult], state: State | None) -> int:

@@ -1,12 +1,17 @@
-"""Settings of recorded runs as flat names and texts."""
+"""Settings of recorded runs as flat names and texts, and which of them make the weights."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
+from infomcr_cli.runs.identity import dotted_fields, is_within, mark_of
+
+_IMPORTED = "imported.settings."
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -23,6 +28,30 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat settings that make the weights: no paths, device, tracking and the like.
+
+    A setting that older runs do not have is left out if it is at its default. What the user said about the training of
+    an imported run stands under the names that the user gave it.
+    """
+    groups, defaults = RunConfig.model_fields.keys(), _later_defaults()
+    known = {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in groups and not is_within(name, _no_axes())
+    }
+    known = {name: value for name, value in known.items() if name not in defaults or value != defaults[name]}
+    is_imported = any(name.startswith("imported.") for name in flat)
+    return _with_settings_of_import(known) if is_imported else known
+
+
+def _with_settings_of_import(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The seed of an imported run is that of its measures; the one of its training is a setting like any other."""
+    given = {name.removeprefix(_IMPORTED): value for name, value in known.items() if name.startswith(_IMPORTED)}
+    rest = {name: value for name, value in known.items() if not name.startswith("imported.") and name != "seed"}
+    return {**rest, **given}
+
+
 def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
     """Return the whole value of a setting as text; None if there is no such setting."""
     return full_text(settings[name]) if name in settings else None
@@ -31,3 +60,16 @@ def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
 def full_text(value: Any) -> str:
     """Return the whole of a value as text, strings bare, the rest as JSON: to compare by, not safe to print."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+@cache
+def _no_axes() -> frozenset[str]:
+    """Return the settings that are not part of a run's identity, or that only name it."""
+    fields = dotted_fields()
+    return frozenset(name for name, field in fields if False in (mark_of(field, "identity"), mark_of(field, "axis")))
+
+
+@cache
+def _later_defaults() -> Mapping[str, Any]:
+    """Return the settings that older runs do not have, with their defaults."""
+    return {name: field.default for name, field in dotted_fields() if mark_of(field, "identity") == "unless default"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
@@ -49,34 +50,50 @@ def identity_settings(record: BaseModel) -> dict[str, Any]:
         if isinstance(extra, dict) and extra.get("identity") is False:
             continue
         value = getattr(record, name)
+        if isinstance(extra, dict) and extra.get("identity") == "unless default" and value == field.default:
+            continue
         kept[name] = identity_settings(value) if isinstance(value, BaseModel) else value
     return kept
 
 
-def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some flat settings that make the weights: no paths, device, tracking and the like."""
+def settings_of_identity(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some flat settings that are part of the identity: no paths, device, tracking and the like."""
     groups = RunConfig.model_fields.keys()
-    return {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
+    return {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in groups and not is_within(name, _not_hashed())
+    }
 
 
-def _not_hashed(name: str) -> bool:
+def is_within(name: str, names: Collection[str]) -> bool:
+    """Return whether a dotted name, or a group that it is in, is among some names.
+
+    Examples:
+        >>> is_within("measure.gamma.draws", {"measure"}), is_within("data.name", {"measure"})
+        (True, False)
+    """
     parts = name.split(".")
-    return any(".".join(parts[: depth + 1]) in _names_not_hashed() for depth in range(len(parts)))
+    return any(".".join(parts[: depth + 1]) in names for depth in range(len(parts)))
+
+
+def dotted_fields(record: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the dotted name of each setting with its field in the schema, groups included."""
+    for name, field in record.model_fields.items():
+        yield prefix + name, field
+        for inner in _records_in(field.annotation):
+            yield from dotted_fields(inner, f"{prefix}{name}.")
 
 
 @cache
-def _names_not_hashed() -> frozenset[str]:
-    return frozenset(_not_hashed_in(RunConfig, ""))
+def _not_hashed() -> frozenset[str]:
+    return frozenset(name for name, field in dotted_fields() if mark_of(field, "identity") is False)
 
 
-def _not_hashed_in(record: type[BaseModel], prefix: str) -> Iterator[str]:
-    """Yield the dotted names of a record's fields that are not part of a run's identity."""
-    for name, field in record.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, Mapping) and extra.get("identity") is False:
-            yield prefix + name
-        for inner in _records_in(field.annotation):
-            yield from _not_hashed_in(inner, f"{prefix}{name}.")
+def mark_of(field: FieldInfo, name: str) -> Any:
+    """Return what the schema notes beside a field under a name; None: nothing."""
+    extra = field.json_schema_extra
+    return extra.get(name) if isinstance(extra, Mapping) else None
 
 
 def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -11,7 +11,7 @@ from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.identity import weight_settings
+from infomcr_cli.runs.identity import settings_of_identity
 from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
 from infomcr_cli.runs.status import Status
 from infomcr_cli.tracking.client import HOST, KIND, MAX_NAME, MAX_TAG, Progress, origin_tags
@@ -32,7 +32,7 @@ def push_description(
     config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
     known = client.get_run(run_id)
     _follow_renaming(client, run, status, known)
-    settings = weight_settings(flatten(config))
+    settings = settings_of_identity(flatten(config))
     params = [Param(key, value) for key, value in settings.items() if key not in known.data.params]
     own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), HOST: socket.gethostname(), KIND: "run"}
     origin = origin_tags("train" if status.label is None else "sweep", _note(run, config))

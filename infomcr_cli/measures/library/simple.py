@@ -149,7 +149,10 @@ def distance_from_initialization(ctx: MeasureContext) -> MeasureValue:
 
     initial = ctx.initial_weights()
     if initial is None:
-        raise InputError("the distance from initialization needs a run that began with its own random weights")
+        raise InputError(
+            "the distance from initialization needs a run whose weights before training are its own and known",
+            advice="Import a network with --initial FILE to make them known.",
+        )
     trainable = {id(variable) for variable in trainable_weights(ctx.model)}
     weights = {name: np.asarray(v) for name, v in named_weights(ctx.model).items() if id(v) in trainable}
     return MeasureValue(weight_distance(weights, initial))
