@@ -69,7 +69,9 @@ def sync(paths: Sequence[str], *, tracking_uri: str | None = None, prune: PruneR
         InputError: a path is not a run, tracking_uri is not a store, or nothing is named; nothing was done then.
     """
     if not paths and prune is None:
-        raise InputError("sync needs run directories", received="none", advice="For example: infomcr sync runs/*")
+        raise InputError(
+            "sync needs run directories", received="none", advice="Name some, such as runs/*, or give --prune."
+        )
     runs = [RunDirectory.open(path) for path in paths]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]

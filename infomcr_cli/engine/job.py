@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.runs import State
+from infomcr_cli.runs import State, is_run
 from infomcr_cli.runs.identity import HEAD
 
 
@@ -67,3 +67,8 @@ class Outcome:
     startup: float | None = None
     waited: float | None = None
     seconds: float = 0.0
+
+    @property
+    def final_state(self) -> State | None:
+        """The state, None for a job that was stopped before it made a run: it never began."""
+        return None if self.state is State.KILLED and not is_run(self.job.run) else self.state

@@ -53,7 +53,7 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
         result = job_as_found(job, evaluate=evaluate)
         return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
     log = folder.tail(job) if outcome.state is State.FAILED else []
-    return JobResult(job, outcome.state, outcome.reason, tuple(log))
+    return JobResult(job, outcome.final_state, outcome.reason, tuple(log))
 
 
 def is_incomplete(results: Iterable[JobResult]) -> bool:

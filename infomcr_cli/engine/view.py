@@ -62,9 +62,10 @@ class SweepView:
         """Count a job that ended and say so."""
         self._watches.pop(outcome.job.identity, None)
         self._time_left.ended(outcome.job, outcome.seconds)
-        self._counts[outcome.state] += 1
+        state = outcome.final_state
+        self._counts[state] += 1
         done = self._skipped + sum(self._counts.values())
-        words = (f"{done}/{self._total}", str(outcome.state), outcome.job.name)
+        words = (f"{done}/{self._total}", "not begun" if state is None else str(state), outcome.job.name)
         line = "  ".join((*words, f"{outcome.seconds:.1f} s", self._time_left.text()))
         self._console.print(Text(printable(line, 400)), soft_wrap=not self._console.is_terminal)
         if outcome.reason:

@@ -148,7 +148,7 @@ def test_prune_leaves_a_run_in_mlflow_if(
 
 
 def test_sync_of_nothing_says_what_to_name() -> None:
-    with pytest.raises(InputError, match="infomcr sync runs"):
+    with pytest.raises(InputError, match="such as runs"):
         sync([])
 
 
