@@ -10,11 +10,13 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures import convention, library
+from infomcr_cli.measures import library
+from infomcr_cli.measures.draws import convention_of_draws
 from infomcr_cli.measures.families import Change, Family
 from infomcr_cli.measures.value import Direction, MeasureValue
 
@@ -101,8 +103,11 @@ class Measure:
             order:   `stored` or `stratified`, how the source orders them; None if not known: it is left out.
         """
         if GRAM in self.needs:
-            return convention.of_gram(config.gamma, n_train, order)
-        return convention.of_settings(config, self.settings, n_train)
+            return convention_of_draws(config.gamma, n_train, order)
+        settings = {name: attrgetter(name)(config) for name in self.settings}
+        if "samples" in settings:  # as many as there are
+            settings["samples"] = min(settings["samples"], n_train)
+        return {"batch_norm": "inference", **settings}
 
     def complete(self, found: MeasureValue, recorded_with: Mapping[str, Any]) -> MeasureValue:
         """Return a computed value with its unit, its direction, its interval and its convention."""
