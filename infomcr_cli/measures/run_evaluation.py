@@ -15,6 +15,7 @@ from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.experiment.initial_weights import initial_weights
 from infomcr_cli.experiment.network import network, network_settings
 from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
@@ -89,6 +90,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         seed=config.seed,
         initial_weights=lambda: initial_weights(config, dataset),
         train_loss=train.loss,
+        history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )
     evaluation = Evaluation(
