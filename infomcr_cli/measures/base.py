@@ -69,8 +69,7 @@ class Measure:
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
         suite:     the smallest of `fast`, `standard` and `all` that includes it.
-        free:      whether it takes no more than gamma's draws, the history of the run, and one forward and backward
-                   pass over the samples.
+        free:      whether it takes no more than gamma's draws, the gradients of the samples and the history of the run.
         compute:   the function.
     """
 

@@ -31,7 +31,7 @@ class RunCallback:
     Args:
         mirror: of the run in MLflow; None: there is none.
         keep:   how many checkpoints to keep; None: all.
-        early:  the state after so many epochs is saved and kept besides, for measures of the early training.
+        early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
     """
 
@@ -62,17 +62,14 @@ class RunCallback:
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
-        if position.epoch == self.early:
-            self._save(epoch_name(position.epoch), values["train/loss"])
 
     def on_milestone(self, position: Position, level: float) -> None:
         """Save the first state whose clean training loss is at most `level`; it is kept, however old."""
         self._save(milestone_name(level), None)
 
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
-        """Save the state at the end of an epoch; the early one is saved already."""
-        if position.epoch != self.early:
-            self._save(epoch_name(position.epoch), train_loss)
+        """Save the state at the end of an epoch."""
+        self._save(epoch_name(position.epoch), train_loss)
 
     def save_between_epochs(self) -> None:
         """Save the state at a step boundary, to resume from there; not after a loss that was not finite."""
