@@ -18,7 +18,7 @@ def initial_values(ctx: MeasureContext) -> Mapping[str, Any]:
     """Return the weights and moving statistics before training by name; they are made anew once.
 
     Raises:
-        InputError: the run did not begin with its own random weights.
+        InputError: the run did not begin with weights of its own that are known.
     """
     return ctx.once(_initial_values)
 
@@ -26,7 +26,10 @@ def initial_values(ctx: MeasureContext) -> Mapping[str, Any]:
 def _initial_values(ctx: MeasureContext) -> Mapping[str, Any]:
     initial = ctx.initial_weights()
     if initial is None:
-        raise InputError("the distance from initialization needs a run that began with its own random weights")
+        raise InputError(
+            "the distance from initialization needs a run whose weights before training are its own and known",
+            advice="Import a network with --initial FILE to make them known.",
+        )
     return initial
 
 
@@ -34,7 +37,7 @@ def initial_vector(ctx: MeasureContext) -> NDArray[np.float64]:
     """Return w⁰, the trainable weights before training, flat, [W], in the order of `LossSurface.weights`.
 
     Raises:
-        InputError: the run did not begin with its own random weights, or with those of another network.
+        InputError: the run did not begin with weights of its own that are known, or they are another network's.
     """
     return ctx.once(_initial_vector)
 

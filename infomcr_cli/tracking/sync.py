@@ -7,6 +7,7 @@ anew in another store, ends up the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.console.redaction import redact
@@ -33,6 +34,35 @@ from infomcr_cli.tracking.metrics import StaleMirrorError, push_measures, push_m
 from infomcr_cli.tracking.store import Store
 
 REASON = "infomcr.reason"
+
+
+@dataclass(frozen=True)
+class SyncedRun:
+    """What became of one run.
+
+    Args:
+        state:         the run's own.
+        store:         where it is mirrored, safe to print; None: it is mirrored nowhere.
+        mlflow_run_id: there; None: it could not be mirrored.
+        problem:       why not; None: MLflow holds all of it.
+    """
+
+    run: str
+    state: State
+    store: str | None
+    mlflow_run_id: str | None
+    problem: str | None = None
+
+
+def sync_run(run: RunDirectory, store: Store | None) -> SyncedRun:
+    """Mirror a run in a store, and return what became of it whatever MLflow raises."""
+    state = read_status(run).state
+    if store is None:
+        return SyncedRun(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
+    try:
+        return SyncedRun(run.name, state, store.shown, mirror(run, store))
+    except Exception as error:  # whatever MLflow raises, the other runs are still mirrored
+        return SyncedRun(run.name, state, store.shown, None, redact(" ".join(str(error).split())[:500]))
 
 
 def mirror(
