@@ -8,7 +8,11 @@ from pathlib import Path
 
 import infomcr_cli
 
-NAMES = [
+NAMES = (
+    *("gamma", "gram_matrix", "log_volume", "measure", "judge", "load_run", "train_step"),
+    *("LocalMinimum", "SAM", "GradientNorm", "FisherTrace", "RegularizedModel", "GammaCallback"),
+    *("register_measure", "MeasureValue", "InputError"),
+)
     "gamma",
     "gram_matrix",
     "log_volume",

@@ -18,7 +18,7 @@ from tests.conftest import CommandLine
 
 L = keras.layers
 SIZES = ("data=digits", "data.train_size=128", "data.test_size=64", "data.batch_size=32", "schedule.epochs=2")
-SMALL = (*SIZES, "model=mlp", "model.depth=1", "model.width=8", "tracking=off", "deterministic=false")
+SMALL = (*SIZES, "model=mlp", "model.depth=1", "model.width=32", "tracking=off", "deterministic=false")
 SETTINGS = {"gamma.draws": 2, "gamma.draw_size": 20, "gamma.samples": 100, "samples": 64}
 MEASURE = tuple(f"measure.{name}={value}" for name, value in SETTINGS.items())
 
