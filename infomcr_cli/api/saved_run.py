@@ -76,8 +76,8 @@ class SavedRun:
     def model(self, checkpoint: str = "last") -> keras.Model:
         """Return the network with the weights of a checkpoint.
 
-        It takes standardised images, as `arrays` returns them: (pixels - mean) / std of the run's data, pixels on the
-        0..255 scale. It returns logits.
+        It takes samples as `arrays` returns them: standardised images, (pixels - mean) / std of the run's data with
+        pixels on the 0..255 scale, unless `config.data.scaling` says otherwise. It returns logits.
 
         Args:
             checkpoint: "last", "best" (lowest training loss) or the name of one.
@@ -86,25 +86,38 @@ class SavedRun:
             InputError: there is no such checkpoint, the data is gone, or the network is built by a function that you
                 have not named.
         """
-        from infomcr_cli.experiment.network import network
+        from infomcr_cli.exchange.run_network import network_of_run
         from infomcr_cli.models.names import assign_all, named_weights
 
         names = self.checkpoints
         if checkpoint not in ("last", "best", *names) or not names:
             raise InputError("a checkpoint must exist", received=checkpoint, accepted=["last", "best", *names])
         found = load_checkpoint(self._directory, checkpoint)
-        model = network(self.config, self._dataset)
+        model = network_of_run(self._directory, self.config, self._dataset)
         assign_all(named_weights(model), found.weights)
         return model
 
-    def arrays(self, split: str = "train") -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Return the images and labels of a split as the network takes them: standardised, in stored order.
+    def initial_weights(self) -> dict[str, Any] | None:
+        """Return the weights before training by name, as `measure` takes them; None if they are not known.
+
+        They are drawn again from the run's seed; so are the states of this process's random generators.
+
+        Raises:
+            InputError: as `model` does.
+        """
+        from infomcr_cli.exchange.run_network import weights_before_training
+
+        found = weights_before_training(self._directory, self.config, self._dataset)
+        return None if found is None else dict(found)
+
+    def arrays(self, split: str = "train") -> tuple[Any, NDArray[np.int32]]:
+        """Return the samples and labels of a split as the network takes them: standardised, in stored order.
 
         Args:
             split: train, test or validation.
 
         Returns:
-            (images [n, height, width, channels], labels [n]).
+            (images [n, height, width, channels], labels [n]); a dict of arrays for a network of several inputs.
 
         Raises:
             InputError: the run has no such split, or its data is gone.
@@ -117,7 +130,7 @@ class SavedRun:
         return self._dataset.standardise(found.images[:]), found.labels
 
     def standardise(self, images: Any) -> NDArray[np.float32]:
-        """Return images as the network takes them: (pixels - mean) / std of the run's data.
+        """Return images as the network takes them: (pixels - mean) / std of the run's data, or as its scaling says.
 
         Args:
             images: pixels on the 0..255 scale, [..., channels].
@@ -136,7 +149,13 @@ class SavedRun:
         from infomcr_cli.data import check_source, load_dataset
 
         check_source(self.config.data)
-        return load_dataset(self.config.data, seed=self.config.seed)
+        dataset = load_dataset(self.config.data, seed=self.config.seed)
+        if self.config.imported is None:
+            return dataset
+        from infomcr_cli.exchange.fitting import fitted
+        from infomcr_cli.exchange.run_network import network_of_run
+
+        return fitted(dataset, network_of_run(self._directory, self.config, dataset))
 
 
 def load_run(path: str | PathLike[str], overrides: Sequence[str] = ()) -> SavedRun:

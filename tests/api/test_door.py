@@ -13,23 +13,6 @@ NAMES = (
     *("LocalMinimum", "SAM", "GradientNorm", "FisherTrace", "RegularizedModel", "GammaCallback"),
     *("register_measure", "MeasureValue", "InputError"),
 )
-    "gamma",
-    "gram_matrix",
-    "log_volume",
-    "measure",
-    "judge",
-    "load_run",
-    "LocalMinimum",
-    "SAM",
-    "GradientNorm",
-    "FisherTrace",
-    "train_step",
-    "RegularizedModel",
-    "GammaCallback",
-    "register_measure",
-    "MeasureValue",
-    "InputError",
-]
 
 
 def test_every_public_name_is_there_and_documented() -> None:
