@@ -98,7 +98,7 @@ def gamma(
         >>> len(found.draws), found.rank
         (4, (10, 10, 10, 10))
         >>> round(found.value)
-        8
+        7
     """
     images, labels = samples_of("images and labels", (images, labels))
     drawn = checked_draws(labels, draws=draws, draw_size=draw_size)
