@@ -169,6 +169,11 @@ class SurfacePasses:
         self.hessian_product = Traced(self._hessian_product)
         self._others: dict[Callable[..., Any], Traced] = {}
 
+    def fits(self, model: keras.Model, precision: str) -> bool:
+        """Return whether these are the passes of a model whose trainable weights are still the same ones."""
+        same = [id(v) for v in trainable_weights(model)] == [id(v) for v in self.trainable]
+        return self.model is model and self.precision == precision and same
+
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
         rest = self.variables[len(self.trainable) :]
@@ -223,7 +228,7 @@ _latest: list[SurfacePasses] = []
 
 def passes_of(model: keras.Model, precision: str) -> SurfacePasses:
     """Return the passes of a model; the latest are kept, since checkpoints of one run share them."""
-    if not _latest or _latest[0].model is not model or _latest[0].precision != precision:
+    if not (_latest and _latest[0].fits(model, precision)):
         _latest[:] = [SurfacePasses(model, precision)]
     return _latest[0]
 
