@@ -10,13 +10,11 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures import library
-from infomcr_cli.measures.draws import convention_of_draws
+from infomcr_cli.measures import convention, library
 from infomcr_cli.measures.families import Change, Family
 from infomcr_cli.measures.value import Direction, MeasureValue
 
@@ -31,6 +29,8 @@ SUITES = (*NESTED, "free", "volume")
 # What a measure can need.
 GRAM = "gram"  # the draws of gamma, from which the value is read
 IMAGES = "training images"
+INITIAL = "the run's seed"  # from which its initial weights are made anew
+HISTORY = "the history of the run"
 FOLDABLE = "convolutions, dense layers and batch norms only"
 
 # Forward passes that take as long, measured on Wide ResNet 28-2 by benchmarks/measures.py.
@@ -69,8 +69,7 @@ class Measure:
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
         suite:     the smallest of `fast`, `standard` and `all` that includes it.
-        free:      whether it takes no more than gamma's draws, the history of the run, and one forward and backward
-                   pass over the samples.
+        free:      whether it takes no more than gamma's draws, the gradients of the samples and the history of the run.
         compute:   the function.
     """
 
@@ -103,11 +102,9 @@ class Measure:
             order:   `stored` or `stratified`, how the source orders them; None if not known: it is left out.
         """
         if GRAM in self.needs:
-            return convention_of_draws(config.gamma, n_train, order)
-        settings = {name: attrgetter(name)(config) for name in self.settings}
-        if "samples" in settings:  # as many as there are
-            settings["samples"] = min(settings["samples"], n_train)
-        return {"batch_norm": "inference", **settings}
+            others = [name for name in self.settings if not name.startswith("gamma.")]
+            return convention.of_gram(config.gamma, n_train, order) | convention.of_others(config, others, n_train)
+        return convention.of_settings(config, self.settings, n_train)
 
     def complete(self, found: MeasureValue, recorded_with: Mapping[str, Any]) -> MeasureValue:
         """Return a computed value with its unit, its direction, its interval and its convention."""

@@ -1,7 +1,4 @@
-"""The draws of gamma: which training images each one holds. They are disjoint, and the same for every network.
-
-All that the draws depend on is the convention of a value; values of different conventions are never ranked together.
-"""
+"""The draws of gamma: which training images each one holds. They are disjoint, and the same for every network."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.errors import InputError
 
 Indices = NDArray[np.int64]
@@ -53,26 +49,3 @@ def stratified_permutation(labels: NDArray[Any], seed: int = PERMUTATION_SEED) -
         members = generator.permutation(np.flatnonzero(labels == name))
         places[members] = (np.arange(len(members)) + generator.random(len(members))) / len(members)
     return np.argsort(places, kind="stable")
-
-
-def convention_of_draws(gamma: GammaConfig, n_train: int, order: str | None) -> dict[str, Any]:
-    """Return what gamma and all measures of the Gram matrix depend on, for JSON.
-
-    Args:
-        gamma:   settings.
-        n_train: number of training images, an upper bound of the samples.
-        order:   `stored` or `stratified`, how the images are ordered; None if not known: it is left out.
-    """
-    samples = min(gamma.samples, n_train)
-    found = {
-        "samples": samples,
-        "draws": min(gamma.draws, samples // gamma.draw_size),  # the most, if `target_se` stops earlier
-        "draw_size": gamma.draw_size,
-        "batch_norm": gamma.batch_norm,
-        "chunk_size": gamma.chunk_size if gamma.batch_norm == "batch" else None,  # changes nothing in inference mode
-        "logit_scale": gamma.logit_scale,
-        "order": order,
-        "precision": gamma.precision,
-        "target_se": gamma.target_se,
-    }
-    return found if order is not None else {name: value for name, value in found.items() if name != "order"}
