@@ -8,9 +8,12 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
@@ -36,6 +39,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
     _check_recorded(changed)
+    _fill_in_measure(changed["measure"])
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -55,6 +59,14 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             _set(changed, key, value)
     # The directory's own word does not count.
     return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
+
+
+def _fill_in_measure(recorded: dict[str, Any]) -> None:
+    """Add the settings of measures that are newer than the run, so that overrides can change them."""
+    for name, field in MeasureConfig.model_fields.items():
+        if not field.is_required():
+            default = field.default
+            recorded.setdefault(name, default.model_dump() if isinstance(default, BaseModel) else default)
 
 
 def _check_recorded(settings: Any) -> None:

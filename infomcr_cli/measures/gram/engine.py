@@ -169,6 +169,14 @@ def engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
     return _latest[key]
 
 
+def plain_engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
+    """Return the engine of a model with raw logits and batch norm in inference mode, whatever the draws of gamma are.
+
+    It is that of gamma by default, so that both share what is compiled.
+    """
+    return engine_for(model, settings.model_copy(update={"batch_norm": "inference", "logit_scale": None}))
+
+
 def group_name(variable: keras.Variable) -> str:
     """Return the layer group of a weight: its layer's name up to the first dot, or the outermost layer's name."""
     parts = variable.path.split("/")
