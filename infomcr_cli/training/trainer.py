@@ -99,7 +99,10 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-    run_callback = RunCallback(run, setup.state, progress, interruption, mirror, keep, data, start, job.began)
+    early = config.measure.early_epochs
+    run_callback = RunCallback(
+        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, began=job.began
+    )
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, profiled as (setup, callback):
