@@ -89,7 +89,7 @@ def import_models(request: ImportRequest, console: Console) -> ImportResult:
 
     with redirect_stdout(sys.stderr):
         importer = Importer(config, request.overrides, console)
-    documents = []
+    documents: list[Mapping[str, Any]] = []
     for number, source in enumerate(sources, start=1):
         counted = f" ({number} of {len(sources)})" if len(sources) > 1 else ""
         console.print(f"reading {source.file}{counted}", markup=False, highlight=False, soft_wrap=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State, is_run
 
@@ -41,18 +42,37 @@ class JobResult:
         }
 
 
-def count(results: Sequence[JobResult], state: State) -> int:
-    """Return how many jobs ended in a state."""
+def job_as_found(job: Job, *, evaluate: bool) -> JobResult:
+    """Return the result of a job that is not run now."""
+    return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
+
+
+def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, evaluate: bool) -> JobResult:
+    """Return the result of a job; an outcome of None says that it was not run now."""
+    if outcome is None:
+        result = job_as_found(job, evaluate=evaluate)
+        return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
+    log = folder.tail(job) if outcome.state is State.FAILED else []
+    return JobResult(job, outcome.final_state, outcome.reason, tuple(log))
+
+
+def is_incomplete(results: Iterable[JobResult]) -> bool:
+    """Return whether a job failed, was killed or has not begun."""
+    return any(result.state in (State.FAILED, State.KILLED, None) for result in results)
+
+
+def count(results: Sequence[JobResult], state: State | None) -> int:
+    """Return how many jobs ended in a state; None: have not begun."""
     return sum(result.state is state for result in results)
 
 
 def jobs_table(results: Sequence[JobResult]) -> Table:
     """Return the jobs as a table; whatever an override says is text, never markup."""
-    table = Table("job", "state", "overrides", box=None, pad_edge=False)
+    table = Table("job", "state", "id", box=None, pad_edge=False)
     for result in results:
         state = "" if result.state is None else str(result.state)
-        overrides = printable(result.job.label or " ".join(result.job.overrides), 400)
-        table.add_row(*(Text(cell) for cell in (result.job.id, state, overrides)))
+        name = printable(result.job.label or " ".join(result.job.overrides), 400)
+        table.add_row(*(Text(cell) for cell in (name, state, result.job.id)))
     return table
 
 
@@ -60,8 +80,7 @@ def failure_lines(results: Sequence[JobResult]) -> Iterator[str]:
     """Yield each failed job with its reason and the last lines of its log."""
     for result in results:
         if result.state is State.FAILED:
-            label = printable(result.job.label, 400)
-            yield f"FAILED  {result.job.id}  {label}"
+            yield f"FAILED  {printable(result.job.name, 400)}"
             yield f"    {printable(result.reason or '')}"
             yield from (f"    | {line}" for line in result.log)
 

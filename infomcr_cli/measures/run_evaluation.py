@@ -11,10 +11,12 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.screen import say
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
 from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
@@ -77,7 +79,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     checkpoint = load_checkpoint(run, name)
     check_data(checkpoint, dataset.fingerprint)
     assign_all(named_weights(model), checkpoint.weights)
-    console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{run.name} {name}: step {checkpoint.step}")
     train, test = (
         measured.score(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
@@ -89,6 +91,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         seed=config.seed,
         initial_weights=lambda: weights_before_training(run, config, dataset),
         train_loss=train.loss,
+        history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )
     evaluation = Evaluation(
