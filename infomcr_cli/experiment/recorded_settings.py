@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
@@ -50,10 +50,8 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         else:
             _refuse_matching(settings, key, value)
             _set(changed, key, value)
-    config = validate(changed)
     # The directory's own word does not count.
-    is_named_again = not {"model", "model.builder"}.isdisjoint(override.key_or_group for override in overrides)
-    return trusted(config) if is_named_again else config
+    return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
 
 
 def _check_recorded(settings: Any) -> None:
@@ -64,6 +62,26 @@ def _check_recorded(settings: Any) -> None:
         advice = error.advice or "Another version may have written it: environment.json says which."
         rule = f"config.yaml of the run: {error.rule}"
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
+
+
+def measured_run(settings: Any, arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the settings with which a run's weights are loaded and measured.
+
+    Args:
+        settings: what its config.yaml holds.
+
+    Raises:
+        InputError: they do not fit the schema, or an override would change what makes the weights.
+    """
+    before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
+    changed = differences(before, after)
+    if changed:
+        raise InputError(
+            "a run is measured with the settings that made its weights",
+            received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
+            advice="Overrides may change measure, tracking, device and data.root.",
+        )
+    return after
 
 
 def resumed_run(

@@ -58,13 +58,17 @@ def evaluate_measures(
     ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss)
     if announce and config.names == "all":
         announce(f"{len(measures)} measures{_expected_duration(measures, ctx)}")
-    order = "stored" if dataset.stored_order else "stratified"
+    return measured_values(measures, ctx)
+
+
+def measured_values(measures: Iterable[Measure], ctx: MeasureContext) -> dict[str, MeasureValue]:
+    """Return the value of each measure with its convention; None and the `reason` if it is not available."""
+    images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
-    values = {}
-    for measure in measures:
-        found = _computed(measure, ctx, logged)
-        values[measure.name] = measure.complete(found, measure.convention(config, len(dataset.train), order))
-    return values
+    return {
+        measure.name: measure.complete(_computed(measure, ctx, logged), measure.convention(ctx.config, images, order))
+        for measure in measures
+    }
 
 
 def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:

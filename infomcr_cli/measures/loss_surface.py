@@ -186,6 +186,11 @@ class SurfacePasses:
         self.hessian_product = Traced(self._hessian_product)
         self._others: dict[Callable[..., Any], Traced] = {}
 
+    def fits(self, model: keras.Model) -> bool:
+        """Return whether these are the passes of a model whose trainable weights are still the same ones."""
+        same = [id(v) for v in trainable_weights(model)] == [id(v) for v in self.trainable]
+        return self.model is model and same
+
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
         rest = self.variables[len(self.trainable) :]
@@ -241,11 +246,11 @@ _latest: list[SurfacePasses] = []
 
 def passes_of(model: keras.Model, precision: str, readout: Readout | None = None) -> SurfacePasses:
     """Return the passes of a model; those of the latest are kept, since checkpoints of one run share them."""
-    kept = [passes for passes in _latest if passes.model is model]
-    for passes in kept:
+    _latest[:] = [passes for passes in _latest if passes.fits(model)]
+    for passes in _latest:
         if (passes.precision, passes.readout) == (precision, readout):
             return passes
-    _latest[:] = [*kept, SurfacePasses(model, precision, readout)]
+    _latest.append(SurfacePasses(model, precision, readout))
     return _latest[-1]
 
 

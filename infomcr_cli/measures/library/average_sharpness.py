@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.library import ANDRIUSHCHENKO
+from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue, standard_error
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def noise_rises(surface: LossSurface, *, rho: float, draws: int, seed: int, adap
     name="average_sharpness",
     formula="E L(w + δ) − L(w), δ ~ N(0, ρ²), normalised logits",
     source=ANDRIUSHCHENKO,
+    family="sharpness",
     unit="nats",
     direction="lower",
     cost="a forward pass over the samples for each draw of noise",
@@ -53,6 +55,8 @@ def average_sharpness(ctx: MeasureContext) -> MeasureValue:
     name="average_adaptive_sharpness",
     formula="E L(w + δ) − L(w), δ_i ~ N(0, ρ²w_i²), normalised logits",
     source=ANDRIUSHCHENKO,
+    family="sharpness",
+    invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
     cost="a forward pass over the samples for each draw of noise",

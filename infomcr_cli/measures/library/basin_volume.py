@@ -55,6 +55,7 @@ def _passes(config: MeasureConfig) -> float:
     name="basin_volume",
     formula="ln Vol {δ: L(w + δ) − L(w) < c}, by random rays",
     source="Scherlis & Belrose, 2025, arXiv:2501.18812",
+    family="volume",
     unit="nats",
     direction="higher",
     cost="some 7 forward passes over the samples for each ray",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _summary(places: list[PlaceMargins]) -> MeasureValue:
     name="margin_distribution",
     formula="mean over input and 3 hidden layers x, and quartiles, of (z_y − z_k) / (‖∇_x (z_y − z_k)‖ √Σ_j Var x_j)",
     source="Jiang et al., ICLR 2019, arXiv:1810.00113",
+    family="margin",
+    invariance=EVERY_CHANGE,
     unit="√(total variation)",
     direction="higher",
     cost="one forward and four backward passes over the samples",
@@ -80,6 +83,8 @@ def margin_distribution(ctx: MeasureContext) -> MeasureValue:
     name="mixup_margin",
     formula="margin_distribution at the first hidden layer x only, of images averaged in pairs of one class",
     source="Natekar & Sharma, PGDL at NeurIPS 2020, arXiv:2012.02775; Jiang et al., ICLR 2019, arXiv:1810.00113",
+    family="margin",
+    invariance=EVERY_CHANGE,
     unit="√(total variation)",
     direction="higher",
     cost="that of margin_distribution, on images averaged with another one of their class",

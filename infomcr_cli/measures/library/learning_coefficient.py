@@ -116,6 +116,7 @@ def _passes(config: MeasureConfig) -> float:
     name="learning_coefficient",
     formula="nβ (E L(w) − L(w*)), w ~ exp(−nβ L(w) − γ/2 ‖w − w*‖²), nβ = n/ln n",
     source="Lau et al., AISTATS 2025, arXiv:2308.12108",
+    family="volume",
     unit="effective weights / 2",
     direction="lower",
     cost="a gradient of learning_coefficient.batch images for each step of each chain, all images at each fifth step",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.measures.base import no_passes, register_measure
+from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
@@ -131,11 +132,14 @@ def _mean(layers: list[dict[str, Any]], values: list[float]) -> MeasureValue:
     name="power_law_alpha",
     formula="mean_l α_l, α_l the exponent of the tail of the eigenvalues of W_lᵀW_l",
     source=f"{MARTIN}; the fit: Clauset et al., SIAM Review 51 (2009), arXiv:0706.1062",
+    family="spectral",
+    invariance=EVERY_CHANGE,
     unit="exponent",
     direction="lower",
     cost="singular values of all weight matrices",
     passes=no_passes,
     needs=("weight matrices of ten or more eigenvalues",),
+    free=False,
 )
 def power_law_alpha(ctx: MeasureContext) -> MeasureValue:
     """Return the mean exponent over the layers; `extras` hold each fit with its distance and its number of values."""
@@ -147,11 +151,13 @@ def power_law_alpha(ctx: MeasureContext) -> MeasureValue:
     name="weighted_alpha",
     formula="mean_l α_l log₁₀ λ_max(W_lᵀW_l)",
     source=MARTIN,
+    family="spectral",
     unit="log₁₀",
     direction="lower",
     cost="that of power_law_alpha, shared with it",
     passes=no_passes,
     needs=("weight matrices of ten or more eigenvalues",),
+    free=False,
 )
 def weighted_alpha(ctx: MeasureContext) -> MeasureValue:
     """Return the mean over the layers, as WeightWatcher's alpha-hat."""

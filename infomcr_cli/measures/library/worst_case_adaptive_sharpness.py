@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
 from infomcr_cli.measures.library import ANDRIUSHCHENKO
+from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue, standard_error
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _projected(step: Array, rho: float, norm: Norm) -> Array:
     name="worst_case_adaptive_sharpness",
     formula="mean_m max L_m(w + δ) − L_m(w), |δ_i| ≤ ρ|w_i|, normalised logits",
     source=ANDRIUSHCHENKO,
+    family="sharpness",
+    invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
     cost="a forward and backward pass over the samples for each ascent step",
@@ -85,6 +88,8 @@ def worst_case_adaptive_sharpness(ctx: MeasureContext) -> MeasureValue:
     name="worst_case_adaptive_sharpness_l2",
     formula="mean_m max L_m(w + δ) − L_m(w), ‖δ/|w|‖₂ ≤ ρ, normalised logits",
     source=ANDRIUSHCHENKO,
+    family="sharpness",
+    invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
     cost="a forward and backward pass over the samples for each ascent step",
