@@ -42,8 +42,10 @@ class Target:
     localisation: float
 
 
-def langevin_losses(target: Target, *, step: float, steps: int, every: int, seed: tuple[int, ...]) -> Array:
-    """Return L at every `every`-th of `steps` steps of one chain that starts at w*, [⌊steps/every⌋].
+def langevin_losses(
+    target: Target, *, step: float, steps: int, every: int, seed: tuple[int, ...], burn_in: int = 0
+) -> Array:
+    """Return L at every `every`-th of `steps` steps of one chain that starts at w* and has burnt in, [⌊steps/every⌋].
 
     δ ← e^(-γε/2) δ - (1 - e^(-γε/2))/γ · b ĝ + √((1 - e^(-γε))/γ) ξ,  δ = w - w*, ξ ~ N(0, I)
 
@@ -52,9 +54,14 @@ def langevin_losses(target: Target, *, step: float, steps: int, every: int, seed
     1/(1 - ε b h/4) if b h ≫ γ.
 
     Args:
-        step:  ε.
-        every: losses are recorded after each multiple of it.
-        seed:  of the chain; chains differ in it alone.
+        step:    ε.
+        steps:   that are recorded from.
+        every:   losses are recorded after each multiple of it.
+        seed:    of the chain; chains differ in it alone.
+        burn_in: steps that come first and are not recorded.
+
+    Returns:
+        Fewer losses, the last one not finite, if the chain diverges.
 
     Source: Welling & Teh, ICML 2011 (SGLD); Lau et al., 2023, arXiv:2308.12108 (localisation).
     """
@@ -62,11 +69,12 @@ def langevin_losses(target: Target, *, step: float, steps: int, every: int, seed
     shrink = np.exp(-target.localisation * step / 2)
     pull, noise = (1 - shrink) / target.localisation, np.sqrt((1 - shrink**2) / target.localisation)
     offset, losses = np.zeros_like(target.minimum), []
-    for count in range(1, steps + 1):
+    for count in range(1 - burn_in, steps + 1):
         gradient = target.gradient(target.minimum + offset, rng)
-        offset = shrink * offset - pull * target.scale * gradient
+        with np.errstate(over="ignore", invalid="ignore"):  # of a chain that diverges
+            offset = shrink * offset - pull * target.scale * gradient
         offset += noise * rng.standard_normal(len(offset))
-        if count % every == 0:
+        if count > 0 and count % every == 0:
             losses.append(target.loss(target.minimum + offset))
             if not np.isfinite(losses[-1]):  # it has diverged and will not come back
                 break

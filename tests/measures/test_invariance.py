@@ -35,7 +35,7 @@ SETTINGS = (
     "measure.noise.draws=2",
     "measure.sharpness.noise_draws=2",
     "measure.sharpness.ascent_steps=3",
-    "measure.learning_coefficient.steps=100",
+    "measure.learning_coefficient.radius=0.05",
     "measure.learning_coefficient.batch=40",
     "measure.basin_volume.rays=2",
 )

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.langevin import Target, langevin_losses, stable_step, stiffness
 from infomcr_cli.measures.library.learning_coefficient import (
     estimate,
     inverse_temperature,
+    relative_localisation,
     sampled,
     target_of,
     value_of,
@@ -125,9 +127,17 @@ def test_chains_that_still_climb_are_not_settled():
 def test_flat_directions_that_no_statistic_sees_are_not_settled_either():
     h = np.concatenate([[1.0], np.full(200, 1e-4)])  # one stiff direction makes the steps short for all others
     target = quadratic(h, scale=1e4, localisation=1.0)
-    losses, step = sampled(target, chains=4, steps=200, seed=0)
+    losses, step = sampled(target, chains=4, steps=200, seed=3)
     assert estimate(losses, 0.25, target.scale).value < 10  # the truth is 50.5
     assert "flat" in value_of(losses, 0.25, target, step, steps=200).extras["reason"]
+
+
+def test_relative_localisation_makes_a_flat_posterior_as_wide_as_its_radius():
+    w = np.random.default_rng(0).standard_normal(2000) * 5
+    pull = relative_localisation(w, 0.3)
+    assert np.sqrt(len(w) / pull) == pytest.approx(0.3 * np.linalg.norm(w), rel=1e-12)
+    with pytest.raises(InputError, match="weights other than 0"):
+        relative_localisation(np.zeros(3), 0.3)
 
 
 def test_stiffness_is_the_largest_curvature_and_bounds_the_step():

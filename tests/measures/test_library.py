@@ -35,7 +35,7 @@ SMALL = (
     "measure.noise.draws=2",
     "measure.sharpness.noise_draws=2",
     "measure.sharpness.ascent_steps=2",
-    "measure.learning_coefficient.steps=100",
+    "measure.learning_coefficient.radius=0.05",
     "measure.learning_coefficient.batch=30",
     "measure.basin_volume.rays=2",
 )

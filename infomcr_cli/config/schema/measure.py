@@ -63,8 +63,9 @@ class LearningCoefficientConfig(Record):
 
     chains: AtLeastTwo = Field(4, description="independent chains, all from the weights")
     steps: Annotated[int, Field(ge=40, le=10**9)] = Field(200, description="of each chain; the first half is discarded")
-    batch: Count = Field(100, description="images of one stochastic gradient")
-    localisation: Positive = Field(1e4, description="gamma, pull to the weights, per squared unit of them")
+    batch: Count = Field(50, description="images of one stochastic gradient")
+    radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
+    localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
 
 
 class BasinVolumeConfig(Record):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.measures.base import IMAGES, register_measure
-from infomcr_cli.measures.library import ANDRIUSHCHENKO
 from infomcr_cli.measures.families import EVERY_CHANGE
+from infomcr_cli.measures.library import ANDRIUSHCHENKO
 from infomcr_cli.measures.value import MeasureValue, standard_error
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
 from infomcr_cli.measures.langevin import POWER_ITERATIONS, Target, langevin_losses, stable_step
 from infomcr_cli.measures.markov_chains import effective_sample_size, split_rhat
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 RELATIVE_STEP = 0.5  # of 1/(nβ κ + γ): the stiffest direction varies by a seventh too much at most
-EVERY = 5  # steps from one recorded loss to the next
+EVERY = 4  # steps from one recorded loss to the next
 LARGEST_RHAT, FEWEST_DRAWS = 1.1, 20.0  # of chains that have settled
 FEWEST_TIMES = 2.0  # relaxation times 1/(ε γ) of burn-in: 1 - e⁻² of the spread of a flat direction is reached by then
 
@@ -37,6 +38,21 @@ def inverse_temperature(samples: int) -> float:
         Watanabe, JMLR 14 (2013); Lau et al., 2023, arXiv:2308.12108.
     """
     return samples / math.log(samples)
+
+
+def relative_localisation(weights: Array, radius: float) -> float:
+    """Return γ = W / (radius · ‖w‖)², at which a flat loss gives E ‖w' - w‖² = (radius · ‖w‖)².
+
+    With one γ for all networks the chains of one whose weights are small go far beyond its minimum: batch norm makes
+    their size meaningless.
+
+    Raises:
+        InputError: all weights are 0.
+    """
+    length = float(np.linalg.norm(weights))
+    if length == 0:
+        raise InputError("the localisation relative to the weights needs weights other than 0")
+    return len(weights) / (radius * length) ** 2
 
 
 @dataclass(frozen=True)
@@ -86,12 +102,14 @@ def sampled(
     If a chain diverges its losses are infinite.
     """
     step = stable_step(target, relative=relative, seed=(seed, 0))
-    kept = steps // EVERY - steps // EVERY // 2
-    found = np.full((chains, kept), np.inf)
+    half = steps // 2
+    found = np.full((chains, half // EVERY), np.inf)
     for chain in range(chains):
-        losses = langevin_losses(target, step=step, steps=steps, every=EVERY, seed=(seed, 1 + chain))
-        if len(losses) == steps // EVERY:
-            found[chain] = losses[-kept:]
+        losses = langevin_losses(
+            target, step=step, steps=half, every=EVERY, seed=(seed, 1 + chain), burn_in=steps - half
+        )
+        if len(losses) == half // EVERY:
+            found[chain] = losses
     return found, step
 
 
@@ -109,7 +127,7 @@ def target_of(surface: LossSurface, *, batch: int, localisation: float) -> Targe
 def _passes(config: MeasureConfig) -> float:
     settings = config.learning_coefficient
     gradients = settings.chains * settings.steps + 2 * POWER_ITERATIONS
-    return gradients * settings.batch * GRADIENT + config.samples * settings.chains * settings.steps / EVERY
+    return gradients * settings.batch * GRADIENT + config.samples * settings.chains * settings.steps / (2 * EVERY)
 
 
 @register_measure(
@@ -119,7 +137,7 @@ def _passes(config: MeasureConfig) -> float:
     family="volume",
     unit="effective weights / 2",
     direction="lower",
-    cost="a gradient of learning_coefficient.batch images for each step of each chain, all images at each fifth step",
+    cost="a gradient of learning_coefficient.batch images for each step of each chain, all images at each eighth",
     passes=_passes,
     needs=(IMAGES,),
     settings=(
@@ -127,6 +145,7 @@ def _passes(config: MeasureConfig) -> float:
         "learning_coefficient.chains",
         "learning_coefficient.steps",
         "learning_coefficient.batch",
+        "learning_coefficient.radius",
         "learning_coefficient.localisation",
     ),
 )
@@ -135,7 +154,8 @@ def learning_coefficient(ctx: MeasureContext) -> MeasureValue:
     settings, surface = ctx.config.learning_coefficient, ctx.surface
     if len(surface.labels) < 2:
         return MeasureValue(None, extras={"reason": "n / ln n needs at least two images"})
-    target = target_of(surface, batch=settings.batch, localisation=settings.localisation)
+    pull = settings.localisation or relative_localisation(surface.weights, settings.radius)
+    target = target_of(surface, batch=settings.batch, localisation=pull)
     losses, step = sampled(target, chains=settings.chains, steps=settings.steps, seed=ctx.seed)
     return value_of(losses, surface.loss(surface.weights), target, step, steps=settings.steps)
 
@@ -150,7 +170,12 @@ def value_of(losses: Array, minimum: float, target: Target, step: float, *, step
         steps:   of each chain, the burn-in included.
     """
     times = target.localisation * step * steps / 2  # relaxation times of a flat direction in the burn-in
-    extras: dict[str, Any] = {"inverse_temperature": target.scale, "step": step, "relaxation_times": times}
+    extras: dict[str, Any] = {
+        "inverse_temperature": target.scale,
+        "localisation": target.localisation,
+        "step": step,
+        "relaxation_times": times,
+    }
     problem: str | None = "a chain left the region of finite loss"
     if np.isfinite(losses).all():
         found = estimate(losses, minimum, target.scale)
@@ -159,5 +184,5 @@ def value_of(losses: Array, minimum: float, target: Target, step: float, *, step
         if problem is None and times >= FEWEST_TIMES:
             return MeasureValue(found.value, found.std_error, extras, estimates=max(2, int(found.draws)))
     problem = problem or f"flat directions had {times:.2g} relaxation times, fewer than {FEWEST_TIMES:g}"
-    advice = "try more measure.learning_coefficient.steps or a larger localisation"
+    advice = "try more measure.learning_coefficient.steps or a smaller radius"
     return MeasureValue(None, extras={**extras, "reason": f"not settled: {problem}; {advice}"})
