@@ -117,6 +117,18 @@ class LossSurface:
         parts = [compiled(values, part) for part in self._parts(None, DIFFERENTIATED_BLOCK)]
         return keras.tree.map_structure(np.asarray, parts)
 
+    def map_differentiated(self, function: Callable[[keras.Model, Any, Any], Any], along: Array) -> list[Array]:
+        """Return `function(model, images, along)` at the network's weights for each part, small enough for derivatives.
+
+        Args:
+            function: compiled once for all checkpoints of a network if it is the same function each time.
+            along:    an array that goes with the samples, [N, ...].
+        """
+        compiled, values = self._passes.traced(function), self._values(self.weights)
+        order = np.arange(len(self.labels))
+        parts = np.array_split(order, -(-len(order) // DIFFERENTIATED_BLOCK))
+        return [np.asarray(compiled(values, take(self.images, part), along[part])) for part in parts]
+
     def loss_and_gradient(self, weights: Array, indices: Indices | None = None) -> tuple[float, Array]:
         """Return L, nats, and ∇L [W] at `weights` [W], on the samples `indices` or on all."""
         values, loss, gradient = self._values(weights), 0.0, np.zeros(self.size)
@@ -202,12 +214,12 @@ class SurfacePasses:
             self.model, list(zip(self.variables, values, strict=True)), self.precision, "inference"
         )
 
-    def traced(self, function: Callable[[keras.Model, Any], Any]) -> Traced:
-        """Return `function(model, images)` as a compiled function of values and images, made once."""
+    def traced(self, function: Callable[..., Any]) -> Traced:
+        """Return `function(model, images, ...)` as a compiled function of values, images and the rest, made once."""
 
-        def at(values: Tensors, images: Any) -> Any:
+        def at(values: Tensors, images: Any, *others: Any) -> Any:
             with self.scope(values):
-                return function(self.model, in_precision(images, self.precision))
+                return function(self.model, in_precision(images, self.precision), *others)
 
         if function not in self._others:
             self._others[function] = Traced(at)

@@ -31,7 +31,9 @@ class RunCallback:
     Args:
         mirror: of the run in MLflow; None: there is none.
         keep:   how many checkpoints to keep; None: all.
+        early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
+        began:  when the work on the run began, seconds since 1970; None: with this process.
     """
 
     run: ActiveRun
@@ -41,7 +43,9 @@ class RunCallback:
     mirror: Mirror | None
     keep: int | None
     data: str
+    early: int
     position: Position = field(default_factory=Position)
+    began: float | None = None
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
@@ -79,7 +83,8 @@ class RunCallback:
 
     def _note_first_step(self) -> None:
         """Note the time to the first step, and start the mirror: MLflow is imported only now, to be out of its way."""
-        self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
+        began = psutil.Process().create_time() if self.began is None else self.began
+        self._timing = {"seconds_to_first_step": time.time() - began}
         if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
             self._update()
         if self.mirror:
@@ -94,4 +99,4 @@ class RunCallback:
             extra={"data": self.data},
             train_loss=train_loss,
         )
-        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep)
+        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep, besides=epoch_name(self.early))
