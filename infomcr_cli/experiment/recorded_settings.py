@@ -32,7 +32,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
         # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
-    _check_recorded(changed)
+    changed = _with_later_settings(changed, _checked(changed))
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -56,10 +56,21 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     return trusted(config) if is_named_again else config
 
 
-def _check_recorded(settings: Any) -> None:
-    """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
+def _with_later_settings(settings: Any, config: RunConfig) -> Any:
+    """Return recorded settings with the defaults of those that came after the run was recorded: they can be set too."""
+
+    def filled(settings: Any, whole: Any) -> Any:
+        if not isinstance(settings, dict) or not isinstance(whole, dict):
+            return settings
+        return {**whole, **{key: filled(value, whole.get(key)) for key, value in settings.items()}}
+
+    return filled(settings, config.model_dump(mode="json"))
+
+
+def _checked(settings: Any) -> RunConfig:
+    """Return the recorded run; an error names the file: what does not fit in it was not typed on this command line."""
     try:
-        validate(settings)
+        return validate(settings)
     except InputError as error:
         advice = error.advice or "Another version may have written it: environment.json says which."
         rule = f"config.yaml of the run: {error.rule}"

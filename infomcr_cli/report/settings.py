@@ -28,8 +28,13 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flat settings that make the weights: no paths, device, tracking and the like."""
+    """Return the flat settings that make the weights: no paths, device, tracking and the like.
+
+    A setting that came after the run was recorded has its default.
+    """
     groups = RunConfig.model_fields.keys()
+    known = {name.partition(".")[0] for name in flat}
+    flat = {**{name: value for name, value in _later_defaults().items() if name.partition(".")[0] in known}, **flat}
     return {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
 
 
@@ -51,6 +56,18 @@ def _not_hashed(name: str) -> bool:
 @cache
 def _names_not_hashed() -> frozenset[str]:
     return frozenset(_not_hashed_in(RunConfig, ""))
+
+
+@cache
+def _later_defaults() -> Mapping[str, Any]:
+    """Return the defaults of the settings of groups that older runs do not have, by dotted name."""
+    return {
+        f"{group}.{name}": field.default
+        for group, whole in RunConfig.model_fields.items()
+        for record in _records_in(whole.annotation)
+        for name, field in record.model_fields.items()
+        if isinstance(field.json_schema_extra, Mapping) and field.json_schema_extra.get("identity") == "unless default"
+    }
 
 
 def _not_hashed_in(record: type[BaseModel], prefix: str) -> Iterator[str]:

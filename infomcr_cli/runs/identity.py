@@ -47,6 +47,8 @@ def identity_settings(record: BaseModel) -> dict[str, Any]:
         if isinstance(extra, dict) and extra.get("identity") is False:
             continue
         value = getattr(record, name)
+        if isinstance(extra, dict) and extra.get("identity") == "unless default" and value == field.default:
+            continue
         kept[name] = identity_settings(value) if isinstance(value, BaseModel) else value
     return kept
 

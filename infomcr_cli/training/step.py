@@ -1,6 +1,6 @@
 """Take one step of stochastic gradient descent, plain or regularized.
 
-gradient = ∇(cross-entropy + the model's own losses) + what the regularizer adds
+gradient = ∇(cross-entropy + the model's own losses) + what the regularizer adds, clipped if the optimizer clips
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import fused_batch_norm, inlined_functions
 from infomcr_cli.models.logits import expect_logits
-from infomcr_cli.training.devices import mean_over_replicas, replica_count, replica_share
+from infomcr_cli.training.devices import clipped_together, mean_over_replicas, replica_count, replica_share
 from infomcr_cli.training.gradients import (
     Pass,
     Tensors,
     accuracy,
     checked_labels,
     connected_gradient,
-    cross_entropy,
+    smoothed_labels,
+    training_loss,
     values_of,
 )
 from infomcr_cli.training.model_losses import call_at, losses_on_weights, summed
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 class _MainPass(NamedTuple):
     """Scalars and gradient of the objective without the regularizer."""
 
-    loss: tf.Tensor
+    loss: tf.Tensor  # cross-entropy of the labels as they are
     l2: tf.Tensor
     accuracy: tf.Tensor
-    gradient: Tensors  # of loss + l2
+    gradient: Tensors  # of cross-entropy, smoothed if labels are, + l2
 
 
 def train_step(
@@ -44,6 +45,7 @@ def train_step(
     labels: Any,
     *,
     regularizer: Regularizer | None = None,
+    label_smoothing: float = 0.0,
 ) -> dict[str, tf.Tensor]:
     """Take one step and return its scalars.
 
@@ -54,6 +56,8 @@ def train_step(
     Args:
         images: standardised, [B, H, W, C].
         labels: integers [B], or class weights [B, C].
+        label_smoothing: share of each label that is spread evenly over all classes, in the loss that is minimized and
+            in the regularizer's passes; not in the loss that is returned.
 
     Returns:
         loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
@@ -66,17 +70,25 @@ def train_step(
         with tf.init_scope():
             optimizer.build(model.trainable_variables)
     labels = checked_labels(model, labels)
-    if regularizer is None or not regularizer.is_active:
-        main, penalty = _main_pass(model, images, labels), tf.zeros(())
-        gradient = main.gradient
-    else:
-        # The regularizer comes first: it reads the moving statistics that the main pass updates.
-        term = regularizer(model, images, labels)
-        penalty = term.value
-        main = _main_pass(model, images, labels) if term.main is None else _from_sub_batches(model, term.main)
-        gradient = [g + c for g, c in zip(main.gradient, term.gradient, strict=True)]
+    with smoothed_labels(label_smoothing):
+        main, penalty, gradient = _passes(model, images, labels, regularizer)
+    if replica_count() > 1:
+        gradient = clipped_together(optimizer, gradient)
     optimizer.apply(replica_share(gradient), model.trainable_variables)
     return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
+
+
+def _passes(
+    model: keras.Model, images: Any, labels: Any, regularizer: Regularizer | None
+) -> tuple[_MainPass, tf.Tensor, Tensors]:
+    """Return the main pass, the regularizer's value and the sum of both gradients."""
+    if regularizer is None or not regularizer.is_active:
+        main = _main_pass(model, images, labels)
+        return main, tf.zeros(()), main.gradient
+    # The regularizer comes first: it reads the moving statistics that the main pass updates.
+    term = regularizer(model, images, labels)
+    main = _main_pass(model, images, labels) if term.main is None else _from_sub_batches(model, term.main)
+    return main, term.value, [g + c for g, c in zip(main.gradient, term.gradient, strict=True)]
 
 
 def _main_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
@@ -85,11 +97,12 @@ def _main_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
     with tf.GradientTape() as tape:
         with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
-        loss = cross_entropy(labels, logits)
+        loss, plain = training_loss(labels, logits)
         l2 = summed(model.losses, loss.dtype)
         objective = loss + l2
     expect_logits(model, images, logits)  # after model.losses: its call of the model would replace them
-    return _MainPass(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
+    gradient = connected_gradient(tape, objective, model.trainable_variables)
+    return _MainPass(plain, l2, accuracy(labels, logits), gradient)
 
 
 def _replica_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
@@ -102,14 +115,14 @@ def _replica_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
         tape.watch(weights)
         logits, after, losses = call_at(model, weights, state, images)
         expect_logits(model, images, logits)
-        loss = cross_entropy(labels, logits)
+        loss, plain = training_loss(labels, logits)
         l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
         objective = loss + l2
     gradient = connected_gradient(tape, objective, weights)
     for variable, before, value in zip(model.non_trainable_variables, state, after, strict=True):
         if value is not before:
             variable.assign(value)
-    return _MainPass(loss, l2, accuracy(labels, logits), gradient)
+    return _MainPass(plain, l2, accuracy(labels, logits), gradient)
 
 
 def _from_sub_batches(model: keras.Model, shared: Pass) -> _MainPass:
@@ -122,4 +135,4 @@ def _from_sub_batches(model: keras.Model, shared: Pass) -> _MainPass:
         l2 = summed(losses_on_weights(model, weights), shared.loss.dtype)
     decay = connected_gradient(tape, l2, weights)
     gradient = [g + d for g, d in zip(shared.gradient, decay, strict=True)]
-    return _MainPass(shared.loss, l2 + shared.added, shared.accuracy, gradient)
+    return _MainPass(shared.cross_entropy, l2 + shared.added, shared.accuracy, gradient)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 NOT_IDENTITY: dict[str, JsonValue] = {"identity": False}
+NOT_AN_AXIS: dict[str, JsonValue] = {"axis": False}
+UNLESS_DEFAULT: dict[str, JsonValue] = {"identity": "unless default"}
 
 
 class Record(BaseModel):
@@ -18,6 +20,11 @@ class Record(BaseModel):
 def not_hashed(description: str, **constraints: Any) -> Any:
     """Return a field that does not shape a run's weights, hence no part of its identity."""
     return Field(description=description, json_schema_extra=NOT_IDENTITY, **constraints)
+
+
+def hashed_unless_default(default: Any, description: str, **constraints: Any) -> Any:
+    """Return a field that older runs do not have: it is part of the identity only if it is not the default."""
+    return Field(default, description=description, json_schema_extra=UNLESS_DEFAULT, **constraints)
 
 
 Count = Annotated[int, Field(ge=1, le=10**12)]

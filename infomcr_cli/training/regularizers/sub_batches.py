@@ -110,6 +110,7 @@ class GradientAccumulator(NamedTuple):
     """
 
     loss: tf.Tensor
+    cross_entropy: tf.Tensor
     accuracy: tf.Tensor
     gradient: Tensors  # of loss + added
     state: Tensors
@@ -119,7 +120,8 @@ class GradientAccumulator(NamedTuple):
     def zero(cls, batch: SubBatches) -> GradientAccumulator:
         """Return an empty sum."""
         state = [tf.zeros_like(s) if s.dtype.is_floating else s for s in batch.state]
-        return cls(batch.zero_loss(), tf.zeros(()), batch.zero_gradient(), state, batch.zero_loss())
+        zero = batch.zero_loss()
+        return cls(zero, zero, tf.zeros(()), batch.zero_gradient(), state, zero)
 
     def plus(self, found: Pass) -> GradientAccumulator:
         """Return the sum with one more pass."""
@@ -131,7 +133,7 @@ class GradientAccumulator(NamedTuple):
         gradient = found.gradient
         if found.added_gradient is not None:
             gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
-        term = GradientAccumulator(found.loss, found.accuracy, gradient, found.state, found.added)
+        term = GradientAccumulator(*found._replace(gradient=gradient)[:-1])
         return tf.nest.map_structure(add, self, term)
 
     def mean(self, count: int) -> Pass:
