@@ -5,8 +5,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && { echo $$p; exit; }; done; echo no-python-3.11-to-3.13)
 VENV   := .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+# A file for each level of packages that is installed: to run, to test, to work on infomcr.
+RUN    := $(VENV)/.run
+TEST   := $(VENV)/.test
+DEV    := $(VENV)/.dev
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+PIP    := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-faults lint bench study-small audit lock clean
@@ -14,48 +18,70 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+# $(call install,LOCK,WHAT,SIZE): pip's own lines are many, so a line for each twenty packages stands for them.
+define install
+	@echo "Installing what is needed to $(2): $(3) in $(VENV), two to four minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@{ $(PIP) --progress-bar off --require-hashes -r $(1); echo $$? >$(VENV)/.status; } | awk -v all=$$(grep -c '==' $(1)) '\
+		/^Collecting/ && ++n % 20 == 0 { print "  " n " of about " all " packages found"; fflush() } \
+		/^ *Downloading.*\([0-9.]+ (MB|GB)\)/ && /\(([0-9]{3,}\.|[0-9.]+ GB)/ { print "  " $$1, $$2, $$3, $$4; fflush() } \
+		/^Installing/ { print "  unpacking " NF - 3 " packages"; fflush() }'
+	@test "$$(cat $(VENV)/.status)" = 0
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+endef
 
-setup: $(READY)  ## make .venv with infomcr in it, from the lock file
+$(RUN): requirements.lock pyproject.toml
+	$(call install,requirements.lock,run infomcr,3 GB)
+	@touch $(RUN)
 
-demo: $(READY)  ## train with and without the regularizer on digits, evaluate, compare
-	$(BIN)/infomcr sweep experiment=demo reg=off,on 'seed=range(3)' runs_dir=demo/runs sweep.name=demo
+$(TEST): requirements-test.lock pyproject.toml
+	$(call install,requirements-test.lock,run and test infomcr,3 GB)
+	@touch $(RUN) $(TEST)
+
+$(DEV): requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock,work on infomcr (linters and Ray included),3.5 GB)
+	@touch $(RUN) $(TEST) $(DEV)
+
+setup: $(RUN)  ## make .venv with infomcr in it, from the lock file
+
+demo: $(RUN)  ## train small and large batches, with and without the regularizer, evaluate, compare
+	$(BIN)/infomcr sweep experiment=demo data.batch_size=16,64 reg=off,on 'seed=range(2)' runs_dir=demo/runs sweep.name=demo
 	@echo
-	@echo "Pictures:  demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
+	@echo "Plots:     demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
 	@echo "MLflow UI: $(BIN)/infomcr ui --runs-dir demo/runs"
 
-test: $(READY)  ## the tests and the examples of docstrings, slow ones left out
+test: $(TEST)  ## the tests and the examples of docstrings, slow ones left out
 	$(BIN)/python -m pytest -q --doctest-modules infomcr_cli
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-test-slow: $(READY)  ## the long studies and cluster tests
+test-slow: $(DEV)  ## the long studies and cluster tests
 	$(BIN)/python -m pytest -q -m slow
 
-test-faults: $(READY)  ## cause every fault for real and print what was observed
+test-faults: $(TEST)  ## cause every fault for real and print what was observed
 	$(BIN)/python -m pytest -q -m faults
 
-lint: $(READY)  ## ruff, mypy --strict, the layers contract
+lint: $(DEV)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-study-small: $(READY)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
+study-small: $(RUN)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
-bench: $(READY)  ## what is fast, against what
+bench: $(RUN)  ## what is fast, against what
 	$(BIN)/python -m benchmarks
 
-audit: $(READY)  ## known vulnerabilities of the locked packages
+audit: $(DEV)  ## known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
-lock:  ## solve the lock file anew (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --extra dev --extra ray \
-		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --upgrade -o requirements.lock
+COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+lock:  ## solve the lock files anew (needs uv)
+	$(COMPILE) --upgrade --extra test --extra lint --extra ray --extra audit -o requirements-dev.lock
+	$(COMPILE) -c requirements-dev.lock --extra test -o requirements-test.lock
+	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
 clean:  ## remove what make made, not your runs
 	rm -rf $(VENV) build dist .*_cache .hypothesis

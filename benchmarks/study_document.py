@@ -136,7 +136,8 @@ def _sentences(found: Any) -> str:
 def _pictures(one: Judgement) -> str:
     folder = f"study-small/{one.folder}/{one.gap}"
     names = {
-        "measures.png": "each measure against the gap",
+        "gamma-gap.svg": "gamma against the gap",
+        "measures.png": "the first measures of the ranking against the gap",
         "psi.svg": "ψ by axis",
         "correlations.svg": "between the measures",
     }

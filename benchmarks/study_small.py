@@ -38,7 +38,8 @@ SWEEPS = {
     "augmented": ("augmented", (*AXES[:1], *AXES[2:3], "augment=none,standard", *FLIPS)),
 }
 GAPS = ("error", "test_error")
-KEPT = ("measures.png", "psi.svg", "correlations.svg", "runs.csv")
+PICTURES_OF_MEASURES = ("measures.png", "measures-2.png", "measures-3.png")  # nine measures each
+KEPT = ("gamma-gap.svg", *PICTURES_OF_MEASURES, "psi.svg", "correlations.svg", "runs.csv")
 
 
 def main() -> None:

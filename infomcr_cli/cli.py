@@ -6,15 +6,15 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from infomcr_cli import __version__
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
-from infomcr_cli.console.screen import Screen
+from infomcr_cli.console.result import Result, print_result
+from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
@@ -114,16 +114,7 @@ def train(
         _print_config(settings_of(request), as_json)
         return
     result = run_command(request, stderr)
-    if as_json:
-        print_json(result.to_dict())
-    if result.reason:
-        way_on = f"Go on with: {suggested_command('train', '--resume', result.run.path, *result.again)}"
-        if result.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
-            way_on = "A smaller optimizer.learning_rate may help."
-        _complain(f"{result.state}: {result.reason}.", way_on)
-    elif not as_json:
-        print(f"{result.state}  {result.run.path}")
-    raise typer.Exit(result.exit_code)
+    _finish(result, as_json, result.problem)
 
 
 @app.command(name="eval")
@@ -136,12 +127,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure gamma and other generalization measures of a run, with the generalization gap."""
-    from infomcr_cli.evaluate import EvalRequest, show
+    from infomcr_cli.evaluate import EvalRequest
     from infomcr_cli.evaluate import evaluate as run_command
 
     runs, overrides = _runs_and_overrides(arguments)
-    document = run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr)
-    print_json(document) if as_json else show(document, Console())
+    _finish(run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr), as_json)
 
 
 @app.command()
@@ -154,15 +144,12 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the values given; again: do what is left."""
-    from infomcr_cli.sweep import SweepRequest, same_again, show
+    from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = run_command(request, stderr)
-    print_json(result.to_dict()) if as_json else show(result, Console())
-    if result.number is not None:
-        _complain("The sweep was interrupted.", same_again(request))
-    raise typer.Exit(result.exit_code)
+    _finish(result, as_json, f"The sweep was interrupted. {same_again(request)}" if result.number is not None else "")
 
 
 @app.command()
@@ -187,7 +174,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put minima side by side and judge the measures by how they rank them."""
-    from infomcr_cli.compare import CompareRequest, show
+    from infomcr_cli.compare import CompareRequest
     from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
 
@@ -208,7 +195,65 @@ def compare(
         comparison = run_command(request)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
-    print_json(comparison.to_dict()) if as_json else show(comparison, Console())
+    _finish(comparison, as_json)
+
+
+@app.command(name="import")
+def import_model(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE]... [OVERRIDE]...", help="Files of models or quoted globs, then overrides such as data=npz."
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(readable=False, help="The run's directory; default: runs/FILE.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter of the training, for compare; repeatable."),
+    ] = None,
+    initial: Annotated[
+        Path | None, typer.Option(readable=False, metavar="FILE", help="The weights before training.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            readable=False, metavar="FILE.csv", help="A line for each file: a column `file`, the rest settings."
+        ),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make runs of networks that were trained elsewhere: .keras files, or weights with model=."""
+    from infomcr_cli.import_model import ImportRequest, import_models
+
+    files, overrides = _words(arguments or [])
+    request = ImportRequest(files, overrides, run_dir, settings or (), initial, table, config_dir)
+    _finish(import_models(request, stderr), as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            readable=False, metavar="FILE", help="NAME.keras, NAME.weights.h5, NAME.onnx, or a SavedModel folder."
+        ),
+    ],
+    overrides: Overrides = None,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    raw: Annotated[bool, typer.Option("--raw", help="Leave out the scaling of the input.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's network as a plain Keras model, the scaling of its input included."""
+    from infomcr_cli.export import ExportRequest, export_run
+
+    request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
+    _finish(export_run(request, stderr), as_json)
 
 
 @app.command()
@@ -229,10 +274,9 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Judge measures in a table that was made elsewhere."""
-    from infomcr_cli.compare import show_ranking
-    from infomcr_cli.report.judge_table import judge_file
+    from infomcr_cli.judge_file import judge_file
 
-    ranking = judge_file(
+    result = judge_file(
         table,
         gap=gap,
         axes=_names(axes),
@@ -240,16 +284,15 @@ def judge(
         n_test=n_test,
         directions=direction or (),
     )
-    print_json(ranking.to_dict()) if as_json else show_ranking(ranking, Console())
+    _finish(result, as_json)
 
 
 @app.command()
 def measures(as_json: AsJson = False) -> None:
     """List the measures that eval knows: formula, source, direction, cost, batch norm, needs and settings."""
-    from infomcr_cli.list_measures import document, list_measures, show
+    from infomcr_cli.list_measures import list_measures
 
-    known = list_measures()
-    print_json(document(known)) if as_json else show(known, Console())
+    _finish(list_measures(), as_json)
 
 
 @app.command()
@@ -260,11 +303,9 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a folder and what has become of them."""
-    from infomcr_cli.list_runs import document, list_runs, show
+    from infomcr_cli.list_runs import list_runs
 
-    summaries = list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri)
-    print_json(document(summaries)) if as_json else show(summaries, Console())
-    raise typer.Exit(1 if repair and any(one.problem for one in summaries) else 0)
+    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
 
 
 @app.command()
@@ -274,12 +315,9 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Bring MLflow to what the run directories say, in any store, as often as you like."""
-    from infomcr_cli.sync import document, show
     from infomcr_cli.sync import sync as run_command
 
-    synced = run_command(runs, tracking_uri=tracking_uri)
-    print_json(document(synced)) if as_json else show(synced, Console())
-    raise typer.Exit(1 if any(one.problem for one in synced) else 0)
+    _finish(run_command(runs, tracking_uri=tracking_uri), as_json)
 
 
 @app.command()
@@ -297,7 +335,7 @@ def ui(
     check_port(port)
     store = store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
     command = ui_command(store, port)
-    stderr.print(f"{command.address} shows {store.shown}", markup=False, highlight=False, soft_wrap=True)
+    say(stderr, f"{command.address} shows {store.shown}")
     if as_json:
         print_json({"address": command.address})
         sys.stdout.flush()
@@ -357,8 +395,7 @@ def _closed_output() -> int:
 
 def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """A run is a path; whatever has a `=` and is no path that exists is an override."""
-    overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
-    runs = tuple(word for word in arguments if word not in overrides)
+    runs, overrides = _words(arguments)
     if not runs:
         from infomcr_cli.runs.directory import where_runs_are
 
@@ -366,6 +403,11 @@ def _runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[st
             "eval needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
         )
     return runs, overrides
+
+
+def _words(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
+    return tuple(word for word in arguments if word not in overrides), overrides
 
 
 def _names(listed: str | None) -> tuple[str, ...]:
@@ -386,13 +428,22 @@ def _print_config(config: Any, as_json: bool) -> None:
     print(text if can_show(text) else to_yaml(config, escaped=True).decode(), end="")
 
 
-def _complain(message: str, way_on: str = "") -> None:
-    """Print one line; the way on is a command that works as it is printed, so nothing is hidden in it."""
-    line = f"infomcr: {redact(message)} {way_on}".rstrip()
-    stderr.print(line, markup=False, highlight=False, soft_wrap=True)
+def _finish(result: Result, as_json: bool, problem: str = "") -> NoReturn:
+    """Print what a command returned, and its problem on standard error; exit with its code.
+
+    Args:
+        problem: one line, without secrets.
+    """
+    print_result(result, as_json=as_json)
+    if problem:
+        _print_error(problem)
+    raise typer.Exit(result.exit_code)
 
 
-def _quoted(path: Path) -> str:
-    import shlex
+def _complain(message: str) -> None:
+    """Print one line on standard error, without secrets."""
+    _print_error(redact(message))
 
-    return shlex.quote(str(path))
+
+def _print_error(line: str) -> None:
+    say(stderr, f"infomcr: {line}")

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from infomcr_cli.judging.result import RankingResult
     from infomcr_cli.report.comparison import Comparison
 
 
@@ -82,17 +79,3 @@ def compare(request: CompareRequest) -> Comparison:
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
     )
-
-
-def show(comparison: Comparison, console: Console) -> None:
-    """Print the tables of a comparison, as wide as the console, and the files that were written."""
-    for part in comparison.renderables(console.width):
-        console.print(part)
-
-
-def show_ranking(ranking: RankingResult, console: Console) -> None:
-    """Print the tables of a ranking, as wide as the console."""
-    from infomcr_cli.report.terminal import ranking_renderables
-
-    for part in ranking_renderables(ranking, console.width):
-        console.print(part)

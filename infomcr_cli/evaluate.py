@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.suggestions import suggested_command
@@ -23,6 +23,7 @@ from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.runs.identity import differences
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.moved_runs import read_settings
+from infomcr_cli.tracking.sync import sync_run
 
 _log = logging.getLogger("infomcr.runs")
 
@@ -44,8 +45,28 @@ class EvalRequest:
     config_dir: Path | None = None
 
 
-def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
-    """Measure checkpoints, write measures.json and the pictures of each run, mirror them; return the JSON document.
+@dataclass(frozen=True)
+class EvalResult:
+    """The evaluations of all checkpoints, as they are in the JSON document."""
+
+    exit_code: ClassVar[int] = 0
+
+    evaluations: tuple[dict[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `eval --json`."""
+        return {"runs": list(self.evaluations)}
+
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Return scores, gaps and measures of each evaluation."""
+        from infomcr_cli.report.terminal import evaluation_renderables
+
+        for evaluation in self.evaluations:
+            yield from evaluation_renderables(evaluation)
+
+
+def evaluate(request: EvalRequest, console: Console) -> EvalResult:
+    """Measure checkpoints, write measures.json and the pictures of each run, and mirror them.
 
     Raises:
         InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
@@ -69,16 +90,7 @@ def evaluate(request: EvalRequest, console: Console) -> dict[str, Any]:
         save_spectra(measured, run.plots)
         results += measured
         _mirror(run)
-    return {"runs": results}
-
-
-def show(document: dict[str, Any], console: Console) -> None:
-    """Print each evaluation: scores, gaps, measures."""
-    from infomcr_cli.report.terminal import evaluation_renderables
-
-    for evaluation in document["runs"]:
-        for part in evaluation_renderables(evaluation):
-            console.print(part)
+    return EvalResult(tuple(results))
 
 
 def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
@@ -123,9 +135,7 @@ def _mirror(run: RunDirectory) -> None:
         store = store_of_run(run)
         if store is None or read_status(run).state is State.RUNNING:
             return
-        from infomcr_cli.sync import sync
-
-        problem = sync([str(run.path)])[0].problem
+        problem = sync_run(run, store).problem
     except (InputError, OSError) as error:
         problem = str(error)
     if problem:  # the numbers are there, only their mirror is not

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +24,9 @@ from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.lifecycle import close_run
 from infomcr_cli.runs.lock import last_heartbeat
 from infomcr_cli.runs.status import read_status_file
-from infomcr_cli.sync import sync
+from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.store import store_of
+from infomcr_cli.tracking.sync import sync_run
 
 ABANDONED_AFTER = 3600.0
 WIDE = 70
@@ -58,7 +59,45 @@ class RunSummary:
     resume: str | None = None
 
 
-def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> list[RunSummary]:
+@dataclass(frozen=True)
+class RunList:
+    """The runs of a folder.
+
+    Args:
+        repaired: whether lost runs were closed; then a problem is a failure.
+    """
+
+    runs: tuple[RunSummary, ...]
+    repaired: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a run could not be closed, or not in MLflow."""
+        return int(self.repaired and any(run.problem for run in self.runs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `runs --json`."""
+        started = [None if run.started is None else run.started.isoformat() for run in self.runs]
+        return {"runs": [{**asdict(run), "started": when} for run, when in zip(self.runs, started, strict=True)]}
+
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Return a table with a line for each run; whatever a directory says is text, never markup."""
+        is_wide = width >= WIDE
+        columns = ("epoch", "step", "model", "reg") if is_wide else ()
+        table = Table(box=None, pad_edge=False)
+        for name in ("run", "state", *columns, "remark"):
+            table.add_column(name, overflow="fold", no_wrap=name == "state")
+        for run in self.runs:
+            remark = run.problem or ("closed just now" if run.repaired else run.reason or "")
+            facts = (str(run.epoch), str(run.step), *(run.choices.get(group, "") for group in ("model", "reg")))
+            cells = (run.run, str(run.state or "unreadable"), *(facts if is_wide else ()), remark)
+            table.add_row(*(Text(cell) for cell in cells))
+        yield table
+        if lost := [run for run in self.runs if run.state is State.LOST and not run.closed]:
+            yield _ways_on(lost)
+
+
+def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> RunList:
     """Return the runs of a folder by name; with `repair`, close the lost ones here, and in MLflow all that broke off.
 
     Raises:
@@ -70,7 +109,8 @@ def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | N
     if repair:
         store_of(tracking_uri, None, root)  # refuses what is no URI
         _remove_half_made(root)
-    return [_summary(path, repair, tracking_uri) for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
+    found = [path for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
+    return RunList(tuple(_summary(path, repair, tracking_uri) for path in found), repaired=repair)
 
 
 def _was_run(path: Path) -> bool:
@@ -83,30 +123,6 @@ def _was_run(path: Path) -> bool:
         return True
     known = any((path / name).is_file() for name in ("config.yaml", "status.json"))
     return known and (path / "checkpoints").is_dir()
-
-
-def document(summaries: Sequence[RunSummary]) -> dict[str, Any]:
-    """Return the JSON document of `runs --json`."""
-    started = [None if one.started is None else one.started.isoformat() for one in summaries]
-    return {"runs": [{**asdict(one), "started": when} for one, when in zip(summaries, started, strict=True)]}
-
-
-def show(summaries: Sequence[RunSummary], console: Console) -> None:
-    """Print a table, a line for each run; whatever a directory says is text, never markup."""
-    wide = console.width >= WIDE
-    columns = ("epoch", "step", "model", "reg") if wide else ()
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "state", *columns, "remark"):
-        table.add_column(name, overflow="fold", no_wrap=name == "state")
-    for one in summaries:
-        remark = one.problem or ("closed just now" if one.repaired else one.reason or "")
-        facts = (str(one.epoch), str(one.step), *(one.choices.get(group, "") for group in ("model", "reg")))
-        cells = (one.run, str(one.state or "unreadable"), *(facts if wide else ()), remark)
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
-    lost = [one for one in summaries if one.state is State.LOST and not one.closed]
-    if lost:
-        console.print(_ways_on(lost), markup=False, highlight=False, soft_wrap=True)
 
 
 def _ways_on(lost: Sequence[RunSummary]) -> str:
@@ -150,7 +166,8 @@ def _repaired(run: RunDirectory, status: Status, choices: Mapping[str, str], tra
 def _mirrored(run: RunDirectory, tracking_uri: str | None) -> str | None:
     """Bring MLflow to what the run says; return why it could not be."""
     try:
-        synced = sync([str(run.path)], tracking_uri=tracking_uri)[0]
+        add_known_store(tracking_uri)
+        synced = sync_run(run, store_of_run(run, tracking_uri))
     except (InputError, OSError) as error:
         return str(error)
     return synced.problem if synced.store is not None else None

@@ -2,68 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from infomcr_cli.console.redaction import redact
-from infomcr_cli.runs import RunDirectory, State, read_status
+from infomcr_cli.runs import RunDirectory
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
-from infomcr_cli.tracking.store import Store
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from infomcr_cli.tracking.sync import SyncedRun, sync_run
 
 
 @dataclass(frozen=True)
-class Synced:
-    """What became of one run.
+class SyncResult:
+    """What became of each run."""
 
-    Args:
-        state:         the run's own.
-        store:         where it is mirrored, safe to print; None: it is mirrored nowhere.
-        mlflow_run_id: there; None: it could not be mirrored.
-        problem:       why not; None: MLflow holds all of it.
-    """
+    runs: tuple[SyncedRun, ...]
 
-    run: str
-    state: State
-    store: str | None
-    mlflow_run_id: str | None
-    problem: str | None = None
+    @property
+    def exit_code(self) -> int:
+        """1 if a run could not be mirrored."""
+        return int(any(run.problem for run in self.runs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `sync --json`."""
+        return {"runs": [asdict(run) for run in self.runs]}
+
+    def renderables(self, width: int) -> Iterator[str]:
+        """Return a line for each run."""
+        for run in self.runs:
+            yield f"{run.run}  {run.state}  {run.problem or f'run {run.mlflow_run_id} of {run.store}'}"
 
 
-def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> list[Synced]:
+def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> SyncResult:
     """Mirror each run in its store, or in the one that is given.
 
     Raises:
-        InputError: a path is no run, or tracking_uri is none; nothing was done then.
+        InputError: a path is not a run, or tracking_uri is not a store; nothing was done then.
     """
     runs = [RunDirectory.open(path) for path in paths]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
-    return [_sync(run, store) for run, store in zip(runs, stores, strict=True)]
-
-
-def document(synced: Sequence[Synced]) -> dict[str, Any]:
-    """Return the JSON document of `sync --json`."""
-    return {"runs": [asdict(one) for one in synced]}
-
-
-def show(synced: Sequence[Synced], console: Console) -> None:
-    """Print a line for each run."""
-    for one in synced:
-        what = one.problem or f"run {one.mlflow_run_id} of {one.store}"
-        console.print(f"{one.run}  {one.state}  {what}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _sync(run: RunDirectory, store: Store | None) -> Synced:
-    state = read_status(run).state
-    if store is None:
-        return Synced(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
-    from infomcr_cli.tracking.client import mirror
-
-    try:
-        return Synced(run.name, state, store.shown, mirror(run, store))
-    except Exception as error:  # whatever MLflow raises: the other runs go on
-        return Synced(run.name, state, store.shown, None, redact(" ".join(str(error).split())[:500]))
+    return SyncResult(tuple(sync_run(run, store) for run, store in zip(runs, stores, strict=True)))

@@ -6,8 +6,9 @@ import json
 import re
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import all_measures, chosen_measures, no_passes
+from infomcr_cli.measures.base import GRAM_ROW, SUITES, all_measures, chosen_measures, gram_passes, no_passes
 from infomcr_cli.measures.evaluate import format_duration, forward_passes
+from infomcr_cli.measures.families import CHANGES, FAMILIES
 
 
 def test_measures_lists_the_registry(command_line):
@@ -25,10 +26,10 @@ def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch
     entries = json.loads(command_line("measures", "--json").out)["measures"]
     for entry, card in zip(entries, cards[: len(entries)], strict=True):
         assert card.startswith(f"{entry['name']} {entry['unit']}, {entry['direction']} is better [{entry['suite']}]")
-        for key in ("formula", "source", "cost"):
+        for key in ("formula", "source", "family", "cost"):
             assert f"{key}: {' '.join(entry[key].split())}" in card
         assert f"batch norm: {entry['batch_norm']}" in card
-        for key in ("needs", "settings"):
+        for key in ("invariance", "needs", "settings"):
             assert not entry[key] or f"{key}: {', '.join(entry[key])}" in card
 
 
@@ -36,8 +37,27 @@ def test_measures_as_json_holds_what_a_reader_needs(command_line):
     entries = json.loads(command_line("measures", "--json").out)["measures"]
     assert [entry["name"] for entry in entries] == [measure.name for measure in all_measures()]
     for entry in entries:
-        assert all(entry[key] for key in ("formula", "source", "unit", "direction", "cost", "batch_norm", "suite"))
+        assert all(entry[key] for key in ("formula", "source", "family", "unit", "cost", "batch_norm", "suites"))
         assert entry["direction"] in ("lower", "higher")
+        assert entry["family"] in FAMILIES
+        assert set(entry["invariance"]) <= CHANGES.keys()
+
+
+def test_each_suite_has_gamma_and_a_configuration_of_its_name(command_line):
+    from infomcr_cli.config.compose import compose_run
+
+    for name in SUITES:
+        names = [measure.name for measure in chosen_measures(compose_run([f"measure={name}"]).measure.names)]
+        assert names[0] == "gamma"
+        assert set(names) == {one.name for one in all_measures() if name in one.suites}
+
+
+def test_free_suite_takes_no_more_than_a_forward_and_a_backward_pass_beside_the_draws():
+    from infomcr_cli.config.compose import compose_run
+
+    config = compose_run(["measure=free"]).measure
+    for measure in chosen_measures("free"):
+        assert measure.passes is gram_passes or measure.passes(config) <= config.samples * GRAM_ROW, measure.name
 
 
 def test_the_measures_of_the_gradients_at_true_labels_say_that_they_are_of_the_empirical_fisher():

@@ -1,4 +1,4 @@
-"""Whether a run's own network may be built, which runs code: a value that travels with the settings of the run.
+"""Whether functions of the user's own may be called, for a network or for data: it travels with the settings of a run.
 
 The user gives it by naming the function, on the command line or in a configuration of their own. A run directory may
 come from anyone, so that what it names is not trusted until the user names it again.
@@ -6,33 +6,54 @@ come from anyone, so that what it names is not trusted until the user names it a
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from infomcr_cli.config.overrides import spelled
+from infomcr_cli.config.schema.data import BuilderDataConfig
 from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
 
+GROUPS = ("model", "data")  # those with a setting `builder`
 
-def trusted(config: RunConfig) -> RunConfig:
-    """Return a run whose function, where it has one, the user has named."""
-    if not isinstance(config.model, BuilderConfig):
-        return config
-    model = config.model.model_copy()
-    model._is_trusted = True
-    return config.model_copy(update={"model": model})
+
+def trusted(config: RunConfig, groups: Collection[str] = GROUPS) -> RunConfig:
+    """Return a run whose functions, where it has any, the user has named.
+
+    Args:
+        groups: the groups whose function was named.
+    """
+    changes = {}
+    for group in groups:
+        own = getattr(config, group)
+        if isinstance(own, BuilderConfig | BuilderDataConfig):
+            changes[group] = own.model_copy()
+            changes[group]._is_trusted = True
+    return config.model_copy(update=changes)
+
+
+def trusted_groups(config: RunConfig) -> tuple[str, ...]:
+    """Return the groups whose function the user has named."""
+    return tuple(group for group in GROUPS if getattr(getattr(config, group), "_is_trusted", False))
 
 
 def is_trusted(config: RunConfig) -> bool:
     """Return whether the user has named the function of a run's own network."""
-    return isinstance(config.model, BuilderConfig) and config.model._is_trusted
+    return "model" in trusted_groups(config)
+
+
+def named_groups(keys: Iterable[str]) -> list[str]:
+    """Return the groups whose function is named by overrides of these keys."""
+    known = set(keys)
+    return [group for group in GROUPS if known & {group, f"{group}.builder"}]
 
 
 def named_again(settings: Any) -> list[str]:
-    """Return the overrides without which a later command on a recorded run would build no network of the user's own.
+    """Return the overrides without which a later command on a recorded run would call no function of the user's own.
 
     Args:
         settings: what config.yaml holds.
     """
-    model = settings.get("model") if isinstance(settings, dict) else None
-    builder = model.get("builder") if isinstance(model, dict) else None
-    return [spelled("model.builder", builder)] if isinstance(builder, str) else []
+    groups = {group: settings.get(group) for group in GROUPS} if isinstance(settings, dict) else {}
+    builders = {name: group.get("builder") for name, group in groups.items() if isinstance(group, dict)}
+    return [spelled(f"{name}.builder", path) for name, path in builders.items() if isinstance(path, str)]

@@ -20,6 +20,7 @@ from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.allowed_builders import trusted
 from infomcr_cli.config.compute import matched
 from infomcr_cli.config.schema.fields import Record
+from infomcr_cli.config.schema.imported import with_stand_ins
 from infomcr_cli.config.schema.regularizer import RegConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices, own_conf, search_path, searching
@@ -88,7 +89,7 @@ def validate(settings: Any) -> RunConfig:
     """
     try:
         # In JSON a list may stand for a tuple, and nothing else is stretched.
-        return RunConfig.model_validate_json(json.dumps(settings))
+        return RunConfig.model_validate_json(json.dumps(with_stand_ins(settings)))
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             raise validation_errors(error) from None

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from infomcr_cli.config.schema.imported import without_stand_ins
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_uri, redact_uris
 
@@ -20,8 +21,11 @@ def to_yaml(config: RunConfig, *, escaped: bool = False) -> bytes:
 
 
 def as_document(config: RunConfig) -> Any:
-    """Return the resolved settings as plain dicts and lists; passwords in URIs are left out."""
-    return _redacted(config.model_dump(mode="json"))
+    """Return the resolved settings as plain dicts and lists; passwords in URIs are left out.
+
+    Of an imported run nothing is said about a training that is not known.
+    """
+    return _redacted(without_stand_ins(config.model_dump(mode="json")))
 
 
 def _redacted(value: Any) -> Any:

@@ -30,3 +30,8 @@ class Screen(Console):
             super()._write_buffer()
         except OSError:
             self.quiet = True
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: nothing in it is markup, and the terminal wraps it."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.data.inputs import Inputs, as_given, is_scalable
 from infomcr_cli.data.streamed import StreamedImages
+from infomcr_cli.errors import InputError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Images = Pixels | StreamedImages
@@ -22,7 +25,8 @@ class Split:
 
     Args:
         images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped,
-                or still in their files (`StreamedImages`), to be decoded where they are indexed.
+                or still in their files (`StreamedImages`), to be decoded where they are indexed. A network that was
+                trained elsewhere may have other inputs: an array of any shape, or several by name (`Inputs`).
         labels: class indices, int32, [n].
     """
 
@@ -40,7 +44,7 @@ class Split:
     def take(self, indices: Indices) -> Split:
         """Return the samples at `indices`, in that order."""
         images = self.images
-        chosen = images.subset(indices) if isinstance(images, StreamedImages) else images[indices]
+        chosen = images.subset(indices) if isinstance(images, StreamedImages | Inputs) else images[indices]
         return Split(chosen, self.labels[indices])
 
 
@@ -72,9 +76,23 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        height, width, channels = self.train.images.shape[1:]
-        return int(height), int(width), int(channels)
+        """Height, width and channels of every image.
+
+        Raises:
+            InputError: the inputs are not images.
+        """
+        shape = self.train.images.shape
+        if isinstance(shape, dict) or len(shape) != 4:
+            raise InputError(
+                "training and the networks of the catalogue need images, [n, height, width, channels]", received=shape
+            )
+        return int(shape[1]), int(shape[2]), int(shape[3])
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of one sample, an image or not; of each input by its name if there are several."""
+        shape: Any = self.train.images.shape
+        return {name: one[1:] for name, one in shape.items()} if isinstance(shape, dict) else tuple(shape[1:])
 
     @property
     def num_classes(self) -> int:
@@ -82,7 +100,9 @@ class Dataset:
         return len(self.class_names)
 
     def standardise(self, images: Pixels) -> NDArray[np.float32]:
-        """Return (images - mean) / std in float32, any leading shape."""
+        """Return (images - mean) / std in float32, any leading shape; tokens, and inputs by name, as they are."""
+        if not is_scalable(images):
+            return as_given(images)
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (images.astype(np.float32) - mean) / std
 

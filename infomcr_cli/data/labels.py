@@ -49,7 +49,7 @@ def class_name(folder: str) -> str:
 def check_classes(
     train: Iterable[str],
     test: Iterable[str],
-    root: Path,
+    root: Path | str,
     *,
     layout: str,
     splits: tuple[str, str] = ("train/", "test/"),
@@ -74,6 +74,6 @@ def check_classes(
         raise InputError(rule, received=unknown[0], accepted=known[:50])
 
 
-def _without_images(root: Path, split: str) -> str:
+def _without_images(root: Path | str, split: str) -> str:
     found = f"No image was found in {split}CLASS/."
-    return f"{found} Is val/ meant? Call it test/." if split == "test/" and (root / "val").is_dir() else found
+    return f"{found} Is val/ meant? Call it test/." if split == "test/" and Path(root, "val").is_dir() else found

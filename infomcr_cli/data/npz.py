@@ -30,7 +30,7 @@ def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         InputError: an array is missing or damaged, or cannot be images or labels.
     """
-    with _members(path) as members:
+    with open_members(path) as members:
         keys = _keys(members.names, path)
         headers = {key: members.header(keys[key]) for key in KEYS}
         _check_headers(headers, keys)
@@ -47,17 +47,17 @@ def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
         InputError: an array is missing or damaged, or cannot be images or labels.
     """
     check_npz(path)
-    with _members(path) as members:
+    with open_members(path) as members:
         keys = _keys(members.names, path)
         labels = _labels(members, keys, path)
         train, test = (
             Split(_pixels(members.read(keys[f"{split}_images"]), keys[f"{split}_images"]), split_labels)
             for split, split_labels in zip(("train", "test"), labels, strict=True)
         )
-        return train, test, _class_names(members, 1 + max(int(part.max()) for part in labels))
+        return train, test, class_names(members, 1 + max(int(part.max()) for part in labels))
 
 
-class _Members:
+class Members:
     """The arrays of an open file by their names; each is what its own header says, or an error."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
@@ -79,11 +79,11 @@ class _Members:
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[_Members]:
+def open_members(path: Path) -> Iterator[Members]:
     """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            yield _Members(archive)
+            yield Members(archive)
     except InputError:
         raise
     except DAMAGED as error:
@@ -136,7 +136,7 @@ def _check_size(name: str, key: str, shape: tuple[int, ...], dtype: np.dtype[Any
         raise InputError(f"{name} must be numbers of at most {most} bytes", received=f"{dtype} {shape}")
 
 
-def _labels(members: _Members, keys: dict[str, str], path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _labels(members: Members, keys: dict[str, str], path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     names = keys["train_labels"], keys["test_labels"]
     train, test = (class_indices(members.read(name), name) for name in names)
     known, tested = (map(str, np.unique(part)) for part in (train, test))
@@ -151,7 +151,15 @@ def _pixels(images: NDArray[Any], name: str) -> NDArray[np.uint8] | NDArray[np.f
     return pixels if pixels.ndim == 4 else pixels[..., None]
 
 
-def _class_names(members: _Members, count: int) -> tuple[str, ...]:
+def class_names(members: Members, count: int) -> tuple[str, ...]:
+    """Return the names of the classes as a file gives them, or their numbers.
+
+    Args:
+        count: how many classes there must be at least.
+
+    Raises:
+        InputError: they are not text, or too few.
+    """
     if "class_names" not in members.names:
         return tuple(str(i) for i in range(count))
     shape, dtype = members.header("class_names")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from infomcr_cli.config.schema.data import DataConfig, ImagenetConfig
-from infomcr_cli.data import digits, folder, imagenet, npz
+from infomcr_cli.data import arrays, digits, folder, imagenet
 from infomcr_cli.data.files import as_path
 from infomcr_cli.data.sources import load_dataset, with_os_errors
 from infomcr_cli.data.subsets import check_sizes
@@ -20,7 +20,7 @@ _WHOLE = {
 def training_set_size(config: DataConfig) -> int | None:
     """Return how many images are left to train on after `validation_size` and `train_size`.
 
-    It is None where only reading all of the source would tell: an archive without an index of its files.
+    It is None where only reading all of the source would tell: an archive without an index of its files, a function.
 
     Raises:
         InputError: more images are requested than there are, or they do not fill one batch.
@@ -59,10 +59,11 @@ def _sizes(config: DataConfig) -> Sizes | None:
     if isinstance(config, ImagenetConfig):
         train, test, _ = imagenet.list_imagenet(config)
         return len(train), len(test)
+    if config.name == "builder":
+        return None
     root = as_path(config.root or "")
     if config.name == "npz":
-        shapes = npz.check_npz(root)
-        return shapes["train_images"][0], shapes["test_images"][0]
+        return arrays.npz_sizes(root)
     if not root.is_dir():
         return None
     counts = folder.count_images(root)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from infomcr_cli.config.schema.data import Cifar100Config, DataConfig, ImagenetConfig
-from infomcr_cli.data import cifar, digits, download, folder, imagenet, npz
+from infomcr_cli.config.schema.data import BuilderDataConfig, Cifar100Config, DataConfig, ImagenetConfig
+from infomcr_cli.data import arrays, cifar, data_builder, digits, download, folder, imagenet, npz
 from infomcr_cli.data.cache import cache_folder, cached, content_key
 from infomcr_cli.data.dataset import CIFAR10, Dataset, whole_dataset
 from infomcr_cli.data.files import first_names, read_files, source_path
 from infomcr_cli.data.labels import check_classes
+from infomcr_cli.data.scaling import scaled
 from infomcr_cli.data.subsets import check_sizes, select
 from infomcr_cli.errors import InputError
 
@@ -48,6 +49,11 @@ def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
     Raises:
         InputError: the source is missing, damaged or smaller than requested.
     """
+    return scaled(load_unscaled(config, seed=seed), config.scaling)
+
+
+def load_unscaled(config: DataConfig, *, seed: int) -> Dataset:
+    """Return the data set of `config` with the mean and deviation of its training images, whatever `scaling` says."""
     return select(with_os_errors(_source(config).load, config), config, seed=seed)
 
 
@@ -142,12 +148,13 @@ def _npz_path(config: DataConfig) -> Path:
 
 
 def _check_npz(config: DataConfig) -> None:
-    shapes = npz.check_npz(_npz_path(config))
-    check_sizes(config, shapes["train_images"][0], shapes["test_images"][0])
+    check_sizes(config, *arrays.npz_sizes(_npz_path(config)))
 
 
 def _load_npz(config: DataConfig) -> Dataset:
     root = _npz_path(config)
+    if names := arrays.named_inputs(root):
+        return arrays.read_arrays(root, names, config.name)
     kept = cache_folder(config.cache)
     decode = lambda: whole_dataset(config.name, npz.read_npz(root), stored_order=True)  # noqa: E731
     return cached(content_key(root, config.name), kept, decode)
@@ -163,7 +170,18 @@ def _load_imagenet(config: DataConfig) -> Dataset:
     return imagenet.load_imagenet(config)
 
 
+def _check_builder(config: DataConfig) -> None:
+    assert isinstance(config, BuilderDataConfig)
+    data_builder.check_builder(config)
+
+
+def _load_builder(config: DataConfig) -> Dataset:
+    assert isinstance(config, BuilderDataConfig)
+    return data_builder.build_dataset(config)
+
+
 SOURCES: dict[str, Source] = {
+    "builder": Source(_check_builder, _load_builder),
     "digits": Source(_check_digits, _load_digits),
     "cifar10": Source(_check_cifar, _load_cifar),
     "cifar100": Source(_check_cifar, _load_cifar),

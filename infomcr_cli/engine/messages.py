@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from infomcr_cli.config.allowed_builders import is_trusted, trusted
+from infomcr_cli.config.allowed_builders import trusted, trusted_groups
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override, redact_uri
 from infomcr_cli.engine.job import Job
@@ -20,7 +20,7 @@ class Task(BaseModel):
     """One job as it is sent to its process.
 
     Args:
-        trusted:  whether the user has named the function of the run's own network, which no file records.
+        trusted:  groups whose function (of a network or of data) the user has named, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
         cwd:      where relative paths start.
@@ -33,7 +33,7 @@ class Task(BaseModel):
     identity: str
     overrides: tuple[str, ...]
     config: RunConfig
-    trusted: bool
+    trusted: tuple[str, ...]
     run: Path
     evaluate: bool
     cwd: Path
@@ -58,9 +58,9 @@ class Event(BaseModel):
 
 
 def read_task(line: bytes | str) -> Task:
-    """Return the task in a line; its builder is allowed if that of the job was."""
+    """Return the task in a line; its builders are allowed if those of the job were."""
     task = Task.model_validate_json(line)
-    return task.model_copy(update={"config": trusted(task.config)}) if task.trusted else task
+    return task.model_copy(update={"config": trusted(task.config, task.trusted)})
 
 
 def job_of(task: Task) -> Job:
@@ -78,7 +78,7 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
         identity=job.identity,
         overrides=overrides,
         config=config,
-        trusted=is_trusted(config),
+        trusted=trusted_groups(config),
         run=job.run,
         evaluate=evaluate,
         cwd=cwd,

@@ -147,7 +147,8 @@ class SweepLogger:
                 self._waiting = {**waiting, **self._waiting}
 
     def _connect(self) -> None:
-        from infomcr_cli.tracking.client import connect, find_parent, start_parent
+        from infomcr_cli.tracking.client import connect
+        from infomcr_cli.tracking.parents import find_parent, start_parent
 
         if self._client is None:
             self._client = connect(self._store)
@@ -164,7 +165,8 @@ class SweepLogger:
             self.mirrored.clear()
 
     def _push(self, job: Job) -> None:
-        from infomcr_cli.tracking.client import Progress, mirror
+        from infomcr_cli.tracking.client import Progress
+        from infomcr_cli.tracking.sync import mirror
 
         if not is_run(job.run):
             self._end_removed(job)
@@ -185,7 +187,7 @@ class SweepLogger:
 
     def _end_removed(self, job: Job) -> None:
         """A run whose settings turned out not to fit is removed by its process; its mirror is not left RUNNING."""
-        from infomcr_cli.tracking.client import end_parent
+        from infomcr_cli.tracking.parents import end_parent
 
         progress = self._progress.get(job.identity)
         if progress is not None and progress.run_id is not None:
@@ -198,7 +200,7 @@ class SweepLogger:
             self.mirrored.add(job.identity)
 
     def _end_parent(self) -> None:
-        from infomcr_cli.tracking.client import end_parent
+        from infomcr_cli.tracking.parents import end_parent
 
         end_parent(self._store, str(self._parent), self._end or State.FINISHED)
 

@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 
+from infomcr_cli.console.screen import say
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
@@ -64,6 +65,6 @@ def _train(run: ActiveRun, task: Task, console: Console) -> Event:
 
 def _print_traceback(run: RunDirectory, console: Console) -> None:
     try:
-        console.print(run.read("error.txt").decode(errors="replace"), markup=False, highlight=False, soft_wrap=True)
+        say(console, run.read("error.txt").decode(errors="replace"))
     except (OSError, InputError):
         return

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State, is_run
 
@@ -42,6 +42,25 @@ class JobResult:
         }
 
 
+def job_as_found(job: Job, *, evaluate: bool) -> JobResult:
+    """Return the result of a job that is not run now."""
+    return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
+
+
+def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, evaluate: bool) -> JobResult:
+    """Return the result of a job; an outcome of None says that it was not run now."""
+    if outcome is None:
+        result = job_as_found(job, evaluate=evaluate)
+        return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
+    log = folder.tail(job) if outcome.state is State.FAILED else []
+    return JobResult(job, outcome.state, outcome.reason, tuple(log))
+
+
+def is_incomplete(results: Iterable[JobResult]) -> bool:
+    """Return whether a job failed or was killed."""
+    return any(result.state in (State.FAILED, State.KILLED) for result in results)
+
+
 def count(results: Sequence[JobResult], state: State) -> int:
     """Return how many jobs ended in a state."""
     return sum(result.state is state for result in results)
@@ -57,15 +76,14 @@ def jobs_table(results: Sequence[JobResult]) -> Table:
     return table
 
 
-def show_failures(results: Sequence[JobResult], console: Console) -> None:
-    """Print each failed job with its reason and the last lines of its log."""
+def failure_lines(results: Sequence[JobResult]) -> Iterator[str]:
+    """Yield each failed job with its reason and the last lines of its log."""
     for result in results:
         if result.state is State.FAILED:
             label = printable(result.job.label, 400)
-            console.print(Text(f"FAILED  {result.job.id}  {label}"), soft_wrap=True)
-            console.print(Text(f"    {printable(result.reason or '')}"), soft_wrap=True)
-            for line in result.log:
-                console.print(Text(f"    | {line}"), soft_wrap=True)
+            yield f"FAILED  {result.job.id}  {label}"
+            yield f"    {printable(result.reason or '')}"
+            yield from (f"    | {line}" for line in result.log)
 
 
 @dataclass(frozen=True)

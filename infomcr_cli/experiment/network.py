@@ -29,7 +29,7 @@ def network_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         settings["trusted"] = is_trusted(config)
     return {
         **settings,
-        "input_shape": dataset.image_shape,
+        "input_shape": dataset.input_shape if config.model.name == "builder" else dataset.image_shape,
         "num_classes": dataset.num_classes,
         "l2": config.optimizer.l2,
     }

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
@@ -50,10 +50,8 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         else:
             _refuse_matching(settings, key, value)
             _set(changed, key, value)
-    config = validate(changed)
     # The directory's own word does not count.
-    is_named_again = not {"model", "model.builder"}.isdisjoint(override.key_or_group for override in overrides)
-    return trusted(config) if is_named_again else config
+    return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
 
 
 def _with_later_settings(settings: Any, config: RunConfig) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import convention, library
+from infomcr_cli.measures.families import Change, Family
 from infomcr_cli.measures.value import Direction, MeasureValue
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 Suite = Literal["fast", "standard", "all"]
-SUITES: tuple[Suite, ...] = ("fast", "standard", "all")
+NESTED: tuple[Suite, ...] = ("fast", "standard", "all")  # each holds the ones before it
+SUITES = (*NESTED, "free", "volume")
 
 # What a measure can need.
 GRAM = "gram"  # the draws of gamma, from which the value is read
@@ -41,6 +43,11 @@ def no_passes(config: MeasureConfig) -> float:
     return 0.0
 
 
+def gram_passes(config: MeasureConfig) -> float:
+    """Return the forward passes that take as long as all draws of gamma."""
+    return config.gamma.draws * config.gamma.draw_size * GRAM_ROW
+
+
 @dataclass(frozen=True)
 class Measure:
     """What a measure is.
@@ -49,6 +56,8 @@ class Measure:
         name:      key in every document.
         formula:   in the notation of the design document.
         source:    paper, arXiv number.
+        family:    the kind of measure, see `families.FAMILIES`.
+        invariance: changes of the network under which the value stays the same, see `families.CHANGES`.
         unit:      of the value.
         direction: `lower` or `higher` is better.
         cost:      in words, in passes over the data.
@@ -57,13 +66,17 @@ class Measure:
         needs:     what is shared with other measures, such as `gram` for the draws of gamma,
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
-        suite:     the smallest suite that includes it.
+        suite:     the smallest of `fast`, `standard` and `all` that includes it.
+        free:      whether it takes no more than gamma's draws, the history of the run, and one forward and backward
+                   pass over the samples.
         compute:   the function.
     """
 
     name: str
     formula: str
     source: str
+    family: Family
+    invariance: tuple[Change, ...]
     unit: str
     direction: Direction
     cost: str
@@ -71,7 +84,14 @@ class Measure:
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     suite: Suite
+    free: bool
     compute: Compute
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The names of all suites that include it; `free` and `volume` include gamma as every suite does."""
+        nested = NESTED[NESTED.index(self.suite) :]
+        return (*nested, *(["free"] if self.free else []), *(["volume"] if self.family == "volume" else []))
 
     def convention(self, config: MeasureConfig, n_train: int, order: str | None = None) -> dict[str, Any]:
         """Return what the value depends on besides the network and the data; it is recorded with the value.
@@ -99,18 +119,41 @@ def register_measure(
     name: str,
     formula: str,
     source: str,
+    family: Family,
     unit: str,
     direction: Direction,
     cost: str,
     passes: Passes,
+    invariance: tuple[Change, ...] = (),
     needs: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
     suite: Suite = "all",
+    free: bool | None = None,
 ) -> Callable[[Compute], Compute]:
-    """Return a decorator that adds a function to the registry under `name`; see `Measure` for the arguments."""
+    """Return a decorator that adds a function to the registry under `name`; see `Measure` for the arguments.
+
+    Args:
+        free: None: if it takes no passes of its own.
+    """
+    is_free = passes in (no_passes, gram_passes) if free is None else free
 
     def register(compute: Compute) -> Compute:
-        _MEASURES[name] = Measure(name, formula, source, unit, direction, cost, passes, needs, settings, suite, compute)
+        _MEASURES[name] = Measure(
+            name=name,
+            formula=formula,
+            source=source,
+            family=family,
+            invariance=invariance,
+            unit=unit,
+            direction=direction,
+            cost=cost,
+            passes=passes,
+            needs=needs,
+            settings=settings,
+            suite=suite,
+            free=is_free,
+            compute=compute,
+        )
         return compute
 
     return register
@@ -120,18 +163,18 @@ def all_measures() -> list[Measure]:
     """Return every measure: gamma, then the others by suite, and within a suite family by family."""
     for module in pkgutil.iter_modules(library.__path__):  # by name
         import_module(f"{library.__name__}.{module.name}")  # importing it registers its measures
-    return sorted(_MEASURES.values(), key=lambda one: (one.name != "gamma", SUITES.index(one.suite)))
+    return sorted(_MEASURES.values(), key=lambda one: (one.name != "gamma", NESTED.index(one.suite)))
 
 
 def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
-    """Return the measures of a suite (`fast`, `standard`, `all`) or of a list of names, in the registry's order.
+    """Return the measures of a suite (see `SUITES`) or of a list of names, in the registry's order.
 
     Raises:
         InputError: a name is unknown.
     """
     known = {measure.name: measure for measure in all_measures()}
     if isinstance(names, str) and names in SUITES:
-        return [m for m in known.values() if SUITES.index(m.suite) <= SUITES.index(names)]
+        return [measure for measure in known.values() if names in measure.suites]
     wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in known:

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.screen import say
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
-from infomcr_cli.experiment.initial_weights import initial_weights
-from infomcr_cli.experiment.network import network, network_settings
+from infomcr_cli.exchange.fitting import fitted
+from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.models import named_weights
@@ -55,21 +56,21 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
-    measured = _measured_network(config, dataset)
+    measured = _measured_network(run, config, dataset)
     return [_measure_checkpoint(run, measured, name, console) for name in checkpoints]
 
 
 _latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, its compiled score
 
 
-def _measured_network(config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
+def _measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
     """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
-    settings = network_settings(config, dataset)
+    settings = network_settings_of_run(config, dataset)
     if not _latest or _latest[0][0] != settings:
-        model = network(config, dataset)
+        model = network_of_run(run, config, dataset)
         _latest[:] = [(settings, model, make_scorer(model))]
     _, model, score = _latest[0]
-    return MeasuredNetwork(config, dataset, model, score)
+    return MeasuredNetwork(config, fitted(dataset, model), model, score)
 
 
 def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str, console: Console) -> Document:
@@ -77,7 +78,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     checkpoint = load_checkpoint(run, name)
     check_data(checkpoint, dataset.fingerprint)
     assign_all(named_weights(model), checkpoint.weights)
-    console.print(f"{run.name} {name}: step {checkpoint.step}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{run.name} {name}: step {checkpoint.step}")
     train, test = (
         measured.score(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
@@ -87,7 +88,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         dataset,
         config.measure,
         seed=config.seed,
-        initial_weights=lambda: initial_weights(config, dataset),
+        initial_weights=lambda: weights_before_training(run, config, dataset),
         train_loss=train.loss,
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )

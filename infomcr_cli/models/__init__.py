@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATIONS", "ARCHITECTURES", "build_model", "named_weights"]
 
 
-def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: int, **settings: Any) -> keras.Model:
+def build_model(name: str, *, input_shape: Any, num_classes: int, **settings: Any) -> keras.Model:
     """Build a network that maps images to logits.
 
     Args:
         name:        one of `ARCHITECTURES`, each a module with a function `build`, or one of `APPLICATIONS`.
-        input_shape: height, width, channels.
+        input_shape: height, width, channels; a network of the user may take another shape, or one for each input name.
         num_classes: C, the number of logits.
         settings:    the architecture's own settings, and `l2`, the coefficient of the sum of squared weights; the
                      architecture's module says which weights.
@@ -41,7 +41,8 @@ def build_model(name: str, *, input_shape: tuple[int, int, int], num_classes: in
     if name in APPLICATIONS:
         settings["name"], module = name, "application"
     build = importlib.import_module(f"infomcr_cli.models.{module}").build
-    model: keras.Model = build(input_shape=tuple(input_shape), num_classes=num_classes, **settings)
+    shape = input_shape if isinstance(input_shape, dict) else tuple(input_shape)
+    model: keras.Model = build(input_shape=shape, num_classes=num_classes, **settings)
     if name != "builder":  # a network of the user is checked when it is built
         from infomcr_cli.models.logits import mark_as_checked
 

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
+def resolve_builder(path: str, *, trusted: bool, setting: str = "model.builder") -> Callable[..., Any]:
     """Import a function named `package.module:function`, from the current folder or wherever Python finds it.
 
     Args:
         trusted: whether the user gave the name, on the command line or in their configuration. A name that is read from
             a run directory is not trusted, because the directory may come from anyone.
+        setting: the setting that names the function, for the message.
 
     Raises:
         InputError: the name is not trusted, not of that form, or not found.
@@ -35,26 +36,29 @@ def resolve_builder(path: str, *, trusted: bool) -> Callable[..., Any]:
         >>> resolve_builder("math:sqrt", trusted=True)(9)
         3.0
     """
+    check_trusted(path, trusted=trusted, setting=setting)
+    module, _, name = path.partition(":")
+    builder = getattr(_imported(module, path, setting), name, None)
+    if not callable(builder):
+        raise InputError(f"{setting} must name a function", received=path, advice=f"{module} has no function {name}.")
+    return builder
+
+
+def check_trusted(path: str, *, trusted: bool, setting: str = "model.builder") -> None:
+    """Raise InputError if the name of a function is not trusted, or not of the form package.module:function."""
     if not PATTERN.fullmatch(path):
-        raise InputError("model.builder must be package.module:function", received=path)
+        raise InputError(f"{setting} must be package.module:function", received=path)
     if not trusted:
         raise InputError(
-            "model.builder must be named by you: code that a run directory names is never run",
+            f"{setting} must be named by you: code that a run directory names is never run",
             received=path,
-            advice=f"If you trust it, name it on the command line: model.builder={path}",
+            advice=f"If you trust it, name it on the command line: {setting}={path}",
         )
-    module, _, name = path.partition(":")
-    builder = getattr(_imported(module, path), name, None)
-    if not callable(builder):
-        raise InputError(
-            "model.builder must name a function", received=path, advice=f"{module} has no function {name}."
-        )
-    return builder
 
 
 def build(
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]],
     num_classes: int,
     builder: str,
     settings: Mapping[str, Any],
@@ -95,9 +99,9 @@ def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: 
         ) from None
 
 
-def _imported(module: str, path: str) -> Any:
+def _imported(module: str, path: str, setting: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    with user_code(f"model.builder={path} must name a module that can be imported"):
+    with user_code(f"{setting}={path} must name a module that can be imported"):
         return importlib.import_module(module)

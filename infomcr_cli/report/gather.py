@@ -144,7 +144,7 @@ def _paths(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
 
 def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
     from infomcr_cli.runs.surroundings import existing_store_folder
-    from infomcr_cli.tracking.client import run_directories_of_experiment
+    from infomcr_cli.tracking.parents import run_directories_of_experiment
     from infomcr_cli.tracking.store import store_of
 
     if not name.strip():

@@ -1,91 +1,132 @@
-"""A comparison as one HTML page without scripts or requests; every text is escaped."""
+"""A comparison as one HTML page that makes no request; every text is escaped, the only script is the page's own."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from infomcr_cli import __version__
-from infomcr_cli.console.text import printable
-from infomcr_cli.report.axes import ABSENT
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import ComparedRun
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.output_files import write_whole
+from infomcr_cli.report.page_tables import (
+    PageTable,
+    differences_table,
+    differing_settings,
+    page_table,
+    runs_tables,
+    shared_settings,
+)
 from infomcr_cli.report.plots.style import Plot
-from infomcr_cli.report.settings import setting_text
-from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
+from infomcr_cli.report.tables import NONE, psi_table, ranking_table, runs_table, unranked_table
 
-MOST_CHARACTERS = 10_000  # of a setting
+_HERE = Path(__file__).parent
+_CAPTIONS = {
+    "gamma-gap": (
+        "A large marker is the mean over the seeds of a setting, a small hollow one a seed. Bars: the standard "
+        "deviation over seeds, of a single seed the standard error."
+    ),
+}
 
 
 @dataclass(frozen=True)
 class _Image:
+    alt: str
+    address: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A part of the page that the list of contents names: tables, plots, or both."""
+
     name: str
     title: str
-    address: str
+    tables: Sequence[PageTable] = ()
+    images: Sequence[_Image] = ()
+    folded: bool = False
 
 
-def write_page(comparison: Comparison, plots: Sequence[Plot], path: Path) -> None:
+def write_page(comparison: Comparison, plots: Sequence[Plot], path: Path, *, is_moved: bool = False) -> None:
     """Write the page.
+
+    Args:
+        is_moved: the page will be read elsewhere than at `path`; links to run folders are absolute.
 
     Raises:
         InputError: the file cannot be written.
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    tables = [ranking_table(comparison.ranking), psi_table(comparison.ranking), runs_table(comparison)]
-    if comparison.has_unranked_runs:
-        tables.append(unranked_table(comparison))
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     page = environment.get_template("page.html.jinja").render(
         version=__version__,
         comparison=comparison,
         gap=GAPS[comparison.gap],
-        tables=[table for table in tables if table.rows],
-        images=[_Image(one.name, one.title, _data_address(one.svg)) for one in plots],
-        settings=[table for table in (shared_settings(comparison), differing_settings(comparison)) if table.rows],
+        sections=_sections(comparison, plots, None if is_moved else path.parent),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_content_hash(style),
+        script_hash=_content_hash(script),
     )
     write_whole(path, page.encode(), "--html")
 
 
-def shared_settings(comparison: Comparison) -> TextTable:
-    """Return the settings that all runs share, ranked or not."""
-    config = comparison.runs[0].config if comparison.runs else {}
-    differing = set(_differing(comparison.runs))
-    rows = tuple((name, _shown(config, name)) for name in config if name not in differing)
-    return TextTable("Settings that all runs share", ("setting", "value"), rows)
+def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None) -> list[_Section]:
+    """Return what the page shows, in the order in which a reader asks: what differs, runs, curves, ranking, details."""
+    gap = GAPS[comparison.gap]
+    psi = [one for one in [page_table("psi", psi_table(comparison.ranking))] if _says_something(one)]
+    everything = replace(page_table("all-measures", runs_table(comparison)), title="All measures of the runs")
+    unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
+    sections = [
+        _of_table(differences_table(comparison)),
+        *(_of_table(one) for one in runs_tables(comparison, place)),
+        *(_of_table(page_table("unranked", one)) for one in unranked),
+        _Section("training-curves", "Training curves", images=_images(plots, "training")),
+        _Section("gamma-gap", f"Gamma against the {gap}", images=_images(plots, "gamma-gap")),
+        _of_table(page_table("ranking", ranking_table(comparison.ranking))),
+        _Section("measures", f"Other measures against the {gap}", images=_images(plots, "measures"), folded=True),
+        _of_table(everything, folded=True),
+        _Section("psi", "ψ by axis", psi, _images(plots, "psi"), folded=True),
+        _Section("correlations", "Correlations between measures", (), _images(plots, "correlations"), folded=True),
+        _Section("gamma", "Gamma along training", images=_images(plots, "gamma"), folded=True),
+        _Section("spectra", "Spectra of the Gram matrix", images=_images(plots, "spectra"), folded=True),
+        _of_table(differing_settings(comparison), folded=True),
+        _of_table(shared_settings(comparison), folded=True),
+    ]
+    return [one for one in sections if one.images or any(table.rows for table in one.tables)]
 
 
-def differing_settings(comparison: Comparison) -> TextTable:
-    """Return the settings that differ, one line for each run; runs that are not ranked come last, in parentheses."""
-    names, ranked = _differing(comparison.runs), {run.name for run in comparison.included}
-    rows = tuple(
-        (run.name if run.name in ranked else f"({run.name})", *(_shown(run.config, name) for name in names))
-        for run in comparison.runs
-    )
-    caption = "(run): not ranked." if len(ranked) < len(rows) else ""
-    return TextTable("Settings that differ", ("run", *names), rows if names else (), caption)
+def _of_table(table: PageTable, *, folded: bool = False) -> _Section:
+    return _Section(table.name, table.title, (table,), folded=folded or table.folded)
 
 
-def _differing(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return the settings that some runs lack or that have different values, compared whole."""
-    names = dict.fromkeys(name for run in runs for name in run.config)
-    return [name for name in names if len({setting_text(run.config, name) for run in runs}) > 1]
+def _images(plots: Sequence[Plot], name: str) -> list[_Image]:
+    """Return the plot of a name and its numbered parts, such as measures-2."""
+    named = re.compile(rf"{re.escape(name)}(-\d+)?")
+    return [
+        _Image(one.alt or one.title, _data_address(one.svg), _CAPTIONS.get(one.name, one.title))
+        for one in plots
+        if named.fullmatch(one.name)
+    ]
 
 
-def _shown(config: Mapping[str, Any], name: str) -> str:
-    whole = setting_text(config, name)
-    return ABSENT if whole is None else printable(whole, MOST_CHARACTERS)
+def _says_something(table: PageTable) -> bool:
+    """Return whether a cell beside the names holds a number: a table of dashes takes no room."""
+    return any(cell.text[:1] not in ("", NONE) for row in table.rows for cell in row[1:])
+
+
+def _content_hash(text: str) -> str:
+    """Return the source expression by which a Content-Security-Policy allows this very text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _data_address(svg: bytes) -> str:

@@ -68,7 +68,13 @@ def tracked_metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def _write_files(
-    comparison: Comparison, drawn: Sequence[Plot], csv: Path | None, html: Path | None, plots: Path | None
+    comparison: Comparison,
+    drawn: Sequence[Plot],
+    csv: Path | None,
+    html: Path | None,
+    plots: Path | None,
+    *,
+    is_moved: bool = False,
 ) -> list[Path]:
     files: list[Path] = []
     if csv:
@@ -83,7 +89,7 @@ def _write_files(
     if html:
         from infomcr_cli.report.page import write_page
 
-        write_page(comparison, drawn, html)
+        write_page(comparison, drawn, html, is_moved=is_moved)
         files.append(html)
     return files
 
@@ -98,13 +104,14 @@ def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
 
 def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store) -> str | None:
     """Record a comparison in MLflow and return its run id; warn and return None if that fails."""
-    from infomcr_cli.tracking.client import log_comparison
+    from infomcr_cli.tracking.parents import log_comparison
 
     runs = [run.directory for run in comparison.included]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            files = _write_files(comparison, drawn, folder / "table.csv", folder / "comparison.html", folder)
+            outputs = (folder / "table.csv", folder / "comparison.html", folder)
+            files = _write_files(comparison, drawn, *outputs, is_moved=True)
             (folder / "comparison.json").write_bytes(dump_json(comparison.to_dict()))
             files.append(folder / "comparison.json")
             return log_comparison(store, f"comparison of {len(runs)} runs", runs, tracked_metrics(comparison), files)

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
 
+_IMPORTED = "imported.settings."
+
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as dotted names that are safe to print; lists stay whole.
@@ -30,17 +32,29 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flat settings that make the weights: no paths, device, tracking and the like.
 
-    A setting that came after the run was recorded has its default.
+    A setting that older runs do not have is left out if it is at its default. What the user said about the training of
+    an imported run stands under the names that the user gave it.
     """
-    groups = RunConfig.model_fields.keys()
-    known = {name.partition(".")[0] for name in flat}
-    flat = {**{name: value for name, value in _later_defaults().items() if name.partition(".")[0] in known}, **flat}
-    return {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
+    groups, defaults = RunConfig.model_fields.keys(), _later_defaults()
+    known = {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
+    known = {name: value for name, value in known.items() if name not in defaults or value != defaults[name]}
+    is_imported = any(name.startswith("imported.") for name in flat)
+    return _with_settings_of_import(known) if is_imported else known
+
+
+def _with_settings_of_import(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The seed of an imported run is that of its measures; the one of its training is a setting like any other."""
+    given = {name.removeprefix(_IMPORTED): value for name, value in known.items() if name.startswith(_IMPORTED)}
+    rest = {name: value for name, value in known.items() if not name.startswith("imported.") and name != "seed"}
+    return {**rest, **given}
 
 
 def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
-    """Return the whole value of a setting as text; None if there is no such setting."""
-    return full_text(settings[name]) if name in settings else None
+    """Return the whole value of a setting as text, its default for one that older runs do not have; else None."""
+    if name in settings:
+        return full_text(settings[name])
+    is_later = name in _later_defaults() and f"{name.partition('.')[0]}.name" in settings
+    return full_text(_later_defaults()[name]) if is_later else None
 
 
 def full_text(value: Any) -> str:
@@ -58,26 +72,29 @@ def _names_not_hashed() -> frozenset[str]:
     return frozenset(_not_hashed_in(RunConfig, ""))
 
 
-@cache
-def _later_defaults() -> Mapping[str, Any]:
-    """Return the defaults of the settings of groups that older runs do not have, by dotted name."""
-    return {
-        f"{group}.{name}": field.default
-        for group, whole in RunConfig.model_fields.items()
-        for record in _records_in(whole.annotation)
-        for name, field in record.model_fields.items()
-        if isinstance(field.json_schema_extra, Mapping) and field.json_schema_extra.get("identity") == "unless default"
-    }
-
-
 def _not_hashed_in(record: type[BaseModel], prefix: str) -> Iterator[str]:
-    """Yield the dotted names of a record's fields that are not part of a run's identity."""
+    """Yield the dotted names of a record's fields that are not part of a run's identity, or that only name it."""
     for name, field in record.model_fields.items():
         extra = field.json_schema_extra
-        if isinstance(extra, Mapping) and extra.get("identity") is False:
+        if isinstance(extra, Mapping) and (extra.get("identity") is False or extra.get("axis") is False):
             yield prefix + name
         for inner in _records_in(field.annotation):
             yield from _not_hashed_in(inner, f"{prefix}{name}.")
+
+
+@cache
+def _later_defaults() -> Mapping[str, Any]:
+    """Return the settings that older runs do not have, with their defaults."""
+    return dict(_later_defaults_in(RunConfig, ""))
+
+
+def _later_defaults_in(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, field in record.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, Mapping) and extra.get("identity") == "unless default":
+            yield prefix + name, field.default
+        for inner in _records_in(field.annotation):
+            yield from _later_defaults_in(inner, f"{prefix}{name}.")
 
 
 def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:

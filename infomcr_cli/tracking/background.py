@@ -96,7 +96,7 @@ class Mirror:
         self._client, self._progress = connect(self._store), Progress()
 
     def _push(self) -> None:
-        from infomcr_cli.tracking.client import mirror
+        from infomcr_cli.tracking.sync import mirror
 
         last = self._closing.is_set()
         if self._client is None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.schema.experiment_name import fitting_experiment
+from infomcr_cli.config.schema.run import TrackingConfig
 from infomcr_cli.console.redaction import HIDDEN, redact, redact_uri
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
@@ -70,6 +72,28 @@ def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | Non
         if tracking.get("uri") is not None and (uri := _followed(run, str(tracking["uri"]))) is None:
             return None
     return store_of(uri, experiment, run.path.parent, folder=default_store(run))
+
+
+def store_of_new_run(tracking: TrackingConfig, folder: Path | str) -> Store:
+    """Return the store of a new run in a folder; the URI in its settings is noted as given by the user."""
+    add_known_store(tracking.uri)
+    return store_of(tracking.uri, tracking.experiment, folder)
+
+
+def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> Store | None:
+    """Return the store of a resumed run; what its directory says counts only if the user gave it before.
+
+    Args:
+        tracking:  the settings with which it is resumed.
+        overrides: as given on the command line.
+    """
+    typed = {text.lstrip("+").partition("=")[0] for text in overrides}
+    if not typed & {"tracking", "tracking.uri", "tracking.name"}:
+        store = store_of_run(run)
+        return store and replace(store, experiment=tracking.experiment or store.experiment)
+    uri = tracking.uri if "tracking.uri" in typed else None
+    add_known_store(uri)
+    return store_of(uri, tracking.experiment, run.path.parent, folder=default_store(run))
 
 
 def _followed(run: RunDirectory, uri: str) -> str | None:

@@ -12,6 +12,7 @@ from infomcr_cli.tracking.moved_store import settle
 from infomcr_cli.tracking.store import Store, sqlite_path
 
 LOOPBACK = "127.0.0.1"
+PORT = 5000
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class UiCommand:
     address: str
 
 
+def run_page(server: str, run_id: str) -> str:
+    """Return the address of a run's page on an MLflow server."""
+    return f"{server}/#/runs/{run_id}"
+
+
 def check_port(port: int) -> None:
     """Raise InputError where something else listens on a port of this machine."""
     with socket.socket() as trial:
@@ -39,7 +45,7 @@ def check_port(port: int) -> None:
             raise InputError(f"the port must be free ({error.strerror})", received=port, advice="Try --port.") from None
 
 
-def ui_command(store: Store, port: int = 5000) -> UiCommand:
+def ui_command(store: Store, port: int = PORT) -> UiCommand:
     """Return the command that serves a store's UI on the loopback interface.
 
     Where the store was moved, its artifacts are found first where they are now.

@@ -24,7 +24,7 @@ STORE = Store("http://127.0.0.1:9", "infomcr")
 
 @dataclass
 class Answers:
-    """Stands for `infomcr_cli.tracking.client`.
+    """A fake of the functions in `infomcr_cli.tracking`.
 
     Args:
         parent: the sweep's run that is there; None: it must be made.
@@ -60,8 +60,9 @@ class Answers:
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     told = Answers()
     monkeypatch.setattr("infomcr_cli.tracking.client.connect", lambda store: "client")
-    for name in ("mirror", "find_parent", "start_parent", "end_parent"):
-        monkeypatch.setattr(f"infomcr_cli.tracking.client.{name}", getattr(told, name))
+    monkeypatch.setattr("infomcr_cli.tracking.sync.mirror", told.mirror)
+    for name in ("find_parent", "start_parent", "end_parent"):
+        monkeypatch.setattr(f"infomcr_cli.tracking.parents.{name}", getattr(told, name))
     return told
 
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 from infomcr_cli.models.keras_internals import fused_batch_norm, normalization
 
 
-def network(shape: tuple[int, ...] = (5, 4, 3), dtype: str = "float32", **settings: Any) -> keras.Model:
+def network(shape: tuple[int, ...] = (5, 4, 3), dtype: Any = "float32", **settings: Any) -> keras.Model:
     keras.utils.set_random_seed(3)
-    image = keras.Input(shape, dtype=dtype)
+    image = keras.Input(shape, dtype=getattr(dtype, "compute_dtype", dtype))
     norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, **settings)
     model = keras.Model(image, norm(image))
     for variable in model.variables:
@@ -34,7 +34,8 @@ def learn(model: keras.Model, x: tf.Tensor) -> list[Any]:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = model(x, training=True)
-            loss = tf.reduce_sum(tf.sin(y) * tf.cast(tf.range(tf.shape(x)[1]), y.dtype)[:, None, None])
+            places = tf.cast(tf.range(tf.shape(x)[1]), tf.float64)[:, None, None]
+            loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float64)) * places)
         return y, *tape.gradient(loss, [x, *model.trainable_variables])
 
     return [*run(x), *model.non_trainable_variables]
@@ -59,6 +60,23 @@ def test_fused_output_gradients_and_statistics_equal_those_of_keras(
         mine, theirs, true = (np.asarray(x, np.float64) for x in (mine, theirs, true))
         rounding = np.abs(theirs - true).max() + 1e-6 * np.abs(true).max()
         np.testing.assert_allclose(mine, true, rtol=0, atol=3 * rounding)
+
+
+def test_fused_kernel_serves_bfloat16_inputs_with_float32_weights_and_statistics(used: list[bool]) -> None:
+    """The inputs are rounded first, so that only what the layer does is compared; Keras computes in float32 inside."""
+    rounded = tf.cast(images(7), tf.bfloat16)
+    exact = learn(network(), tf.cast(rounded, tf.float32))
+    mixed = {"dtype": keras.DTypePolicy("mixed_bfloat16")}
+    keras_own = learn(network(**mixed), rounded)
+    model = network(**mixed)
+    with fused_batch_norm(model):
+        found = learn(model, rounded)
+    assert used
+    for mine, theirs, true in zip(found, keras_own, exact, strict=True):
+        assert mine.dtype == theirs.dtype
+        mine, theirs, true = (np.asarray(tf.cast(x, tf.float64)) for x in (mine, theirs, true))
+        rounding = np.abs(theirs - true).max() + 1e-6 * np.abs(true).max()
+        np.testing.assert_allclose(mine, true, rtol=0, atol=1.5 * rounding)
 
 
 def test_one_value_per_channel_has_zero_variance(used: list[bool]) -> None:

@@ -90,11 +90,11 @@ def test_nested_runs_of_one_name_get_unique_names(tmp_path: Path) -> None:
 def test_mlflow_experiment_gives_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     three_runs(tmp_path)
     found = [tmp_path / "run-0", tmp_path / "run-2", tmp_path / "gone"]
-    monkeypatch.setattr("infomcr_cli.tracking.client.run_directories_of_experiment", lambda store: found)
+    monkeypatch.setattr("infomcr_cli.tracking.parents.run_directories_of_experiment", lambda store: found)
     comparison = compare(CompareRequest(("mlflow:any",)))
     assert [run.name for run in comparison.included] == ["run-0", "run-2"]
     assert len(comparison.skipped) == 1
-    monkeypatch.setattr("infomcr_cli.tracking.client.run_directories_of_experiment", lambda store: [])
+    monkeypatch.setattr("infomcr_cli.tracking.parents.run_directories_of_experiment", lambda store: [])
     with pytest.raises(InputError, match="experiment must hold runs"):
         compare(CompareRequest(("mlflow:any",)))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from fake_runs import CONVENTION, config_with, evaluation, three_runs, write_run
 
@@ -15,13 +17,16 @@ from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.plots.all import all_plots, save_plots
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, spectra, trajectory
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
-from infomcr_cli.report.plots.style import Plot, short
+from infomcr_cli.report.plots.scatter import gamma_against_gap, measures_against_gap, points
+from infomcr_cli.report.plots.style import Plot, short, with_unit
+from infomcr_cli.report.plots.training import training_curves
 from infomcr_cli.report.save import tracked_metrics
 
 
 def test_plots_are_complete_and_byte_identical(comparison: Comparison, plots: Sequence[Plot]) -> None:
     once, again = plots, all_plots(comparison)
-    assert [one.name for one in once] == ["measures", "psi", "correlations", "gamma", "spectra", "training"]
+    names = ["training", "gamma-gap", "measures", "psi", "correlations", "gamma", "spectra"]
+    assert [one.name for one in once] == names
     assert once == again
     for one in once:
         assert one.png.startswith(b"\x89PNG")
@@ -41,7 +46,7 @@ def test_plots_and_metrics_mark_mixed_conventions(mixed: Comparison) -> None:
         assert "gamma*" in names
         assert {"gamma", "other*"}.isdisjoint(names)
     assert gamma_along_training(mixed).axes[0].get_ylabel() == "gamma*, nats"
-    assert spectra(mixed).axes[0].get_ylabel() == "eigenvalue of G/N*"
+    assert spectra(mixed).axes[0].get_ylabel() == "eigenvalue of G/N*, nats²"
     assert tracked_metrics(mixed)["gamma.mixed_conventions/kendall_tau"] == pytest.approx(1.0)
     assert "gamma/kendall_tau" not in tracked_metrics(mixed)
     assert "other/kendall_tau" in tracked_metrics(mixed)
@@ -52,15 +57,17 @@ def test_plot_titles_state_how_many_runs_and_measures_are_cut(tmp_path: Path, mo
     monkeypatch.setattr("infomcr_cli.report.plots.scatter.MOST_PANELS", 2)
     monkeypatch.setattr("infomcr_cli.report.plots.heatmap.MOST_MEASURES", 2)
     for index in range(4):
-        found = evaluation(0.1 + index / 50, {"gamma": float(index), "other": float(index * 3 % 5)})
+        measures = {"gamma": float(index), "other": float(index * 3 % 5), "a": index**2 % 7, "b": index**3 % 5}
+        found = evaluation(0.1 + index / 50, measures, train_loss=0.01 + index / 1000)
         found["measures"]["gamma"]["spectrum"] = [1.0]
         first = evaluation(0.1, {"gamma": -1.0}, step=20)
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found, "one": first})
     titles = {one.name: one.title for one in all_plots(compare(CompareRequest((str(tmp_path),))))}
     for name in ("gamma", "spectra", "training"):
         assert titles[name].endswith(". The first 3 of 4 runs.")
-    for name in ("measures", "psi", "correlations"):
-        assert titles[name].endswith(". The first 2 of 3 measures.")
+    assert titles["measures"].endswith(". The first 2 of 4 measures.")  # gamma has a picture of its own
+    for name in ("psi", "correlations"):
+        assert titles[name].endswith(". The first 2 of 5 measures.")
 
 
 def test_names_of_all_measures_fit_in_a_plot() -> None:
@@ -94,3 +101,84 @@ def test_damaged_metrics_leave_out_one_training_curve(tmp_path: Path) -> None:
     (three_runs(tmp_path) / "run-1" / "metrics.jsonl").write_text("{}\n" * 3)
     titles = {one.name: one.title for one in all_plots(compare(CompareRequest((str(tmp_path),))))}
     assert titles["training"].endswith("Left out, because metrics.jsonl cannot be read: run-1.")
+
+
+def test_pictures_have_nine_panels_and_constant_measures_none(tmp_path: Path) -> None:
+    for index in range(4):
+        measures = {f"m{number}": float(index * number % 7) for number in range(1, 12)} | {
+            "constant": 3.0,
+            "gamma": index,
+        }
+        found = evaluation(0.1 + index / 50, measures)
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
+    comparison = compare(CompareRequest((str(tmp_path),)))
+    drawn = measures_against_gap(comparison)
+    shown = [[panel.get_xlabel() for panel in figure.axes if panel.get_visible()] for figure in drawn]
+    assert [len(labels) for labels in shown] == [9, 1]
+    labels = [label for one in shown for label in one]
+    assert sorted(labels) == sorted(f"m{number}, nats" for number in range(1, 12) if number != 7)
+    assert gamma_against_gap(comparison).axes[0].get_xlabel() == "gamma, nats (lower is better)"
+
+
+def test_points_are_means_in_percent_with_their_seeds(comparison: Comparison) -> None:
+    found = points(comparison, "gamma")
+    first = [run for run in comparison.included if run.name.startswith(comparison.included[0].name[:-1])]
+    assert len(found) == 8
+    assert found[0].y == pytest.approx(100 * np.mean([run.gap("error") for run in first]))
+    assert found[0].bars[0] == pytest.approx(np.std([run.value("gamma") for run in first], ddof=1))
+    assert [seed[0] for seed in found[0].seeds] == [run.value("gamma") for run in first]
+    styles = {(point.colour, point.marker, point.size) for point in found}
+    assert len(styles) == 4  # two axes of two values; the third axis has no style
+
+
+def test_titles_and_labels_of_plots_are_never_cut() -> None:
+    for measure in all_measures():
+        assert with_unit(measure.name, measure.unit).replace("\n", "").replace(" ", "") == (
+            f"{measure.name},{measure.unit}".replace(" ", "")
+        )
+    lines = with_unit("x" * 50, "nats²").splitlines()
+    assert "".join(lines).startswith("x" * 50)
+    assert max(map(len, lines)) <= 32
+
+
+def test_training_curves_mark_learning_rate_and_regularizer(tmp_path: Path) -> None:
+    three_runs(tmp_path)
+    rates, penalties = [0.1, 0.1, 0.02, 0.02], [0.0, 0.0, 0.0, 0.3]
+    for run in tmp_path.iterdir():
+        lines = [
+            {"step": i, "epoch": i, "train/loss": 1 / i, "train/accuracy": 1 - 0.2 / i, "timing": {}}
+            | {"learning_rate": rate, "train/penalty": penalty}
+            for i, (rate, penalty) in enumerate(zip(rates, penalties, strict=True), start=1)
+        ]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    figure = training_curves(compare(CompareRequest((str(tmp_path),))))
+    loss, error, rate = figure.axes[:3]
+    assert (loss.get_ylabel(), error.get_ylabel(), rate.get_ylabel()) == (
+        "train loss, nats", "train error, %", "learning rate",
+    )  # fmt: skip
+    assert (loss.get_yscale(), error.get_yscale(), rate.get_yscale()) == ("log", "linear", "log")
+    assert error.get_lines()[0].get_ydata() == pytest.approx([20, 10, 20 / 3, 5])
+    marks = {line.get_linestyle(): set(line.get_xdata()) for line in loss.get_lines()[3:]}
+    assert marks == {":": {2}, "--": {3}}
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"learning rate falls", "regularizer begins"} <= {*legend}
+    assert "regularizer pauses" not in legend
+
+
+def test_a_rate_that_falls_in_every_epoch_is_not_marked(tmp_path: Path) -> None:
+    three_runs(tmp_path)
+    for run in tmp_path.iterdir():
+        lines = [{"step": i, "epoch": i, "train/loss": 0.0, "learning_rate": 1 / i, "timing": {}} for i in range(1, 20)]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    figure = training_curves(compare(CompareRequest((str(tmp_path),))))
+    assert len(figure.axes[0].get_lines()) == 3
+    assert figure.axes[0].get_yscale() == "linear"  # a loss of zero has no logarithm
+
+
+def test_correlations_turn_measures_round_of_which_higher_is_better(tmp_path: Path) -> None:
+    for index in range(4):
+        found = evaluation(0.1 + index / 50, {"gamma": float(index), "margin": -float(index)})
+        found["measures"]["margin"]["direction"] = "higher"
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
+    image = between_measures(compare(CompareRequest((str(tmp_path),)))).axes[0].get_images()[0]
+    assert np.asarray(image.get_array()) == pytest.approx(np.ones((3, 3)))

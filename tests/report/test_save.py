@@ -34,7 +34,7 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
         seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
         return "abc"
 
-    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", log_comparison)
+    monkeypatch.setattr("infomcr_cli.tracking.parents.log_comparison", log_comparison)
     options = CompareRequest((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
     document = compare(options).to_dict()
     assert document["mlflow_run_id"] == "abc"
@@ -53,7 +53,7 @@ def test_unreachable_store_gives_a_warning_and_the_comparison(
     def refuse(*_: Any) -> None:
         raise ConnectionError("no route to http://user:secret@example.org")
 
-    monkeypatch.setattr("infomcr_cli.tracking.client.log_comparison", refuse)
+    monkeypatch.setattr("infomcr_cli.tracking.parents.log_comparison", refuse)
     options = CompareRequest((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
     assert compare(options).mlflow_run_id is None
     assert "not recorded" in caplog.text

@@ -35,11 +35,11 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     (root / "notes.txt").write_text("no run")
     (root / ".creating-old").mkdir()
     os.utime(root / ".creating-old", (0, 0))
-    (listed,) = list_runs(root)
+    (listed,) = list_runs(root).runs
     assert (listed.state, listed.step, listed.choices["model"]) == (State.LOST, 7, "wrn")
     assert not listed.repaired
     assert not listed.closed
-    (repaired,) = list_runs(root, repair=True)
+    (repaired,) = list_runs(root, repair=True).runs
     assert repaired.repaired
     assert repaired.problem is None
     assert '"LOST"' in run.status.read_text()
@@ -47,7 +47,7 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     assert store is not None
     assert connect(store).get_run(str(read_status(run).mlflow_run_id)).info.status == "FAILED"
     assert not (root / ".creating-old").exists()
-    (again,) = list_runs(root, repair=True)
+    (again,) = list_runs(root, repair=True).runs
     assert (again.state, again.repaired, again.closed) == (State.LOST, False, True)
 
 
@@ -57,10 +57,10 @@ def test_a_repair_that_did_not_reach_mlflow_is_made_good_by_the_next(run: RunDir
     sync([str(run.path)])
     lose(run)
     root = run.path.parent
-    (failed,) = list_runs(root, repair=True, tracking_uri="http://127.0.0.1:9")
+    (failed,) = list_runs(root, repair=True, tracking_uri="http://127.0.0.1:9").runs
     assert failed.repaired
     assert failed.problem
-    (again,) = list_runs(root, repair=True)
+    (again,) = list_runs(root, repair=True).runs
     assert (again.repaired, again.problem) == (False, None)
     store = store_of_run(run)
     assert store is not None
@@ -76,7 +76,7 @@ def test_no_uri_repairs_nothing(run: RunDirectory) -> None:
 
 def test_a_broken_run_is_listed_with_its_problem(run: RunDirectory) -> None:
     run.status.write_text("\x1b[31m")
-    (listed,) = list_runs(run.path.parent)
+    (listed,) = list_runs(run.path.parent).runs
     assert listed.state is None
     assert "status.json" in str(listed.problem)
     assert "\x1b" not in str(listed.problem)
@@ -85,7 +85,7 @@ def test_a_broken_run_is_listed_with_its_problem(run: RunDirectory) -> None:
 @pytest.mark.parametrize("name", ["config.yaml", "status.json"])
 def test_a_run_that_lost_a_file_is_listed_with_its_problem(run: RunDirectory, name: str) -> None:
     (run.path / name).unlink()
-    (listed,) = list_runs(run.path.parent)
+    (listed,) = list_runs(run.path.parent).runs
     assert (listed.run, listed.state) == ("a", None)
     assert name in str(listed.problem)
 
@@ -105,7 +105,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
     with caplog.at_level(logging.WARNING):
         assert store_of_run(run) is None
     assert "never gave" in caplog.text
-    assert sync([str(run.path)])[0].mlflow_run_id is None
+    assert sync([str(run.path)]).runs[0].mlflow_run_id is None
     assert not (tmp_path / "elsewhere.db").exists()
     add_known_store(uri)
     assert is_known(uri)
@@ -132,7 +132,7 @@ def test_untracked_runs_have_no_store(run: RunDirectory) -> None:
 
 
 def test_a_server_that_is_down_is_a_problem_not_a_crash(run: RunDirectory) -> None:
-    (synced,) = sync([str(run.path)], tracking_uri="http://ann:s3cr3t@127.0.0.1:9")
+    (synced,) = sync([str(run.path)], tracking_uri="http://ann:s3cr3t@127.0.0.1:9").runs
     assert synced.mlflow_run_id is None
     assert synced.problem
     assert "s3cr3t" not in str(synced)

@@ -20,11 +20,13 @@ from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_status
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.identity import differences, identity
-from infomcr_cli.tracking.client import connect, mirror, run_directories_of_experiment
+from infomcr_cli.tracking.client import connect
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.moved_runs import default_store, located, located_uri, read_settings
 from infomcr_cli.tracking.moved_store import settle
+from infomcr_cli.tracking.parents import run_directories_of_experiment
 from infomcr_cli.tracking.store import Store, store_of
+from infomcr_cli.tracking.sync import mirror
 from infomcr_cli.tracking.ui import ui_command
 
 

@@ -28,7 +28,8 @@ from infomcr_cli.console.redaction import (
 )
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.runs import RunDirectory, State, finished, read_status, write_status
-from infomcr_cli.tracking.client import Progress, _push_artifacts, flatten
+from infomcr_cli.tracking.client import Progress
+from infomcr_cli.tracking.description import flatten, push_artifacts
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_a_description_is_uploaded_without_the_secrets_in_it(
         def log_artifact(self, run_id: str, path: str, folder: str | None) -> None:
             sent[Path(path).name] = Path(path).read_text()
 
-    _push_artifacts(Client(), run, Progress(run_id="a"))
+    push_artifacts(Client(), run, Progress(run_id="a"))
     assert sent["config.yaml"] == f"model: {{settings: {{key: {HIDDEN}}}}}\n"
     assert sent["overrides.yaml"] == run.overrides.read_text()
     assert "correct-horse" in run.config.read_text()

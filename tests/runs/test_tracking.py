@@ -20,15 +20,8 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLog, RunDirectory, State, finished, lock_run, new_status, read_status, write_status
 from infomcr_cli.tracking.background import Mirror
-from infomcr_cli.tracking.client import (
-    Progress,
-    connect,
-    end_parent,
-    log_comparison,
-    mirror,
-    run_directories_of_experiment,
-    start_parent,
-)
+from infomcr_cli.tracking.client import Progress, connect
+from infomcr_cli.tracking.parents import end_parent, log_comparison, run_directories_of_experiment, start_parent
 from infomcr_cli.tracking.store import (
     NETWORK_FILE_SYSTEMS,
     Store,
@@ -36,6 +29,7 @@ from infomcr_cli.tracking.store import (
     store_of,
     warn_of_network_file_system,
 )
+from infomcr_cli.tracking.sync import mirror
 
 
 @pytest.fixture(scope="session")
@@ -254,7 +248,7 @@ def test_a_parent_is_made_once_and_comparisons_link_their_runs(run: RunDirectory
 def test_a_comparison_of_many_runs_lists_all_of_them(
     run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infomcr_cli.tracking.client.MAX_TAG", 70)
+    monkeypatch.setattr("infomcr_cli.tracking.parents.MAX_TAG", 70)
     end(run)
     run_id = mirror(run, store)
     client = connect(store)

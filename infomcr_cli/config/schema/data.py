@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, PrivateAttr
 
-from infomcr_cli.config.schema.fields import Count, Fraction, Record, Seed, not_hashed
+from infomcr_cli.config.schema.fields import (
+    Count,
+    Fraction,
+    Record,
+    Seed,
+    hashed_unless_default,
+    not_hashed,
+)
+
+Scaling = Literal["standardised", "raw", "unit", "symmetric"]
 
 
 class DataConfig(Record):
     """Which images, how many, in what batches."""
 
-    name: Literal["digits", "cifar10", "cifar100", "image_folder", "npz", "imagenet"]
+    name: Literal["digits", "cifar10", "cifar100", "image_folder", "npz", "imagenet", "builder"]
     root: str | None = not_hashed("where the data lies: an archive, an extracted archive or a folder of images")
     cache: str | None = not_hashed("where decoded images are kept; null: the user's cache folder")
     batch_size: Count
@@ -21,6 +30,11 @@ class DataConfig(Record):
     validation_size: Count | None = Field(description="training images set apart, stratified; null: none")
     label_noise: Fraction = Field(description="share of training labels replaced by another class, seeded")
     seed: Seed | None = Field(description="of subsets and noise; null: the seed of the run")
+    scaling: Scaling = hashed_unless_default(
+        "standardised",
+        "what a network receives for a pixel x: standardised (x - mean)/std of the training images by channel, "
+        "raw x, unit x/255, symmetric x/127.5 - 1",
+    )
 
 
 class Cifar100Config(DataConfig):
@@ -39,13 +53,32 @@ class ImagenetConfig(DataConfig):
     workers: Annotated[int, Field(ge=0, le=1024)] = not_hashed("images decoded at once; 0: one for each core")
 
 
+class BuilderDataConfig(DataConfig):
+    """Arrays or tf.data from a function of the user's own.
+
+    Whether the user has named the function is not a setting: no file can say so, and none records it.
+    See `allowed_builders`.
+    """
+
+    name: Literal["builder"]
+    builder: str = Field(description="package.module:function", max_length=1_000)
+    settings: dict[str, JsonValue] = Field(description="keywords that the function is called with")
+    _is_trusted: bool = PrivateAttr(default=False)
+
+    def __hash__(self) -> int:
+        """Hash the settings as text, because a dict has no hash."""
+        return hash(self.model_dump_json())
+
+
 class ArrayDataConfig(DataConfig):
     """Every other source: it is kept in memory, or mapped into it."""
 
     name: Literal["digits", "cifar10", "image_folder", "npz"]
 
 
-AnyDataConfig = Annotated[ArrayDataConfig | Cifar100Config | ImagenetConfig, Field(discriminator="name")]
+AnyDataConfig = Annotated[
+    ArrayDataConfig | Cifar100Config | ImagenetConfig | BuilderDataConfig, Field(discriminator="name")
+]
 
 
 Pixels = Annotated[int, Field(ge=0, le=4096)]

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from infomcr_cli.config.schema.architectures import Application
 from infomcr_cli.config.schema.fields import BelowOne, Count, CountOrZero, Record
+from infomcr_cli.config.schema.imported import ImportedModelConfig
 
 Norm = Literal["batch", "group", "layer", "none"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh"]
@@ -120,7 +121,8 @@ ModelConfig = Annotated[
     | NinConfig
     | MlpConfig
     | ApplicationConfig
-    | BuilderConfig,
+    | BuilderConfig
+    | ImportedModelConfig,
     Field(discriminator="name"),
 ]
 

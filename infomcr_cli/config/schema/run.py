@@ -24,6 +24,7 @@ from infomcr_cli.config.schema.fields import (
     hashed_unless_default,
     not_hashed,
 )
+from infomcr_cli.config.schema.imported import ImportedConfig
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.model import ModelConfig
 from infomcr_cli.config.schema.optimizer import OptimizerConfig
@@ -111,6 +112,9 @@ class RunConfig(Record):
     deterministic: bool = not_hashed("the same bits on every run of one machine")
     runs_dir: Annotated[str, Field(min_length=1)] = not_hashed("where run directories are made")
     choices: dict[str, str] = not_hashed("the name chosen from each group")
+    imported: ImportedConfig | None = hashed_unless_default(
+        None, "where the weights come from, for a run that was trained elsewhere"
+    )
 
     @model_validator(mode="after")
     def _streamed_images_are_augmented_one_by_one(self) -> RunConfig:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.base import GRAM, GRAM_ROW, Compute, register_measure
+from infomcr_cli.measures.base import GRAM, Compute, gram_passes, register_measure
 from infomcr_cli.measures.draws import disjoint_draws
+from infomcr_cli.measures.families import SAME_FUNCTION, Change, Family
 from infomcr_cli.measures.gram.record import GramRecord, LayerGroup
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue, is_converged, mean_over_draws
@@ -34,6 +34,8 @@ class GramMeasure(NamedTuple):
     source: str
     unit: str
     number: Callable[[GramRecord], float | None]
+    family: Family
+    invariance: tuple[Change, ...] = ()
 
 
 TABLE: Mapping[str, GramMeasure] = {
@@ -42,6 +44,7 @@ TABLE: Mapping[str, GramMeasure] = {
         "Jia & Su, ICML 2020, arXiv:1911.08192",
         "nats",
         lambda draw: draw.gamma,
+        "volume",
     ),
     # The trace of the Fisher information itself (Jastrzebski et al., 2021, arXiv:2012.14193) is another number.
     "fisher_trace": GramMeasure(
@@ -49,36 +52,43 @@ TABLE: Mapping[str, GramMeasure] = {
         EMPIRICAL,
         "nats²",
         lambda draw: formulas.fisher_trace(draw.gram),
+        "curvature",
     ),
     "spectral_norm": GramMeasure(
         "λ_max(G) / N, of the empirical Fisher (true labels)",
         f"{EMPIRICAL}; of the Fisher itself: Karakida et al., AISTATS 2019, arXiv:1806.01316",
         "nats²",
         lambda draw: formulas.spectral_norm(draw.gram),
+        "curvature",
     ),
     "frobenius_norm": GramMeasure(
         "‖G‖_F / N, of the empirical Fisher (true labels)",
         f"{EMPIRICAL}; beside Fisher and Hessian: Thomas et al., AISTATS 2020, arXiv:1906.07774",
         "nats²",
         lambda draw: formulas.frobenius_norm(draw.gram),
+        "curvature",
     ),
     "effective_rank": GramMeasure(
         "exp(H(p)), p = λ/Σλ",
         "Roy & Vetterli, EUSIPCO 2007",
         "directions",
         lambda draw: formulas.effective_rank(draw.gram),
+        "spectral",
     ),
     "fisher_rao_norm": GramMeasure(
         "mean_i u_i², u = J w (true labels)",
         "Liang et al., AISTATS 2019, arXiv:1711.01530",
         "nats²",
         lambda draw: formulas.fisher_rao_norm(draw.products),
+        "norm",
+        SAME_FUNCTION,
     ),
     "gradient_noise": GramMeasure(
         "tr Σ = (tr G − Σ_ij G_ij / N) / (N − 1)",
         f"McCandlish et al., 2018, arXiv:1812.06162; as a measure: {JIANG}",
         "nats²",
         lambda draw: formulas.gradient_noise_variance(draw.gram) if len(draw.gram) > 1 else None,
+        "gradient",
     ),
 }
 SETTINGS = tuple(
@@ -133,17 +143,14 @@ def gram_draws(ctx: MeasureContext) -> list[DrawSummary]:
     return found
 
 
-def gram_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as all draws."""
-    return config.gamma.draws * config.gamma.draw_size * GRAM_ROW
-
-
 def _register(name: str, *, cost: str, settings: tuple[str, ...] = SETTINGS) -> Callable[[Compute], Compute]:
     row = TABLE[name]
     return register_measure(
         name=name,
         formula=row.formula,
         source=row.source,
+        family=row.family,
+        invariance=row.invariance,
         unit=row.unit,
         direction="lower",
         cost=cost,

@@ -9,6 +9,7 @@ import numpy as np
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import FOLDABLE, IMAGES, no_passes, register_measure
+from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.library.simple import clean_margin
 from infomcr_cli.measures.value import MeasureValue
@@ -82,6 +83,8 @@ def _with_margin(log_product: float, ctx: MeasureContext) -> MeasureValue:
     name="frobenius_product",
     formula="Σ_l ln ‖W_l‖_F², batch norm folded",
     source=f"Neyshabur et al., COLT 2015, arXiv:1503.00036; {JIANG}",
+    family="norm",
+    invariance=SAME_FUNCTION,
     unit="ln",
     direction="lower",
     cost="none",
@@ -98,6 +101,8 @@ def frobenius_product(ctx: MeasureContext) -> MeasureValue:
     name="frobenius_product_over_margin",
     formula="Σ_l ln ‖W_l‖_F² − 2 ln margin, batch norm folded",
     source=JIANG,
+    family="margin",
+    invariance=EVERY_CHANGE,
     unit="ln",
     direction="lower",
     cost="one forward pass over the samples, shared with margin",
@@ -115,6 +120,8 @@ def frobenius_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     name="spectral_product",
     formula="Σ_l ln ‖W_l‖₂², of the operators on feature maps, batch norm folded",
     source=f"{JIANG}; the operator's norm: Gouk et al., 2021, arXiv:1804.04368",
+    family="norm",
+    invariance=SAME_FUNCTION,
     unit="ln",
     direction="lower",
     cost="some 30 applications of each convolution to one image",
@@ -130,6 +137,8 @@ def spectral_product(ctx: MeasureContext) -> MeasureValue:
     name="spectral_product_over_margin",
     formula="Σ_l ln ‖W_l‖₂² − 2 ln margin, batch norm folded",
     source=f"Bartlett et al., NeurIPS 2017, arXiv:1706.08498; {JIANG}",
+    family="margin",
+    invariance=EVERY_CHANGE,
     unit="ln",
     direction="lower",
     cost="that of spectral_product and of margin, shared with them",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infomcr_cli.measures.base import no_passes, register_measure
+from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue
 
@@ -35,6 +36,8 @@ def log_path_norm(model: keras.Model) -> float:
     name="path_norm",
     formula="½ ln Σ_k f(1; w²)_k, batch norm folded",
     source=f"Neyshabur et al., COLT 2015, arXiv:1503.00036; {JIANG}",
+    family="norm",
+    invariance=SAME_FUNCTION,
     unit="ln",
     direction="lower",
     cost="one forward pass of one image in float64",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from infomcr_cli.measures.base import IMAGES, register_measure
+from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def relative_flatness_of(surface: LossSurface) -> float:
     name="relative_flatness",
     formula="Σ_ss' ⟨w_s, w_s'⟩ tr H_ss', rows s, s' of the last layer",
     source="Petzka et al., NeurIPS 2021, arXiv:2001.00939",
+    family="curvature",
+    invariance=SAME_FUNCTION,
     unit="nats",
     direction="lower",
     cost="one forward pass over the samples",
@@ -66,6 +69,7 @@ def relative_flatness_of(surface: LossSurface) -> float:
     needs=(IMAGES, "a dense last layer"),
     settings=("samples",),
     suite="standard",
+    free=True,
 )
 def relative_flatness(ctx: MeasureContext) -> MeasureValue:
     """Return κ in closed form; low values are flat."""

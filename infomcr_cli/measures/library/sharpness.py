@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import MeasureValue, standard_error
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
     name="sharpness",
     formula="mean_m L_m(w + ρ g_m/‖g_m‖) − L_m(w)",
     source="Foret et al., ICLR 2021, arXiv:2010.01412",
+    family="sharpness",
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
@@ -103,6 +105,8 @@ def sharpness(ctx: MeasureContext) -> MeasureValue:
     name="adaptive_sharpness",
     formula="mean_m L_m(w + ρ T²g_m/‖T g_m‖) − L_m(w), T = diag |w|",
     source="Kwon et al., ICML 2021, arXiv:2102.11600; Andriushchenko et al., ICML 2023, arXiv:2302.07011",
+    family="sharpness",
+    invariance=SAME_FUNCTION,
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
@@ -126,6 +130,7 @@ def _mean_rise(ctx: MeasureContext, rho: float, *, adaptive: bool) -> MeasureVal
     name="worst_case_sharpness",
     formula="100 (max L(w + z) − L(w)) / (1 + L(w)), |z_i| ≤ ε(|w_i| + 1)",
     source="Keskar et al., ICLR 2017, arXiv:1609.04836, metric 2.1",
+    family="sharpness",
     unit="percent",
     direction="lower",
     cost="one to two forward and backward passes over the samples for each iteration",

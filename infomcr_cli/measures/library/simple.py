@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue
 
@@ -23,6 +24,8 @@ Array = NDArray[np.float64]
     name="train_loss",
     formula="L(w) on the whole training set, without augmentation",
     source=JIANG,
+    family="confidence",
+    invariance=SAME_FUNCTION,
     unit="nats",
     direction="lower",
     cost="none beside the scores of the evaluation",
@@ -72,6 +75,8 @@ def clean_margin(ctx: MeasureContext) -> float:
     name="margin",
     formula="10th percentile of z_y − max_{k≠y} z_k",
     source=JIANG,
+    family="margin",
+    invariance=SAME_FUNCTION,
     unit="logits",
     direction="higher",
     cost="one forward pass over the samples",
@@ -89,6 +94,8 @@ def margin(ctx: MeasureContext) -> MeasureValue:
     name="parameter_count",
     formula="W",
     source=JIANG,
+    family="information",
+    invariance=EVERY_CHANGE,
     unit="weights",
     direction="lower",
     cost="none",
@@ -123,6 +130,7 @@ def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> f
     name="distance_from_initialization",
     formula="‖w − w₀‖₂, w₀ made anew from the seed",
     source="Nagarajan & Kolter, 2019, arXiv:1901.01672",
+    family="norm",
     unit="weights",
     direction="lower",
     cost="building the network once more",
@@ -141,7 +149,10 @@ def distance_from_initialization(ctx: MeasureContext) -> MeasureValue:
 
     initial = ctx.initial_weights()
     if initial is None:
-        raise InputError("the distance from initialization needs a run that began with its own random weights")
+        raise InputError(
+            "the distance from initialization needs a run whose weights before training are its own and known",
+            advice="Import a network with --initial FILE to make them known.",
+        )
     trainable = {id(variable) for variable in trainable_weights(ctx.model)}
     weights = {name: np.asarray(v) for name, v in named_weights(ctx.model).items() if id(v) in trainable}
     return MeasureValue(weight_distance(weights, initial))

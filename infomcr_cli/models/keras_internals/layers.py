@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.saving.serialization_lib import ObjectSharingScope
 
 HALF_PRECISION = ("bfloat16", "float16")
 COMPILED_BY_FIT = {"train_function", "test_function", "predict_function"}  # Keras keeps them on a model
@@ -48,6 +49,11 @@ def graph_nodes(graph: Any) -> list[Any]:
     """Return the calls of a functional graph in the order in which they run, its inputs included."""
     by_depth = graph._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def object_sharing() -> AbstractContextManager[Any]:
+    """Return a block inside which Keras describes and builds an object that several layers share only once."""
+    return ObjectSharingScope()
 
 
 def keras_mask(tensor: Any) -> tf.Tensor | None:

@@ -17,8 +17,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.variables import AutocastScope
 
 from infomcr_cli.models.keras_internals.layers import all_layers, replaced
+
+# Types of inputs that the fused kernel takes; weights, mean and variance are float32 with each of them.
+FUSED_TYPES = (tf.float32, tf.bfloat16, tf.float16)
 
 
 @contextmanager
@@ -63,8 +67,9 @@ def _fused_call(
     if not (training and layer.trainable and mask is None and _can_be_fused(layer, inputs)):
         return keras_call(inputs, training=training, mask=mask)
     channels = layer.moving_mean.shape
-    scale = layer.gamma.value if layer.scale else tf.ones(channels)
-    center = layer.beta.value if layer.center else tf.zeros(channels)
+    with AutocastScope(None):  # in mixed precision the weights would be rounded to the type of the inputs
+        scale = layer.gamma.value if layer.scale else tf.ones(channels)
+        center = layer.beta.value if layer.center else tf.zeros(channels)
     output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs, scale=scale, offset=center, mean=[], variance=[], epsilon=layer.epsilon, is_training=True
     )
@@ -78,7 +83,7 @@ def _fused_call(
 
 def _can_be_fused(layer: Any, inputs: Any) -> bool:
     last = layer.axis in (-1, 3)
-    return not layer.synchronized and last and inputs.shape.rank == 4 and inputs.dtype == tf.float32
+    return not layer.synchronized and last and inputs.shape.rank == 4 and inputs.dtype in FUSED_TYPES
 
 
 def update_moving(statistic: Any, value: tf.Tensor, momentum: float) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from infomcr_cli.judging.rank_correlation import spearman_rho
 from infomcr_cli.judging.ties import merge_ties
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import gaps_of, measure_names, values_of
+from infomcr_cli.report.evaluated_run import direction_of, gaps_of, measure_names, values_of
 from infomcr_cli.report.plots.style import note, short
 from infomcr_cli.report.tables import mark_mixed
 
@@ -18,29 +18,46 @@ MOST_MEASURES = 40
 
 
 def between_measures(comparison: Comparison) -> Figure | None:
-    """Return Spearman's ρ of every pair of measures and the gap; None with fewer than two measures or three runs."""
+    """Return Spearman's ρ of every pair of measures and the gap; None with fewer than two measures or three runs.
+
+    Measures of which higher values are better are turned round, so that two that agree have a positive ρ.
+    """
     names = measure_names(comparison.included)
-    shown = [name for name in comparison.measures if name in names][:MOST_MEASURES]
+    varying = [name for name in comparison.measures if name in names and _varies(comparison, name)]
+    shown = varying[:MOST_MEASURES]
     if len(shown) < 2 or len(comparison.included) < 3:
         return None
-    columns = [merge_ties(one, np.abs(one)) for one in (values_of(comparison.included, name) for name in shown)]
+    columns = [merge_ties(one, np.abs(one)) for one in (_oriented(comparison, name) for name in shown)]
     gaps = gaps_of(comparison.included, comparison.gap)
     columns.append(merge_ties(gaps, np.maximum(np.abs(gaps), 1.0)))
     values = np.array([[_rho(one, other) for other in columns] for one in columns])
     labels = [*(mark_mixed(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
-    return _heatmap(values, labels, labels, "Spearman's ρ", len(comparison.measures))
+    return _heatmap(values, labels, labels, "Spearman's ρ", len(varying))
 
 
 def psi_by_axis(comparison: Comparison) -> Figure | None:
-    """Return ψ of every measure on every axis, with Ψ; None if no axis has a usable group."""
+    """Return ψ of every measure on every axis, with Ψ, so that more is better; None if no axis has a usable group."""
     results = [*comparison.ranking.measures[:MOST_MEASURES], *comparison.ranking.controls]
     axes = [name for name, count in results[0].granulated_psi.groups.items() if count] if results else []
     if not axes:
         return None
-    rows = [[one.granulated_psi.axes[axis] for axis in axes] + [one.granulated_psi.value] for one in results]
-    values = np.array([[np.nan if value is None else value for value in row] for row in rows])
+    raw = [[*(one.granulated_psi.axes[axis] for axis in axes), one.granulated_psi.value] for one in results]
+    rows = [one.orient("granulated_psi", np.array(row, np.float64)) for one, row in zip(results, raw, strict=True)]
+    values = np.array(rows)  # [measures, axes + 1]; None became NaN
     labels = [mark_mixed(short(one.name), one.mixed) for one in results]
     return _heatmap(values, labels, [*map(short, axes), "Ψ"], "ψ", len(comparison.measures))
+
+
+def _oriented(comparison: Comparison, name: str) -> np.ndarray:
+    """Return a measure of each run, its sign such that lower is better, float64 [n]."""
+    sign = -1.0 if direction_of(comparison.included, name) == "higher" else 1.0
+    return sign * values_of(comparison.included, name)
+
+
+def _varies(comparison: Comparison, name: str) -> bool:
+    values = values_of(comparison.included, name)
+    values = values[np.isfinite(values)]
+    return len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max())
 
 
 def _rho(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,82 +1,160 @@
-"""Measure against gap: one panel for each measure, axes as colours and markers, error bars if they are known."""
+"""Measure against gap: gamma large, the others in pictures of nine panels; axes as colours and markers, error bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun
-from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, short
+from infomcr_cli.report.plots.gaps import gap_label, shown_gap
+from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, with_unit
 from infomcr_cli.report.tables import format_stat, mark_mixed, replicates
 
-MOST_PANELS = 24
+GAMMA = "gamma"
+PANELS = 9  # of one picture
+MOST_PANELS = 36
+_LARGEST, _SMALLEST = 9.0, 4.0  # points, of the markers of the first and of a late value
+_WORDS = {"lower": "lower is better", "higher": "higher is better"}
 
 
-def scatter(comparison: Comparison) -> Figure | None:
-    """Return the gap over each measure, a point for each setting; None if there is nothing to show.
+@dataclass(frozen=True)
+class Point:
+    """A setting in a panel: means over its seeds with their bars, and what each seed has.
 
-    Bars span the standard deviation over seeds, and for a single seed the measure's own standard error.
+    Attributes:
+        bars:  half-lengths in x and y: the standard deviation over seeds; of a single seed the measure's standard
+               error and none.
+        seeds: (x, y) of each seed, if there are several.
     """
-    found = [name for name in comparison.measures if _points(comparison, name)]
-    measures = found[:MOST_PANELS]
-    if not measures:
+
+    x: float
+    y: float
+    bars: tuple[float, float]
+    seeds: tuple[tuple[float, float], ...]
+    colour: str
+    marker: str
+    size: float
+
+
+def gamma_against_gap(comparison: Comparison) -> Figure | None:
+    """Return one large panel of the gap over gamma; None if no run has both."""
+    if not points(comparison, GAMMA):
         return None
-    figure, axes = panels(len(measures))
-    for panel, name in zip(axes, measures, strict=True):
-        _panel(panel, comparison, name)
+    figure, axes = panels(1, width=7.2, height=4.6)
+    _panel(axes[0], comparison, GAMMA, scale=1.2)
+    direction = next(one.direction for one in comparison.ranking.measures if one.name == GAMMA)
+    if direction in _WORDS:
+        axes[0].set_xlabel(f"{axes[0].get_xlabel()} ({_WORDS[direction]})")
+    axes[0].locator_params(axis="x", nbins=8)
     legend_of(figure, _legend(comparison.axes))
-    note(figure, [f"The first {MOST_PANELS} of {len(found)} measures."] if len(found) > MOST_PANELS else [])
     return figure
 
 
-def _panel(panel: Any, comparison: Comparison, name: str) -> None:
-    for (x, dx, y, dy), colour, marker in _points(comparison, name):
-        panel.errorbar(
-            x, y, xerr=dx, yerr=dy, fmt=marker, color=colour, markersize=5, elinewidth=0.8,
-            markeredgecolor="white", markeredgewidth=0.4, alpha=0.9,
-        )  # fmt: skip
-    result = next(one for one in comparison.ranking.measures if one.name == name)
-    title = f"{mark_mixed(short(name), result.mixed)}   τ = {format_stat(result.kendall_tau.value)}"
-    panel.set_title(title, fontsize=8)
-    panel.set_ylabel(GAPS[comparison.gap])
-    panel.locator_params(axis="x", nbins=4)
-    panel.tick_params(labelsize=8)
+def measures_against_gap(comparison: Comparison) -> list[Figure]:
+    """Return pictures of the gap over each other measure that varies, in the order of the ranking."""
+    names = varying_measures(comparison)
+    notes = [f"The first {MOST_PANELS} of {len(names)} measures."] if len(names) > MOST_PANELS else []
+    return [_picture(comparison, part, notes) for part in pictures_of(names)]
 
 
-def _points(comparison: Comparison, name: str) -> list[tuple[tuple[float, float, float, float], str, str]]:
-    """Return a point, its colour and its marker for each setting that has the measure and the gap."""
+def varying_measures(comparison: Comparison) -> list[str]:
+    """Return the measures but gamma that differ between settings: a constant one gets no panel."""
+    return [name for name in comparison.measures if name != GAMMA and _varies(points(comparison, name))]
+
+
+def pictures_of(names: Sequence[str]) -> list[Sequence[str]]:
+    """Return the measures of each picture, as many in each as possible."""
+    shown = names[:MOST_PANELS]
+    return [shown[start : start + PANELS] for start in range(0, len(shown), PANELS)]
+
+
+def points(comparison: Comparison, name: str) -> list[Point]:
+    """Return a point for each setting that has the measure and the gap."""
     styles = dict(zip((run.name for run in comparison.included), _styles(comparison), strict=True))
-    found = [(_point(members, name, comparison.gap), styles[members[0].name]) for members in replicates(comparison)]
-    return [(point, *style) for point, style in found if point is not None]
+    found = (_point(members, name, comparison.gap, styles[members[0].name]) for members in replicates(comparison))
+    return [point for point in found if point is not None]
 
 
-def _point(members: Sequence[EvaluatedRun], name: str, gap: str) -> tuple[float, float, float, float] | None:
-    """Return (measure, its bar, gap, its bar), or None if no member has both."""
+def _varies(found: Sequence[Point]) -> bool:
+    values = np.array([seed[0] for point in found for seed in point.seeds or ((point.x, point.y),)])
+    return len(values) == 1 or (len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max()))
+
+
+def _picture(comparison: Comparison, names: Sequence[str], notes: Sequence[str]) -> Figure:
+    figure, axes = panels(len(names))
+    for panel, name in zip(axes, names, strict=True):
+        _panel(panel, comparison, name)
+        panel.tick_params(labelsize=8)
+    legend_of(figure, _legend(comparison.axes))
+    note(figure, notes)
+    return figure
+
+
+def _panel(panel: Any, comparison: Comparison, name: str, scale: float = 0.8) -> None:
+    for point in points(comparison, name):
+        _draw(panel, point, scale)
+    result = next(one for one in comparison.ranking.measures if one.name == name)
+    tau = result.oriented("kendall_tau")
+    if tau is not None:
+        panel.set_title(f"τ = {format_stat(tau)}", fontsize=10 * scale)
+    panel.set_xlabel(with_unit(mark_mixed(name, result.mixed), unit_of(comparison.included, name)))
+    panel.set_ylabel(gap_label(comparison.gap))
+    panel.locator_params(axis="x", nbins=4)
+
+
+def unit_of(runs: Sequence[EvaluatedRun], name: str) -> str | None:
+    """Return the unit of a measure as the first run that records one says."""
+    found = (run.evaluation.measures[name].unit for run in runs if name in run.evaluation.measures)
+    return next((unit for unit in found if unit), None)
+
+
+def _draw(panel: Any, point: Point, scale: float) -> None:
+    """Draw a point see-through, and its seeds small and hollow: whatever lies at the same place stays visible."""
+    colour = point.colour
+    hollow: dict[str, Any] = {"linestyle": "", "color": colour, "markerfacecolor": "none"}
+    for x, y in point.seeds:
+        panel.plot(x, y, marker=point.marker, markersize=0.45 * point.size * scale, markeredgewidth=0.7, **hollow)
+    panel.errorbar(
+        point.x, point.y, xerr=point.bars[0], yerr=point.bars[1], fmt=point.marker, color=colour,
+        markersize=point.size * scale, markerfacecolor=to_rgba(colour, 0.25), markeredgecolor=colour,
+        markeredgewidth=1.1, elinewidth=0.9,
+    )  # fmt: skip
+
+
+def _point(members: Sequence[EvaluatedRun], name: str, gap: str, style: tuple[str, str, float]) -> Point | None:
+    """Return the point of the runs of one setting, or None if none of them has measure and gap."""
     known = []
     for run in members:
-        x, y = run.value(name), run.gap(gap)
+        x, y = run.value(name), shown_gap(run, gap)
         if x is not None and y is not None:
             known.append((x, y, run.evaluation.measures[name].std_error or 0.0))
     if not known or any(abs(number) > 1e150 for point in known for number in point):
         return None
     x_values, y_values, errors = np.array(known).T
     if len(known) == 1:
-        return float(x_values[0]), abs(float(errors[0])), float(y_values[0]), 0.0
-    return float(x_values.mean()), float(x_values.std(ddof=1)), float(y_values.mean()), float(y_values.std(ddof=1))
+        return Point(float(x_values[0]), float(y_values[0]), (abs(float(errors[0])), 0.0), (), *style)
+    means, deviations = np.array(known)[:, :2].mean(axis=0), np.array(known)[:, :2].std(axis=0, ddof=1)
+    seeds = tuple(zip(x_values.tolist(), y_values.tolist(), strict=True))
+    return Point(float(means[0]), float(means[1]), (float(deviations[0]), float(deviations[1])), seeds, *style)
 
 
-def _styles(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return colour and marker of each ranked run: the first axis as colour, the second as marker."""
+def _styles(comparison: Comparison) -> list[tuple[str, str, float]]:
+    """Return colour, marker and size of each ranked run: the first axis as colour, the second as marker and size."""
     colours = _index(comparison.axes[0]) if comparison.axes else [0] * len(comparison.included)
     markers = _index(comparison.axes[1]) if len(comparison.axes) > 1 else colours
-    return [(COLOURS[c % len(COLOURS)], MARKERS[m % len(MARKERS)]) for c, m in zip(colours, markers, strict=True)]
+    return [_style(colour, marker) for colour, marker in zip(colours, markers, strict=True)]
+
+
+def _style(colour: int, marker: int) -> tuple[str, str, float]:
+    return COLOURS[colour % len(COLOURS)], MARKERS[marker % len(MARKERS)], max(_SMALLEST, _LARGEST - 1.5 * marker)
 
 
 def _index(axis: Axis) -> list[int]:
@@ -88,7 +166,10 @@ def _legend(axes: Sequence[Axis]) -> list[Line2D]:
     handles = []
     for place, axis in enumerate(axes[:2]):
         for index, value in enumerate(axis.values[: len(COLOURS)]):
-            colour = COLOURS[index] if place == 0 else "#666666"
-            marker = MARKERS[index] if place == 1 or len(axes) == 1 else "o"
-            handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=f"{axis.name} = {value}"))
+            colour, marker, size = _style(index, index)
+            colour = colour if place == 0 else "#666666"
+            marker, size = (marker, size) if place == 1 or len(axes) == 1 else ("o", 6.0)
+            label = f"{axis.name} = {value}"
+            looks: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": to_rgba(colour, 0.25)}
+            handles.append(Line2D([], [], linestyle="", color=colour, markeredgecolor=colour, label=label, **looks))
     return handles

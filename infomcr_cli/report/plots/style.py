@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,12 +40,14 @@ class Plot:
     Attributes:
         name:  of its files, without a suffix.
         title: a line that says what it shows.
+        alt:   says the same to someone who cannot see it, with the ranges of the numbers.
     """
 
     name: str
     title: str
     svg: bytes
     png: bytes
+    alt: str = ""
 
 
 @contextmanager
@@ -57,13 +60,13 @@ def plot_style() -> Iterator[None]:
         yield
 
 
-def render(name: str, title: str, figure: Figure) -> Plot:
+def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
     """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
     text = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
-    return Plot(name, text, svg.getvalue(), png.getvalue())
+    return Plot(name, text, svg.getvalue(), png.getvalue(), alt)
 
 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:
@@ -82,11 +85,34 @@ def short(name: str, length: int = 32) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
+def with_unit(name: str, unit: str | None, length: int = 32) -> str:
+    """Return a label with a name and its unit, in lines of a length that fit under a panel.
+
+    Examples:
+        >>> with_unit("gamma", "nats"), with_unit("margin", None)
+        ('gamma, nats', 'margin')
+    """
+    text = f"{name}, {unit}" if unit else name
+    lines = [""]
+    for word in re.findall(rf"[^_ .]{{1,{length - 1}}}[_ .]?|[_ .]", text):
+        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > length:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def logarithmic(panel: Any) -> None:
     """Give a panel a logarithmic y axis with plain numbers: math text is disabled, so that names stay as they are."""
-    panel.set_yscale("log")
-    panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-    panel.yaxis.set_minor_formatter(lambda value, _: "")
+    panel.set_yscale("log", nonpositive="mask")
+    low, high = panel.get_ylim()
+    is_short = high < 30 * low  # less than one and a half decades: numbers between the powers of ten too
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 1e-3 or value >= 1e4 else f"{value:g}")
+    panel.yaxis.set_minor_formatter(lambda value, _: f"{value:.2g}" if is_short and _leads(value, (2, 5)) else "")
+
+
+def _leads(value: float, digits: Sequence[int]) -> bool:
+    """Return whether the first digit of a positive number is one of some digits."""
+    return f"{value:e}"[0] in map(str, digits)
 
 
 def legend_of(figure: Figure, handles: Sequence[Any]) -> None:

@@ -44,10 +44,20 @@ def encode_arrays(arrays: Mapping[str, Array], record: Mapping[str, Any]) -> byt
 
 
 def decode_arrays(content: bytes, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the arrays and the record of a safetensors file.
+    """Return the arrays and the record of a safetensors file that infomcr wrote.
 
     Raises:
         InputError: it is not one, or it claims shapes, types or sizes that no checkpoint has.
+    """
+    arrays = decode_plain_arrays(content, what)
+    return arrays, header_record(read_header(content, what), what)
+
+
+def decode_plain_arrays(content: bytes, what: str) -> dict[str, Array]:
+    """Return the arrays of any safetensors file.
+
+    Raises:
+        InputError: it is not one, or it claims shapes, types or sizes that no network has.
     """
     header = read_header(content, what)
     for name, entry in header.items():
@@ -56,10 +66,9 @@ def decode_arrays(content: bytes, what: str) -> tuple[dict[str, Array], dict[str
     _check_memory(len(content), what)
     try:
         parts = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
-        arrays = {name: _array(part) for name, part in parts}
+        return {name: _array(part) for name, part in parts}
     except (safetensors.SafetensorError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise InputError(f"{what} must be a whole safetensors file ({printable(str(error))})") from None
-    return arrays, header_record(header, what)
 
 
 def read_header(content: bytes, what: str) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""The settings of one run, new or resumed, after every check that needs no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.data import check_source, training_set_size
+from infomcr_cli.engine.preflight import check_devices
+from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import resumed_run
+from infomcr_cli.experiment.resolve_settings import resolved
+from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.directory import split_start
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.tracking.moved_runs import read_settings
+
+
+def new_run_settings(overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the resolved settings of a new run.
+
+    Raises:
+        InputError: they cannot be used; nothing has been made.
+    """
+    config = resolved(compose_run(overrides, config_dir))
+    if config.start:
+        check_start(config.start)
+    return _checked(config)
+
+
+def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the settings with which a run is resumed.
+
+    Raises:
+        InputError: the run or an override cannot be used; nothing has been changed.
+    """
+    run = RunDirectory.open(path)
+    recorded, made_with = read_settings(run), _recorded_overrides(run)
+    return _checked(resumed_run(recorded, overrides, config_dir, str(path), made_with))
+
+
+def _checked(config: RunConfig) -> RunConfig:
+    check_source(config.data)
+    check_measures(config.measure)
+    check_devices([config])
+    return config
+
+
+def _recorded_overrides(run: RunDirectory) -> list[str]:
+    """Return the overrides that a run records; none if the record is missing or not readable."""
+    try:
+        overrides = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    except (InputError, OSError):
+        return []
+    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
+
+
+def check_start(start: str) -> None:
+    """Raise InputError if the run to start from, or its checkpoint, does not exist."""
+    path, name = split_start(start)
+    found = [info.name for info in list_checkpoints(RunDirectory.open(path))]
+    if not found or name not in ("", "last", "best", *found):
+        raise InputError("a checkpoint must exist", received=start, accepted=["last", "best", *found] if found else ())
+
+
+def warn_of_draws(config: RunConfig, say: Callable[[str], None]) -> Callable[[int], None] | None:
+    """Warn of what `eval` will refuse after training if the size of the data is known; else return how to warn later.
+
+    `eval` can still be given other settings then, so that training continues.
+
+    Args:
+        say: prints a line.
+
+    Returns:
+        A function of the number of training images; None if it was called.
+    """
+
+    def warn(images: int) -> None:
+        try:
+            check_measures(config.measure, images)
+        except InputError as error:
+            say(f"eval will refuse to measure this run as it is set: {error}")
+
+    images = training_set_size(config.data)
+    if images is None:
+        return warn
+    warn(images)
+    return None

@@ -1,0 +1,82 @@
+"""From the arguments of a sweep to its settings, its jobs, and those that are still to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infomcr_cli.config.exclude import parse_exclusions
+from infomcr_cli.config.grid import expand
+from infomcr_cli.config.schema.sweep import SweepConfig
+from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.engine.directory import name_of
+from infomcr_cli.engine.factory import check_engine
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.plan import plan
+from infomcr_cli.engine.preflight import check_settings
+from infomcr_cli.engine.run_settings import check_start
+from infomcr_cli.experiment.resolve_settings import resolved
+from infomcr_cli.runs import State
+from infomcr_cli.runs.directory import check_folder
+from infomcr_cli.tracking.store import Store, store_of
+
+_UNNAMED = ("engine", "tracking", "runs_dir", "device")
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep consists of.
+
+    Args:
+        overrides: as given on the command line.
+        due:       the jobs that are not done.
+        store:     where its runs are mirrored; None: nowhere.
+    """
+
+    overrides: Sequence[str]
+    settings: SweepConfig
+    jobs: Sequence[Job]
+    due: Sequence[Job]
+    store: Store | None
+
+    @property
+    def runs_dir(self) -> str:
+        """The folder of the runs."""
+        return self.jobs[0].config.runs_dir
+
+    @property
+    def name(self) -> str:
+        """The given name, or one made of what is swept: engine, tracking, device and folder do not count."""
+        return self.settings.name or name_of([text for text in self.overrides if not _is_unnamed(text)])
+
+
+def plan_sweep(overrides: Sequence[str], config_dir: Path | None, *, retry_failed: bool = False) -> SweepPlan:
+    """Return the plan of a sweep.
+
+    Args:
+        retry_failed: failed jobs are due again.
+
+    Raises:
+        InputError: the settings of the sweep, or of a job, cannot be used; nothing has been made.
+    """
+    arguments = split_arguments(overrides, config_dir)
+    settings = arguments.sweep
+    points = expand(arguments.overrides, config_dir, parse_exclusions(settings.exclude, config_dir))
+    check_folder(points[0].config.runs_dir)
+    jobs = plan([replace(point, config=resolved(point.config)) for point in points])
+    for start in {job.config.start for job in jobs if job.config.start}:
+        check_start(start)
+    undone = [job for job in jobs if not job.is_done(settings.evaluate)]
+    due = [job for job in undone if retry_failed or job.state is not State.FAILED]
+    check_settings(due, evaluate=settings.evaluate)
+    config, tracking = jobs[0].config, jobs[0].config.tracking
+    store = None if tracking.name == "off" else store_of(tracking.uri, tracking.experiment, config.runs_dir)
+    check_engine(config, store)
+    return SweepPlan(overrides, settings, jobs, due, store)
+
+
+def _is_unnamed(override: str) -> bool:
+    """Whether an override says how the sweep is carried out: it is still the same sweep."""
+    group, _, setting = override.lstrip("+~").partition("=")[0].partition(".")
+    return group in _UNNAMED or (group == "sweep" and setting != "exclude")

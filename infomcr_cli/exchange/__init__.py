@@ -1,0 +1,1 @@
+"""Networks from other programs and for them: an untrusted file is read without running anything in it."""

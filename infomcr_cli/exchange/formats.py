@@ -1,0 +1,59 @@
+"""The formats that a network is exported to, told by the name of the file; TensorFlow is not needed to tell them."""
+
+from __future__ import annotations
+
+import importlib.util
+from enum import StrEnum
+from pathlib import Path
+
+from infomcr_cli.errors import InputError
+
+
+class Format(StrEnum):
+    """How a network is written."""
+
+    KERAS = ".keras"
+    WEIGHTS = ".weights.h5"
+    ONNX = ".onnx"
+    SAVED_MODEL = "SavedModel"
+
+
+ACCEPTED = ("NAME.keras", "NAME.weights.h5", "NAME.onnx", "NAME (a SavedModel folder)")
+
+
+def format_of(target: Path) -> Format:
+    """Return the format that a file's name asks for; a name without a suffix is a SavedModel's folder.
+
+    Raises:
+        InputError: the suffix is of none of them.
+    """
+    for one in (Format.KERAS, Format.WEIGHTS, Format.ONNX):
+        if target.name.endswith(one.value):
+            return one
+    if target.suffix or not target.name:
+        raise InputError("export writes files of a known kind", received=str(target), accepted=ACCEPTED)
+    return Format.SAVED_MODEL
+
+
+def check_target(target: Path, *, force: bool) -> None:
+    """Raise InputError where a network cannot be written to that place, or not in that format.
+
+    Args:
+        force: what stands there may be replaced: a file by a file, a SavedModel by a SavedModel.
+    """
+    wanted = format_of(target)
+    if wanted is Format.ONNX:
+        missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
+        if missing:
+            advice = "Install the extra: pip install 'infomcr[onnx]'."
+            raise InputError("export to ONNX needs onnx and tf2onnx", received=f"no {missing[0]}", advice=advice)
+    if not target.parent.is_dir():
+        raise InputError("export writes into a folder that exists", received=str(target.parent))
+    if not target.exists() and not target.is_symlink():
+        return
+    if not force:
+        advice = "Give another name, or --force to replace it."
+        raise InputError("export replaces nothing unless told to", received=f"{target} exists", advice=advice)
+    is_ours = (target / "saved_model.pb").is_file() if wanted is Format.SAVED_MODEL else target.is_file()
+    if target.is_symlink() or not is_ours:
+        raise InputError("--force replaces a file of the same kind", received=str(target), advice="Give another name.")

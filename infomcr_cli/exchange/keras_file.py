@@ -1,0 +1,194 @@
+"""A .keras file → a network that gives logits, and its layers as JSON to build it again from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
+from infomcr_cli.exchange.architecture import (
+    WAY_OUT,
+    Architecture,
+    architecture_bytes,
+    check_architecture,
+    read_architecture,
+)
+from infomcr_cli.exchange.archive import config_bytes, copy_weights, opened_archive
+from infomcr_cli.exchange.h5_weights import check_h5
+from infomcr_cli.exchange.softmax import without_softmax
+from infomcr_cli.models.keras_internals import all_layers, functional_graph, graph_nodes, object_sharing
+
+MAX_FEATURES = 2**31  # numbers that one sample may become in any layer
+MAX_UNKNOWN = 10**12  # weights of a network whose file of weights is not looked at
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A network out of a .keras file.
+
+    Args:
+        model:        gives logits.
+        original:     as the file has it, with the softmax that it may end in.
+        architecture: the layers of `model`, JSON: `build` makes the network of them again.
+        softmax_of:   the layer whose softmax was taken away; None: there was none.
+    """
+
+    model: keras.Model
+    original: keras.Model
+    architecture: bytes
+    softmax_of: str | None
+
+
+def read_keras_file(path: Path, weights: Path | None = None) -> KerasModel:
+    """Return the network of a .keras file; nothing that the file holds is executed.
+
+    Args:
+        weights: a .weights.h5 file to take in place of the file's own weights.
+
+    Raises:
+        InputError: the file is damaged, holds something that is not allowed, or its weights do not fit.
+    """
+    what, named = (f"config.json of {printable(path.name)}", f"the weights of {printable((weights or path).name)}")
+    with opened_archive(path) as archive, tempfile.TemporaryDirectory(prefix="infomcr-") as folder:
+        architecture = read_architecture(config_bytes(archive, path), what)
+        copied = Path(folder) / "model.weights.h5"  # what is checked is what is read
+        shutil.copyfile(weights, copied) if weights else copy_weights(archive, path, copied)
+        original = build(architecture, what, most_weights=check_h5(copied, named))
+        load_h5(original, copied, named)
+    return _with_logits(original, what)
+
+
+def build(architecture: Architecture, what: str, *, most_weights: int = MAX_UNKNOWN) -> keras.Model:
+    """Build the network that a checked description describes, in float32 or as it says.
+
+    Weights get their memory only when their number is known to be at most `most_weights`.
+
+    Raises:
+        InputError: Keras cannot build it, or it is larger than it may be.
+    """
+    scope = keras.StatelessScope()
+    try:
+        with _refusals(what), scope:
+            try:
+                with object_sharing():  # Keras empties the description that it is given
+                    model = keras.saving.deserialize_keras_object(copy.deepcopy(architecture), safe_mode=True)
+                _check_size(model, most_weights, what)
+            except BaseException:
+                scope.initialize_variables = False
+                raise
+    except InputError:
+        keras.utils.clear_session()  # or the weights that were refused would get their memory later
+        raise
+    return model
+
+
+def load_h5(model: keras.Model, path: Path, what: str) -> None:
+    """Load a checked file of weights into a network; each of its weights must be there.
+
+    Raises:
+        InputError: the file is of another network.
+    """
+    advice = "The file must have been saved from this very network: model.save_weights(FILE)."
+    with _refusals(what, advice), warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves weights as they were
+        model.load_weights(path)
+
+
+def _with_logits(original: keras.Model, what: str) -> KerasModel:
+    """Describe the loaded network anew, take its softmax away, build it again and carry the weights over."""
+    adapted = [layer for layer in all_layers(original) if isinstance(layer, keras.layers.Normalization)]
+    for layer in adapted:
+        _fix_statistics(layer)
+    with object_sharing():
+        described = check_architecture(_plain(keras.saving.serialize_keras_object(original)), what)
+    architecture, softmax_of = without_softmax(described)
+    model = build(architecture, what)
+    statistics = {id(variable) for layer in adapted for variable in layer.variables}
+    carried = [variable for variable in original.weights if id(variable) not in statistics]
+    if [tuple(v.shape) for v in carried] != [tuple(v.shape) for v in model.weights]:
+        raise InputError(f"{what} must give the same network when it is built again", advice=WAY_OUT)
+    for variable, source in zip(model.weights, carried, strict=True):
+        variable.assign(source)
+    return KerasModel(model, original, architecture_bytes(architecture), softmax_of)
+
+
+def _fix_statistics(layer: keras.layers.Normalization) -> None:
+    """Make an adapted mean and variance part of the layer's description: they are no weights of the network."""
+    if layer.input_mean is None:
+        layer.input_mean = np.asarray(layer.adapt_mean)
+        layer.input_variance = np.asarray(layer.adapt_variance)
+
+
+def _plain(description: Any) -> Architecture:
+    """Return a description as JSON has it: lists for tuples, nothing about training, shared objects numbered."""
+    document: Architecture = json.loads(json.dumps(description))
+    document.pop("compile_config", None)
+    _number_shared(document, {})
+    return document
+
+
+def _number_shared(value: Any, numbers: dict[int, int]) -> None:
+    """Keras names a shared object by its place in memory, which differs from process to process."""
+    if isinstance(value, dict):
+        if "shared_object_id" in value:
+            value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
+        for inner in value.values():
+            _number_shared(inner, numbers)
+    elif isinstance(value, list):
+        for inner in value:
+            _number_shared(inner, numbers)
+
+
+def _check_size(model: Any, most_weights: int, what: str) -> None:
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=WAY_OUT)
+    for layer in all_layers(model):
+        if not type(layer).__module__.startswith("keras.src."):
+            raise InputError(f"{what} must name only layers of Keras", received=type(layer).__name__)
+    weights = sum(_count(variable.shape) for variable in model.weights)
+    if weights > most_weights:
+        raise InputError(
+            f"{what} must describe a network whose weights are in the file",
+            received=f"{weights} weights, {most_weights} in the file",
+        )
+    for tensor in _tensors(model):
+        if _count([n for n in tensor.shape if n is not None]) > MAX_FEATURES:
+            raise InputError(f"{what} must make at most {MAX_FEATURES} numbers of a sample", received=tensor.shape)
+
+
+def _tensors(model: keras.Model) -> Iterator[Any]:
+    for node in graph_nodes(functional_graph(model)):
+        yield from node.output_tensors
+        if isinstance(node.operation, keras.Model):
+            yield from _tensors(node.operation)
+
+
+def _count(shape: Any) -> int:
+    count = 1
+    for length in shape:
+        count *= int(length)
+    return count
+
+
+@contextmanager
+def _refusals(what: str, advice: str = WAY_OUT) -> Iterator[None]:
+    """Turn whatever Keras raises at an untrusted file into an InputError; it may be anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        said = printable(" ".join(str(error).split()), 300)
+        raise InputError(f"{what} must be one that Keras can load", received=said, advice=advice) from None

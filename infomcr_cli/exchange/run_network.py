@@ -1,0 +1,57 @@
+"""The network of a run: built from its settings, or from the layers that an imported run keeps in model.json."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from infomcr_cli.config.schema.imported import ImportedModelConfig
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.data import Dataset
+from infomcr_cli.errors import InputError
+from infomcr_cli.exchange.architecture import read_architecture
+from infomcr_cli.exchange.archive import MAX_CONFIG
+from infomcr_cli.exchange.keras_file import build
+from infomcr_cli.experiment.initial_weights import initial_weights
+from infomcr_cli.experiment.network import network, network_settings
+from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint
+
+MODEL = "model.json"
+INITIAL, TRAINED = "initial", "imported"  # the two checkpoints of an imported run
+
+
+def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> keras.Model:
+    """Build the network of a run, with fresh weights.
+
+    Raises:
+        InputError: model.json is missing, was changed, or names something that is not allowed.
+    """
+    if not isinstance(config.model, ImportedModelConfig):
+        return network(config, dataset)
+    what = f"{MODEL} of {run.name}"
+    try:
+        content = run.read(MODEL, MAX_CONFIG)
+    except FileNotFoundError:
+        raise InputError(f"{what} must hold the layers of the network", received="no such file") from None
+    if hashlib.sha256(content).hexdigest() != config.model.architecture:
+        raise InputError(f"{what} must be as it was imported", received="another content")
+    bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
+    return build(read_architecture(content, what), what, most_weights=bytes_kept)
+
+
+def network_settings_of_run(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return all that the network of a run is built from; runs for which it is equal have the same network."""
+    if isinstance(config.model, ImportedModelConfig):
+        return config.model.model_dump()
+    return network_settings(config, dataset)
+
+
+def weights_before_training(run: RunDirectory, config: RunConfig, dataset: Dataset) -> Mapping[str, Any] | None:
+    """Return the weights that a run began with, by name; None where nobody knows them."""
+    if config.imported is None:
+        return initial_weights(config, dataset)
+    known = INITIAL in (info.name for info in list_checkpoints(run))
+    return load_checkpoint(run, INITIAL).weights if known else None

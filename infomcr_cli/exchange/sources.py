@@ -1,0 +1,164 @@
+"""Which files are imported, and what their user says about the training of each."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from infomcr_cli.config.schema.imported import Setting
+from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
+
+SUFFIXES = (".keras", ".weights.h5", ".safetensors")
+FILE, INITIAL = "file", "initial"  # columns of a table that are no settings
+MAX_TABLE = 64 * 2**20
+MAX_FILES = 100_000
+_WHOLE, _NUMBER = re.compile(r"[+-]?\d{1,18}"), re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to import.
+
+    Args:
+        settings: hyperparameters of its training.
+        initial:  the weights before training; None: not known.
+    """
+
+    file: Path
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    initial: Path | None = None
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether the file holds the layers beside the weights."""
+        return self.file.name.endswith(".keras")
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that is called after the file."""
+        stem = next(self.file.name.removesuffix(suffix) for suffix in SUFFIXES if self.file.name.endswith(suffix))
+        return re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "imported"
+
+
+def find_sources(
+    files: Sequence[str], settings: Sequence[str], *, initial: Path | None = None, table: Path | None = None
+) -> list[Source]:
+    """Return the files behind paths, quoted globs and the lines of a table, each once, with their settings.
+
+    Args:
+        settings: KEY=VALUE, for every file.
+        table:    a CSV file with a column `file` and one for each setting; where `files` are given it must have a line
+                  for each of them, else all its lines are taken.
+
+    Raises:
+        InputError: a file is missing or of an unknown kind, or a setting or the table is malformed.
+
+    Example:
+        find_sources(["nets/*.keras"], ["momentum=0.9"], table=Path("nets.csv"))
+    """
+    common = dict(_setting(one) for one in settings)
+    named = [_checked(path) for name in files for path in _paths(name)]
+    sources = _of_table(table, named) if table else [Source(path) for path in dict.fromkeys(named)]
+    if not sources:
+        advice = "For example: infomcr import mine.keras data=npz data.root=mine.npz."
+        raise InputError("import needs a file of a model", received="none", accepted=SUFFIXES, advice=advice)
+    if initial is not None:
+        if len(sources) > 1:
+            advice = f"Give a column {INITIAL!r} in --table."
+            raise InputError("--initial belongs to one file", received=f"{len(sources)} files", advice=advice)
+        sources = [replace(sources[0], initial=_checked(initial))]
+    return [replace(source, settings={**common, **source.settings}) for source in sources]
+
+
+def _setting(text: str) -> tuple[str, Setting]:
+    name, sign, value = text.partition("=")
+    if not sign or not _NAME.fullmatch(name):
+        raise InputError("--set takes NAME=VALUE", received=text, advice="For example --set learning_rate=0.1.")
+    return name, _value(value)
+
+
+def _value(text: str) -> Setting:
+    """Return a number or a boolean where a text spells one, else the text."""
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text) and abs(float(text)) < 1e300:  # a number that JSON can hold
+        return float(text)
+    return text
+
+
+def _paths(name: str) -> list[Path]:
+    if os.path.lexists(name) or not glob.has_magic(name):
+        return [Path(name)]
+    matches = sorted(glob.glob(name))[:MAX_FILES]
+    if not matches:
+        raise InputError("a pattern must match a file", received=printable(name))
+    return [Path(match) for match in matches]
+
+
+def _checked(path: Path) -> Path:
+    if not path.name.endswith(SUFFIXES):
+        legacy = path.name.endswith((".h5", ".hdf5", ".pb")) or path.is_dir()
+        advice = "Load it in Keras and save it anew: model.save('mine.keras')." if legacy else None
+        rule = "a model must be a file of a known kind"
+        raise InputError(rule, received=str(path), accepted=SUFFIXES, advice=advice)
+    if not path.is_file():
+        raise InputError("a model must be a file that exists", received=str(path))
+    return path
+
+
+def _of_table(table: Path, named: Sequence[Path]) -> list[Source]:
+    lines = {source.file.resolve(): source for source in _read_table(table)}
+    if not named:
+        return list(lines.values())
+    missing = [path for path in named if path.resolve() not in lines]
+    if missing:
+        raise InputError(f"{table} must have a line for each file", received=f"none for {missing[0]}")
+    return [lines[path] for path in dict.fromkeys(path.resolve() for path in named)]
+
+
+def _read_table(table: Path) -> Iterable[Source]:
+    try:
+        if table.stat().st_size > MAX_TABLE:
+            raise InputError(f"--table must have at most {MAX_TABLE} bytes", received=f"{table.stat().st_size}")
+        text = table.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "--table must be a CSV file that can be read", received=str(table), advice=f"{error}."
+        ) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        head, *rows = [row for row in reader if row]
+    except (csv.Error, ValueError) as error:
+        raise InputError("--table must be a CSV file with a head", received=str(table), advice=f"{error}.") from None
+    head = [name.strip() for name in head]
+    if FILE not in head or len(set(head)) < len(head):
+        raise InputError(f"--table must have a column {FILE!r}, and each column once", received=",".join(head))
+    for name in head:
+        if not _NAME.fullmatch(name):
+            raise InputError("a column of --table must be the name of a setting", received=printable(name))
+    return [_of_row(dict(zip(head, row, strict=False)), len(row) - len(head), table) for row in rows]
+
+
+def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> Source:
+    if surplus > 0 or not row.get(FILE, "").strip():
+        raise InputError(f"each line of {table} must name a file and fit the head", received=",".join(row.values()))
+    settings = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
+    initial = row.get(INITIAL, "").strip()
+    return Source(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)
+
+
+def _beside(name: str, table: Path) -> Path:
+    """A table names files as they lie beside it, or from the working folder."""
+    beside = table.parent / name
+    return _checked(beside if beside.exists() else Path(name))

@@ -1,0 +1,104 @@
+"""A file → a network with its trained weights, and those before training where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.data import Dataset
+from infomcr_cli.errors import InputError
+from infomcr_cli.exchange.fitting import input_structure
+from infomcr_cli.exchange.keras_file import KerasModel, read_keras_file
+from infomcr_cli.exchange.sources import Source
+from infomcr_cli.exchange.weights_file import load_weights_file, weights_by_name
+from infomcr_cli.experiment.network import network
+from infomcr_cli.runs.io.tensors import Array
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network out of a file.
+
+    Args:
+        model:        gives logits, with the trained weights.
+        architecture: its layers as JSON; None: it is built from the settings of the run.
+        softmax_of:   the layer whose softmax was left out; None: there was none.
+        initial:      the weights before training, by name; None: not known.
+    """
+
+    model: keras.Model
+    architecture: bytes | None = None
+    softmax_of: str | None = None
+    initial: Mapping[str, Array] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of trainable weights."""
+        return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+
+
+def trained_network(source: Source, config: RunConfig, dataset: Dataset) -> TrainedNetwork:
+    """Return the network of a file.
+
+    Args:
+        config, dataset: what the network of a file of weights is built from.
+
+    Raises:
+        InputError: the file cannot be used, or its weights are of another network.
+    """
+    if source.is_keras:
+        return _of_keras_file(source)
+    model = network(config, dataset)
+    initial = None
+    if source.initial is not None:
+        load_weights_file(model, source.initial)
+        initial = weights_by_name(model)
+    load_weights_file(model, source.file)
+    return TrainedNetwork(model, initial=initial)
+
+
+def _of_keras_file(source: Source) -> TrainedNetwork:
+    read = read_keras_file(source.file)
+    _check_same(read)
+    return TrainedNetwork(read.model, read.architecture, read.softmax_of, _initial(source, read))
+
+
+def _initial(source: Source, read: KerasModel) -> Mapping[str, Array] | None:
+    if source.initial is None:
+        return None
+    if source.initial.name.endswith(".keras"):
+        before = read_keras_file(source.initial)
+    else:
+        before = read_keras_file(source.file, source.initial)
+    initial, trained = weights_by_name(before.model), weights_by_name(read.model)
+    if {name: array.shape for name, array in initial.items()} != {name: array.shape for name, array in trained.items()}:
+        raise InputError("--initial must hold weights of the same network", received=str(source.initial))
+    return initial
+
+
+def _check_same(read: KerasModel) -> None:
+    """Raise InputError where the network that was built again is not the one of the file."""
+    inputs = _samples(read.original)
+    single = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
+    expected, found = read.original(inputs, training=False), read.model(single, training=False)
+    expected = np.asarray(expected[0] if isinstance(expected, list) else expected)
+    if read.softmax_of is not None:
+        found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
+    if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4):
+        raise InputError("a network must be the same when it is built again from its layers", received=read.model.name)
+
+
+def _samples(model: keras.Model) -> Any:
+    """Return two samples that any network takes: zeros and ones are pixels, numbers and tokens alike."""
+    generator = np.random.default_rng(0)
+
+    def sample(tensor: Any) -> Any:
+        shape = [2, *(8 if length is None else length for length in tensor.shape[1:])]
+        return generator.integers(0, 2, shape).astype(tensor.dtype)
+
+    return keras.tree.map_structure(sample, input_structure(model))

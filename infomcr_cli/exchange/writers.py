@@ -1,0 +1,104 @@
+"""Networks into files: written beside their place and renamed, with what they are noted in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from infomcr_cli.exchange.formats import Format
+from infomcr_cli.models.keras_internals import all_layers, replaced
+
+KEY = "infomcr"  # in metadata.json of a .keras file, and wherever else a format has room for notes
+MAX_ATTRIBUTE = 60_000  # bytes that HDF5 has room for in an attribute
+About = Mapping[str, Any]
+
+
+def write(model: keras.Model, target: Path, wanted: Format, about: About) -> None:
+    """Write a network; what stood at `target` is there until the new one is whole.
+
+    Args:
+        about: class names and where the network comes from; JSON-able.
+
+    Raises:
+        OSError: the place cannot be written to.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        beside = Path(folder) / target.name
+        _WRITERS[wanted](model, beside, about)
+        if target.is_dir():
+            os.rename(target, Path(folder) / "former")
+        os.replace(beside, target)
+
+
+def _keras(model: keras.Model, path: Path, about: About) -> None:
+    """Write a .keras file, whose metadata.json Keras itself reads nothing of."""
+    plain = path.with_name("plain.keras")
+    model.save(plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
+        for member in source.infolist():
+            if member.filename == "metadata.json":
+                metadata = {**json.loads(source.read(member)), "class_names": about["class_names"], KEY: about}
+                target.writestr(member.filename, json.dumps(metadata))
+            else:
+                with source.open(member) as inner, target.open(member.filename, "w", force_zip64=True) as outer:
+                    shutil.copyfileobj(inner, outer, 2**20)
+    plain.unlink()
+
+
+def _weights(model: keras.Model, path: Path, about: About) -> None:
+    import h5py
+
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        text = json.dumps(about)
+        file.attrs[KEY] = text if len(text) < MAX_ATTRIBUTE else json.dumps({**about, "class_names": None})
+
+
+def _saved_model(model: keras.Model, path: Path, about: About) -> None:
+    with redirect_stdout(StringIO()):  # Keras describes what it has written
+        model.export(str(path), verbose=False)
+    extra = path / "assets.extra"  # the place that SavedModel leaves to its users
+    extra.mkdir()
+    (extra / "metadata.json").write_text(json.dumps({"class_names": about["class_names"], KEY: about}))
+
+
+def _onnx(model: keras.Model, path: Path, about: About) -> None:
+    import onnx
+
+    with redirect_stdout(StringIO()), warnings.catch_warnings(), _constant_statistics(model):
+        warnings.simplefilter("ignore")  # of how tf2onnx is made to work with NumPy 2
+        model.export(str(path), format="onnx", verbose=False)
+    written = onnx.load(str(path))
+    onnx.helper.set_model_props(written, {"class_names": json.dumps(about["class_names"]), KEY: json.dumps(about)})
+    onnx.save(written, str(path))
+
+
+@contextmanager
+def _constant_statistics(model: keras.Model) -> Iterator[None]:
+    """Let mean and variance of Normalization layers be constants of a graph: tensors would become inputs of it."""
+    with ExitStack() as stack:
+        for layer in all_layers(model):
+            if isinstance(layer, keras.layers.Normalization):
+                for name in ("mean", "variance"):
+                    stack.enter_context(replaced(layer, name, np.asarray(getattr(layer, name))))
+        yield
+
+
+_WRITERS: Mapping[Format, Callable[[keras.Model, Path, About], None]] = {
+    Format.KERAS: _keras,
+    Format.WEIGHTS: _weights,
+    Format.SAVED_MODEL: _saved_model,
+    Format.ONNX: _onnx,
+}

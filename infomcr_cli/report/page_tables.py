@@ -1,0 +1,217 @@
+"""The tables of the HTML page: the runs with gamma and the gaps first, every run with its links, the settings."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.report.axes import ABSENT
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
+from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.plots.gaps import gap_label
+from infomcr_cli.report.plots.scatter import GAMMA, unit_of
+from infomcr_cli.report.settings import setting_text
+from infomcr_cli.report.tables import NONE, TextTable, format_number, mark_mixed, replicates, runs_table
+from infomcr_cli.runs import read_status
+from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
+
+MOST_CHARACTERS = 10_000  # of a setting
+_SEEDS = "± is the standard deviation over seeds."
+_ERRORS = (
+    "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
+    "links to MLflow open while infomcr ui runs."
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the page, with an address if it is a link."""
+
+    text: str
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of the page.
+
+    Attributes:
+        name:   of its anchor.
+        folded: hidden until the reader opens it.
+    """
+
+    name: str
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    folded: bool = False
+
+
+def page_table(name: str, table: TextTable) -> PageTable:
+    """Return a table of text as one of the page."""
+    rows = [[Cell(text) for text in row] for row in table.rows]
+    return PageTable(name, table.title, table.head, rows, table.caption)
+
+
+def differences_table(comparison: Comparison) -> PageTable:
+    """Return the axes: each setting that was varied, its values, and the settings that change along with it."""
+    rows = [
+        [Cell(axis.name), Cell(", ".join(axis.values)), Cell(", ".join(key for key in axis.keys if key != axis.name))]
+        for axis in comparison.axes
+    ]
+    has_more = any(len(axis.keys) > 1 for axis in comparison.axes)
+    head = ("setting", "values", "changes along with it")
+    width = 3 if has_more else 2
+    return PageTable("differences", "What differs", head[:width], [row[:width] for row in rows])
+
+
+def runs_tables(comparison: Comparison, place: Path | None) -> list[PageTable]:
+    """Return the ranked runs, gamma and gaps first: means over the seeds if there are several, then every run, folded.
+
+    Args:
+        place: the folder of the page, from which links to run folders are relative; None: links are absolute.
+    """
+    every_run = every_run_table(comparison, place)
+    if all(len(members) == 1 for members in replicates(comparison)):
+        return [every_run]
+    return [settings_table(comparison), replace(every_run, name="every-run", title="Every run", folded=True)]
+
+
+def settings_table(comparison: Comparison) -> PageTable:
+    """Return means over the seeds of each setting, gamma and gaps first."""
+    table = runs_table(comparison)
+    order = _leading(table.head, comparison)
+    rows = [[Cell(row[index]) for index in order] for row in table.rows]
+    return PageTable("runs", "Runs", [table.head[index] for index in order], rows, _SEEDS)
+
+
+def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
+    """Return the columns of the table of runs that come first on the page: name, gamma, gaps, axes, compute."""
+    gaps = dict.fromkeys((comparison.gap, *GAPS))
+    wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "compute"]
+    found = (_column(head, name) for name in wanted)
+    return [column for column in found if column is not None]
+
+
+def _column(head: Sequence[str], name: str) -> int | None:
+    """Return the column of a name, with a unit or a mark behind it or without; None if there is none."""
+    is_it = (one == name or one.startswith((f"{name},", f"{name}*", f"{name} (")) for one in head)
+    return next((index for index, found in enumerate(is_it) if found), None)
+
+
+def every_run_table(comparison: Comparison, place: Path | None) -> PageTable:
+    """Return a line for each ranked run, with its standard errors and links to its folder and its page in MLflow."""
+    gaps = list(dict.fromkeys((comparison.gap, "error", "test_error")))
+    gamma = with_unit(mark_mixed(GAMMA, GAMMA in comparison.mixed_measures), unit_of(comparison.included, GAMMA))
+    has_gamma = GAMMA in comparison.measures
+    axes = [axis.name for axis in comparison.axes]
+    head = ["run", *([gamma] if has_gamma else []), *map(gap_label, gaps), "train loss, nats", *axes, "seed", "MLflow"]
+    rows = []
+    for index, run in enumerate(comparison.included):
+        cells = [Cell(run.name, folder_link(run, place))]
+        cells += [Cell(measured(run, GAMMA))] if has_gamma else []
+        cells += [Cell(_gap(run, gap)) for gap in gaps]
+        cells.append(Cell(format_number(run.evaluation.train.loss)))
+        cells += [Cell(axis.labels[index]) for axis in comparison.axes]
+        cells += [Cell(NONE if run.seed is None else str(run.seed)), mlflow_cell(run)]
+        rows.append(cells)
+    return PageTable("runs", "Runs", head, rows, _ERRORS)
+
+
+def with_unit(name: str, unit: str | None) -> str:
+    """Return the head of a column with its unit."""
+    return f"{name}, {unit}" if unit else name
+
+
+def measured(run: EvaluatedRun, name: str) -> str:
+    """Return a measure with its standard error, to the digits that the error allows."""
+    found = run.evaluation.measures.get(name)
+    return NONE if found is None else with_error(found.value, found.std_error)
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """Return a number with its standard error, to the digits that the error allows.
+
+    Examples:
+        >>> with_error(-378.19, 8.07), with_error(0.1765, 0.0398), with_error(12.345, None)
+        ('-378 ± 8', '0.18 ± 0.04', '12.3')
+    """
+    if value is None or not error or not math.isfinite(error) or not math.isfinite(value):
+        return format_number(value)
+    decimals = -math.floor(math.log10(abs(error)))
+    shown, by = round(value, decimals) + 0.0, round(error, decimals)
+    return f"{shown:.{max(0, decimals)}f} ± {by:.{max(0, decimals)}f}"
+
+
+def _gap(run: EvaluatedRun, gap: str) -> str:
+    value = run.gap(gap)
+    if gap == "loss" or value is None:
+        return format_number(value)
+    return with_error(100 * value, 100 * _error_of(run, gap))
+
+
+def _error_of(run: EvaluatedRun, gap: str) -> float:
+    """Return the standard error of an error rate, or of the difference of two; 0 if the sizes are not known."""
+    test, train = run.evaluation.test.accuracy, run.evaluation.train.accuracy
+    counted = [(test, run.evaluation.n_test)] + ([(train, run.evaluation.n_train)] if gap == "error" else [])
+    if any(share is None or size is None for share, size in counted):
+        return 0.0
+    return math.sqrt(sum(share * (1 - share) / size for share, size in counted if share is not None and size))
+
+
+def folder_link(run: ComparedRun, place: Path | None) -> str:
+    """Return the address of a run's folder, from the folder of the page if that is known."""
+    if place is None:
+        return run.directory.path.resolve().as_uri()
+    return quote(os.path.relpath(run.directory.path.resolve(), place.resolve())) + "/"
+
+
+def mlflow_cell(run: ComparedRun) -> Cell:
+    """Return a link to a run's page as `infomcr ui` shows it; no directory names another server."""
+    run_id = read_status(run.directory).mlflow_run_id
+    if run_id is None:
+        return Cell(NONE)
+    return Cell(run_id[:8], run_page(f"http://{LOOPBACK}:{PORT}", run_id))
+
+
+def shared_settings(comparison: Comparison) -> PageTable:
+    """Return the settings that all runs share, ranked or not."""
+    config = comparison.runs[0].config if comparison.runs else {}
+    differing = set(_differing(comparison.runs))
+    rows = [(Cell(name), Cell(_shown(config, name))) for name in config if name not in differing]
+    return PageTable("shared-settings", "Settings that all runs share", ("setting", "value"), rows, folded=True)
+
+
+def differing_settings(comparison: Comparison) -> PageTable:
+    """Return the settings that differ, one line for each run; runs that are not ranked come last, in parentheses."""
+    names, ranked = _differing(comparison.runs), {run.name for run in comparison.included}
+    rows = [
+        [Cell(text) for text in (run.name if run.name in ranked else f"({run.name})", *_row(run, names))]
+        for run in comparison.runs
+    ]
+    caption = "(run): not ranked." if len(ranked) < len(rows) else ""
+    head = ("run", *names)
+    return PageTable("all-differences", "All settings that differ", head, rows if names else (), caption, folded=True)
+
+
+def _row(run: ComparedRun, names: Sequence[str]) -> list[str]:
+    return [_shown(run.config, name) for name in names]
+
+
+def _differing(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return the settings that some runs lack or that have different values, compared whole."""
+    names = dict.fromkeys(name for run in runs for name in run.config)
+    return [name for name in names if len({setting_text(run.config, name) for run in runs}) > 1]
+
+
+def _shown(config: Mapping[str, Any], name: str) -> str:
+    whole = setting_text(config, name)
+    return ABSENT if whole is None else printable(whole, MOST_CHARACTERS)

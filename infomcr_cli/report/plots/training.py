@@ -1,0 +1,135 @@
+"""Training curves: losses on a logarithmic axis, errors in percent, the learning rate; what changed is marked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.evaluated_run import EvaluatedRun
+from infomcr_cli.report.plots.curves import Line, cut_note, line_of, overlaid, runs_shown
+from infomcr_cli.report.plots.style import logarithmic
+from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
+
+MOST_CURVES = 6
+MOST_MARKS = 6  # of one kind: a rate that falls in every epoch is seen in its own panel
+LEARNING_RATE, PENALTY = "learning_rate", "train/penalty"
+_FIRST = ("train/loss", "test/loss", "train/accuracy", "test/accuracy", LEARNING_RATE)
+_KINDS: dict[str, Any] = {"learning rate falls": ":", "regularizer begins": "--", "regularizer pauses": "-."}
+_GREY = "#777777"
+
+
+def training_curves(comparison: Comparison) -> Figure | None:
+    """Return losses, errors and learning rate over epochs of up to 60 runs; None if nothing was logged."""
+    logged, damaged = _all_logged(comparison)
+    lines = {run: _lines(one) for run, one in logged.items()}
+    names = _names_shown(lines)
+    if not names:
+        return None
+    curves = {_label(name): {run: own[name] for run, own in lines.items() if name in own} for name in names}
+    events = _events(logged.values())
+    notes = [f"Left out, because metrics.jsonl cannot be read: {', '.join(damaged)}."] if damaged else []
+    figure = overlaid(comparison, curves, "epoch", [*cut_note(comparison), *notes], _legend(events))
+    for panel, name in zip(figure.axes, names, strict=False):
+        if _is_positive(curves[_label(name)].values()) and (_is_loss(name) or name == LEARNING_RATE):
+            logarithmic(panel)
+        if name == LEARNING_RATE:
+            for line in panel.get_lines():
+                line.set_drawstyle("steps-pre")  # what is logged after an epoch is the rate in that epoch
+        for kind, epochs in events.items():
+            for epoch in epochs:
+                panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=_KINDS[kind], zorder=0)
+    return figure
+
+
+def _is_positive(lines: Iterable[Line]) -> bool:
+    """Return whether some value is positive, so that a logarithmic axis shows it."""
+    return any((values > 0).any() for _, values in lines)
+
+
+def _names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
+    """Return the curves that have panels: the usual ones first, then what most runs have."""
+    counts = Counter(name for own in lines.values() for name in own if _is_score(name) or name == LEARNING_RATE)
+    usual = [name for name in _FIRST if name in counts]
+    others = sorted((name for name in counts if name not in usual), key=lambda name: (-counts[name], name))
+    return [*usual, *others][:MOST_CURVES] if counts.keys() != {LEARNING_RATE} else []
+
+
+def _label(name: str) -> str:
+    """Return the label of a curve's axis, with its unit.
+
+    Examples:
+        >>> _label("train/loss"), _label("test/accuracy"), _label("learning_rate")
+        ('train loss, nats', 'test error, %', 'learning rate')
+    """
+    words = name.replace("/", " ").replace("_", " ")
+    if _is_loss(name):
+        return f"{words}, nats"
+    return f"{words.replace('accuracy', 'error')}, %" if _is_share(name) else words
+
+
+def _is_loss(name: str) -> bool:
+    return "loss" in name.lower()
+
+
+def _is_share(name: str) -> bool:
+    return any(word in name.lower() for word in ("accuracy", "error")) and not _is_loss(name)
+
+
+def _is_score(name: str) -> bool:
+    return _is_loss(name) or _is_share(name)
+
+
+def _all_logged(comparison: Comparison) -> tuple[dict[str, list[MetricsLine]], list[str]]:
+    """Return the lines of metrics of each run, and the runs whose metrics.jsonl is damaged."""
+    logged: dict[str, list[MetricsLine]] = {}
+    damaged = []
+    for run in runs_shown(comparison):
+        try:
+            logged[run.name] = _read(run)
+        except (InputError, OSError):
+            damaged.append(run.name)
+    return logged, damaged
+
+
+def _read(run: EvaluatedRun) -> list[MetricsLine]:
+    return MetricsLog(run.directory).read()
+
+
+def _lines(logged: Sequence[MetricsLine]) -> dict[str, Line]:
+    """Return name → line over epochs; accuracies become errors in percent."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for line in logged:
+        for name, value in line.values.items():
+            points.setdefault(name, []).append((line.epoch, _in_unit(name, value)))
+    return {name: line_of(values) for name, values in points.items()}
+
+
+def _in_unit(name: str, value: float) -> float:
+    if not _is_share(name):
+        return value
+    return 100 * (1 - value if "accuracy" in name.lower() else value)
+
+
+def _events(logged: Iterable[Sequence[MetricsLine]]) -> dict[str, list[int]]:
+    """Return the epochs after which something changed in a run, by kind; a kind with too many has none."""
+    found: dict[str, set[int]] = {kind: set() for kind in _KINDS}
+    for lines in logged:
+        for before, after in pairwise(lines):
+            if after.values.get(LEARNING_RATE, math.inf) < 0.999 * before.values.get(LEARNING_RATE, 0.0):
+                found["learning rate falls"].add(before.epoch)
+            was_on, is_on = (line.values.get(PENALTY, 0.0) != 0.0 for line in (before, after))
+            if was_on != is_on:
+                found["regularizer begins" if is_on else "regularizer pauses"].add(before.epoch)
+    return {kind: sorted(epochs) for kind, epochs in found.items() if 0 < len(epochs) <= MOST_MARKS}
+
+
+def _legend(events: Mapping[str, Sequence[int]]) -> list[Line2D]:
+    return [Line2D([], [], color=_GREY, linewidth=0.9, linestyle=_KINDS[kind], label=kind) for kind in events]

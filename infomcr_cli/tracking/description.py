@@ -1,0 +1,90 @@
+"""Push what describes a run into MLflow: its settings as parameters, its tags, its files as artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.console.redaction import has_secret, redact
+from infomcr_cli.console.text import printable
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
+from infomcr_cli.runs.status import Status
+from infomcr_cli.tracking.client import KIND, MAX_TAG, Progress
+from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
+
+IDENTITY = "infomcr.identity"
+MAX_PARAM, PARAMS_A_BATCH = 6000, 100
+ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
+DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json"}
+
+
+def push_description(
+    client: Any, run: RunDirectory, status: Status, run_id: str | None, extra: Mapping[str, str]
+) -> None:
+    """Push a run's settings as parameters, and its tags."""
+    from mlflow.entities import Param, RunTag
+
+    config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    known = client.get_run(run_id).data.params
+    params = [Param(key, value) for key, value in flatten(config).items() if key not in known]
+    own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), KIND: "run"}
+    tags = {**_choices(config), **_commit(run), **own, **extra}
+    client.log_batch(run_id, tags=[RunTag(key, printable(value, MAX_TAG - 1)) for key, value in tags.items()])
+    for start in range(0, len(params), PARAMS_A_BATCH):
+        client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+    """Return nested settings as dotted names, with values cut to MLflow's limit (config.yaml holds them whole).
+
+    Example: flatten({"reg": {"alpha": 1e-4}}) is {"reg.alpha": "0.0001"}.
+    """
+    if isinstance(value, Mapping):
+        pairs = [flatten(inner, f"{prefix}{key}.") for key, inner in value.items()]
+        return {name: text for part in pairs for name, text in part.items()}
+    name = "".join(c if c.isalnum() or c in "_-. /" else "_" for c in prefix.rstrip("."))[:250]
+    return {name: printable(redact(str(value)), MAX_PARAM - 1)} if name else {}
+
+
+def _choices(config: Any) -> dict[str, str]:
+    groups = config if isinstance(config, dict) else {}
+    named = {key: value["name"] for key, value in groups.items() if isinstance(value, dict) and "name" in value}
+    return {f"infomcr.{printable(str(key), 100)}": str(name) for key, name in named.items()}
+
+
+def _commit(run: RunDirectory) -> dict[str, str]:
+    try:
+        record = parse_json(run.read("environment.json"), f"environment.json of {run.name}")
+    except FileNotFoundError:
+        return {}
+    commit = record.get("commit") if isinstance(record, dict) else None
+    return {"mlflow.source.git.commit": str(commit).removesuffix("+changes")} if commit else {}
+
+
+def push_artifacts(client: Any, run: RunDirectory, progress: Progress) -> None:
+    """Upload the files that have changed since this process uploaded them."""
+    for path in _artifacts(run):
+        info = path.stat()
+        stamp = (info.st_size, info.st_mtime_ns)
+        relative = str(path.relative_to(run.path))
+        if progress.sent.get(relative) != stamp:
+            _push_artifact(client, path, relative, str(progress.run_id))
+            progress.sent[relative] = stamp
+
+
+def _push_artifact(client: Any, path: Path, relative: str, run_id: str) -> None:
+    """Upload a file; a text that holds a secret of this user's environment goes without it."""
+    if relative in DESCRIPTIONS and has_secret(text := path.read_text(encoding="utf-8", errors="replace")):
+        client.log_text(run_id, redact(text), relative)
+    else:
+        folder, _, _ = relative.rpartition("/")
+        client.log_artifact(run_id, str(path), folder or None)
+
+
+def _artifacts(run: RunDirectory) -> list[Path]:
+    plots = sorted(run.plots.glob("*")) if run.plots.is_dir() else []
+    plots = [path for path in plots if path.suffix in ARTIFACT_SUFFIXES and not path.name.startswith(".")]
+    files = [run.config, run.overrides, run.environment, run.measures, *plots]
+    return [path for path in files if path.is_file() and not path.is_symlink() and path.name.isprintable()]

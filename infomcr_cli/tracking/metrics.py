@@ -1,0 +1,84 @@
+"""Push the metrics and measures of a run into MLflow, and find out if the store contradicts them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.measures_file import PREFIX, measured_numbers
+from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
+from infomcr_cli.runs.status import State, Status
+from infomcr_cli.tracking.client import METRICS_A_BATCH, Progress
+
+NOT_COMPARED = ("timing/", PREFIX)
+
+
+class StaleMirrorError(Exception):
+    """The store holds a number that the directory contradicts."""
+
+
+def push_metrics(client: Any, run: RunDirectory, status: Status, progress: Progress) -> None:
+    """Push the lines of metrics.jsonl that are not mirrored yet.
+
+    Raises:
+        StaleMirrorError: the store holds numbers that the file contradicts.
+    """
+    lines, offset = MetricsLog(run).read_from(progress.offset)
+    metrics = [metric for line in lines for metric in _metrics_of(line)]
+    last_step = max((line.step for line in lines), default=-1)
+    if progress.offset == 0 and status.state is not State.RUNNING:
+        _refuse_steps_after(last_step, progress.stored)
+    _refuse_contradictions(metrics, progress.stored)
+    new = [metric for metric in metrics if (metric.key, metric.step) not in progress.stored]
+    for start in range(0, len(new), METRICS_A_BATCH):
+        client.log_batch(progress.run_id, metrics=new[start : start + METRICS_A_BATCH])
+    progress.offset = offset
+
+
+def push_measures(client: Any, run: RunDirectory, progress: Progress) -> None:
+    """Log what was measured; measured anew, the later value is the one that MLflow shows."""
+    from mlflow.entities import Metric
+
+    now = int(1000 * time.time())
+    numbers = {(one.name, one.step): one.value for one in measured_numbers(run)}
+    new = [
+        key for key, value in numbers.items() if key not in progress.stored or not _same(value, progress.stored[key])
+    ]
+    metrics = [Metric(name, numbers[name, step], now, step) for name, step in new]
+    for start in range(0, len(metrics), METRICS_A_BATCH):
+        client.log_batch(progress.run_id, metrics=metrics[start : start + METRICS_A_BATCH])
+    progress.stored.update(numbers)
+
+
+def _refuse_steps_after(last: int, stored: Mapping[tuple[str, int], float]) -> None:
+    """A run that continues will log them again; one that ended never had them."""
+    if any(step > last and not name.startswith(NOT_COMPARED) for name, step in stored):
+        raise StaleMirrorError
+
+
+def _refuse_contradictions(metrics: Sequence[Any], stored: Mapping[tuple[str, int], float]) -> None:
+    for metric in metrics:
+        mirrored = stored.get((metric.key, metric.step))
+        if mirrored is not None and not metric.key.startswith(NOT_COMPARED) and not _same(metric.value, mirrored):
+            raise StaleMirrorError
+
+
+def _metrics_of(line: MetricsLine) -> list[Any]:
+    from mlflow.entities import Metric
+
+    timing = {f"timing/{name}": value for name, value in line.timing.items() if name != "time"}
+    stamp = int(1000 * line.timing.get("time", 0.0))
+    return [Metric(name, value, stamp, line.step) for name, value in {**line.values, **timing}.items()]
+
+
+def _same(truth: float, mirrored: float) -> bool:
+    # SQL stores keep an infinity as the largest number.
+    return (
+        truth == mirrored
+        or (math.isnan(truth) and math.isnan(mirrored))
+        or (math.isinf(truth) and abs(mirrored) > 1.7e308 and (truth > 0) == (mirrored > 0))
+        or math.isclose(truth, mirrored, rel_tol=1e-12)
+    )
