@@ -75,6 +75,26 @@ def _checked(settings: Any) -> RunConfig:
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
 
 
+def measured_run(settings: Any, arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the settings with which a run's weights are loaded and measured.
+
+    Args:
+        settings: what its config.yaml holds.
+
+    Raises:
+        InputError: they do not fit the schema, or an override would change what makes the weights.
+    """
+    before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
+    changed = differences(before, after)
+    if changed:
+        raise InputError(
+            "a run is measured with the settings that made its weights",
+            received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
+            advice="Overrides may change measure, tracking, device and data.root.",
+        )
+    return after
+
+
 def resumed_run(
     settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
 ) -> RunConfig:

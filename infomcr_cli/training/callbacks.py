@@ -34,6 +34,7 @@ class RunCallback:
     Args:
         mirror: of the run in MLflow; None: there is none.
         keep:   how many checkpoints to keep; None: all.
+        early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
         patience: whose state is stored in each checkpoint; None: there is none.
         events: TensorBoard's event file, which gets each line of metrics; None: there is none.
@@ -46,6 +47,7 @@ class RunCallback:
     mirror: Mirror | None
     keep: int | None
     data: str
+    early: int
     position: Position = field(default_factory=Position)
     patience: Patience | None = None
     events: EventFile | None = None
@@ -104,4 +106,4 @@ class RunCallback:
             extra={"data": self.data} | ({"patience": self.patience.to_record()} if self.patience else {}),
             train_loss=train_loss,
         )
-        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep)
+        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep, besides=epoch_name(self.early))

@@ -38,19 +38,19 @@ class Pass(NamedTuple):
 
     Args:
         loss:     mean cross-entropy, nats, of smoothed labels inside `smoothed_labels`.
-        cross_entropy: mean cross-entropy of the labels as they are, nats.
         accuracy: share of images whose highest logit is at their label, 0..1.
         gradient: of the loss, one tensor for each of `model.trainable_variables`.
         state:    what `model.non_trainable_variables` would be after it.
+        logits:   [b, C].
         added:    the sum of what layers added to the loss in it if it was to be kept, else 0.
         added_gradient: of that sum; None if layers added nothing or it was not to be kept.
     """
 
     loss: tf.Tensor
-    cross_entropy: tf.Tensor
     accuracy: tf.Tensor
     gradient: Tensors
     state: Tensors
+    logits: tf.Tensor
     added: tf.Tensor
     added_gradient: Tensors | None = None
 
@@ -92,8 +92,8 @@ def smoothed_labels(share: float) -> Iterator[None]:
         _label_smoothing.reset(token)
 
 
-def training_loss(labels: Any, logits: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the loss that is minimized, and the plain cross-entropy that is reported; equal without smoothing.
+def training_loss(labels: Any, logits: Any) -> tf.Tensor:
+    """Return the loss that is minimized: the mean cross-entropy at smoothed labels, nats.
 
     With the share s of `smoothed_labels` and C classes, a label of weights y becomes (1 - s) y + s / C.
 
@@ -101,14 +101,23 @@ def training_loss(labels: Any, logits: Any) -> tuple[tf.Tensor, tf.Tensor]:
         labels: as `cross_entropy` takes them.
         logits: [b, C].
     """
-    plain, share = cross_entropy(labels, logits), _label_smoothing.get()
+    share = _label_smoothing.get()
     if not share:
-        return plain, plain
+        return cross_entropy(labels, logits)
     labels = _indices_or_weights(labels, logits)
     classes = logits.shape[-1]
     weights = labels if len(labels.shape) == 2 else tf.one_hot(tf.cast(labels, tf.int64), classes)
-    weights = tf.cast(weights, plain.dtype)
-    return cross_entropy((1 - share) * weights + share / classes, logits), plain
+    weights = tf.cast(weights, tf.float64 if logits.dtype == tf.float64 else tf.float32)
+    return cross_entropy((1 - share) * weights + share / classes, logits)
+
+
+def reported_loss(labels: Any, logits: Any, loss: tf.Tensor) -> tf.Tensor:
+    """Return the mean cross-entropy at the labels as they are; `loss` itself if labels are not smoothed.
+
+    Args:
+        loss: `training_loss` of them.
+    """
+    return cross_entropy(labels, logits) if _label_smoothing.get() else loss
 
 
 def checked_labels(model: keras.Model, labels: Any) -> Any:
@@ -167,11 +176,11 @@ def stateless_pass(
         with replica_statistics(model), full_precision(model), norms:
             logits, state, losses = call_at(model, weights, state, images)
         expect_logits(model, images, logits)
-        loss, plain = training_loss(labels, logits)
+        loss = training_loss(labels, logits)
         added = summed(losses if keep_added else [], loss.dtype)
     gradient = _dense(connected_gradient(tape, loss, weights))
     of_added = _dense(connected_gradient(tape, added, weights)) if keep_added and losses else None
-    return Pass(loss, plain, accuracy(labels, logits), gradient, state, added, of_added)
+    return Pass(loss, accuracy(labels, logits), gradient, state, logits, added, of_added)
 
 
 def _dense(gradient: Tensors) -> Tensors:

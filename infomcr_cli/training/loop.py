@@ -62,6 +62,7 @@ class TrainingInputs:
         evaluations: name of a split → function that scores the network on it.
         target:      a training loss to stop at; None: train to the end of the schedule.
         patience:    stops if the loss of the evaluation `validation` does not fall; None: never.
+        early_epoch: a checkpoint is due after so many epochs too; None: only when the schedule says so.
     """
 
     batches: Callable[[Position], Iterable[Any]]
@@ -69,6 +70,7 @@ class TrainingInputs:
     evaluations: Mapping[str, Callable[[], Score]]
     target: LossTarget | None = None
     patience: Patience | None = None
+    early_epoch: int | None = None
 
     @property
     def target_is_reached(self) -> bool:
@@ -123,7 +125,8 @@ def _run_epoch(
     }
     callback.on_epoch(position, values, timing)
     state.reset_means()
-    if inputs.is_over or schedule.is_due(schedule.config.checkpoint_every, position.epoch):
+    due = schedule.is_due(schedule.config.checkpoint_every, position.epoch) or position.epoch == inputs.early_epoch
+    if inputs.is_over or due:
         callback.on_checkpoint(position, values["train/loss"])
     _save_milestones(milestones, callback, position)
     return position

@@ -113,4 +113,5 @@ def _inputs(config: RunConfig, dataset: Dataset, state: TrainingState) -> Traini
     loss, epochs = config.schedule.stop_at_train_loss, config.schedule.patience
     target = None if loss is None else LossTarget(loss, clean_train_below)
     patience = None if epochs is None else Patience(epochs)
-    return TrainingInputs(batches, config.data.batch_size, evaluations, target, patience)
+    size, early = config.data.batch_size, config.measure.early_epochs
+    return TrainingInputs(batches, size, evaluations, target, patience, early)

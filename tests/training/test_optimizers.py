@@ -13,7 +13,7 @@ import tensorflow as tf
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.gradients import training_loss
+from infomcr_cli.training.gradients import reported_loss, smoothed_labels, training_loss
 from infomcr_cli.training.optimizers import CLASSES, make_optimizer
 from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.state import TrainingState
@@ -188,14 +188,13 @@ def test_smoothed_training_equals_keras_with_its_own_smoothing() -> None:
 
 @pytest.mark.parametrize("kind", ["indices", "column", "weights"])
 def test_smoothed_loss_is_that_of_keras_for_every_form_of_labels(kind: str) -> None:
-    from infomcr_cli.training.gradients import smoothed_labels
-
     logits = tf.constant(rng.normal(size=(7, CLASS_COUNT)))
     hard = rng.integers(0, CLASS_COUNT, 7)
     weights = rng.dirichlet([1.0] * CLASS_COUNT, 7) if kind == "weights" else np.eye(CLASS_COUNT)[hard]
     labels = {"indices": hard, "column": hard[:, None], "weights": weights}[kind]
     with smoothed_labels(0.1):
-        loss, plain = training_loss(tf.constant(labels), logits)
+        loss = training_loss(tf.constant(labels), logits)
+        plain = reported_loss(tf.constant(labels), logits, loss)
     expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1, dtype="float64")
     np.testing.assert_allclose(float(loss), float(expected(weights, logits)), rtol=1e-7)
     log_p = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
