@@ -61,16 +61,16 @@ class TrainingInputs:
         batch_size:  images in each of them, over all devices.
         evaluations: name of a split → function that scores the network on it.
         target:      a training loss to stop at; None: train to the end of the schedule.
-        patience:    stops if the loss of the evaluation `validation` does not fall; None: never.
         early_epoch: a checkpoint is due after so many epochs too; None: only when the schedule says so.
+        patience:    stops if the loss of the evaluation `validation` does not fall; None: never.
     """
 
     batches: Callable[[Position], Iterable[Any]]
     batch_size: int
     evaluations: Mapping[str, Callable[[], Score]]
     target: LossTarget | None = None
-    patience: Patience | None = None
     early_epoch: int | None = None
+    patience: Patience | None = None
 
     @property
     def target_is_reached(self) -> bool:

@@ -114,4 +114,4 @@ def _inputs(config: RunConfig, dataset: Dataset, state: TrainingState) -> Traini
     target = None if loss is None else LossTarget(loss, clean_train_below)
     patience = None if epochs is None else Patience(epochs)
     size, early = config.data.batch_size, config.measure.early_epochs
-    return TrainingInputs(batches, size, evaluations, target, patience, early)
+    return TrainingInputs(batches, size, evaluations, target, early, patience)
