@@ -36,8 +36,12 @@ class RunCallback:
         keep:   how many checkpoints to keep; None: all.
         early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
+<<<<<<< HEAD
         patience: whose state is stored in each checkpoint; None: there is none.
         events: TensorBoard's event file, which gets each line of metrics; None: there is none.
+=======
+        began:  when the work on the run began, seconds since 1970; None: with this process.
+>>>>>>> trunk
     """
 
     run: ActiveRun
@@ -49,8 +53,12 @@ class RunCallback:
     data: str
     early: int
     position: Position = field(default_factory=Position)
+<<<<<<< HEAD
     patience: Patience | None = None
     events: EventFile | None = None
+=======
+    began: float | None = None
+>>>>>>> trunk
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
@@ -91,7 +99,8 @@ class RunCallback:
 
     def _note_first_step(self) -> None:
         """Note the time to the first step, and start the mirror: MLflow is imported only now, to be out of its way."""
-        self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
+        began = psutil.Process().create_time() if self.began is None else self.began
+        self._timing = {"seconds_to_first_step": time.time() - began}
         if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
             self._update()
         if self.mirror:

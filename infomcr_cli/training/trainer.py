@@ -48,6 +48,7 @@ class TrainJob:
         store:   where MLflow mirrors the run; None: nowhere.
         console: where progress is shown.
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
+        began:   when the work on the run began, seconds since 1970; None: with this process.
         on_data: is called with the number of training images before the first step.
     """
 
@@ -57,6 +58,7 @@ class TrainJob:
     console: Console
     profile: bool = False
     on_data: Callable[[int], None] | None = None
+    began: float | None = None
 
 
 def run_training(job: TrainJob) -> RunOutcome:
@@ -98,11 +100,18 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
+<<<<<<< HEAD
     early, patience = config.measure.early_epochs, setup.inputs.patience
     run_callback = RunCallback(
         run, setup.state, progress, interruption, mirror, keep, data, early, position=start, patience=patience
     )
     events = run_callback.events = EventFile(run.directory) if config.tracking.tensorboard else None
+=======
+    early = config.measure.early_epochs
+    run_callback = RunCallback(
+        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, began=job.began
+    )
+>>>>>>> trunk
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
