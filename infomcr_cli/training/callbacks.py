@@ -36,12 +36,9 @@ class RunCallback:
         keep:   how many checkpoints to keep; None: all.
         early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
-<<<<<<< HEAD
+        began:  when the work on the run began, seconds since 1970; None: with this process.
         patience: whose state is stored in each checkpoint; None: there is none.
         events: TensorBoard's event file, which gets each line of metrics; None: there is none.
-=======
-        began:  when the work on the run began, seconds since 1970; None: with this process.
->>>>>>> trunk
     """
 
     run: ActiveRun
@@ -53,12 +50,9 @@ class RunCallback:
     data: str
     early: int
     position: Position = field(default_factory=Position)
-<<<<<<< HEAD
+    began: float | None = None
     patience: Patience | None = None
     events: EventFile | None = None
-=======
-    began: float | None = None
->>>>>>> trunk
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:

@@ -100,18 +100,21 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-<<<<<<< HEAD
     early, patience = config.measure.early_epochs, setup.inputs.patience
     run_callback = RunCallback(
-        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, patience=patience
+        run,
+        setup.state,
+        progress,
+        interruption,
+        mirror,
+        keep,
+        data,
+        early,
+        position=start,
+        began=job.began,
+        patience=patience,
     )
     events = run_callback.events = EventFile(run.directory) if config.tracking.tensorboard else None
-=======
-    early = config.measure.early_epochs
-    run_callback = RunCallback(
-        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, began=job.began
-    )
->>>>>>> trunk
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
