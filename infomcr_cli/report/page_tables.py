@@ -15,6 +15,7 @@ from infomcr_cli.report.axes import ABSENT
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
 from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.numbers import with_error
 from infomcr_cli.report.plots.gaps import gap_label
 from infomcr_cli.report.plots.scatter import GAMMA, unit_of
 from infomcr_cli.report.settings import setting_text
@@ -135,20 +136,6 @@ def measured(run: EvaluatedRun, name: str) -> str:
     """Return a measure with its standard error, to the digits that the error allows."""
     found = run.evaluation.measures.get(name)
     return NONE if found is None else with_error(found.value, found.std_error)
-
-
-def with_error(value: float | None, error: float | None) -> str:
-    """Return a number with its standard error, to the digits that the error allows.
-
-    Examples:
-        >>> with_error(-378.19, 8.07), with_error(0.1765, 0.0398), with_error(12.345, None)
-        ('-378 ± 8', '0.18 ± 0.04', '12.3')
-    """
-    if value is None or not error or not math.isfinite(error) or not math.isfinite(value):
-        return format_number(value)
-    decimals = -math.floor(math.log10(abs(error)))
-    shown, by = round(value, decimals) + 0.0, round(error, decimals)
-    return f"{shown:.{max(0, decimals)}f} ± {by:.{max(0, decimals)}f}"
 
 
 def _gap(run: EvaluatedRun, gap: str) -> str:

@@ -5,6 +5,7 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rich.text import Text
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.numbers import to_error, with_error
 from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
 
 NARROWEST = 40
@@ -93,19 +95,32 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     Args:
         evaluation: one of `runs` in the JSON document of `eval`.
     """
-    train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
+    train, test = evaluation["train"], evaluation["test"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
     scores = (
         f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.2%}   "
-        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}   "
-        f"gap {gap['error']:+.2%} error, {gap['loss']:+.4f} nats"
+        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}"
     )
     return [
         Text(title, style="bold"),
         Text(scores),
+        Text(_gap_line(evaluation)),
         _evaluation_table(evaluation["measures"]),
         *_notes(evaluation["measures"]),
     ]
+
+
+def _gap_line(evaluation: Mapping[str, Any]) -> str:
+    """Return the gaps; that of the error rate with its binomial standard error if the sizes are known."""
+    gap, variance = evaluation["gap"], 0.0
+    for split in ("train", "test"):
+        share, size = evaluation[split]["accuracy"], evaluation.get(f"n_{split}")
+        variance += share * (1 - share) / size if size else 0.0
+    error = 100 * math.sqrt(variance)
+    points = f"{100 * gap['error']:+.2f}"
+    if error:
+        points = f"{'+' if gap['error'] >= 0 else ''}{with_error(100 * gap['error'], error)}"
+    return f"gap {points} % error, {gap['loss']:+.4f} nats"
 
 
 def _evaluation_table(measures: Mapping[str, Any]) -> Table:
@@ -118,13 +133,10 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        numbers = (one["value"], one.get("std_error"), half_width)
-        table.add_row(name, *map(_number, numbers), one.get("unit") or "")
+        error = one.get("std_error")
+        numbers = (to_error(number, error) for number in (one["value"], error, half_width))
+        table.add_row(name, *numbers, one.get("unit") or "")
     return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:

@@ -37,10 +37,18 @@ def test_measure_without_a_value_shows_the_reason() -> None:
 def test_estimated_measure_is_shown_with_its_95_percent_half_width() -> None:
     estimated = {"value": 1.0, "unit": "nats", "std_error": 0.5, "interval": [-0.388, 2.388]}
     lines = shown({"noise_scale": estimated, "margin": {"value": 2.0, "unit": "logits"}}).splitlines()
-    assert next(line.split() for line in lines if "noise_scale" in line) == ["noise_scale", "1", "0.5", "1.388", "nats"]
+    assert next(line.split() for line in lines if "noise_scale" in line) == ["noise_scale", "1.0", "0.5", "1.4", "nats"]
     assert next(line.split() for line in lines if "margin" in line) == ["margin", "2", "–", "–", "logits"]
 
 
 def test_rank_deficient_draws_get_a_note() -> None:
     text = shown({"gamma": {"value": -1.0, "unit": "nats", "std_error": 0.5, "draws": [-1.0, None], "rank": [9, 8]}})
     assert "1 of 2 draws are rank-deficient (lowest rank 8)" in text
+
+
+def test_numbers_have_the_digits_that_their_error_allows() -> None:
+    gamma = {"value": -378.19, "unit": "nats", "std_error": 8.07022, "interval": [-395.6, -360.7]}
+    count = {"value": 77560.0, "unit": "weights"}
+    lines = shown({"gamma": gamma, "parameter_count": count}).splitlines()
+    assert next(line.split() for line in lines if "gamma" in line) == ["gamma", "-378", "8", "17", "nats"]
+    assert next(line.split() for line in lines if "parameter_count" in line)[1] == "77,560"

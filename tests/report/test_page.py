@@ -16,6 +16,7 @@ from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.numbers import with_error
 from infomcr_cli.report.page import write_page
 from infomcr_cli.report.page_tables import (
     PageTable,
@@ -23,7 +24,6 @@ from infomcr_cli.report.page_tables import (
     every_run_table,
     runs_tables,
     shared_settings,
-    with_error,
 )
 from infomcr_cli.report.plots.style import Plot
 from infomcr_cli.report.tables import psi_table, ranking_table
