@@ -24,7 +24,7 @@ def schedule_marks(config: Mapping[str, Any], until: float) -> Marks:
         >>> schedule_marks(settings, until=7)
         {'learning rate falls': [3.0], 'regularizer begins': [3.0], 'regularizer pauses': [6.0]}
     """
-    epochs = config.get("schedule.epochs")
+    epochs: Any = config.get("schedule.epochs")
     if not _is_number(epochs):
         return {}
     falls = () if config.get("schedule.name") == "cosine" else _shares(config.get("schedule.boundaries"))
