@@ -15,10 +15,16 @@ from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gamma import unit_diagonal
-from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums, single_threaded_products
+from infomcr_cli.measures.gram.accumulate import (
+    BlockResult,
+    GramSums,
+    MemoryBudget,
+    gram_sums,
+    parts_within,
+    single_threaded_products,
+)
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.jacobian import Setting
-from infomcr_cli.measures.gram.memory import MemoryBudget, parts_within
 from infomcr_cli.measures.gram.record import GramRecord, layer_group
 from infomcr_cli.measures.samples import blocks, checked_samples, representatives, take
 from infomcr_cli.measures.stateless import BatchNormMode, complete, natural_precision, trainable_weights
