@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 PIP    := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-faults lint bench study-small audit lock clean
+.PHONY: help setup demo test test-slow test-faults lint docs bench study-small audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ lint: $(DEV)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(RUN)  ## make the page of all measures from the registry
+	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
 
 study-small: $(RUN)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")

@@ -17,10 +17,9 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
-from infomcr_cli.runs.identity import differences
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.moved_runs import read_settings
 from infomcr_cli.tracking.sync import sync_run
@@ -94,17 +93,7 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
 
 
 def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
-    recorded = read_settings(run)
-    before = recorded_run(recorded)
-    after = recorded_run(recorded, request.overrides, request.config_dir)
-    changed = differences(before, after)
-    if changed:
-        shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
-        raise InputError(
-            "a run is measured with the settings that made its weights",
-            received=shown,
-            advice="Overrides may change measure, tracking, device and data.root.",
-        )
+    after = measured_run(read_settings(run), request.overrides, request.config_dir)
     check_source(after.data)
     check_measures(after.measure, training_set_size(after.data))
     return after

@@ -81,8 +81,8 @@ def test_every_setting_that_a_measure_names_exists():
 
 
 def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
-    free = {measure.name for measure in all_measures() if measure.passes is no_passes}
-    assert free == {
+    without = {measure.name for measure in all_measures() if measure.passes is no_passes}
+    assert without == {
         "train_loss",
         "margin",
         "parameter_count",
@@ -90,6 +90,15 @@ def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
         "frobenius_product",
         "frobenius_product_over_margin",
         "path_norm",
+        "path_norm_over_margin",
+        "inverse_margin_squared",
+        "parameter_norm",
+        "frobenius_distance",
+        "train_confidence",
+        "train_entropy",
+        "train_calibration_error",
+        "steps_to_target",
+        "sum_of_train_losses",
     }
 
 

@@ -8,9 +8,12 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
@@ -33,6 +36,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
     _check_recorded(changed)
+    _fill_in_measure(changed["measure"])
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -54,6 +58,14 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
 
 
+def _fill_in_measure(recorded: dict[str, Any]) -> None:
+    """Add the settings of measures that are newer than the run, so that overrides can change them."""
+    for name, field in MeasureConfig.model_fields.items():
+        if not field.is_required():
+            default = field.default
+            recorded.setdefault(name, default.model_dump() if isinstance(default, BaseModel) else default)
+
+
 def _check_recorded(settings: Any) -> None:
     """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
     try:
@@ -62,6 +74,26 @@ def _check_recorded(settings: Any) -> None:
         advice = error.advice or "Another version may have written it: environment.json says which."
         rule = f"config.yaml of the run: {error.rule}"
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
+
+
+def measured_run(settings: Any, arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the settings with which a run's weights are loaded and measured.
+
+    Args:
+        settings: what its config.yaml holds.
+
+    Raises:
+        InputError: they do not fit the schema, or an override would change what makes the weights.
+    """
+    before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
+    changed = differences(before, after)
+    if changed:
+        raise InputError(
+            "a run is measured with the settings that made its weights",
+            received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
+            advice="Overrides may change measure, tracking, device and data.root.",
+        )
+    return after
 
 
 def resumed_run(

@@ -29,6 +29,8 @@ SUITES = (*NESTED, "free", "volume")
 # What a measure can need.
 GRAM = "gram"  # the draws of gamma, from which the value is read
 IMAGES = "training images"
+INITIAL = "the run's seed"  # from which its initial weights are made anew
+HISTORY = "the history of the run"
 FOLDABLE = "convolutions, dense layers and batch norms only"
 
 # Forward passes that take as long, measured on Wide ResNet 28-2 by benchmarks/measures.py.
@@ -67,8 +69,7 @@ class Measure:
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
         suite:     the smallest of `fast`, `standard` and `all` that includes it.
-        free:      whether it takes no more than gamma's draws, the history of the run, and one forward and backward
-                   pass over the samples.
+        free:      whether it takes no more than gamma's draws, the gradients of the samples and the history of the run.
         compute:   the function.
     """
 
@@ -101,7 +102,8 @@ class Measure:
             order:   `stored` or `stratified`, how the source orders them; None if not known: it is left out.
         """
         if GRAM in self.needs:
-            return convention.of_gram(config.gamma, n_train, order)
+            others = [name for name in self.settings if not name.startswith("gamma.")]
+            return convention.of_gram(config.gamma, n_train, order) | convention.of_others(config, others, n_train)
         return convention.of_settings(config, self.settings, n_train)
 
     def complete(self, found: MeasureValue, recorded_with: Mapping[str, Any]) -> MeasureValue:

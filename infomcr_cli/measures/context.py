@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.measures.draws import image_order
+from infomcr_cli.measures.history import RunHistory
 
 if TYPE_CHECKING:
     import keras
@@ -33,6 +34,7 @@ class MeasureContext:
                          runs.
         initial_weights: returns the weights before training by name, or None if the run did not start from random ones.
         train_loss:      mean cross-entropy on the whole training set, nats; None if not known.
+        history:         what the training of the run recorded; None for a network without a run.
     """
 
     model: keras.Model
@@ -41,6 +43,7 @@ class MeasureContext:
     seed: int = 0
     initial_weights: InitialWeights = lambda: None
     train_loss: float | None = None
+    history: RunHistory | None = None
     _outcomes: dict[Callable[..., Any], tuple[Any, Exception | None]] = field(default_factory=dict, repr=False)
 
     def once(self, compute: Callable[[MeasureContext], T]) -> T:

@@ -43,3 +43,10 @@ def of_settings(config: MeasureConfig, names: Iterable[str], n_train: int) -> Do
     if "samples" in settings:  # as many as there are
         settings["samples"] = min(settings["samples"], n_train)
     return {"batch_norm": "inference", **settings}
+
+
+def of_others(config: MeasureConfig, names: Iterable[str], n_train: int) -> Document:
+    """Return settings besides those of the draws, on which a measure of the draws depends too, for JSON."""
+    found = of_settings(config, names, n_train)
+    # `samples` and `batch_norm` are those of the draws.
+    return {"measure.samples" if name == "samples" else name: found[name] for name in found if name != "batch_norm"}

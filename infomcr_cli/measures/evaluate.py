@@ -13,8 +13,9 @@ import numpy as np
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import Measure, chosen_measures
+from infomcr_cli.measures.base import GRAM, Measure, chosen_measures, gram_passes
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
+from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.value import MeasureValue
 
@@ -35,6 +36,7 @@ def evaluate_measures(
     *,
     initial_weights: InitialWeights = lambda: None,
     train_loss: float | None = None,
+    history: RunHistory | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, MeasureValue]:
     """Return the value of each measure that `config.names` chooses, with its convention.
@@ -48,6 +50,7 @@ def evaluate_measures(
         seed:            of random choices.
         initial_weights: returns the weights before training by name, or None; called only if a measure needs them.
         train_loss:      mean cross-entropy on the whole training set, nats, if already known.
+        history:         what the training of the run recorded; None for a network without a run.
         announce:        called first with the expected duration, if everything is measured.
 
     Raises:
@@ -55,16 +58,20 @@ def evaluate_measures(
     """
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
-    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss)
+    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history)
     if announce and config.names == "all":
         announce(f"{len(measures)} measures{_expected_duration(measures, ctx)}")
-    order = "stored" if dataset.stored_order else "stratified"
+    return measured_values(measures, ctx)
+
+
+def measured_values(measures: Iterable[Measure], ctx: MeasureContext) -> dict[str, MeasureValue]:
+    """Return the value of each measure with its convention; None and the `reason` if it is not available."""
+    images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
-    values = {}
-    for measure in measures:
-        found = _computed(measure, ctx, logged)
-        values[measure.name] = measure.complete(found, measure.convention(config, len(dataset.train), order))
-    return values
+    return {
+        measure.name: measure.complete(_computed(measure, ctx, logged), measure.convention(ctx.config, images, order))
+        for measure in measures
+    }
 
 
 def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
@@ -106,7 +113,10 @@ def _kind(error: Exception) -> str:
 
 def forward_passes(measures: Iterable[Measure], config: MeasureConfig) -> float:
     """Return how many images could pass forward through the network in the time that these measures take."""
+    measures = list(measures)
     each = {measure.passes for measure in measures}  # measures with the same function share its passes
+    if any(GRAM in measure.needs for measure in measures):
+        each.add(gram_passes)
     return config.samples + sum(passes(config) for passes in each)
 
 

@@ -19,7 +19,7 @@ Family = Literal[
     "gradient",
 ]
 FAMILIES: Mapping[Family, str] = {
-    "norm": "size of the weights, or their distance from where training began",
+    "norm": "size of the weights, of their distance from where training began, or of the slope of the logits",
     "margin": "distance of samples from the decision boundary, alone or set against a norm",
     "volume": "log-volume of the gradients or of the basin around the weights",
     "sharpness": "rise of the loss at some distance from the weights",

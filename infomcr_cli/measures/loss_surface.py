@@ -100,6 +100,18 @@ class LossSurface:
         parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]
         return keras.tree.map_structure(np.asarray, parts)
 
+    def map_differentiated(self, function: Callable[[keras.Model, Any, Any], Any], along: Array) -> list[Array]:
+        """Return `function(model, images, along)` at the network's weights for each part, small enough for derivatives.
+
+        Args:
+            function: compiled once for all checkpoints of a network if it is the same function each time.
+            along:    an array that goes with the samples, [N, ...].
+        """
+        compiled, values = self._passes.traced(function), self._values(self.weights)
+        order = np.arange(len(self.labels))
+        parts = np.array_split(order, -(-len(order) // DIFFERENTIATED_BLOCK))
+        return [np.asarray(compiled(values, take(self.images, part), along[part])) for part in parts]
+
     def loss_and_gradient(self, weights: Array, indices: Indices | None = None) -> tuple[float, Array]:
         """Return L, nats, and ∇L [W] at `weights` [W], on the samples `indices` or on all."""
         values, loss, gradient = self._values(weights), 0.0, np.zeros(self.size)
@@ -157,6 +169,11 @@ class SurfacePasses:
         self.hessian_product = Traced(self._hessian_product)
         self._others: dict[Callable[..., Any], Traced] = {}
 
+    def fits(self, model: keras.Model, precision: str) -> bool:
+        """Return whether these are the passes of a model whose trainable weights are still the same ones."""
+        same = [id(v) for v in trainable_weights(model)] == [id(v) for v in self.trainable]
+        return self.model is model and self.precision == precision and same
+
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
         rest = self.variables[len(self.trainable) :]
@@ -168,12 +185,12 @@ class SurfacePasses:
             self.model, list(zip(self.variables, values, strict=True)), self.precision, "inference"
         )
 
-    def traced(self, function: Callable[[keras.Model, Any], Any]) -> Traced:
-        """Return `function(model, images)` as a compiled function of values and images, made once."""
+    def traced(self, function: Callable[..., Any]) -> Traced:
+        """Return `function(model, images, ...)` as a compiled function of values, images and the rest, made once."""
 
-        def at(values: Tensors, images: Any) -> Any:
+        def at(values: Tensors, images: Any, *others: Any) -> Any:
             with self.scope(values):
-                return function(self.model, in_precision(images, self.precision))
+                return function(self.model, in_precision(images, self.precision), *others)
 
         if function not in self._others:
             self._others[function] = Traced(at)
@@ -211,7 +228,7 @@ _latest: list[SurfacePasses] = []
 
 def passes_of(model: keras.Model, precision: str) -> SurfacePasses:
     """Return the passes of a model; the latest are kept, since checkpoints of one run share them."""
-    if not _latest or _latest[0].model is not model or _latest[0].precision != precision:
+    if not (_latest and _latest[0].fits(model, precision)):
         _latest[:] = [SurfacePasses(model, precision)]
     return _latest[0]
 

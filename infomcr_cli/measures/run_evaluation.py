@@ -16,6 +16,7 @@ from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
 from infomcr_cli.measures.evaluate import evaluate_measures
+from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
@@ -90,6 +91,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         seed=config.seed,
         initial_weights=lambda: weights_before_training(run, config, dataset),
         train_loss=train.loss,
+        history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
         announce=lambda text: console.print(text, markup=False, highlight=False),
     )
     evaluation = Evaluation(

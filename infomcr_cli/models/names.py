@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from infomcr_cli.errors import InputError
 
@@ -95,3 +98,19 @@ def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
             raise InputError("a checkpoint must fit the network", received=received)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+@contextmanager
+def temporarily_at(model: keras.Model, arrays: Mapping[str, Any]) -> Iterator[None]:
+    """Give a network other weights and moving statistics inside the block; its own come back after it.
+
+    Raises:
+        InputError: names or shapes differ, so the arrays belong to another network.
+    """
+    variables = named_weights(model)
+    before = {name: np.array(variable) for name, variable in variables.items()}
+    try:
+        assign_all(variables, arrays)
+        yield
+    finally:
+        assign_all(variables, before)

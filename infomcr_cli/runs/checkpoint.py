@@ -86,12 +86,15 @@ def kept_milestones(run: RunDirectory, step: int) -> list[float]:
     return [float(name.removeprefix(_MILESTONE)) for name in kept]
 
 
-def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None) -> Path:
+def save_checkpoint(
+    run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None, besides: str = ""
+) -> Path:
     """Write a checkpoint durably, then drop what `keep` does not ask for; return its path.
 
     Args:
         name: of letters, digits, "_", "." and "-".
         keep: how many of the newest stay (the best and all milestones stay besides); None keeps all.
+        besides: the name of one that stays too.
 
     Raises:
         OSError: the disk is full or refuses; the former checkpoints are whole.
@@ -105,7 +108,7 @@ def save_checkpoint(run: RunDirectory, name: str, checkpoint: Checkpoint, *, kee
     path = run.checkpoints / f"{name}{_SUFFIX}"
     write_atomically(path, content)
     if keep is not None:
-        _retain(run, keep)
+        _retain(run, keep, besides)
     return path
 
 
@@ -267,10 +270,10 @@ def _best_of(infos: list[CheckpointInfo]) -> CheckpointInfo:
     return min(infos, key=lambda info: (float("inf") if info.train_loss is None else info.train_loss, info.step))
 
 
-def _retain(run: RunDirectory, keep: int) -> None:
+def _retain(run: RunDirectory, keep: int, besides: str) -> None:
     infos = list_checkpoints(run)
     passing = [info for info in infos if not _is_milestone(info.name)]
-    stay = {info.name for info in passing[-keep:]} | {_best_of(infos).name}
+    stay = {info.name for info in passing[-keep:]} | {_best_of(infos).name, besides}
     for info in passing:
         if info.name not in stay:
             # The file before its checksum: what is left after a kill in between is no checkpoint at all.

@@ -31,6 +31,7 @@ class RunCallback:
     Args:
         mirror: of the run in MLflow; None: there is none.
         keep:   how many checkpoints to keep; None: all.
+        early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
     """
 
@@ -41,6 +42,7 @@ class RunCallback:
     mirror: Mirror | None
     keep: int | None
     data: str
+    early: int
     position: Position = field(default_factory=Position)
     _timing: dict[str, float] = field(default_factory=dict)
 
@@ -94,4 +96,4 @@ class RunCallback:
             extra={"data": self.data},
             train_loss=train_loss,
         )
-        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep)
+        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep, besides=epoch_name(self.early))

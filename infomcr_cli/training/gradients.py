@@ -38,6 +38,7 @@ class Pass(NamedTuple):
         accuracy: share of images whose highest logit is at their label, 0..1.
         gradient: of the loss, one tensor for each of `model.trainable_variables`.
         state:    what `model.non_trainable_variables` would be after it.
+        logits:   [b, C].
         added:    the sum of what layers added to the loss in it if it was to be kept, else 0.
         added_gradient: of that sum; None if layers added nothing or it was not to be kept.
     """
@@ -46,6 +47,7 @@ class Pass(NamedTuple):
     accuracy: tf.Tensor
     gradient: Tensors
     state: Tensors
+    logits: tf.Tensor
     added: tf.Tensor
     added_gradient: Tensors | None = None
 
@@ -129,7 +131,7 @@ def stateless_pass(
         added = summed(losses if keep_added else [], loss.dtype)
     gradient = _dense(connected_gradient(tape, loss, weights))
     of_added = _dense(connected_gradient(tape, added, weights)) if keep_added and losses else None
-    return Pass(loss, accuracy(labels, logits), gradient, state, added, of_added)
+    return Pass(loss, accuracy(labels, logits), gradient, state, logits, added, of_added)
 
 
 def _dense(gradient: Tensors) -> Tensors:

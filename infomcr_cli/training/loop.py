@@ -60,12 +60,14 @@ class TrainingInputs:
         batch_size:  images in each of them, over all devices.
         evaluations: name of a split → function that scores the network on it.
         target:      a training loss to stop at; None: train to the end of the schedule.
+        early_epoch: a checkpoint is due after so many epochs too; None: only when the schedule says so.
     """
 
     batches: Callable[[Position], Iterable[Any]]
     batch_size: int
     evaluations: Mapping[str, Callable[[], Score]]
     target: LossTarget | None = None
+    early_epoch: int | None = None
 
     @property
     def target_is_reached(self) -> bool:
@@ -115,7 +117,8 @@ def _run_epoch(
     }
     callback.on_epoch(position, values, timing)
     state.reset_means()
-    if inputs.target_is_reached or schedule.is_due(schedule.config.checkpoint_every, position.epoch):
+    due = schedule.is_due(schedule.config.checkpoint_every, position.epoch) or position.epoch == inputs.early_epoch
+    if inputs.target_is_reached or due:
         callback.on_checkpoint(position, values["train/loss"])
     _save_milestones(milestones, callback, position)
     return position

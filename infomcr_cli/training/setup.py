@@ -104,4 +104,4 @@ def _inputs(config: RunConfig, dataset: Dataset, model: keras.Model) -> Training
     evaluations = {name: partial(evaluate, split) for name, split in splits.items() if split is not None}
     loss = config.schedule.stop_at_train_loss
     target = None if loss is None else LossTarget(loss, clean_train_below)
-    return TrainingInputs(batches, config.data.batch_size, evaluations, target)
+    return TrainingInputs(batches, config.data.batch_size, evaluations, target, config.measure.early_epochs)

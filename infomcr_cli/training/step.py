@@ -28,13 +28,32 @@ if TYPE_CHECKING:
     import keras
 
 
+class Step(NamedTuple):
+    """What a step returns, all before it was taken.
+
+    Args:
+        loss:     cross-entropy, nats.
+        l2:       the sum of the model's own losses.
+        penalty:  the regularizer's value, without its weight.
+        accuracy: 0..1.
+        logits:   [B, C].
+    """
+
+    loss: tf.Tensor
+    l2: tf.Tensor
+    penalty: tf.Tensor
+    accuracy: tf.Tensor
+    logits: tf.Tensor
+
+
 class _MainPass(NamedTuple):
-    """Scalars and gradient of the objective without the regularizer."""
+    """Scalars, logits and gradient of the objective without the regularizer."""
 
     loss: tf.Tensor
     l2: tf.Tensor
     accuracy: tf.Tensor
-    gradient: Tensors  # of loss + l2
+    gradient: Tensors  # of loss + l2, times the optimizer's loss scale
+    logits: tf.Tensor
 
 
 def train_step(
@@ -61,38 +80,74 @@ def train_step(
 
     Raises:
         InputError: the model gives probabilities, or labels are not classes of the model.
+
+    Examples:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input([2]), keras.layers.Dense(2, kernel_initializer="zeros")])
+        >>> scalars = train_step(model, keras.optimizers.SGD(0.1), np.eye(2, dtype="float32"), np.array([0, 1]))
+        >>> round(float(scalars["loss"]), 4)  # ln 2
+        0.6931
     """
+    step = take_step(model, optimizer, images, labels, regularizer=regularizer)
+    return {"loss": step.loss, "l2": step.l2, "penalty": step.penalty, "accuracy": step.accuracy}
+
+
+def take_step(
+    model: keras.Model, optimizer: keras.Optimizer, images: Any, labels: Any, *, regularizer: Regularizer | None = None
+) -> Step:
+    """Take the step of `train_step`, and return the logits too.
+
+    An optimizer that scales the loss, as that of mixed_float16, gets a scaled gradient, regularizer included.
+    """
+    if not model.built:
+        model(images, training=False)  # layers without a known input shape make their weights now
     if not optimizer.built:
         with tf.init_scope():
             optimizer.build(model.trainable_variables)
-    labels = checked_labels(model, labels)
+    labels, scale = checked_labels(model, labels), _loss_scale(optimizer)
     if regularizer is None or not regularizer.is_active:
-        main, penalty = _main_pass(model, images, labels), tf.zeros(())
+        main, penalty = _main_pass(model, images, labels, scale), tf.zeros(())
         gradient = main.gradient
     else:
         # The regularizer comes first: it reads the moving statistics that the main pass updates.
         term = regularizer(model, images, labels)
         penalty = term.value
-        main = _main_pass(model, images, labels) if term.main is None else _from_sub_batches(model, term.main)
-        gradient = [g + c for g, c in zip(main.gradient, term.gradient, strict=True)]
+        shared = term.main
+        main = _main_pass(model, images, labels, scale) if shared is None else _from_sub_batches(model, shared, scale)
+        gradient = [g + _scaled(c, scale) for g, c in zip(main.gradient, term.gradient, strict=True)]
     optimizer.apply(replica_share(gradient), model.trainable_variables)
-    return {"loss": main.loss, "l2": main.l2, "penalty": penalty, "accuracy": main.accuracy}
+    return Step(main.loss, main.l2, penalty, main.accuracy, main.logits)
 
 
-def _main_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
+def _loss_scale(optimizer: keras.Optimizer) -> tf.Tensor | None:
+    """Return the factor by which an optimizer divides the gradients that it is given; None if it does not.
+
+    Gradients in half precision are computed of a loss that is so many times larger, where small ones are not lost.
+    """
+    if hasattr(optimizer, "dynamic_scale") or getattr(optimizer, "loss_scale_factor", None) is not None:
+        return tf.convert_to_tensor(optimizer.scale_loss(tf.ones(())))
+    return None
+
+
+def _scaled(value: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
+    return value if scale is None else value * tf.cast(scale, value.dtype)
+
+
+def _main_pass(model: keras.Model, images: Any, labels: Any, scale: tf.Tensor | None) -> _MainPass:
     if replica_count() > 1:
-        return _replica_pass(model, images, labels)
+        return _replica_pass(model, images, labels, scale)
     with tf.GradientTape() as tape:
         with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
         loss = cross_entropy(labels, logits)
         l2 = summed(model.losses, loss.dtype)
-        objective = loss + l2
+        objective = _scaled(loss + l2, scale)
     expect_logits(model, images, logits)  # after model.losses: its call of the model would replace them
-    return _MainPass(loss, l2, accuracy(labels, logits), connected_gradient(tape, objective, model.trainable_variables))
+    gradient = connected_gradient(tape, objective, model.trainable_variables)
+    return _MainPass(loss, l2, accuracy(labels, logits), gradient, logits)
 
 
-def _replica_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
+def _replica_pass(model: keras.Model, images: Any, labels: Any, scale: tf.Tensor | None) -> _MainPass:
     """Pass on one of several replicas, stateless: the losses that Keras keeps on a layer could be another replica's.
 
     Replicas are traced in turn, each up to its next collective operation, which batch norm has in the middle of a call.
@@ -104,15 +159,15 @@ def _replica_pass(model: keras.Model, images: Any, labels: Any) -> _MainPass:
         expect_logits(model, images, logits)
         loss = cross_entropy(labels, logits)
         l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
-        objective = loss + l2
+        objective = _scaled(loss + l2, scale)
     gradient = connected_gradient(tape, objective, weights)
     for variable, before, value in zip(model.non_trainable_variables, state, after, strict=True):
         if value is not before:
             variable.assign(value)
-    return _MainPass(loss, l2, accuracy(labels, logits), gradient)
+    return _MainPass(loss, l2, accuracy(labels, logits), gradient, logits)
 
 
-def _from_sub_batches(model: keras.Model, shared: Pass) -> _MainPass:
+def _from_sub_batches(model: keras.Model, shared: Pass, scale: tf.Tensor | None) -> _MainPass:
     """Use the sub-batches' passes as the main pass: assign their moving statistics, add the penalties on weights."""
     for variable, value in zip(model.non_trainable_variables, mean_over_replicas(shared.state), strict=True):
         variable.assign(value)
@@ -121,5 +176,5 @@ def _from_sub_batches(model: keras.Model, shared: Pass) -> _MainPass:
         tape.watch(weights)
         l2 = summed(losses_on_weights(model, weights), shared.loss.dtype)
     decay = connected_gradient(tape, l2, weights)
-    gradient = [g + d for g, d in zip(shared.gradient, decay, strict=True)]
-    return _MainPass(shared.loss, l2 + shared.added, shared.accuracy, gradient)
+    gradient = [_scaled(g + d, scale) for g, d in zip(shared.gradient, decay, strict=True)]
+    return _MainPass(shared.loss, l2 + shared.added, shared.accuracy, gradient, shared.logits)

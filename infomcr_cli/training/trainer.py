@@ -97,7 +97,8 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-    run_callback = RunCallback(run, setup.state, progress, interruption, mirror, keep, data, position=start)
+    early = config.measure.early_epochs
+    run_callback = RunCallback(run, setup.state, progress, interruption, mirror, keep, data, early, position=start)
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, profiled as (setup, callback):

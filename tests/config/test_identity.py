@@ -73,6 +73,15 @@ def test_a_setting_of_another_version_is_that_of_the_file() -> None:
         recorded_run({**settings, "future": 3}, ["measure.gamma.draws=2"])
 
 
+def test_measures_newer_than_a_run_can_be_set_for_it() -> None:
+    settings = parse_yaml(to_yaml(BASE), "config.yaml")
+    for name in ("laplace", "confidence", "early_epochs"):
+        del settings["measure"][name]
+    assert recorded_run(settings) == BASE
+    changed = recorded_run(settings, ["measure.laplace.prior_precision=0.5", "measure.early_epochs=2"])
+    assert (changed.measure.laplace.prior_precision, changed.measure.early_epochs) == (0.5, 2)
+
+
 def test_resuming_may_change_what_is_no_part_of_it() -> None:
     settings = parse_yaml(to_yaml(BASE), "config.yaml")
     resumed = resumed_run(settings, ["tracking=off", "schedule.eval_every=7"], None, "runs/a")

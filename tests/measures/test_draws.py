@@ -8,7 +8,7 @@ from scipy.stats import ttest_1samp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
-from infomcr_cli.measures.gram.memory import Part, parts_within
+from infomcr_cli.measures.gram.accumulate import Part, parts_within
 from infomcr_cli.measures.value import is_converged, mean_over_draws
 
 

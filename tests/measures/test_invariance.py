@@ -17,7 +17,9 @@ from infomcr_cli.data import Dataset, Split
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.families import CHANGES, SAME_FUNCTION, Change
+from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.models import named_weights
+from tests.measures.recorded import recorded_history
 
 L = keras.layers
 FACTOR = 3.0
@@ -85,30 +87,35 @@ MADE: dict[Change, Callable[[keras.Model], None]] = {
 }
 
 
-def evaluated(model: keras.Model, dataset: Dataset, initial: dict[str, Any]) -> dict[str, float | None]:
+def evaluated(
+    model: keras.Model, dataset: Dataset, initial: dict[str, Any], history: RunHistory
+) -> dict[str, float | None]:
     images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, model(images))
     config = compose_run(SETTINGS).measure
-    found = evaluate_measures(model, dataset, config, initial_weights=lambda: initial, train_loss=float(loss))
+    found = evaluate_measures(
+        model, dataset, config, initial_weights=lambda: initial, train_loss=float(loss), history=history
+    )
     return {name: value.value for name, value in found.items()}
 
 
 @pytest.fixture(scope="module")
-def values() -> dict[str, dict[str, float | None]]:
+def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float | None]]:
     """The value of each measure as trained, and after each change."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     model, dataset = batch_norm_and_rectifiers(), easy_images()
     initial = {name: np.array(v) for name, v in named_weights(model).items()}
+    history = recorded_history(tmp_path_factory.mktemp("invariance") / "run", initial)
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(dataset.standardise(dataset.train.images), dataset.train.labels, batch_size=20, epochs=40, verbose=0)
     trained = [np.array(v) for v in model.variables]
-    found = {"as trained": evaluated(model, dataset, initial)}
+    found = {"as trained": evaluated(model, dataset, initial, history)}
     for name, change in MADE.items():
         for variable, value in zip(model.variables, trained, strict=True):
             variable.assign(value)
         change(model)
-        found[name] = evaluated(model, dataset, initial)
+        found[name] = evaluated(model, dataset, initial, history)
     keras.config.set_dtype_policy(before)
     return found
 

@@ -18,6 +18,7 @@ from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance
 from infomcr_cli.measures.gram.engine import gram_matrix
 from infomcr_cli.measures.value import MeasureValue
+from tests.measures.recorded import recorded_history
 
 SMALL = (
     "model.depth=10",
@@ -37,7 +38,7 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def measured():
+def measured(tmp_path_factory):
     config = compose_run(SMALL)
     keras.utils.set_random_seed(0)
     dataset = load_dataset(config.data, seed=0)
@@ -46,7 +47,13 @@ def measured():
     model.compile(keras.optimizers.SGD(0.05, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
     values = evaluate_measures(
-        model, dataset, config.measure, seed=0, initial_weights=lambda: initial_weights(config, dataset), train_loss=0.5
+        model,
+        dataset,
+        config.measure,
+        seed=0,
+        initial_weights=lambda: initial_weights(config, dataset),
+        train_loss=0.5,
+        history=recorded_history(tmp_path_factory.mktemp("library") / "run", initial_weights(config, dataset)),
     )
     return config, dataset, model, values
 

@@ -91,6 +91,7 @@ def train(
     *,
     target: LossTarget | None = None,
     phases: str | None = None,
+    early_epoch: int | None = None,
     **changes: Any,
 ) -> tuple[Position, bool]:
     settings: dict[str, Any] = {
@@ -107,7 +108,7 @@ def train(
     }
     config = ScheduleConfig(**{**settings, **changes})
     evaluations = {"validation": lambda: Score(0.7, 0.8), "test": lambda: Score(0.9, 0.6)}
-    inputs = TrainingInputs(stream(config.epochs), 8, evaluations, target)
+    inputs = TrainingInputs(stream(config.epochs), 8, evaluations, target, early_epoch)
     return run_epochs(cast(TrainingState, fake), Schedule(config, STEPS, phases), inputs, callback, start)
 
 
@@ -206,3 +207,9 @@ def test_resumed_run_saves_the_milestones_of_the_epoch_it_was_killed_after() -> 
     end, reached = train(FakeState(), callback, Position(6, 2), target=target_with_losses(0.05))
     assert (end, reached) == (Position(6, 2), True)
     assert callback.calls == [("milestone", 2, 1.0), ("milestone", 2, 0.3), ("milestone", 2, 0.1)]
+
+
+def test_early_checkpoint_is_due_besides_those_of_the_schedule() -> None:
+    callback = RecordingCallback()
+    train(FakeState(), callback, epochs=5, checkpoint_every=3, early_epoch=2)
+    assert [epoch for epoch, _ in callback.of("checkpoint")] == [2, 3, 5]

@@ -52,6 +52,22 @@ class NoiseConfig(Record):
     draws: AtLeastTwo = Field(description="noise vectors")
 
 
+class LaplaceConfig(Record):
+    """The Gaussian prior of the weights in a Laplace approximation."""
+
+    # That of the study's weight decay: 5e-4·Σw² beside a mean loss is half of 1e-3·Σw².
+    prior_precision: Positive = Field(default=1e-3, description="of each weight, for one sample; times N for a draw")
+
+
+class ConfidenceConfig(Record):
+    """How the confidence of a network under noise on its inputs is taken."""
+
+    input_noise: Positive = Field(
+        default=0.1,
+        description="standard deviation of noise on standardised inputs, in units of each channel's own",
+    )
+
+
 class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
@@ -62,3 +78,7 @@ class MeasureConfig(Record):
     curvature: CurvatureConfig
     sharpness: SharpnessConfig
     noise: NoiseConfig
+    # These have defaults, so that older runs can be measured.
+    laplace: LaplaceConfig = LaplaceConfig()
+    confidence: ConfidenceConfig = ConfidenceConfig()
+    early_epochs: Count = Field(default=1, description="a checkpoint after so many epochs is kept, for early measures")

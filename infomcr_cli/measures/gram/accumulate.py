@@ -1,9 +1,9 @@
-"""Sum the Gram matrices of all weights, over blocks of samples and within a budget for the rows that are kept."""
+"""Sum the Gram matrices of all weights, over blocks of samples and within a budget of memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,63 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from infomcr_cli.measures.gram.memory import Part
 from infomcr_cli.measures.gram.outer_product import Contribution, Rows, gram, summed
 
 Array = NDArray[np.float64]
 # For each part, and for each block of samples, the contributions of the weight's calls.
 Kept = list[list[list[Contribution]]]
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """Bytes that the engine's arrays may take.
+
+    A single block needs no kept rows, so its pass may take everything. Several blocks share it: half for the pass over
+    a block, half for the rows that are kept until the last block is done.
+    """
+
+    total: float
+
+    def for_pass(self, *, single_block: bool) -> float:
+        """Return the bytes for the tensors of one forward and backward pass."""
+        return self.total if single_block else self.total / 2
+
+    def for_rows(self, *, single_block: bool) -> float:
+        """Return the bytes for the rows of all samples that are kept at one time."""
+        return np.inf if single_block else self.total / 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """The columns [start, stop) of the rows of one weight; stop None for all of them."""
+
+    index: int
+    start: int = 0
+    stop: int | None = None
+
+
+def parts_within(columns: Sequence[int], row_bytes: float, budget: float) -> Iterator[list[Part]]:
+    """Yield groups of parts whose rows take at most `budget` bytes together; a larger weight is cut.
+
+    Args:
+        columns:   number of columns of each weight.
+        row_bytes: bytes that one column of all samples takes.
+        budget:    bytes.
+    """
+    widest = max(1, int(min(budget / row_bytes, sum(columns))))
+    group: list[Part] = []
+    room = widest
+    for index, count in enumerate(columns):
+        whole = count <= widest
+        for start in range(0, count, widest):
+            width = min(widest, count - start)
+            if width > room:
+                yield group
+                group, room = [], widest
+            group.append(Part(index) if whole else Part(index, start, start + width))
+            room -= width
+    if group:
+        yield group
 
 
 @dataclass(frozen=True)

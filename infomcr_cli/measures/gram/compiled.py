@@ -1,4 +1,9 @@
-"""The compiled passes of one model: a block pass for most weights, a whole-model Jacobian for the rest."""
+"""The compiled passes of one model: a block pass for most weights, a whole-model Jacobian for the rest.
+
+The first samples are audited with one ordinary backward pass: for random c the squared length of Σ c_i ∂ℓ_i/∂w is
+cᵀGc. A layer that mixes samples, passes something by its output, or breaks a rule's assumption fails this check, weight
+by weight, at the price of one pass over three samples.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,18 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gram.accumulate import BlockResult
-from infomcr_cli.measures.gram.audit import disagreeing
+from infomcr_cli.measures.gram.accumulate import BlockResult, MemoryBudget
 from infomcr_cli.measures.gram.block import BlockPass
-from infomcr_cli.measures.gram.jacobian import JacobianPass, Setting, array_of
-from infomcr_cli.measures.gram.memory import MemoryBudget
-from infomcr_cli.measures.gram.outer_product import Contribution, Rows
+from infomcr_cli.measures.gram.jacobian import JacobianPass, Setting, array_of, forward
+from infomcr_cli.measures.gram.outer_product import Contribution, Rows, summed
 from infomcr_cli.measures.samples import blocks, even_block_size, take
-from infomcr_cli.measures.stateless import float_weights, trainable_weights
+from infomcr_cli.measures.stateless import float_weights, measurement_scope, trainable_weights
 
 MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, if samples are independent
 LARGEST_BLOCK = 32  # more samples at a time do not fit into the processor's cache
 AUDITED = 3  # samples
+TOLERANCE = 1e-3  # of Σ c_i²‖g_i‖²; a broken assumption is wrong by about 1
+NOISE = 1e-11  # of the sum over all weights: a gradient that is zero but for rounding
 
 
 class CompiledPasses:
@@ -128,8 +133,31 @@ class CompiledPasses:
         return jacobian
 
     def _disagreeing(self, images: Any, labels: NDArray[np.int32], result: BlockResult) -> set[int]:
-        mapping = list(zip(self.weights, self.values(), strict=True))
-        return disagreeing(self.setting, mapping, self.variables, images, labels, result)
+        """Return the positions of the variables whose contributions in `result` are not their gradients."""
+        coefficients = np.random.default_rng(0).uniform(0.5, 1.5, len(labels)) * np.resize([1.0, -1.0], len(labels))
+        gradients = self._combined_gradient(images, labels, coefficients)
+        truth = np.array([float(tf.reduce_sum(tf.square(g))) for g in gradients])
+        grams = [summed(p).gram() if p else None for p in result.contributions]
+        found = np.array([0.0 if g is None else coefficients @ g @ coefficients for g in grams])
+        sizes = np.array([0.0 if g is None else np.square(coefficients) @ np.diag(g) for g in grams])
+        allowed = np.maximum(TOLERANCE * np.maximum(sizes, truth), NOISE * (sizes.sum() + truth.sum()))
+        return {i for i, parts in enumerate(result.contributions) if parts and abs(found[i] - truth[i]) > allowed[i]}
+
+    def _combined_gradient(
+        self, images: Any, labels: NDArray[np.int32], coefficients: NDArray[np.float64]
+    ) -> list[tf.Tensor]:
+        """Return Σ_i c_i times the derivative of sample i along its unit direction at the logits, for each variable."""
+        setting, mapping = self.setting, list(zip(self.weights, self.values(), strict=True))
+        by_identity = {id(v): value for v, value in mapping}
+        wanted = [by_identity[id(v)] for v in self.variables]
+        with measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(wanted)
+                inputs = keras.tree.map_structure(tf.constant, images)
+                logits, derivative = forward(setting, inputs, tf.constant(labels))  # [n, C]
+            seed = tf.cast(derivative.direction * coefficients[:, None], logits.dtype)
+            gradients = tape.gradient(logits, wanted, seed, unconnected_gradients="zero")
+        return [tf.cast(tf.convert_to_tensor(g), tf.float64) for g in gradients]
 
     def _with_model_rows(
         self, jacobian: JacobianPass, found: BlockResult | None, values: Any, images: Any, labels: Any

@@ -15,13 +15,19 @@ from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gamma import unit_diagonal
-from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums, single_threaded_products
+from infomcr_cli.measures.gram.accumulate import (
+    BlockResult,
+    GramSums,
+    MemoryBudget,
+    gram_sums,
+    parts_within,
+    single_threaded_products,
+)
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.jacobian import Setting
-from infomcr_cli.measures.gram.memory import MemoryBudget, parts_within
 from infomcr_cli.measures.gram.record import GramRecord, layer_group
 from infomcr_cli.measures.samples import blocks, checked_samples, representatives, take
-from infomcr_cli.measures.stateless import BatchNormMode, complete, natural_precision
+from infomcr_cli.measures.stateless import BatchNormMode, complete, natural_precision, trainable_weights
 
 
 class GramEngine:
@@ -161,11 +167,20 @@ def engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
     options: dict[str, Any] = {
         name: getattr(settings, name) for name in ("batch_norm", "logit_scale", "chunk_size", "memory", "precision")
     }
-    key = (id(model), settings.draw_size, *options.values())
+    trained = tuple(id(v) for v in trainable_weights(model))  # a script may freeze layers between two calls
+    key = (id(model), trained, settings.draw_size, *options.values())
     if key not in _latest:
         _latest.clear()
         _latest[key] = GramEngine(model, **options)
     return _latest[key]
+
+
+def plain_engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
+    """Return the engine of a model with raw logits and batch norm in inference mode, whatever the draws of gamma are.
+
+    It is that of gamma by default, so that both share what is compiled.
+    """
+    return engine_for(model, settings.model_copy(update={"batch_norm": "inference", "logit_scale": None}))
 
 
 def group_name(variable: keras.Variable) -> str:

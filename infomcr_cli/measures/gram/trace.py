@@ -131,23 +131,22 @@ class LayerTracer:
     def _call(self, layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._active or tf.compat.v1.get_default_graph() is not self.graph:
             return call(*args, **kwargs)
-        traced = TracedCall(layer, call, args, kwargs, self._open[-1] if self._open else None, self._marker())
+        # The numbers of two operations without effect mark the first and the last operation of the call.
+        first = creation_index(tf.no_op())
+        traced = TracedCall(layer, call, args, kwargs, self._open[-1] if self._open else None, first)
         self.calls.append(traced)
         self._open.append(traced)
         try:
             traced.outputs = call(*args, **kwargs)
         finally:
             self._open.pop()
-        traced.last = self._marker()
+        traced.last = creation_index(tf.no_op())
         return traced.outputs
 
     def _activate(self, layer: keras.Layer, activation: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
         if self._active and self._open and self._open[-1].layer is layer:
             self._open[-1].pre_activation = x
         return activation(x, *args, **kwargs)
-
-    def _marker(self) -> int:
-        return creation_index(tf.no_op())
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,12 @@ def plan_gradient(tracer: LayerTracer, variable: keras.Variable, value: tf.Tenso
     """
     by_rule, by_layer = [], []
     for call in tracer.uses(value):
-        if call is not None and _has_rule(call, variable, samples, tracer.graph):
+        if (
+            call is not None
+            and any(v is variable for v in own_trainable(call.layer))
+            and rule_of(call.layer) is not None
+            and call.is_per_sample(samples, tracer.graph, first_input_only=True)
+        ):
             by_rule.append(call)
             continue
         around = call.lineage() if call is not None else iter(())
@@ -189,8 +193,3 @@ def plan_gradient(tracer: LayerTracer, variable: keras.Variable, value: tf.Tenso
     outer = [c for c in unique if not any(o in unique for o in c.lineage() if o is not c)]
     inner = [c for c in by_rule if not any(o in outer for o in c.lineage())]  # an outer call covers those inside it
     return GradientPlan(variable, "layer" if outer else "rule", tuple(inner), tuple(outer))
-
-
-def _has_rule(call: TracedCall, variable: keras.Variable, samples: int, graph: tf.Graph) -> bool:
-    own = any(v is variable for v in own_trainable(call.layer))
-    return own and rule_of(call.layer) is not None and call.is_per_sample(samples, graph, first_input_only=True)

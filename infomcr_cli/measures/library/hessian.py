@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import HESSIAN_PRODUCT, IMAGES, register_measure
 from infomcr_cli.measures.value import MeasureValue
 
@@ -80,6 +81,18 @@ def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float
     return within + float(beyond.mean()), float(beyond.std(ddof=1) / np.sqrt(probes)) if probes > 1 else 0.0
 
 
+def trace_passes(config: MeasureConfig) -> float:
+    """Return the forward passes that take as long as the estimate of the trace."""
+    return config.samples * 3 * config.curvature.probes * HESSIAN_PRODUCT
+
+
+def estimated_trace(ctx: MeasureContext) -> MeasureValue:
+    """Return an unbiased estimate of tr ∇²L with its standard error, which several measures share."""
+    surface, probes = ctx.surface, min(ctx.config.curvature.probes, ctx.surface.size)
+    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=ctx.seed)
+    return MeasureValue(value, error, estimates=probes if probes > 1 else None)
+
+
 @register_measure(
     name="hessian_trace",
     formula="tr ∇²L, Hutch++",
@@ -88,15 +101,13 @@ def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float
     unit="nats",
     direction="lower",
     cost="three Hessian-vector products over the samples for each probe",
-    passes=lambda config: config.samples * 3 * config.curvature.probes * HESSIAN_PRODUCT,
+    passes=trace_passes,
     needs=(IMAGES,),
     settings=("samples", "curvature.probes"),
 )
 def hessian_trace(ctx: MeasureContext) -> MeasureValue:
     """Return an unbiased estimate of the trace with its standard error."""
-    surface, probes = ctx.surface, min(ctx.config.curvature.probes, ctx.surface.size)
-    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=ctx.seed)
-    return MeasureValue(value, error, estimates=probes if probes > 1 else None)
+    return ctx.once(estimated_trace)
 
 
 @register_measure(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import FOLDABLE, IMAGES, no_passes, register_measure
@@ -45,10 +46,14 @@ def log_spectral_product(model: keras.Model) -> float:
     Source:
         Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
     """
+    return _log_product(_spectral_norms(model))
+
+
+def _spectral_norms(model: keras.Model) -> NDArray[np.float64]:
     from infomcr_cli.measures.batch_norm_folding import linear_maps
     from infomcr_cli.measures.operator_norm import spectral_norm
 
-    return _log_product(spectral_norm(one) for one in linear_maps(model))
+    return np.array([spectral_norm(one) for one in linear_maps(model)])
 
 
 def _log_product(norms: Iterable[float]) -> float:
@@ -66,11 +71,13 @@ def _log_frobenius(ctx: MeasureContext) -> float:
     return log_frobenius_product(ctx.model)
 
 
-def _log_spectral(ctx: MeasureContext) -> float:
-    return log_spectral_product(ctx.model)
+def spectral_norms(ctx: MeasureContext) -> NDArray[np.float64]:
+    """Return ‖W_l‖₂ of each linear map, batch norm folded, [L], which several measures share."""
+    return _spectral_norms(ctx.model)
 
 
-def _spectral_passes(config: MeasureConfig) -> float:
+def spectral_passes(config: MeasureConfig) -> float:
+    """Return the forward passes that take as long as the spectral norms."""
     return SPECTRAL_PASSES
 
 
@@ -125,12 +132,12 @@ def frobenius_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     unit="ln",
     direction="lower",
     cost="some 30 applications of each convolution to one image",
-    passes=_spectral_passes,
+    passes=spectral_passes,
     needs=(FOLDABLE,),
 )
 def spectral_product(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms."""
-    return MeasureValue(ctx.once(_log_spectral))
+    return MeasureValue(_log_product(ctx.once(spectral_norms)))
 
 
 @register_measure(
@@ -142,10 +149,10 @@ def spectral_product(ctx: MeasureContext) -> MeasureValue:
     unit="ln",
     direction="lower",
     cost="that of spectral_product and of margin, shared with them",
-    passes=_spectral_passes,
+    passes=spectral_passes,
     needs=(FOLDABLE, IMAGES),
     settings=("samples",),
 )
 def spectral_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms over the squared 10th-percentile margin."""
-    return _with_margin(ctx.once(_log_spectral), ctx)
+    return _with_margin(_log_product(ctx.once(spectral_norms)), ctx)

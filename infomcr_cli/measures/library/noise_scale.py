@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.library import JIANG
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-7, 1e3  # of σ
+FLOOR = 1e-3  # standard deviation of the noise on a weight of zero, if noise grows with the weight
 BISECTIONS = 14  # about as many values of σ are tried
 STEP, WIDTH, SLOPE = 4.0, 1.02, 1.25  # factors: of the bracket's growth, of its last width, between slope's points
 
 
 def crossing_scale(
-    surface: LossSurface, *, drop: float, draws: int, seed: int, magnitude_aware: bool, floor: float = 1e-3
+    surface: LossSurface, *, drop: float, draws: int, seed: int, magnitude_aware: bool, floor: float = FLOOR
 ) -> tuple[float, float]:
     """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
 
@@ -95,6 +97,38 @@ def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, flo
     return low, high
 
 
+def plain_scale(ctx: MeasureContext) -> MeasureValue:
+    """Return σ of noise of one size on all weights, which several measures share."""
+    return _scale(ctx, magnitude_aware=False)
+
+
+def magnitude_scale(ctx: MeasureContext) -> MeasureValue:
+    """Return σ of noise that grows with the weight, which several measures share."""
+    return _scale(ctx, magnitude_aware=True)
+
+
+def _scale(ctx: MeasureContext, *, magnitude_aware: bool) -> MeasureValue:
+    settings = ctx.config.noise
+    scale, error = crossing_scale(
+        ctx.surface,
+        drop=settings.accuracy_drop,
+        draws=settings.draws,
+        seed=ctx.seed,
+        magnitude_aware=magnitude_aware,
+    )
+    return MeasureValue(scale, error if math.isfinite(error) else None, estimates=settings.draws)
+
+
+def plain_passes(config: MeasureConfig) -> float:
+    """Return the images that pass forward in the search for `plain_scale`."""
+    return config.samples * BISECTIONS * config.noise.draws
+
+
+def magnitude_passes(config: MeasureConfig) -> float:
+    """Return the images that pass forward in the search for `magnitude_scale`, another function of the same number."""
+    return plain_passes(config)
+
+
 @register_measure(
     name="noise_scale",
     formula="σ at which noise N(0, σ²) on w_i costs noise.accuracy_drop",
@@ -103,13 +137,13 @@ def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, flo
     unit="weights",
     direction="higher",
     cost="some 14 forward passes over the samples for each draw of noise",
-    passes=lambda config: config.samples * BISECTIONS * config.noise.draws,
+    passes=plain_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
 )
 def noise_scale(ctx: MeasureContext) -> MeasureValue:
     """Return σ with its standard error over the draws of noise."""
-    return _noise_scale(ctx, magnitude_aware=False)
+    return ctx.once(plain_scale)
 
 
 @register_measure(
@@ -120,22 +154,10 @@ def noise_scale(ctx: MeasureContext) -> MeasureValue:
     unit="|w_i|",
     direction="higher",
     cost="some 14 forward passes over the samples for each draw of noise",
-    passes=lambda config: config.samples * BISECTIONS * config.noise.draws,
+    passes=magnitude_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
 )
 def magnitude_noise_scale(ctx: MeasureContext) -> MeasureValue:
     """Return σ with its standard error over the draws of noise."""
-    return _noise_scale(ctx, magnitude_aware=True)
-
-
-def _noise_scale(ctx: MeasureContext, *, magnitude_aware: bool) -> MeasureValue:
-    settings = ctx.config.noise
-    scale, error = crossing_scale(
-        ctx.surface,
-        drop=settings.accuracy_drop,
-        draws=settings.draws,
-        seed=ctx.seed,
-        magnitude_aware=magnitude_aware,
-    )
-    return MeasureValue(scale, error, estimates=settings.draws)
+    return ctx.once(magnitude_scale)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infomcr_cli.measures.base import no_passes, register_measure
-from infomcr_cli.measures.families import SAME_FUNCTION
+from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
+from infomcr_cli.measures.library.simple import positive_margin
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
@@ -47,4 +48,30 @@ def log_path_norm(model: keras.Model) -> float:
 )
 def path_norm(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the norm."""
-    return MeasureValue(log_path_norm(ctx.model))
+    return MeasureValue(ctx.once(_log_path_norm))
+
+
+def _log_path_norm(ctx: MeasureContext) -> float:
+    return log_path_norm(ctx.model)
+
+
+@register_measure(
+    name="path_norm_over_margin",
+    formula="½ ln Σ_k f(1; w²)_k − ln margin, batch norm folded",
+    source=f"{JIANG}, equation 43, half its logarithm",
+    family="margin",
+    invariance=EVERY_CHANGE,
+    unit="ln",
+    direction="lower",
+    cost="one forward pass over the samples, shared with margin",
+    passes=no_passes,
+    needs=("a rectified network", IMAGES),
+    settings=("samples",),
+)
+def path_norm_over_margin(ctx: MeasureContext) -> MeasureValue:
+    """Return the logarithm of the norm over the 10th-percentile margin.
+
+    The source has the square, Σ_k f(1; w²)_k / γ²; Dziugaite et al. take √(·/m) of it. For one number of training
+    images m all three rank networks alike.
+    """
+    return MeasureValue(ctx.once(_log_path_norm) - float(np.log(positive_margin(ctx))))

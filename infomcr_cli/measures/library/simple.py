@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.base import IMAGES, INITIAL, no_passes, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
+from infomcr_cli.measures.initial import initial_vector
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue
 
@@ -71,6 +71,18 @@ def clean_margin(ctx: MeasureContext) -> float:
     return tenth_percentile_margin(ctx.surface.clean_logits, ctx.surface.labels)
 
 
+def positive_margin(ctx: MeasureContext) -> float:
+    """Return `clean_margin`.
+
+    Raises:
+        InputError: it is not positive: one image in ten or more is misclassified.
+    """
+    found = ctx.once(clean_margin)
+    if not found > 0:
+        raise InputError("the margin must be positive", received=f"{found:.6g}")
+    return found
+
+
 @register_measure(
     name="margin",
     formula="10th percentile of z_y − max_{k≠y} z_k",
@@ -91,6 +103,24 @@ def margin(ctx: MeasureContext) -> MeasureValue:
 
 
 @register_measure(
+    name="inverse_margin_squared",
+    formula="1/γ², γ the 10th percentile of z_y − max_{k≠y} z_k",
+    source=f"{JIANG}, equation 22",
+    family="margin",
+    invariance=SAME_FUNCTION,
+    unit="logits⁻²",
+    direction="lower",
+    cost="one forward pass over the samples, shared with margin",
+    passes=no_passes,
+    needs=(IMAGES, "a margin that is positive"),
+    settings=("samples",),
+)
+def inverse_margin_squared(ctx: MeasureContext) -> MeasureValue:
+    """Return 1/γ²; Dziugaite et al. take √(1/(γ² m)) for m training images."""
+    return MeasureValue(float(np.exp(-2 * np.log(positive_margin(ctx)))))
+
+
+@register_measure(
     name="parameter_count",
     formula="W",
     source=JIANG,
@@ -107,25 +137,6 @@ def parameter_count(ctx: MeasureContext) -> MeasureValue:
     return MeasureValue(float(ctx.surface.size))
 
 
-def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> float:
-    """Return ‖w - w₀‖₂ over the weights named in `weights`.
-
-    Args:
-        weights: arrays by name.
-        initial: arrays by name; others are ignored.
-
-    Source:
-        Nagarajan & Kolter, 2019, arXiv:1901.01672; Jiang et al., 2020, arXiv:1912.02178.
-
-    Examples:
-        >>> import numpy as np
-        >>> weight_distance({"w": np.ones(4)}, {"w": np.zeros(4)})
-        2.0
-    """
-    differences = (np.asarray(weights[name], np.float64) - np.asarray(initial[name], np.float64) for name in weights)
-    return float(np.sqrt(sum(float(np.sum(d**2)) for d in differences)))
-
-
 @register_measure(
     name="distance_from_initialization",
     formula="‖w − w₀‖₂, w₀ made anew from the seed",
@@ -135,7 +146,7 @@ def weight_distance(weights: Mapping[str, Any], initial: Mapping[str, Any]) -> f
     direction="lower",
     cost="building the network once more",
     passes=no_passes,
-    needs=("the run's seed",),
+    needs=(INITIAL,),
     suite="fast",
 )
 def distance_from_initialization(ctx: MeasureContext) -> MeasureValue:
@@ -144,15 +155,4 @@ def distance_from_initialization(ctx: MeasureContext) -> MeasureValue:
     Raises:
         InputError: the run started from the weights of another run.
     """
-    from infomcr_cli.measures.stateless import trainable_weights
-    from infomcr_cli.models import named_weights
-
-    initial = ctx.initial_weights()
-    if initial is None:
-        raise InputError(
-            "the distance from initialization needs a run whose weights before training are its own and known",
-            advice="Import a network with --initial FILE to make them known.",
-        )
-    trainable = {id(variable) for variable in trainable_weights(ctx.model)}
-    weights = {name: np.asarray(v) for name, v in named_weights(ctx.model).items() if id(v) in trainable}
-    return MeasureValue(weight_distance(weights, initial))
+    return MeasureValue(float(np.linalg.norm(ctx.surface.weights - initial_vector(ctx))))

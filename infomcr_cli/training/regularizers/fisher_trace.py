@@ -57,10 +57,10 @@ class FisherTrace:
                 squared_norm = tf.add_n([tf.reduce_sum(tf.square(g)) for g in found.gradient])
             of_norm = connected_gradient(tape, squared_norm, batch.weights)
             gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]
-            main = main.plus(found) if self.share_pass else main
+            main = main.plus(found, m) if self.share_pass else main
             return next_index(m, found), with_rng_state(state, found.state), value + squared_norm, gradient, main
 
-        start = GradientAccumulator.zero(batch) if self.share_pass else ()
+        start = GradientAccumulator.zero(batch, count) if self.share_pass else ()
         value, gradient, main = batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
         shared = main.mean(count) if self.share_pass else None
         return RegularizerTerm(value / count, [self.beta / count * g for g in gradient], shared)

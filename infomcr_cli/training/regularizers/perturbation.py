@@ -109,9 +109,9 @@ def _paired_passes(batch: SubBatches, count: int, perturbation: Perturbation) ->
         change = [g - p for g, p in zip(at_w.gradient, at_perturbed.gradient, strict=True)]
         difference = _add(difference, change)
         state = with_rng_state(state, at_perturbed.state)
-        return next_index(m, at_perturbed), state, decrease, difference, main.plus(at_w)
+        return next_index(m, at_perturbed), state, decrease, difference, main.plus(at_w, m)
 
-    start = GradientAccumulator.zero(batch)
+    start = GradientAccumulator.zero(batch, count)
     return batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
 
 

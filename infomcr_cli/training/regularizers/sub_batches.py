@@ -33,14 +33,14 @@ class SubBatches(NamedTuple):
     """A batch in M parts, and the values of the model's variables that passes over them start from.
 
     Args:
-        images:  [M, b, ...].
+        images:  [M, b, ...], or a structure of such tensors for a model of several inputs.
         labels:  [M, b] or [M, b, C].
         weights: w, one tensor for each of `model.trainable_variables`.
         state:   one tensor for each of `model.non_trainable_variables`.
     """
 
     model: keras.Model
-    images: tf.Tensor
+    images: Any
     labels: tf.Tensor
     weights: Tensors
     state: Tensors
@@ -53,13 +53,14 @@ class SubBatches(NamedTuple):
             InputError: the batch cannot be split evenly.
         """
         weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
-        return cls(model, split_evenly(images, count), split_evenly(labels, count), weights, state)
+        parts = tf.nest.map_structure(lambda x: split_evenly(x, count), images)
+        return cls(model, parts, split_evenly(labels, count), weights, state)
 
     def pass_at(
         self, weights: Tensors, state: Tensors, m: tf.Tensor, *, twice: bool = False, keep_added: bool = False
     ) -> Pass:
         """Pass over sub-batch m at `weights`; see `gradients.stateless_pass`."""
-        images, labels = self.images[m], self.labels[m]
+        images, labels = tf.nest.map_structure(lambda x: x[m], self.images), self.labels[m]
         return stateless_pass(self.model, weights, state, images, labels, twice=twice, keep_added=keep_added)
 
     def loop(self, body: Callable[..., tuple[Any, ...]], iterations: int, *carried: Any) -> tuple[Any, ...]:
@@ -96,6 +97,10 @@ def split_evenly(batch: Any, parts: int) -> tf.Tensor:
     size = batch.shape[0]  # None while a function is traced for any size
     if parts < 1 or (size is not None and size % parts):
         raise InputError("num_sub_batches must divide the batch", received=f"{parts} sub-batches of {size} images")
+    if size is None and parts > 1:
+        rule = f"num_sub_batches={parts} must divide every batch; the last one of an epoch may be smaller: drop it"
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(batch)[0] % parts, 0, message=rule)]):
+            batch = tf.identity(batch)
     return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
 
 
@@ -114,15 +119,17 @@ class GradientAccumulator(NamedTuple):
     gradient: Tensors  # of loss + added
     state: Tensors
     added: tf.Tensor
+    logits: tf.TensorArray  # of each sub-batch, [b, C]
 
     @classmethod
-    def zero(cls, batch: SubBatches) -> GradientAccumulator:
-        """Return an empty sum."""
+    def zero(cls, batch: SubBatches, count: int) -> GradientAccumulator:
+        """Return an empty sum, of `count` passes to come."""
         state = [tf.zeros_like(s) if s.dtype.is_floating else s for s in batch.state]
-        return cls(batch.zero_loss(), tf.zeros(()), batch.zero_gradient(), state, batch.zero_loss())
+        loss = batch.zero_loss()
+        return cls(loss, tf.zeros(()), batch.zero_gradient(), state, loss, tf.TensorArray(loss.dtype, count))
 
-    def plus(self, found: Pass) -> GradientAccumulator:
-        """Return the sum with one more pass."""
+    def plus(self, found: Pass, m: tf.Tensor) -> GradientAccumulator:
+        """Return the sum with one more pass, that over sub-batch m."""
 
         def add(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
             term = tf.cast(term, total.dtype)
@@ -131,12 +138,19 @@ class GradientAccumulator(NamedTuple):
         gradient = found.gradient
         if found.added_gradient is not None:
             gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
-        term = GradientAccumulator(found.loss, found.accuracy, gradient, found.state, found.added)
-        return tf.nest.map_structure(add, self, term)
+        *sums, logits = self
+        terms = [found.loss, found.accuracy, gradient, found.state, found.added]
+        loss, hits, gradient, state, added = tf.nest.map_structure(add, sums, terms)
+        logits = logits.write(m, tf.cast(found.logits, logits.dtype))
+        return GradientAccumulator(loss, hits, gradient, state, added, logits)
 
     def mean(self, count: int) -> Pass:
         """Return the mean of `count` passes; its gradient is that of the loss and of what layers added to it."""
-        return Pass(*tf.nest.map_structure(lambda total: total / count if total.dtype.is_floating else total, self))
+        *sums, logits = self
+        loss, hits, gradient, state, added = tf.nest.map_structure(
+            lambda total: total / count if total.dtype.is_floating else total, sums
+        )
+        return Pass(loss, hits, gradient, state, logits.concat(), added)  # [M · b, C]
 
 
 def with_rng_state(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:

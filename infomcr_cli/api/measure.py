@@ -1,0 +1,192 @@
+"""`measure`: generalization measures of any Keras model, as `infomcr eval` takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infomcr_cli.api.arguments import network_of, samples_of, whole_number
+from infomcr_cli.api.given_data import Samples, given_data
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.data.labels import class_indices
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.base import chosen_measures
+from infomcr_cli.measures.context import InitialWeights, MeasureContext
+from infomcr_cli.measures.evaluate import measured_values
+from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.stateless import complete
+from infomcr_cli.models.names import named_weights
+from infomcr_cli.models.score import Score, make_scorer
+
+if TYPE_CHECKING:
+    import keras
+
+Entry = dict[str, Any]
+
+
+def measure(
+    model: keras.Model,
+    train: Any,
+    test: Any = None,
+    *,
+    names: str | Iterable[str] = "standard",
+    seed: int = 0,
+    initial: Any = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Entry]:
+    """Return measures of a network: what `infomcr eval` writes for a run with the same data in the same order.
+
+    The samples are what the network takes, scaled as in its training; nothing is done to them. The network is left
+    as it is. A measure that is not available has the value None and a `reason`; the others are computed.
+
+    Args:
+        model:    any Keras 3 model that maps a sample to logits, or a `RegularizedModel`.
+        train:    (x, y), training samples and their classes: x [n, ...], or a dict of arrays for a model of named
+                  inputs; y whole numbers, [n] or [n, 1]. Draws and subsets are taken from the first ones.
+        test:     (x, y) of test samples; None: the scores on it are left out.
+        names:    a suite such as `fast`, `standard` or `all`, a measure, or a list of measures; `infomcr measures`
+                  lists them.
+        seed:     of random choices, such as noise on the weights; never of the draws of gamma.
+        initial:  the weights before training, for measures that need them: `model.get_weights()` of that time, a dict
+                  from `named_weights`, or a model that holds them.
+        settings: settings below `measure.` by name, such as {"gamma.draw_size": 50}; the others are those of the suite.
+
+    Returns:
+        {NAME: {"value", "std_error", "unit", "direction", "convention", …}}. With a test set also `train_error`,
+        `test_error` and `gap_error` as fractions, `test_loss` and `gap_loss` in nats.
+
+    Raises:
+        InputError: the model gives probabilities, a name is unknown, or arrays do not fit together.
+
+    Examples:
+        >>> import keras, numpy as np
+        >>> from infomcr_cli import measure
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.standard_normal((40, 8)), rng.integers(0, 3, 40)
+        >>> model = keras.Sequential([keras.Input([8]), keras.layers.Dense(3, kernel_initializer="zeros")])
+        >>> found = measure(model, (x, y), names=["train_loss", "parameter_count"])
+        >>> round(found["train_loss"]["value"], 4), found["train_loss"]["unit"]  # ln 3
+        (1.0986, 'nats')
+        >>> found["parameter_count"]["value"]
+        27.0
+    """
+    network, seed = network_of(model), whole_number("seed", seed, least=0)
+    config = _config(names, settings or {})
+    chosen = chosen_measures(config.names)
+    x, y = samples_of("train", train)
+    tested = None if test is None else samples_of("test", test)
+    classes = complete(network, x)
+    class_indices(y, "labels of train", classes=classes)
+    score = make_scorer(network)
+    on_train = score(_batches((x, y), config.batch_size))
+    dataset = given_data((x, y), tested, classes)
+    ctx = MeasureContext(network, dataset, config, seed, _initial_weights(network, initial), on_train.loss)
+    found = {name: value.to_dict() for name, value in measured_values(chosen, ctx).items()}
+    if tested is None:
+        return found
+    class_indices(tested[1], "labels of test", classes=classes)
+    on_test = score(_batches(tested, config.batch_size))
+    return found | _scores(on_train, on_test, len(y), len(tested[1]))
+
+
+def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureConfig:
+    """Return the settings of a suite, or those of `standard` for other names, with some changed.
+
+    Raises:
+        InputError: a setting is unknown or out of range.
+    """
+    import yaml
+    from pydantic import ValidationError
+
+    from infomcr_cli.config.search_path import own_conf
+    from infomcr_cli.config.validation_errors import validation_errors
+
+    folder = own_conf() / "measure"
+    suites = {path.stem: path for path in folder.glob("*.yaml")}
+    is_suite = isinstance(names, str) and names in suites
+    plain = yaml.safe_load(suites[str(names) if is_suite else "standard"].read_text(encoding="utf-8"))
+    if not is_suite:
+        plain["names"] = names if isinstance(names, str) else list(names)
+    for key, value in settings.items():
+        _set(plain, key, value)
+    try:
+        config = MeasureConfig.model_validate_json(json.dumps(plain))
+    except ValidationError as error:
+        raise validation_errors(error) from None
+    if not config.names:
+        raise InputError("names must name at least one measure", advice="`infomcr measures` lists them.")
+    check_measures(config)
+    return config
+
+
+def _set(plain: dict[str, Any], key: str, value: Any) -> None:
+    *groups, leaf = key.removeprefix("measure.").split(".")
+    place: Any = plain
+    for group in groups:
+        place = place.get(group) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or leaf not in place or leaf == "names":
+        raise InputError("settings must be settings of measures", received=key, accepted=_dotted(plain))
+    place[leaf] = value
+
+
+def _dotted(plain: Mapping[str, Any]) -> list[str]:
+    single = [key for key, value in plain.items() if not isinstance(value, dict) and key != "names"]
+    return single + [f"{key}.{leaf}" for key, value in plain.items() if isinstance(value, dict) for leaf in value]
+
+
+def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:
+    """Return a function that gives the weights before training by name, or None if they are not known.
+
+    Raises:
+        InputError: they are not those of the network.
+    """
+    if initial is None:
+        return lambda: None
+    if hasattr(initial, "get_weights"):
+        initial = named_weights(network_of(initial))
+    elif not isinstance(initial, Mapping):
+        initial = _named(network, list(initial))
+    known, given = named_weights(network), {name: np.array(value) for name, value in initial.items()}
+    shapes = [{name: tuple(v.shape) for name, v in weights.items()} for weights in (known, given)]
+    if shapes[0] != shapes[1]:
+        odd = sorted({name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items())})
+        received = f"{len(odd)} odd weights: {', '.join(odd[:3])}"
+        raise InputError("initial must hold the weights of the network before training", received=received)
+    return lambda: given
+
+
+def _named(network: keras.Model, arrays: list[Any]) -> dict[str, Any]:
+    if len(arrays) != len(network.weights):
+        rule = f"initial must be what model.get_weights() returns, {len(network.weights)} arrays"
+        raise InputError(rule, received=f"{len(arrays)} arrays")
+    by_variable = {id(variable): array for variable, array in zip(network.weights, arrays, strict=True)}
+    return {name: by_variable[id(variable)] for name, variable in named_weights(network).items()}
+
+
+def _batches(samples: Samples, size: int) -> Iterator[tuple[Any, Any]]:
+    from infomcr_cli.measures.samples import take
+
+    images, labels = samples
+    for start in range(0, len(labels), size):
+        chosen = np.arange(start, min(start + size, len(labels)))
+        yield take(images, chosen), labels[chosen]
+
+
+def _scores(train: Score, test: Score, n_train: int, n_test: int) -> dict[str, Entry]:
+    """Return error rates with their binomial standard errors, losses, and gaps: test less training."""
+    errors = [(1 - score.accuracy, n) for score, n in ((train, n_train), (test, n_test))]
+    (on_train, train_se), (on_test, test_se) = ((e, float(np.sqrt(e * (1 - e) / n))) for e, n in errors)
+    rows = {
+        "train_error": (on_train, train_se, "fraction"),
+        "test_error": (on_test, test_se, "fraction"),
+        "gap_error": (train.accuracy - test.accuracy, float(np.hypot(train_se, test_se)), "fraction"),
+        "test_loss": (test.loss, None, "nats"),
+        "gap_loss": (test.loss - train.loss, None, "nats"),
+    }
+    return {
+        name: {"value": value, "std_error": error, "unit": unit, "direction": "lower"}
+        for name, (value, error, unit) in rows.items()
+    }

@@ -1,0 +1,177 @@
+"""How sure the network is of its classes on training images, and how right it is to be; also under noise on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.families import SAME_FUNCTION
+from infomcr_cli.measures.value import Direction, MeasureValue
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import MeasureContext
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int32]
+BINS = 15
+
+
+def mean_confidence(logits: Array, labels: Labels) -> float:
+    """Return the mean of the highest probability, in [1/C, 1].
+
+    Args:
+        logits: [N, C].
+        labels: [N]; not used.
+    """
+    return float(np.mean(np.exp(log_softmax(logits, axis=1).max(axis=1))))
+
+
+def mean_entropy(logits: Array, labels: Labels) -> float:
+    """Return the mean of −Σ_k p_k ln p_k, in [0, ln C], nats.
+
+    Args:
+        logits: [N, C].
+        labels: [N]; not used.
+    """
+    logs = log_softmax(logits, axis=1)
+    return max(0.0, -float(np.mean(np.sum(np.exp(logs) * logs, axis=1))))
+
+
+def calibration_error(logits: Array, labels: Labels) -> float:
+    """Return ECE: over 15 bins of confidence, each (k/15, (k+1)/15], the mean of |accuracy − confidence|, in [0, 1].
+
+    A bin counts as often as it has samples.
+
+    Args:
+        logits: [N, C].
+        labels: true classes, [N].
+
+    Source:
+        Naeini et al., AAAI 2015; Guo et al., ICML 2017, arXiv:1706.04599.
+
+    Examples:
+        >>> float(calibration_error(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
+        0.0
+    """
+    confidence = np.exp(log_softmax(logits, axis=1).max(axis=1))
+    surplus = (logits.argmax(axis=1) == labels) - confidence  # of accuracy
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return float(np.abs(np.bincount(bins, surplus, BINS)).sum() / len(labels))
+
+
+def noisy_images(images: Any, noise: float, seed: int) -> Any:
+    """Return images with Gaussian noise, whose standard deviation is `noise` times that of each channel.
+
+    Standardised images have channels of standard deviation 1, so that there `noise` is the deviation itself; of other
+    inputs it is the same share.
+
+    Args:
+        images: what the model takes, standardised, an array [N, ..., channels] or a structure of arrays.
+
+    Raises:
+        InputError: an array does not hold real numbers.
+    """
+    import keras
+
+    generator = np.random.default_rng(seed)
+
+    def noisy(x: Any) -> Any:
+        if not np.issubdtype(x.dtype, np.floating):
+            raise InputError("noise on inputs needs inputs that are real numbers", received=str(x.dtype))
+        spread = np.std(x, axis=tuple(range(x.ndim - 1)), dtype=np.float64)  # [channels]
+        return (x + noise * spread * generator.standard_normal(x.shape)).astype(x.dtype)
+
+    return keras.tree.map_structure(noisy, images)
+
+
+def noisy_logits(ctx: MeasureContext) -> Array:
+    """Return the logits of the samples under noise on the inputs, [N, C], which several measures share."""
+    from infomcr_cli.measures.loss_surface import LossSurface
+
+    surface = ctx.surface
+    images = noisy_images(surface.images, ctx.config.confidence.input_noise, ctx.seed)
+    return LossSurface(ctx.model, images, surface.labels, batch_size=ctx.config.batch_size).clean_logits
+
+
+def noisy_pass(config: MeasureConfig) -> float:
+    """Return the images of the pass over noisy samples."""
+    return config.samples
+
+
+class Score(NamedTuple):
+    """What is read off the logits.
+
+    Args:
+        number: logits [N, C] and labels [N] → value.
+    """
+
+    formula: str
+    source: str
+    unit: str
+    direction: Direction
+    number: Callable[[Array, Labels], float]
+
+
+NAKAI = "as a measure: Nakai et al., 2026, arXiv:2602.01718"
+SCORES = {
+    "train_confidence": Score("mean max_k p_k", NAKAI, "probability", "higher", mean_confidence),
+    "train_entropy": Score("mean −Σ_k p_k ln p_k", NAKAI, "nats", "lower", mean_entropy),
+    "train_calibration_error": Score(
+        "Σ_b n_b/N |accuracy_b − confidence_b|, 15 bins",
+        f"Guo et al., ICML 2017, arXiv:1706.04599; {NAKAI}",
+        "probability",
+        "lower",
+        calibration_error,
+    ),
+}
+
+
+def _of_clean(number: Callable[[Array, Labels], float]) -> Callable[[MeasureContext], MeasureValue]:
+    return lambda ctx: _value(number, ctx.surface.clean_logits, ctx.surface.labels)
+
+
+def _of_noisy(number: Callable[[Array, Labels], float]) -> Callable[[MeasureContext], MeasureValue]:
+    return lambda ctx: _value(number, ctx.once(noisy_logits), ctx.surface.labels)
+
+
+def _value(number: Callable[[Array, Labels], float], logits: Array, labels: Labels) -> MeasureValue:
+    if not np.all(np.isfinite(logits)):
+        raise InputError("probabilities need logits that are finite", received="NaN or infinity")
+    return MeasureValue(number(logits, labels))
+
+
+for _name, _score in SCORES.items():
+    register_measure(
+        name=_name,
+        formula=f"{_score.formula}, p = softmax(z)",
+        source=_score.source,
+        family="confidence",
+        invariance=SAME_FUNCTION,
+        unit=_score.unit,
+        direction=_score.direction,
+        cost="one forward pass over the samples, shared with margin",
+        passes=no_passes,
+        needs=(IMAGES,),
+        settings=("samples",),
+    )(_of_clean(_score.number))
+    register_measure(
+        name=f"noisy_{_name}",
+        formula=f"{_score.formula}, p = softmax(z) of images + confidence.input_noise · N(0, 1)",
+        source=_score.source,
+        family="confidence",
+        invariance=SAME_FUNCTION,
+        unit=_score.unit,
+        direction=_score.direction,
+        cost="one forward pass over the noisy samples, shared by the noisy measures",
+        passes=noisy_pass,
+        needs=(IMAGES, "real inputs"),
+        settings=("samples", "confidence.input_noise"),
+        free=True,
+    )(_of_noisy(_score.number))

@@ -1,0 +1,231 @@
+"""`measure`, `judge` and `load_run` give what the commands `eval` and `judge` give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from infomcr_cli import RegularizedModel, gamma, judge, load_run, measure
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.base import chosen_measures
+from tests.conftest import CommandLine
+
+L = keras.layers
+SIZES = ("data=digits", "data.train_size=128", "data.test_size=64", "data.batch_size=32", "schedule.epochs=2")
+SMALL = (*SIZES, "model=mlp", "model.depth=1", "model.width=32", "tracking=off", "deterministic=false")
+SETTINGS = {"gamma.draws": 2, "gamma.draw_size": 20, "gamma.samples": 100, "samples": 64}
+MEASURE = tuple(f"measure.{name}={value}" for name, value in SETTINGS.items())
+
+
+def test_a_loaded_run_gives_what_eval_gives(command_line: CommandLine) -> None:
+    assert command_line("train", *SMALL, "--run-dir", "runs/a").code == 0
+    answer = command_line("eval", "runs/a", "measure=standard", *MEASURE, "--json")
+    document = json.loads(answer.out)["runs"][0]
+    run = load_run("runs/a")
+    assert run.config.model.name == "mlp"
+    assert list(run.metrics["epoch"]) == [1, 2]
+    assert {"train/loss", "test/accuracy", "learning_rate"} <= set(run.metrics.columns)
+    assert run.measures == document["measures"]
+    assert run.evaluations["last"]["gap"] == document["gap"]
+    assert run.checkpoints
+    model, train, test = run.model(), run.arrays("train"), run.arrays("test")
+    start = load_run(Path("runs/a")).model(run.checkpoints[0])
+    assert not np.array_equal(start.get_weights()[0], model.get_weights()[0])
+
+    found = measure(model, train, test, settings=SETTINGS, initial=run.initial_weights())
+    for name, entry in document["measures"].items():
+        if entry["value"] is None:
+            assert found[name]["reason"] == entry["reason"], name
+        else:
+            assert found[name]["value"] == pytest.approx(entry["value"], rel=1e-5), name
+        assert found[name]["convention"] == entry["convention"], name
+    assert found["gap_error"]["value"] == pytest.approx(document["gap"]["error"])
+    assert found["test_loss"]["value"] == pytest.approx(document["test"]["loss"])
+    errors = np.mean(np.argmax(model.predict(test[0], verbose=0), -1) != test[1])
+    assert found["test_error"]["value"] == pytest.approx(errors)
+    assert found["test_error"]["std_error"] == pytest.approx(np.sqrt(errors * (1 - errors) / 64))
+
+    assert found["distance_from_initialization"]["value"] is not None
+    value = gamma(model, *train, draws=2, draw_size=20)
+    assert value.value == pytest.approx(document["measures"]["gamma"]["value"], rel=1e-6)
+    assert list(value.draws) == pytest.approx(document["measures"]["gamma"]["draws"], rel=1e-6)
+    assert list(value.rank) == document["measures"]["gamma"]["rank"]
+
+
+def test_a_run_that_is_none_or_is_changed_is_refused(command_line: CommandLine) -> None:
+    assert command_line("train", *SMALL, "--run-dir", "runs/a").code == 0
+    assert load_run("runs/a").measures == {}
+    for path, overrides, message in (
+        ("runs/b", (), "a run must be a directory"),
+        ("runs/a", ["seed=5"], "settings that made its weights"),
+        ("runs/a", "nonsense=1", "must have that setting"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_run(path, overrides)
+    run = load_run("runs/a")
+    with pytest.raises(InputError, match=r"a checkpoint must exist; got 'first'"):
+        run.model("first")
+    with pytest.raises(InputError, match="a split must be known"):
+        run.arrays("tset")
+    with pytest.raises(InputError, match="no validation split"):
+        run.arrays("validation")
+
+
+NET = """
+import keras
+print("a stranger's line")
+def net(input_shape, num_classes, l2):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+"""
+
+
+def test_a_function_that_a_run_directory_names_is_not_called(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    module = f"net_{tmp_path.name.replace('-', '_')}"
+    Path(f"{module}.py").write_text(NET)
+    own = ("model=builder", f"model.builder={module}:net")
+    trained = (*SIZES, *own, "tracking=off", "deterministic=false")
+    assert command_line("train", *trained, "--run-dir", "theirs").code == 0
+    monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "another user"))
+    sys.modules.pop(module)
+    with pytest.raises(InputError, match=r"model\.builder must be named by you"):
+        load_run("theirs").model()
+    assert module not in sys.modules
+    assert load_run("theirs", [own[1]]).model().count_params() == 650
+
+
+def vectors(count: int = 60) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(0)
+    tokens, numbers = rng.integers(0, 9, (count, 4)), rng.standard_normal((count, 3)).astype(np.float32)
+    return {"tokens": tokens, "numbers": numbers}, rng.integers(0, 3, count)
+
+
+def two_inputs() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = {"tokens": keras.Input((4,), dtype="int32", name="tokens"), "numbers": keras.Input((3,), name="numbers")}
+    words = L.GlobalAveragePooling1D()(L.Embedding(9, 5)(inputs["tokens"]))
+    return keras.Model(inputs, L.Dense(3)(L.Dense(6, "relu")(L.Concatenate()([words, inputs["numbers"]]))))
+
+
+def test_any_model_has_a_value_or_a_reason_for_every_measure() -> None:
+    model, train = two_inputs(), vectors()
+    before = [np.array(v) for v in model.variables]
+    settings = {"gamma.draws": 2, "gamma.draw_size": 10, "samples": 30, "curvature.probes": 2, "noise.draws": 2}
+    found = measure(model, train, names="all", settings={**settings, "sharpness.iterations": 2})
+    assert found.keys() == {one.name for one in chosen_measures("all")}
+    for name, entry in found.items():
+        assert (entry["value"] is None) == ("reason" in entry), name
+        assert entry["unit"] is not None
+        assert not entry.get("error"), (name, entry)
+    assert found["gamma"]["value"] is not None
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(train[1], model(train[0]))
+    assert found["train_loss"]["value"] == pytest.approx(float(loss), rel=1e-5)
+    json.dumps(found, allow_nan=False)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_too_few_samples_for_a_draw_are_the_reason_of_its_measures_alone() -> None:
+    found = measure(two_inputs(), vectors(), names=["gamma", "margin"], settings={"samples": 30})
+    assert "draw_size must not exceed" in found["gamma"]["reason"]
+    assert found["margin"]["value"] is not None
+
+
+@pytest.mark.parametrize("form", ["arrays", "names", "model", "regularized"])
+def test_weights_before_training_are_taken_in_every_form(form: str) -> None:
+    from infomcr_cli.models import named_weights
+
+    model, start = two_inputs(), two_inputs()
+    model.set_weights([w + 0.5 for w in model.get_weights()])
+    initial = {
+        "arrays": start.get_weights(),
+        "names": {name: np.array(v) for name, v in named_weights(start).items()},
+        "model": start,
+        "regularized": RegularizedModel(start),
+    }[form]
+    name = "distance_from_initialization"
+    found = measure(model, vectors(), names=name, initial=initial)[name]
+    assert found["value"] == pytest.approx(0.5 * np.sqrt(model.count_params()), rel=1e-5)
+    assert "reason" in measure(model, vectors(), names=name)[name]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"names": "gama"}, r"suite or known measures; got 'gama'.*Did you mean 'gamma'"),
+        ({"names": []}, "names must name at least one measure"),
+        ({"settings": {"gamma.drws": 3}}, "settings must be settings of measures; got 'gamma.drws'"),
+        ({"settings": {"gamma.draws": 0}}, "gamma.draws must be at least 1"),
+        ({"settings": {"names": "all"}}, "settings must be settings of measures"),
+        ({"initial": [np.zeros(3)]}, "initial must be what model.get_weights"),
+        ({"train": vectors()[0]}, r"train must be a pair of arrays \(x, y\)"),
+        ({"test": (vectors()[0], vectors()[1] + 5)}, r"labels of test must be 0\.\.2"),
+        ({"seed": -1}, "seed must be at least 0"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        measure(two_inputs(), **{"train": vectors(), "names": "margin", **options})
+
+
+def test_probabilities_are_refused_as_on_the_command_line() -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, "softmax")])
+    with pytest.raises(InputError, match="logits, not probabilities"):
+        measure(model, (np.random.default_rng(0).standard_normal((20, 4)), np.arange(20) % 3), names="margin")
+
+
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    grid = pd.MultiIndex.from_product([[0.1, 0.2, 0.3], [16, 32, 64], [0, 1]], names=["lr", "batch", "seed"])
+    frame = grid.to_frame(index=False)
+    frame["gap"] = 0.1 * frame["lr"] + 0.001 * frame["batch"] + 0.01 * rng.random(len(frame))
+    frame["gamma"] = frame["gap"] + 0.02 * rng.random(len(frame))
+    frame["other measure"] = rng.random(len(frame))
+    frame.loc[3, "other measure"] = np.nan
+    frame["kind"] = "sgd"
+    return frame
+
+
+@pytest.mark.parametrize("options", [{}, {"measures": ["gamma"], "n_test": 500}], ids=str)
+def test_judge_gives_the_document_of_the_command(
+    command_line: CommandLine, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    table().to_csv("t.csv", index=False)
+    words = [f"--measures={','.join(options['measures'])}", "--n-test=500"] if options else []
+    answer = command_line("judge", "t.csv", "--gap", "gap", "--axes", "lr,batch", *words, "--json")
+    assert answer.code == 0, answer.err
+    frame = pd.read_csv("t.csv", float_precision="round_trip")
+    assert judge(frame, gap="gap", axes=["lr", "batch"], **options) == json.loads(answer.out)
+    assert judge(table(), gap="gap", axes=("lr", "batch"), **options) == json.loads(answer.out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gap": "gpa"}, "the gap must be a column of the table; got 'gpa'"),
+        ({"axes": []}, "axes must name at least one column"),
+        ({"axes": ["lr", "lr"]}, "must be different columns; got 'lr'"),
+        ({"frame": {"gap": [1]}}, r"frame must be a pandas DataFrame; got 'dict'"),
+        ({"n_test": 0}, "n_test|n-test"),
+    ],
+    ids=str,
+)
+def test_judge_refuses_what_it_cannot_rank(options: dict[str, Any], message: str) -> None:
+    given = {"frame": table(), "gap": "gap", "axes": ["lr", "batch"], **options}
+    with pytest.raises(InputError, match=message):
+        judge(given.pop("frame"), **given)
+
+
+def test_one_axis_may_be_given_as_a_word() -> None:
+    assert judge(table(), gap="gap", axes="lr") == judge(table(), gap="gap", axes=["lr"])
