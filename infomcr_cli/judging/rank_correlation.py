@@ -80,13 +80,13 @@ def influence_on_tau_and_rho(measure: np.ndarray, gap: np.ndarray) -> tuple[Infl
         function, Croux & Dehon, Statistical Methods & Applications 19 (2010). Both on Fisher's z scale.
     """
     n = len(measure)
-    tau, rho = tau_b(measure, gap), spearman_rho(measure, gap)
-    if not np.isfinite(tau):
+    if _is_constant(measure) or _is_constant(gap):
         return nothing(n), nothing(n)
     r, q = (stats.rankdata(values) - (n + 1) / 2 for values in (measure, gap))
-    sums = _pair_sums(r, q)
-    c, u, v, ar, aq, br, bq = sums.T
+    c, u, v, ar, aq, br, bq = _pair_sums(r, q).T
     root = np.sqrt(u.sum() * v.sum())
+    tau = float(c.sum() / root) if n <= _WHOLE else tau_b(measure, gap)
+    rho = float(np.clip((r * q).sum() / np.sqrt((r * r).sum() * (q * q).sum()), -1, 1))
     on_tau = 2 * (c / root - tau / 2 * (u / u.sum() + v / v.sum()))
     # r_j and q_j of all minima change with minimum i, by ½ sign(μ_j − μ_i) and ½ sign(g_j − g_i)
     shared, own, other = (x - x.mean() for x in (r * q - (br + aq) / 2, r * r - ar, q * q - bq))

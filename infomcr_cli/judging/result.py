@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infomcr_cli.judging.left_out import LeftOut
@@ -81,15 +81,32 @@ class CompetitionScore:
 
 @dataclass(frozen=True)
 class SignError:
-    """Weighted sign error: mean, 90th percentile and maximum over environments; `low` and `high` are always None."""
+    """Weighted sign error: mean over all pairs, percentiles over environments; `low` and `high` are always None."""
 
     mean: float | None = None
     low: float | None = None
     high: float | None = None
     q90: float | None = None
     max: float | None = None
+    q10: float | None = None
+    min: float | None = None
     pairs: int = 0
     environments: int = 0
+
+    def reversed(self) -> SignError:
+        """Return the sign error of the same measure with the opposite direction."""
+
+        def turned(value: float | None) -> float | None:
+            return None if value is None else 1 - value
+
+        return replace(
+            self,
+            mean=turned(self.mean),
+            q90=turned(self.q10),
+            max=turned(self.min),
+            q10=turned(self.q90),
+            min=turned(self.max),
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +179,19 @@ class MeasureResult:
         sign = -1.0 if self.direction == "higher" else 1.0
         return sign * (0.5 - values if name == "sign_error" else values)
 
+    def oriented_estimate(self, name: str) -> tuple[float | None, float | None, float | None]:
+        """Return (value, low, high) of τ, ρ or Ψ, positive if the measure ranks as its direction claims."""
+        record = getattr(self, name)
+        if self.direction != "higher":
+            return record.value, record.low, record.high
+        value, low, high = (None if one is None else -one + 0.0 for one in (record.value, record.high, record.low))
+        return value, low, high
+
+    @property
+    def oriented_sign_error(self) -> SignError:
+        """The sign error of the measure as its direction claims: lower is better."""
+        return self.sign_error.reversed() if self.direction == "higher" else self.sign_error
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         psi, given = self.granulated_psi, self.conditional_information.given
@@ -176,9 +206,16 @@ class MeasureResult:
             | {"given": None if given is None else list(given)},
             "sign_error": vars(self.sign_error).copy(),
             "pgdl_cmi": vars(self.pgdl_cmi) | {"given": list(self.pgdl_cmi.given) if self.pgdl_cmi.given else None},
-            "oriented": {name: self.oriented(name) for name in ("kendall_tau", "spearman_rho", "granulated_psi")},
+            "oriented": self._oriented_to_dict(),
             "against_best": None if self.against_best is None else self.against_best.to_dict(),
         }
+
+    def _oriented_to_dict(self) -> dict[str, Any]:
+        names = ("kendall_tau", "spearman_rho", "granulated_psi")
+        bounds = {
+            name: dict(zip(("value", "low", "high"), self.oriented_estimate(name), strict=True)) for name in names
+        }
+        return {**bounds, "sign_error": {"mean": self.oriented_sign_error.mean}}
 
 
 @dataclass(frozen=True)

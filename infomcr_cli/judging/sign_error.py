@@ -110,6 +110,8 @@ def _summary(environments: _Environments, index: int) -> SignError:
         mean=number(error.sum() / weight.sum()),
         q90=number(np.percentile(means, 90)),
         max=number(means.max()),
+        q10=number(np.percentile(means, 10)),
+        min=number(means.min()),
         pairs=int(environments.pairs[index]),
         environments=int(used.sum()),
     )
