@@ -8,18 +8,18 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
-from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.resolve_settings import whole_setting
+from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import differences
+from infomcr_cli.tracking.moved_runs import read_settings
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
@@ -35,8 +35,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
         # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
-    _check_recorded(changed)
-    _fill_in_measure(changed["measure"])
+    changed = _with_later_settings(changed, _checked(changed))
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -58,42 +57,50 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
 
 
-def _fill_in_measure(recorded: dict[str, Any]) -> None:
-    """Add the settings of measures that are newer than the run, so that overrides can change them."""
-    for name, field in MeasureConfig.model_fields.items():
-        if not field.is_required():
-            default = field.default
-            recorded.setdefault(name, default.model_dump() if isinstance(default, BaseModel) else default)
+def _with_later_settings(settings: Any, config: RunConfig) -> Any:
+    """Return recorded settings with the defaults of those that came after the run was recorded: they can be set too."""
+
+    def filled(settings: Any, whole: Any) -> Any:
+        if not isinstance(settings, dict) or not isinstance(whole, dict):
+            return settings
+        return {**whole, **{key: filled(value, whole.get(key)) for key, value in settings.items()}}
+
+    return filled(settings, config.model_dump(mode="json"))
 
 
-def _check_recorded(settings: Any) -> None:
-    """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
+def _checked(settings: Any) -> RunConfig:
+    """Return the recorded run; an error names the file: what does not fit in it was not typed on this command line."""
     try:
-        validate(settings)
+        return validate(settings)
     except InputError as error:
         advice = error.advice or "Another version may have written it: environment.json says which."
         rule = f"config.yaml of the run: {error.rule}"
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
 
 
-def measured_run(settings: Any, arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+def measured_run(
+    run: RunDirectory, arguments: Sequence[str], config_dir: Path | None = None, *, done: str = "measured"
+) -> RunConfig:
     """Return the settings with which a run's weights are loaded and measured.
 
+    Functions of the user's own count as named if they are in `arguments`, or were for this very run before.
+
     Args:
-        settings: what its config.yaml holds.
+        done: what is done with it, for the message.
 
     Raises:
-        InputError: they do not fit the schema, or an override would change what makes the weights.
+        InputError: the settings do not fit the schema, or an override would change what makes the weights.
     """
+    settings = read_settings(run)
     before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
     changed = differences(before, after)
     if changed:
         raise InputError(
-            "a run is measured with the settings that made its weights",
+            f"a run is {done} with the settings that made its weights",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
             advice="Overrides may change measure, tracking, device and data.root.",
         )
-    return after
+    return with_known_builders(run, after)
 
 
 def resumed_run(

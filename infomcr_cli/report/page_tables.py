@@ -33,7 +33,7 @@ from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
 MOST_CHARACTERS = 10_000  # of a setting
 _ERRORS = (
     "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
-    "links to MLflow open while infomcr ui runs."
+    "links to MLflow open while the command ui serves it."
 )
 
 
