@@ -29,7 +29,8 @@ from infomcr_cli.measures.base import (
 INDENT = " " * 4
 _HOW = (
     "Choose with measure=fast, standard, free, volume or all, or measure.names=[gamma,sharpness]. "
-    f"`{suggested_command('measures', 'gamma')}` shows all about a measure, `infomcr measures --json` gives one document."
+    f"`{suggested_command('measures', 'gamma')}` shows all about a measure, "
+    "`infomcr measures --json` gives one document."
 )
 _COST = (
     "cost: as many forward passes over measure.samples images take as long, with the default settings. Measures that "
