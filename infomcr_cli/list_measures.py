@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +36,7 @@ _COST = (
     "cost: as many forward passes over measure.samples images take as long, with the default settings. Measures that "
     "need draws share those of gamma."
 )
+_WIDEST_UNIT = 12
 _SHORT = {GRAM: "draws", IMAGES: "images", INITIAL: "seed", HISTORY: "history", FOLDABLE: "plain layers"}
 
 
@@ -83,11 +84,13 @@ def _table(measures: Sequence[Measure], width: int) -> Table:
     config = compose_run([]).measure
     rows = [_row(one, config) for one in measures]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    left = width
-    for place, head in enumerate(("measure", "unit", "better", "cost", "suite")):
-        widest = max(map(len, (head, *(row[place] for row in rows))))
-        table.add_column(head, no_wrap=True, justify="right" if head == "cost" else "left")
-        left -= widest + 2
+    heads = ("measure", "unit", "better", "cost", "suite")
+    widths = [max(map(len, (head, *(row[place] for row in rows)))) for place, head in enumerate(heads)]
+    widths[1] = min(widths[1], _WIDEST_UNIT)
+    for head, widest in zip(heads, widths, strict=True):
+        side: JustifyMethod = "right" if head == "cost" else "left"
+        table.add_column(head, no_wrap=True, overflow="ellipsis", max_width=widest, justify=side)
+    left = width - sum(widths) - 2 * len(widths)
     table.add_column("needs", no_wrap=True, overflow="ellipsis", max_width=max(5, left))
     for row in rows:
         table.add_row(*row)
