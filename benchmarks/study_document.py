@@ -48,7 +48,7 @@ each of which `data.root=PATH` is added:
 ```
 
 Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that do not come so
-far stand apart and outside the verdict. Signs are as computed: a measure of which lower is better does well near
+far are listed apart and not ranked. Signs are as computed: a measure of which lower is better does well near
 τ = +1. `oracle` is the gap with noise added, `random` is noise: the top and the floor of the table. Intervals are
 bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
 a pair takes on it) for the sign error; [–] stands where there are too few of them. Behind the statistics stand the
@@ -123,14 +123,16 @@ def _within(one: Any, key: str = "value") -> str:
 
 
 def _sentences(found: Any) -> str:
-    """Say who leads, who cannot be told from it, and where gamma stands."""
+    """Say which measure leads, which ones are indistinguishable from it, and the place of gamma."""
     names = list(found["measures"])
     close = [name for name in names[1:] if not (found["measures"][name].get("against_best") or {}).get("apart")]
-    told = f"Not to be told from it: {', '.join(close)}." if close else "All others stand apart from it."
+    close_ones = (
+        f"Statistically indistinguishable from it: {', '.join(close)}." if close else "All others differ from it."
+    )
     place = (
         f"Gamma is number {names.index('gamma') + 1} of {len(names)}." if "gamma" in names else "Gamma was not taken."
     )
-    return f"First by Ψ stands `{names[0]}`. {told} {place}" if names else "No measure was judged."
+    return f"First by Ψ is `{names[0]}`. {close_ones} {place}" if names else "No measure was judged."
 
 
 def _pictures(one: Judgement) -> str:
@@ -161,7 +163,7 @@ LIMITS = """## What this can show, and what it cannot
 - The sign error counts only pairs whose gaps differ by more than 5,000 test images leave to chance. Hardly any pair
   does, so it says next to nothing here, whatever its value.
 - Where every training error is zero, the gap between errors is the test error.
-- Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
+- Gamma and the other measures are computed on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
 
 To settle it would take what the large studies took: networks of full size on all 50,000 images, three or more values

@@ -64,7 +64,7 @@ def _sweep(name: str, folder: str, overrides: Sequence[str], options: argparse.N
     arguments += [f"data.root={options.data}"] if options.data else []
     arguments += [f"sweep.name={name}", "sweep.compare=false", *options.overrides]
     flags = ["--dry-run"] if options.dry_run else []
-    # A run that fails or misses the target is told in the document; bad input ends here.
+    # A run that fails or misses the target is reported in the document; bad input ends here.
     ended = subprocess.run(_infomcr("sweep", *arguments, *flags), env=_one_thread(), check=False)
     if ended.returncode not in (0, 1):
         sys.exit(ended.returncode)

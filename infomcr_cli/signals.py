@@ -13,7 +13,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and the run is at a step boundary.
+    """A signal requested the run to stop, and the run is at a step boundary.
 
     Args:
         number: the signal, SIGINT, SIGTERM or SIGHUP.

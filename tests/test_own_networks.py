@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 NETWORK = """
 import keras
@@ -64,11 +64,11 @@ def write(named: str, content: str | None) -> None:
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_builder_is_refused_before_anything_is_made(command_line: CommandLine, named: str, fault: str) -> None:
-    content, told = BROKEN[fault]
+    content, message = BROKEN[fault]
     write(named, content)
     answer = command_line("train", "model=builder", named, *TINY, "--json")
     assert answer.code == 2, answer
-    assert told in answer.err
+    assert message in answer.err
     assert named.partition("=")[2] in answer.err
     assert answer.out == ""
     assert not Path("runs").exists()

@@ -36,8 +36,8 @@ from infomcr_cli.runs import (
 from infomcr_cli.sweep import SweepRequest, same_again
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import store_of
+from tests.cli import Answer
 from tests.conftest import CommandLine
-from tests.invocation import Answer
 
 VERBS = "train|eval|sweep|compare|judge|measures|runs|sync|ui"
 COMMAND = re.compile(rf"`(infomcr (?:{VERBS})\b[^`]*)`|(infomcr (?:{VERBS})\b.*)$", re.M)
@@ -161,14 +161,14 @@ def test_the_list_of_runs_says_how_lost_ones_go_on_and_how_they_are_closed(
     made(folder / "own", *own, checkpoint=False)
     _lose(folder)
     answer = command_line("runs", "--runs-dir", "my runs")
-    closing, *ways_on = commands_in(answer.out)
+    repair, *ways_on = commands_in(answer.out)
     assert len(ways_on) == 2
     for command in ways_on:
         resumed = pasted(command_line, command)
         assert resumed.code == 0, resumed.err
     made(folder / "c", *MLP)
     _lose(folder)
-    assert pasted(command_line, closing).code == 0
+    assert pasted(command_line, repair).code == 0
     assert "lost." not in command_line("runs", "--runs-dir", "my runs").out
     document = json.loads(command_line("runs", "--runs-dir", "my runs", "--json").out)
     assert [run["resume"] is not None for run in document["runs"]] == [False, True, False]
@@ -226,7 +226,7 @@ def _gone(store: object) -> None:
     raise OSError("no route to it")
 
 
-def test_a_password_is_left_out_of_a_proposal_and_asked_for(
+def test_a_password_is_left_out_of_a_suggested_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("infomcr_cli.tracking.client.connect", _gone)

@@ -48,7 +48,7 @@ class Outcome:
     """How an attempt at a job ended.
 
     Args:
-        vanished: whether its process ended without a word, so that another attempt may go further.
+        is_lost: whether its process ended without a word, so that another attempt may go further.
         startup:  seconds that its process took to import everything; None: it never came so far.
         waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
         seconds:  from the handing over of the job to its end.
@@ -57,7 +57,7 @@ class Outcome:
     job: Job
     state: State
     reason: str | None = None
-    vanished: bool = False
+    is_lost: bool = False
     startup: float | None = None
     waited: float | None = None
     seconds: float = 0.0

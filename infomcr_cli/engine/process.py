@@ -49,7 +49,7 @@ class JobProcess:
         self._ready: float | None = None
         self._given: float | None = None
         self._ended: Event | None = None
-        self._verdict: tuple[State, str] | None = None
+        self._ending: tuple[State, str] | None = None
         self._kill_at: float | None = None
         self._job: Job | None = None
 
@@ -80,8 +80,8 @@ class JobProcess:
 
     def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
         """Ask the job to stop at its next step boundary; what does not within `grace` seconds is ended."""
-        if self._verdict is None:
-            self._verdict = (state, reason)
+        if self._ending is None:
+            self._ending = (state, reason)
             self._signal(signal.SIGTERM)
         kill_at = time.monotonic() + grace
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
@@ -112,7 +112,7 @@ class JobProcess:
         now = time.monotonic()
         if self._kill_at is not None and now > self._kill_at:
             self._signal(signal.SIGKILL)
-        if self._given is None or self._verdict is not None:
+        if self._given is None or self._ending is not None:
             return
         if self._limits.timeout is not None and now - self._given > self._limits.timeout:
             self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
@@ -134,17 +134,17 @@ class JobProcess:
 
     def _outcome(self, code: int) -> Outcome:
         assert self._job is not None
-        state, reason, vanished = self._said(code)
-        if self._verdict is not None or (not vanished and state is State.FAILED):
+        state, reason, is_lost = self._said(code)
+        if self._ending is not None or (not is_lost and state is State.FAILED):
             close(self._job, state, reason)
         seconds = time.monotonic() - (self._given or 0.0)
-        return Outcome(self._job, state, reason, vanished, *self._startup(), seconds)
+        return Outcome(self._job, state, reason, is_lost, *self._startup(), seconds)
 
     def _said(self, code: int) -> tuple[State, str | None, bool]:
         if self._ended is not None and self._ended.state is State.FINISHED:
             return State.FINISHED, None, False
-        if self._verdict is not None:
-            return *self._verdict, False
+        if self._ending is not None:
+            return *self._ending, False
         if self._ended is not None:
             return self._ended.state or State.FAILED, self._ended.reason, False
         return State.LOST, _exit_reason(code), True

@@ -130,10 +130,10 @@ class SweepRunner:
     def _take(self, outcome: Outcome) -> None:
         job = self._running.pop(outcome.job.identity)
         attempts = self._attempts[job.identity]
-        if outcome.vanished and attempts <= self.retries and self._stopping is None:
+        if outcome.is_lost and attempts <= self.retries and self._stopping is None:
             self._pending.appendleft(job)
             return
-        self._count(self._given_up(outcome, attempts) if outcome.vanished else outcome)
+        self._count(self._given_up(outcome, attempts) if outcome.is_lost else outcome)
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes[outcome.job.identity] = outcome

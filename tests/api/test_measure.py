@@ -79,7 +79,7 @@ def test_a_run_that_is_none_or_is_changed_is_refused(command_line: CommandLine) 
 
 NET = """
 import keras
-print("a stranger's line")
+print("another program's line")
 def net(input_shape, num_classes, l2):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
 """

@@ -1,4 +1,4 @@
-"""`RegularizedModel`: fit takes the steps of `train_step`, whatever Keras is asked to do around them."""
+"""`RegularizedModel`: fit takes the steps of `train_step`, whatever else Keras does in fit."""
 
 from __future__ import annotations
 

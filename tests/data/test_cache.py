@@ -96,7 +96,7 @@ def test_a_temporary_folder_of_someone_else_is_not_trusted(monkeypatch, tmp_path
     assert homes.temporary_folder() != planted
 
 
-def test_a_cache_that_was_asked_for_must_be_writable(images, config) -> None:
+def test_an_explicit_cache_must_be_writable(images, config) -> None:
     with pytest.raises(InputError, match=r"data\.cache must be a folder that can be written"):
         load_dataset(config("image_folder", root=str(images), cache="/dev/null/x"), seed=0)
 

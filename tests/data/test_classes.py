@@ -143,9 +143,9 @@ def test_a_missing_split_is_called_by_its_name(tmp_path, config) -> None:
 
 def test_the_tested_split_of_imagenet_is_called_by_its_name(tmp_path) -> None:
     files = {name.replace("test/", "val/"): data for name, data in image_files().items()}
-    stranger = {"val/cow/1.png": files["val/ant/000.png"]}
+    unknown = {"val/cow/1.png": files["val/ant/000.png"]}
     with pytest.raises(InputError, match=r"every class of val/ must have an image in train/; got 'cow'"):
-        check_source(imagenet_config(write_folder(tmp_path / "a", files | stranger)))
+        check_source(imagenet_config(write_folder(tmp_path / "a", files | unknown)))
     with pytest.raises(InputError, match=r"No val/ in it"):
         check_source(imagenet_config(write_folder(tmp_path / "b", without("val", files))))
     flat = without("val", files) | {"val/1.png": files["val/ant/000.png"]}

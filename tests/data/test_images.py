@@ -98,19 +98,21 @@ def test_images_elsewhere_and_other_files_are_passed_over(tmp_path, config) -> N
         assert len(load_dataset(wanted, seed=0).train) == 2
 
 
-def test_files_are_looked_at_once_until_one_changes(tmp_path, monkeypatch) -> None:
+def test_files_are_checked_once_until_one_changes(tmp_path, monkeypatch) -> None:
     from infomcr_cli.data.streamed import StreamedImages
 
-    looks = []
+    checks = []
     real = StreamedImages.check
-    monkeypatch.setattr(StreamedImages, "check", lambda self, decode: (looks.append(decode), real(self, decode=decode)))
+    monkeypatch.setattr(
+        StreamedImages, "check", lambda self, decode: (checks.append(decode), real(self, decode=decode))
+    )
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]))
     for _ in range(2):
         load_dataset(imagenet_config(root), seed=0)
-    assert looks == [True, True]  # training and test split, once
+    assert checks == [True, True]  # training and test split, once
     (root / "val" / "bee" / "1.jpg").write_bytes(TAKEN["jpeg"][0])
     load_dataset(imagenet_config(root), seed=0)
-    assert len(looks) == 4
+    assert len(checks) == 4
 
 
 def test_of_many_files_the_heads_are_read(tmp_path, monkeypatch) -> None:

@@ -228,7 +228,7 @@ def test_the_axis_of_a_setting_without_a_default_gives_it(
         (["experiment=open", "data.batch_size=16,32"], "data.root"),
     ],
 )
-def test_a_setting_without_a_default_that_no_axis_gives_is_still_asked_for(
+def test_a_setting_without_a_default_that_no_axis_gives_is_still_required(
     own: Path, arguments: list[str], missing: str
 ) -> None:
     with pytest.raises(InputError, match=f"{missing} must be given"):

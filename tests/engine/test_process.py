@@ -18,7 +18,7 @@ from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.process import JobProcess, close
 from infomcr_cli.runs import RunDirectory, State, lock_run, new_status, read_status
 
-WORKER = str(Path(__file__).with_name("light_worker.py"))
+WORKER = str(Path(__file__).with_name("fake_worker.py"))
 IDLE = 2.0
 
 

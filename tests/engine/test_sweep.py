@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from sweeping import Sweeper, epochs_of, lines_of, state_of
+from sweeper import Sweeper, epochs_of, lines_of, state_of
 
 from infomcr_cli.runs import RunDirectory, State, finished, lock_run, read_status, write_status
 
@@ -111,8 +111,8 @@ def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:
         "0.66": "FAILED",
         "0.77": "FAILED",
     }
-    assert "ArithmeticError: this job was told to fail" in jobs["0.13"]["reason"]
-    assert any("told to fail" in line for line in jobs["0.13"]["log"])
+    assert "ArithmeticError: this job fails on purpose" in jobs["0.13"]["reason"]
+    assert any("fails on purpose" in line for line in jobs["0.13"]["log"])
     assert "longer than engine.timeout=8 seconds" in jobs["0.66"]["reason"]
     assert "more than engine.memory=0.6 GB" in jobs["0.77"]["reason"]
     assert all(jobs[m]["reason"].split(",")[0] in err for m in ("0.13", "0.66", "0.77"))

@@ -42,7 +42,7 @@ def test_the_picture_shows_running_jobs_and_fits(tmp_path: Path, width: int) -> 
     MetricsLog(run).append(4, 2, {"train/loss": 0.1234}, {"images_per_second": 1500.0})
     view = SweepView(console, total=3, skipped=1)
     view.began(job(tmp_path))
-    view._looked = -1.0
+    view._refreshed = -1.0
     view.poll()
     console.print(view.renderable())
     text = out.getvalue()

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
@@ -119,7 +119,7 @@ def test_the_scaling_is_a_layer_beside_those_of_the_network(command_line: Comman
     assert names == ["image", "scaling", *[layer.name for layer in model.layers[1:]]]
 
 
-def test_nothing_is_overwritten_unless_told(command_line: CommandLine, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_the_option(command_line: CommandLine, tmp_path: Path) -> None:
     run_of("runs/mlp", NETWORKS["mlp"])
     Path("net.keras").write_text("mine")
     said = command_line("export", "runs/mlp", "net.keras")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.models import build_model, named_weights
@@ -129,7 +129,7 @@ def test_weights_before_training_of_another_network_are_refused(command_line: Co
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_scale_under_which_more_is_told_is_proposed(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_scale_under_which_more_predictions_are_right_is_suggested(command_line: CommandLine, tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()

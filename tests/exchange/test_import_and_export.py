@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from invocation import CommandLine
+from cli import CommandLine
 from other_processes import Trained
 
 from infomcr_cli.measures.draws import disjoint_draws

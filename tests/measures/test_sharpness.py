@@ -179,9 +179,9 @@ def test_noise_scale_refuses_an_unreachable_accuracy_drop():
 def test_bisection_takes_as_many_steps_as_forecast():
     from infomcr_cli.measures.library.noise_scale import BISECTIONS
 
-    asked = []
+    counts = []
     for scale in (1e-4, 1e-2, 1.0, 30.0):
         sigmas = []
         crossing(lambda sigma, scale=scale, seen=sigmas: seen.append(sigma) or np.full(2, sigma / (sigma + scale)), 0.1)
-        asked.append(len(set(sigmas)))
-    assert abs(np.mean(asked) - BISECTIONS) <= 3
+        counts.append(len(set(sigmas)))
+    assert abs(np.mean(counts) - BISECTIONS) <= 3

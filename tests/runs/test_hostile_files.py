@@ -1,4 +1,4 @@
-"""Files that a stranger made: refused in a sentence, quickly, whatever they claim."""
+"""Untrusted files: refused in a sentence, quickly, whatever they claim."""
 
 from __future__ import annotations
 
@@ -115,12 +115,12 @@ def test_encoding_refuses_no_decent_name() -> None:
         "a: 1\n" * 300_000,
     ],
 )
-def test_yaml_from_strangers_is_plain_or_refused(text: str) -> None:
+def test_untrusted_yaml_is_plain_or_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"config\.yaml"):
         parse_yaml(text.encode(), "config.yaml")
 
 
-def test_json_and_text_from_strangers() -> None:
+def test_untrusted_json_and_text_are_refused_in_a_sentence() -> None:
     for text in (
         "NaN",
         "[Infinity]",

@@ -114,7 +114,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
     assert followed.uri == uri
 
 
-def test_a_password_is_asked_for_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_password_must_be_given_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
     add_known_store("http://ann:pw@host")
     run.config.write_text(CONFIG % ("mlflow", "'http://***@host'"))
     with caplog.at_level(logging.WARNING):

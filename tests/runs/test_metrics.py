@@ -113,7 +113,7 @@ def test_unusable_names_are_refused(run: RunDirectory, name: str) -> None:
         b"\xff\xfe",
     ],
 )
-def test_a_strangers_line_is_refused_in_a_sentence(run: RunDirectory, line: bytes) -> None:
+def test_an_untrusted_line_is_refused_in_a_sentence(run: RunDirectory, line: bytes) -> None:
     run.metrics.write_bytes(line + b"\n")
     with pytest.raises(InputError, match=r"line 1 of metrics\.jsonl"):
         MetricsLog(run).read()

@@ -102,7 +102,7 @@ def test_a_run_of_another_machine_lives_while_its_heart_beats(run: RunDirectory)
         b"[" * 10**6,
     ],
 )
-def test_a_strangers_status_is_refused(run: RunDirectory, document: bytes) -> None:
+def test_an_untrusted_status_is_refused(run: RunDirectory, document: bytes) -> None:
     run.status.write_bytes(document)
     with pytest.raises(InputError, match=r"status\.json"):
         RunDirectory.open(run.path)

@@ -130,15 +130,17 @@ def test_a_resumed_run_is_logged_once_though_its_clock_differs(run: RunDirectory
     assert len(history(client, run_id, "timing/s")) == 8
 
 
-@pytest.mark.parametrize("looks", [False, True])
-def test_one_process_follows_a_run_that_another_took_up_again(run: RunDirectory, store: Store, looks: bool) -> None:
+@pytest.mark.parametrize("reads_first", [False, True])
+def test_one_process_follows_a_run_that_another_took_up_again(
+    run: RunDirectory, store: Store, reads_first: bool
+) -> None:
     """As a sweep does: its job is killed and tried again, and the metrics grow anew from a checkpoint."""
     progress, log = Progress(), MetricsLog(run)
     train(run, range(6))
     with lock_run(run):
         run_id = mirror(run, store, progress=progress)
     log.truncate_after(2)
-    if looks:
+    if reads_first:
         with lock_run(run):
             mirror(run, store, progress=progress)
     for step in range(3, 9):
@@ -208,12 +210,12 @@ def test_infinities_and_long_values_do_not_trip_it(run: RunDirectory, store: Sto
     assert mirror(run, store) == mirror(run, store)
 
 
-def test_an_id_claimed_by_a_stranger_is_not_believed(run: RunDirectory, store: Store, tmp_path: Path) -> None:
+def test_an_id_claimed_by_another_run_is_not_believed(run: RunDirectory, store: Store, tmp_path: Path) -> None:
     end(run)
     mine = mirror(run, store)
     status = new_status("x").model_copy(update={"mlflow_run_id": mine, "state": State.FINISHED})
-    stranger = RunDirectory.create(tmp_path / "runs" / "b", config=b"seed: 666\n", overrides=[], status=status)
-    assert mirror(stranger, store) != mine
+    other = RunDirectory.create(tmp_path / "runs" / "b", config=b"seed: 666\n", overrides=[], status=status)
+    assert mirror(other, store) != mine
     assert connect(store).get_run(mine).data.params["seed"] == "0"
 
 
@@ -325,10 +327,10 @@ def test_the_background_mirror_asks_a_store_that_answered_until_now_twice(
     calls: list[bool] = []
 
     def hiccup(self: Mirror) -> None:
-        calls.append(self._closing.is_set())
+        calls.append(self._is_closing.is_set())
         if calls.count(True) == 1:
             raise ConnectionError("an answer was lost")
-        self._complete = self._closing.is_set()
+        self._complete = self._is_closing.is_set()
         self._note_success()
 
     monkeypatch.setattr(Mirror, "_push", hiccup)
@@ -422,18 +424,18 @@ connect(store_of(None, "infomcr", sys.argv[1] + "/runs"))
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 0.6])
 def test_a_process_killed_while_it_makes_the_store_spoils_nothing(tmp_path: Path, seconds: float) -> None:
-    aside = tmp_path / "mlflow" / ".mlflow.db.new"
+    temporary = tmp_path / "mlflow" / ".mlflow.db.new"
     process = subprocess.Popen([sys.executable, "-c", CREATOR, str(tmp_path)])
     deadline = time.monotonic() + 120
-    while not aside.exists() and time.monotonic() < deadline:
+    while not temporary.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(seconds)
     process.kill()
     process.wait()
-    assert aside.exists() or seconds > 0.1, "killed too late to show anything"
+    assert temporary.exists() or seconds > 0.1, "killed too late to show anything"
     client = connect(store_of(None, "infomcr", tmp_path / "runs"))
     assert [item.name for item in client.search_experiments()] == ["Default"]
-    assert sorted(item.name for item in aside.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+    assert sorted(item.name for item in temporary.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 @pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sweeping import Sweeper
+from sweeper import Sweeper
 
 from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
@@ -85,10 +85,10 @@ def test_trust_is_not_left_behind_in_the_process() -> None:
 @pytest.mark.parametrize("named", [False, True])
 def test_what_a_worker_is_sent_says_whether_the_user_named_the_builder(tmp_path: Path, named: bool) -> None:
     config = compose_run(OWN) if named else recorded_run(recorded())
-    told = read_task(task_on(config, tmp_path).model_dump_json())
-    assert is_trusted(told.config) == named
-    # What a machine of a cluster passes on to the process of the job is what it was told.
-    passed_on = read_task(told.model_dump_json())
+    received = read_task(task_on(config, tmp_path).model_dump_json())
+    assert is_trusted(received.config) == named
+    # What a machine of a cluster passes on to the process of the job is what it received.
+    passed_on = read_task(received.model_dump_json())
     assert is_trusted(passed_on.config) == is_trusted(job_of(passed_on).config) == named
 
 

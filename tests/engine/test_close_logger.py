@@ -16,8 +16,8 @@ from infomcr_cli.signals import Interruption, stop_on_signal
 
 
 @dataclass
-class Closing:
-    """A desk whose close meets signals.
+class FakeLogger:
+    """A logger whose close meets signals.
 
     Args: signals: that come meanwhile.
     """
@@ -34,9 +34,9 @@ class Closing:
         return True
 
 
-def closed(desk: Closing, failed: bool, number: int | None = None) -> int | None:
+def closed(logger: FakeLogger, failed: bool, number: int | None = None) -> int | None:
     with Interruption() as interruption:
-        return close_logger(cast(SweepLogger, desk), failed, number, interruption)
+        return close_logger(cast(SweepLogger, logger), failed, number, interruption)
 
 
 @pytest.mark.parametrize(
@@ -44,34 +44,34 @@ def closed(desk: Closing, failed: bool, number: int | None = None) -> int | None
     [(False, None, State.FINISHED), (True, None, State.FAILED), (True, signal.SIGTERM, State.KILLED)],
 )
 def test_the_parent_ends_as_the_sweep_does(failed: bool, number: int | None, state: State) -> None:
-    desk = Closing()
-    assert closed(desk, failed, number) == number
-    assert desk.states == [state]
-    assert not desk.hurried
+    logger = FakeLogger()
+    assert closed(logger, failed, number) == number
+    assert logger.states == [state]
+    assert not logger.hurried
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_meanwhile_hurries_the_desk_and_is_kept(number: int) -> None:
-    desk = Closing((number,))
-    assert closed(desk, failed=False) == number
-    assert desk.states == [State.FINISHED]
-    assert desk.hurried
+def test_a_signal_meanwhile_hurries_the_logger_and_is_kept(number: int) -> None:
+    logger = FakeLogger((number,))
+    assert closed(logger, failed=False) == number
+    assert logger.states == [State.FINISHED]
+    assert logger.hurried
 
 
 def test_a_second_sigint_ends_the_wait_and_the_sweep_is_written_all_the_same() -> None:
-    desk = Closing((signal.SIGINT, signal.SIGINT))
-    assert closed(desk, failed=False) == signal.SIGINT
+    logger = FakeLogger((signal.SIGINT, signal.SIGINT))
+    assert closed(logger, failed=False) == signal.SIGINT
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_closes_the_desk(error: Any) -> None:
-    desk = Closing()
-    with pytest.raises(error), closed_on_error(cast(SweepLogger, desk)):
+def test_an_error_closes_the_logger(error: Any) -> None:
+    logger = FakeLogger()
+    with pytest.raises(error), closed_on_error(cast(SweepLogger, logger)):
         raise error
-    assert desk.states == [State.FAILED]
-    with closed_on_error(cast(SweepLogger, desk)):
+    assert logger.states == [State.FAILED]
+    with closed_on_error(cast(SweepLogger, logger)):
         pass
-    assert len(desk.states) == 1
+    assert len(logger.states) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
