@@ -21,7 +21,6 @@ from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.tracking.known_stores import store_of_run
-from infomcr_cli.tracking.moved_runs import read_settings
 from infomcr_cli.tracking.sync import sync_run
 
 _log = logging.getLogger("infomcr.runs")
@@ -93,7 +92,7 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
 
 
 def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
-    after = measured_run(read_settings(run), request.overrides, request.config_dir)
+    after = measured_run(run, request.overrides, request.config_dir)
     check_source(after.data)
     check_measures(after.measure, training_set_size(after.data))
     return after

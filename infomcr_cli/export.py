@@ -9,14 +9,11 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 
-from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.formats import check_target, format_of
-from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.runs.identity import differences
-from infomcr_cli.tracking.moved_runs import read_settings
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def export_run(request: ExportRequest, console: Console) -> ExportResult:
         InputError: the run, its checkpoint or the place cannot be used; nothing was written.
     """
     run = RunDirectory.open(request.run)
-    config = _settings(run, request)
+    config = measured_run(run, request.overrides, request.config_dir, done="exported")
     found = [info.name for info in list_checkpoints(run)]
     if not found or request.checkpoint not in ("last", "best", *found):
         accepted = ["last", "best", *found] if found else ()
@@ -81,14 +78,3 @@ def export_run(request: ExportRequest, console: Console) -> ExportResult:
     console.print(f"{run.name} {request.checkpoint} → {request.target}", markup=False, highlight=False, soft_wrap=True)
     wanted = format_of(request.target)
     return ExportResult(export_network(run, config, request.checkpoint, request.target, wanted, raw=request.raw))
-
-
-def _settings(run: RunDirectory, request: ExportRequest) -> RunConfig:
-    recorded = read_settings(run)
-    before, after = recorded_run(recorded), recorded_run(recorded, request.overrides, request.config_dir)
-    changed = differences(before, after)
-    if changed:
-        shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
-        advice = "Overrides may change data.root, and name the run's model.builder again."
-        raise InputError("a run is exported with the settings that made its weights", received=shown, advice=advice)
-    return after

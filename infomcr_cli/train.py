@@ -20,6 +20,7 @@ from infomcr_cli.console.screen import say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.engine.run_settings import new_run_settings, resumed_run_settings, warn_of_draws
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.runs import RunDirectory, State, has_checkpoint, read_status
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
 from infomcr_cli.signals import Interruption, stop_on_signal
@@ -118,6 +119,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         if request.resume is None
         else RunDirectory.open(request.resume)
     )
+    if is_new:
+        remember_builders(directory, config)
     with active_run(directory, is_new=is_new, folder_is_new=folder_is_new) as run:
         if run.status.state is State.FINISHED:
             say(console, f"{directory.path} is finished already.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,17 @@ class Gamma:
         return self.draws.count(None)
 
     def __repr__(self) -> str:
-        error = "" if self.std_error is None else f" ± {self.std_error:.2g}"
-        value = "not available" if self.value is None else f"{self.value:.6g}{error} nats"
         singular = f", {self.deficient} of them singular" if self.deficient else ""
-        return f"Gamma({value}, {len(self.draws)} draws of {self.draw_size}{singular})"
+        return f"Gamma({self._shown()}, {len(self.draws)} draws of {self.draw_size}{singular})"
+
+    def _shown(self) -> str:
+        """Return value and error to the digits that the error allows."""
+        if self.value is None:
+            return "not available"
+        if not self.std_error:
+            return f"{self.value:.6g} nats"
+        places = max(0, 1 - math.floor(math.log10(self.std_error)))
+        return f"{self.value:.{places}f} ± {self.std_error:.{places}f} nats"
 
 
 def gamma(

@@ -17,7 +17,6 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.runs import MetricsLog, RunDirectory, list_checkpoints, load_checkpoint
 from infomcr_cli.runs.measures_file import read_measures_file
-from infomcr_cli.tracking.moved_runs import read_settings
 
 if TYPE_CHECKING:
     import keras
@@ -162,7 +161,8 @@ def load_run(path: str | PathLike[str], overrides: Sequence[str] = ()) -> SavedR
     """Return a run that `infomcr train` left behind.
 
     A run directory may come from anyone: nothing in it is executed. If its network is built by a function of the
-    user's own, name the function again, as on the command line: `load_run(path, ["model.builder=package.module:net"])`.
+    user's own that was not named for it before, name the function, as on the command line:
+    `load_run(path, ["model.builder=package.module:net"])`.
 
     Args:
         path:      the run's directory.
@@ -183,4 +183,4 @@ def load_run(path: str | PathLike[str], overrides: Sequence[str] = ()) -> SavedR
     if isinstance(overrides, str):
         overrides = [overrides]
     directory = RunDirectory.open(Path(path).expanduser())
-    return SavedRun(directory.path, measured_run(read_settings(directory), list(overrides)))
+    return SavedRun(directory.path, measured_run(directory, list(overrides)))

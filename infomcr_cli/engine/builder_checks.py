@@ -7,19 +7,17 @@ its output.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 
 from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.models.custom import PATTERN
+from infomcr_cli.models.module_source import is_module
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.import_builders")
 
@@ -34,7 +32,7 @@ def check_found(builders: Sequence[BuilderConfig]) -> None:
     """Raise InputError where a function's module is not there; nothing is imported."""
     for path in dict.fromkeys(model.builder for model in builders):
         module = path.partition(":")[0]
-        if PATTERN.fullmatch(path) and not _is_there(module):
+        if PATTERN.fullmatch(path) and not is_module(module):
             rule = "model.builder must name a module that can be imported"
             raise InputError(rule, received=path, advice=f"There is no module {module} here or where Python looks.")
         if not PATTERN.fullmatch(path):
@@ -61,22 +59,3 @@ def _refusal(process: subprocess.CompletedProcess[str], builders: Sequence[Build
         received = ", ".join(dict.fromkeys(model.builder for model in builders))
         rule = "model.builder must name a module that can be imported"
         return InputError(rule, received=received, advice=f"The import ended the process: {printable(last[0])}")
-
-
-def _is_there(module: str) -> bool:
-    """Follow a dotted name from package to package without importing any, which `find_spec` would."""
-    head, *rest = module.split(".")
-    spec = _top_level(head)
-    for depth, _ in enumerate(rest, start=2):
-        places = spec.submodule_search_locations if spec is not None else None
-        spec = PathFinder.find_spec(".".join(module.split(".")[:depth]), places) if places is not None else None
-    return spec is not None
-
-
-def _top_level(name: str) -> ModuleSpec | None:
-    """The working folder comes first, as it does in a job."""
-    spec = PathFinder.find_spec(name, [str(Path.cwd())])
-    try:
-        return spec or importlib.util.find_spec(name)
-    except ValueError:  # a module that was made by hand
-        return None

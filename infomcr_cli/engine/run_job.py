@@ -10,6 +10,7 @@ from infomcr_cli.console.screen import say
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.runs import RunDirectory, State, is_run
 from infomcr_cli.runs.lifecycle import ActiveRun, active_run, create_run
 
@@ -44,7 +45,9 @@ def _directory(task: Task) -> tuple[RunDirectory, bool]:
     """Return the run's directory, and whether it was made here: another sweep may make it at the same moment."""
     if not is_run(task.run):
         try:
-            return create_run(task.config, task.overrides, task.run), True
+            directory = create_run(task.config, task.overrides, task.run)
+            remember_builders(directory, task.config)
+            return directory, True
         except InputError:
             if not is_run(task.run):
                 raise

@@ -10,6 +10,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.preflight import check_devices
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.recorded_settings import resumed_run
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.settings import check_measures
@@ -38,8 +39,8 @@ def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path 
         InputError: the run or an override cannot be used; nothing has been changed.
     """
     run = RunDirectory.open(path)
-    recorded, made_with = read_settings(run), _recorded_overrides(run)
-    return _checked(resumed_run(recorded, overrides, config_dir, str(path), made_with))
+    config = resumed_run(read_settings(run), overrides, config_dir, str(path), _recorded_overrides(run))
+    return _checked(with_known_builders(run, config))
 
 
 def _checked(config: RunConfig) -> RunConfig:

@@ -20,6 +20,7 @@ from infomcr_cli.exchange.run_network import INITIAL, MODEL, TRAINED
 from infomcr_cli.exchange.sources import Source
 from infomcr_cli.exchange.trained_network import TrainedNetwork
 from infomcr_cli.exchange.weights_file import digest_of, weights_by_name
+from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.models.score import Score
 from infomcr_cli.runs import (
     Checkpoint,
@@ -75,6 +76,7 @@ def write_run(
     network, weights = imported.network, weights_by_name(imported.network.model)
     recorded = _recorded(imported, config, weights)
     run = _new_directory(recorded, overrides, run_dir, imported.source.run_name)
+    remember_builders(run, config)
     with _whole_or_gone(run), active_run(run, is_new=True) as active:
         if network.architecture is not None:
             run.write(MODEL, network.architecture)

@@ -18,8 +18,11 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.resolve_settings import whole_setting
+from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import differences
+from infomcr_cli.tracking.moved_runs import read_settings
 
 
 def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path | None = None) -> RunConfig:
@@ -76,24 +79,29 @@ def _check_recorded(settings: Any) -> None:
         raise InputError(rule, received=error.received, accepted=error.accepted, advice=advice) from None
 
 
-def measured_run(settings: Any, arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+def measured_run(
+    run: RunDirectory, arguments: Sequence[str], config_dir: Path | None = None, *, done: str = "measured"
+) -> RunConfig:
     """Return the settings with which a run's weights are loaded and measured.
 
+    Functions of the user's own count as named if they are in `arguments`, or were for this very run before.
+
     Args:
-        settings: what its config.yaml holds.
+        done: what is done with it, for the message.
 
     Raises:
-        InputError: they do not fit the schema, or an override would change what makes the weights.
+        InputError: the settings do not fit the schema, or an override would change what makes the weights.
     """
+    settings = read_settings(run)
     before, after = recorded_run(settings), recorded_run(settings, arguments, config_dir)
     changed = differences(before, after)
     if changed:
         raise InputError(
-            "a run is measured with the settings that made its weights",
+            f"a run is {done} with the settings that made its weights",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
             advice="Overrides may change measure, tracking, device and data.root.",
         )
-    return after
+    return with_known_builders(run, after)
 
 
 def resumed_run(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from infomcr_cli import GammaCallback, LocalMinimum, RegularizedModel, gamma, gram_matrix, log_volume
+from infomcr_cli import Gamma, GammaCallback, LocalMinimum, RegularizedModel, gamma, gram_matrix, log_volume
 from infomcr_cli.errors import InputError
 
 L = keras.layers
@@ -39,7 +39,21 @@ def test_each_draw_is_the_log_volume_of_its_gram_matrix(options: dict[str, Any])
     assert found.std_error == pytest.approx(np.std(expected, ddof=1) / np.sqrt(3))
     assert found.rank == (10, 10, 10)
     assert repr(found).startswith("Gamma(")
-    assert "3 draws of 10" in repr(found)
+    assert repr(found).endswith(" nats, 3 draws of 10)")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (-378.123, 8.234, "-378.1 ± 8.2 nats"),
+        (-378.123, 82.3, "-378 ± 82 nats"),
+        (1.23456, 0.01234, "1.235 ± 0.012 nats"),
+        (1.23456, None, "1.23456 nats"),
+        (None, None, "not available"),
+    ],
+)
+def test_repr_shows_the_digits_that_the_error_allows(value: Any, error: Any, shown: str) -> None:
+    assert repr(Gamma(value, error, (value,), (2,), 2)).startswith(f"Gamma({shown}, 1 draws of 2")
 
 
 def test_fewer_samples_give_fewer_draws() -> None:

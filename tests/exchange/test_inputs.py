@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,11 +180,13 @@ def test_the_data_function_of_a_run_directory_is_called_only_where_the_user_name
     vectors().save("net.keras")
     builder = f"data.builder={module}:arrays"
     answer(command_line, "import", "net.keras", "data=builder", builder, "tracking=off", "--run-dir", "r")
-    refused = command_line("eval", "r", *FAST)
+    assert answer(command_line, "eval", "r", *FAST)["runs"]  # of the user's own, who named it for this run
+    shutil.copytree("r", "theirs")
+    refused = command_line("eval", "theirs", *FAST)
     assert refused.code == 2
     assert "data.builder must be named by you" in refused.err
     assert f"data.builder={module}:arrays" in refused.err
-    assert answer(command_line, "eval", "r", builder, *FAST)["runs"][0]["measures"]["gamma"]["value"]
+    assert answer(command_line, "eval", "theirs", builder, *FAST)["runs"][0]["measures"]["gamma"]["value"]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1)])

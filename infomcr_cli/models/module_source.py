@@ -1,0 +1,59 @@
+"""The source of a module that Python would import, found and read without importing anything."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+
+def is_module(name: str) -> bool:
+    """Return whether Python finds a module, in the working folder or wherever it looks."""
+    return len(list(_specs(name))) == len(name.split("."))
+
+
+def source_digest(module: str) -> str | None:
+    """Return the SHA-256 of a module's source and of the packages around it; None if there is no such source.
+
+    Modules that it imports in turn do not count.
+    """
+    specs = list(_specs(module))
+    if len(specs) < len(module.split(".")) or specs[-1].origin is None:
+        return None
+    digest = hashlib.sha256()
+    for spec in specs:
+        if spec.origin is None:  # a folder without __init__.py runs nothing
+            continue
+        try:
+            content = Path(spec.origin).read_bytes()
+        except OSError:
+            return None
+        digest.update(f"{spec.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _specs(name: str) -> Iterator[ModuleSpec]:
+    """Follow a dotted name from package to package, as far as it leads; `find_spec` would import the packages."""
+    head, *rest = name.split(".")
+    spec = _top_level(head)
+    if spec is not None:
+        yield spec
+    for depth, _ in enumerate(rest, start=2):
+        places = spec.submodule_search_locations if spec is not None else None
+        spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), places) if places is not None else None
+        if spec is None:
+            return
+        yield spec
+
+
+def _top_level(name: str) -> ModuleSpec | None:
+    """The working folder comes first, as when a user's function is imported, unless Python looks there anyway."""
+    here = str(Path.cwd())
+    spec = PathFinder.find_spec(name, [here]) if here not in sys.path else None
+    try:
+        return spec or importlib.util.find_spec(name)
+    except ValueError:  # a module that was made by hand
+        return None
