@@ -5,17 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SEARCHED = (
-    "infomcr_cli",
-    "conf",
-    "tests",
-    "docs",
-    "benchmarks",
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "Makefile",
-)
+FOLDERS = ("infomcr_cli", "conf", "tests", "docs", "benchmarks")
+FILES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile")
 TEXT = {".py", ".md", ".yaml", ".toml", ".jinja", ".js", ".css"}
 
 # former word → the term of the field
