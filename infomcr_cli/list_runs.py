@@ -81,7 +81,7 @@ class RunList:
         return {"runs": [{**asdict(run), "started": when} for run, when in zip(self.runs, started, strict=True)]}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return a table with a line for each run; whatever a directory says is text, never markup."""
+        """Yield a table with a line for each run; whatever a directory says is text, never markup."""
         is_wide = width >= WIDE
         columns = ("epoch", "step", "model", "reg") if is_wide else ()
         table = Table(box=None, pad_edge=False)

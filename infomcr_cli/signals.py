@@ -80,6 +80,9 @@ def stop_on_signal(before: int | None = None) -> Iterator[Stopped]:
     Args:
         before: a signal that came before the block.
 
+    Yields:
+        a record with the number of the signal that ended the block; None: none did.
+
     Example:
         with stop_on_signal() as stopped:
             compare()

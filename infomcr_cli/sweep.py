@@ -83,7 +83,7 @@ class SweepResult:
         }
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return the jobs of a dry run, or the comparison, the failures and the counts."""
+        """Yield the jobs of a dry run, or the comparison, the failures and the counts."""
         if self.folder is None:
             yield summary.jobs_table(self.jobs)
             yield f"{len(self.jobs)} jobs"

@@ -27,7 +27,7 @@ class SyncResult:
         return {"runs": [asdict(run) for run in self.runs]}
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return a line for each run."""
+        """Yield a line for each run."""
         for run in self.runs:
             yield f"{run.run}  {run.state}  {run.problem or f'run {run.mlflow_run_id} of {run.store}'}"
 

@@ -74,7 +74,7 @@ class TrainResult:
         }
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return the line of a run that finished."""
+        """Yield the line of a run that finished."""
         if not self.reason:
             yield f"{self.state}  {self.run.path}"
 

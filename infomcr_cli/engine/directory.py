@@ -84,6 +84,9 @@ def name_of(overrides: Sequence[str]) -> str:
 def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory]:
     """Make or open the directory of a sweep, and lock it while the block runs.
 
+    Yields:
+        the directory as sweep.json describes it.
+
     Raises:
         InputError: another process is at work on this sweep, or the folder cannot be written.
     """
