@@ -133,6 +133,7 @@ def serve() -> None:
     """Fork a child for each request on standard input; answer with its pid, and with its code once it has ended."""
     import mlflow.tracking  # noqa: F401
 
+    import infomcr_cli.cli  # noqa: F401
     import infomcr_cli.training.trainer  # noqa: F401
 
     for line in sys.stdin:
