@@ -27,7 +27,7 @@ AXES = (
     "optimizer.learning_rate=0.07,0.12",
     "optimizer.l2=1e-4,5e-4",
 )
-# A regularized step takes three times as long: the wide networks, the dearest of these minima, are left out.
+# A regularized step takes three times as long: the wide networks, the most expensive runs, are skipped.
 DEAREST = 'sweep.exclude=["model.widths=[8,48,96]"]'
 # Crops keep so small a network from the target; flips alone do not.
 FLIPS = ("augment.padding=0", "schedule.epochs=100")

@@ -131,7 +131,7 @@ def _ways_on(lost: Sequence[RunSummary]) -> str:
     elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
     commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]
     code = "; model.builder runs the function that it names" if any("model.builder=" in one for one in commands) else ""
-    head = [f"These commands go on{code}:"] if commands else []
+    head = [f"These commands continue{code}:"] if commands else []
     return "\n".join(
         [f"{len(lost)} lost. `{suggested_command('runs', '--repair', *elsewhere)}` closes them.", *head, *commands]
     )

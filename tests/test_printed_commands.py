@@ -235,14 +235,17 @@ def test_a_password_is_left_out_of_a_suggested_command(
         Mirror(run, store_of("postgresql://me:hunter2@127.0.0.1:9/x", "infomcr", tmp_path)).close()
     assert "with the store's password in --tracking-uri" in caplog.text
     assert "hunter2" not in caplog.text
-    assert same_again(SweepRequest(("tracking.uri=postgresql://me:hunter2@h/x",))) == "The same command again goes on."
+    assert (
+        same_again(SweepRequest(("tracking.uri=postgresql://me:hunter2@h/x",)))
+        == "Run the same command again to continue."
+    )
 
 
 def test_the_command_of_a_sweep_is_the_one_that_was_typed() -> None:
     request = SweepRequest(
         ("seed=0,1", "data.root='a b'"), fail_fast=True, retry_failed=True, config_dir=Path("my conf")
     )
-    said = same_again(request).removeprefix("Go on with: ")
+    said = same_again(request).removeprefix("Continue with: ")
     words = ["--config-dir", "my conf", "--fail-fast", "--retry-failed", "seed=0,1", "data.root='a b'"]
     assert shlex.split(said) == ["infomcr", "sweep", *words]
 

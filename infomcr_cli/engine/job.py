@@ -49,7 +49,7 @@ class Outcome:
 
     Args:
         is_lost: whether its process ended without a word, so that another attempt may go further.
-        startup:  seconds that its process took to import everything; None: it never came so far.
+        startup:  seconds that its process took to import everything; None: it never finished importing.
         waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
         seconds:  from the handing over of the job to its end.
     """

@@ -165,7 +165,7 @@ def test_an_interrupted_sweep_goes_on_by_the_command_that_it_prints(light: Sweep
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    command = re.search(r"Go on with: infomcr sweep (.*)$", err, re.M)
+    command = re.search(r"Continue with: infomcr sweep (.*)$", err, re.M)
     assert command is not None, err
     assert light.run(*shlex.split(command[1]))[1]["finished"] == 2
 
