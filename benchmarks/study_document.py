@@ -49,10 +49,10 @@ All settings that the runs share are in `conf/experiment/study_small.yaml`. Thes
 
 Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that miss it are
 listed separately and not ranked. Signs are as computed: a measure of which lower is better does well near
-τ = +1. `oracle` is the gap with noise added, `random` is noise: the best and the worst that can be expected. Intervals are
+τ = +1. `oracle` is the gap with noise added, `random` is noise: the best and the worst to expect. Intervals are
 bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
-a pair takes on it) for the sign error; [–] means that there are too few of them. In parentheses are the number of groups
-and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of minima."""
+a pair takes on it) for the sign error; [–] means that there are too few of them. In parentheses are the numbers of
+groups and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of minima."""
 
 
 def _title(one: Judgement) -> str:
@@ -168,6 +168,6 @@ LIMITS = """## Limits of this study
 - Gamma and the other measures are computed on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
 
-To settle the question would take what the large studies took: networks of full size on all 50,000 images, three or more values
-on each axis, several seeds, some thousand minima (Jiang et al., 2020; Dziugaite et al., 2020), and for gamma 100 draws
-of 100."""
+To settle the question would take what the large studies took: networks of full size on all 50,000 images, three or
+more values on each axis, several seeds, some thousand minima (Jiang et al., 2020; Dziugaite et al., 2020), and for
+gamma 100 draws of 100."""

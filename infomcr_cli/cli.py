@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -310,14 +311,31 @@ def runs(
 
 @app.command()
 def sync(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.")],
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Write run directories to an MLflow store; it can be repeated."""
+    """Write run directories to MLflow, in any store, as often as you like; renamed runs are renamed there."""
+    from infomcr_cli.sync import PruneRequest
     from infomcr_cli.sync import sync as run_command
 
-    _finish(run_command(runs, tracking_uri=tracking_uri), as_json)
+    request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
+    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request), as_json)
+
+
+def _is_confirmed(gone: Sequence[Any]) -> bool:
+    """Ask whether runs are to be deleted in MLflow."""
+    for run in gone:
+        stderr.print(f"{run.name}  {run.directory} is gone", markup=False, highlight=False, soft_wrap=True)
+    question = f"Delete {len(gone)} run{'s' if len(gone) > 1 else ''} in MLflow?"
+    if not sys.stdin.isatty():
+        raise InputError("deleting runs in MLflow needs a confirmation", received="no terminal", advice="Give --yes.")
+    return typer.confirm(question, err=True)
 
 
 @app.command()
@@ -325,22 +343,14 @@ def ui(
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    opens: Annotated[bool, typer.Option("--open", help="Open the table of the latest runs in a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Browse the runs in the MLflow UI, on this machine only."""
-    from infomcr_cli.runs.surroundings import existing_store_folder
-    from infomcr_cli.tracking.store import store_of
-    from infomcr_cli.tracking.ui import check_port, ui_command
+    from infomcr_cli.ui import UiRequest
+    from infomcr_cli.ui import ui as run_command
 
-    check_port(port)
-    store = store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
-    command = ui_command(store, port)
-    say(stderr, f"{command.address} shows {store.shown}")
-    if as_json:
-        print_json({"address": command.address})
-        sys.stdout.flush()
-        os.dup2(2, 1)  # the server's own lines are no part of the document
-    os.execve(command.arguments[0], command.arguments, command.environment)
+    raise typer.Exit(run_command(UiRequest(runs_dir, tracking_uri, port, opens, as_json), stderr))
 
 
 def main() -> None:

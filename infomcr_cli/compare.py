@@ -25,6 +25,7 @@ class CompareRequest:
         tracking:     record the comparison, its tables and plots in MLflow.
         tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
         seed:         of the bootstrap.
+        mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
 
     runs: tuple[str, ...]
@@ -39,6 +40,7 @@ class CompareRequest:
     tracking_uri: str | None = None
     runs_dir: str = "runs"
     seed: int = 0
+    mlflow_parent: str | None = None
 
 
 def compare(request: CompareRequest) -> Comparison:
@@ -78,4 +80,5 @@ def compare(request: CompareRequest) -> Comparison:
         plots=request.plots,
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
+        mlflow_parent=request.mlflow_parent,
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
 
-_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED)
+_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, None)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SweepResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `sweep --json`."""
-        counts = {str(state).lower(): summary.count(self.jobs, state) for state in _COUNTED}
+        counts = {_word(state): summary.count(self.jobs, state) for state in _COUNTED}
         return {
             "jobs": [job.to_dict() for job in self.jobs],
             **counts,
@@ -91,13 +91,13 @@ class SweepResult:
         if self.comparison is not None:
             yield from self.comparison.renderables(width)
         yield from summary.failure_lines(self.jobs)
-        counts = ", ".join(f"{summary.count(self.jobs, state)} {str(state).lower()}" for state in _COUNTED)
-        yield f"{counts}  {self.folder}"
-        if self.startup is not None:
-            took, waited = self.startup.took, self.startup.waited
-            line = f"start-up of a job's process: {took:.1f} s, "
-            line += f"{waited:.1f} s of it not hidden behind other jobs (medians)"
-            yield line
+        counts = {state: summary.count(self.jobs, state) for state in _COUNTED}
+        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state is not None]
+        yield f"{', '.join(shown)}  {self.folder}"
+
+
+def _word(state: State | None, between: str = "_") -> str:
+    return f"not{between}begun" if state is None else str(state).lower()
 
 
 def sweep(request: SweepRequest, console: Console) -> SweepResult:
@@ -156,6 +156,7 @@ def _compare(
         tracking=plan.store is not None,
         tracking_uri=done[0].config.tracking.uri,
         runs_dir=plan.runs_dir,
+        mlflow_parent=folder.uid,
     )
     try:
         return compare(request)

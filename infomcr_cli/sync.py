@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory
+from infomcr_cli.runs.surroundings import existing_store_folder
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
+from infomcr_cli.tracking.store import Store, store_of
 from infomcr_cli.tracking.sync import SyncedRun, sync_run
+
+if TYPE_CHECKING:
+    from infomcr_cli.tracking.prune import DeletedRun
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """Delete runs in MLflow whose directories were deleted by hand.
+
+    Attributes:
+        confirm:  asks whether these runs are to be deleted.
+        runs_dir: the folder of runs whose store is looked at if no run is named.
+    """
+
+    confirm: Callable[[Sequence[DeletedRun]], bool]
+    runs_dir: Path = Path("runs")
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What became of each run."""
+    """What became of each run.
+
+    Attributes:
+        deleted: runs that were deleted in MLflow, since their directories are gone; None: that was not requested.
+    """
 
     runs: tuple[SyncedRun, ...]
+    deleted: tuple[DeletedRun, ...] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -24,21 +49,50 @@ class SyncResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `sync --json`."""
-        return {"runs": [asdict(run) for run in self.runs]}
+        document: dict[str, Any] = {"runs": [asdict(run) for run in self.runs]}
+        return document if self.deleted is None else document | {"deleted": [asdict(run) for run in self.deleted]}
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Yield a line for each run."""
+        """Yield a line for each run, and for each that was deleted."""
         for run in self.runs:
             yield f"{run.run}  {run.state}  {run.problem or f'run {run.mlflow_run_id} of {run.store}'}"
+        for gone in self.deleted or ():
+            yield f"{gone.name}  deleted in MLflow  run {gone.mlflow_run_id} of {gone.store}"
+        if self.deleted is not None and not self.deleted:
+            yield "Nothing was deleted in MLflow."
 
 
-def sync(paths: Sequence[str], *, tracking_uri: str | None = None) -> SyncResult:
-    """Mirror each run in its store, or in the one that is given.
+def sync(paths: Sequence[str], *, tracking_uri: str | None = None, prune: PruneRequest | None = None) -> SyncResult:
+    """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if requested.
 
     Raises:
-        InputError: a path is not a run, or tracking_uri is not a store; nothing was done then.
+        InputError: a path is not a run, tracking_uri is not a store, or nothing is named; nothing was done then.
     """
+    if not paths and prune is None:
+        raise InputError(
+            "sync needs run directories", received="none", advice="Name some, such as runs/*, or give --prune."
+        )
     runs = [RunDirectory.open(path) for path in paths]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
-    return SyncResult(tuple(sync_run(run, store) for run, store in zip(runs, stores, strict=True)))
+    others = [] if paths or prune is None else [_store_beside(prune.runs_dir, tracking_uri)]
+    synced = tuple(sync_run(run, store) for run, store in zip(runs, stores, strict=True))
+    if prune is None:
+        return SyncResult(synced)
+    known = {store.uri: store for store in [*stores, *others] if store is not None}
+    return SyncResult(synced, tuple(gone for store in known.values() for gone in _pruned(store, prune)))
+
+
+def _store_beside(runs_dir: Path, tracking_uri: str | None) -> Store:
+    return store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
+
+
+def _pruned(store: Store, prune: PruneRequest) -> list[DeletedRun]:
+    """Delete in MLflow, after confirmation, the runs of a store whose directories are gone; return them."""
+    from infomcr_cli.tracking.prune import delete_in_mlflow, deleted_runs
+
+    gone = deleted_runs(store)
+    if not gone or not prune.confirm(gone):
+        return []
+    delete_in_mlflow(store, gone)
+    return gone

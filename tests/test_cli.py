@@ -152,20 +152,6 @@ def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -
     assert "must have a checkpoint" in answer.err
 
 
-def test_ui_as_json_leaves_standard_output_to_the_document(tmp_path: Path) -> None:
-    (tmp_path / "mlflow").mkdir()
-    (tmp_path / "mlflow" / "mlflow.db").touch()
-    code = (
-        "import os, sys; from infomcr_cli import cli\n"
-        "os.execve = lambda *_: os.write(1, b'the server speaks')\n"
-        "sys.argv = ['infomcr', 'ui', '--json', '--port', '5999']\n"
-        "cli.main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert json.loads(done.stdout) == {"address": "http://127.0.0.1:5999"}
-    assert "the server speaks" in done.stderr
-
-
 def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -> None:
     answer = command_line("train", "reg=on", "--print-config")
     assert answer.code == 0

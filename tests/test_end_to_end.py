@@ -102,7 +102,9 @@ def test_compare_puts_them_side_by_side(trained: Path) -> None:
     assert -1 <= document["measures"]["gamma"]["kendall_tau"]["value"] <= 1
     assert (trained / "table.csv").read_text().count("\n") >= 3
     page = (trained / "page.html").read_text()
-    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "")
+    for place in ("http://www.w3.org", "http://purl.org", "http://127.0.0.1:5000/#/runs/"):  # names and links
+        page = page.replace(place, "")
+    assert "http://" not in page
 
 
 def test_compute_is_what_was_trained(trained: Path) -> None:

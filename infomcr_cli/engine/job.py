@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.runs import State
+from infomcr_cli.runs import State, is_run
 from infomcr_cli.runs.identity import HEAD
 
 
@@ -38,6 +38,11 @@ class Job:
         """The name of the job: the head of its identity."""
         return self.identity[:HEAD]
 
+    @property
+    def name(self) -> str:
+        """What the job is called in messages: what distinguishes it from the others, such as "reg=on seed=2"."""
+        return self.label or self.id
+
     def is_done(self, evaluate: bool) -> bool:
         """Return whether there is nothing left to do."""
         return self.state is State.FINISHED and (self.measured or not evaluate)
@@ -48,16 +53,22 @@ class Outcome:
     """How an attempt at a job ended.
 
     Args:
-        is_lost: whether its process ended without a word, so that another attempt may go further.
+        state:    None: the sweep was stopped before the job began, now or ever.
+        is_lost:  whether its process ended without reporting a result, so that another attempt may go further.
         startup:  seconds that its process took to import everything; None: it never finished importing.
         waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
         seconds:  from the handing over of the job to its end.
     """
 
     job: Job
-    state: State
+    state: State | None
     reason: str | None = None
     is_lost: bool = False
     startup: float | None = None
     waited: float | None = None
     seconds: float = 0.0
+
+    @property
+    def final_state(self) -> State | None:
+        """The state, None for a job that was stopped before it made a run: it never began."""
+        return None if self.state is State.KILLED and not is_run(self.job.run) else self.state

@@ -12,14 +12,18 @@ from pydantic import BaseModel, ConfigDict
 from infomcr_cli.config.allowed_builders import trusted, trusted_groups
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override, redact_uri
+from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job
 from infomcr_cli.runs import State
+
+MOST_LETTERS = 1000  # of a label
 
 
 class Task(BaseModel):
     """One job as it is sent to its process.
 
     Args:
+        label:    what distinguishes the job from the others of its sweep.
         trusted:  groups whose function (of a network or of data) the user has named, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
@@ -32,6 +36,7 @@ class Task(BaseModel):
 
     identity: str
     overrides: tuple[str, ...]
+    label: str = ""
     config: RunConfig
     trusted: tuple[str, ...]
     run: Path
@@ -65,7 +70,7 @@ def read_task(line: bytes | str) -> Task:
 
 def job_of(task: Task) -> Job:
     """Return the job of a task, as far as its process needs to know it."""
-    return Job(task.identity, task.overrides, "", task.config, task.run)
+    return Job(task.identity, task.overrides, task.label, task.config, task.run)
 
 
 def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
@@ -77,6 +82,7 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
     return Task(
         identity=job.identity,
         overrides=overrides,
+        label=printable(job.label, MOST_LETTERS),
         config=config,
         trusted=trusted_groups(config),
         run=job.run,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_POLLS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 HURRY = 15.0  # seconds for what is left once somebody waits for the end
-PARENT = "mlflow.parentRunId"
 _log = logging.getLogger("infomcr.runs")
 
 
@@ -165,7 +164,7 @@ class SweepLogger:
             self.mirrored.clear()
 
     def _push(self, job: Job) -> None:
-        from infomcr_cli.tracking.client import Progress
+        from infomcr_cli.tracking.client import PARENT, Progress
         from infomcr_cli.tracking.sync import mirror
 
         if not is_run(job.run):
@@ -177,7 +176,7 @@ class SweepLogger:
             run = RunDirectory.open(job.run)
             mirror(run, self._store, client=self._client, progress=progress, tags={PARENT: str(self._parent)})
         except InputError as error:
-            _log.warning("%s is not mirrored: %s", job.id, redact(str(error)))
+            _log.warning("%s is not mirrored: %s", job.name, redact(str(error)))
             self._refused.add(job.identity)
             return
         self._refused.discard(job.identity)

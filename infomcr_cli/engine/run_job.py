@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from rich.console import Console
 
@@ -19,12 +20,13 @@ PATIENCE = 90.0  # seconds that a former process has to let go of the run: it ma
 
 def run_job(task: Task) -> Event:
     """Do a job as far as it is not done, and return how that ended."""
+    began = time.time()  # the process may have waited for the job for a long time
     console = Console(file=sys.stderr, width=200)
     directory, is_new = _directory(task)
     try:
         with active_run(directory, is_new=is_new, patience=PATIENCE) as run:
             if run.status.state is not State.FINISHED:
-                event = _train(run, task, console)
+                event = _train(run, task, console, began)
                 if event.state is not State.FINISHED:
                     return event
             if task.evaluate and not is_measured(directory, run.status.step, task.config.measure):
@@ -45,7 +47,7 @@ def _directory(task: Task) -> tuple[RunDirectory, bool]:
     """Return the run's directory, and whether it was made here: another sweep may make it at the same moment."""
     if not is_run(task.run):
         try:
-            directory = create_run(task.config, task.overrides, task.run)
+            directory = create_run(task.config, task.overrides, task.run, label=task.label or None)
             remember_builders(directory, task.config)
             return directory, True
         except InputError:
@@ -54,11 +56,11 @@ def _directory(task: Task) -> tuple[RunDirectory, bool]:
     return RunDirectory.open(task.run), False
 
 
-def _train(run: ActiveRun, task: Task, console: Console) -> Event:
+def _train(run: ActiveRun, task: Task, console: Console, began: float) -> Event:
     from infomcr_cli.training.trainer import TrainJob, run_training
 
     try:
-        outcome = run_training(TrainJob(run, task.config, None, console))
+        outcome = run_training(TrainJob(run, task.config, None, console, began=began))
     except InputError as error:
         raise _Refused(str(error)) from error
     if outcome.state is State.FAILED:

@@ -41,7 +41,7 @@ def run_sweep(
         way_on: says how what MLflow lacks at the end is brought there.
     """
     evaluate, config = plan.settings.evaluate, plan.jobs[0].config
-    view = SweepView(console, len(plan.jobs), len(plan.jobs) - len(plan.due))
+    view = SweepView(console, plan.due, len(plan.jobs) - len(plan.due))
     engine = make_engine(config, plan.due, folder, evaluate=evaluate)
     logger = _logger(plan, folder, way_on)
     runner = SweepRunner(engine, [view, *([logger] if logger else [])], config.engine.retries, fail_fast)

@@ -93,8 +93,7 @@ class SweepRunner:
                 close(job, State.KILLED, self._stopping)
                 self._count(Outcome(job, State.KILLED, self._stopping))
             else:
-                reason = job.reason or "it was not begun"
-                self._outcomes[job.identity] = Outcome(job, job.state or State.KILLED, reason)
+                self._outcomes[job.identity] = Outcome(job, job.state, job.reason or "it was not begun")
 
     def _until_done(self, interruption: Interruption) -> None:
         try:
@@ -145,7 +144,7 @@ class SweepRunner:
         for job in (outcome.job for outcome in ended):
             known = self._outcomes.get(job.identity)
             if known is not None and known.state is State.FAILED:
-                self._drain(f"--fail-fast, after {job.id} failed")
+                self._drain(f"--fail-fast, after {job.name} failed")
                 return
 
     def _given_up(self, outcome: Outcome, attempts: int) -> Outcome:

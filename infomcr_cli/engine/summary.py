@@ -53,26 +53,26 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
         result = job_as_found(job, evaluate=evaluate)
         return replace(result, reason=f"{job.reason} (--retry-failed retries it)") if job.reason else result
     log = folder.tail(job) if outcome.state is State.FAILED else []
-    return JobResult(job, outcome.state, outcome.reason, tuple(log))
+    return JobResult(job, outcome.final_state, outcome.reason, tuple(log))
 
 
 def is_incomplete(results: Iterable[JobResult]) -> bool:
-    """Return whether a job failed or was killed."""
-    return any(result.state in (State.FAILED, State.KILLED) for result in results)
+    """Return whether a job failed, was killed or has not begun."""
+    return any(result.state in (State.FAILED, State.KILLED, None) for result in results)
 
 
-def count(results: Sequence[JobResult], state: State) -> int:
-    """Return how many jobs ended in a state."""
+def count(results: Sequence[JobResult], state: State | None) -> int:
+    """Return how many jobs ended in a state; None: have not begun."""
     return sum(result.state is state for result in results)
 
 
 def jobs_table(results: Sequence[JobResult]) -> Table:
     """Return the jobs as a table; whatever an override says is text, never markup."""
-    table = Table("job", "state", "overrides", box=None, pad_edge=False)
+    table = Table("job", "state", "id", box=None, pad_edge=False)
     for result in results:
         state = "" if result.state is None else str(result.state)
-        overrides = printable(result.job.label or " ".join(result.job.overrides), 400)
-        table.add_row(*(Text(cell) for cell in (result.job.id, state, overrides)))
+        name = printable(result.job.label or " ".join(result.job.overrides), 400)
+        table.add_row(*(Text(cell) for cell in (name, state, result.job.id)))
     return table
 
 
@@ -80,8 +80,7 @@ def failure_lines(results: Sequence[JobResult]) -> Iterator[str]:
     """Yield each failed job with its reason and the last lines of its log."""
     for result in results:
         if result.state is State.FAILED:
-            label = printable(result.job.label, 400)
-            yield f"FAILED  {result.job.id}  {label}"
+            yield f"FAILED  {printable(result.job.name, 400)}"
             yield f"    {printable(result.reason or '')}"
             yield from (f"    | {line}" for line in result.log)
 

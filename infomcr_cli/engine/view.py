@@ -16,6 +16,7 @@ from rich.text import Text
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.time_left import TimeLeft
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import MetricsLog, RunDirectory, State, is_run
 from infomcr_cli.runs.metrics import MetricsLine, RewrittenError
@@ -29,16 +30,16 @@ class SweepView:
 
     Args:
         console: where to; standard error, so that standard output stays a document.
-        total:   jobs of the sweep.
-        skipped: of these, those that were done before.
+        jobs:    that are to be done.
+        skipped: jobs of the sweep that were done before.
     """
 
-    def __init__(self, console: Console, total: int, skipped: int) -> None:
-        self._console, self._total, self._skipped = console, total, skipped
-        self._began = self._refreshed = time.monotonic()
-        self._counts: Counter[State] = Counter()
+    def __init__(self, console: Console, jobs: Sequence[Job], skipped: int) -> None:
+        self._console, self._total, self._skipped = console, len(jobs) + skipped, skipped
+        self._refreshed = time.monotonic()
+        self._counts: Counter[State | None] = Counter()
         self._watches: dict[str, Watch] = {}
-        self._widest = 1
+        self._time_left = TimeLeft(jobs)
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> SweepView:
@@ -55,15 +56,17 @@ class SweepView:
     def began(self, job: Job) -> None:
         """Add a line for a job."""
         self._watches[job.identity] = Watch(job)
-        self._widest = max(self._widest, len(self._watches))
+        self._time_left.began(job)
 
     def ended(self, outcome: Outcome, left: int) -> None:
         """Count a job that ended and say so."""
         self._watches.pop(outcome.job.identity, None)
-        self._counts[outcome.state] += 1
+        self._time_left.ended(outcome.job, outcome.seconds)
+        state = outcome.final_state
+        self._counts[state] += 1
         done = self._skipped + sum(self._counts.values())
-        words = (f"{done}/{self._total}", str(outcome.state), outcome.job.id, outcome.job.label)
-        line = "  ".join((*words, f"{outcome.seconds:.1f} s", self._left(left)))
+        words = (f"{done}/{self._total}", "not begun" if state is None else str(state), outcome.job.name)
+        line = "  ".join((*words, f"{outcome.seconds:.1f} s", self._time_left.text()))
         self._console.print(Text(printable(line, 400)), soft_wrap=not self._console.is_terminal)
         if outcome.reason:
             self._console.print(Text(f"    {printable(outcome.reason)}"), soft_wrap=not self._console.is_terminal)
@@ -81,35 +84,26 @@ class SweepView:
     def renderable(self) -> Group:
         """Return the live view."""
         done = self._skipped + sum(self._counts.values())
-        left = self._total - done
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(self._total, done, width=max(10, min(40, self._console.width - 60))),
             Text(f"{done}/{self._total} done, {len(self._watches)} running, {self._counts[State.FAILED]} failed"),
-            Text(self._left(left)),
+            Text(self._time_left.text()),
         )
         return Group(head, _rows(list(self._watches.values())))
 
-    def _left(self, left: int) -> str:
-        done = sum(self._counts.values())
-        if not done or not left:
-            return ""
-        seconds = round((time.monotonic() - self._began) / done * left)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
-
 
 def _rows(watches: Sequence[Watch]) -> Table:
-    table = Table("job", "epoch", "loss", "images/s", "overrides", box=None, pad_edge=False)
+    table = Table("job", "epoch", "loss", "images/s", box=None, pad_edge=False)
     for watch in watches[:MOST_ROWS]:
         epochs = watch.job.config.schedule.epochs
         epoch = "measuring" if watch.epoch >= epochs else f"{watch.epoch}/{epochs}"
         loss, rate = watch.loss, watch.images_per_second
         cells = (
-            watch.job.id,
+            printable(watch.job.name),
             epoch,
             "" if loss is None else f"{loss:.4f}",
             "" if rate is None else f"{rate:,.0f}",
-            printable(watch.job.label),
         )
         table.add_row(*(Text(cell, overflow="ellipsis", no_wrap=True) for cell in cells))
     if len(watches) > MOST_ROWS:

@@ -26,7 +26,7 @@ MOST_CHARACTERS = 10_000  # of a setting
 _SEEDS = "± is the standard deviation over seeds."
 _ERRORS = (
     "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
-    "links to MLflow open while infomcr ui runs."
+    "links to MLflow open while the command ui serves it."
 )
 
 

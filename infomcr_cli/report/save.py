@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.result import STATISTICS
+from infomcr_cli.judging.result import STATISTICS, MeasureResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.runs.io.safe_documents import dump_json
 from infomcr_cli.tracking.known_stores import store_of_run
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infomcr_cli.report.plots.style import Plot
 
 MIXED = ".mixed_conventions"
+_METRICS = dict(zip(STATISTICS, ("tau", "rho", "psi", "information", "sign_error"), strict=True))
 _log = logging.getLogger("infomcr.report")
 
 
@@ -33,6 +34,7 @@ def save(
     plots: Path | None = None,
     tracking: bool = False,
     tracking_uri: str | None = None,
+    mlflow_parent: str | None = None,
 ) -> Comparison:
     """Write the files for which a path is given, record the comparison in MLflow; return it with where they are.
 
@@ -40,6 +42,7 @@ def save(
         plots:        a directory.
         tracking:     record the comparison in the store of its first run.
         tracking_uri: another store to record it in.
+        mlflow_parent: uid of the sweep whose runs are compared; None: there is none.
 
     Raises:
         InputError: a file or directory cannot be written.
@@ -52,19 +55,27 @@ def save(
         drawn = all_plots(comparison)
     files = _write_files(comparison, drawn, csv, html, plots)
     comparison = replace(comparison, files=tuple(str(path) for path in files))
-    return replace(comparison, mlflow_run_id=_record(comparison, drawn, store)) if store else comparison
+    if store is None:
+        return comparison
+    return replace(comparison, mlflow_run_id=_record(comparison, drawn, store, mlflow_parent))
 
 
 def tracked_metrics(comparison: Comparison) -> dict[str, float]:
-    """Return the statistics of every measure under names that MLflow accepts.
+    """Return the statistics of every measure as comparison/STATISTIC/MEASURE, which MLflow groups in its charts.
+
+    Correlations are oriented: positive if a measure ranks as its direction claims.
 
     A measure of several conventions has a different name, so that no chart shows it beside numbers of one convention.
     """
     found: dict[str, float | None] = {}
     for one in comparison.ranking.measures:
-        name = re.sub(r"[^A-Za-z0-9_. -]", "_", one.name) + (MIXED if one.mixed else "")
-        found |= {f"{name}/{statistic}": one.statistic(statistic) for statistic in STATISTICS}
+        measure = re.sub(r"[^A-Za-z0-9_. -]", "_", one.name) + (MIXED if one.mixed else "")
+        found |= {f"comparison/{name}/{measure}": _shown(one, statistic) for statistic, name in _METRICS.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _shown(one: MeasureResult, statistic: str) -> float | None:
+    return one.statistic(statistic) if statistic == "sign_error" else one.oriented(statistic)
 
 
 def _write_files(
@@ -102,7 +113,7 @@ def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
         return None
 
 
-def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store) -> str | None:
+def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store, parent: str | None) -> str | None:
     """Record a comparison in MLflow and return its run id; warn and return None if that fails."""
     from infomcr_cli.tracking.parents import log_comparison
 
@@ -114,7 +125,8 @@ def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store) -> str 
             files = _write_files(comparison, drawn, *outputs, is_moved=True)
             (folder / "comparison.json").write_bytes(dump_json(comparison.to_dict()))
             files.append(folder / "comparison.json")
-            return log_comparison(store, f"comparison of {len(runs)} runs", runs, tracked_metrics(comparison), files)
+            name, metrics = f"comparison of {len(runs)} runs", tracked_metrics(comparison)
+            return log_comparison(store, name, runs, metrics, files, parent=parent)
         except Exception as error:  # MLflow raises whatever its store raises; the comparison itself is complete
             _log.warning("The comparison is not recorded in %s: %s", store.shown, redact(str(error))[:300])
             return None

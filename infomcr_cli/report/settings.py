@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import Any
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
+from infomcr_cli.runs.identity import dotted_fields, is_within, mark_of
 
 _IMPORTED = "imported.settings."
 
@@ -36,7 +35,11 @@ def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
     an imported run stands under the names that the user gave it.
     """
     groups, defaults = RunConfig.model_fields.keys(), _later_defaults()
-    known = {name: value for name, value in flat.items() if name.partition(".")[0] in groups and not _not_hashed(name)}
+    known = {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in groups and not is_within(name, _no_axes())
+    }
     known = {name: value for name, value in known.items() if name not in defaults or value != defaults[name]}
     is_imported = any(name.startswith("imported.") for name in flat)
     return _with_settings_of_import(known) if is_imported else known
@@ -59,43 +62,14 @@ def full_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _not_hashed(name: str) -> bool:
-    parts = name.split(".")
-    return any(".".join(parts[: depth + 1]) in _names_not_hashed() for depth in range(len(parts)))
-
-
 @cache
-def _names_not_hashed() -> frozenset[str]:
-    return frozenset(_not_hashed_in(RunConfig, ""))
-
-
-def _not_hashed_in(record: type[BaseModel], prefix: str) -> Iterator[str]:
-    """Yield the dotted names of a record's fields that are not part of a run's identity, or that only name it."""
-    for name, field in record.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, Mapping) and (extra.get("identity") is False or extra.get("axis") is False):
-            yield prefix + name
-        for inner in _records_in(field.annotation):
-            yield from _not_hashed_in(inner, f"{prefix}{name}.")
+def _no_axes() -> frozenset[str]:
+    """Return the settings that are not part of a run's identity, or that only name it."""
+    fields = dotted_fields()
+    return frozenset(name for name, field in fields if False in (mark_of(field, "identity"), mark_of(field, "axis")))
 
 
 @cache
 def _later_defaults() -> Mapping[str, Any]:
     """Return the settings that older runs do not have, with their defaults."""
-    return dict(_later_defaults_in(RunConfig, ""))
-
-
-def _later_defaults_in(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, field in record.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, Mapping) and extra.get("identity") == "unless default":
-            yield prefix + name, field.default
-        for inner in _records_in(field.annotation):
-            yield from _later_defaults_in(inner, f"{prefix}{name}.")
-
-
-def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _records_in(inner)
+    return {name: field.default for name, field in dotted_fields() if mark_of(field, "identity") == "unless default"}

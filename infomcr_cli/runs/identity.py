@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
@@ -51,6 +54,53 @@ def identity_settings(record: BaseModel) -> dict[str, Any]:
             continue
         kept[name] = identity_settings(value) if isinstance(value, BaseModel) else value
     return kept
+
+
+def settings_of_identity(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some flat settings that are part of the identity: no paths, device, tracking and the like."""
+    groups = RunConfig.model_fields.keys()
+    return {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in groups and not is_within(name, _not_hashed())
+    }
+
+
+def is_within(name: str, names: Collection[str]) -> bool:
+    """Return whether a dotted name, or a group that it is in, is among some names.
+
+    Examples:
+        >>> is_within("measure.gamma.draws", {"measure"}), is_within("data.name", {"measure"})
+        (True, False)
+    """
+    parts = name.split(".")
+    return any(".".join(parts[: depth + 1]) in names for depth in range(len(parts)))
+
+
+def dotted_fields(record: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the dotted name of each setting with its field in the schema, groups included."""
+    for name, field in record.model_fields.items():
+        yield prefix + name, field
+        for inner in _records_in(field.annotation):
+            yield from dotted_fields(inner, f"{prefix}{name}.")
+
+
+@cache
+def _not_hashed() -> frozenset[str]:
+    return frozenset(name for name, field in dotted_fields() if mark_of(field, "identity") is False)
+
+
+def mark_of(field: FieldInfo, name: str) -> Any:
+    """Return what the schema notes beside a field under a name; None: nothing."""
+    extra = field.json_schema_extra
+    return extra.get(name) if isinstance(extra, Mapping) else None
+
+
+def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _records_in(inner)
 
 
 def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -58,23 +58,27 @@ class RunOutcome:
     exit_code: int = 0
 
 
-def create_run(config: RunConfig, overrides: Sequence[str], path: Path | None = None) -> RunDirectory:
+def create_run(
+    config: RunConfig, overrides: Sequence[str], path: Path | None = None, *, label: str | None = None
+) -> RunDirectory:
     """Make the directory of a new run, RUNNING.
 
     Args:
         config: resolved settings.
         overrides: as given on the command line; secrets are left out.
         path: where it is to be; None: a new name in `config.runs_dir`.
+        label: what distinguishes it from the other runs of its sweep.
 
     Raises:
         InputError: the directory exists already or cannot be made.
     """
     hashed, text = identity(config), to_yaml(config)
     shown = [redact_override(override) for override in overrides]
+    status = new_status(hashed).model_copy(update={"label": label})
     if path is not None:
-        return RunDirectory.create(path, config=text, overrides=shown, status=new_status(hashed))
+        return RunDirectory.create(path, config=text, overrides=shown, status=status)
     name = new_run_name(config.model.name, config.reg.name, hashed)
-    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=shown, status=new_status(hashed))
+    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=shown, status=status)
 
 
 class ActiveRun:

@@ -209,6 +209,7 @@ def _of_one(entry: Mapping[str, Any]) -> Iterator[MeasuredNumber]:
             yield from _number(f"{group}_{name}", step, value)
     for name, measure in _mapping(entry.get("measures")).items():
         yield from _number(name, step, _mapping(measure).get("value"))
+        yield from _number(f"{name}_std_error", step, _mapping(measure).get("std_error"))
 
 
 def _number(name: str, step: int, value: Any) -> Iterator[MeasuredNumber]:

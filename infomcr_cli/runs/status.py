@@ -49,6 +49,7 @@ class Status(BaseModel):
         uid:           random name of this run, by which its mirror in MLflow is found again.
         reached_target: whether the target training loss was reached; None while open, or where none is set.
         mlflow_run_id: where it is mirrored, once it is.
+        label:         what distinguishes it from the other runs of its sweep, such as "reg=on seed=2".
         step, epoch:   how far it had come when this was written.
         reached_target: whether the target training loss was reached; None where none is set.
         pid, host, process_started: the process that works, or last worked, on it.
@@ -68,6 +69,7 @@ class Status(BaseModel):
     epoch: _Count = 0
     reached_target: bool | None = None
     mlflow_run_id: Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")] | None = None
+    label: _Text | None = None
     pid: _Count | None = None
     host: _Text | None = None
     process_started: _Seconds | None = None

@@ -5,24 +5,29 @@ A run is found by its uid, which is a tag, never by an id that a directory claim
 
 from __future__ import annotations
 
+import getpass
 import logging
 import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.lock import locked_file
 from infomcr_cli.runs.status import State
 from infomcr_cli.tracking.moved_store import keep_default_artifacts, settle
 from infomcr_cli.tracking.store import Store, sqlite_path, warn_of_network_file_system
 
-UID, KIND = "infomcr.uid", "infomcr.kind"
-MAX_TAG, METRICS_A_BATCH = 5000, 1000
+UID, KIND, HOST = "infomcr.uid", "infomcr.kind", "infomcr.host"
+PARENT, USER, NOTE = "mlflow.parentRunId", "mlflow.user", "mlflow.note.content"
+SOURCE, SOURCE_TYPE = "mlflow.source.name", "mlflow.source.type"
+MAX_NAME, MAX_TAG, METRICS_A_BATCH = 250, 5000, 1000
 _MLFLOW_STATES = {State.RUNNING: "RUNNING", State.FINISHED: "FINISHED", State.KILLED: "KILLED"}
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -147,7 +152,16 @@ def find_run(client: Any, experiment: str, uid: str) -> str | None:
 def create_run(client: Any, experiment: str, name: str, tags: Mapping[str, str], started: float | None) -> str:
     """Create a run and return its MLflow id."""
     start = None if started is None else int(started * 1000)
-    return str(client.create_run(experiment, start_time=start, tags=dict(tags), run_name=name).info.run_id)
+    shown = printable(redact(name), MAX_NAME - 1)
+    return str(client.create_run(experiment, start_time=start, tags=dict(tags), run_name=shown).info.run_id)
+
+
+def origin_tags(command: str, note: str) -> dict[str, str]:
+    """Return the tags by which MLflow shows who made a run, with which command, and what it is."""
+    tags = {SOURCE: f"infomcr {command}", SOURCE_TYPE: "LOCAL", NOTE: redact(note)}
+    with suppress(OSError, KeyError, ImportError):  # a user without a name
+        tags[USER] = getpass.getuser()
+    return {name: printable(text, MAX_TAG - 1) for name, text in tags.items()}
 
 
 def mlflow_state(state: State) -> str:

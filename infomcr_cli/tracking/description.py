@@ -1,17 +1,20 @@
-"""Push what describes a run into MLflow: its settings as parameters, its tags, its files as artifacts."""
+"""Push what describes a run into MLflow: its name, settings that make its weights, tags, files as artifacts."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infomcr_cli.console.redaction import has_secret, redact
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.identity import settings_of_identity
 from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
 from infomcr_cli.runs.status import Status
-from infomcr_cli.tracking.client import KIND, MAX_TAG, Progress
+from infomcr_cli.tracking.client import HOST, KIND, MAX_NAME, MAX_TAG, Progress, origin_tags
 from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 
 IDENTITY = "infomcr.identity"
@@ -23,17 +26,50 @@ DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json"}
 def push_description(
     client: Any, run: RunDirectory, status: Status, run_id: str | None, extra: Mapping[str, str]
 ) -> None:
-    """Push a run's settings as parameters, and its tags."""
+    """Push the settings that make a run's weights as parameters, and its tags; follow a run that was renamed."""
     from mlflow.entities import Param, RunTag
 
     config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-    known = client.get_run(run_id).data.params
-    params = [Param(key, value) for key, value in flatten(config).items() if key not in known]
-    own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), KIND: "run"}
-    tags = {**_choices(config), **_commit(run), **own, **extra}
+    known = client.get_run(run_id)
+    _follow_renaming(client, run, status, known)
+    settings = settings_of_identity(flatten(config))
+    params = [Param(key, value) for key, value in settings.items() if key not in known.data.params]
+    own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), HOST: socket.gethostname(), KIND: "run"}
+    origin = origin_tags("train" if status.label is None else "sweep", _note(run, config))
+    origin = {key: value for key, value in origin.items() if key not in known.data.tags}  # a user may edit them
+    tags = {**origin, **_choices(config), **_commit(run), **own, **extra}
     client.log_batch(run_id, tags=[RunTag(key, printable(value, MAX_TAG - 1)) for key, value in tags.items()])
     for start in range(0, len(params), PARAMS_A_BATCH):
         client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
+
+
+def name_of(run: RunDirectory, status: Status) -> str:
+    """Return the name of a run in MLflow: what distinguishes it in its sweep, else its directory's."""
+    return status.label or run.name
+
+
+def _follow_renaming(client: Any, run: RunDirectory, status: Status, known: Any) -> None:
+    """Rename a run whose directory was renamed since it was mirrored, unless a user gave it a name in MLflow."""
+    before = Path(known.data.tags.get(DIRECTORY_TAG, run.name)).name
+    given = known.info.run_name
+    if before != run.name and given in (before, name_of(run, status)):
+        client.update_run(known.info.run_id, name=printable(run.name, MAX_NAME - 1))
+
+
+def _note(run: RunDirectory, config: Any) -> str:
+    """Return a description of a run: what was trained on what, and the command that does it again."""
+    names = _choices(config)
+    trained, data, reg = (names.get(f"infomcr.{group}", "?") for group in ("model", "data", "reg"))
+    command = suggested_command("train", *_overrides(run))
+    return f"{trained} on {data}, regularizer {reg}.\n\n    {command}"
+
+
+def _overrides(run: RunDirectory) -> list[str]:
+    try:
+        found = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    except FileNotFoundError:
+        return []
+    return [printable(text) for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:

@@ -12,6 +12,7 @@ from infomcr_cli.runs.status import State, read_status
 from infomcr_cli.tracking.client import (
     KIND,
     MAX_TAG,
+    PARENT,
     UID,
     connect,
     create_run,
@@ -19,6 +20,7 @@ from infomcr_cli.tracking.client import (
     find_run,
     log_numbers,
     mlflow_state,
+    origin_tags,
     store_lock,
 )
 from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
@@ -33,7 +35,8 @@ def start_parent(store: Store, name: str, uid: str, tags: Mapping[str, str] | No
         found = find_run(client, experiment, uid)
         if found is not None:
             return found
-        return create_run(client, experiment, name, {UID: uid, **(tags or {})}, None)
+        tags = {UID: uid, **origin_tags("sweep", f"The sweep {name}, the parent of its runs."), **(tags or {})}
+        return create_run(client, experiment, name, tags, None)
 
 
 def find_parent(store: Store, uid: str) -> str | None:
@@ -51,11 +54,18 @@ def end_parent(store: Store, run_id: str, state: State) -> None:
 
 
 def log_comparison(
-    store: Store, name: str, runs: Sequence[RunDirectory], metrics: Mapping[str, float], artifacts: Iterable[Path]
+    store: Store,
+    name: str,
+    runs: Sequence[RunDirectory],
+    metrics: Mapping[str, float],
+    artifacts: Iterable[Path],
+    *,
+    parent: str | None = None,
 ) -> str:
     """Record a comparison as a separate run, with links to what it compared; return its MLflow run id.
 
     Args:
+        parent:    uid of the sweep whose runs are compared; the record becomes its child. None: there is none.
         metrics:   name → statistic; those that are not finite are left out.
         artifacts: tables and plots; compared.txt, the runs by their MLflow ids, is added to them.
     """
@@ -63,7 +73,10 @@ def log_comparison(
     with store_lock(store):
         experiment = experiment_id(client, store)
         compared = [find_run(client, experiment, read_status(run).uid) or run.name for run in runs]
-        tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared)}
+        note = f"The measures of {len(compared)} runs ranked by how they follow the generalization gap."
+        tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared), **origin_tags("compare", note)}
+        if parent is not None and (found := find_run(client, experiment, parent)) is not None:
+            tags[PARENT] = found
         run_id = create_run(client, experiment, name, tags, None)
         with _ended(client, run_id):
             log_numbers(client, run_id, metrics)

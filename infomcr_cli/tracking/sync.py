@@ -29,7 +29,7 @@ from infomcr_cli.tracking.client import (
     mlflow_state,
     store_lock,
 )
-from infomcr_cli.tracking.description import push_artifacts, push_description
+from infomcr_cli.tracking.description import name_of, push_artifacts, push_description
 from infomcr_cli.tracking.metrics import StaleMirrorError, push_measures, push_metrics
 from infomcr_cli.tracking.store import Store
 
@@ -127,7 +127,7 @@ def _find_or_create_run(client: Any, store: Store, run: RunDirectory, status: St
     experiment = experiment_id(client, store)
     found = find_run(client, experiment, status.uid)
     if found is None:
-        progress.run_id = create_run(client, experiment, run.name, {UID: status.uid}, status.started)
+        progress.run_id = create_run(client, experiment, name_of(run, status), {UID: status.uid}, status.started)
         return
     progress.run_id = found
     names = client.get_run(found).data.metrics

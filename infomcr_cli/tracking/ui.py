@@ -1,4 +1,4 @@
-"""The MLflow UI on the right store, for this machine only."""
+"""The MLflow UI on the right store, for this machine only: its command, the addresses of its pages, its process."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class UiCommand:
     address: str
 
 
+def run_table(server: str, experiment: str) -> str:
+    """Return the address of an experiment's table of runs; its default page is about traces of language models."""
+    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
 def run_page(server: str, run_id: str) -> str:
     """Return the address of a run's page on an MLflow server."""
     return f"{server}/#/runs/{run_id}"
@@ -59,7 +64,8 @@ def ui_command(store: Store, port: int = PORT) -> UiCommand:
     settle(store)
     if store.uri.startswith(("http://", "https://")):
         raise InputError("this store is a server with its own UI", advice=f"Open {store.shown} in a browser.")
-    arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1")
+    quiet = ("--uvicorn-opts", "--log-level warning --no-access-log")
+    arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1", *quiet)
     settings = {
         "MLFLOW_BACKEND_STORE_URI": store.uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -33,6 +33,7 @@ class RunCallback:
         keep:   how many checkpoints to keep; None: all.
         early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
+        began:  when the work on the run began, seconds since 1970; None: with this process.
     """
 
     run: ActiveRun
@@ -44,6 +45,7 @@ class RunCallback:
     data: str
     early: int
     position: Position = field(default_factory=Position)
+    began: float | None = None
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
@@ -81,7 +83,8 @@ class RunCallback:
 
     def _note_first_step(self) -> None:
         """Note the time to the first step, and start the mirror: MLflow is imported only now, to be out of its way."""
-        self._timing = {"seconds_to_first_step": time.time() - psutil.Process().create_time()}
+        began = psutil.Process().create_time() if self.began is None else self.began
+        self._timing = {"seconds_to_first_step": time.time() - began}
         if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
             self._update()
         if self.mirror:

@@ -47,6 +47,7 @@ class TrainJob:
         store:   where MLflow mirrors the run; None: nowhere.
         console: where progress is shown.
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
+        began:   when the work on the run began, seconds since 1970; None: with this process.
         on_data: is called with the number of training images before the first step.
     """
 
@@ -56,6 +57,7 @@ class TrainJob:
     console: Console
     profile: bool = False
     on_data: Callable[[int], None] | None = None
+    began: float | None = None
 
 
 def run_training(job: TrainJob) -> RunOutcome:
@@ -102,7 +104,9 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
     early = config.measure.early_epochs
-    run_callback = RunCallback(run, setup.state, progress, interruption, mirror, keep, data, early, position=start)
+    run_callback = RunCallback(
+        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, began=job.began
+    )
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, profiled as (setup, callback):

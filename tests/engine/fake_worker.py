@@ -43,6 +43,7 @@ class TrainJob:
     config: Any
     store: Any
     console: Any
+    began: float | None = None
 
 
 def run_training(work: TrainJob) -> RunOutcome:

@@ -95,7 +95,7 @@ def test_fail_fast_stops_what_runs_and_leaves_what_does_not(jobs: list[Job]) -> 
 
     engine = Engine(ends)
     outcomes = SweepRunner(engine, [], fail_fast=True).run(jobs)
-    assert states(outcomes, jobs) == ["FAILED", "KILLED", "KILLED", "KILLED"]
+    assert states(outcomes, jobs) == ["FAILED", "KILLED", "KILLED", "None"]
     assert outcomes[jobs[3].identity].reason == "it was not begun"
 
 

@@ -134,7 +134,8 @@ def test_fail_fast_stops_the_others_at_a_checkpoint(light: Sweeper) -> None:
     slow = ("schedule.epochs=500", "optimizer.momentum=0.9,0.13,0.8")
     code, document, _ = light.run(*slow, *QUIET, "--fail-fast")
     assert code == 1
-    assert [job["state"] for job in document["jobs"]] == ["KILLED", "FAILED", "KILLED"]
+    assert [job["state"] for job in document["jobs"]] == ["KILLED", "FAILED", None]
+    assert (document["killed"], document["failed"], document["not_begun"]) == (1, 1, 1)
     assert document["jobs"][2]["run"] is None
     assert {state_of(run) for run in light.runs().values()} <= {"FAILED", "KILLED"}
 

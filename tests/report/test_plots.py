@@ -47,9 +47,9 @@ def test_plots_and_metrics_mark_mixed_conventions(mixed: Comparison) -> None:
         assert {"gamma", "other*"}.isdisjoint(names)
     assert gamma_along_training(mixed).axes[0].get_ylabel() == "gamma*, nats"
     assert spectra(mixed).axes[0].get_ylabel() == "eigenvalue of G/N*, nats²"
-    assert tracked_metrics(mixed)["gamma.mixed_conventions/kendall_tau"] == pytest.approx(1.0)
-    assert "gamma/kendall_tau" not in tracked_metrics(mixed)
-    assert "other/kendall_tau" in tracked_metrics(mixed)
+    assert tracked_metrics(mixed)["comparison/tau/gamma.mixed_conventions"] == pytest.approx(1.0)
+    assert "comparison/tau/gamma" not in tracked_metrics(mixed)
+    assert "comparison/tau/other" in tracked_metrics(mixed)
 
 
 def test_plot_titles_state_how_many_runs_and_measures_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

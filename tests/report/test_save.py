@@ -29,7 +29,9 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     three_runs(tmp_path)
     seen: dict[str, Any] = {}
 
-    def log_comparison(store: Store, name: str, runs: list[RunDirectory], metrics: Any, artifacts: list[Path]) -> str:
+    def log_comparison(
+        store: Store, name: str, runs: list[RunDirectory], metrics: Any, artifacts: list[Path], parent: str | None
+    ) -> str:
         files = {path.name: path.read_bytes() for path in artifacts}
         seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
         return "abc"
@@ -40,7 +42,7 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     assert document["mlflow_run_id"] == "abc"
     assert seen["store"].uri == "http://127.0.0.1:1"
     assert seen["runs"] == ["run-0", "run-1", "run-2"]
-    assert seen["metrics"]["gamma/kendall_tau"] == pytest.approx(1.0)
+    assert seen["metrics"]["comparison/tau/gamma"] == pytest.approx(1.0)
     assert {"table.csv", "comparison.html", "comparison.json", "measures.svg"} <= seen["files"].keys()
     json.loads(seen["files"]["comparison.json"])
 
@@ -50,7 +52,7 @@ def test_unreachable_store_gives_a_warning_and_the_comparison(
 ) -> None:
     three_runs(tmp_path)
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise ConnectionError("no route to http://user:secret@example.org")
 
     monkeypatch.setattr("infomcr_cli.tracking.parents.log_comparison", refuse)
