@@ -52,7 +52,8 @@ listed separately and not ranked. Signs are as computed: a measure of which lowe
 τ = +1. `oracle` is the gap with noise added, `random` is noise: the best and the worst to expect. Intervals are
 bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
 a pair takes on it) for the sign error; [–] means that there are too few of them. In parentheses are the numbers of
-groups and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of minima."""
+groups and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of
+minima."""
 
 
 def _title(one: Judgement) -> str:
