@@ -348,3 +348,10 @@ def test_frozen_layers_stay_as_they_are() -> None:
     model.fit(x, y, batch_size=16, verbose=0)
     for variable, value in zip(inner.layers[1].weights, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.slow
+def test_two_devices_share_a_fit() -> None:
+    child = Path(__file__).parent / "mirrored_fit.py"
+    found = subprocess.run([sys.executable, child], capture_output=True, text=True, check=True)
+    assert max(map(float, found.stdout.split())) < 1e-6
