@@ -38,7 +38,7 @@ ALLOWED = {
     "in_verdict": "a column of tables that are already written; it is read and written under its old name",
     "look_seconds": "a key of old metrics files, named where its new name is announced",
     "import closing": "contextlib.closing of the standard library",
-    "with closing(": "contextlib.closing of the standard library",
+    "closing(": "contextlib.closing of the standard library",
     "is_closing": "whether a thread is to end: as in asyncio.Transport.is_closing",
     "parser.feed(": "html.parser.HTMLParser.feed of the standard library",
 }
