@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from archives import small_file
 from cli import CommandLine
+from tolerances import AUTODIFF, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
@@ -99,9 +100,9 @@ def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> N
     answer(command_line, "export", "runs/wrn", "net.keras")
     answer(command_line, "import", "net.keras", *SMALL, "--run-dir", "runs/again")
     after = answer(command_line, "eval", "runs/again", *measure)["runs"][0]
-    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=1e-5)
+    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=AUTODIFF)
     for name in ("gamma", "fisher_trace", "margin", "parameter_count"):
-        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=1e-4)
+        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=FLOAT32)
 
 
 def test_weights_of_ours_go_into_the_same_network_again(command_line: CommandLine) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from archives import small_file
 from cli import CommandLine
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
@@ -230,4 +231,4 @@ def test_a_network_of_mixed_precision_is_measured_and_exported_in_full_precision
     assert np.abs(exported - logits).max() <= 1e-6 * np.abs(logits).max()
     losses = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
     truth = np.mean(losses - logits[np.arange(len(logits)), data.test.labels])
-    assert made["test"]["loss"] == pytest.approx(truth, rel=1e-5)
+    assert made["test"]["loss"] == pytest.approx(truth, rel=AUTODIFF)

@@ -13,6 +13,7 @@ import reference_statistics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.bootstrap import interval, resample_counts
@@ -20,7 +21,6 @@ from infomcr_cli.judging.rank_correlation import spearman_rho, spearman_rho_resa
 from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.report import judge
 
-CLOSED_FORM = 1e-10
 AXES = ["width", "lr", "batch"]
 
 
