@@ -102,7 +102,9 @@ def leave(state: str, **changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "KILLED"])
-def test_a_broken_builder_leaves_a_run_s_state_as_it_was(command_line: CommandLine, named: str, state: str) -> None:
+def test_a_builder_that_fails_leaves_the_state_of_a_resumed_run_unchanged(
+    command_line: CommandLine, named: str, state: str
+) -> None:
     """A run that is LOST says in its file that it is RUNNING."""
     train(command_line, named)
     whole = Path("run/metrics.jsonl").read_text()
@@ -155,7 +157,7 @@ def test_a_subclassed_network_is_trained_and_measured(command_line: CommandLine,
         (("reg=sam", "reg.num_sub_batches=2"), 2),
     ],
 )
-def test_a_sum_over_images_is_no_loss_for_sub_batches(
+def test_a_loss_that_sums_over_images_is_refused_with_sub_batches(
     command_line: CommandLine, named: str, overrides: tuple[str, ...], code: int
 ) -> None:
     summing = NETWORK.replace('print("traced")', "self.add_loss(1e-4 * keras.ops.sum(keras.ops.square(x)))")

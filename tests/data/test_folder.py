@@ -73,7 +73,7 @@ def test_grey_images_have_one_channel_and_mixed_ones_three(tmp_path, config) -> 
     assert equal.sum() == len(dataset.train) - 1
 
 
-def test_jpeg_and_png_may_be_mixed_and_other_files_lie_about(tmp_path, config) -> None:
+def test_jpeg_and_png_may_be_mixed_among_other_files(tmp_path, config) -> None:
     files = image_files() | {
         "train/ant/extra.JPEG": png(np.zeros((6, 5, 3), np.uint8), "JPEG"),
         "train/ant/.hidden.png": b"",

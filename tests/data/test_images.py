@@ -84,14 +84,14 @@ def test_any_other_file_is_refused_by_name_before_training(tmp_path, config, kin
 
 @pytest.mark.parametrize("ending", ["gif", "WEBP", "bmp", "tiff", "heic"])
 @pytest.mark.parametrize("source", ["image_folder", "imagenet"])
-def test_an_image_with_another_ending_is_not_left_out_in_silence(tmp_path, config, ending, source) -> None:
+def test_an_image_with_an_unknown_suffix_is_reported(tmp_path, config, ending, source) -> None:
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]) | {f"train/ant/2.{ending}": b"GIF89a"})
     wanted = imagenet_config(root) if source == "imagenet" else config(source, root=str(root))
     with pytest.raises(InputError, match=rf"JPEG or PNG files.*train/ant/2\.{ending}"):
         load_dataset(wanted, seed=0)
 
 
-def test_images_elsewhere_and_other_files_are_passed_over(tmp_path, config) -> None:
+def test_images_outside_of_class_folders_and_other_files_are_skipped(tmp_path, config) -> None:
     extra = {"train/ant/readme.txt": b"x", "docs/logo.gif": b"x", "train/plot.gif": b"x", "LICENSE": b"x"}
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]) | extra)
     for wanted in (config("image_folder", root=str(root)), imagenet_config(root)):

@@ -43,7 +43,7 @@ def closed(logger: FakeLogger, failed: bool, number: int | None = None) -> int |
     ("failed", "number", "state"),
     [(False, None, State.FINISHED), (True, None, State.FAILED), (True, signal.SIGTERM, State.KILLED)],
 )
-def test_the_parent_ends_as_the_sweep_does(failed: bool, number: int | None, state: State) -> None:
+def test_the_mlflow_parent_ends_with_the_state_of_the_sweep(failed: bool, number: int | None, state: State) -> None:
     logger = FakeLogger()
     assert closed(logger, failed, number) == number
     assert logger.states == [state]
@@ -51,14 +51,14 @@ def test_the_parent_ends_as_the_sweep_does(failed: bool, number: int | None, sta
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_meanwhile_hurries_the_logger_and_is_kept(number: int) -> None:
+def test_a_signal_during_close_shortens_the_wait_and_is_returned(number: int) -> None:
     logger = FakeLogger((number,))
     assert closed(logger, failed=False) == number
     assert logger.states == [State.FINISHED]
     assert logger.hurried
 
 
-def test_a_second_sigint_ends_the_wait_and_the_sweep_is_written_all_the_same() -> None:
+def test_a_second_sigint_ends_the_wait_and_sweep_json_is_still_written() -> None:
     logger = FakeLogger((signal.SIGINT, signal.SIGINT))
     assert closed(logger, failed=False) == signal.SIGINT
 
@@ -89,7 +89,7 @@ def test_a_signal_leaves_a_block_at_once_and_closes_what_is_open_in_it(number: i
     assert signal.getsignal(number) is before
 
 
-def test_an_undisturbed_block_keeps_the_signal_from_before() -> None:
+def test_a_block_without_a_signal_keeps_the_earlier_signal() -> None:
     with stop_on_signal() as stopped:
         pass
     assert stopped.number is None

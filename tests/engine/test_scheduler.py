@@ -99,7 +99,7 @@ def test_fail_fast_stops_what_runs_and_leaves_what_does_not(jobs: list[Job]) -> 
     assert outcomes[jobs[3].identity].reason == "it was not begun"
 
 
-def test_a_job_that_was_to_be_taken_up_again_is_said_to_be_stopped(jobs: list[Job]) -> None:
+def test_a_job_waiting_for_its_retry_is_reported_as_stopped(jobs: list[Job]) -> None:
     def ends(running: list[Job]) -> list[Outcome]:
         return [Outcome(running[0], State.FAILED), Outcome(running[1], State.LOST, is_lost=True)]
 
@@ -110,9 +110,7 @@ def test_a_job_that_was_to_be_taken_up_again_is_said_to_be_stopped(jobs: list[Jo
     assert [outcome.job for outcome in listener.heard] == jobs[:2]
 
 
-def test_an_engine_that_never_says_how_a_job_ended_is_not_waited_for_without_end(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_for_an_engine_without_outcomes_is_bounded(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     def ends(running: list[Job]) -> list[Outcome]:
         return [Outcome(job, State.FAILED) for job in running if job is jobs[0]]
 

@@ -128,7 +128,7 @@ def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
     assert answers.pushed[1:] == [("a", "FINISHED")]
 
 
-def test_a_run_that_works_on_elsewhere_is_not_mirrored_as_it_ended(tmp_path: Path, answers: Answers) -> None:
+def test_a_run_that_another_process_continues_is_not_mirrored_as_ended(tmp_path: Path, answers: Answers) -> None:
     logger, job = opened(), job_in(tmp_path, State.RUNNING)
     with lock_run(RunDirectory.open(job.run)):
         logger.began(job)

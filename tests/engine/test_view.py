@@ -42,7 +42,7 @@ def test_plain_lines_when_piped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_picture_shows_running_jobs_and_fits(tmp_path: Path, width: int) -> None:
+def test_the_live_view_shows_running_jobs_and_fits_the_terminal(tmp_path: Path, width: int) -> None:
     console, out = written(width, terminal=True)
     run = RunDirectory.create(tmp_path / "run", config=b"{}\n", overrides=[], status=new_status("a" * 64))
     MetricsLog(run).append(4, 2, {"train/loss": 0.1234}, {"images_per_second": 1500.0})

@@ -98,7 +98,7 @@ def test_the_mirror_holds_what_the_directory_holds(run: RunDirectory, store: Sto
     assert read_status(run).mlflow_run_id == run_id
 
 
-def test_repeated_it_adds_nothing_in_any_store(
+def test_mirroring_twice_adds_nothing_to_any_store(
     run: RunDirectory, store: Store, tmp_path: Path, empty_store: Path
 ) -> None:
     place(empty_store, tmp_path / "other.db")
@@ -203,7 +203,7 @@ def test_what_was_measured_is_logged_once_and_the_latest_counts(run: RunDirector
     assert client.get_run(run_id).data.metrics["eval/gap_error"] == 0.1
 
 
-def test_infinities_and_long_values_do_not_trip_it(run: RunDirectory, store: Store) -> None:
+def test_infinite_metrics_and_long_values_are_mirrored(run: RunDirectory, store: Store) -> None:
     run.config.write_text(f"model: {{name: wrn, note: {'x' * 9000}}}\n'odd key!': 1\n")
     MetricsLog(run).append(0, 0, {"a": math.inf, "b": -math.inf}, {"time": 1.0})
     end(run)
@@ -219,7 +219,7 @@ def test_an_id_claimed_by_another_run_is_not_believed(run: RunDirectory, store: 
     assert connect(store).get_run(mine).data.params["seed"] == "0"
 
 
-def test_passwords_stay_here(run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_reaches_mlflow(run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "t0k3n-of-the-user")
     run.config.write_text("tracking: {uri: 'http://ann:s3cr3t@host/?token=abc'}\nnote: t0k3n-of-the-user\n")
     end(run, State.FAILED, "cannot reach http://ann:s3cr3t@host/ with t0k3n-of-the-user")
@@ -359,7 +359,7 @@ def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Stor
     assert client.get_run(status.mlflow_run_id).info.status == "FINISHED"
 
 
-def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
+def test_a_missing_server_delays_training_little_and_is_reported_once(
     run: RunDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = store_of("http://ann:s3cr3t@127.0.0.1:9", "infomcr", run.path.parent)
@@ -439,13 +439,13 @@ def test_a_process_killed_while_it_makes_the_store_spoils_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])
-def test_what_is_no_tracking_uri_is_refused(uri: str) -> None:
+def test_an_invalid_tracking_uri_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match=r"tracking\.uri"):
         store_of(uri, "infomcr", "runs")
 
 
 @pytest.mark.parametrize("folder", ["with space", "ünï-Ω", "a'b", "ü 日本"])
-def test_the_store_may_lie_anywhere(tmp_path: Path, folder: str, empty_store: Path) -> None:
+def test_the_store_may_be_in_any_folder(tmp_path: Path, folder: str, empty_store: Path) -> None:
     place(empty_store, tmp_path / folder / "mlflow" / "mlflow.db")
     status = new_status("ab").model_copy(update={"state": State.FINISHED})
     run = RunDirectory.create(tmp_path / folder / "runs" / "a", config=b"seed: 0\n", overrides=[], status=status)
