@@ -25,7 +25,8 @@ from infomcr_cli.report.page_tables import (
     shared_settings,
 )
 from infomcr_cli.report.plots.style import Plot
-from infomcr_cli.report.tables import NONE, psi_table, ranking_table, runs_table, unranked_table
+from infomcr_cli.report.ranking_table import psi_table, ranking_table
+from infomcr_cli.report.tables import NONE, runs_table, unranked_table
 
 _HERE = Path(__file__).parent
 _CAPTIONS = {

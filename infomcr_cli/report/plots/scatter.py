@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import EvaluatedRun
+from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
 from infomcr_cli.report.plots.gaps import gap_label, shown_gap
 from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, with_unit
 from infomcr_cli.report.tables import format_stat, mark_mixed, replicates
@@ -108,12 +108,6 @@ def _panel(panel: Any, comparison: Comparison, name: str, scale: float = 0.8) ->
     panel.set_xlabel(with_unit(mark_mixed(name, result.mixed), unit_of(comparison.included, name)))
     panel.set_ylabel(gap_label(comparison.gap))
     panel.locator_params(axis="x", nbins=4)
-
-
-def unit_of(runs: Sequence[EvaluatedRun], name: str) -> str | None:
-    """Return the unit of a measure as the first run that records one says."""
-    found = (run.evaluation.measures[name].unit for run in runs if name in run.evaluation.measures)
-    return next((unit for unit in found if unit), None)
 
 
 def _draw(panel: Any, point: Point, scale: float) -> None:
