@@ -40,8 +40,23 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width)
-    written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
+    written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
+
+
+def written_files(files: Sequence[str]) -> list[str]:
+    """Return files as they are named to the user: plots together, by their folder.
+
+    Examples:
+        >>> written_files(["t.csv", "out/psi.svg", "out/psi.png", "out/gamma.svg", "out/gamma.png"])
+        ['t.csv', '2 plots in out (SVG and PNG)']
+    """
+    plots: dict[Path, list[str]] = {}
+    for name in files:
+        if Path(name).suffix == ".svg":
+            plots.setdefault(Path(name).parent, []).append(name)
+    others = [printable(name) for name in files if Path(name).suffix not in (".svg", ".png")]
+    return others + [f"{len(one)} plots in {printable(str(folder))} (SVG and PNG)" for folder, one in plots.items()]
 
 
 def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:

@@ -81,7 +81,7 @@ class Evaluation(_Record):
     """What measures.json holds of one checkpoint.
 
     Attributes:
-        checkpoint:      as it was asked for: "last", "best" or its own name.
+        checkpoint:      as it was requested: "last", "best" or its own name.
         n_train, n_test: images of the two sets.
         test_answers:    which test images are classified correctly; None in records of earlier versions.
         reached_target:  whether the run reached its target training loss; None: it has none.
@@ -147,7 +147,7 @@ def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> N
     of work.
 
     Args:
-        name: the checkpoint as it was asked for: "last", "best" or its own name.
+        name: the checkpoint as it was requested: "last", "best" or its own name.
     """
     with locked_file(run.path / ".measures.lock"):
         recorded = _recorded(run)
