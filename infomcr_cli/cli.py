@@ -31,6 +31,10 @@ app = App(
 )
 stderr = Screen(stderr=True)
 
+MaxTrainLoss = Annotated[
+    float | None, typer.Option(metavar="LOSS", help="Leave out what has a higher training loss; it is said how many.")
+]
+ByFamily = Annotated[bool, typer.Option("--by-family", help="Name the best measure of each family.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[
@@ -75,7 +79,7 @@ def train(
         typer.Option(
             readable=False,
             metavar="RUN",
-            help="Go on with a run from its checkpoint.",
+            help="Continue a run from its checkpoint.",
             autocompletion=complete_run,
         ),
     ] = None,
@@ -129,11 +133,11 @@ def sweep(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Take up what failed before.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the values given; again: do what is left."""
+    """Train, measure and compare every combination of the given values; run it again to continue."""
     from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
@@ -163,12 +167,14 @@ def compare(
         Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
     ] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put minima side by side and judge the measures by how they rank them."""
+    """Compare runs and rank the measures by how well they order the generalization gap."""
     from infomcr_cli.compare import CompareRequest
     from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
@@ -182,6 +188,8 @@ def compare(
         html=html,
         plots=plots,
         allow_mixed=allow_mixed,
+        max_train_loss=max_train_loss,
+        by_family=by_family,
         tracking=tracking,
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
@@ -255,9 +263,9 @@ def export(
 def judge(
     table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
-    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
+    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, separated by commas.")],
     measures: Annotated[
-        str | None, typer.Option(help="The columns to judge; default: every number that is no score, cost or index.")
+        str | None, typer.Option(help="The columns to judge; default: all numbers except scores, costs and indices.")
     ] = None,
     n_test: Annotated[
         int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
@@ -266,9 +274,11 @@ def judge(
         list[str] | None,
         typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
     ] = None,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge measures in a table that was made elsewhere."""
+    """Rank the measures of an external CSV table."""
     from infomcr_cli.judge_file import judge_file
 
     result = judge_file(
@@ -278,6 +288,8 @@ def judge(
         measures=_names(measures) or None,
         n_test=n_test,
         directions=direction or (),
+        max_train_loss=max_train_loss,
+        by_family=by_family,
     )
     _finish(result, as_json)
 
@@ -302,7 +314,7 @@ def runs(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and what has become of them."""
+    """List the runs of a folder and their states."""
     from infomcr_cli.list_runs import list_runs
 
     _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
@@ -400,7 +412,7 @@ def _closed_output() -> int:
     """Write what is left of standard output; return 1 where it does not take it, said unless nobody reads it."""
     broken = close_streams()
     if broken is not None and not isinstance(broken, BrokenPipeError):
-        _complain(f"standard output does not take what there is to say ({broken.strerror})")
+        _complain(f"standard output cannot be written ({broken.strerror})")
     return int(broken is not None)
 
 

@@ -58,7 +58,7 @@ class MeasureList:
         return {"measures": [_entry(measure) for measure in self.measures]}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return a table with a line for each measure, or cards, no wider than the terminal, and how to choose."""
+        """Yield a table with a line for each measure, or cards, no wider than the terminal, and how to choose."""
         if not self.cards:
             yield _table(self.measures, width)
             yield textwrap.fill(_COST, width, break_on_hyphens=False)

@@ -20,6 +20,7 @@ from rich.text import Text
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
 from infomcr_cli.report.tables import TextTable, runs_table, unranked_table, with_error
 
@@ -35,12 +36,28 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
     shown: list[RenderableType] = []
     if comparison.included:
         shown += text_tables(runs_table(comparison), width)
+    shown += [Text(f"{answer.sentence}\n") for answer in comparison.answers]
     if comparison.has_unranked_runs:
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width)
-    written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
+    written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
+
+
+def written_files(files: Sequence[str]) -> list[str]:
+    """Return files as they are named to the user: plots together, by their folder.
+
+    Examples:
+        >>> written_files(["t.csv", "out/psi.svg", "out/psi.png", "out/gamma.svg", "out/gamma.png"])
+        ['t.csv', '2 plots in out (SVG and PNG)']
+    """
+    plots: dict[Path, list[str]] = {}
+    for name in files:
+        if Path(name).suffix == ".svg":
+            plots.setdefault(Path(name).parent, []).append(name)
+    others = [printable(name) for name in files if Path(name).suffix not in (".svg", ".png")]
+    return others + [f"{len(one)} plots in {printable(str(folder))} (SVG and PNG)" for folder, one in plots.items()]
 
 
 def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:
@@ -57,7 +74,7 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
 
 def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
     """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
-    tables = [ranking_table(ranking)]
+    tables = [ranking_table(ranking), families_table(ranking)]
     if len(ranking.axes) > 1:
         tables += [psi_table(ranking), importance_table(ranking)]
     return [part for table in tables if table.rows for part in text_tables(table, width)]
