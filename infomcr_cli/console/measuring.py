@@ -40,7 +40,11 @@ class MeasuringProgress:
 
     @contextmanager
     def shown(self) -> Iterator[MeasuringProgress]:
-        """Show the bar inside the block if the console is a terminal."""
+        """Show the bar inside the block if the console is a terminal.
+
+        Yields:
+            this object.
+        """
         if not self.console.is_terminal:
             yield self
             return
