@@ -125,6 +125,12 @@ class RegularizedModel(keras.Model):
         dtype = "float64" if self.network.compute_dtype == "float64" else "float32"
         super().compile(optimizer, CrossEntropy(dtype=dtype), None, *arguments, **options)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a model that is loaded from a file as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def fit(self, *arguments: Any, **options: Any) -> Any:
         """Train as `keras.Model.fit` does, with its arguments.
 

@@ -103,6 +103,11 @@ def test_tensors_and_named_inputs_are_taken() -> None:
     assert found.value == pytest.approx(expected.value)
 
 
+def test_lists_of_numbers_are_arrays() -> None:
+    x, y = data(20)
+    assert gamma(network(), x.tolist(), y.tolist(), draw_size=10) == gamma(network(), x, y, draw_size=10)
+
+
 def test_the_network_inside_a_regularized_model_is_measured() -> None:
     model, (x, y) = network(), data()
     assert gamma(RegularizedModel(model, LocalMinimum()), x, y, draw_size=10) == gamma(model, x, y, draw_size=10)
@@ -123,6 +128,8 @@ def test_the_network_inside_a_regularized_model_is_measured() -> None:
         ({"labels": data()[1][:5]}, "images and labels must have one length"),
         ({"model": "net"}, r"the model must be a keras\.Model"),
         ({"model": keras.Model}, r"the model must be a keras\.Model of Keras 3; got 'the class Model'"),
+        ({"images": "x"}, "must hold arrays; got"),
+        ({"images": None}, "must hold arrays; got"),
         ({"images": tf.data.Dataset.range(3)}, r"must hold arrays, not a tf\.data\.Dataset"),
     ],
     ids=lambda value: str(value)[:40],

@@ -202,12 +202,18 @@ np.save({str(tmp_path / "z.npy")!r}, model(np.load({str(tmp_path / "x.npy")!r}))
 
 
 def test_save_model_of_keras_keeps_the_regularizer(tmp_path: Path) -> None:
-    model = RegularizedModel(network(), SAM(2, rho=0.1))
+    """And the optimizer with its state: training continues as if it had not been interrupted."""
+    model, _ = fitted(SAM(2, rho=0.1), metrics=["accuracy"])
     keras.saving.save_model(model, tmp_path / "whole.keras")
     again = keras.models.load_model(tmp_path / "whole.keras")
     assert isinstance(again, RegularizedModel)
     assert again.regularizer == SAM(2, rho=0.1)
     assert_same(again.network, model.network, 0)
+    x, y = data()
+    for one in (model, again):
+        one.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    assert_same(again.network, model.network)
+    assert again.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0))
 
 
 def test_the_regularizer_may_begin_between_epochs() -> None:
