@@ -90,6 +90,8 @@ def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
         "frobenius_product",
         "frobenius_product_over_margin",
         "path_norm",
+        "power_law_alpha",
+        "weighted_alpha",
         "path_norm_over_margin",
         "inverse_margin_squared",
         "parameter_norm",

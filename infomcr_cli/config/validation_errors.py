@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from infomcr_cli.errors import InputError
 
-_UNIONS = ("data", "model", "reg", "engine")
+_UNIONS = ("data", "model", "optimizer", "reg", "engine")
 _RULES = {
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",

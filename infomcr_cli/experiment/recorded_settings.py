@@ -8,12 +8,9 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
-from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
@@ -38,8 +35,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     if isinstance(changed, dict) and isinstance(changed.get("data"), dict):
         # Where to write is for whoever types the command to say, not for a directory that may come from anyone.
         changed["data"]["cache"] = None
-    _check_recorded(changed)
-    _fill_in_measure(changed["measure"])
+    changed = _with_later_settings(changed, _checked(changed))
     overrides = parse(arguments)
     refuse_sweeps(overrides)
     choices = group_choices(config_dir)
@@ -61,18 +57,21 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
 
 
-def _fill_in_measure(recorded: dict[str, Any]) -> None:
-    """Add the settings of measures that are newer than the run, so that overrides can change them."""
-    for name, field in MeasureConfig.model_fields.items():
-        if not field.is_required():
-            default = field.default
-            recorded.setdefault(name, default.model_dump() if isinstance(default, BaseModel) else default)
+def _with_later_settings(settings: Any, config: RunConfig) -> Any:
+    """Return recorded settings with the defaults of those that came after the run was recorded: they can be set too."""
+
+    def filled(settings: Any, whole: Any) -> Any:
+        if not isinstance(settings, dict) or not isinstance(whole, dict):
+            return settings
+        return {**whole, **{key: filled(value, whole.get(key)) for key, value in settings.items()}}
+
+    return filled(settings, config.model_dump(mode="json"))
 
 
-def _check_recorded(settings: Any) -> None:
-    """Raise InputError that names the file: what does not fit in it was not typed on this command line."""
+def _checked(settings: Any) -> RunConfig:
+    """Return the recorded run; an error names the file: what does not fit in it was not typed on this command line."""
     try:
-        validate(settings)
+        return validate(settings)
     except InputError as error:
         advice = error.advice or "Another version may have written it: environment.json says which."
         rule = f"config.yaml of the run: {error.rule}"

@@ -73,6 +73,11 @@ class MeasureContext:
         """The loss on the first `samples` training images as a function of the weights."""
         return self.once(_loss_surface)
 
+    @property
+    def normalised_surface(self) -> LossSurface:
+        """The same with normalised logits, so that confidence alone changes nothing."""
+        return self.once(_normalised_surface)
+
 
 def _loss_surface(ctx: MeasureContext) -> LossSurface:
     from infomcr_cli.measures.loss_surface import LossSurface
@@ -81,3 +86,10 @@ def _loss_surface(ctx: MeasureContext) -> LossSurface:
     chosen = image_order(train.labels, ctx.dataset.stored_order)[:count]
     images = ctx.dataset.standardise(train.images[chosen])
     return LossSurface(ctx.model, images, train.labels[chosen], batch_size=ctx.config.batch_size)
+
+
+def _normalised_surface(ctx: MeasureContext) -> LossSurface:
+    from infomcr_cli.measures.loss_surface import LossSurface, normalised
+
+    plain = ctx.surface
+    return LossSurface(ctx.model, plain.images, plain.labels, batch_size=ctx.config.batch_size, readout=normalised)

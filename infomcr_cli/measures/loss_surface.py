@@ -32,6 +32,8 @@ from infomcr_cli.models.traced import Traced
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Readout = Callable[[tf.Tensor], tf.Tensor]
+SMALLEST_SQUARE = 1e-20  # of the length of a vector of logits that is normalised
 DIFFERENTIATED_BLOCK = 64  # images in one pass that keeps its activations
 
 
@@ -44,6 +46,8 @@ class LossSurface:
         labels:     true classes, [N].
         batch_size: images in one forward pass.
         precision:  `float32` or `float64`; None takes that of the model. Losses are summed in float64 in any case.
+        readout:    a function of the module level that maps the model's logits to those that the loss is taken of, in
+                    TensorFlow; None: they are taken as they are.
 
     Example:
         surface = LossSurface(model, images, labels)
@@ -51,12 +55,19 @@ class LossSurface:
     """
 
     def __init__(
-        self, model: keras.Model, images: Any, labels: Any, *, batch_size: int = 500, precision: str | None = None
+        self,
+        model: keras.Model,
+        images: Any,
+        labels: Any,
+        *,
+        batch_size: int = 500,
+        precision: str | None = None,
+        readout: Readout | None = None,
     ) -> None:
         self.images, given = checked_samples(images, labels)
         self.labels = class_indices(given, classes=complete(model, self.images))
         self.model, self._batch_size = model, batch_size
-        self._passes = passes_of(model, precision or natural_precision(model))
+        self._passes = passes_of(model, precision or natural_precision(model), readout)
         self._sizes = sizes_of(self._passes.trainable)
 
     @property
@@ -98,6 +109,12 @@ class LossSurface:
         """
         compiled, values = self._passes.traced(function), self._values(self.weights)
         parts = [compiled(values, images) for images, _ in self._parts(None, self._batch_size)]
+        return keras.tree.map_structure(np.asarray, parts)
+
+    def map_samples(self, function: Callable[[keras.Model, Any], Any]) -> list[Any]:
+        """Return `function(model, (images, labels))` as `map_images` does, on parts small enough to differentiate."""
+        compiled, values = self._passes.traced(function), self._values(self.weights)
+        parts = [compiled(values, part) for part in self._parts(None, DIFFERENTIATED_BLOCK)]
         return keras.tree.map_structure(np.asarray, parts)
 
     def map_differentiated(self, function: Callable[[keras.Model, Any, Any], Any], along: Array) -> list[Array]:
@@ -150,6 +167,17 @@ class LossSurface:
         return self._passes.values(self._split(weights))
 
 
+def normalised(logits: tf.Tensor) -> tf.Tensor:
+    """Return (z - z̄) / ‖z - z̄‖₂ of logits z [n, C]: their scale, which raises confidence alone, is gone.
+
+    Logits that are all equal become 0.
+
+    Source: Andriushchenko et al., 2023, arXiv:2302.07011, as in their code.
+    """
+    centred = logits - tf.reduce_mean(logits, axis=1, keepdims=True)
+    return centred / tf.sqrt(tf.maximum(tf.reduce_sum(centred**2, axis=1, keepdims=True), SMALLEST_SQUARE))
+
+
 Tensors = list[tf.Tensor]
 
 
@@ -159,20 +187,21 @@ class SurfacePasses:
     Args:
         model:     maps a sample to logits; never touched.
         precision: `float32` or `float64`; logits and losses are float64 in any case.
+        readout:   see `LossSurface`.
     """
 
-    def __init__(self, model: keras.Model, precision: str) -> None:
-        self.model, self.precision = model, precision
+    def __init__(self, model: keras.Model, precision: str, readout: Readout | None = None) -> None:
+        self.model, self.precision, self.readout = model, precision, readout
         self.variables = float_weights(model)
         self.trainable = trainable_weights(model)
         self.logits, self.gradient = Traced(self._logits), Traced(self._gradient)
         self.hessian_product = Traced(self._hessian_product)
         self._others: dict[Callable[..., Any], Traced] = {}
 
-    def fits(self, model: keras.Model, precision: str) -> bool:
+    def fits(self, model: keras.Model) -> bool:
         """Return whether these are the passes of a model whose trainable weights are still the same ones."""
         same = [id(v) for v in trainable_weights(model)] == [id(v) for v in self.trainable]
-        return self.model is model and self.precision == precision and same
+        return self.model is model and same
 
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
@@ -198,7 +227,8 @@ class SurfacePasses:
 
     def _logits(self, values: Tensors, images: Any) -> tf.Tensor:
         with self.scope(values):
-            return tf.cast(self.model(in_precision(images, self.precision), training=False), tf.float64)
+            logits = tf.cast(self.model(in_precision(images, self.precision), training=False), tf.float64)
+        return logits if self.readout is None else self.readout(logits)
 
     def _gradient(self, values: Tensors, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """The summed loss and its gradient."""
@@ -226,11 +256,14 @@ def _dense(gradient: Sequence[Any]) -> Tensors:
 _latest: list[SurfacePasses] = []
 
 
-def passes_of(model: keras.Model, precision: str) -> SurfacePasses:
-    """Return the passes of a model; the latest are kept, since checkpoints of one run share them."""
-    if not (_latest and _latest[0].fits(model, precision)):
-        _latest[:] = [SurfacePasses(model, precision)]
-    return _latest[0]
+def passes_of(model: keras.Model, precision: str, readout: Readout | None = None) -> SurfacePasses:
+    """Return the passes of a model; those of the latest are kept, since checkpoints of one run share them."""
+    _latest[:] = [passes for passes in _latest if passes.fits(model)]
+    for passes in _latest:
+        if (passes.precision, passes.readout) == (precision, readout):
+            return passes
+    _latest.append(SurfacePasses(model, precision, readout))
+    return _latest[-1]
 
 
 def sizes_of(variables: Sequence[keras.Variable]) -> list[int]:

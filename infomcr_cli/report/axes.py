@@ -48,7 +48,8 @@ def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
     """Return the axes of some runs; the seed numbers replicates and is never one.
 
     Settings that always change together cannot be separated and make one axis, unless each run has its own value. A
-    choice of a group (`reg.name`) that another setting of the group determines (`reg.beta`) is not an axis.
+    choice of a group (`reg.name`) that another setting of the group determines (`reg.beta`) is not an axis, nor is a
+    setting that differs only because the choice does (`optimizer.momentum`, which Adam does not have).
 
     Args:
         settings: for each run its flat settings that make the weights.
@@ -60,7 +61,8 @@ def find_axes(settings: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
     for name, column in varied.items():
         together.setdefault(_partition(name, column), []).append(name)
     axes = [Axis(keys[0], tuple(keys), varied[keys[0]]) for keys in together.values()]
-    return tuple(axis for axis in axes if not any(_determines(other, axis) for other in axes))
+    axes = [axis for axis in axes if not any(_determines(other, axis) for other in axes)]
+    return tuple(axis for axis in axes if not any(_belongs_to(axis, choice) for choice in axes))
 
 
 def labels_of(column: Sequence[str | None]) -> tuple[str, ...]:
@@ -124,4 +126,16 @@ def _determines(fine: Axis, coarse: Axis) -> bool:
     group, _, rest = coarse.name.partition(".")
     if fine is coarse or rest != "name" or not fine.name.startswith(f"{group}."):
         return False
-    return len(set(zip(fine.labels, coarse.labels, strict=True))) == len(set(fine.labels))
+    return _is_function(coarse.labels, fine.labels)
+
+
+def _belongs_to(axis: Axis, choice: Axis) -> bool:
+    """Return whether all settings of an axis are of the group of a choice, and follow from it."""
+    group, _, rest = choice.name.partition(".")
+    if axis is choice or rest != "name" or any(not key.startswith(f"{group}.") for key in axis.keys):
+        return False
+    return _is_function(axis.labels, choice.labels)
+
+
+def _is_function(values: Sequence[str], arguments: Sequence[str]) -> bool:
+    return len(set(zip(arguments, values, strict=True))) == len(set(arguments))

@@ -53,8 +53,11 @@ def _with_settings_of_import(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
-    """Return the whole value of a setting as text; None if there is no such setting."""
-    return full_text(settings[name]) if name in settings else None
+    """Return the whole value of a setting as text, its default for one that older runs do not have; else None."""
+    if name in settings:
+        return full_text(settings[name])
+    is_later = name in _later_defaults() and f"{name.partition('.')[0]}.name" in settings
+    return full_text(_later_defaults()[name]) if is_later else None
 
 
 def full_text(value: Any) -> str:

@@ -18,9 +18,12 @@ from infomcr_cli.runs import (
     step_name,
 )
 from infomcr_cli.runs.lifecycle import ActiveRun
+from infomcr_cli.runs.metrics import MetricsLine
 from infomcr_cli.signals import Interruption
 from infomcr_cli.tracking.background import Mirror
+from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.loop import Position
+from infomcr_cli.training.patience import Patience
 from infomcr_cli.training.state import TrainingState
 
 
@@ -34,6 +37,8 @@ class RunCallback:
         early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
         data:   fingerprint of the data set, stored in each checkpoint.
         began:  when the work on the run began, seconds since 1970; None: with this process.
+        patience: whose state is stored in each checkpoint; None: there is none.
+        events: TensorBoard's event file, which gets each line of metrics; None: there is none.
     """
 
     run: ActiveRun
@@ -46,6 +51,8 @@ class RunCallback:
     early: int
     position: Position = field(default_factory=Position)
     began: float | None = None
+    patience: Patience | None = None
+    events: EventFile | None = None
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
@@ -59,7 +66,10 @@ class RunCallback:
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
         """Write the epoch's line of metrics, before its checkpoint: no checkpoint is ahead of the metrics."""
         self.position = position
-        MetricsLog(self.run.directory).append(position.step, position.epoch, values, timing | self._timing)
+        timing = timing | self._timing
+        MetricsLog(self.run.directory).append(position.step, position.epoch, values, timing)
+        if self.events:
+            self.events.add(MetricsLine(position.step, position.epoch, values, timing))
         self._update()
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
@@ -96,7 +106,7 @@ class RunCallback:
             epoch=self.position.epoch,
             weights=self.state.weights(),
             optimizer=self.state.optimizer_state(),
-            extra={"data": self.data},
+            extra={"data": self.data} | ({"patience": self.patience.to_record()} if self.patience else {}),
             train_loss=train_loss,
         )
         save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep, besides=epoch_name(self.early))

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.models.keras_internals import all_layers
+from infomcr_cli.models.keras_internals import all_layers, clip, is_clipping
 from infomcr_cli.processor import PROCESSORS, instructions
 
 Scalars = dict[str, tf.Tensor]
@@ -53,6 +53,17 @@ def replica_share(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Return this replica's part of the mean gradient: a Keras optimizer sums gradients over replicas."""
     count = replica_count()
     return list(gradients) if count == 1 else [gradient / count for gradient in gradients]
+
+
+def clipped_together(optimizer: keras.Optimizer, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the mean gradient of all replicas, clipped; the gradients as they are if the optimizer does not clip.
+
+    A Keras optimizer clips what each replica gives it, before it sums them: the result would depend on their number.
+    After this a replica's share is too short to be clipped again.
+    """
+    if not is_clipping(optimizer):
+        return list(gradients)
+    return clip(optimizer, mean_over_replicas([tf.convert_to_tensor(gradient) for gradient in gradients]))
 
 
 def mean_over_replicas(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:

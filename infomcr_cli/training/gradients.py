@@ -9,6 +9,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,7 +37,7 @@ class Pass(NamedTuple):
     """The results of one pass over a batch.
 
     Args:
-        loss:     mean cross-entropy, nats.
+        loss:     mean cross-entropy, nats, of smoothed labels inside `smoothed_labels`.
         accuracy: share of images whose highest logit is at their label, 0..1.
         gradient: of the loss, one tensor for each of `model.trainable_variables`.
         state:    what `model.non_trainable_variables` would be after it.
@@ -69,6 +72,52 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
         indices = labels if tf.as_dtype(labels.dtype) == tf.int32 else tf.cast(labels, tf.int64)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, logits)
     return tf.reduce_mean(losses)
+
+
+_label_smoothing: ContextVar[float] = ContextVar("_label_smoothing", default=0.0)
+
+
+@contextmanager
+def smoothed_labels(share: float) -> Iterator[None]:
+    """Inside the block, let `training_loss` spread a share of each label evenly over all classes.
+
+    The regularizers' passes use that loss too: they flatten what is minimized.
+
+    Source: Szegedy et al., CVPR 2016, arXiv:1512.00567.
+    """
+    token = _label_smoothing.set(share)
+    try:
+        yield
+    finally:
+        _label_smoothing.reset(token)
+
+
+def training_loss(labels: Any, logits: Any) -> tf.Tensor:
+    """Return the loss that is minimized: the mean cross-entropy at smoothed labels, nats.
+
+    With the share s of `smoothed_labels` and C classes, a label of weights y becomes (1 - s) y + s / C.
+
+    Args:
+        labels: as `cross_entropy` takes them.
+        logits: [b, C].
+    """
+    share = _label_smoothing.get()
+    if not share:
+        return cross_entropy(labels, logits)
+    labels = _indices_or_weights(labels, logits)
+    classes = logits.shape[-1]
+    weights = labels if len(labels.shape) == 2 else tf.one_hot(tf.cast(labels, tf.int64), classes)
+    weights = tf.cast(weights, tf.float64 if logits.dtype == tf.float64 else tf.float32)
+    return cross_entropy((1 - share) * weights + share / classes, logits)
+
+
+def reported_loss(labels: Any, logits: Any, loss: tf.Tensor) -> tf.Tensor:
+    """Return the mean cross-entropy at the labels as they are; `loss` itself if labels are not smoothed.
+
+    Args:
+        loss: `training_loss` of them.
+    """
+    return cross_entropy(labels, logits) if _label_smoothing.get() else loss
 
 
 def checked_labels(model: keras.Model, labels: Any) -> Any:
@@ -127,7 +176,7 @@ def stateless_pass(
         with replica_statistics(model), full_precision(model), norms:
             logits, state, losses = call_at(model, weights, state, images)
         expect_logits(model, images, logits)
-        loss = cross_entropy(labels, logits)
+        loss = training_loss(labels, logits)
         added = summed(losses if keep_added else [], loss.dtype)
     gradient = _dense(connected_gradient(tape, loss, weights))
     of_added = _dense(connected_gradient(tape, added, weights)) if keep_added and losses else None

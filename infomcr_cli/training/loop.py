@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from infomcr_cli.models.score import Score
+from infomcr_cli.training.patience import Patience
 from infomcr_cli.training.schedule import Schedule
 from infomcr_cli.training.state import TrainingState
 from infomcr_cli.training.stop_at_loss import LossTarget
@@ -61,6 +62,7 @@ class TrainingInputs:
         evaluations: name of a split → function that scores the network on it.
         target:      a training loss to stop at; None: train to the end of the schedule.
         early_epoch: a checkpoint is due after so many epochs too; None: only when the schedule says so.
+        patience:    stops if the loss of the evaluation `validation` does not fall; None: never.
     """
 
     batches: Callable[[Position], Iterable[Any]]
@@ -68,17 +70,23 @@ class TrainingInputs:
     evaluations: Mapping[str, Callable[[], Score]]
     target: LossTarget | None = None
     early_epoch: int | None = None
+    patience: Patience | None = None
 
     @property
     def target_is_reached(self) -> bool:
         """Whether there is a target loss and it is reached."""
         return self.target is not None and self.target.is_reached
 
+    @property
+    def is_over(self) -> bool:
+        """Whether training stops before the end of its schedule."""
+        return self.target_is_reached or (self.patience is not None and self.patience.is_over)
+
 
 def run_epochs(
     state: TrainingState, schedule: Schedule, inputs: TrainingInputs, callback: Callback, start: Position
 ) -> tuple[Position, bool]:
-    """Train from `start` to the end of the schedule, or to the target loss.
+    """Train from `start` to the end of the schedule, to the target loss, or until the validation loss stops falling.
 
     Returns:
         where training ended, and whether the target loss was reached (False if none is set).
@@ -90,7 +98,7 @@ def run_epochs(
     if inputs.target and start.epoch and start.step == start.epoch * schedule.steps_per_epoch:
         # The run was killed right after an epoch, maybe before all milestones of the epoch were saved.
         _save_milestones(inputs.target.evaluate()[1], callback, start)
-    while position.epoch < schedule.config.epochs and not inputs.target_is_reached:
+    while position.epoch < schedule.config.epochs and not inputs.is_over:
         position = _run_epoch(state, schedule, inputs, batches, callback, position)
     return position, inputs.target_is_reached
 
@@ -118,7 +126,7 @@ def _run_epoch(
     callback.on_epoch(position, values, timing)
     state.reset_means()
     due = schedule.is_due(schedule.config.checkpoint_every, position.epoch) or position.epoch == inputs.early_epoch
-    if inputs.target_is_reached or due:
+    if inputs.is_over or due:
         callback.on_checkpoint(position, values["train/loss"])
     _save_milestones(milestones, callback, position)
     return position
@@ -155,8 +163,11 @@ def _evaluate(
     # After every epoch: how often the splits are evaluated must not change where a run stops.
     clean, milestones = inputs.target.evaluate() if inputs.target else (None, ())
     scores: dict[str, Score] = {}
-    if inputs.target_is_reached or schedule.is_due(schedule.config.eval_every, position.epoch):
-        scores = {split: evaluate() for split, evaluate in inputs.evaluations.items()}
+    if inputs.patience:
+        scores["validation"] = inputs.evaluations["validation"]()
+        inputs.patience.note(position.epoch, scores["validation"].loss)
+    if inputs.is_over or schedule.is_due(schedule.config.eval_every, position.epoch):
+        scores |= {split: evaluate() for split, evaluate in inputs.evaluations.items() if split not in scores}
     if clean:
         scores["clean_train"] = clean
     for split, score in scores.items():

@@ -28,6 +28,8 @@ from infomcr_cli.models.score import Score, make_scorer
 from infomcr_cli.models.user_code import user_code
 from infomcr_cli.training.loop import Position, TrainingInputs
 from infomcr_cli.training.model_losses import check_means
+from infomcr_cli.training.optimizers import make_optimizer
+from infomcr_cli.training.patience import Patience
 from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
@@ -60,15 +62,19 @@ def set_up(config: RunConfig) -> Setup:
     schedule = Schedule(config.schedule, steps_per_epoch=steps_per_epoch(dataset, config.data), phases=phases)
     with strategy.scope():
         model = network(config, dataset)
-        optimizer = keras.optimizers.SGD(
-            learning_rate(schedule, config.optimizer.learning_rate),
-            momentum=config.optimizer.momentum,
-            nesterov=config.optimizer.nesterov,
-        )
+        rate = learning_rate(schedule, config.optimizer.learning_rate)
+        optimizer = make_optimizer(config.optimizer, rate, model.trainable_variables)
     _check_added_losses(config, dataset, model, replicas)
     regularizer = make_regularizer(config.reg, replicas=replicas, batch_size=batch_size)
-    state = TrainingState(model, optimizer, regularizer, strategy)
-    return Setup(dataset, state, schedule, _inputs(config, dataset, model))
+    state = TrainingState(
+        model,
+        optimizer,
+        regularizer,
+        strategy,
+        label_smoothing=config.optimizer.label_smoothing,
+        overwrite_every=config.optimizer.ema_overwrite_frequency,
+    )
+    return Setup(dataset, state, schedule, _inputs(config, dataset, state))
 
 
 def _check_added_losses(config: RunConfig, dataset: Dataset, model: keras.Model, replicas: int) -> None:
@@ -79,8 +85,8 @@ def _check_added_losses(config: RunConfig, dataset: Dataset, model: keras.Model,
             check_means(model, normal_samples(dataset.image_shape, SAMPLES))
 
 
-def _inputs(config: RunConfig, dataset: Dataset, model: keras.Model) -> TrainingInputs:
-    scorer, size = make_scorer(model), config.measure.batch_size
+def _inputs(config: RunConfig, dataset: Dataset, state: TrainingState) -> TrainingInputs:
+    scorer, size = make_scorer(state.model), config.measure.batch_size
 
     def batches(start: Position) -> Iterable[Any]:
         stream = training_stream(
@@ -95,13 +101,17 @@ def _inputs(config: RunConfig, dataset: Dataset, model: keras.Model) -> Training
         return named_failures(stream, dataset)
 
     def evaluate(split: Split) -> Score:
-        return scorer(evaluation_batches(split, dataset, size))
+        with state.averaged():
+            return scorer(evaluation_batches(split, dataset, size))
 
     def clean_train_below(ceiling: float) -> Score | None:
-        return scorer.below(ceiling, evaluation_batches(dataset.train, dataset, size), len(dataset.train))
+        with state.averaged():
+            return scorer.below(ceiling, evaluation_batches(dataset.train, dataset, size), len(dataset.train))
 
     splits = {"validation": dataset.validation, "test": dataset.test}
     evaluations = {name: partial(evaluate, split) for name, split in splits.items() if split is not None}
-    loss = config.schedule.stop_at_train_loss
+    loss, epochs = config.schedule.stop_at_train_loss, config.schedule.patience
     target = None if loss is None else LossTarget(loss, clean_train_below)
-    return TrainingInputs(batches, config.data.batch_size, evaluations, target, config.measure.early_epochs)
+    patience = None if epochs is None else Patience(epochs)
+    size, early = config.data.batch_size, config.measure.early_epochs
+    return TrainingInputs(batches, size, evaluations, target, early, patience)

@@ -1,6 +1,6 @@
 """Take one step of stochastic gradient descent, plain or regularized.
 
-gradient = ∇(cross-entropy + the model's own losses) + what the regularizer adds
+gradient = ∇(cross-entropy + the model's own losses) + what the regularizer adds, clipped if the optimizer clips
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import fused_batch_norm, inlined_functions
 from infomcr_cli.models.logits import expect_logits
-from infomcr_cli.training.devices import mean_over_replicas, replica_count, replica_share
+from infomcr_cli.training.devices import clipped_together, mean_over_replicas, replica_count, replica_share
 from infomcr_cli.training.gradients import (
     Pass,
     Tensors,
     accuracy,
     checked_labels,
     connected_gradient,
-    cross_entropy,
+    reported_loss,
+    smoothed_labels,
+    training_loss,
     values_of,
 )
 from infomcr_cli.training.model_losses import call_at, losses_on_weights, summed
@@ -32,7 +34,7 @@ class Step(NamedTuple):
     """What a step returns, all before it was taken.
 
     Args:
-        loss:     cross-entropy, nats.
+        loss:     cross-entropy of the labels as they are, nats.
         l2:       the sum of the model's own losses.
         penalty:  the regularizer's value, without its weight.
         accuracy: 0..1.
@@ -49,10 +51,10 @@ class Step(NamedTuple):
 class _MainPass(NamedTuple):
     """Scalars, logits and gradient of the objective without the regularizer."""
 
-    loss: tf.Tensor
+    loss: tf.Tensor  # cross-entropy of the labels as they are
     l2: tf.Tensor
     accuracy: tf.Tensor
-    gradient: Tensors  # of loss + l2, times the optimizer's loss scale
+    gradient: Tensors  # of cross-entropy, smoothed if labels are, + l2; times the optimizer's loss scale
     logits: tf.Tensor
 
 
@@ -63,6 +65,7 @@ def train_step(
     labels: Any,
     *,
     regularizer: Regularizer | None = None,
+    label_smoothing: float = 0.0,
 ) -> dict[str, tf.Tensor]:
     """Take one step and return its scalars.
 
@@ -73,6 +76,8 @@ def train_step(
     Args:
         images: standardised, [B, H, W, C].
         labels: integers [B], or class weights [B, C].
+        label_smoothing: share of each label that is spread evenly over all classes, in the loss that is minimized and
+            in the regularizer's passes; not in the loss that is returned.
 
     Returns:
         loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
@@ -88,12 +93,18 @@ def train_step(
         >>> round(float(scalars["loss"]), 4)  # ln 2
         0.6931
     """
-    step = take_step(model, optimizer, images, labels, regularizer=regularizer)
+    step = take_step(model, optimizer, images, labels, regularizer=regularizer, label_smoothing=label_smoothing)
     return {"loss": step.loss, "l2": step.l2, "penalty": step.penalty, "accuracy": step.accuracy}
 
 
 def take_step(
-    model: keras.Model, optimizer: keras.Optimizer, images: Any, labels: Any, *, regularizer: Regularizer | None = None
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    images: Any,
+    labels: Any,
+    *,
+    regularizer: Regularizer | None = None,
+    label_smoothing: float = 0.0,
 ) -> Step:
     """Take the step of `train_step`, and return the logits too.
 
@@ -105,18 +116,28 @@ def take_step(
         with tf.init_scope():
             optimizer.build(model.trainable_variables)
     labels, scale = checked_labels(model, labels), _loss_scale(optimizer)
-    if regularizer is None or not regularizer.is_active:
-        main, penalty = _main_pass(model, images, labels, scale), tf.zeros(())
-        gradient = main.gradient
-    else:
-        # The regularizer comes first: it reads the moving statistics that the main pass updates.
-        term = regularizer(model, images, labels)
-        penalty = term.value
-        shared = term.main
-        main = _main_pass(model, images, labels, scale) if shared is None else _from_sub_batches(model, shared, scale)
-        gradient = [g + _scaled(c, scale) for g, c in zip(main.gradient, term.gradient, strict=True)]
+    with smoothed_labels(label_smoothing):
+        main, penalty, gradient = _passes(model, images, labels, regularizer, scale)
+    if replica_count() > 1 and scale is None:
+        gradient = clipped_together(optimizer, gradient)
     optimizer.apply(replica_share(gradient), model.trainable_variables)
     return Step(main.loss, main.l2, penalty, main.accuracy, main.logits)
+
+
+def _passes(
+    model: keras.Model, images: Any, labels: Any, regularizer: Regularizer | None, scale: tf.Tensor | None
+) -> tuple[_MainPass, tf.Tensor, Tensors]:
+    """Return the main pass, the regularizer's value and the sum of both gradients."""
+    if regularizer is None or not regularizer.is_active:
+        main = _main_pass(model, images, labels, scale)
+        return main, tf.zeros(()), main.gradient
+    # The regularizer comes first: it reads the moving statistics that the main pass updates.
+    term = regularizer(model, images, labels)
+    if term.main is None:
+        main = _main_pass(model, images, labels, scale)
+    else:
+        main = _from_sub_batches(model, term.main, labels, scale)
+    return main, term.value, [g + _scaled(c, scale) for g, c in zip(main.gradient, term.gradient, strict=True)]
 
 
 def _loss_scale(optimizer: keras.Optimizer) -> tf.Tensor | None:
@@ -139,11 +160,12 @@ def _main_pass(model: keras.Model, images: Any, labels: Any, scale: tf.Tensor | 
     with tf.GradientTape() as tape:
         with fused_batch_norm(model), inlined_functions(model):
             logits = model(images, training=True)
-        loss = cross_entropy(labels, logits)
+        loss = training_loss(labels, logits)
         l2 = summed(model.losses, loss.dtype)
         objective = _scaled(loss + l2, scale)
     expect_logits(model, images, logits)  # after model.losses: its call of the model would replace them
     gradient = connected_gradient(tape, objective, model.trainable_variables)
+    loss = reported_loss(labels, logits, loss)
     return _MainPass(loss, l2, accuracy(labels, logits), gradient, logits)
 
 
@@ -157,17 +179,18 @@ def _replica_pass(model: keras.Model, images: Any, labels: Any, scale: tf.Tensor
         tape.watch(weights)
         logits, after, losses = call_at(model, weights, state, images)
         expect_logits(model, images, logits)
-        loss = cross_entropy(labels, logits)
+        loss = training_loss(labels, logits)
         l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
         objective = _scaled(loss + l2, scale)
     gradient = connected_gradient(tape, objective, weights)
     for variable, before, value in zip(model.non_trainable_variables, state, after, strict=True):
         if value is not before:
             variable.assign(value)
+    loss = reported_loss(labels, logits, loss)
     return _MainPass(loss, l2, accuracy(labels, logits), gradient, logits)
 
 
-def _from_sub_batches(model: keras.Model, shared: Pass, scale: tf.Tensor | None) -> _MainPass:
+def _from_sub_batches(model: keras.Model, shared: Pass, labels: Any, scale: tf.Tensor | None) -> _MainPass:
     """Use the sub-batches' passes as the main pass: assign their moving statistics, add the penalties on weights."""
     for variable, value in zip(model.non_trainable_variables, mean_over_replicas(shared.state), strict=True):
         variable.assign(value)
@@ -177,4 +200,5 @@ def _from_sub_batches(model: keras.Model, shared: Pass, scale: tf.Tensor | None)
         l2 = summed(losses_on_weights(model, weights), shared.loss.dtype)
     decay = connected_gradient(tape, l2, weights)
     gradient = [_scaled(g + d, scale) for g, d in zip(shared.gradient, decay, strict=True)]
-    return _MainPass(shared.loss, l2 + shared.added, shared.accuracy, gradient, shared.logits)
+    loss = reported_loss(labels, shared.logits, shared.loss)
+    return _MainPass(loss, l2 + shared.added, shared.accuracy, gradient, shared.logits)

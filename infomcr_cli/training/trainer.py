@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
 from infomcr_cli.training.devices import is_emulated
+from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.loop import Callback, Position, run_epochs
 from infomcr_cli.training.setup import Setup, set_up
 
@@ -99,18 +100,31 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-    early = config.measure.early_epochs
+    early, patience = config.measure.early_epochs, setup.inputs.patience
     run_callback = RunCallback(
-        run, setup.state, progress, interruption, mirror, keep, data, early, position=start, began=job.began
+        run,
+        setup.state,
+        progress,
+        interruption,
+        mirror,
+        keep,
+        data,
+        early,
+        position=start,
+        began=job.began,
+        patience=patience,
     )
+    events = run_callback.events = EventFile(run.directory) if config.tracking.tensorboard else None
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
-    with progress, profiled as (setup, callback):
+    with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
         try:
             _, reached = run_epochs(setup.state, setup.schedule, setup.inputs, callback, start)
         except Interrupted:
             run_callback.save_between_epochs()
             raise
+    if patience and patience.is_over:
+        job.console.print(patience.reason, markup=False, highlight=False, soft_wrap=True)
     if setup.inputs.target:
         position = run_callback.position
         run.update(step=position.step, epoch=position.epoch, reached_target=reached)
@@ -149,6 +163,8 @@ def _restore(run: RunDirectory, config: RunConfig, setup: Setup) -> Position:
     check_data(checkpoint, setup.dataset.fingerprint)
     setup.state.restore(checkpoint.weights, checkpoint.optimizer)
     MetricsLog(run).truncate_after(checkpoint.step, checkpoint.epoch)
+    if setup.inputs.patience:
+        setup.inputs.patience.restore(checkpoint.extra.get("patience"))
     if setup.inputs.target:
         setup.inputs.target.mark_reached(kept_milestones(run, checkpoint.step))
     return Position(checkpoint.step, checkpoint.epoch)

@@ -48,7 +48,7 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["schedule=step"], ["Did you mean 'piecewise'?"]),
         (["lr=0.1"], ["Did you mean 'optimizer.learning_rate'?"]),
         (["optimizer.lr=0.1"], ["Did you mean 'optimizer.learning_rate'?"]),
-        (["optimizer.weight_decay=1e-4"], ["Did you mean 'optimizer.l2'?"]),
+        (["optimizer.wd=1e-4"], ["Did you mean 'optimizer.weight_decay'?"]),
         (["model.l2=1e-4"], ["Did you mean 'optimizer.l2'?"]),
         (["data.path=x"], ["Did you mean 'data.root'?"]),
         (["data.name=digist"], ["got 'digist'", "Did you mean 'digits'?"]),

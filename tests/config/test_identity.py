@@ -25,6 +25,11 @@ BASE = compose_run(["reg=on"])
         "model.depth=10",
         "augment=standard",
         "optimizer.learning_rate=0.05",
+        "optimizer=adam",
+        "optimizer.weight_decay=0.1",
+        "optimizer.label_smoothing=0.1",
+        "optimizer.global_clipnorm=1.0",
+        "optimizer.use_ema=true",
         "schedule.epochs=3",
         "schedule=cosine",
         "reg.beta=1.0",
@@ -44,6 +49,7 @@ def test_what_makes_the_weights_is_part_of_it(override: str) -> None:
     [
         "tracking=off",
         "tracking.experiment=x",
+        "tracking.tensorboard=true",
         "device=cpu",
         "data.root=/somewhere",
         "data.cache=/somewhere",
@@ -136,3 +142,31 @@ def test_a_group_that_is_chosen_again_without_what_has_no_default_is_refused(ove
 def test_an_experiment_is_not_chosen_for_a_run_that_exists() -> None:
     with pytest.raises(InputError, match="an experiment is chosen when a run begins; got 'experiment=demo'"):
         recorded_run(parse_yaml(to_yaml(BASE), "config.yaml"), ["experiment=demo"])
+
+
+# As recorded by version 0.1.0: a run must be found again by a sweep, and be resumed, by every later version.
+IDENTITIES = {
+    (): "0101a0133a5579c9255afeefacb8c9eb4b429c207dee97677963677bfd7817ac",
+    ("reg=on",): "de94f4e2dc3308a1cad0df3b7aac01e397d164734e039bbeba5dbb10f61c1ce5",
+    (
+        "optimizer.learning_rate=0.05",
+        "schedule=cosine",
+        "data.batch_size=32",
+    ): "bd067e9c920ed08604d7de55c4d5e87ee464ff48a25e3d930d1eba6871823edb",
+    ("experiment=study_small",): "11f9b4b50e225567a531ec8840a470ab443f1acdfcde56f9d2ff887cca57b46b",
+}
+
+
+@pytest.mark.parametrize("overrides", IDENTITIES)
+def test_identities_of_earlier_runs_stay(overrides: tuple[str, ...]) -> None:
+    assert identity(compose_run(overrides)) == IDENTITIES[overrides]
+
+
+def test_a_run_recorded_before_a_setting_existed_can_be_given_it() -> None:
+    settings = parse_yaml(to_yaml(BASE), "config.yaml")
+    for group, name in (("optimizer", "weight_decay"), ("optimizer", "use_ema"), ("tracking", "tensorboard")):
+        del settings[group][name]
+    assert identity(recorded_run(settings)) == identity(BASE)
+    assert resumed_run(settings, ["tracking.tensorboard=true"], None, "runs/a").tracking.tensorboard
+    with pytest.raises(InputError, match=r"optimizer\.weight_decay: None → 0\.1"):
+        resumed_run(settings, ["optimizer.weight_decay=0.1"], None, "runs/a")

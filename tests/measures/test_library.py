@@ -34,6 +34,11 @@ SMALL = (
     "measure.curvature.eigenvalues=1",
     "measure.curvature.products=16",
     "measure.noise.draws=2",
+    "measure.sharpness.noise_draws=2",
+    "measure.sharpness.ascent_steps=2",
+    "measure.learning_coefficient.radius=0.05",
+    "measure.learning_coefficient.batch=30",
+    "measure.basin_volume.rays=2",
 )
 
 
@@ -77,7 +82,18 @@ def test_every_value_has_its_convention_and_batch_norm_mode(measured):
 
 def test_estimated_values_have_a_standard_error(measured):
     *_, values = measured
-    for name in ("gamma", "hessian_trace", "sharpness", "adaptive_sharpness", "noise_scale", "magnitude_noise_scale"):
+    for name in (
+        "gamma",
+        "hessian_trace",
+        "sharpness",
+        "adaptive_sharpness",
+        "noise_scale",
+        "magnitude_noise_scale",
+        "average_sharpness",
+        "worst_case_adaptive_sharpness",
+        "learning_coefficient",
+        "basin_volume",
+    ):
         assert values[name].std_error > 0
 
 

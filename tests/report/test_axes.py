@@ -11,6 +11,7 @@ from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.axes import find_axes, labels_of
+from infomcr_cli.report.settings import weight_settings
 from infomcr_cli.runs import Checkpoint, RunDirectory, save_checkpoint
 
 
@@ -88,3 +89,31 @@ def test_places_with_the_same_data_are_one_level(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fingerprint", [None, "1"])
 def test_place_with_unknown_data_is_not_an_axis(tmp_path: Path, fingerprint: str | None) -> None:
     assert axes(tmp_path, [("/a", None, 0), ("/b", fingerprint, 1)]) == {}
+
+
+def test_the_optimizer_is_one_axis_with_all_that_only_one_choice_has() -> None:
+    """Three optimizers at the same two rates: what only some of them have differs with the choice alone."""
+    own: dict[str, dict[str, object]] = {
+        "sgd": {"optimizer.momentum": 0.9},
+        "adam": {"optimizer.beta_1": 0.9, "optimizer.amsgrad": False},
+        "lion": {"optimizer.beta_1": 0.9, "optimizer.weight_decay": 0.04},
+    }
+    settings = [
+        {"optimizer.name": name, "optimizer.learning_rate": rate, **more}
+        for name, more in own.items()
+        for rate in (0.1, 0.01)
+    ]
+    assert {axis.name: axis.values for axis in find_axes(settings)} == {
+        "optimizer.name": ("adam", "lion", "sgd"),
+        "optimizer.learning_rate": ("0.01", "0.1"),
+    }
+
+
+def test_a_run_from_before_a_setting_has_its_default() -> None:
+    earlier = weight_settings({"optimizer.name": "sgd", "optimizer.l2": 0.1})
+    later = weight_settings({"optimizer.name": "sgd", "optimizer.l2": 0.1, "optimizer.label_smoothing": 0.0})
+    assert earlier == later
+    smoothed = {**later, "optimizer.label_smoothing": 0.1}
+    assert [(axis.name, axis.values) for axis in find_axes([earlier, smoothed])] == [
+        ("optimizer.label_smoothing", ("0.0", "0.1"))
+    ]

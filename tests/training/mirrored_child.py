@@ -15,6 +15,7 @@ from infomcr_cli import runtime
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.training import LocalMinimum
 from infomcr_cli.training.loop import Position
+from infomcr_cli.training.optimizers import CLASSES, make_optimizer
 from infomcr_cli.training.regularizers.sam import SAM
 from infomcr_cli.training.setup import Setup, set_up
 from infomcr_cli.training.state import TrainingState
@@ -105,6 +106,32 @@ def own_losses(regularizers: tuple[Any, Any]) -> dict[str, float]:
     return {"weights": distance(ours, theirs), "means": distance(means, expected), "own": expected["l2"]}
 
 
+def steps_of(strategy: tf.distribute.Strategy, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take three steps of a small network with an optimizer that clips, decays and averages."""
+    common = ["optimizer.global_clipnorm=0.5", "optimizer.weight_decay=0.1", "optimizer.use_ema=true"]
+    config = compose_run([f"optimizer={name}", *common]).optimizer
+    rng = np.random.default_rng(0)
+    with strategy.scope():
+        keras.utils.set_random_seed(3)
+        image = keras.Input((6,))
+        x = keras.layers.BatchNormalization()(keras.layers.Dense(5, activation="tanh")(image))
+        model = keras.Model(image, keras.layers.Dense(4, name="head.dense")(x))
+        optimizer = make_optimizer(config, 0.01, model.trainable_variables)
+    state = TrainingState(model, optimizer, None, strategy)
+    for _ in range(3):
+        state.plain_step(rng.standard_normal((16, 6)).astype(np.float32), rng.integers(0, 4, 16).astype(np.int32))
+    return state.weights(), state.optimizer_state()
+
+
+def optimizers() -> dict[str, list[float]]:
+    """Return how far each optimizer's weights and state on two devices are from those on one."""
+    found = {}
+    for name in CLASSES:
+        both = [steps_of(runtime.strategy(device), name) for device in ("mirrored", "cpu")]
+        found[name] = [distance(ours, theirs) for ours, theirs in zip(*both, strict=True)]
+    return found
+
+
 # Half of the sub-batches on each of two devices.
 PENALISED = [
     (None, None),
@@ -116,4 +143,6 @@ PENALISED = [
 if __name__ == "__main__":
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     runs = [compared(*overrides) for overrides in json.loads(sys.argv[1])]
-    print(json.dumps({"runs": runs, "own_losses": [own_losses(pair) for pair in PENALISED]}))
+    print(
+        json.dumps({"runs": runs, "optimizers": optimizers(), "own_losses": [own_losses(pair) for pair in PENALISED]})
+    )

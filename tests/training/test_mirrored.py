@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infomcr_cli.config.devices import divided
+from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
 
 CHILD = Path(__file__).with_name("mirrored_child.py")
@@ -24,6 +25,15 @@ RUNS: dict[str, list[str]] = {
     "regularized, sharing a pass": [*REG, "reg.share_pass=true"],
     "gradient norm": ["reg=gradient_norm", "reg.num_sub_batches=2", "reg.phases=111", SMOOTH],
     "fisher trace": ["reg=fisher_trace", "reg.num_sub_batches=2", "reg.phases=111", SMOOTH],
+    "clipped, decayed and averaged": [
+        "optimizer.global_clipnorm=0.3",
+        "optimizer.weight_decay=0.01",
+        "optimizer.use_ema=true",
+        "optimizer.ema_momentum=0.8",
+        "optimizer.ema_overwrite_frequency=5",
+        "optimizer.label_smoothing=0.1",
+        *REG,
+    ],
     "regularized, odd parts": [*REG, "data.batch_size=30", "reg.num_sub_batches=6"],
 }
 
@@ -65,6 +75,12 @@ def test_losses_added_by_layers_on_two_devices_equal_those_on_one(printed: dict[
     for run in printed["own_losses"]:
         assert run["own"] > 1
         assert max(run["weights"], run["means"]) < 1e-5
+
+
+def test_every_optimizer_takes_the_same_steps_on_two_devices(printed: dict[str, Any]) -> None:
+    for name, distances in printed["optimizers"].items():
+        assert max(distances) < 1e-5, name
+    assert set(printed["optimizers"]) == set(group_choices(None)["optimizer"])
 
 
 def test_penalty_is_the_mean_over_all_sub_batches(found: dict[str, dict[str, Any]]) -> None:

@@ -76,6 +76,11 @@ def test_every_regularizer_trains_one_epoch(command_line: Any, reg: Any) -> None
     assert (values["train/penalty"] > 0) == (reg != "off")
 
 
+@pytest.mark.parametrize("optimizer", group_choices(None)["optimizer"])
+def test_every_optimizer_trains_one_epoch(command_line: Any, optimizer: Any) -> None:
+    train(command_line, *MLP, f"optimizer={optimizer}", "optimizer.use_ema=true")
+
+
 @pytest.mark.parametrize("augment", group_choices(None)["augment"])
 def test_every_augmentation_trains_one_epoch(command_line: Any, augment: Any) -> None:
     scaled = ("augment.cutout=3",) if augment == "cutout" else ()

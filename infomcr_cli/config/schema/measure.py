@@ -43,6 +43,12 @@ class SharpnessConfig(Record):
     sub_batch: Count = Field(description="m, images of one ascent step")
     epsilon: Positive = Field(description="half-width of the box of the worst case, relative")
     iterations: Count = Field(description="of the maximisation in the box")
+    noise_rho: Positive = Field(0.01, description="standard deviation of the noise of average_sharpness")
+    adaptive_noise_rho: Positive = Field(0.1, description="the same in units of each weight's own magnitude")
+    noise_draws: AtLeastTwo = Field(20, description="noise vectors of both")
+    linf_rho: Positive = Field(0.002, description="greatest relative change of a weight, worst case with p = infinity")
+    l2_rho: Positive = Field(0.5, description="length of the vector of relative changes, worst case with p = 2")
+    ascent_steps: Count = Field(20, description="of both worst cases")
 
 
 class NoiseConfig(Record):
@@ -50,6 +56,23 @@ class NoiseConfig(Record):
 
     accuracy_drop: OpenFraction = Field(description="mean training accuracy that is given up")
     draws: AtLeastTwo = Field(description="noise vectors")
+
+
+class LearningCoefficientConfig(Record):
+    """Langevin chains around the weights."""
+
+    chains: AtLeastTwo = Field(4, description="independent chains, all from the weights")
+    steps: Annotated[int, Field(ge=40, le=10**9)] = Field(200, description="of each chain; the first half is discarded")
+    batch: Count = Field(50, description="images of one stochastic gradient")
+    radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
+    localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
+
+
+class BasinVolumeConfig(Record):
+    """Random rays from the weights to a rise of the loss."""
+
+    rise: Positive = Field(0.1, description="c, nats")
+    rays: AtLeastTwo = Field(20, description="random directions")
 
 
 class LaplaceConfig(Record):
@@ -79,6 +102,8 @@ class MeasureConfig(Record):
     sharpness: SharpnessConfig
     noise: NoiseConfig
     # These have defaults, so that older runs can be measured.
+    learning_coefficient: LearningCoefficientConfig = LearningCoefficientConfig()
+    basin_volume: BasinVolumeConfig = BasinVolumeConfig()
     laplace: LaplaceConfig = LaplaceConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
     early_epochs: Count = Field(default=1, description="a checkpoint after so many epochs is kept, for early measures")

@@ -15,7 +15,6 @@ from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.schema.data import DataConfig as DataConfig
 from infomcr_cli.config.schema.experiment_name import experiment_misfit
 from infomcr_cli.config.schema.fields import (
-    BelowOne,
     Count,
     Fraction,
     NonNegative,
@@ -28,22 +27,13 @@ from infomcr_cli.config.schema.fields import (
 from infomcr_cli.config.schema.imported import ImportedConfig
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.model import ModelConfig
+from infomcr_cli.config.schema.optimizer import OptimizerConfig
 from infomcr_cli.config.schema.regularizer import RegConfig
 from infomcr_cli.config.schema.sweep import EngineConfig
 from infomcr_cli.console.text import printable
 
 Device = Literal["auto", "cpu", "gpu", "mirrored"]
 Precision = Literal["float32", "float64", "mixed_bfloat16"]
-
-
-class OptimizerConfig(Record):
-    """Stochastic gradient descent with weight decay as an L2 penalty."""
-
-    name: Literal["sgd"]
-    learning_rate: Positive
-    momentum: BelowOne
-    nesterov: bool
-    l2: NonNegative = Field(description="coefficient of the sum of squared weights; the gradient is twice it")
 
 
 class ScheduleConfig(Record):
@@ -56,6 +46,9 @@ class ScheduleConfig(Record):
     phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
     warmup_epochs: NonNegative
     stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
+    patience: Count | None = hashed_unless_default(
+        None, "stop after so many epochs in a row without a lower validation loss; null: never"
+    )
     # Composition turns it into epochs and warm-up, which are part of the identity; by itself it shapes nothing.
     match_compute: bool = not_hashed("as many epochs as cost what reg=on costs in the epochs given", default=False)
     eval_every: Count = not_hashed("epochs between two evaluations on the test set")
@@ -71,11 +64,13 @@ class ScheduleConfig(Record):
 
     @model_validator(mode="after")
     def _what_is_matched_goes_to_its_end(self) -> ScheduleConfig:
-        if self.match_compute and self.stop_at_train_loss is not None:
-            raise ValueError(
-                "schedule.match_compute needs a schedule that goes to its end; got schedule.stop_at_train_loss="
-                f"{self.stop_at_train_loss:g}. Set the one to false or the other to null."
-            )
+        for name in ("stop_at_train_loss", "patience"):
+            value = getattr(self, name)
+            if self.match_compute and value is not None:
+                raise ValueError(
+                    f"schedule.match_compute needs a schedule that goes to its end; got schedule.{name}={value:g}. "
+                    "Set the one to false or the other to null."
+                )
         return self
 
 
@@ -87,6 +82,7 @@ class TrackingConfig(Record):
         description="any MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
     )
     experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
+    tensorboard: bool = not_hashed("write the metrics as TensorBoard event files to RUN/tensorboard", default=False)
 
     @field_validator("experiment")
     @classmethod
@@ -129,6 +125,25 @@ class RunConfig(Record):
             raise ValueError(
                 "data=imagenet must be augmented by none or standard, without cutout and mixup; "
                 f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patience_has_a_validation_split(self) -> RunConfig:
+        if self.schedule.patience is not None and self.data.validation_size is None:
+            raise ValueError(
+                f"schedule.patience needs a validation split; got schedule.patience={self.schedule.patience} with "
+                "data.validation_size=null. Set apart some training images, such as data.validation_size=200: "
+                "the test set never decides where training stops."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _muon_computes_in_float32(self) -> RunConfig:
+        if self.optimizer.name == "muon" and self.precision == "float64":
+            raise ValueError(
+                "optimizer=muon needs float32 weights: Keras's Muon takes no others; got precision=float64. "
+                "Use precision=float32 or mixed_bfloat16."
             )
         return self
 

@@ -5,3 +5,4 @@ imported inside the functions that need them.
 """
 
 JIANG = "Jiang et al., ICLR 2020, arXiv:1912.02178"
+ANDRIUSHCHENKO = "Andriushchenko et al., ICML 2023, arXiv:2302.07011"

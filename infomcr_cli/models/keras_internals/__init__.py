@@ -1,8 +1,8 @@
 """Every private name of Keras and TensorFlow that the package uses, so that an upgrade breaks in one place.
 
-Three files: `layers` lists and patches the layers of a model, `normalization` replaces what norms compute, `operations`
-reads and changes the operations of TensorFlow's graphs. What they rely on is tested with the locked versions; the
-upper bound of `keras` in pyproject.toml names the last of them.
+Four files: `layers` lists and patches the layers of a model, `normalization` replaces what norms compute, `operations`
+reads and changes the operations of TensorFlow's graphs, `optimizers` clips and averages as Keras's optimizers do. What
+they rely on is tested with the locked versions; the upper bound of `keras` in pyproject.toml names the last of them.
 """
 
 from __future__ import annotations
@@ -27,24 +27,30 @@ from infomcr_cli.models.keras_internals.operations import (
     called_function,
     computes_with_onednn,
     creation_index,
+    frozen_function,
     replace_convolution,
     replace_gradient,
 )
+from infomcr_cli.models.keras_internals.optimizers import clip, is_clipping, moving_averages
 
 __all__ = [
     "Convolution",
     "Gradient",
     "all_layers",
     "called_function",
+    "clip",
     "computes_with_onednn",
     "computing_in",
     "creation_index",
+    "frozen_function",
     "full_precision",
     "functional_graph",
     "fused_batch_norm",
     "graph_nodes",
     "inlined_functions",
+    "is_clipping",
     "keras_mask",
+    "moving_averages",
     "object_sharing",
     "own_variables",
     "replace_convolution",

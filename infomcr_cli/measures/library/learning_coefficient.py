@@ -1,0 +1,188 @@
+"""The local learning coefficient: how fast the volume of low loss shrinks, as a Langevin chain around w finds it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.langevin import POWER_ITERATIONS, Target, langevin_losses, stable_step
+from infomcr_cli.measures.markov_chains import effective_sample_size, split_rhat
+from infomcr_cli.measures.value import MeasureValue
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.context import MeasureContext
+    from infomcr_cli.measures.loss_surface import LossSurface
+
+
+Array = NDArray[np.float64]
+RELATIVE_STEP = 0.5  # of 1/(nβ κ + γ): the stiffest direction varies by a seventh too much at most
+EVERY = 4  # steps from one recorded loss to the next
+LARGEST_RHAT, FEWEST_DRAWS = 1.1, 20.0  # of chains that have settled
+FEWEST_TIMES = 2.0  # relaxation times 1/(ε γ) of burn-in: 1 - e⁻² of the spread of a flat direction is reached by then
+
+
+def inverse_temperature(samples: int) -> float:
+    """Return nβ = n / ln n, at which E L - L(w*) = λ/nβ to leading order (Watanabe's WBIC).
+
+    Args:
+        samples: n, at least 2.
+
+    Source:
+        Watanabe, JMLR 14 (2013); Lau et al., 2023, arXiv:2308.12108.
+    """
+    return samples / math.log(samples)
+
+
+def relative_localisation(weights: Array, radius: float) -> float:
+    """Return γ = W / (radius · ‖w‖)², at which a flat loss gives E ‖w' - w‖² = (radius · ‖w‖)².
+
+    With one γ for all networks the chains of one whose weights are small go far beyond its minimum: batch norm makes
+    their size meaningless.
+
+    Raises:
+        InputError: all weights are 0.
+    """
+    length = float(np.linalg.norm(weights))
+    if length == 0:
+        raise InputError("the localisation relative to the weights needs weights other than 0")
+    return len(weights) / (radius * length) ** 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """λ̂ with what tells whether its chains have settled.
+
+    Args:
+        value:     λ̂ = nβ (mean of L over the chains - L(w*)).
+        std_error: standard deviation of nβ L over the root of the effective sample size.
+        rhat:      split-R̂.
+        draws:     effective sample size.
+    """
+
+    value: float
+    std_error: float
+    rhat: float
+    draws: float
+
+    @property
+    def problem(self) -> str | None:
+        """Why the chains have not settled; None if they have."""
+        if self.rhat > LARGEST_RHAT:
+            return f"the chains disagree or drift, R-hat {self.rhat:.3g} above {LARGEST_RHAT}"
+        if self.draws < FEWEST_DRAWS:
+            return f"they are worth {self.draws:.3g} independent draws only, fewer than {FEWEST_DRAWS:g}"
+        return None
+
+
+def estimate(losses: Array, minimum: float, scale: float) -> Estimate:
+    """Return λ̂ from the losses of chains.
+
+    Args:
+        losses:  after the burn-in, [chains, recorded].
+        minimum: L(w*).
+        scale:   nβ.
+    """
+    draws = effective_sample_size(losses)
+    error = scale * float(losses.std(ddof=1)) / math.sqrt(draws)
+    return Estimate(scale * (float(losses.mean()) - minimum), error, split_rhat(losses), draws)
+
+
+def sampled(
+    target: Target, *, chains: int, steps: int, seed: int, relative: float = RELATIVE_STEP
+) -> tuple[Array, float]:
+    """Return the recorded losses of the second half of each chain [chains, recorded], and the step size ε.
+
+    If a chain diverges its losses are infinite.
+    """
+    step = stable_step(target, relative=relative, seed=(seed, 0))
+    half = steps // 2
+    found = np.full((chains, half // EVERY), np.inf)
+    for chain in range(chains):
+        losses = langevin_losses(
+            target, step=step, steps=half, every=EVERY, seed=(seed, 1 + chain), burn_in=steps - half
+        )
+        if len(losses) == half // EVERY:
+            found[chain] = losses
+    return found, step
+
+
+def target_of(surface: LossSurface, *, batch: int, localisation: float) -> Target:
+    """Return the tempered posterior of a network around its weights, with gradients of `batch` random samples."""
+    count = len(surface.labels)
+
+    def gradient(weights: Array, rng: np.random.Generator) -> Array:
+        chosen = np.sort(rng.choice(count, min(batch, count), replace=False))
+        return surface.loss_and_gradient(weights, chosen)[1]
+
+    return Target(surface.loss, gradient, surface.weights, inverse_temperature(count), localisation)
+
+
+def _passes(config: MeasureConfig) -> float:
+    settings = config.learning_coefficient
+    gradients = settings.chains * settings.steps + 2 * POWER_ITERATIONS
+    return gradients * settings.batch * GRADIENT + config.samples * settings.chains * settings.steps / (2 * EVERY)
+
+
+@register_measure(
+    name="learning_coefficient",
+    formula="nβ (E L(w) − L(w*)), w ~ exp(−nβ L(w) − γ/2 ‖w − w*‖²), nβ = n/ln n",
+    source="Lau et al., AISTATS 2025, arXiv:2308.12108",
+    family="volume",
+    unit="effective weights / 2",
+    direction="lower",
+    cost="a gradient of learning_coefficient.batch images for each step of each chain, all images at each eighth",
+    passes=_passes,
+    needs=(IMAGES,),
+    settings=(
+        "samples",
+        "learning_coefficient.chains",
+        "learning_coefficient.steps",
+        "learning_coefficient.batch",
+        "learning_coefficient.radius",
+        "learning_coefficient.localisation",
+    ),
+)
+def learning_coefficient(ctx: MeasureContext) -> MeasureValue:
+    """Return λ̂ with its standard error; no value if the chains have not settled."""
+    settings, surface = ctx.config.learning_coefficient, ctx.surface
+    if len(surface.labels) < 2:
+        return MeasureValue(None, extras={"reason": "n / ln n needs at least two images"})
+    pull = settings.localisation or relative_localisation(surface.weights, settings.radius)
+    target = target_of(surface, batch=settings.batch, localisation=pull)
+    losses, step = sampled(target, chains=settings.chains, steps=settings.steps, seed=ctx.seed)
+    return value_of(losses, surface.loss(surface.weights), target, step, steps=settings.steps)
+
+
+def value_of(losses: Array, minimum: float, target: Target, step: float, *, steps: int) -> MeasureValue:
+    """Return λ̂ as a value, or the reason why there is none.
+
+    Args:
+        losses:  of `sampled`.
+        minimum: L(w*).
+        step:    ε.
+        steps:   of each chain, the burn-in included.
+    """
+    times = target.localisation * step * steps / 2  # relaxation times of a flat direction in the burn-in
+    extras: dict[str, Any] = {
+        "inverse_temperature": target.scale,
+        "localisation": target.localisation,
+        "step": step,
+        "relaxation_times": times,
+    }
+    problem: str | None = "a chain left the region of finite loss"
+    if np.isfinite(losses).all():
+        found = estimate(losses, minimum, target.scale)
+        extras |= {"estimate": found.value, "rhat": found.rhat, "effective_draws": found.draws}
+        problem = found.problem
+        if problem is None and times >= FEWEST_TIMES:
+            return MeasureValue(found.value, found.std_error, extras, estimates=max(2, int(found.draws)))
+    problem = problem or f"flat directions had {times:.2g} relaxation times, fewer than {FEWEST_TIMES:g}"
+    advice = "try more measure.learning_coefficient.steps or a smaller radius"
+    return MeasureValue(None, extras={**extras, "reason": f"not settled: {problem}; {advice}"})
