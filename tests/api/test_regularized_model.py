@@ -305,7 +305,6 @@ def test_weights_of_samples_are_refused(options: dict[str, Any], word: str) -> N
         "mse",
         "sparse_categorical_crossentropy",
         keras.losses.SparseCategoricalCrossentropy(),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         keras.losses.MeanSquaredError(),
     ],
@@ -313,6 +312,26 @@ def test_weights_of_samples_are_refused(options: dict[str, Any], word: str) -> N
 def test_another_loss_is_refused(loss: Any) -> None:
     with pytest.raises(InputError, match="must be the mean cross-entropy of logits"):
         RegularizedModel(network()).compile("sgd", loss)
+
+
+@pytest.mark.parametrize("regularizer", [None, LocalMinimum(4)], ids=str)
+def test_labels_are_smoothed_as_in_keras_and_in_train_step(regularizer: Any) -> None:
+    x, y = data()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)
+    model, history = fitted(regularizer, loss=loss)
+    plain = network()
+    if regularizer is None:
+        plain.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss)
+        expected = plain.fit(x, np.eye(3)[y], batch_size=16, epochs=2, shuffle=False, verbose=0).history
+        assert history["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    else:
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        for part in [slice(0, 16), slice(16, 32)] * 2:
+            train_step(plain, optimizer, x[part], y[part], regularizer=regularizer, label_smoothing=0.2)
+    assert_same(model.network, plain, 1e-5)
+    plain.compile("sgd", loss)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(plain.evaluate(x, np.eye(3)[y], verbose=0), rel=1e-5)
+    assert history["cross_entropy"][0] < history["loss"][0]
 
 
 def test_cross_entropy_of_logits_may_be_named() -> None:
