@@ -24,7 +24,7 @@ class CompareRequest:
         allow_mixed:  rank numbers of different conventions together, marked.
         tracking:     record the comparison, its tables and plots in MLflow.
         tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
-        seed:         of the bootstrap.
+        seed:         of simulated differences, sampled pairs and control measures.
         mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
 

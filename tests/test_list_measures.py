@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import GRAM_ROW, SUITES, all_measures, chosen_measures, gram_passes, no_passes
@@ -112,3 +114,13 @@ def test_the_forecast_grows_with_what_is_asked_for(command_line):
     few, more, most = (forward_passes(chosen_measures(names), config) for names in chosen)
     assert few < more < most
     assert (format_duration(12), format_duration(600), format_duration(7200)) == ("12 s", "10 min", "2.0 h")
+
+
+def test_order_of_the_measures_does_not_depend_on_which_was_imported_first():
+    script = "import infomcr_cli.measures.library.{0}; from infomcr_cli.measures.base import all_measures;"
+    script += "print([measure.name for measure in all_measures()])"
+    orders = {
+        subprocess.run([sys.executable, "-c", script.format(first)], check=True, capture_output=True).stdout
+        for first in ("confidence", "takeuchi")
+    }
+    assert orders == {f"{[measure.name for measure in all_measures()]}\n".encode()}

@@ -50,6 +50,7 @@ class Comparison:
         gap:         "error", "loss" or "test_error".
         conflicts:   measures of several conventions, allowed by --allow-mixed.
         ranking:     of the measures over the included runs.
+        sort:        what the user sorts by, a statistic or a column.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
@@ -65,6 +66,7 @@ class Comparison:
     checkpoint: str
     conflicts: tuple[ConventionConflict, ...]
     ranking: RankingResult
+    sort: str | None = None
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
@@ -122,6 +124,7 @@ class Comparison:
             "train": found.train.model_dump(include={"loss", "accuracy"}),
             "test": found.test.model_dump(include={"loss", "accuracy"}),
             "gap": found.gap.model_dump(include={"error", "loss"}),
+            "std_error": {name: run.gap_std_error(name) for name in ("error", "test_error")},
             "compute": None if run.compute is None else run.compute.to_dict(),
             "measures": {
                 name: one.model_dump(include={"value", "std_error", "unit"}) for name, one in found.measures.items()
@@ -138,7 +141,7 @@ def compare_runs(
         gap:         "error", "loss" or "test_error".
         sort:        a statistic to rank the measures by, or a column to sort the runs by.
         allow_mixed: rank numbers of different conventions together, marked.
-        seed:        of the bootstrap.
+        seed:        of simulated differences, sampled pairs and control measures.
 
     Raises:
         InputError: `sort` is unknown, or conventions are mixed and that is not allowed.
@@ -175,6 +178,7 @@ def compare_runs(
         checkpoint=checkpoint,
         conflicts=conflicts,
         ranking=ranking,
+        sort=sort,
     )
     return replace(comparison, notes=tuple(_notes(comparison)))
 

@@ -73,6 +73,8 @@ def _settings_and_scores(comparison: Comparison, run: EvaluatedRun) -> dict[str,
         "gap_error": run.gap("error"),
         "gap_loss": run.gap("loss"),
         "test_error": run.gap("test_error"),
+        f"gap_error{STD_ERROR}": run.gap_std_error("error"),
+        f"test_error{STD_ERROR}": run.gap_std_error("test_error"),
         "compute": run.compute.epochs if run.compute else None,
     }
 

@@ -67,10 +67,23 @@ class EvaluatedRun(ComparedRun):
         value: float | None = getattr(self.evaluation.gap, name)
         return value
 
+    def gap_std_error(self, name: str) -> float | None:
+        """Return the binomial standard error of the gap "error" or "test_error"; None if it is not known."""
+        scores = [(self.evaluation.test.accuracy, self.evaluation.n_test)]
+        if name == "error":
+            scores.append((self.evaluation.train.accuracy, self.evaluation.n_train))
+        variances = [share * (1 - share) / size for share, size in scores if share is not None and size]
+        return math.sqrt(sum(variances)) if name != "loss" and len(variances) == len(scores) else None
+
     def value(self, measure: str) -> float | None:
         """Return the value of a measure; None if it was not measured or has no value."""
         found = self.evaluation.measures.get(measure)
         return None if found is None else found.value
+
+    def std_error(self, measure: str) -> float | None:
+        """Return the standard error of a measure; None if it was not estimated."""
+        found = self.evaluation.measures.get(measure)
+        return None if found is None else found.std_error
 
 
 def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> ComparedRun:
@@ -127,6 +140,12 @@ def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
     """Return "lower" or "higher" as the first run that records a direction says."""
     found = (run.evaluation.measures[measure].direction for run in runs if measure in run.evaluation.measures)
     return next((direction for direction in found if direction in DIRECTIONS), None)
+
+
+def unit_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
+    """Return the unit of a measure as the first run that records one says."""
+    found = (run.evaluation.measures[measure].unit for run in runs if measure in run.evaluation.measures)
+    return next((unit for unit in found if unit), None)
 
 
 def convention_text(convention: Any) -> str:

@@ -30,7 +30,7 @@ def judge(
     seed: int = 0,
     directions: Mapping[str, str] | None = None,
     rank_by: str = "kendall_tau",
-    resamples: int = 1000,
+    resamples: int = 2000,
 ) -> RankingResult:
     """Rank every measure of a table by how it orders the gap.
 
@@ -40,11 +40,11 @@ def judge(
         axes:       columns of the hyperparameters that were varied.
         measures:   columns to rank; None: all that hold numbers and are not scores, costs or numbers of rows.
         n_test:     size of the test set, for the weights of the sign error; None: that of the column `n_test`, if any.
-        seed:       of the bootstrap, of sampled pairs and of the control measures.
-        directions: measure → "lower" or "higher" (is better); it decides the order alone. None: what the columns
+        seed:       of simulated differences, of sampled pairs and of the control measures.
+        directions: measure → "lower" or "higher" (is better), for the order and oriented values. None: what the columns
                     `NAME direction` say, else lower.
         rank_by:    the statistic that orders the measures and that differences from the best are of.
-        resamples:  number of bootstrap resamples.
+        resamples:  number of simulated differences between measures.
 
     Raises:
         InputError: a column is absent or holds no numbers, a direction is of an unknown measure, or `n_test` is

@@ -5,7 +5,8 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from rich.text import Text
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
+from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.tables import TextTable, runs_table, unranked_table, with_error
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
 _NARROW_KEY = 16
+_WIDE_KEY = 32  # of a terminal of 80 columns or more
+_BREAK = re.compile(r"(?<=[_ ,/])")  # after which a name may go on in the next line
 
 
 def comparison_renderables(comparison: Comparison, width: int) -> list[RenderableType]:
@@ -34,8 +38,23 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width)
-    written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
+    written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
+
+
+def written_files(files: Sequence[str]) -> list[str]:
+    """Return files as they are named to the user: plots together, by their folder.
+
+    Examples:
+        >>> written_files(["t.csv", "out/psi.svg", "out/psi.png", "out/gamma.svg", "out/gamma.png"])
+        ['t.csv', '2 plots in out (SVG and PNG)']
+    """
+    plots: dict[Path, list[str]] = {}
+    for name in files:
+        if Path(name).suffix == ".svg":
+            plots.setdefault(Path(name).parent, []).append(name)
+    others = [printable(name) for name in files if Path(name).suffix not in (".svg", ".png")]
+    return others + [f"{len(one)} plots in {printable(str(folder))} (SVG and PNG)" for folder, one in plots.items()]
 
 
 def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:
@@ -51,14 +70,16 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
 
 
 def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
-    """Return the statistics, and ψ by axis if there is more than one axis."""
-    tables = text_tables(ranking_table(ranking), width)
-    return tables + (text_tables(psi_table(ranking), width) if len(ranking.axes) > 1 else [])
+    """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
+    tables = [ranking_table(ranking)]
+    if len(ranking.axes) > 1:
+        tables += [psi_table(ranking), importance_table(ranking)]
+    return [part for table in tables if table.rows for part in text_tables(table, width)]
 
 
 def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
     """Yield the columns of each block: the first column, then as many as fit."""
-    widths = [max(cell_len(cell) for cell in column) for column in zip(table.head, *table.rows, strict=True)]
+    widths = [_width(head, cells) for head, cells in zip(table.head, zip(*table.rows, strict=True), strict=True)]
     room = width - min(widths[0], _key_width(width)) - _GUTTER
     chosen: list[int] = []
     used = 0
@@ -72,19 +93,41 @@ def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
     yield [0, *chosen]
 
 
+def _width(head: str, cells: Sequence[str]) -> int:
+    """Return the width of a column: its cells stay whole, its head may be broken between words."""
+    return max(*(cell_len(part) for part in _BREAK.split(head)), *map(cell_len, cells))
+
+
 def _key_width(width: int) -> int:
     """Return the largest width of the first column."""
-    return max(_NARROW_KEY, width // 5)
+    return max(_NARROW_KEY, min(_WIDE_KEY, width * 2 // 5))
 
 
 def _table(table: TextTable, columns: list[int], width: int) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for index in columns:
-        most = _key_width(width) if index == 0 else None
-        shown.add_column(Text(table.head[index]), overflow="fold", no_wrap=False, max_width=most)
+    most = [_key_width(width) if index == 0 else width - _key_width(width) - _GUTTER for index in columns]
+    for index, limit in zip(columns, most, strict=True):
+        cells = [row[index] for row in table.rows]
+        head = broken(table.head[index], min(limit, _width(table.head[index], cells)))
+        shown.add_column(Text(head), overflow="fold", no_wrap=False, max_width=limit, vertical="bottom")
     for row in table.rows:
-        shown.add_row(*(Text(row[index]) for index in columns))
+        shown.add_row(*(Text(broken(row[index], limit)) for index, limit in zip(columns, most, strict=True)))
     return shown
+
+
+def broken(text: str, width: int) -> str:
+    r"""Return a text in lines of at most `width` cells, broken after a blank, comma, slash or underscore.
+
+    Examples:
+        >>> broken("frobenius_product_over_margin", 20)
+        'frobenius_product_\nover_margin'
+    """
+    lines = [""]
+    for part in _BREAK.split(text):
+        if lines[-1] and cell_len(lines[-1]) + cell_len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType]:
@@ -111,20 +154,15 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
 def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measure", no_wrap=True)
-    table.add_column("value", justify="right")
-    table.add_column("± std. error", justify="right")
+    table.add_column("value ± standard error", justify="right")
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        numbers = (one["value"], one.get("std_error"), half_width)
-        table.add_row(name, *map(_number, numbers), one.get("unit") or "")
+        shown = with_error(one["value"], one.get("std_error")), with_error(half_width, half_width)
+        table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
     return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:

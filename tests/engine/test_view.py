@@ -101,7 +101,10 @@ def test_time_left_counts_what_running_jobs_have_done_and_what_jobs_cost(tmp_pat
         left.began(one)
     clock.now = 10.0
     left.ended(plain, 10.0)
-    assert left.seconds() == pytest.approx(max((2 * ratio * 10 - 10) / 2, ratio * 10))
+    expected = 10 * (1 + ratio) / 2
+    assert left.seconds() == pytest.approx(max((2 * expected - 10) / 2, expected))
     clock.now = 1e6  # a job that takes longer than expected does not make the time left negative
-    assert left.seconds() == pytest.approx(ratio * 10)
+    assert left.seconds() == pytest.approx(expected)
+    left.ended(costly[0], 70.0)
+    assert left.seconds() == pytest.approx(70)
     assert left.text().endswith(" left")

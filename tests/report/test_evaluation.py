@@ -37,8 +37,15 @@ def test_measure_without_a_value_shows_the_reason() -> None:
 def test_estimated_measure_is_shown_with_its_95_percent_half_width() -> None:
     estimated = {"value": 1.0, "unit": "nats", "std_error": 0.5, "interval": [-0.388, 2.388]}
     lines = shown({"noise_scale": estimated, "margin": {"value": 2.0, "unit": "logits"}}).splitlines()
-    assert next(line.split() for line in lines if "noise_scale" in line) == ["noise_scale", "1", "0.5", "1.388", "nats"]
-    assert next(line.split() for line in lines if "margin" in line) == ["margin", "2", "–", "–", "logits"]
+    assert next(line.split() for line in lines if "noise_scale" in line) == [
+        "noise_scale",
+        "1.0",
+        "±",
+        "0.5",
+        "1.4",
+        "nats",
+    ]
+    assert next(line.split() for line in lines if "margin" in line) == ["margin", "2", "–", "logits"]
 
 
 def test_rank_deficient_draws_get_a_note() -> None:

@@ -67,7 +67,7 @@ def steps_to_target(ctx: MeasureContext) -> MeasureValue:
     source="Ru et al., NeurIPS 2021, arXiv:2006.04492",
     family="optimization",
     invariance=EVERY_CHANGE,
-    unit="nats · epochs",
+    unit="nats",
     direction="lower",
     cost="none",
     passes=no_passes,
