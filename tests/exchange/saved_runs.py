@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml

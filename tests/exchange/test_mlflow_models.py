@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 from saved_runs import NETWORKS, answer, run_of
 
 NAMES = "measure.names=[gamma,parameter_count]"
