@@ -29,6 +29,10 @@ app = typer.Typer(
 )
 stderr = Screen(stderr=True)
 
+MaxTrainLoss = Annotated[
+    float | None, typer.Option(metavar="LOSS", help="Leave out what has a higher training loss; it is said how many.")
+]
+ByFamily = Annotated[bool, typer.Option("--by-family", help="Name the best measure of each family.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[
@@ -93,7 +97,7 @@ def train(
         Path | None, typer.Option(readable=False, help="The run's directory; default: a new one in runs/.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(readable=False, metavar="RUN", help="Go on with a run from its checkpoint.")
+        Path | None, typer.Option(readable=False, metavar="RUN", help="Continue a run from its checkpoint.")
     ] = None,
     print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
     config_dir: ConfigDir = None,
@@ -140,11 +144,11 @@ def sweep(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Take up what failed before.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the values given; again: do what is left."""
+    """Train, measure and compare every combination of the given values; run it again to continue."""
     from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
@@ -169,12 +173,14 @@ def compare(
         Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
     ] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put minima side by side and judge the measures by how they rank them."""
+    """Compare runs and rank the measures by how well they order the generalization gap."""
     from infomcr_cli.compare import CompareRequest
     from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
@@ -188,6 +194,8 @@ def compare(
         html=html,
         plots=plots,
         allow_mixed=allow_mixed,
+        max_train_loss=max_train_loss,
+        by_family=by_family,
         tracking=tracking,
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
@@ -261,9 +269,9 @@ def export(
 def judge(
     table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
-    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
+    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, separated by commas.")],
     measures: Annotated[
-        str | None, typer.Option(help="The columns to judge; default: every number that is no score, cost or index.")
+        str | None, typer.Option(help="The columns to judge; default: all numbers except scores, costs and indices.")
     ] = None,
     n_test: Annotated[
         int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
@@ -272,9 +280,11 @@ def judge(
         list[str] | None,
         typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
     ] = None,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge measures in a table that was made elsewhere."""
+    """Rank the measures of an external CSV table."""
     from infomcr_cli.judge_file import judge_file
 
     result = judge_file(
@@ -284,6 +294,8 @@ def judge(
         measures=_names(measures) or None,
         n_test=n_test,
         directions=direction or (),
+        max_train_loss=max_train_loss,
+        by_family=by_family,
     )
     _finish(result, as_json)
 
@@ -303,7 +315,7 @@ def runs(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and what has become of them."""
+    """List the runs of a folder and their states."""
     from infomcr_cli.list_runs import list_runs
 
     _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
@@ -399,7 +411,7 @@ def _closed_output() -> int:
     """Write what is left of standard output; return 1 where it does not take it, said unless nobody reads it."""
     broken = close_streams()
     if broken is not None and not isinstance(broken, BrokenPipeError):
-        _complain(f"standard output does not take what there is to say ({broken.strerror})")
+        _complain(f"standard output cannot be written ({broken.strerror})")
     return int(broken is not None)
 
 

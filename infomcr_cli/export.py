@@ -54,7 +54,7 @@ class ExportResult:
         return dict(self.document)
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return the file, what the network takes, and the notes."""
+        """Yield the file, what the network takes, and the notes."""
         yield f"{self.document['file']}  step {self.document['step']}"
         yield f"  input: {self.document['input']}"
         yield from (f"  {note}" for note in self.document["notes"])

@@ -66,7 +66,7 @@ class ImportResult:
         return {"runs": list(self.runs)}
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return where each run is."""
+        """Yield where each run is."""
         for run in self.runs:
             yield f"{run['state']}  {run['run']}"
 

@@ -32,7 +32,7 @@ class MeasureList:
         return {"measures": [_entry(measure) for measure in self.measures]}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return a card of each measure, no wider than the terminal, and how to choose."""
+        """Yield a card of each measure, no wider than the terminal, and how to choose."""
         for one in self.measures:
             title = (one.name, "bold"), f"  {one.unit}, {one.direction} is better  [{one.suite}]"
             yield Text.assemble(*title, no_wrap=True)

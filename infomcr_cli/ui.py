@@ -71,7 +71,7 @@ def ui(request: UiRequest, console: Console) -> int:
 
 
 def _pages(store: Store, address: str) -> list[Page]:
-    """Return the tables of runs, the latest first; none if the store cannot be asked."""
+    """Return the tables of runs, the latest first; none if the store cannot be read."""
     from infomcr_cli.tracking.experiments import experiments_with_runs
 
     try:

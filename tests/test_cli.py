@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml

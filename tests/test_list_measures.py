@@ -106,7 +106,7 @@ def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
     }
 
 
-def test_the_forecast_grows_with_what_is_asked_for(command_line):
+def test_the_forecast_grows_with_the_chosen_measures(command_line):
     from infomcr_cli.config.compose import compose_run
 
     config = compose_run(["measure=all"]).measure

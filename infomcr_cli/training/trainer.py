@@ -73,7 +73,11 @@ def run_training(job: TrainJob) -> RunOutcome:
 
 @contextmanager
 def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
-    """Mirror the run in MLflow; the mirror is closed after the run's last state is written."""
+    """Mirror the run in MLflow; the mirror is closed after the run's last state is written.
+
+    Yields:
+        the mirror; None if the run has no store.
+    """
     if store is None:
         yield None
         return
@@ -139,7 +143,11 @@ def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
 
 @contextmanager
 def _profiled(setup: Setup, run_callback: RunCallback, job: TrainJob) -> Iterator[tuple[Setup, Callback]]:
-    """Time all parts inside the block, then show the table."""
+    """Time all parts inside the block, then show the table.
+
+    Yields:
+        the set-up and the callback, with their parts timed.
+    """
     from infomcr_cli.training.profile import ProfiledCallback, Stopwatch, profiled_setup
 
     watch = Stopwatch()

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import pytest
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
+from tolerances import AUTODIFF, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
@@ -99,9 +100,9 @@ def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> N
     answer(command_line, "export", "runs/wrn", "net.keras")
     answer(command_line, "import", "net.keras", *SMALL, "--run-dir", "runs/again")
     after = answer(command_line, "eval", "runs/again", *measure)["runs"][0]
-    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=1e-5)
+    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=AUTODIFF)
     for name in ("gamma", "fisher_trace", "margin", "parameter_count"):
-        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=1e-4)
+        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=FLOAT32)
 
 
 def test_weights_of_ours_go_into_the_same_network_again(command_line: CommandLine) -> None:
@@ -120,7 +121,7 @@ def test_the_scaling_is_a_layer_beside_those_of_the_network(command_line: Comman
     assert names == ["image", "scaling", *[layer.name for layer in model.layers[1:]]]
 
 
-def test_nothing_is_overwritten_unless_told(command_line: CommandLine, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_the_option(command_line: CommandLine, tmp_path: Path) -> None:
     run_of("runs/mlp", NETWORKS["mlp"])
     Path("net.keras").write_text("mine")
     said = command_line("export", "runs/mlp", "net.keras")

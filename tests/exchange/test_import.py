@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
@@ -130,7 +131,7 @@ def test_weights_before_training_of_another_network_are_refused(command_line: Co
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_scale_under_which_more_is_told_is_proposed(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_scale_under_which_more_predictions_are_right_is_suggested(command_line: CommandLine, tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -230,4 +231,4 @@ def test_a_network_of_mixed_precision_is_measured_and_exported_in_full_precision
     assert np.abs(exported - logits).max() <= 1e-6 * np.abs(logits).max()
     losses = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
     truth = np.mean(losses - logits[np.arange(len(logits)), data.test.labels])
-    assert made["test"]["loss"] == pytest.approx(truth, rel=1e-5)
+    assert made["test"]["loss"] == pytest.approx(truth, rel=AUTODIFF)

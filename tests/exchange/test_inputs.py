@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.data import load_dataset
 from infomcr_cli.data.inputs import Inputs

@@ -1,4 +1,4 @@
-"""A softmax at the end is taken away where it can be told, and probabilities are refused where it cannot."""
+"""A softmax at the end is removed if it is recognised, and probabilities are refused where it cannot."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ import reference_statistics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.rank_correlation import spearman_rho, tau_b
 from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.report import judge
 
-CLOSED_FORM = 1e-10
 AXES = ["width", "lr", "batch"]
 
 

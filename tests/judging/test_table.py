@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge

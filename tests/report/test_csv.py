@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cli import CommandLine
 from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
-from invocation import CommandLine
 from scipy import stats
 
 from infomcr_cli.compare import CompareRequest, compare

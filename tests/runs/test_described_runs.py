@@ -144,14 +144,14 @@ def test_prune_leaves_a_run_in_mlflow_if(
     if why == "another machine":
         connect(store).set_tag(run_id, "infomcr.host", "elsewhere")
     shutil.rmtree(run.path.parent if why.startswith("the folder") else run.path)
-    asked: list[int] = []
+    counts: list[int] = []
 
     def answer(gone: Sequence[DeletedRun]) -> bool:
-        asked.append(len(gone))
+        counts.append(len(gone))
         return why != "refused"
 
     assert sync([], tracking_uri=store.uri, prune=PruneRequest(answer)).deleted == ()
-    assert asked == ([1] if why == "refused" else [])
+    assert counts == ([1] if why == "refused" else [])
     assert len(recorded(store)) == 1
 
 
