@@ -17,7 +17,7 @@ from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine.run_settings import new_run_settings, resumed_run_settings, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
@@ -74,9 +74,10 @@ class TrainResult:
         }
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Yield the line of a run that finished."""
+        """Yield the line of a run that finished, and the next command."""
         if not self.reason:
             yield f"{self.state}  {self.run.path}"
+            yield f"Measure it: {suggested_command('eval', shortest_path(self.run.path))}"
 
     @property
     def problem(self) -> str:
