@@ -22,7 +22,7 @@ GIGABYTE = 1e9
 
 
 def main() -> int:
-    """Print the rows asked for, all by default."""
+    """Print the requested rows, all by default."""
     options = _options()
     for row in options.rows or list(ROWS):
         ROWS[row](options.rounds)

@@ -38,21 +38,22 @@ def _head(found: Any, sweeps: Sequence[str], minutes: float) -> str:
     runs = "\n".join(f"infomcr sweep experiment=study_small {sweep}" for sweep in sweeps)
     return f"""# A small study
 
-{len(found["runs"])} minima and an augmented series, judged by every measure. `make study-small CIFAR10=PATH` trains and
+{len(found["runs"])} minima and an augmented series, ranked by every measure. `make study-small CIFAR10=PATH` trains and
 measures them and writes this file; here it took {minutes:.0f} minutes on two cores.
-All settings that the runs share are in `conf/experiment/study_small.yaml`. What differs is said by these sweeps, to
-each of which `data.root=PATH` is added:
+All settings that the runs share are in `conf/experiment/study_small.yaml`. These sweeps give what differs; add
+`data.root=PATH` to each of them:
 
 ```bash
 {runs}
 ```
 
-Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that do not come so
-far stand apart and outside the verdict. Signs are as computed: a measure of which lower is better does well near
-τ = +1. `oracle` is the gap with noise added, `random` is noise: the top and the floor of the table. Intervals are
+Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that miss it are
+listed separately and not ranked. Signs are as computed: a measure of which lower is better does well near
+τ = +1. `oracle` is the gap with noise added, `random` is noise: the best and the worst to expect. Intervals are
 bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
-a pair takes on it) for the sign error; [–] stands where there are too few of them. Behind the statistics stand the
-number of minima n, the groups and pairs that have a say, and for K the share of pairs that the measure tells apart."""
+a pair takes on it) for the sign error; [–] means that there are too few of them. In parentheses are the numbers of
+groups and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of
+minima."""
 
 
 def _title(one: Judgement) -> str:
@@ -62,7 +63,7 @@ def _title(one: Judgement) -> str:
 def _about(found: Any) -> str:
     axes = "; ".join(f"`{name}` {', '.join(axis['values'])}" for name, axis in found["axes"].items())
     apart = found["set_apart"]
-    missed = f"{len(apart)} missed the target and stand apart." if apart else "All reached the target."
+    missed = f"{len(apart)} missed the target and are not ranked." if apart else "All reached the target."
     scores = [run for run in found["runs"] if "gap" in run and run["run"] not in apart]
     losses, errors = ([run[a][b] for run in scores] for a, b in (("train", "loss"), ("test", "accuracy")))
     spread = (
@@ -123,14 +124,18 @@ def _within(one: Any, key: str = "value") -> str:
 
 
 def _sentences(found: Any) -> str:
-    """Say who leads, who cannot be told from it, and where gamma stands."""
+    """Say which measure leads, which ones are indistinguishable from it, and the place of gamma."""
     names = list(found["measures"])
     close = [name for name in names[1:] if not (found["measures"][name].get("against_best") or {}).get("apart")]
-    told = f"Not to be told from it: {', '.join(close)}." if close else "All others stand apart from it."
-    place = (
-        f"Gamma is number {names.index('gamma') + 1} of {len(names)}." if "gamma" in names else "Gamma was not taken."
+    close_ones = (
+        f"Statistically indistinguishable from it: {', '.join(close)}." if close else "All others differ from it."
     )
-    return f"First by Ψ stands `{names[0]}`. {told} {place}" if names else "No measure was judged."
+    place = (
+        f"Gamma is number {names.index('gamma') + 1} of {len(names)}."
+        if "gamma" in names
+        else "Gamma was not measured."
+    )
+    return f"First by Ψ is `{names[0]}`. {close_ones} {place}" if names else "No measure was judged."
 
 
 def _pictures(one: Judgement) -> str:
@@ -144,26 +149,26 @@ def _pictures(one: Judgement) -> str:
     return "\n".join(f"![{text}]({folder}/{name})" for name, text in names.items())
 
 
-SAME = "The same, number for number: every run classifies all of its training images rightly."
+SAME = "The same, number for number: every run classifies all of its training images correctly."
 
-LIMITS = """## What this can show, and what it cannot
+LIMITS = """## Limits of this study
 
 - One family of networks, a few hundred training images, two values an axis: the order of measures here says little
   about networks at full size. A measure that fails here may do well there, and the other way round.
 - Every axis has two values, so ψ of an axis is an average of signs over pairs, and Ψ moves in coarse steps.
 - All runs stop at one training loss. That takes the loss itself out of the comparison, as it should; what remains of
   it, by which runs overshoot the target within their last epoch, is judged as `train_loss` beside the others.
-- The regularizer was crossed with the narrow networks only: the wide ones with it on, the dearest of all, were left
-  out. What is said of `reg.name` is said of narrow networks.
+- The regularizer was crossed with the narrow networks only: the wide networks with the regularizer, the most
+  expensive runs, were skipped. What is said of `reg.name` holds for narrow networks.
 - One seed a setting: differences that a change of seed would make are noise here, and they widen the intervals.
 - 5,000 test images give each test error a standard error of 0.7 points, and the test errors hardly spread over more
   than a few points: no measure could follow them closely.
-- The sign error counts only pairs whose gaps differ by more than 5,000 test images leave to chance. Hardly any pair
-  does, so it says next to nothing here, whatever its value.
+- The sign error counts only pairs whose gaps differ by more than chance on 5,000 test images. Hardly any pair does, so
+  it says next to nothing here, whatever its value.
 - Where every training error is zero, the gap between errors is the test error.
-- Gamma and its rivals are taken on few draws and few images; their standard errors are in the table of runs
+- Gamma and the other measures are computed on few draws and few images; their standard errors are in the table of runs
   (`runs.csv`).
 
-To settle it would take what the large studies took: networks of full size on all 50,000 images, three or more values
-on each axis, several seeds, some thousand minima (Jiang et al., 2020; Dziugaite et al., 2020), and for gamma 100 draws
-of 100."""
+To settle the question would take what the large studies took: networks of full size on all 50,000 images, three or
+more values on each axis, several seeds, some thousand minima (Jiang et al., 2020; Dziugaite et al., 2020), and for
+gamma 100 draws of 100."""

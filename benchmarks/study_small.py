@@ -27,7 +27,7 @@ AXES = (
     "optimizer.learning_rate=0.07,0.12",
     "optimizer.l2=1e-4,5e-4",
 )
-# A regularized step takes three times as long: the wide networks, the dearest of these minima, are left out.
+# A regularized step takes three times as long: the wide networks, the most expensive runs, are skipped.
 DEAREST = 'sweep.exclude=["model.widths=[8,48,96]"]'
 # Crops keep so small a network from the target; flips alone do not.
 FLIPS = ("augment.padding=0", "schedule.epochs=100")
@@ -64,7 +64,7 @@ def _sweep(name: str, folder: str, overrides: Sequence[str], options: argparse.N
     arguments += [f"data.root={options.data}"] if options.data else []
     arguments += [f"sweep.name={name}", "sweep.compare=false", *options.overrides]
     flags = ["--dry-run"] if options.dry_run else []
-    # A run that fails or misses the target is told in the document; bad input ends here.
+    # A run that fails or misses the target is reported in the document; bad input ends here.
     ended = subprocess.run(_infomcr("sweep", *arguments, *flags), env=_one_thread(), check=False)
     if ended.returncode not in (0, 1):
         sys.exit(ended.returncode)

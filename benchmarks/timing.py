@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Side:
-    """A program that works when told to.
+    """A program that works on command.
 
     Args: name: in the table. command: prints `ready`, then seconds line by line, then bytes.
     """

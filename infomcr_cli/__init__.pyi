@@ -12,6 +12,7 @@ from .measures.gamma import SingularGramError as SingularGramError
 from .measures.gamma import log_volume as log_volume
 from .measures.gram.engine import gram_matrix as gram_matrix
 from .measures.value import MeasureValue as MeasureValue
+from .training.regularizers.base import RegularizerTerm as RegularizerTerm
 from .training.regularizers.fisher_trace import FisherTrace as FisherTrace
 from .training.regularizers.gradient_norm import GradientNorm as GradientNorm
 from .training.regularizers.local_minimum import LocalMinimum as LocalMinimum

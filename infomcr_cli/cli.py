@@ -12,6 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from infomcr_cli import __version__
+from infomcr_cli.command_help import App
+from infomcr_cli.complete import complete_override, complete_run, complete_run_or_override
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
@@ -20,7 +22,7 @@ from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
 
-app = typer.Typer(
+app = App(
     name="infomcr",
     help="Which minimum of a network will generalize, and how to train towards such minima.",
     no_args_is_help=True,
@@ -29,6 +31,10 @@ app = typer.Typer(
 )
 stderr = Screen(stderr=True)
 
+MaxTrainLoss = Annotated[
+    float | None, typer.Option(metavar="LOSS", help="Leave out what has a higher training loss; it is said how many.")
+]
+ByFamily = Annotated[bool, typer.Option("--by-family", help="Name the best measure of each family.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[
@@ -41,30 +47,6 @@ ConfigDir = Annotated[
         help="A folder of configuration that comes before infomcr's own; default: conf/, where there is one.",
     ),
 ]
-
-
-def complete_override(incomplete: str) -> list[str]:
-    """Offer the groups of the configuration, then the choices of the one begun."""
-    from infomcr_cli.config.search_path import group_choices
-
-    choices = group_choices(None)
-    group, begun = _broken_by_bash()
-    if group is not None:
-        return [name for name in choices.get(group, ()) if name.startswith(begun)]
-    offers = [f"{group}={name}" for group, names in choices.items() for name in names]
-    return [offer for offer in offers if offer.startswith(incomplete)]
-
-
-def _broken_by_bash() -> tuple[str | None, str]:
-    """Bash breaks a word at `=` and replaces what comes after it: the group before it, and what is begun."""
-    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
-    reached = words[: int(at) + 1] if at.isdecimal() else []
-    match reached:
-        case [*_, group, "="]:
-            return group, ""
-        case [*_, group, "=", begun]:
-            return group, begun
-    return None, ""
 
 
 Overrides = Annotated[
@@ -93,7 +75,13 @@ def train(
         Path | None, typer.Option(readable=False, help="The run's directory; default: a new one in runs/.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(readable=False, metavar="RUN", help="Go on with a run from its checkpoint.")
+        Path | None,
+        typer.Option(
+            readable=False,
+            metavar="RUN",
+            help="Continue a run from its checkpoint.",
+            autocompletion=complete_run,
+        ),
     ] = None,
     print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
     config_dir: ConfigDir = None,
@@ -121,7 +109,12 @@ def train(
 @app.command(name="eval")
 def evaluate(
     arguments: Annotated[
-        list[str], typer.Argument(metavar="RUN... [OVERRIDE]...", help="Run directories, then overrides.")
+        list[str],
+        typer.Argument(
+            metavar="RUN... [OVERRIDE]...",
+            help="Run directories, then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
     ],
     checkpoint: Annotated[str, typer.Option(help="last, best, all, or the name of one.")] = "last",
     config_dir: ConfigDir = None,
@@ -140,11 +133,11 @@ def sweep(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Take up what failed before.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the values given; again: do what is left."""
+    """Train, measure and compare every combination of the given values; run it again to continue."""
     from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
@@ -156,7 +149,12 @@ def sweep(
 @app.command()
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, quoted globs, mlflow:EXPERIMENT.")
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories, quoted globs, mlflow:EXPERIMENT.",
+            autocompletion=complete_run,
+        ),
     ],
     gap: Annotated[str, typer.Option(help="What to rank against: error, loss or test_error.")] = "error",
     checkpoint: Annotated[str, typer.Option(help="Which evaluated checkpoint to compare.")] = "last",
@@ -169,12 +167,14 @@ def compare(
         Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
     ] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put minima side by side and judge the measures by how they rank them."""
+    """Compare runs and rank the measures by how well they order the generalization gap."""
     from infomcr_cli.compare import CompareRequest
     from infomcr_cli.compare import compare as run_command
     from infomcr_cli.signals import stop_on_signal
@@ -188,6 +188,8 @@ def compare(
         html=html,
         plots=plots,
         allow_mixed=allow_mixed,
+        max_train_loss=max_train_loss,
+        by_family=by_family,
         tracking=tracking,
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
@@ -280,7 +282,7 @@ def import_model(
 
 @app.command()
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
     file: Annotated[
         Path,
         typer.Argument(
@@ -305,9 +307,9 @@ def export(
 def judge(
     table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
     gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
-    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, parted by commas.")],
+    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, separated by commas.")],
     measures: Annotated[
-        str | None, typer.Option(help="The columns to judge; default: every number that is no score, cost or index.")
+        str | None, typer.Option(help="The columns to judge; default: all numbers except scores, costs and indices.")
     ] = None,
     n_test: Annotated[
         int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
@@ -316,9 +318,11 @@ def judge(
         list[str] | None,
         typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
     ] = None,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge measures in a table that was made elsewhere."""
+    """Rank the measures of an external CSV table."""
     from infomcr_cli.judge_file import judge_file
 
     result = judge_file(
@@ -328,16 +332,23 @@ def judge(
         measures=_names(measures) or None,
         n_test=n_test,
         directions=direction or (),
+        max_train_loss=max_train_loss,
+        by_family=by_family,
     )
     _finish(result, as_json)
 
 
 @app.command()
-def measures(as_json: AsJson = False) -> None:
-    """List the measures that eval knows: formula, source, direction, cost, batch norm, needs and settings."""
+def measures(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Measures to show all about: formula, source, …")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the measures that eval knows, a line each, or show all about some of them."""
     from infomcr_cli.list_measures import list_measures
 
-    _finish(list_measures(), as_json)
+    _finish(list_measures(names or ()), as_json)
 
 
 @app.command()
@@ -347,7 +358,7 @@ def runs(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and what has become of them."""
+    """List the runs of a folder and their states."""
     from infomcr_cli.list_runs import list_runs
 
     _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
@@ -355,7 +366,9 @@ def runs(
 
 @app.command()
 def sync(
-    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+    ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
@@ -443,7 +456,7 @@ def _closed_output() -> int:
     """Write what is left of standard output; return 1 where it does not take it, said unless nobody reads it."""
     broken = close_streams()
     if broken is not None and not isinstance(broken, BrokenPipeError):
-        _complain(f"standard output does not take what there is to say ({broken.strerror})")
+        _complain(f"standard output cannot be written ({broken.strerror})")
     return int(broken is not None)
 
 

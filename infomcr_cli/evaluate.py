@@ -56,7 +56,7 @@ class EvalResult:
         return {"runs": list(self.evaluations)}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return scores, gaps and measures of each evaluation."""
+        """Yield scores, gaps and measures of each evaluation."""
         from infomcr_cli.report.terminal import evaluation_renderables
 
         for evaluation in self.evaluations:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,7 +54,7 @@ class ExportResult:
         return dict(self.document)
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return the file, what the network takes, and the notes."""
+        """Yield the file, what the network takes, and the notes."""
         yield f"{self.document['file']}  step {self.document['step']}"
         yield f"  input: {self.document['input']}"
         yield from (f"  {note}" for note in self.document["notes"])
@@ -77,4 +79,6 @@ def export_run(request: ExportRequest, console: Console) -> ExportResult:
 
     console.print(f"{run.name} {request.checkpoint} → {request.target}", markup=False, highlight=False, soft_wrap=True)
     wanted = format_of(request.target)
-    return ExportResult(export_network(run, config, request.checkpoint, request.target, wanted, raw=request.raw))
+    with redirect_stdout(sys.stderr):  # a network of the user's own may print
+        written = export_network(run, config, request.checkpoint, request.target, wanted, raw=request.raw)
+    return ExportResult(written)

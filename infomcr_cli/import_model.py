@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,7 +66,7 @@ class ImportResult:
         return {"runs": list(self.runs)}
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return where each run is."""
+        """Yield where each run is."""
         for run in self.runs:
             yield f"{run['state']}  {run['run']}"
 
@@ -85,15 +87,29 @@ def import_models(request: ImportRequest, console: Console) -> ImportResult:
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.exchange.importing import Importer
 
-    importer = Importer(config, request.overrides, console)
-    documents = []
+    with redirect_stdout(sys.stderr):
+        importer = Importer(config, request.overrides, console)
+    documents: list[Mapping[str, Any]] = []
     for number, source in enumerate(sources, start=1):
         counted = f" ({number} of {len(sources)})" if len(sources) > 1 else ""
         console.print(f"reading {source.file}{counted}", markup=False, highlight=False, soft_wrap=True)
-        run, document = importer.make_run(source, request.run_dir)
+        try:
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                run, document = importer.make_run(source, request.run_dir)
+        except InputError as error:
+            raise _about(source, error, documents) from None
         _mirror(run, console)
         documents.append(document)
     return ImportResult(tuple(documents))
+
+
+def _about(source: Source, error: InputError, made: Sequence[Mapping[str, Any]]) -> InputError:
+    """Return an error that names its file, and the runs that were made before it."""
+    name = printable(source.file.name)
+    rule = error.rule if name in error.rule else f"{name} cannot be imported: {error.rule}"
+    before = f"Imported before it: {', '.join(run['run'] for run in made)}." if made else None
+    advice = " ".join(filter(None, (error.advice, before))) or None
+    return InputError(rule, received=error.received, accepted=error.accepted, advice=advice)
 
 
 def _settings(request: ImportRequest, sources: Sequence[Source]) -> RunConfig:

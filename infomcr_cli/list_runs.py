@@ -81,7 +81,7 @@ class RunList:
         return {"runs": [{**asdict(run), "started": when} for run, when in zip(self.runs, started, strict=True)]}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return a table with a line for each run; whatever a directory says is text, never markup."""
+        """Yield a table with a line for each run; whatever a directory says is text, never markup."""
         is_wide = width >= WIDE
         columns = ("epoch", "step", "model", "reg") if is_wide else ()
         table = Table(box=None, pad_edge=False)
@@ -131,7 +131,7 @@ def _ways_on(lost: Sequence[RunSummary]) -> str:
     elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
     commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]
     code = "; model.builder runs the function that it names" if any("model.builder=" in one for one in commands) else ""
-    head = [f"These commands go on{code}:"] if commands else []
+    head = [f"These commands continue{code}:"] if commands else []
     return "\n".join(
         [f"{len(lost)} lost. `{suggested_command('runs', '--repair', *elsewhere)}` closes them.", *head, *commands]
     )

@@ -13,7 +13,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and the run is at a step boundary.
+    """A signal requested the run to stop, and the run is at a step boundary.
 
     Args:
         number: the signal, SIGINT, SIGTERM or SIGHUP.
@@ -79,6 +79,9 @@ def stop_on_signal(before: int | None = None) -> Iterator[Stopped]:
 
     Args:
         before: a signal that came before the block.
+
+    Yields:
+        a record with the number of the signal that ended the block; None: none did.
 
     Example:
         with stop_on_signal() as stopped:

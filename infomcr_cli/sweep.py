@@ -37,7 +37,7 @@ class SweepRequest:
         overrides:    Hydra overrides, several values where they are swept.
         dry_run:      only show the jobs.
         fail_fast:    stop everything at the first failure.
-        retry_failed: take up again what failed before.
+        retry_failed: retry what failed before.
         config_dir:   a folder of configuration that comes first.
     """
 
@@ -83,7 +83,7 @@ class SweepResult:
         }
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Return the jobs of a dry run, or the comparison, the failures and the counts."""
+        """Yield the jobs of a dry run, or the comparison, the failures and the counts."""
         if self.folder is None:
             yield summary.jobs_table(self.jobs)
             yield f"{len(self.jobs)} jobs"
@@ -132,11 +132,11 @@ def _warn_of_refusal(plan: SweepPlan, console: Console) -> None:
 
 
 def same_again(request: SweepRequest) -> str:
-    """Say how to go on with a sweep; a command that contains a secret is not printed."""
+    """Say how to continue a sweep; a command that contains a secret is not printed."""
     options = {"--fail-fast": request.fail_fast, "--retry-failed": request.retry_failed}
     words = (*(option for option, given in options.items() if given), *request.overrides)
     command = suggested_command("sweep", *words, config_dir=request.config_dir)
-    return "The same command again goes on." if has_secret(command) else f"Go on with: {command}"
+    return "Run the same command again to continue." if has_secret(command) else f"Continue with: {command}"
 
 
 def _compare(

@@ -36,7 +36,7 @@ class SyncResult:
     """What became of each run.
 
     Attributes:
-        deleted: runs that were deleted in MLflow, since their directories are gone; None: nobody asked for that.
+        deleted: runs that were deleted in MLflow, since their directories are gone; None: that was not requested.
     """
 
     runs: tuple[SyncedRun, ...]
@@ -53,7 +53,7 @@ class SyncResult:
         return document if self.deleted is None else document | {"deleted": [asdict(run) for run in self.deleted]}
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return a line for each run, and for each that was deleted."""
+        """Yield a line for each run, and for each that was deleted."""
         for run in self.runs:
             yield f"{run.run}  {run.state}  {run.problem or f'run {run.mlflow_run_id} of {run.store}'}"
         for gone in self.deleted or ():
@@ -63,7 +63,7 @@ class SyncResult:
 
 
 def sync(paths: Sequence[str], *, tracking_uri: str | None = None, prune: PruneRequest | None = None) -> SyncResult:
-    """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if asked to.
+    """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if requested.
 
     Raises:
         InputError: a path is not a run, tracking_uri is not a store, or nothing is named; nothing was done then.

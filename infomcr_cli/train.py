@@ -17,7 +17,7 @@ from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine.run_settings import new_run_settings, resumed_run_settings, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
@@ -35,7 +35,7 @@ class TrainRequest:
     Args:
         overrides:  Hydra overrides.
         run_dir:    where the run's directory is to be; None: a new name below `runs_dir`.
-        resume:     a run to go on with.
+        resume:     a run to continue.
         config_dir: a folder of configuration that comes first.
         profile:    whether to show where the time goes, and to leave a trace in the run's directory.
     """
@@ -53,7 +53,7 @@ class TrainResult:
 
     Args:
         reason: why it did not finish; None: it did.
-        again:  overrides that a command which goes on with it must repeat.
+        again:  overrides that a command which continues it must repeat.
     """
 
     run: RunDirectory
@@ -74,16 +74,17 @@ class TrainResult:
         }
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Return the line of a run that finished."""
+        """Yield the line of a run that finished, and the next command."""
         if not self.reason:
             yield f"{self.state}  {self.run.path}"
+            yield f"Measure it: {suggested_command('eval', shortest_path(self.run.path))}"
 
     @property
     def problem(self) -> str:
         """What standard error says of a run that did not finish, and how to continue it."""
         if not self.reason:
             return ""
-        way_on = f"Go on with: {suggested_command('train', '--resume', self.run.path, *self.again)}"
+        way_on = f"Continue with: {suggested_command('train', '--resume', self.run.path, *self.again)}"
         if self.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
             way_on = "A smaller optimizer.learning_rate may help."
         # The command works as it is printed, so that nothing is hidden in it.

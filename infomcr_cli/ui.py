@@ -61,6 +61,7 @@ def ui(request: UiRequest, console: Console) -> int:
     from infomcr_cli.tracking.ui_server import served
 
     code = 0
+    _say(console, f"The MLflow UI of {store.shown} starts.")
     with stop_on_signal() as stopped, served(command, lambda line: _say(console, line)) as server:
         pages = _pages(store, command.address)
         server.wait_until_it_answers()
@@ -70,7 +71,7 @@ def ui(request: UiRequest, console: Console) -> int:
 
 
 def _pages(store: Store, address: str) -> list[Page]:
-    """Return the tables of runs, the latest first; none if the store cannot be asked."""
+    """Return the tables of runs, the latest first; none if the store cannot be read."""
     from infomcr_cli.tracking.experiments import experiments_with_runs
 
     try:
@@ -81,7 +82,7 @@ def _pages(store: Store, address: str) -> list[Page]:
 
 
 def _announce(request: UiRequest, store: Store, address: str, pages: list[Page], console: Console) -> None:
-    _say(console, f"{address} shows {store.shown} until Ctrl-C. Tables of runs:")
+    _say(console, f"{address} answers until Ctrl-C. Tables of runs:")
     width = max((len(page.experiment) for page in pages[:MOST_SHOWN]), default=0)
     for page in pages[:MOST_SHOWN]:
         _say(console, f"  {page.experiment:{width}}  {page.address}")

@@ -1,14 +1,11 @@
-"""What every room's tests share: the command line run in this process, and homes that stay apart from the user's."""
+"""What all tests share: the command line run in this process, and homes that stay apart from the user's."""
 
 from __future__ import annotations
 
-import io
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from invocation import Answer, CommandLine
+from cli import Answer, CommandLine, infomcr
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,22 +20,11 @@ def _homes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CommandLine:
-    """Run `infomcr` in this process, in an empty working directory."""
-    from infomcr_cli import cli
-
+    """Run `infomcr` in this process; the working directory is an empty one."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Answer:
-        out, err = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(sys, "argv", ["infomcr", *arguments])
-        monkeypatch.setattr(cli.stderr, "_file", err)
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                cli.main()
-                code = 0
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
-        return Answer(code, out.getvalue(), err.getvalue())
+        return infomcr(arguments, Path.cwd(), catch=False)
 
     return run
 

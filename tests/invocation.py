@@ -1,18 +1,4 @@
-"""What a command leaves when a test runs it in its own process."""
+"""The former place of `cli`."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Its exit code and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-CommandLine = Callable[..., Answer]
+from cli import Answer as Answer
+from cli import CommandLine as CommandLine

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infomcr_cli.measures import base
 from tests.conftest import CommandLine
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
+FILE = re.compile(r"# (\w+\.py)\n")  # a block that is a file of that name
 SMALL = ("deterministic=false",)  # it holds for a whole process
 
 
 def run_blocks(text: str, command_line: CommandLine) -> dict[str, Any]:
     """Run the blocks of a document and return what they leave behind."""
-    names: dict[str, Any] = {"__name__": "document"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for kind, code in BLOCK.findall(text):
-        if kind == "python":
-            exec(compile(code, "document", "exec"), names)
-            continue
-        for line in filter(None, code.splitlines()):
-            program, *words = shlex.split(line)
-            assert program == "infomcr"
-            answer = command_line(*words, *(SMALL if words[0] == "train" else ()))
-            assert answer.code == 0, answer.err
+        if file := FILE.match(code):
+            Path(file[1]).write_text(code)
+        elif kind == "python":
+            exec(compile(code, "document", "exec", dont_inherit=True), names)
+        else:
+            for line in filter(None, code.splitlines()):
+                run_line(line, command_line)
     return names
+
+
+def run_line(line: str, command_line: CommandLine) -> None:
+    program, *words = shlex.split(line)
+    assert program == "infomcr"
+    answer = command_line(*words, *(SMALL if words[0] == "train" else ()))
+    assert answer.code == 0, answer.err
 
 
 def test_blocks_of_python_md(command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +46,19 @@ def test_blocks_of_python_md(command_line: CommandLine, capsys: pytest.CaptureFi
     assert names["document"]["n"] == 6
     printed = capsys.readouterr().out
     assert "Gamma(" in printed
+
+
+def test_blocks_of_extending_md(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(base, "_MEASURES", dict(base._MEASURES))
+    names = run_blocks((ROOT / "docs" / "extending.md").read_text(), command_line)
+    for module in ("mydata", "mynets"):
+        sys.modules.pop(module)
+    assert names["found"]["gradient_length"]["value"] > 0
+    assert names["found"]["gradient_length"]["convention"]["samples"] == 1000
+    assert names["history"]["penalty"][0] > names["history"]["penalty"][-1]
 
 
 def test_blocks_of_readme(command_line: CommandLine) -> None:

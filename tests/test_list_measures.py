@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import GRAM_ROW, SUITES, all_measures, chosen_measures, gram_passes, no_passes
@@ -17,9 +19,34 @@ def test_measures_lists_the_registry(command_line):
     assert all(f"{measure.name}  " in answer.out for measure in all_measures())
 
 
+def test_measures_are_a_table_of_a_line_each_in_eighty_columns(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command_line("measures").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for measure in all_measures():
+        (line,) = [line for line in lines if line.split(" ")[0] == measure.name]
+        assert measure.direction in line
+        assert f" {measure.suite} " in f"{line} "
+    assert len(lines) < len(all_measures()) + 12
+
+
+def test_a_measure_that_is_named_gets_its_card(command_line):
+    out = command_line("measures", "gamma").out
+    assert "formula: ½ ln det G" in out
+    assert "sharpness  " not in out
+    whole = json.loads(command_line("measures", "--json").out)["measures"]
+    assert json.loads(command_line("measures", "sharpness", "gamma", "--json").out)["measures"] == [
+        entry for entry in whole if entry["name"] in ("gamma", "sharpness")
+    ]
+    wrong = command_line("measures", "gama")
+    assert wrong.code == 2
+    assert "Did you mean 'gamma'?" in wrong.err
+
+
 def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    out = command_line("measures").out
+    names = [measure.name for measure in all_measures()]
+    out = command_line("measures", *names).out
     assert max(map(len, out.splitlines())) <= 100
     assert not any(line != line.rstrip() for line in out.splitlines())
     cards = [" ".join(card.split()) for card in re.split(r"\n(?=\S)", out)]
@@ -104,7 +131,7 @@ def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
     }
 
 
-def test_the_forecast_grows_with_what_is_asked_for(command_line):
+def test_the_forecast_grows_with_the_chosen_measures(command_line):
     from infomcr_cli.config.compose import compose_run
 
     config = compose_run(["measure=all"]).measure
@@ -112,3 +139,13 @@ def test_the_forecast_grows_with_what_is_asked_for(command_line):
     few, more, most = (forward_passes(chosen_measures(names), config) for names in chosen)
     assert few < more < most
     assert (format_duration(12), format_duration(600), format_duration(7200)) == ("12 s", "10 min", "2.0 h")
+
+
+def test_order_of_the_measures_does_not_depend_on_which_was_imported_first():
+    script = "import infomcr_cli.measures.library.{0}; from infomcr_cli.measures.base import all_measures;"
+    script += "print([measure.name for measure in all_measures()])"
+    orders = {
+        subprocess.run([sys.executable, "-c", script.format(first)], check=True, capture_output=True).stdout
+        for first in ("confidence", "takeuchi")
+    }
+    assert orders == {f"{[measure.name for measure in all_measures()]}\n".encode()}

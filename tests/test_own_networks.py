@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 NETWORK = """
 import keras
@@ -64,11 +64,11 @@ def write(named: str, content: str | None) -> None:
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_builder_is_refused_before_anything_is_made(command_line: CommandLine, named: str, fault: str) -> None:
-    content, told = BROKEN[fault]
+    content, message = BROKEN[fault]
     write(named, content)
     answer = command_line("train", "model=builder", named, *TINY, "--json")
     assert answer.code == 2, answer
-    assert told in answer.err
+    assert message in answer.err
     assert named.partition("=")[2] in answer.err
     assert answer.out == ""
     assert not Path("runs").exists()
@@ -102,7 +102,9 @@ def leave(state: str, **changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "KILLED"])
-def test_a_broken_builder_leaves_a_run_s_state_as_it_was(command_line: CommandLine, named: str, state: str) -> None:
+def test_a_builder_that_fails_leaves_the_state_of_a_resumed_run_unchanged(
+    command_line: CommandLine, named: str, state: str
+) -> None:
     """A run that is LOST says in its file that it is RUNNING."""
     train(command_line, named)
     whole = Path("run/metrics.jsonl").read_text()
@@ -155,7 +157,7 @@ def test_a_subclassed_network_is_trained_and_measured(command_line: CommandLine,
         (("reg=sam", "reg.num_sub_batches=2"), 2),
     ],
 )
-def test_a_sum_over_images_is_no_loss_for_sub_batches(
+def test_a_loss_that_sums_over_images_is_refused_with_sub_batches(
     command_line: CommandLine, named: str, overrides: tuple[str, ...], code: int
 ) -> None:
     summing = NETWORK.replace('print("traced")', "self.add_loss(1e-4 * keras.ops.sum(keras.ops.square(x)))")

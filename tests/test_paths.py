@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from invocation import Answer, CommandLine
+from cli import Answer, CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
@@ -92,8 +92,8 @@ def locked(tmp_path: Path) -> Path:
     folder = tmp_path / "locked"
     make_run(folder / "a")
     folder.chmod(0)
-    look = [sys.executable, "-c", f"import os; os.listdir({str(folder)!r})"]
-    if subprocess.run(look, capture_output=True, preexec_fn=_keep_to_permissions, check=False).returncode == 0:
+    listing = [sys.executable, "-c", f"import os; os.listdir({str(folder)!r})"]
+    if subprocess.run(listing, capture_output=True, preexec_fn=_keep_to_permissions, check=False).returncode == 0:
         pytest.skip("permissions do not hold for this user")
     return tmp_path
 
@@ -108,7 +108,7 @@ def test_a_path_without_permission_is_one_line(locked: Path) -> None:
         assert "Permission denied" in answer.err or "written to" in answer.err, (command, answer)
 
 
-def test_what_permissions_forbid_is_told_before_any_work(locked: Path) -> None:
+def test_what_permissions_forbid_is_reported_before_any_work(locked: Path) -> None:
     make_run(locked / "runs" / "a")
     make_run(locked / "runs" / "b").checkpoints.chmod(0)
     make_run(locked / "runs" / "c").path.chmod(0)

@@ -36,8 +36,8 @@ from infomcr_cli.runs import (
 from infomcr_cli.sweep import SweepRequest, same_again
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import store_of
+from tests.cli import Answer
 from tests.conftest import CommandLine
-from tests.invocation import Answer
 
 VERBS = "train|eval|sweep|compare|judge|measures|runs|sync|ui"
 COMMAND = re.compile(rf"`(infomcr (?:{VERBS})\b[^`]*)`|(infomcr (?:{VERBS})\b.*)$", re.M)
@@ -161,14 +161,14 @@ def test_the_list_of_runs_says_how_lost_ones_go_on_and_how_they_are_closed(
     made(folder / "own", *own, checkpoint=False)
     _lose(folder)
     answer = command_line("runs", "--runs-dir", "my runs")
-    closing, *ways_on = commands_in(answer.out)
+    repair, *ways_on = commands_in(answer.out)
     assert len(ways_on) == 2
     for command in ways_on:
         resumed = pasted(command_line, command)
         assert resumed.code == 0, resumed.err
     made(folder / "c", *MLP)
     _lose(folder)
-    assert pasted(command_line, closing).code == 0
+    assert pasted(command_line, repair).code == 0
     assert "lost." not in command_line("runs", "--runs-dir", "my runs").out
     document = json.loads(command_line("runs", "--runs-dir", "my runs", "--json").out)
     assert [run["resume"] is not None for run in document["runs"]] == [False, True, False]
@@ -226,7 +226,7 @@ def _gone(store: object) -> None:
     raise OSError("no route to it")
 
 
-def test_a_password_is_left_out_of_a_proposal_and_asked_for(
+def test_a_password_is_left_out_of_a_suggested_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("infomcr_cli.tracking.client.connect", _gone)
@@ -235,14 +235,17 @@ def test_a_password_is_left_out_of_a_proposal_and_asked_for(
         Mirror(run, store_of("postgresql://me:hunter2@127.0.0.1:9/x", "infomcr", tmp_path)).close()
     assert "with the store's password in --tracking-uri" in caplog.text
     assert "hunter2" not in caplog.text
-    assert same_again(SweepRequest(("tracking.uri=postgresql://me:hunter2@h/x",))) == "The same command again goes on."
+    assert (
+        same_again(SweepRequest(("tracking.uri=postgresql://me:hunter2@h/x",)))
+        == "Run the same command again to continue."
+    )
 
 
 def test_the_command_of_a_sweep_is_the_one_that_was_typed() -> None:
     request = SweepRequest(
         ("seed=0,1", "data.root='a b'"), fail_fast=True, retry_failed=True, config_dir=Path("my conf")
     )
-    said = same_again(request).removeprefix("Go on with: ")
+    said = same_again(request).removeprefix("Continue with: ")
     words = ["--config-dir", "my conf", "--fail-fast", "--retry-failed", "seed=0,1", "data.root='a b'"]
     assert shlex.split(said) == ["infomcr", "sweep", *words]
 
@@ -270,7 +273,12 @@ def test_the_list_of_measures_is_had_as_printed(command_line: CommandLine) -> No
 
 
 COMPLETE = ("`infomcr measures`", "`infomcr measures --json`")
-NAMED = ("as `infomcr eval` writes it", "a setting of infomcr sweep", "another command, infomcr sweep")
+NAMED = (
+    "as `infomcr eval` writes it",
+    "apply only to infomcr sweep",
+    "a network that `infomcr train` has trained",
+    "another command, infomcr sweep",
+)
 
 
 def test_no_message_spells_a_command_with_a_gap_in_it() -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.runs import RunDirectory, recorded_kernels, write_environment
 from infomcr_cli.runs.environment import describe_environment

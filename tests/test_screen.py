@@ -23,10 +23,10 @@ class Shut(io.StringIO):
 
     def __init__(self, error: OSError) -> None:
         super().__init__()
-        self._error, self.asked = error, 0
+        self._error, self.writes = error, 0
 
     def write(self, text: str) -> int:
-        self.asked += 1
+        self.writes += 1
         raise self._error
 
 
@@ -36,7 +36,7 @@ def test_it_falls_silent_at_the_first_line_that_cannot_be_written(error: OSError
     screen = Screen(file=file)
     screen.print("one")
     screen.print("two")
-    assert file.asked == 1
+    assert file.writes == 1
 
 
 def test_a_live_display_on_a_terminal_that_is_gone_ends_nothing() -> None:

@@ -29,7 +29,7 @@ SPLITS = ("train", "test", "validation")
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run directory, read when it is asked for.
+    """A run directory, read on demand.
 
     Args:
         path:   of the directory.

@@ -70,7 +70,7 @@ class _Reference(Record):
 
 
 def reference_config(config_dir: Path | None = None) -> RegConfig:
-    """Return the regularizer whose cost is matched: `reg=on` as its file has it.
+    """Return the regularizer whose cost is matched: `reg=on` as configured in its file.
 
     Raises:
         InputError: the user's own file of that name is no regularizer.
@@ -151,11 +151,11 @@ def no_such(key: str, known: Sequence[str]) -> InputError:
     """Return the error for a setting that does not exist, with the nearest one that does."""
     group, _, leaf = key.rpartition(".")
     if key.partition(".")[0] == "sweep":
-        return InputError("one run is no sweep", received=key, advice="It is a setting of infomcr sweep.")
+        return InputError("settings under sweep. apply only to infomcr sweep", received=key)
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
     near = _same_leaf(key, known) or nearest_name(key, known)
     advice = _elsewhere(group, leaf) or (f"Did you mean {near!r}?" if near else None)
-    return InputError(f"{group or 'a run'} must have that setting", received=key, accepted=family, advice=advice)
+    return InputError(f"{group or 'a run'} has no such setting", received=key, accepted=family, advice=advice)
 
 
 def _same_leaf(key: str, known: Sequence[str]) -> str | None:

@@ -18,14 +18,14 @@ from infomcr_cli.errors import InputError
 
 @dataclass(frozen=True)
 class Condition:
-    """A setting or a group, and the values that are meant."""
+    """A setting or a group, and the values to exclude."""
 
     key: str
     override: Override
     values: tuple[Any, ...]
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is among those that are meant; 1 and 1.0 are the same, 1 and true are not."""
+        """Return whether a value is to be excluded; 1 and 1.0 are the same, 1 and true are not."""
         if isinstance(self.override.value(), Glob):
             return bool(self.override.value().filter([str(value)]))
         return any(

@@ -113,8 +113,8 @@ def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
         raise InputError(f"{key} must have a value", received=override.input_line, accepted=names)
     for choice in choices if key in groups else ():
         grammar.check_choices(grammar.parse([choice.text]), groups)
-    plain = key not in groups and str(override.input_line).startswith(key) and not _nested(choices)
-    return Axis(key, choices, plain and override.package is None)
+    plain = key not in groups and str(override.input_line).startswith(key) and override.package is None
+    return Axis(key, choices, plain and not any(isinstance(choice.value, dict) for choice in choices))
 
 
 def _elements(override: Override, names: Sequence[str]) -> list[Any]:
@@ -138,10 +138,6 @@ def _choice(override: Override, element: Any) -> Choice:
     if isinstance(element, list | dict):
         return Choice(text, grammar.parse([text])[0].value())
     return Choice(text, element)
-
-
-def _nested(choices: Sequence[Choice]) -> bool:
-    return any(isinstance(choice.value, dict) for choice in choices)
 
 
 def _check(axes: Sequence[Axis]) -> None:

@@ -45,7 +45,9 @@ def _one(misfit: Any) -> InputError:
     accepted = _literals(misfit)
     rule = "must be one of its values" if accepted else _RULES.get(misfit["type"], misfit["msg"])
     rule = rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
-    received = None if misfit["type"] == "missing" else _shown(misfit.get("ctx", {}).get("tag", misfit["input"]))
+    received = None if misfit["type"] == "missing" else misfit.get("ctx", {}).get("tag", misfit["input"])
+    if received is not None and not isinstance(received, str | int | float | bool):
+        received = str(received)[:80]
     return InputError(f"{where} {rule}", received=received, accepted=accepted)
 
 
@@ -60,7 +62,3 @@ def _literals(misfit: Any) -> list[str]:
         return []
     listed = str(misfit["ctx"].get("expected") or misfit["ctx"].get("expected_tags"))
     return [word.strip().strip("'") for word in listed.replace(" or ", ", ").split(",")]
-
-
-def _shown(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)[:80]

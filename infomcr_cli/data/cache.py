@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -76,7 +75,9 @@ def _write(dataset: Dataset, place: Path) -> None:
         parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)
         for name, array in zip(ARRAYS, parts, strict=True):
             np.save(beside / f"{name}.npy", array, allow_pickle=False)
-        (beside / "about.json").write_text(json.dumps(_about(dataset)), encoding="utf-8")
+        names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
+        about = json.dumps({name: getattr(dataset, name) for name in names})
+        (beside / "about.json").write_text(about, encoding="utf-8")
         _take_place(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -90,11 +91,6 @@ def _take_place(beside: Path, place: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):
             beside.rename(place)
-
-
-def _about(dataset: Dataset) -> dict[str, Any]:
-    names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
-    return {name: getattr(dataset, name) for name in names}
 
 
 def _read(place: Path) -> Dataset | None:

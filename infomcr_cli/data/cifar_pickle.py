@@ -66,7 +66,7 @@ _NAMES = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):  # noqa: S301 -- it makes only the classes of an allow-list
     def find_class(self, module: str, name: str) -> type[_Made]:
         if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"the name {f'{module}.{name}'!r} is not one of an array")

@@ -80,7 +80,11 @@ class Members:
 
 @contextmanager
 def open_members(path: Path) -> Iterator[Members]:
-    """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError."""
+    """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError.
+
+    Yields:
+        the arrays by name, read on demand.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             yield Members(archive)

@@ -114,7 +114,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
     """Yield every image of `split` in stored order, the incomplete last batch included.
 
-    Returns:
+    Yields:
         standardised images [b, H, W, C] with labels [b], b = `batch_size` but for the last.
     """
     for start in range(0, len(split), batch_size):

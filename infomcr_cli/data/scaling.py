@@ -15,7 +15,7 @@ FIXED: Mapping[str, tuple[float, float]] = {"raw": (0.0, 1.0), "unit": (0.0, 255
 
 
 def scaled(dataset: Dataset, scaling: Scaling) -> Dataset:
-    """Return a data set whose `standardise` scales as asked.
+    """Return a data set whose `standardise` scales as requested.
 
     Raises:
         InputError: tokens, or several arrays at once, are to be scaled.

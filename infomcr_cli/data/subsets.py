@@ -37,7 +37,9 @@ def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
     if config.label_noise:
         train, noisy = replace_labels(train, config.label_noise, dataset.num_classes, _stream(seed, NOISE))
     chosen = replace(dataset, train=train, test=test, validation=apart, noisy=noisy)
-    return chosen if _is_whole(config) else replace(chosen, fingerprint=_fingerprint(chosen, config, seed))
+    if not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}:
+        return chosen
+    return replace(chosen, fingerprint=_fingerprint(chosen, config, seed))
 
 
 def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Indices:
@@ -114,10 +116,6 @@ def check_batch(batch_size: int, count: int) -> None:
             received=f"batch_size={batch_size}, {count} images",
             advice=f"Try data.batch_size={max(1, count // 2)}.",
         )
-
-
-def _is_whole(config: DataConfig) -> bool:
-    return not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}
 
 
 def _fingerprint(dataset: Dataset, config: DataConfig, seed: int) -> str:

@@ -82,7 +82,10 @@ def name_of(overrides: Sequence[str]) -> str:
 
 @contextmanager
 def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory]:
-    """Make or take up a sweep's folder and hold it while the block runs.
+    """Make or open the directory of a sweep, and lock it while the block runs.
+
+    Yields:
+        the directory as sweep.json describes it.
 
     Raises:
         InputError: another process is at work on this sweep, or the folder cannot be written.
@@ -95,7 +98,7 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
         raise InputError(f"a sweep needs a folder that can be written ({error.strerror})", received=str(path)) from None
     try:
         _lock(descriptor, name)
-        yield _taken_up(path)
+        yield _opened(path)
     finally:
         os.close(descriptor)
 
@@ -114,7 +117,7 @@ def _lock(descriptor: int, name: str) -> None:
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
-def _taken_up(path: Path) -> SweepDirectory:
+def _opened(path: Path) -> SweepDirectory:
     try:
         document = parse_json(read_file(path, "sweep.json", MAX_DOCUMENT), f"sweep.json of {path.name}")
     except FileNotFoundError:

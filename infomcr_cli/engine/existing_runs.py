@@ -1,8 +1,8 @@
-"""Which of the runs in a folder is the one that a job asks for: the same settings, trained on the same data."""
+"""Find the run of a job in a folder: the same settings, trained on the same data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -23,12 +23,15 @@ _RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
 
 
 class ExistingRuns:
-    """The runs of a folder, by identity; what cannot be read is nobody's."""
+    """The runs of a folder by identity; a run that cannot be read is left out."""
 
     def __init__(self, folder: Path) -> None:
         self._runs: dict[str, list[tuple[Path, Status]]] = {}
-        for path, status in _statuses(folder):
-            self._runs.setdefault(tail(status.identity), []).append((path, status))
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            with suppress(InputError, OSError):
+                if is_run(path):
+                    status = read_status_file(path)
+                    self._runs.setdefault(tail(status.identity), []).append((path, status))
 
     def run_of(self, identity: str, config: RunConfig) -> RunDirectory | None:
         """Return the furthest run of an identity that was trained on the data of `config`; None: there is none.
@@ -65,18 +68,6 @@ def _is_data_of(run: RunDirectory, config: RunConfig) -> bool:
 @cache
 def _fingerprint(data: DataConfig, seed: int) -> str:
     return load_dataset(data, seed=seed).fingerprint
-
-
-def _statuses(folder: Path) -> Iterator[tuple[Path, Status]]:
-    for path in _runs_in(folder):
-        try:
-            yield path, read_status_file(path)
-        except (InputError, OSError):
-            continue
-
-
-def _runs_in(folder: Path) -> Iterable[Path]:
-    return (path for path in sorted(folder.iterdir()) if is_run(path)) if folder.is_dir() else ()
 
 
 def _rank(status: Status) -> tuple[int, int]:

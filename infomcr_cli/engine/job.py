@@ -54,8 +54,8 @@ class Outcome:
 
     Args:
         state:    None: the sweep was stopped before the job began, now or ever.
-        vanished: whether its process ended without a word, so that another attempt may go further.
-        startup:  seconds that its process took to import everything; None: it never came so far.
+        is_lost:  whether its process ended without reporting a result, so that another attempt may go further.
+        startup:  seconds that its process took to import everything; None: it never finished importing.
         waited:   of these, the seconds that the job waited for them: less where the process was started ahead.
         seconds:  from the handing over of the job to its end.
     """
@@ -63,7 +63,7 @@ class Outcome:
     job: Job
     state: State | None
     reason: str | None = None
-    vanished: bool = False
+    is_lost: bool = False
     startup: float | None = None
     waited: float | None = None
     seconds: float = 0.0

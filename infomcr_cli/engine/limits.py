@@ -47,17 +47,17 @@ class Slots:
 
     Args:
         threads: for each job; None: it may use all cores.
-        gpus:    their names as CUDA_VISIBLE_DEVICES takes them, one for each lane; empty: none.
+        gpus:    their names as CUDA_VISIBLE_DEVICES takes them, one for each slot; empty: none.
     """
 
     count: int
     threads: int | None
     gpus: tuple[str, ...] = ()
 
-    def environment(self, lane: int) -> Mapping[str, str]:
-        """Return the variables that give a lane its share of cores and its GPU."""
+    def environment(self, slot: int) -> Mapping[str, str]:
+        """Return the variables that give a slot its share of cores and its GPU."""
         shares = {} if self.threads is None else {name: str(self.threads) for name in _THREAD_VARIABLES}
-        return {**shares, "CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]} if self.gpus else shares
+        return {**shares, "CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else shares
 
 
 def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> Slots:
@@ -71,7 +71,7 @@ def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> S
 
 
 def visible_gpus() -> Sequence[str]:
-    """Return the NVIDIA GPUs that this process may use, asked of the driver and not of TensorFlow."""
+    """Return the NVIDIA GPUs that this process may use, as the driver lists them; TensorFlow is not imported."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [name for name in given.split(",") if name.strip() and name.strip() != "-1"]

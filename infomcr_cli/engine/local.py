@@ -1,7 +1,7 @@
 """Jobs on this machine: a process for each, as many at once as there are slots.
 
 A process imports TensorFlow for seconds before it can work. So while a job trains, the process of its successor is
-started in its lane and waits with everything imported.
+started in its slot and waits with everything imported.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ class LocalEngine:
     """
 
     def __init__(self, slots: Slots, limits: Limits, jobs: int, task: Callable[[Job], Task]) -> None:
-        self._lanes, self._limits, self._task = slots, limits, task
+        self._slots, self._limits, self._task = slots, limits, task
         self._left = jobs
         self._running: dict[int, JobProcess] = {}
         self._spare: dict[int, JobProcess] = {}
 
     def capacity(self) -> int:
         """Return how many jobs may run at once."""
-        return self._lanes.count
+        return self._slots.count
 
     def submit(self, job: Job) -> None:
-        """Start a job in a free lane."""
-        lane = next(number for number in range(self._lanes.count) if number not in self._running)
-        process = self._spare.pop(lane, None) or JobProcess(self._lanes.environment(lane))
+        """Start a job in a free slot."""
+        slot = next(number for number in range(self._slots.count) if number not in self._running)
+        process = self._spare.pop(slot, None) or JobProcess(self._slots.environment(slot))
         self._left -= 1
         process.give(job, self._task(job), self._limits)
-        self._running[lane] = process
+        self._running[slot] = process
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
@@ -70,11 +70,11 @@ class LocalEngine:
 
     def _prepare(self) -> None:
         """Start the successor of a job that has begun to work, where there will be one and memory for it."""
-        for lane, process in self._running.items():
-            if lane in self._spare or len(self._spare) >= self._left or not process.is_ready:
+        for slot, process in self._running.items():
+            if slot in self._spare or len(self._spare) >= self._left or not process.is_ready:
                 continue
             if psutil.virtual_memory().available > 2 * RECKONED_BYTES:
-                self._spare[lane] = JobProcess(self._lanes.environment(lane))
+                self._spare[slot] = JobProcess(self._slots.environment(slot))
 
     def _dismiss(self) -> None:
         for process in self._spare.values():
@@ -82,8 +82,8 @@ class LocalEngine:
         self._spare.clear()
 
     def _ended(self) -> list[Outcome]:
-        outcomes = {lane: process.poll() for lane, process in self._running.items()}
-        for lane, outcome in outcomes.items():
+        outcomes = {slot: process.poll() for slot, process in self._running.items()}
+        for slot, outcome in outcomes.items():
             if outcome is not None:
-                del self._running[lane]
+                del self._running[slot]
         return [outcome for outcome in outcomes.values() if outcome is not None]

@@ -47,7 +47,7 @@ class SweepLogger:
         way_on: str = "The same sweep again brings it.",
     ) -> None:
         self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
-        self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), threading.Event()
+        self._lock, self._wake, self._is_closing = threading.Lock(), threading.Event(), threading.Event()
         self._waiting: dict[str, Job] = {}
         self._running: dict[str, Job] = {}
         self._known: dict[str, Job] = {}
@@ -57,7 +57,7 @@ class SweepLogger:
         self._parent: str | None = None
         self._end: State | None = None
         self._failed = False
-        self._last_look = time.monotonic()
+        self._last_poll = time.monotonic()
         self.mirrored = set(mirrored)
         self._thread = threading.Thread(target=self._work, name="infomcr-sweep-mlflow", daemon=True)
         self._thread.start()
@@ -81,8 +81,8 @@ class SweepLogger:
 
     def poll(self) -> None:
         """Mirror the running jobs at intervals."""
-        if time.monotonic() - self._last_look > SECONDS_BETWEEN_POLLS:
-            self._last_look = time.monotonic()
+        if time.monotonic() - self._last_poll > SECONDS_BETWEEN_POLLS:
+            self._last_poll = time.monotonic()
             with self._lock:
                 self._waiting = {**self._running, **self._waiting}
             self._wake.set()
@@ -97,7 +97,7 @@ class SweepLogger:
             is_hurried: says whether somebody waits for the end by now; little time is left then.
         """
         self._end = state
-        self._closing.set()
+        self._is_closing.set()
         self._wake.set()
         self._wait(time.monotonic() + limit, is_hurried)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
@@ -114,7 +114,7 @@ class SweepLogger:
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            last = self._closing.is_set()
+            last = self._is_closing.is_set()
             enough = self._failed  # a store that answered until now is tried twice
             try:
                 self._push_all()
@@ -124,7 +124,7 @@ class SweepLogger:
                 pause, enough = FIRST_PAUSE, True
             except Exception as error:  # whatever MLflow raises must not reach the sweep
                 self._note_failure(error)
-                self._closing.wait(pause)
+                self._is_closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
             if last and enough:

@@ -29,7 +29,8 @@ def plan(points: Sequence[Point]) -> list[Job]:
     unique: dict[tuple[str, str | None], Point] = {}
     for point in points:
         first = unique.setdefault((identity(point.config), place_of(point.config.data)), point)
-        if first is not point and _differ(first, point):
+        # Points that differ in other settings are two runs to the user, who would get one.
+        if first is not point and _resolved(first.config) != _resolved(point.config):
             raise _same_run(first, point)
     for data in {point.config.data for point in unique.values()}:
         check_source(data)
@@ -44,11 +45,6 @@ def _with_identities(unique: Mapping[tuple[str, str | None], Point]) -> Iterator
     sets_of_data = Counter(hashed for hashed, _ in unique)
     for (hashed, place), point in unique.items():
         yield (with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed), point
-
-
-def _differ(first: Point, second: Point) -> bool:
-    """Settings that leave the weights as they are differ: the user would get one run instead of two."""
-    return _resolved(first.config) != _resolved(second.config)
 
 
 def _resolved(config: RunConfig) -> RunConfig:

@@ -1,4 +1,4 @@
-"""The sweep's side of a job's process: start it, hear from it, bound it, stop it. Never a fork of TensorFlow."""
+"""Start, read, limit and stop the process of a job, from the sweep's side. It is never a fork of TensorFlow."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ class JobProcess:
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
-        self._heard = b""
+        self._unread = b""
         self._ready: float | None = None
         self._given: float | None = None
         self._ended: Event | None = None
-        self._verdict: tuple[State, str] | None = None
+        self._ending: tuple[State, str] | None = None
         self._kill_at: float | None = None
         self._job: Job | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether it has imported everything."""
-        self._listen()
+        self._read_events()
         return self._ready is not None
 
     def give(self, job: Job, task: Task, limits: Limits) -> None:
-        """Hand it its job; where it died meanwhile, `poll` says so."""
+        """Send it its job; if it died meanwhile, `poll` returns that."""
         self._job, self._limits, self._given = job, limits, time.monotonic()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
@@ -69,25 +69,25 @@ class JobProcess:
 
     def poll(self) -> Outcome | None:
         """Return how the job ended once it has, after enforcing its limits."""
-        self._listen()
+        self._read_events()
         code = self._process.poll()
         if code is None:
-            self._bound()
+            self._enforce_limits()
             return None
-        self._listen()
+        self._read_events()
         self.kill()
         return self._outcome(code)
 
     def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
         """Ask the job to stop at its next step boundary; what does not within `grace` seconds is ended."""
-        if self._verdict is None:
-            self._verdict = (state, reason)
+        if self._ending is None:
+            self._ending = (state, reason)
             self._signal(signal.SIGTERM)
         kill_at = time.monotonic() + grace
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
     def kill(self) -> None:
-        """End the process, whatever it does, and forget it."""
+        """Kill the process and close its pipes."""
         self._signal(signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -95,24 +95,24 @@ class JobProcess:
             with suppress(OSError):
                 pipe.close()
 
-    def _listen(self) -> None:
+    def _read_events(self) -> None:
         assert self._process.stdout is not None
         if self._process.stdout.closed:
             return
         while chunk := self._process.stdout.read(65536):
-            self._heard += chunk
-        *lines, self._heard = self._heard.split(b"\n")
+            self._unread += chunk
+        *lines, self._unread = self._unread.split(b"\n")
         for event in map(Event.model_validate_json, lines):
             if event.kind == "ready":
                 self._ready = event.at or time.monotonic()
             else:
                 self._ended = event
 
-    def _bound(self) -> None:
+    def _enforce_limits(self) -> None:
         now = time.monotonic()
         if self._kill_at is not None and now > self._kill_at:
             self._signal(signal.SIGKILL)
-        if self._given is None or self._verdict is not None:
+        if self._given is None or self._ending is not None:
             return
         if self._limits.timeout is not None and now - self._given > self._limits.timeout:
             self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
@@ -134,17 +134,17 @@ class JobProcess:
 
     def _outcome(self, code: int) -> Outcome:
         assert self._job is not None
-        state, reason, vanished = self._said(code)
-        if self._verdict is not None or (not vanished and state is State.FAILED):
+        state, reason, is_lost = self._how_it_ended(code)
+        if self._ending is not None or (not is_lost and state is State.FAILED):
             close(self._job, state, reason)
         seconds = time.monotonic() - (self._given or 0.0)
-        return Outcome(self._job, state, reason, vanished, *self._startup(), seconds)
+        return Outcome(self._job, state, reason, is_lost, *self._startup(), seconds)
 
-    def _said(self, code: int) -> tuple[State, str | None, bool]:
+    def _how_it_ended(self, code: int) -> tuple[State, str | None, bool]:
         if self._ended is not None and self._ended.state is State.FINISHED:
             return State.FINISHED, None, False
-        if self._verdict is not None:
-            return *self._verdict, False
+        if self._ending is not None:
+            return *self._ending, False
         if self._ended is not None:
             return self._ended.state or State.FAILED, self._ended.reason, False
         return State.LOST, _exit_reason(code), True
@@ -156,7 +156,7 @@ class JobProcess:
 
 
 def close(job: Job, state: State, reason: str | None) -> None:
-    """Write how a run ended where its own process could not, or said less than is known here.
+    """Write how a run ended if its own process could not, or reported less than is known here.
 
     A run that another process holds is that one's to close, and one that cannot be written stays: neither is the end of
     a sweep.
@@ -171,7 +171,7 @@ def close(job: Job, state: State, reason: str | None) -> None:
 
 def _exit_reason(code: int) -> str:
     if code >= 0:
-        return f"its process ended with exit code {code} and no word"
+        return f"its process exited with code {code} without reporting a result"
     try:
         name = signal.Signals(-code).name
     except ValueError:

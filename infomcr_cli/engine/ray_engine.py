@@ -121,7 +121,7 @@ class RayEngine:
                 close(job, State.KILLED, self._reason)
                 return Outcome(job, State.KILLED, self._reason, seconds=seconds)
             reason = f"its machine or process was lost ({type(error).__name__})"
-            return Outcome(job, State.LOST, reason, vanished=True, seconds=seconds)
+            return Outcome(job, State.LOST, reason, is_lost=True, seconds=seconds)
 
 
 def _python_path() -> dict[str, str]:
@@ -147,7 +147,7 @@ def _connected(address: str) -> Any:
 
 
 def _encoded(outcome: Outcome) -> str:
-    kept = {name: getattr(outcome, name) for name in ("reason", "vanished", "startup", "waited", "seconds")}
+    kept = {name: getattr(outcome, name) for name in ("reason", "is_lost", "startup", "waited", "seconds")}
     return json.dumps({**kept, "state": str(outcome.state)})
 
 

@@ -83,10 +83,10 @@ class SweepRunner:
                 self._until_done(interruption)
         finally:
             self.engine.close()
-        self._account_for_the_rest()
+        self._count_the_rest()
         return self._outcomes
 
-    def _account_for_the_rest(self) -> None:
+    def _count_the_rest(self) -> None:
         """What was not begun stays as it was; what was, and has not said how it ended, was stopped."""
         for job in [*self._running.values(), *self._pending]:
             if self._attempts[job.identity]:
@@ -100,7 +100,7 @@ class SweepRunner:
             while self._stopping is None and (self._pending or self._running):
                 interruption.check()
                 self._fill()
-                self._hear(TICK)
+                self._wait(TICK)
         except Interrupted as stop:
             self.number = stop.number
             self._drain(str(stop))
@@ -117,22 +117,22 @@ class SweepRunner:
             for listener in self.listeners:
                 listener.began(job)
 
-    def _hear(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         ended = self.engine.wait(seconds)
         for outcome in ended:
-            self._take(outcome)
+            self._collect(outcome)
         for listener in self.listeners:
             listener.poll()
         if self.fail_fast and self._stopping is None:
             self._stop_at_a_failure(ended)
 
-    def _take(self, outcome: Outcome) -> None:
+    def _collect(self, outcome: Outcome) -> None:
         job = self._running.pop(outcome.job.identity)
         attempts = self._attempts[job.identity]
-        if outcome.vanished and attempts <= self.retries and self._stopping is None:
+        if outcome.is_lost and attempts <= self.retries and self._stopping is None:
             self._pending.appendleft(job)
             return
-        self._count(self._given_up(outcome, attempts) if outcome.vanished else outcome)
+        self._count(self._given_up(outcome, attempts) if outcome.is_lost else outcome)
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes[outcome.job.identity] = outcome
@@ -160,6 +160,6 @@ class SweepRunner:
         deadline = time.monotonic() + grace + PATIENCE
         try:
             while self._running and time.monotonic() < deadline:
-                self._hear(TICK)
+                self._wait(TICK)
         except KeyboardInterrupt:
             self._drain("SIGINT, twice", grace=0.0)

@@ -51,7 +51,7 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
     """Return the result of a job; an outcome of None says that it was not run now."""
     if outcome is None:
         result = job_as_found(job, evaluate=evaluate)
-        return replace(result, reason=f"{job.reason} (--retry-failed takes it up again)") if job.reason else result
+        return replace(result, reason=f"{job.reason} (--retry-failed retries it)") if job.reason else result
     log = folder.tail(job) if outcome.state is State.FAILED else []
     return JobResult(job, outcome.final_state, outcome.reason, tuple(log))
 
@@ -99,7 +99,7 @@ class Startup:
 
 
 def startup_of(outcomes: Iterable[Outcome]) -> Startup | None:
-    """Return what start-ups cost, None where no process came so far."""
+    """Return what start-ups cost; None: no process was ready."""
     known = [(outcome.startup, outcome.waited or 0.0) for outcome in outcomes if outcome.startup is not None]
     if not known:
         return None

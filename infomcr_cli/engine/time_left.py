@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from statistics import mean
 
 from infomcr_cli.config.compute import mean_passes
 from infomcr_cli.engine.job import Job
@@ -12,8 +13,9 @@ from infomcr_cli.engine.job import Job
 class TimeLeft:
     """Estimates the time left once a job has ended.
 
-    A job's cost is the number of its epochs times the passes of a step. The seconds that a unit of cost takes are the
-    mean over the jobs that have ended. What is left of the jobs is shared by as many workers as have run at once.
+    A job's cost is the number of its epochs times the passes of a step. A job is expected to take the mean of the jobs
+    of the same cost that have ended. If none has, half of the mean over all is taken to grow with the cost: start-up
+    and evaluation do not. What is left of the jobs is shared by as many workers as have run at once.
 
     Args:
         jobs:  that are to be done.
@@ -24,7 +26,8 @@ class TimeLeft:
         self._clock = clock
         self._costs = {job.identity: cost_of(job) for job in jobs}  # of the jobs that have not ended
         self._began: dict[str, float] = {}
-        self._seconds, self._cost, self._workers = 0.0, 0.0, 1
+        self._took: dict[float, list[float]] = {}  # cost -> seconds of the jobs that have ended
+        self._workers = 1
 
     def began(self, job: Job) -> None:
         """Note that a job has begun."""
@@ -33,18 +36,26 @@ class TimeLeft:
 
     def ended(self, job: Job, seconds: float) -> None:
         """Note that a job has ended after some seconds."""
-        self._seconds += seconds
-        self._cost += self._costs.pop(job.identity, cost_of(job))
+        self._took.setdefault(self._costs.pop(job.identity, cost_of(job)), []).append(seconds)
         self._began.pop(job.identity, None)
 
     def seconds(self) -> float | None:
         """Return the seconds left; None: no job has ended yet."""
-        if not self._cost:
+        if not self._took:
             return None
-        now, rate = self._clock(), self._seconds / self._cost
-        left = [rate * cost - (now - self._began.get(name, now)) for name, cost in self._costs.items()]
+        now = self._clock()
+        expected = {cost: self._expected(cost) for cost in {*self._costs.values()}}
+        left = [expected[cost] - (now - self._began.get(name, now)) for name, cost in self._costs.items()]
         left = [max(0.0, one) for one in left]
         return max(sum(left) / self._workers, *left, 0.0)
+
+    def _expected(self, cost: float) -> float:
+        """Return the seconds that a job of some cost is expected to take."""
+        if cost in self._took:
+            return mean(self._took[cost])
+        seconds = mean(one for ended in self._took.values() for one in ended)
+        usual = mean(known for known, ended in self._took.items() for _ in ended)
+        return seconds * (1 + cost / usual) / 2
 
     def text(self) -> str:
         """Return the time left as it is shown, empty if it is not known or none is left."""

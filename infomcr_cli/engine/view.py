@@ -36,7 +36,7 @@ class SweepView:
 
     def __init__(self, console: Console, jobs: Sequence[Job], skipped: int) -> None:
         self._console, self._total, self._skipped = console, len(jobs) + skipped, skipped
-        self._looked = time.monotonic()
+        self._refreshed = time.monotonic()
         self._counts: Counter[State | None] = Counter()
         self._watches: dict[str, Watch] = {}
         self._time_left = TimeLeft(jobs)
@@ -74,9 +74,9 @@ class SweepView:
     def poll(self) -> None:
         """Refresh the running jobs twice a second on a terminal."""
         now = time.monotonic()
-        if self._live is None or now - self._looked < SECONDS_BETWEEN_POLLS:
+        if self._live is None or now - self._refreshed < SECONDS_BETWEEN_POLLS:
             return
-        self._looked = now
+        self._refreshed = now
         for watch in self._watches.values():
             watch.refresh()
         self._live.update(self.renderable())

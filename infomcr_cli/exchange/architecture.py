@@ -100,7 +100,7 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
     elif module is None and node.get("registered_name") is None:
         raise _legacy(what, kind)
     elif not _is_allowed(kind, module):
-        raise _refused(what, module, kind)
+        raise _refused(what, module, kind if module else node["registered_name"])
     elif node.get("registered_name") not in (None, kind):
         raise _refused(what, "registered as", node["registered_name"])
 
@@ -113,6 +113,8 @@ def _is_allowed(kind: str, module: Any) -> bool:
 
 def _check_function(node: Mapping[str, Any], what: str) -> None:
     name, module = node.get("config"), node.get("module")
+    if isinstance(name, str) and ">" in name:  # package>name, as Keras registers functions
+        raise _refused(what, "registered as", name)
     if (
         not isinstance(name, str)
         or name not in ACTIVATIONS

@@ -27,6 +27,9 @@ _FOLDER, _FILE, _UNKNOWN = 4, 8, 0  # the type bits of a Unix mode
 def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a .keras file whose members are all plain, inside and of a sane size.
 
+    Yields:
+        the archive, open for reading.
+
     Raises:
         InputError: it is no such file, or a member is a link, leads outside, stands there twice or is a bomb.
     """

@@ -1,4 +1,4 @@
-"""The formats that a network is exported to, told by the name of the file; TensorFlow is not needed to tell them."""
+"""The formats that a network is exported to, known by the name of the file, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_target(target: Path, *, force: bool) -> None:
         return
     if not force:
         advice = "Give another name, or --force to replace it."
-        raise InputError("export replaces nothing unless told to", received=f"{target} exists", advice=advice)
+        raise InputError("export replaces no file unless you say so", received=f"{target} exists", advice=advice)
     is_ours = (target / "saved_model.pb").is_file() if wanted is Format.SAVED_MODEL else target.is_file()
     if target.is_symlink() or not is_ours:
         raise InputError("--force replaces a file of the same kind", received=str(target), advice="Give another name.")

@@ -31,6 +31,7 @@ from infomcr_cli.exchange.softmax import without_softmax
 from infomcr_cli.models.keras_internals import all_layers, functional_graph, graph_nodes, object_sharing
 
 MAX_FEATURES = 2**31  # numbers that one sample may become in any layer
+MIXED = ("mixed_bfloat16", "mixed_float16")
 MAX_UNKNOWN = 10**12  # weights of a network whose file of weights is not looked at
 
 
@@ -113,7 +114,7 @@ def _with_logits(original: keras.Model, what: str) -> KerasModel:
         _fix_statistics(layer)
     with object_sharing():
         described = check_architecture(_plain(keras.saving.serialize_keras_object(original)), what)
-    architecture, softmax_of = without_softmax(described)
+    architecture, softmax_of = without_softmax(_in_full_precision(described))
     model = build(architecture, what)
     statistics = {id(variable) for layer in adapted for variable in layer.variables}
     carried = [variable for variable in original.weights if id(variable) not in statistics]
@@ -139,6 +140,15 @@ def _plain(description: Any) -> Architecture:
     return document
 
 
+def _in_full_precision(architecture: Architecture) -> Architecture:
+    """Let layers of mixed precision compute in that of their weights: so it is measured, and so it is exported."""
+    text = json.dumps(architecture)
+    for policy in MIXED:
+        text = text.replace(json.dumps({"name": policy}), json.dumps({"name": "float32"}))
+    whole: Architecture = json.loads(text)
+    return whole
+
+
 def _number_shared(value: Any, numbers: dict[int, int]) -> None:
     """Keras names a shared object by its place in memory, which differs from process to process."""
     if isinstance(value, dict):
@@ -153,7 +163,8 @@ def _number_shared(value: Any, numbers: dict[int, int]) -> None:
 
 def _check_size(model: Any, most_weights: int, what: str) -> None:
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=WAY_OUT)
+        advice = "Begin it with keras.Input(shape), or call model.build((None, *shape)), and save it anew."
+        raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=advice)
     for layer in all_layers(model):
         if not type(layer).__module__.startswith("keras.src."):
             raise InputError(f"{what} must name only layers of Keras", received=type(layer).__name__)

@@ -17,6 +17,7 @@ from infomcr_cli.exchange.keras_file import KerasModel, read_keras_file
 from infomcr_cli.exchange.sources import Source
 from infomcr_cli.exchange.weights_file import load_weights_file, weights_by_name
 from infomcr_cli.experiment.network import network
+from infomcr_cli.models.keras_internals import full_precision
 from infomcr_cli.runs.io.tensors import Array
 
 
@@ -85,11 +86,12 @@ def _check_same(read: KerasModel) -> None:
     """Raise InputError where the network that was built again is not the one of the file."""
     inputs = _samples(read.original)
     single = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
-    expected, found = read.original(inputs, training=False), read.model(single, training=False)
+    with full_precision(read.original):
+        expected, found = read.original(inputs, training=False), read.model(single, training=False)
     expected = np.asarray(expected[0] if isinstance(expected, list) else expected)
     if read.softmax_of is not None:
         found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
-    if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4):
+    if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4, equal_nan=True):
         raise InputError("a network must be the same when it is built again from its layers", received=read.model.name)
 
 

@@ -6,19 +6,17 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from infomcr_cli.exchange.formats import Format
-from infomcr_cli.models.keras_internals import all_layers, replaced
+from infomcr_cli.exchange.onnx_file import onnx_model
 
 KEY = "infomcr"  # in metadata.json of a .keras file, and wherever else a format has room for notes
 MAX_ATTRIBUTE = 60_000  # bytes that HDF5 has room for in an attribute
@@ -77,23 +75,9 @@ def _saved_model(model: keras.Model, path: Path, about: About) -> None:
 def _onnx(model: keras.Model, path: Path, about: About) -> None:
     import onnx
 
-    with redirect_stdout(StringIO()), warnings.catch_warnings(), _constant_statistics(model):
-        warnings.simplefilter("ignore")  # of how tf2onnx is made to work with NumPy 2
-        model.export(str(path), format="onnx", verbose=False)
-    written = onnx.load(str(path))
+    written = onnx_model(model)
     onnx.helper.set_model_props(written, {"class_names": json.dumps(about["class_names"]), KEY: json.dumps(about)})
     onnx.save(written, str(path))
-
-
-@contextmanager
-def _constant_statistics(model: keras.Model) -> Iterator[None]:
-    """Let mean and variance of Normalization layers be constants of a graph: tensors would become inputs of it."""
-    with ExitStack() as stack:
-        for layer in all_layers(model):
-            if isinstance(layer, keras.layers.Normalization):
-                for name in ("mean", "variance"):
-                    stack.enter_context(replaced(layer, name, np.asarray(getattr(layer, name))))
-        yield
 
 
 _WRITERS: Mapping[Format, Callable[[keras.Model, Path, About], None]] = {

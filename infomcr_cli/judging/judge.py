@@ -8,36 +8,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.bootstrap import interval, resample_counts
+from infomcr_cli.judging.axis_importance import axis_importance
 from infomcr_cli.judging.conditional_information import conditional_information
+from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi
+from infomcr_cli.judging.influence import FEWEST_RANKED, Influence
 from infomcr_cli.judging.minima import Minima, control_minima, ranked_minima
-from infomcr_cli.judging.pairs import axis_pairs
-from infomcr_cli.judging.rank_correlation import dense_ranks, estimate_rho, estimate_tau
+from infomcr_cli.judging.pairs import AxisPairs, axis_pairs
+from infomcr_cli.judging.pgdl_cmi import pgdl_cmi
+from infomcr_cli.judging.rank_correlation import dense_ranks, estimate, influence_on_tau_and_rho
 from infomcr_cli.judging.result import (
     STATISTICS,
     ConditionalInformation,
-    Difference,
     Estimate,
     Granulated,
     MeasureResult,
     RankingResult,
     SignError,
-    number,
 )
 from infomcr_cli.judging.sign_error import sign_errors
 from infomcr_cli.judging.ties import DIGITS
 
-RESAMPLES = 1000
+RESAMPLES = 2000  # simulations of the largest difference between measures
 FEWEST = 3  # minima; with fewer there are no statistics
 
 
 @dataclass(frozen=True)
-class _Resampled:
-    """The result of one measure and the resamples [B] of its statistics, for paired differences."""
+class _Found:
+    """The result of one measure, and the influence of each minimum on its statistics."""
 
     result: MeasureResult
-    samples: Mapping[str, np.ndarray]
+    influence: Mapping[str, Influence]
 
 
 def judge_minima(
@@ -56,10 +57,11 @@ def judge_minima(
         runs:       one row for each run; replicates are averaged here.
         gap:        name of the gap.
         n_test:     size of the test set, for the weights of the sign error; None: no sign error.
-        seed:       of the bootstrap, of sampled pairs and of the control measures.
-        directions: measure → "lower" or "higher" (is better); it decides the order alone. Absent: lower.
+        seed:       of the simulated differences, of sampled pairs and of the control measures.
+        directions: measure → "lower" or "higher" (is better); it decides the order and the sign of what is shown.
+                    Absent: lower.
         rank_by:    the statistic that orders the measures and that differences from the best are of.
-        resamples:  B.
+        resamples:  number of simulated differences.
 
     Raises:
         InputError: `n_test` is below 1, or `rank_by` is not a statistic.
@@ -79,8 +81,10 @@ def judge_minima(
     statistics = _statistics
     if minima.n < FEWEST <= minima.rows:
         minima, statistics = ranked_minima(runs, average=False), _statistics_of_single_runs
-    found = statistics(minima, directions or {}, n_test, seed, resamples)
-    controls = statistics(control_minima(minima, seed), {}, n_test, seed, resamples)
+    found = statistics(minima, directions or {}, n_test, seed)
+    controls = statistics(control_minima(minima, seed), {}, n_test, seed)
+    if ranked := statistics is _statistics and minima.n >= FEWEST_RANKED:
+        found, controls = _ranked(found, controls, rank_by, simulations=resamples, seed=seed)
     return RankingResult(
         n=minima.n,
         rows=minima.rows,
@@ -90,57 +94,71 @@ def judge_minima(
         seed=seed,
         resamples=resamples,
         rank_by=rank_by,
-        measures=tuple(_ranked(found, rank_by)),
+        measures=tuple(one.result for one in found),
         controls=tuple(one.result for one in controls),
         digits=DIGITS,
+        ranked=ranked,
+        importance=axis_importance(minima),
         left_out=minima.left_out,
         notes=tuple(notes),
     )
 
 
-def _statistics(
-    minima: Minima, directions: Mapping[str, str], n_test: int | None, seed: int, resamples: int
-) -> list[_Resampled]:
+def _statistics(minima: Minima, directions: Mapping[str, str], n_test: int | None, seed: int) -> list[_Found]:
     """Return the statistics of every measure, in the order of the columns."""
     known = np.isfinite(minima.measures)
     results = [_empty_result(minima, name, directions, int(known[:, m].sum())) for m, name in enumerate(minima.names)]
     if minima.n < FEWEST:
-        return [_Resampled(result, {}) for result in results]
+        return [_Found(result, {}) for result in results]
     ranks = np.full(known.shape, -1, np.int64)  # [n, M], −1 where missing
     for m in range(len(results)):
         ranks[known[:, m], m] = dense_ranks(minima.measures[known[:, m], m])
-    gap, pairs, counts = dense_ranks(minima.gap), axis_pairs(minima), resample_counts(minima.n, resamples, seed)
-    information = conditional_information(minima, ranks, seed)
-    errors, error_samples = [SignError()] * len(results), np.full((resamples, len(results)), np.nan)
-    if n_test is not None:
-        errors, error_samples = sign_errors(minima, pairs, ranks, n_test=n_test, resamples=resamples, seed=seed)
-    found = []
-    for m, result in enumerate(results):
-        have = known[:, m]
-        if result.n < FEWEST:
-            found.append(_Resampled(result, {}))
-            continue
-        tau, taus = estimate_tau(ranks[have, m], gap[have], counts[:, have])
-        rho, rhos = estimate_rho(ranks[have, m], gap[have], counts[:, have])
-        psi, psis = estimate_psi(ranks[:, m], gap, pairs, resamples, seed)
-        result = replace(result, kendall_tau=tau, spearman_rho=rho, granulated_psi=psi)
-        result = replace(result, conditional_information=information[m], sign_error=errors[m])
-        samples = {"kendall_tau": taus, "spearman_rho": rhos, "granulated_psi": psis, "sign_error": error_samples[:, m]}
-        found.append(_Resampled(result, samples))
-    return found
+    pairs, gap = axis_pairs(minima), dense_ranks(minima.gap)
+    information, competition = conditional_information(minima, ranks, seed), pgdl_cmi(minima, ranks)
+    errors = [SignError()] * len(results) if n_test is None else sign_errors(minima, pairs, ranks, n_test=n_test)
+    return [
+        _Found(result, {})
+        if result.n < FEWEST
+        else _with_correlations(
+            replace(result, conditional_information=information[m], pgdl_cmi=competition[m], sign_error=errors[m]),
+            ranks[:, m],
+            gap,
+            pairs,
+        )
+        for m, result in enumerate(results)
+    ]
+
+
+def _with_correlations(
+    result: MeasureResult, measure: np.ndarray, gap: np.ndarray, pairs: tuple[AxisPairs, ...]
+) -> _Found:
+    """Return a result with τ, ρ and Ψ; `measure` and `gap` are dense ranks [n], −1 where missing."""
+    have = measure >= 0
+    tau, rho = influence_on_tau_and_rho(measure[have], gap[have])
+    psi, on_psi = estimate_psi(measure, gap, pairs)
+    n, influence = result.n, {"kendall_tau": _over_all(tau, have), "spearman_rho": _over_all(rho, have)}
+    result = replace(result, kendall_tau=estimate(tau, n), spearman_rho=estimate(rho, n), granulated_psi=psi)
+    return _Found(result, influence | {"granulated_psi": on_psi})
+
+
+def _over_all(influence: Influence, have: np.ndarray) -> Influence:
+    """Return an influence over all minima, 0 for those that have no value; `have` is bool [n]."""
+    phi = np.zeros(len(have))
+    phi[have] = influence.phi
+    return replace(influence, phi=phi)
 
 
 def _statistics_of_single_runs(
-    minima: Minima, directions: Mapping[str, str], n_test: int | None, seed: int, resamples: int
-) -> list[_Resampled]:
-    """Return τ and ρ over single runs, which is all that fewer than three settings allow."""
+    minima: Minima, directions: Mapping[str, str], n_test: int | None, seed: int
+) -> list[_Found]:
+    """Return τ and ρ over single runs, which is all that fewer than three settings allow; they have no interval."""
     without_axes = replace(minima, axes=(), levels=minima.levels[:, :0])
     found = []
-    for one in _statistics(without_axes, directions, None, seed, resamples):
+    for one in _statistics(without_axes, directions, None, seed):
         whole = one.result
         empty = _empty_result(minima, whole.name, directions, whole.n)
-        result = replace(empty, kendall_tau=whole.kendall_tau, spearman_rho=whole.spearman_rho)
-        found.append(_Resampled(result, one.samples))
+        tau, rho = (replace(part, low=None, high=None) for part in (whole.kendall_tau, whole.spearman_rho))
+        found.append(_Found(replace(empty, kendall_tau=tau, spearman_rho=rho), {}))
     return found
 
 
@@ -159,37 +177,44 @@ def _empty_result(minima: Minima, name: str, directions: Mapping[str, str], n: i
     )
 
 
-def _ranked(found: list[_Resampled], rank_by: str) -> list[MeasureResult]:
-    """Return the results, best first and equals by name, each with its difference from the best."""
-    ranked = sorted(found, key=lambda one: (-_score(one, rank_by), one.result.name))
-    if not ranked or ranked[0].result.oriented(rank_by) is None:
-        return [one.result for one in ranked]
-    statistic = rank_by if rank_by in ranked[0].samples else "kendall_tau"
-    best = max(ranked, key=lambda one: _score(one, statistic))
-    return [replace(one.result, against_best=_difference(best, one, statistic)) for one in ranked]
+def _ranked(
+    found: list[_Found], controls: list[_Found], rank_by: str, *, simulations: int, seed: int
+) -> tuple[list[_Found], list[_Found]]:
+    """Return measures, best first, and controls, each with its difference from the best measure.
+
+    Measures with too few values for an interval come last, as they came.
+    """
+    ranked = sorted(found, key=lambda one: -_score(one, rank_by))
+    statistic = rank_by if any(rank_by in one.influence for one in found) else "kendall_tau"
+    competitors, others = _competitors(ranked, statistic), _competitors(controls, statistic)
+    if not competitors:
+        return ranked, controls
+    differences = differences_from_best(competitors, others, statistic, simulations=simulations, seed=seed)
+
+    def compared(one: _Found) -> _Found:
+        return replace(one, result=replace(one.result, against_best=differences.get(one.result.name)))
+
+    return [compared(one) for one in ranked], [compared(one) for one in controls]
 
 
-def _score(one: _Resampled, statistic: str) -> float:
+def _competitors(found: list[_Found], statistic: str) -> list[Competitor]:
+    """Return the measures whose statistic has an interval, turned so that larger is better."""
+    return [
+        Competitor(one.result.name, _turned(one, statistic), one.result.mixed)
+        for one in found
+        if statistic in one.influence and one.influence[statistic].has_interval
+    ]
+
+
+def _turned(one: _Found, statistic: str) -> Influence:
+    influence = one.influence[statistic]
+    value, phi = (one.result.orient(statistic, part) for part in (influence.value, influence.phi))
+    return replace(influence, value=value, phi=phi)
+
+
+def _score(one: _Found, statistic: str) -> float:
     value = one.result.oriented(statistic)
-    return float("-inf") if value is None else value
-
-
-def _difference(best: _Resampled, other: _Resampled, statistic: str) -> Difference | None:
-    """Return the best measure's lead in a statistic, with its paired bootstrap interval."""
-    ahead, behind = best.result.oriented(statistic), other.result.oriented(statistic)
-    if best is other or ahead is None or behind is None:
-        return None
-    samples = [one.result.orient(statistic, one.samples[statistic]) for one in (best, other)]
-    low, high = interval(samples[0] - samples[1])
-    return Difference(
-        best=best.result.name,
-        statistic=statistic,
-        difference=number(ahead - behind),
-        low=low,
-        high=high,
-        significant=None if low is None else low > 0,
-        mixed=best.result.mixed or other.result.mixed,
-    )
+    return float("-inf") if value is None or one.result.n < FEWEST_RANKED else value
 
 
 def _notes(minima: Minima, n_test: int | None) -> list[str]:
@@ -203,6 +228,11 @@ def _notes(minima: Minima, n_test: int | None) -> list[str]:
         )
     elif minima.n < minima.rows:
         notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
+    if minima.rows >= FEWEST and minima.n < FEWEST_RANKED:
+        notes.append(
+            f"Not ranked: {minima.n} minima decide nothing. Below {FEWEST_RANKED} a 95 % interval misses the true "
+            "value far more often than 5 times in 100, so there are no intervals, no order and no significance."
+        )
     if minima.n >= FEWEST and np.ptp(minima.gap) == 0:
         notes.append(f"Nothing to rank: the gap is the same, to {DIGITS} digits, in all minima.")
     if n_test is None:

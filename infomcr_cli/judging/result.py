@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infomcr_cli.judging.left_out import LeftOut
@@ -34,7 +34,7 @@ def number(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A rank correlation with its bootstrap interval over n minima."""
+    """A rank correlation with its interval over n minima; below 16 minima there is no interval."""
 
     value: float | None = None
     low: float | None = None
@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Granulated:
-    """Ψ with its interval over groups; ψ and the number of usable groups for each axis."""
+    """Ψ with its interval; ψ and the number of usable groups for each axis."""
 
     value: float | None = None
     low: float | None = None
@@ -72,26 +72,54 @@ class ConditionalInformation:
 
 
 @dataclass(frozen=True)
+class CompetitionScore:
+    """The score of the PGDL competition, and the two axes of the minimum."""
+
+    value: float | None = None
+    given: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class SignError:
-    """Weighted sign error: mean with its interval over environments, 90th percentile and maximum over environments."""
+    """Weighted sign error: mean over all pairs, percentiles over environments; `low` and `high` are always None."""
 
     mean: float | None = None
     low: float | None = None
     high: float | None = None
     q90: float | None = None
     max: float | None = None
+    q10: float | None = None
+    min: float | None = None
     pairs: int = 0
     environments: int = 0
+
+    def reversed(self) -> SignError:
+        """Return the sign error of the same measure with the opposite direction."""
+
+        def turned(value: float | None) -> float | None:
+            return None if value is None else 1 - value
+
+        return replace(
+            self,
+            mean=turned(self.mean),
+            q90=turned(self.q10),
+            max=turned(self.min),
+            q10=turned(self.q90),
+            min=turned(self.max),
+        )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a measure is behind the best one, on the same resamples.
+    """How far a measure is behind the best one.
 
     Attributes:
         best:        name of the best measure.
         statistic:   the one of `STATISTICS` that is compared.
-        significant: the interval excludes 0; None if there is no interval.
+        low, high:   95 % interval that holds for all differences of the table together.
+        p_value:     corrected for the choice of the best among all measures.
+        compared:    number of measures among which the best was chosen.
+        significant: the interval excludes 0.
         mixed:       one of the two has numbers of several conventions.
     """
 
@@ -100,7 +128,9 @@ class Difference:
     difference: float | None
     low: float | None
     high: float | None
-    significant: bool | None
+    p_value: float | None
+    compared: int
+    significant: bool
     mixed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +157,7 @@ class MeasureResult:
     granulated_psi: Granulated
     conditional_information: ConditionalInformation
     sign_error: SignError
+    pgdl_cmi: CompetitionScore = CompetitionScore()
     against_best: Difference | None = None
     mixed: bool = False
 
@@ -137,7 +168,7 @@ class MeasureResult:
         return value
 
     def oriented(self, name: str) -> float | None:
-        """Return that value so that larger is better, whatever the measure's direction."""
+        """Return that value so that positive means that the measure ranks as its direction claims."""
         value = self.statistic(name)
         return None if value is None else self.orient(name, value)
 
@@ -147,6 +178,19 @@ class MeasureResult:
             return values
         sign = -1.0 if self.direction == "higher" else 1.0
         return sign * (0.5 - values if name == "sign_error" else values)
+
+    def oriented_estimate(self, name: str) -> tuple[float | None, float | None, float | None]:
+        """Return (value, low, high) of τ, ρ or Ψ, positive if the measure ranks as its direction claims."""
+        record = getattr(self, name)
+        if self.direction != "higher":
+            return record.value, record.low, record.high
+        value, low, high = (None if one is None else -one + 0.0 for one in (record.value, record.high, record.low))
+        return value, low, high
+
+    @property
+    def oriented_sign_error(self) -> SignError:
+        """The sign error of the measure as its direction claims: lower is better."""
+        return self.sign_error.reversed() if self.direction == "higher" else self.sign_error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -161,20 +205,33 @@ class MeasureResult:
             "conditional_information": vars(self.conditional_information)
             | {"given": None if given is None else list(given)},
             "sign_error": vars(self.sign_error).copy(),
+            "pgdl_cmi": vars(self.pgdl_cmi) | {"given": list(self.pgdl_cmi.given) if self.pgdl_cmi.given else None},
+            "oriented": self._oriented_to_dict(),
             "against_best": None if self.against_best is None else self.against_best.to_dict(),
         }
+
+    def _oriented_to_dict(self) -> dict[str, Any]:
+        names = ("kendall_tau", "spearman_rho", "granulated_psi")
+        bounds = {
+            name: dict(zip(("value", "low", "high"), self.oriented_estimate(name), strict=True)) for name in names
+        }
+        return {**bounds, "sign_error": {"mean": self.oriented_sign_error.mean}}
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """The statistics of all measures, best first.
+    """The statistics of all measures, best first if there are enough minima, else as they came.
 
     Attributes:
         n:        minima that are ranked.
         rows:     runs behind them, replicates counted.
+        ranked:   whether there are enough minima for an order, intervals and significance.
+        resamples: simulations of the largest difference between measures.
         rank_by:  the statistic that orders the measures.
         controls: the oracle and the random measure.
         digits:   significant digits to which gaps and measures are compared.
+        importance: share of the gap's variance that each axis explains.
+        families:   family → its measures, best first; None if not wanted.
     """
 
     n: int
@@ -188,6 +245,9 @@ class RankingResult:
     measures: tuple[MeasureResult, ...]
     controls: tuple[MeasureResult, ...]
     digits: int
+    ranked: bool = False
+    importance: Mapping[str, float | None] = field(default_factory=dict)
+    families: Mapping[str, tuple[str, ...]] | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: tuple[str, ...] = ()
 
@@ -203,9 +263,18 @@ class RankingResult:
             "resamples": self.resamples,
             "confidence": CONFIDENCE,
             "rank_by": self.rank_by,
+            "ranked": self.ranked,
+            "axis_importance": dict(self.importance),
             "significant_digits": self.digits,
+            "families": self._families_to_dict(),
             "measures": {one.name: one.to_dict() for one in self.measures},
             "references": {one.name: one.to_dict() for one in self.controls},
             "left_out": self.left_out.to_dict(),
             "notes": list(self.notes),
         }
+
+    def _families_to_dict(self) -> dict[str, Any] | None:
+        if self.families is None:
+            return None
+        best = {family: names[0] if self.ranked else None for family, names in self.families.items()}
+        return {family: {"best": best[family], "measures": list(names)} for family, names in self.families.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import convention, library
-from infomcr_cli.measures.families import Change, Family
+from infomcr_cli.measures.families import FAMILIES, Change, Family
 from infomcr_cli.measures.value import Direction, MeasureValue
 
 if TYPE_CHECKING:
@@ -162,10 +162,14 @@ def register_measure(
 
 
 def all_measures() -> list[Measure]:
-    """Return every measure: gamma, then the others by suite, and within a suite family by family."""
+    """Return every measure: gamma, then the others by suite, within a suite by family, and by name."""
     for module in pkgutil.iter_modules(library.__path__):  # by name
         import_module(f"{library.__name__}.{module.name}")  # importing it registers its measures
-    return sorted(_MEASURES.values(), key=lambda one: (one.name != "gamma", NESTED.index(one.suite)))
+    return sorted(_MEASURES.values(), key=_place)
+
+
+def _place(measure: Measure) -> tuple[bool, int, int, str]:
+    return measure.name != "gamma", NESTED.index(measure.suite), list(FAMILIES).index(measure.family), measure.name
 
 
 def chosen_measures(names: str | Iterable[str]) -> list[Measure]:

@@ -24,8 +24,13 @@ def spectral_norm(one: LinearMap) -> float:
     The norm of a convolution is that of the whole operator, with its stride, its padding by zeros and its true input
     size. That of the kernel reshaped to a matrix can be wrong by the square root of the kernel's area.
 
+    Raises:
+        InputError: a weight is NaN or infinite, or the layer has no input of one fixed size.
+
     Source: Gouk et al., 2021, arXiv:1804.04368 (the operator); Sedghi et al., 2019, arXiv:1805.10408 (the difference).
     """
+    if not np.all(np.isfinite(one.kernel)):
+        raise InputError("a spectral norm needs weights that are finite", received=one.layer.name)
     if one.kernel.ndim == 1:
         return float(np.abs(one.kernel).max())
     if isinstance(one.layer, CONVOLUTIONS):

@@ -36,7 +36,11 @@ def source_digest(module: str) -> str | None:
 
 
 def _specs(name: str) -> Iterator[ModuleSpec]:
-    """Follow a dotted name from package to package, as far as it leads; `find_spec` would import the packages."""
+    """Follow a dotted name from package to package, as far as it leads; `find_spec` would import the packages.
+
+    Yields:
+        the specification of each package and of the module.
+    """
     head, *rest = name.split(".")
     spec = _top_level(head)
     if spec is not None:

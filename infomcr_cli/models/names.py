@@ -108,7 +108,7 @@ def temporarily_at(model: keras.Model, arrays: Mapping[str, Any]) -> Iterator[No
         InputError: names or shapes differ, so the arrays belong to another network.
     """
     variables = named_weights(model)
-    before = {name: np.array(variable) for name, variable in variables.items()}
+    before = {name: np.asarray(variable).copy() for name, variable in variables.items()}
     try:
         assign_all(variables, arrays)
         yield

@@ -62,7 +62,7 @@ def _settings_and_scores(comparison: Comparison, run: EvaluatedRun) -> dict[str,
     train, test = run.evaluation.train, run.evaluation.test
     return {
         "run": escape_formula(run.name),
-        RANKED: not run.missed_target,
+        RANKED: run.is_ranked,
         **{axis.name: _setting(run, axis.name) for axis in comparison.axes},
         "seed": escape_formula(run.seed),
         "train_loss": train.loss,
@@ -73,6 +73,8 @@ def _settings_and_scores(comparison: Comparison, run: EvaluatedRun) -> dict[str,
         "gap_error": run.gap("error"),
         "gap_loss": run.gap("loss"),
         "test_error": run.gap("test_error"),
+        f"gap_error{STD_ERROR}": run.gap_std_error("error"),
+        f"test_error{STD_ERROR}": run.gap_std_error("test_error"),
         "compute": run.compute.epochs if run.compute else None,
     }
 

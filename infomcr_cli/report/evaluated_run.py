@@ -52,12 +52,19 @@ class EvaluatedRun(ComparedRun):
 
     Attributes:
         missed_target: the training-loss target was not reached.
+        high_loss:     the training loss is above what the user accepts.
         compute:       what training up to that checkpoint cost; None if its record does not say.
     """
 
     evaluation: Evaluation
     missed_target: bool = False
+    high_loss: bool = False
     compute: Compute | None = None
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the run enters the ranking."""
+        return not self.missed_target and not self.high_loss
 
     def gap(self, name: str) -> float | None:
         """Return the gap "error", "loss" or "test_error"."""
@@ -67,10 +74,23 @@ class EvaluatedRun(ComparedRun):
         value: float | None = getattr(self.evaluation.gap, name)
         return value
 
+    def gap_std_error(self, name: str) -> float | None:
+        """Return the binomial standard error of the gap "error" or "test_error"; None if it is not known."""
+        scores = [(self.evaluation.test.accuracy, self.evaluation.n_test)]
+        if name == "error":
+            scores.append((self.evaluation.train.accuracy, self.evaluation.n_train))
+        variances = [share * (1 - share) / size for share, size in scores if share is not None and size]
+        return math.sqrt(sum(variances)) if name != "loss" and len(variances) == len(scores) else None
+
     def value(self, measure: str) -> float | None:
         """Return the value of a measure; None if it was not measured or has no value."""
         found = self.evaluation.measures.get(measure)
         return None if found is None else found.value
+
+    def std_error(self, measure: str) -> float | None:
+        """Return the standard error of a measure; None if it was not estimated."""
+        found = self.evaluation.measures.get(measure)
+        return None if found is None else found.std_error
 
 
 def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> ComparedRun:
@@ -119,14 +139,21 @@ def values_of(runs: Sequence[EvaluatedRun], measure: str) -> np.ndarray:
 
 
 def measure_names(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """Return the names of all measures that any run has, in order of appearance."""
-    return list(dict.fromkeys(name for run in runs for name in run.evaluation.measures))
+    """Return the names of all measures that any run has: gamma, then the others in order of appearance."""
+    names = dict.fromkeys(name for run in runs for name in run.evaluation.measures)
+    return sorted(names, key=lambda name: name != "gamma")
 
 
 def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
     """Return "lower" or "higher" as the first run that records a direction says."""
     found = (run.evaluation.measures[measure].direction for run in runs if measure in run.evaluation.measures)
     return next((direction for direction in found if direction in DIRECTIONS), None)
+
+
+def unit_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
+    """Return the unit of a measure as the first run that records one says."""
+    found = (run.evaluation.measures[measure].unit for run in runs if measure in run.evaluation.measures)
+    return next((unit for unit in found if unit), None)
 
 
 def convention_text(convention: Any) -> str:

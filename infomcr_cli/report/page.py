@@ -25,7 +25,8 @@ from infomcr_cli.report.page_tables import (
     shared_settings,
 )
 from infomcr_cli.report.plots.style import Plot
-from infomcr_cli.report.tables import NONE, psi_table, ranking_table, runs_table, unranked_table
+from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.tables import NONE, runs_table, unranked_table
 
 _HERE = Path(__file__).parent
 _CAPTIONS = {
@@ -83,7 +84,8 @@ def write_page(comparison: Comparison, plots: Sequence[Plot], path: Path, *, is_
 def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None) -> list[_Section]:
     """Return what the page shows, in the order in which a reader asks: what differs, runs, curves, ranking, details."""
     gap = GAPS[comparison.gap]
-    psi = [one for one in [page_table("psi", psi_table(comparison.ranking))] if _says_something(one)]
+    by_axis = [psi_table(comparison.ranking), importance_table(comparison.ranking)] if len(comparison.axes) > 1 else []
+    psi = [table for table in (page_table("psi", one) for one in by_axis) if _says_something(table)]
     everything = replace(page_table("all-measures", runs_table(comparison)), title="All measures of the runs")
     unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
     sections = [
@@ -113,7 +115,7 @@ def _images(plots: Sequence[Plot], name: str) -> list[_Image]:
     """Return the plot of a name and its numbered parts, such as measures-2."""
     named = re.compile(rf"{re.escape(name)}(-\d+)?")
     return [
-        _Image(one.alt or one.title, _data_address(one.svg), _CAPTIONS.get(one.name, one.title))
+        _Image(one.alt or one.title, _data_address(one.svg), " ".join((_CAPTIONS.get(one.name, ""), one.note)).strip())
         for one in plots
         if named.fullmatch(one.name)
     ]

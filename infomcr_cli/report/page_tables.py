@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,17 +12,25 @@ from urllib.parse import quote
 from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import ABSENT
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
+from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.gaps import gap_label
-from infomcr_cli.report.plots.scatter import GAMMA, unit_of
+from infomcr_cli.report.plots.scatter import GAMMA
 from infomcr_cli.report.settings import setting_text
-from infomcr_cli.report.tables import NONE, TextTable, format_number, mark_mixed, replicates, runs_table
+from infomcr_cli.report.tables import (
+    NONE,
+    TextTable,
+    format_number,
+    mark_mixed,
+    replicates,
+    runs_table,
+    with_error,
+    with_unit,
+)
 from infomcr_cli.runs import read_status
 from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
 
 MOST_CHARACTERS = 10_000  # of a setting
-_SEEDS = "± is the standard deviation over seeds."
 _ERRORS = (
     "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
     "links to MLflow open while the command ui serves it."
@@ -90,7 +97,7 @@ def settings_table(comparison: Comparison) -> PageTable:
     table = runs_table(comparison)
     order = _leading(table.head, comparison)
     rows = [[Cell(row[index]) for index in order] for row in table.rows]
-    return PageTable("runs", "Runs", [table.head[index] for index in order], rows, _SEEDS)
+    return PageTable("runs", "Runs", [table.head[index] for index in order], rows, table.caption)
 
 
 def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
@@ -109,26 +116,21 @@ def _column(head: Sequence[str], name: str) -> int | None:
 
 def every_run_table(comparison: Comparison, place: Path | None) -> PageTable:
     """Return a line for each ranked run, with its standard errors and links to its folder and its page in MLflow."""
-    gaps = list(dict.fromkeys((comparison.gap, "error", "test_error")))
-    gamma = with_unit(mark_mixed(GAMMA, GAMMA in comparison.mixed_measures), unit_of(comparison.included, GAMMA))
-    has_gamma = GAMMA in comparison.measures
-    axes = [axis.name for axis in comparison.axes]
-    head = ["run", *([gamma] if has_gamma else []), *map(gap_label, gaps), "train loss, nats", *axes, "seed", "MLflow"]
-    rows = []
-    for index, run in enumerate(comparison.included):
-        cells = [Cell(run.name, folder_link(run, place))]
-        cells += [Cell(measured(run, GAMMA))] if has_gamma else []
-        cells += [Cell(_gap(run, gap)) for gap in gaps]
-        cells.append(Cell(format_number(run.evaluation.train.loss)))
-        cells += [Cell(axis.labels[index]) for axis in comparison.axes]
-        cells += [Cell(NONE if run.seed is None else str(run.seed)), mlflow_cell(run)]
-        rows.append(cells)
-    return PageTable("runs", "Runs", head, rows, _ERRORS)
-
-
-def with_unit(name: str, unit: str | None) -> str:
-    """Return the head of a column with its unit."""
-    return f"{name}, {unit}" if unit else name
+    runs = comparison.included
+    columns = {"run": [Cell(run.name, folder_link(run, place)) for run in runs]}
+    if GAMMA in comparison.measures:
+        gamma = with_unit(mark_mixed(GAMMA, GAMMA in comparison.mixed_measures), unit_of(runs, GAMMA))
+        columns[gamma] = [Cell(measured(run, GAMMA)) for run in runs]
+    for gap in dict.fromkeys((comparison.gap, "error", "test_error")):
+        columns[gap_label(gap)] = [Cell(_gap(run, gap)) for run in runs]
+    columns["train loss, nats"] = [Cell(format_number(run.evaluation.train.loss)) for run in runs]
+    columns |= {axis.name: [Cell(label) for label in axis.labels] for axis in comparison.axes}
+    if len({str(run.seed) for run in runs}) > 1:
+        columns["seed"] = [Cell(NONE if run.seed is None else str(run.seed)) for run in runs]
+    links = [mlflow_cell(run) for run in runs]
+    if any(cell.address for cell in links):
+        columns["MLflow"] = links
+    return PageTable("runs", "Runs", [*columns], [*zip(*columns.values(), strict=True)], _ERRORS)
 
 
 def measured(run: EvaluatedRun, name: str) -> str:
@@ -137,34 +139,11 @@ def measured(run: EvaluatedRun, name: str) -> str:
     return NONE if found is None else with_error(found.value, found.std_error)
 
 
-def with_error(value: float | None, error: float | None) -> str:
-    """Return a number with its standard error, to the digits that the error allows.
-
-    Examples:
-        >>> with_error(-378.19, 8.07), with_error(0.1765, 0.0398), with_error(12.345, None)
-        ('-378 ± 8', '0.18 ± 0.04', '12.3')
-    """
-    if value is None or not error or not math.isfinite(error) or not math.isfinite(value):
-        return format_number(value)
-    decimals = -math.floor(math.log10(abs(error)))
-    shown, by = round(value, decimals) + 0.0, round(error, decimals)
-    return f"{shown:.{max(0, decimals)}f} ± {by:.{max(0, decimals)}f}"
-
-
 def _gap(run: EvaluatedRun, gap: str) -> str:
-    value = run.gap(gap)
+    value, error = run.gap(gap), run.gap_std_error(gap)
     if gap == "loss" or value is None:
         return format_number(value)
-    return with_error(100 * value, 100 * _error_of(run, gap))
-
-
-def _error_of(run: EvaluatedRun, gap: str) -> float:
-    """Return the standard error of an error rate, or of the difference of two; 0 if the sizes are not known."""
-    test, train = run.evaluation.test.accuracy, run.evaluation.train.accuracy
-    counted = [(test, run.evaluation.n_test)] + ([(train, run.evaluation.n_train)] if gap == "error" else [])
-    if any(share is None or size is None for share, size in counted):
-        return 0.0
-    return math.sqrt(sum(share * (1 - share) / size for share, size in counted if share is not None and size))
+    return with_error(100 * value, None if error is None else 100 * error)
 
 
 def folder_link(run: ComparedRun, place: Path | None) -> str:

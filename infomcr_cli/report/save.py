@@ -75,7 +75,7 @@ def tracked_metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def _shown(one: MeasureResult, statistic: str) -> float | None:
-    return one.statistic(statistic) if statistic == "sign_error" else one.oriented(statistic)
+    return one.oriented_sign_error.mean if statistic == "sign_error" else one.oriented(statistic)
 
 
 def _write_files(

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
-from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.columns import MEASURE
 from infomcr_cli.report.compute import UNIT
-from infomcr_cli.report.evaluated_run import EvaluatedRun
+from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.plots.gaps import gap_label
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.comparison import Comparison
 
 NONE = "–"
-_RUNS_CAPTION = (
-    f"± is the standard deviation over seeds. compute: forward and backward passes of the training, in {UNIT}."
-)
-_RANKING_CAPTION = (
-    "[low, high]: 95 % bootstrap intervals, [–] if there are too few groups or environments to resample. Correlations "
-    "are of the raw measure with the gap: if higher is better, a good value is near −1. In parentheses: the number of "
-    "groups of Ψ, the share of pairs of K, the number of pairs of the sign error. significant: the interval of the "
-    "difference excludes 0. (oracle) is the gap with a little noise; (random) shows what chance alone achieves."
-)
+_Groups = Sequence[Sequence[EvaluatedRun]]
+_SORTED_BY = {"gap": GAPS["error"], "loss_gap": GAPS["loss"]}  # column of the table that a word of --sort means
+_RUNS_CAPTION = "±: the standard deviation over seeds; of a single run the standard error"
+_COMPUTE_CAPTION = f"compute: forward and backward passes of the training, in {UNIT}"
 
 
 @dataclass(frozen=True)
@@ -57,68 +56,114 @@ def format_stat(value: float | None) -> str:
     return NONE if value is None else f"{round(value, 2) + 0.0:.2f}"  # adding 0 removes the sign of a negative zero
 
 
+def with_error(value: float | None, error: float | None) -> str:
+    """Return a number with its error, to the digits that the error allows: one of the error, two if the first is 1.
+
+    Examples:
+        >>> with_error(-378.19, 8.07), with_error(0.1765, 0.0398), with_error(3.2, 11.4), with_error(12.345, None)
+        ('-378 ± 8', '0.18 ± 0.04', '3 ± 11', '12.3')
+    """
+    if value is None or not error or not np.isfinite([value, error]).all():
+        return format_number(value)
+    error = abs(error)
+    place = int(np.floor(np.log10(error)))  # of the first digit of the error
+    decimals = -place + (f"{error:e}"[0] == "1")
+    if place < -4 or max(abs(value), error) >= 1e6:
+        digits = max(1, int(np.floor(np.log10(abs(value) or error))) + decimals + 1)
+        return f"{value:.{min(digits, 12)}g} ± {error:.{decimals + place + 1}g}"
+    shown = round(value, decimals) + 0.0
+    return f"{shown:.{max(0, decimals)}f} ± {round(error, decimals):.{max(0, decimals)}f}"
+
+
+def with_unit(name: str, unit: str | None) -> str:
+    """Return the head of a column with its unit."""
+    return f"{name}, {unit}" if unit else name
+
+
 def mark_mixed(name: str, mixed: bool) -> str:
     """Return a name, with a star if its numbers are of several conventions, which --allow-mixed permits."""
     return f"{name}*" if mixed else name
 
 
 def runs_table(comparison: Comparison) -> TextTable:
-    """Return the settings that differ, gaps, compute and measures of the ranked runs; replicates as mean ± std."""
+    """Return the settings that differ, gaps, compute and measures of the ranked runs.
+
+    Replicates are one row, as mean ± standard deviation. What `--sort` names comes first, a measure that is the same
+    in all runs stands below the table.
+    """
     groups = replicates(comparison)
-    names = []
-    for members in groups:
-        more = len(members) - 1
-        names.append(members[0].name + (f" + {more} seed{'s' if more > 1 else ''}" if more else ""))
-    columns = [("#", [str(index + 1) for index in range(len(groups))]), ("run", names)]
+    columns = [("#", [str(index + 1) for index in range(len(groups))]), ("run", [_group_name(one) for one in groups])]
+    named = {"run": columns[1][1]}
+    found = {name: column for name, column in _columns(comparison, groups) if name not in named}
+    if (first := _SORTED_BY.get(comparison.sort or "", comparison.sort)) in found:
+        columns.append(found.pop(first))
+    heads, cells = zip(*columns, *found.values(), strict=True)
+    return TextTable("Runs", heads, tuple(zip(*cells, strict=True)), _caption(comparison))
+
+
+def constant_measures(comparison: Comparison) -> dict[str, float]:
+    """Return measure → value of the measures that have the same value in all of several runs."""
+    values = {name: [run.value(name) for run in comparison.included] for name in comparison.measures}
+    several = len(comparison.included) > 1
+    return {name: found[0] for name, found in values.items() if several and len({*found}) == 1 and found[0] is not None}
+
+
+def _columns(comparison: Comparison, groups: _Groups) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """Yield name, head and cells of each column behind the name of the run."""
     for axis in comparison.axes:
         label_of = dict(zip((run.name for run in comparison.included), axis.labels, strict=True))
-        columns.append((axis.name, [label_of[members[0].name] for members in groups]))
-    columns += [
-        (GAPS[gap], [_mean_std(run.gap(gap) for run in members) for members in groups])
-        for gap in dict.fromkeys((comparison.gap, *GAPS))
-    ]
-    costs = [_mean_std(run.compute.epochs if run.compute else None for run in members) for members in groups]
-    columns.append(("compute", costs))
+        yield axis.name, (axis.name, [label_of[members[0].name] for members in groups])
+    for gap in dict.fromkeys((comparison.gap, *GAPS)):
+        yield GAPS[gap], (gap_label(gap), [_mean_gap(members, gap) for members in groups])
+    costs = [_mean([(run.compute.epochs if run.compute else None, None) for run in members]) for members in groups]
+    yield "compute", ("compute, epochs", costs)
+    same = constant_measures(comparison)
     for name in comparison.measures:
-        head = mark_mixed(name, name in comparison.mixed_measures)
-        columns.append((head, [_mean_std(run.value(name) for run in members) for members in groups]))
-    heads, cells = zip(*columns, strict=True)
-    return TextTable("Runs", heads, tuple(zip(*cells, strict=True)), _RUNS_CAPTION)
+        if name not in same and any(run.value(name) is not None for run in comparison.included):
+            head = with_unit(mark_mixed(name, name in comparison.mixed_measures), unit_of(comparison.included, name))
+            cells = [_mean([(run.value(name), run.std_error(name)) for run in members]) for members in groups]
+            yield f"{MEASURE}{name}" if name == "compute" else name, (head, cells)
+
+
+def _caption(comparison: Comparison) -> str:
+    same = ", ".join(f"{name} {format_number(value)}" for name, value in constant_measures(comparison).items())
+    return ". ".join([_RUNS_CAPTION, _COMPUTE_CAPTION, *([f"The same in all runs: {same}"] if same else [])]) + "."
+
+
+def _group_name(members: Sequence[EvaluatedRun]) -> str:
+    more = len(members) - 1
+    return members[0].name + (f" + {more} seed{'s' if more > 1 else ''}" if more else "")
+
+
+def _mean_gap(members: Sequence[EvaluatedRun], gap: str) -> str:
+    scale = 1 if gap == "loss" else 100
+    pairs = [(run.gap(gap), run.gap_std_error(gap)) for run in members]
+    return _mean([tuple(None if one is None else scale * one for one in pair) for pair in pairs])
+
+
+def _mean(pairs: Sequence[tuple[float | None, ...]]) -> str:
+    """Return the mean of values of replicates ± their standard deviation; of one (value, standard error) both."""
+    known = [pair for pair in pairs if pair[0] is not None]
+    if len(known) < 2:
+        return with_error(*known[0]) if known else NONE
+    values = np.array([value for value, _ in known], np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return with_error(float(values.mean()), float(values.std(ddof=1)))
 
 
 def unranked_table(comparison: Comparison) -> TextTable:
     """Return the runs that are not ranked, with the reason."""
     rows = [
-        (run.name, "missed its training-loss target", format_number(run.evaluation.train.loss))
+        (
+            run.name,
+            "missed its training-loss target" if run.missed_target else "training loss too high",
+            format_number(run.evaluation.train.loss),
+        )
         for run in comparison.excluded
     ]
     rows += [(run.name, f"not evaluated ({run.state})", NONE) for run in comparison.unevaluated]
     rows += [(name, "cannot be read", NONE) for name in comparison.ranking.left_out.runs]
     return TextTable("Runs that are not ranked", ("run", "why", "training loss"), tuple(rows))
-
-
-def ranking_table(ranking: RankingResult) -> TextTable:
-    """Return the statistics of every measure, with the oracle and the random measure in the last rows."""
-    best = {one.against_best.best for one in ranking.measures if one.against_best}
-    # the statistic that was resampled: τ if that of the ranking was not
-    statistic = next((one.against_best.statistic for one in ranking.measures if one.against_best), ranking.rank_by)
-    behind = f"behind the best in {SYMBOLS[statistic]}"
-    head = ("measure", "better", "n", "τ", "ρ", "Ψ", "K", "sign error", "q90, max", behind)
-    rows = [(mark_mixed(one.name, one.mixed), *_statistics(one), _behind(one, best)) for one in ranking.measures]
-    rows += [(f"({one.name})", *_statistics(one), _behind(one, best)) for one in ranking.controls]
-    return TextTable("Ranking", head, tuple(rows), _RANKING_CAPTION)
-
-
-def psi_table(ranking: RankingResult) -> TextTable:
-    """Return ψ of every measure on every axis, with the number of groups."""
-    rows = [
-        (
-            mark_mixed(one.name, one.mixed),
-            *(f"{format_stat(one.granulated_psi.axes[a])} ({one.granulated_psi.groups[a]})" for a in ranking.axes),
-        )
-        for one in ranking.measures
-    ]
-    return TextTable("ψ by axis", ("measure", *ranking.axes), tuple(rows), "(number of groups in which the gap varies)")
 
 
 def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:
@@ -127,47 +172,3 @@ def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:
     for index, run in enumerate(comparison.included):
         groups.setdefault(tuple(axis.labels[index] for axis in comparison.axes), []).append(run)
     return list(groups.values())
-
-
-def _mean_std(values: Iterable[float | None]) -> str:
-    known = np.array([value for value in values if value is not None])
-    if len(known) < 2:
-        return format_number(float(known[0])) if len(known) else NONE
-    with np.errstate(over="ignore", invalid="ignore"):
-        return f"{format_number(float(known.mean()))} ± {format_number(float(known.std(ddof=1)), 2)}"
-
-
-def _statistics(one: MeasureResult) -> Sequence[str]:
-    """Return the cells from "better" to "q90, max"."""
-    tau, rho, psi, error = one.kendall_tau, one.spearman_rho, one.granulated_psi, one.sign_error
-    information = one.conditional_information
-    groups = "" if psi.value is None else f" ({sum(psi.groups.values())})"
-    share = "" if None in (information.value, information.pairs_used) else f" ({information.pairs_used:.0%})"
-    return (
-        one.direction or NONE,
-        str(one.n),
-        _with_interval(tau.value, tau.low, tau.high),
-        _with_interval(rho.value, rho.low, rho.high),
-        _with_interval(psi.value, psi.low, psi.high) + groups,
-        format_stat(information.value) + share + (" sampled" if information.sampled else ""),
-        f"{_with_interval(error.mean, error.low, error.high)} ({error.pairs})",
-        NONE if error.mean is None else f"{format_stat(error.q90)}, {format_stat(error.max)}",
-    )
-
-
-def _behind(one: MeasureResult, best: set[str]) -> str:
-    difference = one.against_best
-    if one.name in best:
-        return "best"
-    if difference is None or difference.difference is None:
-        return NONE
-    shown = _with_interval(difference.difference, difference.low, difference.high)
-    return mark_mixed(shown, difference.mixed) + (" significant" if difference.significant else "")
-
-
-def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
-    """Return a statistic with its interval, [–] if it has none, or a dash if there is no statistic."""
-    if value is None:
-        return NONE
-    interval = NONE if low is None or high is None else f"{format_stat(low)}, {format_stat(high)}"
-    return f"{format_stat(value)} [{interval}]"

@@ -5,7 +5,9 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from rich.text import Text
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.tables import TextTable, psi_table, ranking_table, runs_table, unranked_table
+from infomcr_cli.report.families import families_table
+from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.tables import TextTable, runs_table, unranked_table, with_error
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
 _NARROW_KEY = 16
+_WIDE_KEY = 32  # of a terminal of 80 columns or more
+_BREAK = re.compile(r"(?<=[_ ,/])")  # after which a name may go on in the next line
 
 
 def comparison_renderables(comparison: Comparison, width: int) -> list[RenderableType]:
@@ -30,12 +36,28 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
     shown: list[RenderableType] = []
     if comparison.included:
         shown += text_tables(runs_table(comparison), width)
+    shown += [Text(f"{answer.sentence}\n") for answer in comparison.answers]
     if comparison.has_unranked_runs:
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width)
-    written = [f"Written: {', '.join(printable(name) for name in comparison.files)}"] if comparison.files else []
+    written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
+
+
+def written_files(files: Sequence[str]) -> list[str]:
+    """Return files as they are named to the user: plots together, by their folder.
+
+    Examples:
+        >>> written_files(["t.csv", "out/psi.svg", "out/psi.png", "out/gamma.svg", "out/gamma.png"])
+        ['t.csv', '2 plots in out (SVG and PNG)']
+    """
+    plots: dict[Path, list[str]] = {}
+    for name in files:
+        if Path(name).suffix == ".svg":
+            plots.setdefault(Path(name).parent, []).append(name)
+    others = [printable(name) for name in files if Path(name).suffix not in (".svg", ".png")]
+    return others + [f"{len(one)} plots in {printable(str(folder))} (SVG and PNG)" for folder, one in plots.items()]
 
 
 def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:
@@ -51,14 +73,16 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
 
 
 def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
-    """Return the statistics, and ψ by axis if there is more than one axis."""
-    tables = text_tables(ranking_table(ranking), width)
-    return tables + (text_tables(psi_table(ranking), width) if len(ranking.axes) > 1 else [])
+    """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
+    tables = [ranking_table(ranking), families_table(ranking)]
+    if len(ranking.axes) > 1:
+        tables += [psi_table(ranking), importance_table(ranking)]
+    return [part for table in tables if table.rows for part in text_tables(table, width)]
 
 
 def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
     """Yield the columns of each block: the first column, then as many as fit."""
-    widths = [max(cell_len(cell) for cell in column) for column in zip(table.head, *table.rows, strict=True)]
+    widths = [_width(head, cells) for head, cells in zip(table.head, zip(*table.rows, strict=True), strict=True)]
     room = width - min(widths[0], _key_width(width)) - _GUTTER
     chosen: list[int] = []
     used = 0
@@ -72,19 +96,41 @@ def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
     yield [0, *chosen]
 
 
+def _width(head: str, cells: Sequence[str]) -> int:
+    """Return the width of a column: its cells stay whole, its head may be broken between words."""
+    return max(*(cell_len(part) for part in _BREAK.split(head)), *map(cell_len, cells))
+
+
 def _key_width(width: int) -> int:
     """Return the largest width of the first column."""
-    return max(_NARROW_KEY, width // 5)
+    return max(_NARROW_KEY, min(_WIDE_KEY, width * 2 // 5))
 
 
 def _table(table: TextTable, columns: list[int], width: int) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for index in columns:
-        most = _key_width(width) if index == 0 else None
-        shown.add_column(Text(table.head[index]), overflow="fold", no_wrap=False, max_width=most)
+    most = [_key_width(width) if index == 0 else width - _key_width(width) - _GUTTER for index in columns]
+    for index, limit in zip(columns, most, strict=True):
+        cells = [row[index] for row in table.rows]
+        head = broken(table.head[index], min(limit, _width(table.head[index], cells)))
+        shown.add_column(Text(head), overflow="fold", no_wrap=False, max_width=limit, vertical="bottom")
     for row in table.rows:
-        shown.add_row(*(Text(row[index]) for index in columns))
+        shown.add_row(*(Text(broken(row[index], limit)) for index, limit in zip(columns, most, strict=True)))
     return shown
+
+
+def broken(text: str, width: int) -> str:
+    r"""Return a text in lines of at most `width` cells, broken after a blank, comma, slash or underscore.
+
+    Examples:
+        >>> broken("frobenius_product_over_margin", 20)
+        'frobenius_product_\nover_margin'
+    """
+    lines = [""]
+    for part in _BREAK.split(text):
+        if lines[-1] and cell_len(lines[-1]) + cell_len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType]:
@@ -93,38 +139,52 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     Args:
         evaluation: one of `runs` in the JSON document of `eval`.
     """
-    train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
+    train, test = evaluation["train"], evaluation["test"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
     scores = (
         f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.2%}   "
-        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}   "
-        f"gap {gap['error']:+.2%} error, {gap['loss']:+.4f} nats"
+        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}"
     )
     return [
         Text(title, style="bold"),
         Text(scores),
+        Text(_gap_line(evaluation)),
         _evaluation_table(evaluation["measures"]),
         *_notes(evaluation["measures"]),
     ]
 
 
+def _gap_line(evaluation: Mapping[str, Any]) -> str:
+    """Return the gaps; that of the error rate with its binomial standard error if the sizes are known."""
+    gap, variance = evaluation["gap"], 0.0
+    for split in ("train", "test"):
+        share, size = evaluation[split]["accuracy"], evaluation.get(f"n_{split}")
+        variance += share * (1 - share) / size if size else 0.0
+    error = 100 * math.sqrt(variance)
+    points = f"{100 * gap['error']:+.2f}"
+    if error:
+        points = f"{'+' if gap['error'] >= 0 else ''}{with_error(100 * gap['error'], error)}"
+    return f"gap {points} % error, {gap['loss']:+.4f} nats"
+
+
 def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measure", no_wrap=True)
-    table.add_column("value", justify="right")
-    table.add_column("± std. error", justify="right")
+    table.add_column("value ± standard error", justify="right")
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        numbers = (one["value"], one.get("std_error"), half_width)
-        table.add_row(name, *map(_number, numbers), one.get("unit") or "")
+        shown = _value(one["value"], one.get("std_error")), with_error(half_width, half_width)
+        table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
     return table
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6g}"
+def _value(value: float | None, error: float | None) -> str:
+    """Return a value with its error; a count, which has none, in full."""
+    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
+    return f"{value:,.0f}" if is_count else with_error(value, error)
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:

@@ -238,18 +238,17 @@ def _no_run(path: Path) -> InputError:
     try:
         os.stat(path / "config.yaml")
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        pass  # it is none, whoever looks
+        pass  # there is no run here
     except OSError as error:
         return InputError(f"a run must be a directory that can be looked into ({error.strerror})", received=shown)
-    near = _below_runs(path) or nearest_name(str(path), sorted(str(p) for p in _inside(path.parent) if is_run(p)))
+    # The name may be of a run in runs/, given without its folder or with a mistaken one.
+    inside_runs = Path("runs") / path.name
+    if path.name and is_run(inside_runs):
+        near: str | None = str(inside_runs)
+    else:
+        near = nearest_name(str(path), sorted(str(p) for p in _inside(path.parent) if is_run(p)))
     advice = f"Did you mean {printable(near)!r}?" if near else where_runs_are(Path("runs"), path.parent)
     return InputError("a run must be a directory with config.yaml and status.json", received=shown, advice=advice)
-
-
-def _below_runs(path: Path) -> str | None:
-    """The run in runs/ whose name was given without its folder, or with a mistaken one."""
-    found = Path("runs") / path.name
-    return str(found) if path.name and is_run(found) else None
 
 
 def _inside(folder: Path) -> list[Path]:

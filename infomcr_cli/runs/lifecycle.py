@@ -165,6 +165,9 @@ def active_run(
         folder_is_new: whether the folder around it was made for it; it is then removed too if nothing else is in it.
         patience: seconds to wait for a process that holds the run; it may be writing its last checkpoint.
 
+    Yields:
+        the locked run.
+
     Raises:
         InputError: another process holds the run.
     """

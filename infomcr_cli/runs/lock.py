@@ -37,7 +37,8 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
         if not _acquire(descriptor, seconds=1.0):
             raise _held(run, descriptor)
         _sign(descriptor)
-        _remove_leftovers(run)
+        for half in run.checkpoints.glob(".*.tmp"):  # of a process that was killed
+            half.unlink(missing_ok=True)
         threading.Thread(target=_beat, args=(descriptor, stop), name="infomcr-heartbeat", daemon=True).start()
         yield
     finally:
@@ -118,8 +119,3 @@ def _beat(descriptor: int, stop: threading.Event) -> None:
             os.utime(descriptor)
         except OSError:
             return
-
-
-def _remove_leftovers(run: RunDirectory) -> None:
-    for half in run.checkpoints.glob(".*.tmp"):
-        half.unlink(missing_ok=True)

@@ -107,7 +107,8 @@ def read_status(run: RunDirectory) -> Status:
     """
     status = read_status_file(run.path)
     if status.state is State.RUNNING and not _alive(run, status):
-        return status.model_copy(update={"state": State.LOST, "reason": _gone(status)})
+        reason = f"its process {status.pid} on {printable(str(status.host))} is gone"
+        return status.model_copy(update={"state": State.LOST, "reason": reason})
     return status
 
 
@@ -157,7 +158,3 @@ def _just_created(status: Status) -> bool:
         and time.time() - status.started < 2.0
         and (psutil.pid_exists(status.pid))
     )
-
-
-def _gone(status: Status) -> str:
-    return f"its process {status.pid} on {printable(str(status.host))} is gone"

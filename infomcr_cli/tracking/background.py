@@ -37,7 +37,7 @@ class Mirror:
 
     def __init__(self, run: RunDirectory, store: Store, *, tags: Mapping[str, str] | None = None) -> None:
         self._run, self._store, self._tags = run, store, dict(tags or {})
-        self._wake, self._closing = threading.Event(), threading.Event()
+        self._wake, self._is_closing = threading.Event(), threading.Event()
         self._client: Any = None
         self._progress: Progress | None = None
         self._failed_since: float | None = None
@@ -56,7 +56,7 @@ class Mirror:
             patience: seconds granted to a store that has not answered lately.
             limit:    seconds granted to one that is at work.
         """
-        self._closing.set()
+        self._is_closing.set()
         self._wake.set()
         self._begin()
         self._thread.join(patience)
@@ -75,7 +75,7 @@ class Mirror:
         while True:
             self._wake.wait()
             self._wake.clear()
-            last = self._closing.is_set()
+            last = self._is_closing.is_set()
             enough = self._failed_since is not None  # a store that answered until now is tried twice
             try:
                 self._push()
@@ -84,7 +84,7 @@ class Mirror:
             except Exception as error:  # whatever MLflow raises must not reach training
                 self._note_failure(error)
                 self._client, self._progress = None, None
-                self._closing.wait(pause)
+                self._is_closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
             if last and enough:
@@ -98,7 +98,7 @@ class Mirror:
     def _push(self) -> None:
         from infomcr_cli.tracking.sync import mirror
 
-        last = self._closing.is_set()
+        last = self._is_closing.is_set()
         if self._client is None:
             self._connect()
         mirror(self._run, self._store, client=self._client, progress=self._progress, tags=self._tags)

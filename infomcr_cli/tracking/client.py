@@ -161,7 +161,8 @@ def origin_tags(command: str, note: str) -> dict[str, str]:
     tags = {SOURCE: f"infomcr {command}", SOURCE_TYPE: "LOCAL", NOTE: redact(note)}
     with suppress(OSError, KeyError, ImportError):  # a user without a name
         tags[USER] = getpass.getuser()
-    return {name: printable(text, MAX_TAG - 1) for name, text in tags.items()}
+    lines = {name: "\n".join(map(printable, text.splitlines())) for name, text in tags.items()}
+    return {name: text[: MAX_TAG - 1] for name, text in lines.items()}
 
 
 def mlflow_state(state: State) -> str:

@@ -37,8 +37,9 @@ def push_description(
     own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), HOST: socket.gethostname(), KIND: "run"}
     origin = origin_tags("train" if status.label is None else "sweep", _note(run, config))
     origin = {key: value for key, value in origin.items() if key not in known.data.tags}  # a user may edit them
-    tags = {**origin, **_choices(config), **_commit(run), **own, **extra}
-    client.log_batch(run_id, tags=[RunTag(key, printable(value, MAX_TAG - 1)) for key, value in tags.items()])
+    tags = {**_choices(config), **_commit(run), **own, **extra}
+    tags = {**origin, **{key: printable(value, MAX_TAG - 1) for key, value in tags.items()}}
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for start in range(0, len(params), PARAMS_A_BATCH):
         client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
 

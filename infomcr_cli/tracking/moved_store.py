@@ -52,13 +52,9 @@ def _former_places(database: sqlite3.Connection, folder: Path) -> list[str]:
     """Return the artifact locations of experiments that came to `folder` with the store's file."""
     rows = database.execute("SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location IS NOT NULL")
     here = folder / "artifacts"
-    foreign = [place for (place,) in rows.fetchall() if _local(place).name == here.name]
-    return [place for place in foreign if not _is_same(_local(place), here) and _came_along(database, place, here)]
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one folder, by links too."""
-    return os.path.realpath(one) == os.path.realpath(other)
+    named = [place for (place,) in rows.fetchall() if _local(place).name == here.name]
+    foreign = [place for place in named if os.path.realpath(_local(place)) != os.path.realpath(here)]
+    return [place for place in foreign if _came_along(database, place, here)]
 
 
 def _came_along(database: sqlite3.Connection, old: str, here: Path) -> bool:

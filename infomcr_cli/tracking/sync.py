@@ -140,6 +140,8 @@ def _push_state(client: Any, status: Status, progress: Progress) -> None:
         return
     if status.reason:
         client.set_tag(progress.run_id, REASON, printable(redact(status.reason), MAX_TAG - 1))
+    elif REASON in client.get_run(progress.run_id).data.tags:  # it was stopped, and then went on
+        client.delete_tag(progress.run_id, REASON)
     if status.state is State.RUNNING:
         client.update_run(progress.run_id, status="RUNNING")
     else:

@@ -66,7 +66,11 @@ class UiServer:
 
 @contextmanager
 def served(command: UiCommand, say: Callable[[str], None]) -> Iterator[UiServer]:
-    """Start the server of a command, and end it and its workers with the block."""
+    """Start the server of a command, and end it and its workers with the block.
+
+    Yields:
+        the running server.
+    """
     process = psutil.Popen(
         command.arguments,
         env=command.environment,
@@ -84,7 +88,7 @@ def served(command: UiCommand, say: Callable[[str], None]) -> Iterator[UiServer]
 
 
 def answers(address: str) -> bool:
-    """Return whether a server of this machine answers; no proxy is asked."""
+    """Return whether a server of this machine answers; no proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=5) as answer:

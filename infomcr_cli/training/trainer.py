@@ -12,6 +12,7 @@ from rich.console import Console
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.progress import TrainingProgress, time_table
+from infomcr_cli.console.screen import say
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
@@ -34,6 +35,7 @@ from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
 from infomcr_cli.training.devices import is_emulated
 from infomcr_cli.training.event_file import EventFile
+from infomcr_cli.training.head import head_lines
 from infomcr_cli.training.loop import Callback, Position, run_epochs
 from infomcr_cli.training.setup import Setup, set_up
 
@@ -73,7 +75,11 @@ def run_training(job: TrainJob) -> RunOutcome:
 
 @contextmanager
 def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
-    """Mirror the run in MLflow; the mirror is closed after the run's last state is written."""
+    """Mirror the run in MLflow; the mirror is closed after the run's last state is written.
+
+    Yields:
+        the mirror; None if the run has no store.
+    """
     if store is None:
         yield None
         return
@@ -96,8 +102,15 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     if job.on_data is not None:
         job.on_data(len(setup.dataset.train))
     start = _restore(run.directory, config, setup)
+    for line in head_lines(config, setup):
+        say(job.console, line)
     progress = TrainingProgress(
-        job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
+        job.console,
+        config.schedule.epochs,
+        setup.schedule.steps,
+        start.step,
+        config.data.batch_size,
+        _changes(config, setup),
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
     early, patience = config.measure.early_epochs, setup.inputs.patience
@@ -124,9 +137,10 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
             run_callback.save_between_epochs()
             raise
     if patience and patience.is_over:
-        job.console.print(patience.reason, markup=False, highlight=False, soft_wrap=True)
+        say(job.console, patience.reason)
     if setup.inputs.target:
         position = run_callback.position
+        say(job.console, setup.inputs.target.ending(position.epoch, config.schedule.epochs))
         run.update(step=position.step, epoch=position.epoch, reached_target=reached)
 
 
@@ -137,9 +151,20 @@ def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
         console.print(f"{kernels}: right, but not the same bits. TF_ENABLE_ONEDNN_OPTS=0 or 1 chooses.", soft_wrap=True)
 
 
+def _changes(config: RunConfig, setup: Setup) -> dict[int, str]:
+    """Return what the terminal says once, by the step with which it begins."""
+    regularizer = setup.state.regularizer
+    is_active = regularizer is not None and regularizer.is_active
+    return setup.schedule.changes(config.optimizer.learning_rate, regularized=is_active)
+
+
 @contextmanager
 def _profiled(setup: Setup, run_callback: RunCallback, job: TrainJob) -> Iterator[tuple[Setup, Callback]]:
-    """Time all parts inside the block, then show the table."""
+    """Time all parts inside the block, then show the table.
+
+    Yields:
+        the set-up and the callback, with their parts timed.
+    """
     from infomcr_cli.training.profile import ProfiledCallback, Stopwatch, profiled_setup
 
     watch = Stopwatch()

@@ -11,7 +11,7 @@ import infomcr_cli
 NAMES = (
     *("gamma", "gram_matrix", "log_volume", "measure", "judge", "load_run", "train_step"),
     *("LocalMinimum", "SAM", "GradientNorm", "FisherTrace", "RegularizedModel", "GammaCallback"),
-    *("register_measure", "MeasureValue", "InputError"),
+    *("register_measure", "MeasureValue", "RegularizerTerm", "InputError"),
 )
 
 

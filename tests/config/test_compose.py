@@ -53,7 +53,7 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["data.path=x"], ["Did you mean 'data.root'?"]),
         (["data.name=digist"], ["got 'digist'", "Did you mean 'digits'?"]),
         (["data.seeds=1"], ["Did you mean 'data.seed'?"]),
-        (["sweep.name=a"], ["It is a setting of infomcr sweep"]),
+        (["sweep.name=a"], ["apply only to infomcr sweep"]),
         (["reg=null"], ["reg must be one of its choices", "Accepted: fisher_trace"]),
         (["experiment=null"], ["experiment must be one of its choices", "demo"]),
         (["schedule=[piecewise,cosine]"], ["schedule must be one of its choices", "'[piecewise,cosine]'"]),

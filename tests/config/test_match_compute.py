@@ -85,7 +85,7 @@ def test_a_sub_batch_that_stands_for_the_main_pass_is_not_counted_twice() -> Non
     assert idle.schedule.epochs == 480
 
 
-def test_a_users_own_regularizer_of_that_name_is_the_yardstick(tmp_path: Path) -> None:
+def test_compute_is_matched_to_the_users_own_regularizer_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "reg").mkdir()
     own = compose_run(["reg=on"]).reg.model_dump(mode="json") | {"phases": "111", "share_pass": True}
     (tmp_path / "reg" / "on.yaml").write_text(yaml.safe_dump(own))

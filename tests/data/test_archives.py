@@ -118,7 +118,7 @@ def test_too_many_members_are_refused(tmp_path, config, monkeypatch) -> None:
         )
 
 
-def test_a_zip_that_lies_about_its_size_gives_no_more_than_it_claims(tmp_path, config) -> None:
+def test_a_zip_member_is_read_only_up_to_its_declared_size(tmp_path, config) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data_batch_1", bytes(50_000_000))

@@ -79,7 +79,7 @@ def test_data_cache_comes_before_the_environment(images, own_cache, config, tmp_
     assert not own_cache.exists()
 
 
-def test_a_home_that_cannot_be_written_is_no_hindrance(images, config, monkeypatch, tmp_path) -> None:
+def test_a_read_only_home_does_not_stop_a_command(images, config, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("INFOMCR_CACHE", "/dev/null/cache")
     monkeypatch.setattr(cache, "cache_folder_of_user", lambda: tmp_path / "images" / "train" / "ant" / "000.png" / "x")
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
@@ -96,7 +96,7 @@ def test_a_temporary_folder_of_someone_else_is_not_trusted(monkeypatch, tmp_path
     assert homes.temporary_folder() != planted
 
 
-def test_a_cache_that_was_asked_for_must_be_writable(images, config) -> None:
+def test_an_explicit_cache_must_be_writable(images, config) -> None:
     with pytest.raises(InputError, match=r"data\.cache must be a folder that can be written"):
         load_dataset(config("image_folder", root=str(images), cache="/dev/null/x"), seed=0)
 

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from layouts import as_python2_wrote, as_python3_writes, cifar10_files, cifar_pixels, write_folder, write_tar
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.schema.data import Cifar100Config
 from infomcr_cli.data import check_source, load_dataset
@@ -110,8 +111,8 @@ def test_cifar100_has_fine_and_coarse_labels(tmp_path, config, labels, expected,
     assert dataset.class_names == tuple(f"{labels}{i}" for i in range(count))
     assert np.array_equal(dataset.train.images, expected_images(1, 3))
     pixels = dataset.train.images.reshape(-1, 3).astype(float)
-    np.testing.assert_allclose(dataset.mean, pixels.mean(0), rtol=1e-10)
-    np.testing.assert_allclose(dataset.std, pixels.std(0), rtol=1e-10)
+    np.testing.assert_allclose(dataset.mean, pixels.mean(0), rtol=CLOSED_FORM)
+    np.testing.assert_allclose(dataset.std, pixels.std(0), rtol=CLOSED_FORM)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_label_that_wraps_around_into_a_class_is_refused(wide) -> None:
 @pytest.mark.parametrize(
     "labels", [np.array(["a"]), np.array([1], object), np.zeros((2, 3), int), np.array(1), np.array([], int), [1j]]
 )
-def test_what_is_no_vector_of_numbers_is_refused(labels) -> None:
+def test_labels_that_are_not_a_vector_of_numbers_are_refused(labels) -> None:
     with pytest.raises(InputError, match=r"y_train must be whole numbers, \[n\]"):
         class_indices(labels, "y_train")
 
@@ -91,7 +91,7 @@ RULES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("rule", RULES)
-def test_one_set_of_rules_for_all_sources(tmp_path, config, source, rule) -> None:
+def test_all_sources_check_labels_by_the_same_rules(tmp_path, config, source, rule) -> None:
     train, test, refusal = RULES[rule]
     name, root = SOURCES[source](tmp_path / "d", train, test)
     wanted = imagenet_config(root) if name == "imagenet" else config(name, root=str(root))
@@ -143,9 +143,9 @@ def test_a_missing_split_is_called_by_its_name(tmp_path, config) -> None:
 
 def test_the_tested_split_of_imagenet_is_called_by_its_name(tmp_path) -> None:
     files = {name.replace("test/", "val/"): data for name, data in image_files().items()}
-    stranger = {"val/cow/1.png": files["val/ant/000.png"]}
+    unknown = {"val/cow/1.png": files["val/ant/000.png"]}
     with pytest.raises(InputError, match=r"every class of val/ must have an image in train/; got 'cow'"):
-        check_source(imagenet_config(write_folder(tmp_path / "a", files | stranger)))
+        check_source(imagenet_config(write_folder(tmp_path / "a", files | unknown)))
     with pytest.raises(InputError, match=r"No val/ in it"):
         check_source(imagenet_config(write_folder(tmp_path / "b", without("val", files))))
     flat = without("val", files) | {"val/1.png": files["val/ant/000.png"]}

@@ -18,7 +18,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("way")
-def test_they_are_the_stratified_division_that_scikit_learn_makes() -> None:
+def test_digits_are_divided_as_by_scikit_learns_stratified_split() -> None:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -32,6 +32,6 @@ def test_they_are_the_stratified_division_that_scikit_learn_makes() -> None:
         assert (split.images.dtype, split.labels.dtype) == (np.float32, np.int32)
 
 
-def test_reading_them_does_not_import_scikit_learn() -> None:
+def test_reading_digits_does_not_import_scikit_learn() -> None:
     code = "import sys; from infomcr_cli.data.digits import load_digits; load_digits(); print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -51,7 +51,7 @@ WRITERS = {"folder": write_folder, "tar": lambda path, files: write_tar(path, fi
 
 @pytest.mark.parametrize("how", WRITERS)
 @pytest.mark.parametrize("folder", ["", "images/"])
-def test_images_and_classes_are_those_that_can_be_seen(tmp_path, config, how, folder) -> None:
+def test_images_and_classes_equal_those_of_the_visible_files(tmp_path, config, how, folder) -> None:
     clean = {f"{folder}{name}": data for name, data in image_files().items()}
     expected = load_dataset(config("image_folder", root=str(WRITERS[how](tmp_path / "clean", clean))), seed=0)
     # The hidden ones come first: an archive's head may hold nothing else.
@@ -61,7 +61,7 @@ def test_images_and_classes_are_those_that_can_be_seen(tmp_path, config, how, fo
     assert (dataset.class_names, dataset.fingerprint) == (expected.class_names, expected.fingerprint)
 
 
-def test_streamed_images_and_classes_are_those_that_can_be_seen(tmp_path) -> None:
+def test_streamed_images_and_classes_equal_those_of_the_visible_files(tmp_path) -> None:
     clean = {name.replace("test/", "val/"): data for name, data in image_files().items()}
     expected = load_dataset(imagenet_config(write_folder(tmp_path / "clean", clean)), seed=0)
     root = write_folder(tmp_path / "d", left_about() | clean)
@@ -74,7 +74,7 @@ def test_streamed_images_and_classes_are_those_that_can_be_seen(tmp_path) -> Non
 
 
 @pytest.mark.parametrize("how", WRITERS)
-def test_batches_of_cifar_are_those_that_can_be_seen(tmp_path, config, how) -> None:
+def test_cifar_pixels_equal_those_of_the_files(tmp_path, config, how) -> None:
     files = cifar10_files(as_python2_wrote)
     hidden = {f"cifar-10-batches-py/.old/{name.split('/')[1]}": b"not a batch" for name in files}
     hidden |= {f"__MACOSX/{name}": b"not a batch" for name in files} | {"._cifar-10-batches-py": APPLE}
@@ -149,6 +149,6 @@ def test_a_name_with_backslashes_that_leads_out_is_refused(tmp_path, config, nam
     assert {p for p in set(tmp_path.rglob("*")) - before if "escaped" in p.name} == set()
 
 
-def test_the_first_names_are_not_the_hidden_ones(tmp_path) -> None:
+def test_hidden_files_are_not_among_the_first_names(tmp_path) -> None:
     root = write_zip(tmp_path / "a.zip", left_about() | {"train/ant/1.png": png(np.zeros((2, 2), np.uint8))})
     assert first_names(root) == ["train/ant/1.png"]

@@ -84,33 +84,35 @@ def test_any_other_file_is_refused_by_name_before_training(tmp_path, config, kin
 
 @pytest.mark.parametrize("ending", ["gif", "WEBP", "bmp", "tiff", "heic"])
 @pytest.mark.parametrize("source", ["image_folder", "imagenet"])
-def test_an_image_with_another_ending_is_not_left_out_in_silence(tmp_path, config, ending, source) -> None:
+def test_an_image_with_an_unknown_suffix_is_reported(tmp_path, config, ending, source) -> None:
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]) | {f"train/ant/2.{ending}": b"GIF89a"})
     wanted = imagenet_config(root) if source == "imagenet" else config(source, root=str(root))
     with pytest.raises(InputError, match=rf"JPEG or PNG files.*train/ant/2\.{ending}"):
         load_dataset(wanted, seed=0)
 
 
-def test_images_elsewhere_and_other_files_are_passed_over(tmp_path, config) -> None:
+def test_images_outside_of_class_folders_and_other_files_are_skipped(tmp_path, config) -> None:
     extra = {"train/ant/readme.txt": b"x", "docs/logo.gif": b"x", "train/plot.gif": b"x", "LICENSE": b"x"}
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]) | extra)
     for wanted in (config("image_folder", root=str(root)), imagenet_config(root)):
         assert len(load_dataset(wanted, seed=0).train) == 2
 
 
-def test_files_are_looked_at_once_until_one_changes(tmp_path, monkeypatch) -> None:
+def test_files_are_checked_once_until_one_changes(tmp_path, monkeypatch) -> None:
     from infomcr_cli.data.streamed import StreamedImages
 
-    looks = []
+    checks = []
     real = StreamedImages.check
-    monkeypatch.setattr(StreamedImages, "check", lambda self, decode: (looks.append(decode), real(self, decode=decode)))
+    monkeypatch.setattr(
+        StreamedImages, "check", lambda self, decode: (checks.append(decode), real(self, decode=decode))
+    )
     root = write_folder(tmp_path / "d", two_classes(TAKEN["png"][0]))
     for _ in range(2):
         load_dataset(imagenet_config(root), seed=0)
-    assert looks == [True, True]  # training and test split, once
+    assert checks == [True, True]  # training and test split, once
     (root / "val" / "bee" / "1.jpg").write_bytes(TAKEN["jpeg"][0])
     load_dataset(imagenet_config(root), seed=0)
-    assert len(looks) == 4
+    assert len(checks) == 4
 
 
 def test_of_many_files_the_heads_are_read(tmp_path, monkeypatch) -> None:

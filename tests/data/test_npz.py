@@ -131,7 +131,7 @@ def test_whole_numbers_of_any_type_are_labels(tmp_path, config, dtype) -> None:
     assert np.array_equal(dataset.train.labels, GOOD["train_labels"])
 
 
-def test_truth_values_are_two_classes(tmp_path, config) -> None:
+def test_boolean_labels_are_two_classes(tmp_path, config) -> None:
     arrays = GOOD | {key: GOOD[key] > 0 for key in ("train_labels", "test_labels")}
     dataset = load_dataset(config("npz", root=write(tmp_path / "a.npz", arrays)), seed=0)
     assert dataset.class_names == ("0", "1")

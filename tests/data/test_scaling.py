@@ -23,7 +23,7 @@ def test_training_and_measurement_give_the_same_scale(scaling: str) -> None:
     assert np.allclose(np.sort(np.ravel(measured)), expected, atol=1e-5)
 
 
-def test_the_ends_of_the_range_are_where_their_names_say() -> None:
+def test_the_ends_of_each_scale_are_as_its_name_says() -> None:
     dataset = load_dataset(compose_run([]).data, seed=0)
     ends = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
     for scaling, wanted in {"raw": (0, 255), "unit": (0, 1), "symmetric": (-1, 1)}.items():

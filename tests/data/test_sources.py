@@ -17,7 +17,7 @@ from infomcr_cli.data.download import ORIGINS, Origin, fetched
 from infomcr_cli.errors import InputError
 
 
-def test_digits_are_one_fixed_division_on_the_scale_of_bytes(config) -> None:
+def test_digits_are_divided_once_and_scaled_to_bytes(config) -> None:
     from sklearn.datasets import load_digits
 
     dataset = load_dataset(config(), seed=0)
@@ -114,7 +114,7 @@ def test_the_binary_version_is_downloaded() -> None:
     assert all(len(origin.sha256) == 64 for origin in ORIGINS.values())
 
 
-def test_a_home_that_is_unknown_is_no_hindrance(tmp_path, monkeypatch) -> None:
+def test_an_unknown_home_does_not_stop_a_command(tmp_path, monkeypatch) -> None:
     """No HOME, and a user number without a name: ~ cannot be expanded."""
     for name in ("HOME", "KERAS_HOME", "XDG_CACHE_HOME", "INFOMCR_CACHE"):
         monkeypatch.delenv(name, raising=False)

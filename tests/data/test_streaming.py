@@ -173,10 +173,10 @@ def test_resident_memory_does_not_grow_with_what_was_read(tmp_path) -> None:
     }
     root = write_folder(tmp_path / "images", files)
     command = [sys.executable, "-c", MEMORY, str(root), os.path.dirname(__file__)]
-    told = subprocess.run(
+    timed = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     )
-    batches, early, late = map(float, told.stdout.split())
+    batches, early, late = map(float, timed.stdout.split())
     assert batches == 40
     assert late - early < 40
 

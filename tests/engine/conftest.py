@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweeping import LIGHT, Sweeper
+from sweeper import LIGHT, Sweeper
 
 
 @pytest.fixture

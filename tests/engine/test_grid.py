@@ -84,13 +84,13 @@ def test_what_is_excluded_is_neither_composed_nor_checked() -> None:
     assert len(found) == 8 - 2 - 2
 
 
-def test_exclusions_speak_of_settings_that_are_not_swept_and_of_globs() -> None:
+def test_exclusions_may_name_unswept_settings_and_globs() -> None:
     assert len(overrides("schedule=glob(*)", exclude=("schedule.factor=1.0",))) == 2
     assert len(overrides("schedule=glob(*)", exclude=("schedule=glob(c*)",))) == 1
     assert len(overrides("schedule=glob(*)", "seed=range(4)", exclude=("schedule=cosine seed=range(1,4)",))) == 9
 
 
-def test_nothing_left_is_refused() -> None:
+def test_a_subset_that_leaves_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="leaves out every combination"):
         overrides("seed=0,1", exclude=("seed=0,1",))
 
@@ -123,7 +123,7 @@ def test_bad_settings_of_a_sweep_are_explained(argument: str, message: str) -> N
         split_arguments([argument])
 
 
-def test_settings_of_a_sweep_are_no_part_of_its_runs() -> None:
+def test_settings_of_a_sweep_are_not_recorded_in_its_runs() -> None:
     arguments = split_arguments(["seed=0,1", 'sweep.exclude="seed=1"', "sweep.compare=false"])
     assert arguments.overrides == ("seed=0,1",)
     assert arguments.sweep.exclude == ("seed=1",)
@@ -135,7 +135,7 @@ def test_engine_settings_leave_the_identity_alone() -> None:
     assert identity(compose_run(["engine=ray", "engine.timeout=5", "engine.memory=2GB", "engine.jobs=3"])) == plain
 
 
-def test_equal_combinations_make_one_job_and_twins_are_refused() -> None:
+def test_equal_combinations_make_one_job_and_jobs_of_one_identity_are_refused() -> None:
     assert len(plan(expand(["seed=1,1,2"]))) == 2
     with pytest.raises(InputError, match="must differ in what makes their weights"):
         plan(expand(["device=auto,cpu"]))
@@ -228,7 +228,7 @@ def test_the_axis_of_a_setting_without_a_default_gives_it(
         (["experiment=open", "data.batch_size=16,32"], "data.root"),
     ],
 )
-def test_a_setting_without_a_default_that_no_axis_gives_is_still_asked_for(
+def test_a_setting_without_a_default_that_no_axis_gives_is_still_required(
     own: Path, arguments: list[str], missing: str
 ) -> None:
     with pytest.raises(InputError, match=f"{missing} must be given"):

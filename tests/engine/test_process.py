@@ -18,7 +18,7 @@ from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.process import JobProcess, close
 from infomcr_cli.runs import RunDirectory, State, lock_run, new_status, read_status
 
-WORKER = str(Path(__file__).with_name("light_worker.py"))
+WORKER = str(Path(__file__).with_name("fake_worker.py"))
 IDLE = 2.0
 
 
@@ -26,7 +26,7 @@ def job_in(folder: Path) -> Job:
     return Job("a" * 64, (), "", compose_run(["schedule.epochs=1"]), folder / "runs" / "a")
 
 
-def test_the_time_that_a_process_waits_for_its_job_is_no_start_up(
+def test_the_idle_time_of_a_spare_process_does_not_count_as_start_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, "COMMAND", (sys.executable, WORKER))

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from sweeping import Sweeper, epochs_of, lines_of, state_of
+from sweeper import Sweeper, epochs_of, lines_of, state_of
 
 from infomcr_cli.runs import RunDirectory, State, finished, lock_run, read_status, write_status
 
@@ -30,7 +30,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def test_the_same_again_skips_and_a_wider_grid_runs_what_is_new(light: Sweeper) -> None:
+def test_a_repeated_sweep_skips_and_a_wider_grid_runs_what_is_new(light: Sweeper) -> None:
     code, document, _ = light.run("seed=0,1", "schedule.epochs=2", *QUIET)
     assert (code, document["finished"], document["skipped"], document["failed"]) == (0, 2, 0, 0)
     before = {name: (run / "status.json").read_bytes() for name, run in light.runs().items()}
@@ -43,7 +43,7 @@ def test_the_same_again_skips_and_a_wider_grid_runs_what_is_new(light: Sweeper) 
     assert all((run / "measures.json").is_file() for run in after.values())
 
 
-def test_what_was_trained_is_only_measured(light: Sweeper) -> None:
+def test_finished_runs_are_only_measured(light: Sweeper) -> None:
     light.run("seed=0", "sweep.evaluate=false", "schedule.epochs=2", *QUIET)
     (run,) = light.runs().values()
     trained = epochs_of(run)
@@ -111,8 +111,8 @@ def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:
         "0.66": "FAILED",
         "0.77": "FAILED",
     }
-    assert "ArithmeticError: this job was told to fail" in jobs["0.13"]["reason"]
-    assert any("told to fail" in line for line in jobs["0.13"]["log"])
+    assert "ArithmeticError: this job fails on purpose" in jobs["0.13"]["reason"]
+    assert any("fails on purpose" in line for line in jobs["0.13"]["log"])
     assert "longer than engine.timeout=8 seconds" in jobs["0.66"]["reason"]
     assert "more than engine.memory=0.6 GB" in jobs["0.77"]["reason"]
     assert all(jobs[m]["reason"].split(",")[0] in err for m in ("0.13", "0.66", "0.77"))
@@ -156,7 +156,7 @@ def test_a_signal_leaves_checkpoints_and_nothing_running(light: Sweeper, number:
         assert light.run(*arguments)[1]["finished"] == 3
 
 
-def test_an_interrupted_sweep_goes_on_by_the_command_that_it_prints(light: Sweeper) -> None:
+def test_the_printed_command_continues_an_interrupted_sweep(light: Sweeper) -> None:
     own = light.folder / "my conf" / "optimizer"
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text("defaults: [sgd, _self_]\nmomentum: 0.5\n")
@@ -166,7 +166,7 @@ def test_an_interrupted_sweep_goes_on_by_the_command_that_it_prints(light: Sweep
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    command = re.search(r"Go on with: infomcr sweep (.*)$", err, re.M)
+    command = re.search(r"Continue with: infomcr sweep (.*)$", err, re.M)
     assert command is not None, err
     assert light.run(*shlex.split(command[1]))[1]["finished"] == 2
 
@@ -214,7 +214,7 @@ def kill_one(victim: object) -> None:
         return
 
 
-def test_a_job_that_is_killed_is_taken_up_again(light: Sweeper) -> None:
+def test_a_killed_job_is_retried(light: Sweeper) -> None:
     process = light.start("seed=0", "schedule.epochs=40", *QUIET)
     wait_until(lambda: list(light.folder.glob("runs/*/checkpoints/*.safetensors")))
     light.workers()[0].kill()

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from servers import POSTGRES, Postgres, Server, wait_until
-from sweeping import TINY, Sweeper, epochs_of, lines_of, state_of
+from sweeper import TINY, Sweeper, epochs_of, lines_of, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 GRID = (*TINY, "seed=range(3)", "reg=on,off", "optimizer.learning_rate=0.1,0.05", "schedule.epochs=12")

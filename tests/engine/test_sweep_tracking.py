@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from sweeping import Sweeper
+from sweeper import Sweeper
 
 GRID = ("seed=range(3)", "schedule.epochs=12", "engine.jobs=2", "sweep.compare=false")
 

@@ -42,13 +42,13 @@ def test_plain_lines_when_piped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_picture_shows_running_jobs_and_fits(tmp_path: Path, width: int) -> None:
+def test_the_live_view_shows_running_jobs_and_fits_the_terminal(tmp_path: Path, width: int) -> None:
     console, out = written(width, terminal=True)
     run = RunDirectory.create(tmp_path / "run", config=b"{}\n", overrides=[], status=new_status("a" * 64))
     MetricsLog(run).append(4, 2, {"train/loss": 0.1234}, {"images_per_second": 1500.0})
     view = SweepView(console, [job(tmp_path), other(tmp_path)], skipped=1)
     view.began(job(tmp_path))
-    view._looked = -1.0
+    view._refreshed = -1.0
     view.poll()
     console.print(view.renderable())
     text = out.getvalue()
@@ -101,7 +101,10 @@ def test_time_left_counts_what_running_jobs_have_done_and_what_jobs_cost(tmp_pat
         left.began(one)
     clock.now = 10.0
     left.ended(plain, 10.0)
-    assert left.seconds() == pytest.approx(max((2 * ratio * 10 - 10) / 2, ratio * 10))
+    expected = 10 * (1 + ratio) / 2
+    assert left.seconds() == pytest.approx(max((2 * expected - 10) / 2, expected))
     clock.now = 1e6  # a job that takes longer than expected does not make the time left negative
-    assert left.seconds() == pytest.approx(ratio * 10)
+    assert left.seconds() == pytest.approx(expected)
+    left.ended(costly[0], 70.0)
+    assert left.seconds() == pytest.approx(70)
     assert left.text().endswith(" left")

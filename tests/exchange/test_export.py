@@ -13,11 +13,13 @@ import keras
 import numpy as np
 import pytest
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
+from tolerances import AUTODIFF, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.data import Dataset, load_dataset
+from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.network import network
 from infomcr_cli.models import named_weights
 from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, load_checkpoint, new_status, save_checkpoint
@@ -98,9 +100,9 @@ def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> N
     answer(command_line, "export", "runs/wrn", "net.keras")
     answer(command_line, "import", "net.keras", *SMALL, "--run-dir", "runs/again")
     after = answer(command_line, "eval", "runs/again", *measure)["runs"][0]
-    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=1e-5)
+    assert after["test"]["loss"] == pytest.approx(before["test"]["loss"], rel=AUTODIFF)
     for name in ("gamma", "fisher_trace", "margin", "parameter_count"):
-        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=1e-4)
+        assert after["measures"][name]["value"] == pytest.approx(before["measures"][name]["value"], rel=FLOAT32)
 
 
 def test_weights_of_ours_go_into_the_same_network_again(command_line: CommandLine) -> None:
@@ -119,7 +121,7 @@ def test_the_scaling_is_a_layer_beside_those_of_the_network(command_line: Comman
     assert names == ["image", "scaling", *[layer.name for layer in model.layers[1:]]]
 
 
-def test_nothing_is_overwritten_unless_told(command_line: CommandLine, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_the_option(command_line: CommandLine, tmp_path: Path) -> None:
     run_of("runs/mlp", NETWORKS["mlp"])
     Path("net.keras").write_text("mine")
     said = command_line("export", "runs/mlp", "net.keras")
@@ -179,6 +181,55 @@ def test_onnx_gives_the_same_numbers(command_line: CommandLine) -> None:
     expected = keras.ops.convert_to_numpy(model(dataset.standardise(dataset.test.images), training=False))
     assert np.abs(session.run(None, given)[0] - expected).max() < 1e-5 * np.abs(expected).max()
     assert session.get_modelmeta().custom_metadata_map["class_names"] == json.dumps(list(dataset.class_names))
+
+
+def _lists() -> keras.Model:
+    given = [keras.Input((3,), name="left"), keras.Input((4,), name="right")]
+    hidden = keras.layers.Dense(5, activation="gelu")(keras.layers.Concatenate()(given))
+    return keras.Model(given, keras.layers.Dense(3)(hidden))
+
+
+def _positions() -> keras.Model:
+    words = keras.Input((6,), name="words", dtype="int32")
+    hidden = keras.layers.Embedding(9, 4)(words) + keras.ops.arange(4, dtype="float32")
+    return keras.Model(words, keras.layers.Dense(3)(keras.layers.GRU(5)(hidden)))
+
+
+def _half() -> keras.Model:
+    layers = [keras.layers.Dense(3, dtype="mixed_bfloat16"), keras.layers.Activation("linear", dtype="float32")]
+    return keras.Sequential([keras.Input((4,), name="x"), *layers])
+
+
+ONNX: dict[str, tuple[Callable[[], keras.Model], dict[str, Any]]] = {
+    "several inputs and a GELU": (_lists, {"left": np.ones((2, 3), np.float32), "right": np.ones((2, 4), np.float32)}),
+    "a constant in the graph and a loop": (_positions, {"words": np.arange(12, dtype=np.int32).reshape(2, 6) % 9}),
+    "half precision": (_half, {"x": np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)}),
+}
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_onnx_has_the_inputs_of_the_network_and_gives_its_logits_in_full_precision(name: str) -> None:
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    from infomcr_cli.exchange.onnx_file import onnx_model
+    from infomcr_cli.models.keras_internals import full_precision
+
+    make, given = ONNX[name]
+    model = make()
+    session = runtime.InferenceSession(onnx_model(model).SerializeToString())
+    assert [one.name for one in session.get_inputs()] == list(given)
+    with full_precision(model):
+        expected = model(list(given.values()) if len(given) > 1 else next(iter(given.values())), training=False)
+    assert np.abs(session.run(["logits"], given)[0] - np.asarray(expected)).max() < 1e-5
+
+
+def test_what_onnx_cannot_express_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
+    from infomcr_cli.exchange.onnx_file import onnx_model
+
+    layers = [keras.layers.Rescaling(0.5, dtype="bfloat16"), keras.layers.Dense(3, dtype="bfloat16")]
+    with pytest.raises(InputError, match="that ONNX knows"):
+        onnx_model(keras.Sequential([keras.Input((4,)), *layers]))
 
 
 def test_a_network_with_layers_of_the_users_own_is_exported_with_a_note(

@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 import pytest
 from archives import CONFIG, WEIGHTS, enlarging_file, layer, members, small_file, with_config, write
-from invocation import CommandLine
+from cli import CommandLine
 
 Attack = Callable[[Path, Path], object]
-TOLD = 20.0  # seconds; TensorFlow may have to be imported on a busy machine
+LIMIT = 20.0  # seconds; TensorFlow may have to be imported on a busy machine
 
 
 class Bomb:
@@ -225,7 +225,7 @@ def test_a_hostile_file_executes_nothing_and_exits_2(command_line: CommandLine, 
     began = time.monotonic()
     answer = command_line("import", "evil.keras", "tracking=off", "data.train_size=64", "data.test_size=64")
     assert answer.code == 2, answer.err
-    assert time.monotonic() - began < TOLD
+    assert time.monotonic() - began < LIMIT
     assert "Traceback" not in answer.err
     assert len(answer.err) < 1500
     assert answer.err.isprintable() or "\n" in answer.err

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import yaml
 from archives import small_file
-from invocation import CommandLine
+from cli import CommandLine
+from tolerances import AUTODIFF
 
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.data import load_dataset
 from infomcr_cli.experiment.recorded_settings import recorded_run
 from infomcr_cli.models import build_model, named_weights
 from infomcr_cli.runs import RunDirectory, load_checkpoint, read_status
@@ -75,7 +78,6 @@ def test_a_settings_name_of_ours_joins_that_axis(command_line: CommandLine, tmp_
 
 
 def test_settings_that_came_later_leave_older_runs_what_they_were() -> None:
-    from infomcr_cli.config.compose import compose_run
     from infomcr_cli.config.yaml_text import to_yaml
     from infomcr_cli.report.settings import flatten, weight_settings
     from infomcr_cli.runs.identity import identity_settings
@@ -129,7 +131,7 @@ def test_weights_before_training_of_another_network_are_refused(command_line: Co
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_scale_under_which_more_is_told_is_proposed(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_scale_under_which_more_predictions_are_right_is_suggested(command_line: CommandLine, tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -192,3 +194,41 @@ def test_two_files_of_one_name_are_two_runs(command_line: CommandLine, tmp_path:
         small_file(tmp_path / folder / "net.keras")
     made = answer(command_line, "import", "?/net.keras", *FEW, "runs_dir=mine")["runs"]
     assert [Path(one["run"]).name for one in made] == ["net", "net-2"]
+
+
+def test_a_file_that_does_not_fit_is_named_with_the_runs_made_before_it(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    small_file(tmp_path / "a.keras")
+    keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]).save(tmp_path / "b.keras")
+    said = command_line("import", "a.keras", "b.keras", *FEW)
+    assert said.code == 2
+    assert "b.keras cannot be imported: a network must give a logit for each class" in said.err
+    assert f"Imported before it: {tmp_path / 'runs' / 'a'}" in said.err
+
+
+def test_weights_that_are_not_finite_are_refused(command_line: CommandLine, tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
+    model.layers[-1].kernel.assign(np.full((64, 10), np.nan))
+    model.save(tmp_path / "a.keras")
+    said = command_line("import", "a.keras", *FEW)
+    assert said.code == 2
+    assert "finite losses" in said.err
+
+
+def test_a_network_of_mixed_precision_is_measured_and_exported_in_full_precision(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    ends = [layers.Flatten(), layers.Dense(10, dtype="mixed_bfloat16"), layers.Activation("linear", dtype="float32")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *ends])
+    model.save(tmp_path / "half.keras")
+    made = answer(command_line, "import", "half.keras", *FEW)["runs"][0]
+    answer(command_line, "export", "runs/half", "full.keras")
+    kernel, bias = (np.asarray(weight, np.float64) for weight in model.get_weights())
+    data = load_dataset(compose_run([*FEW, "data.scaling=raw"]).data, seed=0)
+    logits = data.test.pixels.reshape(len(data.test), -1) @ kernel + bias
+    exported = keras.saving.load_model("full.keras")(data.test.pixels.astype(np.float32))
+    assert np.abs(exported - logits).max() <= 1e-6 * np.abs(logits).max()
+    losses = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
+    truth = np.mean(losses - logits[np.arange(len(logits)), data.test.labels])
+    assert made["test"]["loss"] == pytest.approx(truth, rel=AUTODIFF)

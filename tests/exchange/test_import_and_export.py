@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from invocation import CommandLine
+from cli import CommandLine
 from other_processes import Trained
+from tolerances import FLOAT32
 
 from infomcr_cli.measures.draws import disjoint_draws
 
@@ -57,11 +58,11 @@ def test_an_imported_network_is_measured_as_one_gradient_a_sample_says(
     assert made["state"] == "FINISHED"
     assert made["softmax_of"] == "dense_1"
     for split in ("train", "test"):
-        assert made[split]["loss"] == pytest.approx(noted[split]["loss"], rel=1e-4)
+        assert made[split]["loss"] == pytest.approx(noted[split]["loss"], rel=FLOAT32)
         assert made[split]["accuracy"] == pytest.approx(noted[split]["accuracy"], abs=1e-6)
 
     evaluated = answer(command_line, "eval", "runs/mine", *FAST)["runs"][0]
-    assert evaluated["test"]["loss"] == pytest.approx(noted["test"]["loss"], rel=1e-4)
+    assert evaluated["test"]["loss"] == pytest.approx(noted["test"]["loss"], rel=FLOAT32)
     with np.load(trained.folder / "mine.npz") as arrays:
         images, labels = arrays["x_train"].astype(np.float32), arrays["y_train"]
     model = logits_model(file)
@@ -92,7 +93,7 @@ def test_a_table_gives_the_axes_of_a_comparison(command_line: CommandLine, train
     pairs = zip(before.trainable_weights, after.trainable_weights, strict=True)
     distance = np.sqrt(sum(float(np.sum((np.asarray(a) - np.asarray(b)) ** 2)) for a, b in pairs))
     wide = next(one for one in evaluated if one["run"].endswith("wide"))
-    assert wide["measures"]["distance_from_initialization"]["value"] == pytest.approx(distance, rel=1e-4)
+    assert wide["measures"]["distance_from_initialization"]["value"] == pytest.approx(distance, rel=FLOAT32)
     listed = answer(command_line, "runs")["runs"]
     assert {one["state"] for one in listed} == {"FINISHED"}
 
@@ -127,4 +128,4 @@ def test_an_import_is_mirrored_in_mlflow_as_any_run(command_line: CommandLine, t
     assert run.info.status == "FINISHED"
     assert run.data.params["imported.settings.learning_rate"] == "0.0003"
     assert "optimizer.learning_rate" not in run.data.params
-    assert run.data.metrics["test/loss"] == pytest.approx(trained.noted["slow"]["test"]["loss"], rel=1e-4)
+    assert run.data.metrics["test/loss"] == pytest.approx(trained.noted["slow"]["test"]["loss"], rel=FLOAT32)

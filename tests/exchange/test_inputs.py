@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.data import load_dataset
 from infomcr_cli.data.inputs import Inputs
@@ -43,6 +43,11 @@ def both() -> keras.Model:
     return keras.Model(given, layers.Dense(3)(layers.Concatenate()([given["vector"], words])))
 
 
+def both_in_a_list() -> keras.Model:
+    model = both()
+    return keras.Model([model.input["vector"], model.input["words"]], model.output)
+
+
 def named(**arrays: Any) -> dict[str, Any]:
     return {f"{split}_{name}": array[i] for name, array in arrays.items() for i, split in enumerate(("train", "test"))}
 
@@ -51,6 +56,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "vectors": (vectors, {"x_train": VECTORS[0], "x_test": VECTORS[1]}),
     "tokens": (tokens, named(inputs=TOKENS)),
     "several by name": (both, named(vector=VECTORS, words=TOKENS)),
+    "several in a list": (both_in_a_list, named(words=TOKENS, vector=VECTORS)),
 }
 
 
@@ -89,7 +95,7 @@ def test_gamma_of_other_inputs_is_that_of_one_gradient_a_sample(
     answer(command_line, "import", "net.keras", "data=npz", "data.root=data.npz", "tracking=off", "--run-dir", "r")
     measures = answer(command_line, "eval", "r", *FAST)["runs"][0]["measures"]
     inputs = {key.removeprefix("train_"): array for key, array in arrays.items() if key.startswith("train_")}
-    inputs = inputs if name == "several by name" else arrays.get("x_train", inputs.get("inputs"))
+    inputs = inputs if "several" in name else arrays.get("x_train", inputs.get("inputs"))
     if model.layers[-1].activation is keras.activations.softmax:
         model.layers[-1].activation = keras.activations.linear
     part = lambda start: keras.tree.map_structure(lambda x: x[start : start + 20], inputs)  # noqa: E731

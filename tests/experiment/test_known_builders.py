@@ -74,7 +74,7 @@ def test_functions_for_data_are_known_too() -> None:
 
 
 def test_no_other_directory_is_known() -> None:
-    """Neither a stranger's run of the same settings, nor a copy, nor a run that takes the place of the known one."""
+    """Neither a unnamed's run of the same settings, nor a copy, nor a run that takes the place of the known one."""
     run = named_run()
     assert known(made("runs/b", compose_run(OWN))) == ()
     shutil.copytree("runs/a", "theirs/a")

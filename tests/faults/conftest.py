@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 pytest.register_assert_rewrite("same_run")
-from nursery import Nursery  # noqa: E402
+from fork_server import ForkServer  # noqa: E402
 
 TOTALS = (
     "kills_survived",
@@ -23,8 +23,8 @@ TOTALS = (
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    own = Nursery(tmp_path_factory.mktemp("nursery"))
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    own = ForkServer(tmp_path_factory.mktemp("fork_server"))
     yield own
     own.close()
 

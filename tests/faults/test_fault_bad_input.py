@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from front_door import Answer, infomcr
+from cli import Answer, infomcr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nursery import Nursery
+from fork_server import ForkServer
 from PIL import Image
 
 from infomcr_cli.config.compose import compose_run
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 
 
 def test_data_that_cannot_be_used_leaves_nothing_behind(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
     tried = 0
     for name, (make, said) in REFUSED.items():
@@ -113,7 +113,7 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(
             folder = tmp_path / f"work {tried}"
             folder.mkdir()
             environment = {"INFOMCR_CACHE": str(tmp_path / "cache")}
-            child = nursery.run([*command, *data, *MODEL], cwd=folder, environment=environment)
+            child = fork_server.run([*command, *data, *MODEL], cwd=folder, environment=environment)
             assert child.code == 2, (name, command, child.stderr)
             assert "Traceback" not in child.stderr, (name, command, child.stderr)
             assert said in child.stderr, (name, command, child.stderr)
@@ -128,16 +128,20 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(
     ids=["npz", "image_folder", "imagenet"],
 )
 def test_data_that_breaks_after_training_is_named_by_eval(
-    nursery: Nursery, tmp_path: Path, make: Callable[[Path], list[str]], broken: str, damage: Callable[[Path], None]
+    fork_server: ForkServer,
+    tmp_path: Path,
+    make: Callable[[Path], list[str]],
+    broken: str,
+    damage: Callable[[Path], None],
 ) -> None:
     environment = {"INFOMCR_CACHE": str(tmp_path / "cache")}
     data = make(tmp_path / "data")
     command = ["train", *data, *MODEL, "tracking=off", "--run-dir", "a"]
-    child = nursery.run(command, cwd=tmp_path, environment=environment)
+    child = fork_server.run(command, cwd=tmp_path, environment=environment)
     assert child.code == 0, child.stderr
     before = sorted(os.listdir(tmp_path / "a"))
     damage(tmp_path / "data" / broken)
-    child = nursery.run(["eval", "a"], cwd=tmp_path, environment=environment)
+    child = fork_server.run(["eval", "a"], cwd=tmp_path, environment=environment)
     assert child.code == 2, child.stderr
     assert "Traceback" not in child.stderr
     assert broken in child.stderr
@@ -165,7 +169,9 @@ def image_of_the_first_epoch(data: list[str], batch: int) -> Path:
 
 
 @pytest.mark.parametrize("when", ["in the first batch", "in the last batch", "after a checkpoint"])
-def test_an_image_that_breaks_while_training_ends_it_by_name(nursery: Nursery, tmp_path: Path, when: str) -> None:
+def test_an_image_that_breaks_while_training_ends_it_by_name(
+    fork_server: ForkServer, tmp_path: Path, when: str
+) -> None:
     """Of many files only the heads are read before training: what comes out later has a name all the same."""
     data = imagenet(tmp_path / "data")
     broken = image_of_the_first_epoch(data, batch=0 if when == "in the first batch" else -1)
@@ -177,7 +183,7 @@ def test_an_image_that_breaks_while_training_ends_it_by_name(nursery: Nursery, t
     command = ["train", *data, *MODEL, "schedule.epochs=40", "--run-dir", "runs/a"]
     environment = {"INFOMCR_CACHE": str(tmp_path / "own cache")}
     (tmp_path / "work").mkdir()
-    child = nursery.run(command, cwd=tmp_path / "work", sabotage=sabotage, environment=environment)
+    child = fork_server.run(command, cwd=tmp_path / "work", sabotage=sabotage, environment=environment)
     assert child.code == 2, child.stderr
     assert "Traceback" not in child.stderr
     assert str(broken) in child.stderr

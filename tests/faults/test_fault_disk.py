@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nursery import Nursery
+from fork_server import ForkServer
 from same_run import TINY, assert_same_run, copy_run
 
 from infomcr_cli.runs import RunDirectory, load_checkpoint
@@ -23,9 +23,9 @@ SETTINGS = ["tracking=off", "schedule.epochs=6"]
 
 
 @pytest.fixture(scope="module")
-def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    child = nursery.run(["train", *TINY, *SETTINGS, "--run-dir", "whole"], cwd=folder)
+    child = fork_server.run(["train", *TINY, *SETTINGS, "--run-dir", "whole"], cwd=folder)
     assert child.code == 0, child.stderr
     return folder / "whole"
 
@@ -54,18 +54,18 @@ def assert_failed_whole(run: Path, stderr: str) -> int:
 
 
 def test_a_disk_that_fills_up(
-    nursery: Nursery, tmp_path: Path, small_disk: Path, whole: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, small_disk: Path, whole: Path, observed: Callable[..., None]
 ) -> None:
     run = small_disk / "a"
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"\0" * (512 * 1024 - 120 * 1024))
-    child = nursery.run(["train", *TINY, *SETTINGS, "--run-dir", str(run)], cwd=tmp_path)
+    child = fork_server.run(["train", *TINY, *SETTINGS, "--run-dir", str(run)], cwd=tmp_path)
     assert child.code == 1, child.stderr
     assert "No space left" in child.stderr
     checkpoints = assert_failed_whole(run, child.stderr)
     assert checkpoints >= 1
     ballast.unlink()
-    assert nursery.run(["train", "--resume", str(run)], cwd=tmp_path).code == 0
+    assert fork_server.run(["train", "--resume", str(run)], cwd=tmp_path).code == 0
     lost = assert_same_run(run, whole)
     observed("disk full (tmpfs)", whole_checkpoints=checkpoints, then="resumed to the same bits", metrics_lost=lost)
 
@@ -73,16 +73,16 @@ def test_a_disk_that_fills_up(
 @pytest.mark.slow
 @pytest.mark.parametrize(("limit", "where"), [(12_000, "checkpoint"), (30_000, "log")])
 def test_a_limit_on_the_size_of_files(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None], limit: int, where: str
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None], limit: int, where: str
 ) -> None:
     # A line has 400 bytes, a checkpoint 22,000: which of them meets the limit first depends on the number of epochs.
     settings = ["tracking=off", "schedule.keep_checkpoints=3", f"schedule.epochs={100 if where == 'log' else 6}"]
-    assert nursery.run(["train", *TINY, *settings, "--run-dir", "whole"], cwd=tmp_path).code == 0
-    child = nursery.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path, file_limit=limit)
+    assert fork_server.run(["train", *TINY, *settings, "--run-dir", "whole"], cwd=tmp_path).code == 0
+    child = fork_server.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path, file_limit=limit)
     assert child.code == 1, child.stderr
     assert "File too large" in child.stderr
     assert_failed_whole(tmp_path / "a", child.stderr)
-    assert nursery.run(["train", "--resume", "a"], cwd=tmp_path).code == 0
+    assert fork_server.run(["train", "--resume", "a"], cwd=tmp_path).code == 0
     lost = assert_same_run(tmp_path / "a", tmp_path / "whole")
     observed(f"file-size limit in a {where}", then="resumed to the same bits", metrics_lost=lost)
 
@@ -126,12 +126,12 @@ def test_damage_in_200_places_is_found(
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(
-    nursery: Nursery, tmp_path: Path, whole: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, whole: Path, observed: Callable[..., None]
 ) -> None:
     start = ["train", *TINY, *SETTINGS, "--run-dir", "a"]
-    assert nursery.run(start, cwd=tmp_path, moment=("after a log line", 4)).code == -9
+    assert fork_server.run(start, cwd=tmp_path, moment=("after a log line", 4)).code == -9
     damage(tmp_path / "a" / "checkpoints" / "epoch-0003.safetensors", random.Random(2))
-    child = nursery.run(["train", "--resume", "a"], cwd=tmp_path)
+    child = fork_server.run(["train", "--resume", "a"], cwd=tmp_path)
     assert child.code == 0, child.stderr
     assert "epoch-0003" in child.stderr
     lost = assert_same_run(tmp_path / "a", whole)
@@ -139,13 +139,13 @@ def test_a_run_goes_on_from_the_checkpoint_before_the_damaged_one(
 
 
 @pytest.mark.slow
-def test_all_checkpoints_damaged_is_said(nursery: Nursery, tmp_path: Path, whole: Path) -> None:
+def test_all_checkpoints_damaged_is_said(fork_server: ForkServer, tmp_path: Path, whole: Path) -> None:
     run = copy_run(whole, tmp_path / "a")
     status = json.loads((run / "status.json").read_text()) | {"state": "KILLED"}
     (run / "status.json").write_text(json.dumps(status))
     for path in (run / "checkpoints").glob("*.safetensors"):
         damage(path, random.Random(3))
-    child = nursery.run(["train", "--resume", "a"], cwd=tmp_path)
+    child = fork_server.run(["train", "--resume", "a"], cwd=tmp_path)
     assert child.code == 2, child.stderr
     assert "whole checkpoint" in child.stderr
     assert json.loads((run / "status.json").read_text())["state"] == "KILLED"

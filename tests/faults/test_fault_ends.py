@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nursery import Nursery, wait_until
+from fork_server import ForkServer, wait_until
 from same_run import TINY, assert_same_run, lines_without_timing
 
 from infomcr_cli.tracking.client import connect
@@ -52,15 +52,15 @@ def logged(run: Path) -> int:
 
 
 def test_signals_checkpoint_and_say_how_to_go_on(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
     tracked = ["schedule.epochs=8"]
-    assert nursery.run(["train", *TINY, *tracked, "--run-dir", "whole/a"], cwd=tmp_path).code == 0
+    assert fork_server.run(["train", *TINY, *tracked, "--run-dir", "whole/a"], cwd=tmp_path).code == 0
     run = tmp_path / "runs" / "broken"
     command: list[str] = ["train", *TINY, *tracked, "--run-dir", str(run)]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
         before = logged(run)
-        child = nursery.start(command, cwd=tmp_path, sabotage=SLOWLY)
+        child = fork_server.start(command, cwd=tmp_path, sabotage=SLOWLY)
         wait_until(lambda before=before: logged(run) > before)
         time.sleep(0.07)
         child.kill(number)
@@ -71,7 +71,7 @@ def test_signals_checkpoint_and_say_how_to_go_on(
         assert mlflow_status(tmp_path, run) == "KILLED"
         assert any((run / "checkpoints").glob("step-*.safetensors"))
         command = ["train", "--resume", str(run)]
-    assert nursery.run(command, cwd=tmp_path).code == 0
+    assert fork_server.run(command, cwd=tmp_path).code == 0
     lost = assert_same_run(run, tmp_path / "whole" / "a")
     assert mlflow_status(tmp_path, run) == "FINISHED"
     observed("SIGINT, SIGTERM, SIGHUP", kills_survived=3, metrics_lost=lost, exit_codes="130, 143 and 129")
@@ -133,9 +133,9 @@ def test_a_signal_while_tensorflow_is_imported(
 
 
 @pytest.mark.slow
-def test_a_second_sigint_stops_at_once(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_a_second_sigint_stops_at_once(fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]) -> None:
     stuck = SLOWLY.replace("time.sleep(0.05)", "open('a/stuck', 'w').close(); time.sleep(20)")
-    child = nursery.start(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=stuck)
+    child = fork_server.start(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=stuck)
     wait_until(lambda: (tmp_path / "a" / "stuck").exists())
     child.kill(signal.SIGINT)
     time.sleep(0.3)
@@ -150,10 +150,10 @@ def test_a_second_sigint_stops_at_once(nursery: Nursery, tmp_path: Path, observe
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_checkpoint(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
     settings = [*UNTRACKED, "schedule.warmup_epochs=0", "schedule=constant", "optimizer.learning_rate=1e12"]
-    child = nursery.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path)
+    child = fork_server.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path)
     assert child.code == 1
     status = status_of(tmp_path / "a")
     assert status["state"] == "FAILED"
@@ -165,9 +165,9 @@ def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_checkpoi
 
 @pytest.mark.slow
 def test_an_exception_fails_the_run_and_it_can_go_on(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
-    assert nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "whole"], cwd=tmp_path).code == 0
+    assert fork_server.run(["train", *TINY, *UNTRACKED, "--run-dir", "whole"], cwd=tmp_path).code == 0
     sabotage = """
 from infomcr_cli.training.callbacks import RunCallback
 plain = RunCallback.on_step
@@ -177,31 +177,31 @@ def on_step(self, position, means):
     plain(self, position, means)
 RunCallback.on_step = on_step
 """
-    child = nursery.run(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=sabotage)
+    child = fork_server.run(["train", *TINY, *UNTRACKED, "--run-dir", "a"], cwd=tmp_path, sabotage=sabotage)
     assert child.code == 1
     status = status_of(tmp_path / "a")
     assert status["state"] == "FAILED"
     assert "fell off the bus" in status["reason"]
     assert "s3cr3t" not in child.stderr + "".join(p.read_text() for p in (tmp_path / "a").glob("*.*") if p.is_file())
-    assert nursery.run(["train", "--resume", "a"], cwd=tmp_path).code == 0
+    assert fork_server.run(["train", "--resume", "a"], cwd=tmp_path).code == 0
     lost = assert_same_run(tmp_path / "a", tmp_path / "whole")
     observed("an exception in training", state="FAILED", then="resumed to the same bits", metrics_lost=lost)
 
 
 @pytest.mark.slow
-def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_the_machine_died(fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]) -> None:
     run = tmp_path / "runs" / "a"
-    child = nursery.start(
+    child = fork_server.start(
         ["train", *TINY, "schedule.epochs=5000", "--run-dir", str(run)], cwd=tmp_path, sabotage=SLOWLY
     )
     wait_until(lambda: logged(run) > 1 and status_of(run)["mlflow_run_id"])
     child.kill(signal.SIGKILL)
     child.wait()
     assert status_of(run)["state"] == "RUNNING"
-    listed = json.loads(nursery.run(["runs", "--json"], cwd=tmp_path).stdout)["runs"]
+    listed = json.loads(fork_server.run(["runs", "--json"], cwd=tmp_path).stdout)["runs"]
     assert [one["state"] for one in listed] == ["LOST"]
     assert mlflow_status(tmp_path, run) == "RUNNING"
-    repaired = nursery.run(["runs", "--repair"], cwd=tmp_path)
+    repaired = fork_server.run(["runs", "--repair"], cwd=tmp_path)
     assert repaired.code == 0, repaired.stderr
     assert status_of(run)["state"] == "LOST"
     assert mlflow_status(tmp_path, run) == "FAILED"
@@ -214,8 +214,8 @@ def test_the_machine_died(nursery: Nursery, tmp_path: Path, observed: Callable[.
 
 
 @pytest.mark.slow
-def test_a_second_process_is_refused(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
-    child = nursery.start(
+def test_a_second_process_is_refused(fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]) -> None:
+    child = fork_server.start(
         ["train", *TINY, "tracking=off", "schedule.epochs=500", "--run-dir", "a"], cwd=tmp_path, sabotage=SLOWLY
     )
     wait_until(lambda: logged(tmp_path / "a") > 0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nursery import Nursery
+from fork_server import ForkServer
 from same_run import TINY, assert_same_run
 
 pytestmark = pytest.mark.faults
@@ -22,20 +22,20 @@ INFOMCR = [sys.executable, "-c", "from infomcr_cli.cli import main; main()"]
 
 
 def test_a_path_with_spaces_and_unicode_and_a_read_only_home(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
     folder = tmp_path / "mes modèles Ω"
     folder.mkdir()
     homeless = {"HOME": "/proc", "XDG_STATE_HOME": "/proc", "XDG_CACHE_HOME": "/proc", "INFOMCR_STATE": "/proc/none"}
     run = folder / "runs" / "été 日本 'x'"
     command = ["train", *TINY, "schedule.epochs=2", "--run-dir", str(run)]
-    child = nursery.run(command, cwd=folder, environment=homeless)
+    child = fork_server.run(command, cwd=folder, environment=homeless)
     assert child.code == 0, child.stderr
     assert (folder / "mlflow" / "mlflow.db").is_file()
     for again in (["runs"], ["sync", str(run)], ["train", "--resume", str(run)]):
-        child = nursery.run(again, cwd=folder, environment=homeless)
+        child = fork_server.run(again, cwd=folder, environment=homeless)
         assert child.code == 0, child.stderr
-    assert run.name in nursery.run(["runs", "--json"], cwd=folder, environment=homeless).stdout
+    assert run.name in fork_server.run(["runs", "--json"], cwd=folder, environment=homeless).stdout
     observed("spaces, unicode, a read-only home", works="train, runs, sync, resume")
 
 
@@ -83,21 +83,21 @@ def test_a_terminal_of_forty_columns_and_none(tmp_path: Path, observed: Callable
 
 
 @pytest.mark.slow
-def test_resumed_with_changed_settings(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_resumed_with_changed_settings(fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]) -> None:
     settings = ["tracking=off", "schedule.epochs=4"]
-    assert nursery.run(["train", *TINY, *settings, "--run-dir", "whole"], cwd=tmp_path).code == 0
-    start = nursery.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path, moment=("after a log line", 2))
+    assert fork_server.run(["train", *TINY, *settings, "--run-dir", "whole"], cwd=tmp_path).code == 0
+    start = fork_server.run(["train", *TINY, *settings, "--run-dir", "a"], cwd=tmp_path, moment=("after a log line", 2))
     assert start.code == -signal.SIGKILL
     for change in ("optimizer.learning_rate=0.2", "seed=1", "reg=on", "data.batch_size=32", "schedule.epochs=9"):
-        refused = nursery.run(["train", "--resume", "a", change], cwd=tmp_path)
+        refused = fork_server.run(["train", "--resume", "a", change], cwd=tmp_path)
         assert refused.code == 2
         assert "→" in refused.stderr
         assert "start=" in refused.stderr
     allowed = ["schedule.eval_every=1", "measure.gamma.draws=7", "device=cpu", "schedule.keep_checkpoints=50"]
-    child = nursery.run(["train", "--resume", "a", *allowed], cwd=tmp_path)
+    child = fork_server.run(["train", "--resume", "a", *allowed], cwd=tmp_path)
     assert child.code == 0, child.stderr
     assert_same_run(tmp_path / "a", tmp_path / "whole")
-    fresh = nursery.run(["train", "start=a", *TINY, *settings, "seed=1", "--run-dir", "b"], cwd=tmp_path)
+    fresh = fork_server.run(["train", "start=a", *TINY, *settings, "seed=1", "--run-dir", "b"], cwd=tmp_path)
     assert fresh.code == 0, fresh.stderr
     assert json.loads((tmp_path / "b" / "status.json").read_text())["state"] == "FINISHED"
     observed("resumed with changed settings", refused="5 of 5, exit 2, difference shown", allowed=len(allowed))

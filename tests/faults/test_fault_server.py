@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from nursery import Nursery, wait_until
+from fork_server import ForkServer, wait_until
 from same_run import TINY
 
 from infomcr_cli.tracking.client import connect
@@ -101,11 +101,11 @@ def held(run: Path) -> list[tuple[int, float]]:
 
 @pytest.mark.slow
 def test_down_at_the_start_dying_in_the_middle_and_coming_back(
-    nursery: Nursery, tmp_path: Path, server: Server, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, server: Server, observed: Callable[..., None]
 ) -> None:
     run, gate = tmp_path / "runs" / "a", tmp_path / "wait"
     settings = ["schedule.epochs=12", f"tracking.uri={server.uri}"]
-    child = nursery.start(["train", *TINY, *settings, "--run-dir", str(run)], cwd=tmp_path, sabotage=PACED)
+    child = fork_server.start(["train", *TINY, *settings, "--run-dir", str(run)], cwd=tmp_path, sabotage=PACED)
     wait_until(lambda: len(lines(run)) >= 2)
     gate.touch()
     server.start()
@@ -123,7 +123,7 @@ def test_down_at_the_start_dying_in_the_middle_and_coming_back(
     assert child.wait() == 0, child.stderr
     assert seen < 12
     if mirrored(server, run) != held(run):  # the run ended before its next attempt: what sync is for
-        assert nursery.run(["sync", str(run)], cwd=tmp_path).code == 0
+        assert fork_server.run(["sync", str(run)], cwd=tmp_path).code == 0
     assert mirrored(server, run) == held(run)
     observed(
         "server down, dying, coming back",
@@ -134,7 +134,7 @@ def test_down_at_the_start_dying_in_the_middle_and_coming_back(
 
 @pytest.mark.slow
 def test_a_server_that_hangs_slows_nothing(
-    nursery: Nursery, tmp_path: Path, server: Server, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, server: Server, observed: Callable[..., None]
 ) -> None:
     server.start()
     server.send(signal.SIGSTOP)
@@ -145,14 +145,16 @@ def test_a_server_that_hangs_slows_nothing(
         for name, tracking in (("off", "tracking=off"), ("hanging", f"tracking.uri={server.uri}")):
             run = tmp_path / "runs" / f"{name}{turn}"
             began = time.monotonic()
-            child = nursery.run(["train", *TINY, "schedule.epochs=100", tracking, "--run-dir", str(run)], cwd=tmp_path)
+            child = fork_server.run(
+                ["train", *TINY, "schedule.epochs=100", tracking, "--run-dir", str(run)], cwd=tmp_path
+            )
             whole[name].append(time.monotonic() - began)
             assert child.code == 0, child.stderr
             epochs[name].append(statistics.median(line["timing"]["train_seconds"] for line in lines(run)[5:]))
     assert "infomcr sync" in child.stderr
     server.send(signal.SIGCONT)
     hanging = tmp_path / "runs" / "hanging2"
-    assert nursery.run(["sync", str(hanging)], cwd=tmp_path).code == 0
+    assert fork_server.run(["sync", str(hanging)], cwd=tmp_path).code == 0
     lost = len(held(hanging)) - len(mirrored(server, hanging))
     assert mirrored(server, hanging) == held(hanging)
     ratio = min(epochs["hanging"]) / min(epochs["off"])
@@ -163,16 +165,16 @@ def test_a_server_that_hangs_slows_nothing(
 
 @pytest.mark.slow
 def test_sync_rebuilds_a_run_in_any_store_and_repeats(
-    nursery: Nursery, tmp_path: Path, observed: Callable[..., None]
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
 ) -> None:
     run = tmp_path / "runs" / "a"
     assert (
-        nursery.run(["train", *TINY, "schedule.epochs=4", "tracking=off", "--run-dir", str(run)], cwd=tmp_path).code
+        fork_server.run(["train", *TINY, "schedule.epochs=4", "tracking=off", "--run-dir", str(run)], cwd=tmp_path).code
         == 0
     )
     uri = f"sqlite:///{tmp_path}/other/store.db"
     for _ in range(2):
-        child = nursery.run(["sync", str(run), "--tracking-uri", uri, "--json"], cwd=tmp_path)
+        child = fork_server.run(["sync", str(run), "--tracking-uri", uri, "--json"], cwd=tmp_path)
         assert child.code == 0, child.stderr
     run_id = json.loads(child.stdout)["runs"][0]["mlflow_run_id"]
     client = connect(store_of(uri, "infomcr", run.parent))

@@ -13,14 +13,13 @@ import reference_statistics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.bootstrap import interval, resample_counts
-from infomcr_cli.judging.rank_correlation import spearman_rho, spearman_rho_resampled, tau_b, tau_b_resampled
+from infomcr_cli.judging.rank_correlation import spearman_rho, tau_b
 from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.report import judge
 
-CLOSED_FORM = 1e-10
 AXES = ["width", "lr", "batch"]
 
 
@@ -81,38 +80,11 @@ def test_statistics_of_tied_and_duplicate_rows_equal_their_definition(values: li
     json.dumps(found, allow_nan=False)
 
 
-def test_resampled_tau_and_rho_equal_those_of_repeated_rows() -> None:
-    rng = np.random.default_rng(0)
-    mu, g = rng.integers(0, 6, 15), rng.integers(0, 6, 15)
-    counts = resample_counts(15, 40, seed=3)
-    assert (counts.sum(axis=1) == 15).all()
-    taus, rhos = tau_b_resampled(mu, g, counts), spearman_rho_resampled(mu, g, counts)
-    for row, tau, rho in zip(counts.astype(int), taus, rhos, strict=True):
-        chosen = np.repeat(np.arange(15), row)
-        assert tau == pytest.approx(stats.kendalltau(mu[chosen], g[chosen]).statistic, abs=CLOSED_FORM)
-        assert rho == pytest.approx(stats.spearmanr(mu[chosen], g[chosen]).statistic, abs=CLOSED_FORM)
-
-
-def test_resampled_tau_of_large_tables_equals_the_matrix_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    mu, g, counts = rng.normal(size=30), rng.normal(size=30), resample_counts(30, 20, seed=0)
-    dense = tau_b_resampled(mu, g, counts)
-    monkeypatch.setattr("infomcr_cli.judging.rank_correlation._DENSE", 10)
-    assert tau_b_resampled(mu, g, counts) == pytest.approx(dense, abs=CLOSED_FORM)
-
-
-def test_block_size_does_not_change_the_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = resample_counts(50, 30, seed=5)
-    monkeypatch.setattr("infomcr_cli.judging.bootstrap._CHUNK", 200)
-    assert (resample_counts(50, 30, seed=5) == whole).all()
-
-
 def test_correlation_with_a_constant_is_nan_and_ranks_do_not_overflow() -> None:
     assert math.isnan(tau_b(np.ones(4), np.arange(4)))
     assert math.isnan(spearman_rho(np.ones(4), np.arange(4)))
     huge = np.array([-1.7e308, 0.0, 1.7e308])
     assert tau_b(huge, np.arange(3)) == pytest.approx(1.0)
-    assert interval(np.array([np.nan, 1.0])) == (None, None)
 
 
 def test_perfect_measure_has_statistics_of_one_and_its_negative_of_minus_one() -> None:
@@ -121,7 +93,10 @@ def test_perfect_measure_has_statistics_of_one_and_its_negative_of_minus_one() -
     found = judge(frame, gap="gap", axes=AXES, n_test=5000).to_dict()["measures"]
     for name, sense in (("perfect", 1.0), ("opposite", -1.0)):
         one = found[name]
-        assert one["kendall_tau"] == {"value": pytest.approx(sense), "low": sense, "high": sense, "n": 18}
+        bounds = sorted([one["kendall_tau"]["low"], one["kendall_tau"]["high"]], key=abs)
+        assert one["kendall_tau"]["value"] == pytest.approx(sense)
+        assert bounds[1] == sense
+        assert 0.6 < sense * bounds[0] < 0.95  # 18 minima in perfect order do not prove that τ is 1
         assert one["spearman_rho"]["value"] == pytest.approx(sense)
         assert one["granulated_psi"]["value"] == pytest.approx(sense)
         assert one["conditional_information"]["value"] == pytest.approx(1.0)
@@ -222,30 +197,6 @@ def test_psi_of_one_axis_equals_tau() -> None:
     assert found["granulated_psi"]["value"] == pytest.approx(found["kendall_tau"]["value"], abs=CLOSED_FORM)
 
 
-def test_one_group_or_environment_gives_no_interval_and_no_significance() -> None:
-    frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) / 10})
-    frame["good"], frame["bad"] = frame["gap"], -frame["gap"]
-    found = judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi").to_dict()["measures"]
-    psi, behind = found["good"]["granulated_psi"], found["bad"]["against_best"]
-    assert (psi["value"], psi["low"], psi["high"], psi["groups"]) == (pytest.approx(1.0), None, None, {"lr": 1})
-    assert behind["difference"] == pytest.approx(2.0)
-    assert behind["low"] is behind["high"] is behind["apart"] is None
-    frame["lr"] = frame.index % 2  # two values make one environment
-    found = judge(frame, gap="gap", axes=["lr"], n_test=5000, rank_by="sign_error").to_dict()["measures"]
-    error, behind = found["bad"]["sign_error"], found["bad"]["against_best"]
-    assert (error["mean"], error["low"], error["high"], error["environments"]) == (1.0, None, None, 1)
-    assert behind["statistic"] == "sign_error"
-    assert behind["low"] is behind["high"] is behind["apart"] is None
-
-
-def test_two_groups_of_an_axis_give_psi_an_interval() -> None:
-    frame = pd.DataFrame({"lr": [1, 2, 3] * 2, "width": [1] * 3 + [2] * 3, "gap": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]})
-    frame["mu"] = [1.0, 2.0, 3.0, 3.0, 2.0, 1.0]
-    psi = judge(frame, gap="gap", axes=["lr", "width"]).to_dict()["measures"]["mu"]["granulated_psi"]
-    assert psi["groups"] == {"lr": 2, "width": 0}
-    assert (psi["low"], psi["high"]) == (-1.0, 1.0)
-
-
 def test_fewer_than_three_minima_give_null_statistics_and_a_note() -> None:
     frame = pd.DataFrame({"lr": [1, 2], "gap": [0.1, 0.2], "mu": [1.0, 2.0]})
     document = judge(frame, gap="gap", axes=["lr"], n_test=100).to_dict()
@@ -268,12 +219,14 @@ def test_pair_weight_equals_its_closed_form(difference: float, n: int, expected:
         assert pair_weights(np.array([difference]), n)[0] == pytest.approx(expected, abs=CLOSED_FORM)
 
 
-def test_seed_determines_intervals_and_leaves_values_unchanged() -> None:
+def test_seed_changes_simulated_p_values_and_leaves_statistics_and_their_intervals() -> None:
     frame = random_table(5, ties=False)
     one, again, other = (judge(frame, gap="gap", axes=AXES, n_test=2000, seed=s).to_dict() for s in (1, 1, 2))
     assert one == again
-    assert one["measures"]["noise"]["kendall_tau"]["value"] == other["measures"]["noise"]["kendall_tau"]["value"]
-    assert one["measures"]["noise"]["kendall_tau"]["low"] != other["measures"]["noise"]["kendall_tau"]["low"]
+    assert one["measures"]["noise"]["kendall_tau"] == other["measures"]["noise"]["kendall_tau"]
+    behind = [found["measures"]["capacity"]["against_best"] for found in (one, other)]
+    assert behind[0]["difference"] == behind[1]["difference"]
+    assert behind[0]["p_value"] != behind[1]["p_value"]
 
 
 def test_row_order_changes_no_value() -> None:
@@ -293,7 +246,7 @@ def test_interval_of_tau_covers_the_true_value() -> None:
         frame = pd.DataFrame({"mu": x, "gap": rho * x + math.sqrt(1 - rho**2) * z, "axis": range(60)})
         tau = judge(frame, gap="gap", axes=["axis"], seed=seed, resamples=200).measures[0].kendall_tau
         hits += tau.low <= truth <= tau.high
-    assert hits >= 50
+    assert hits >= 53
 
 
 def test_paired_difference_is_significant_for_a_bad_measure_and_not_for_a_twin() -> None:
@@ -308,7 +261,7 @@ def test_paired_difference_is_significant_for_a_bad_measure_and_not_for_a_twin()
     twin = by_name["twin" if best.name == "good" else "good"]
     assert not twin.against_best.significant
     assert by_name["bad"].against_best.significant
-    assert by_name["bad"].against_best.low > 0.5
+    assert by_name["bad"].against_best.low > 0.4
 
 
 def test_direction_changes_the_order_and_not_the_reported_value() -> None:

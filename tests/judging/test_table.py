@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
@@ -245,8 +245,9 @@ def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
 
 
 def test_direction_option_reverses_the_order_and_is_reported(command_line: CommandLine, tmp_path: Path) -> None:
-    table(tmp_path / "t.csv", margin=[str(-gap) for gap in GAPS], weak=["1", "2", "4", "3", "6", "5"])
-    ask = ("judge", "t.csv", "--gap", "gap", "--axes", "lr,width", "--measures", "margin,weak", "--json")
+    columns = {"lr": range(16), "gap": range(16), "margin": range(0, -16, -1), "weak": [*range(14), 15, 14]}
+    written(tmp_path / "t.csv", {name: [str(value) for value in column] for name, column in columns.items()})
+    ask = ("judge", "t.csv", "--gap", "gap", "--axes", "lr", "--measures", "margin,weak", "--json")
     plain = json.loads(command_line(*ask).out)["measures"]
     turned = json.loads(command_line(*ask, "--direction", "margin=higher", "--direction", "weak=lower").out)["measures"]
     assert ([*plain], [*turned]) == (["weak", "margin"], ["margin", "weak"])

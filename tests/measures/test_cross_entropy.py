@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.measures.cross_entropy import loss_derivative
 
@@ -25,9 +26,9 @@ def test_loss_derivative_at_any_confidence(gap: float) -> None:
     logits = np.array([0.3, gap + 0.3, -1.0, 0.1])
     loss, gradient = exact(logits, 1)
     found = loss_derivative(tf.constant(logits[None]), tf.constant([1]))
-    assert found.loss[0].numpy() == pytest.approx(loss, rel=1e-10)
+    assert found.loss[0].numpy() == pytest.approx(loss, rel=CLOSED_FORM)
     row = found.direction[0].numpy() * np.exp(found.log_length[0].numpy())
-    np.testing.assert_allclose(row, gradient, rtol=1e-10)
+    np.testing.assert_allclose(row, gradient, rtol=CLOSED_FORM)
 
 
 def test_direction_survives_a_loss_below_float64() -> None:
@@ -45,7 +46,7 @@ def test_normalised_logits_against_the_tape() -> None:
     truth = tape.gradient(losses, logits)
     found = loss_derivative(logits, labels, 0.04)
     np.testing.assert_allclose(found.direction * tf.exp(found.log_length)[:, None], truth, rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(found.loss, losses, rtol=1e-10)
+    np.testing.assert_allclose(found.loss, losses, rtol=CLOSED_FORM)
 
 
 def test_normalised_logits_without_a_derivative_have_a_zero_row_and_no_infinity() -> None:
@@ -54,4 +55,4 @@ def test_normalised_logits_without_a_derivative_have_a_zero_row_and_no_infinity(
     np.testing.assert_array_equal(found.direction[:2], np.zeros((2, 2)))
     np.testing.assert_array_equal(found.log_length[:2], [-np.inf, -np.inf])
     assert np.isfinite(found.log_length[2].numpy())
-    assert np.linalg.norm(found.direction[2]) == pytest.approx(1.0, rel=1e-10)
+    assert np.linalg.norm(found.direction[2]) == pytest.approx(1.0, rel=CLOSED_FORM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from tolerances import AUTODIFF, CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
 from infomcr_cli.measures.loss_surface import LossSurface
@@ -32,11 +33,11 @@ def test_loss_and_gradient_agree_with_keras_and_finite_differences():
     images, labels = samples((6, 6, 2), count=70)
     surface = LossSurface(model, images, labels)
     loss, gradient = surface.loss_and_gradient(surface.weights)
-    assert loss == pytest.approx(float(mean_loss(model, images, labels)), rel=1e-10)
-    assert surface.loss(surface.weights) == pytest.approx(loss, rel=1e-10)
+    assert loss == pytest.approx(float(mean_loss(model, images, labels)), rel=CLOSED_FORM)
+    assert surface.loss(surface.weights) == pytest.approx(loss, rel=CLOSED_FORM)
     step = np.random.default_rng(0).standard_normal(surface.size) * 1e-6
     rise = surface.loss(surface.weights + step) - surface.loss(surface.weights - step)
-    assert rise / 2 == pytest.approx(gradient @ step, rel=1e-5)
+    assert rise / 2 == pytest.approx(gradient @ step, rel=AUTODIFF)
 
 
 def test_embedding_has_a_gradient_and_a_hessian():
@@ -72,7 +73,7 @@ def test_single_sample_has_a_gradient_and_a_hessian():
     surface, alone = LossSurface(model, images, labels), LossSurface(model, images[:1], labels[:1])
     found = [surface.loss_and_gradient(surface.weights, indices) for indices in surface.sub_batches(1)]
     whole = surface.loss_and_gradient(surface.weights)
-    assert np.mean([loss for loss, _ in found]) == pytest.approx(whole[0], rel=1e-10)
+    assert np.mean([loss for loss, _ in found]) == pytest.approx(whole[0], rel=CLOSED_FORM)
     np.testing.assert_allclose(np.mean([row for _, row in found], axis=0), whole[1], atol=1e-12)
     vector, step = np.random.default_rng(0).standard_normal(surface.size), 1e-5
     rise = [alone.loss_and_gradient(alone.weights + s * step * vector)[1] for s in (1, -1)]
@@ -141,7 +142,7 @@ def test_lanczos_finds_a_known_spectrum_and_bounds_its_error():
     values, residuals = largest_eigenvalues(lambda v: matrix @ v, 100, count=4, tolerance=1e-3, seed=0, products=200)
     truth = np.array([20.0, 11.0, 7.0, 5.0])
     assert np.all(np.abs(values - truth) <= residuals + 1e-12)
-    np.testing.assert_allclose(values, truth, rtol=1e-3)
+    np.testing.assert_allclose(values, truth, rtol=STOCHASTIC)
 
 
 def test_lanczos_finds_the_largest_eigenvalues_of_a_network():
@@ -151,7 +152,7 @@ def test_lanczos_finds_the_largest_eigenvalues_of_a_network():
         surface.hessian_product, surface.size, count=3, tolerance=1e-6, seed=0, products=300
     )
     truth = np.linalg.eigvalsh(hessian)[::-1][:3]
-    np.testing.assert_allclose(values, truth, rtol=1e-5)
+    np.testing.assert_allclose(values, truth, rtol=AUTODIFF)
 
 
 def test_lanczos_stays_within_its_number_of_products():

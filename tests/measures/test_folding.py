@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -263,10 +264,10 @@ def test_batch_norm_over_another_axis_is_a_separate_map(name):
     frobenius = [np.linalg.norm(np.asarray(linear.kernel) * (s if over_channels else 1.0)), np.linalg.norm(head.kernel)]
     frobenius += [] if over_channels else [np.linalg.norm(s)]
     assert log_spectral_product(model) == pytest.approx(2 * np.sum(np.log(spectral)), rel=1e-6)
-    assert log_frobenius_product(model) == pytest.approx(2 * np.sum(np.log(frobenius)), rel=1e-10)
+    assert log_frobenius_product(model) == pytest.approx(2 * np.sum(np.log(frobenius)), rel=CLOSED_FORM)
     paths = (matrix**2).sum(axis=1) + offset**2
     logits = paths @ np.asarray(head.kernel) ** 2 + np.asarray(head.bias) ** 2
-    assert log_path_norm(model) == pytest.approx(0.5 * np.log(logits.sum()), rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(logits.sum()), rel=CLOSED_FORM)
 
 
 def test_batch_norms_in_a_row_are_one_affine_map():
@@ -278,7 +279,7 @@ def test_batch_norms_in_a_row_are_one_affine_map():
     assert [one.layer.name for one in linear_maps(model)] == [model.layers[2].name, head.name]
     np.testing.assert_allclose(linear_maps(model)[0].kernel, matrix.T, atol=1e-10)
     logits = ((matrix**2).sum(axis=1) + offset**2) @ np.asarray(head.kernel) ** 2 + np.asarray(head.bias) ** 2
-    assert log_path_norm(model) == pytest.approx(0.5 * np.log(logits.sum()), rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(logits.sum()), rel=CLOSED_FORM)
 
 
 def test_a_batch_norm_that_is_not_the_only_reader_is_not_folded():
@@ -334,7 +335,7 @@ def test_layers_with_only_random_state_are_skipped(name):
     assert None not in measured(plain).values()
     images, labels = np.random.default_rng(2).standard_normal((6, *SHAPE)), np.arange(6) % CLASSES
     record, truth = GramEngine(noisy)(images, labels), GramEngine(plain)(images, labels)
-    np.testing.assert_allclose(record.gram, truth.gram, rtol=1e-10)
+    np.testing.assert_allclose(record.gram, truth.gram, rtol=CLOSED_FORM)
     assert set(record.gradient_method.values()) == {"rule"}
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import AUTODIFF, CLOSED_FORM
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -66,8 +67,8 @@ def test_values_of_few_classes_are_exact(build):
     model = build()
     dataset = dataset_of(model)
     values = measured(model, dataset)
-    assert values["true_fisher_trace"].value == pytest.approx(fisher_by_loop(model, dataset), rel=1e-5)
-    assert values["geometric_complexity"].value == pytest.approx(complexity_by_loop(model, dataset), rel=1e-5)
+    assert values["true_fisher_trace"].value == pytest.approx(fisher_by_loop(model, dataset), rel=AUTODIFF)
+    assert values["geometric_complexity"].value == pytest.approx(complexity_by_loop(model, dataset), rel=AUTODIFF)
     assert values["true_fisher_trace"].std_error is None
     assert values["true_fisher_trace"].extras["labels"] == "all"
 
@@ -91,7 +92,7 @@ def test_settings_of_the_draws_of_gamma_do_not_matter():
     dataset = dataset_of(model)
     changed = ("measure.gamma.logit_scale=0.04", "measure.gamma.batch_norm=batch", "measure.gamma.chunk_size=5")
     value = measured(model, dataset)["true_fisher_trace"].value
-    assert measured(model, dataset, *changed)["true_fisher_trace"].value == pytest.approx(value, rel=1e-10)
+    assert measured(model, dataset, *changed)["true_fisher_trace"].value == pytest.approx(value, rel=CLOSED_FORM)
 
 
 def test_fisher_information_of_a_confident_network_survives():

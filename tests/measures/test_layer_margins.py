@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import AUTODIFF
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.layer_margins import place_margins
@@ -66,7 +67,7 @@ def test_input_margins_of_a_convolutional_network_agree_with_finite_differences(
             step[j] = 1e-6
             ahead, behind = (difference(images[i] + sign * step.reshape(images[i].shape), y, k) for sign in (1, -1))
             slope[j] = (ahead - behind) / 2e-6
-        assert found.margins[i] == pytest.approx((z[y] - z[k]) / np.linalg.norm(slope), rel=1e-5)
+        assert found.margins[i] == pytest.approx((z[y] - z[k]) / np.linalg.norm(slope), rel=AUTODIFF)
 
 
 def test_hidden_layers_are_those_that_everything_passes_through():

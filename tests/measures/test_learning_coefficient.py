@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.langevin import Target, langevin_losses, stable_step, stiffness
@@ -183,7 +184,7 @@ def test_posterior_of_a_network_has_its_loss_its_gradient_and_its_temperature():
     assert (target.scale, target.localisation) == (24 / math.log(24), 7.0)
     assert target.loss(target.minimum) == surface.loss(surface.weights)
     gradient = target.gradient(target.minimum, np.random.default_rng(0))
-    np.testing.assert_allclose(gradient, surface.loss_and_gradient(surface.weights)[1], rtol=1e-10)
+    np.testing.assert_allclose(gradient, surface.loss_and_gradient(surface.weights)[1], rtol=CLOSED_FORM)
 
 
 def test_stochastic_gradient_is_unbiased():

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
@@ -103,14 +104,14 @@ def test_distance_from_initialization_is_that_from_the_untrained_network(measure
     untrained = network(config, dataset)
     parts = zip(model.trainable_variables, untrained.trainable_variables, strict=True)
     truth = np.sqrt(sum(np.sum((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2) for a, b in parts))
-    assert values["distance_from_initialization"].value == pytest.approx(truth, rel=1e-10)
+    assert values["distance_from_initialization"].value == pytest.approx(truth, rel=CLOSED_FORM)
 
 
 def test_gradient_noise_is_the_mean_over_the_draws_of_gamma(measured):
     _, dataset, model, values = measured
     images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
     draws = [gradient_noise_variance(gram_matrix(model, images[s : s + 20], labels[s : s + 20])) for s in (0, 20, 40)]
-    assert values["gradient_noise"].value == pytest.approx(np.mean(draws), rel=1e-4)
+    assert values["gradient_noise"].value == pytest.approx(np.mean(draws), rel=FLOAT32)
 
 
 def test_hessian_eigenvalue_is_positive_with_a_small_residual(measured):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from tolerances import AUTODIFF, STOCHASTIC
 
 from infomcr_cli.measures.markov_chains import effective_sample_size, split_rhat
 
@@ -44,7 +45,7 @@ def test_rhat_sees_a_common_drift_that_whole_chains_would_hide():
 def test_rhat_and_effective_size_do_not_change_with_unit_and_origin():
     x = autoregressive(0.7, 4, 200)
     assert split_rhat(1e-6 * x + 5) == pytest.approx(split_rhat(x), rel=1e-6)
-    assert effective_sample_size(1e-6 * x + 5) == pytest.approx(effective_sample_size(x), rel=1e-5)
+    assert effective_sample_size(1e-6 * x + 5) == pytest.approx(effective_sample_size(x), rel=AUTODIFF)
 
 
 def test_constant_chains_have_settled():
@@ -61,4 +62,4 @@ def test_both_are_those_of_arviz():
     arviz = pytest.importorskip("arviz")
     x = autoregressive(0.6, 4, 400)
     assert split_rhat(x) == pytest.approx(float(arviz.rhat(x, method="split")), rel=1e-6)
-    assert effective_sample_size(x) == pytest.approx(float(arviz.ess(x, method="mean")), rel=1e-3)
+    assert effective_sample_size(x) == pytest.approx(float(arviz.ess(x, method="mean")), rel=STOCHASTIC)

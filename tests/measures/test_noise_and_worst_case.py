@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.optimize import minimize
+from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.measures.library.average_sharpness import noise_rises
 from infomcr_cli.measures.library.worst_case_adaptive_sharpness import highest_rise
@@ -48,7 +49,7 @@ def test_normalised_surface_has_its_own_loss_and_gradient_beside_the_plain_one(b
         )
     truth = np.concatenate([np.ravel(g) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])])
     found, gradient = surface.loss_and_gradient(surface.weights)
-    assert found == pytest.approx(float(loss), rel=1e-10)
+    assert found == pytest.approx(float(loss), rel=CLOSED_FORM)
     np.testing.assert_allclose(gradient, truth, rtol=1e-7, atol=1e-12)
     assert plain.loss(plain.weights) == before != found
 
@@ -98,7 +99,7 @@ def test_worst_case_of_a_convex_loss_is_the_highest_corner_of_the_box():
     loss = quadratic(h)
     corners = [loss(w + 0.05 * np.abs(w) * corner)[0] for corner in itertools.product([-1, 1], repeat=6)]
     found = highest_rise(loss, w, rho=0.05, norm="linf", steps=20)
-    assert found == pytest.approx(max(corners) - loss(w)[0], rel=1e-10)
+    assert found == pytest.approx(max(corners) - loss(w)[0], rel=CLOSED_FORM)
 
 
 def test_worst_case_in_the_ball_agrees_with_a_constrained_optimizer():
@@ -112,7 +113,7 @@ def test_worst_case_in_the_ball_agrees_with_a_constrained_optimizer():
         for start in rng.standard_normal((12, 5)) * 0.2
     )
     found = highest_rise(loss, w, rho=rho, norm="l2", steps=100)
-    assert found == pytest.approx(best - loss(w)[0], rel=1e-4)
+    assert found == pytest.approx(best - loss(w)[0], rel=FLOAT32)
 
 
 def test_more_steps_never_lower_the_worst_case_and_none_is_negative():

@@ -7,6 +7,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from tolerances import AUTODIFF, CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
@@ -33,7 +34,7 @@ def test_convolution_norm_equals_that_of_its_matrix(stride, padding):
     layer(image)
     kernel = np.asarray(layer.kernel)
     truth = np.linalg.norm(operator_matrix(layer, kernel), 2)
-    assert convolution_norm(layer, kernel) == pytest.approx(truth, rel=1e-5)
+    assert convolution_norm(layer, kernel) == pytest.approx(truth, rel=AUTODIFF)
     reshaped = np.linalg.norm(kernel.reshape(-1, 5), 2)
     assert reshaped != pytest.approx(truth, rel=1e-2)
 
@@ -44,7 +45,7 @@ def test_causal_convolution_norm_equals_that_of_its_matrix(stride, dilation):
     layer(keras.Input((9, 2), dtype="float64"))
     rows = np.asarray(layer(np.eye(18).reshape(18, 9, 2)))
     truth = np.linalg.norm(rows.reshape(18, -1), 2)
-    assert convolution_norm(layer, np.asarray(layer.kernel)) == pytest.approx(truth, rel=1e-5)
+    assert convolution_norm(layer, np.asarray(layer.kernel)) == pytest.approx(truth, rel=AUTODIFF)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 1), (2, 2, 2)])
@@ -107,8 +108,8 @@ def test_norm_products_equal_those_of_dense_matrices():
         )
         spectral += 2 * np.log(np.linalg.svd(matrix, compute_uv=False)[0])
         frobenius += np.log(np.sum(one.kernel**2))
-    assert log_spectral_product(model) == pytest.approx(spectral, rel=1e-5)
-    assert log_frobenius_product(model) == pytest.approx(frobenius, rel=1e-10)
+    assert log_spectral_product(model) == pytest.approx(spectral, rel=AUTODIFF)
+    assert log_frobenius_product(model) == pytest.approx(frobenius, rel=CLOSED_FORM)
 
 
 def test_norm_product_scales_with_a_layer():
@@ -137,7 +138,7 @@ def test_path_norm_includes_frozen_layers():
     model = perceptron()
     before = log_path_norm(model)
     model.layers[1].trainable = False
-    assert log_path_norm(model) == pytest.approx(before, rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(before, rel=CLOSED_FORM)
 
 
 def own_code() -> keras.Model:
@@ -187,7 +188,7 @@ def test_a_sum_without_a_layer_is_one():
     first, second, head = (keras.layers.Dense(n, dtype="float64") for n in (4, 4, CLASSES))
     bare = keras.Model(image, head(first(image) + second(image)))
     layered = keras.Model(image, head(keras.layers.Add(dtype="float64")([first(image), second(image)])))
-    assert log_path_norm(bare) == pytest.approx(log_path_norm(layered), rel=1e-10)
+    assert log_path_norm(bare) == pytest.approx(log_path_norm(layered), rel=CLOSED_FORM)
 
 
 def test_path_norm_of_a_perceptron_is_the_sum_over_its_paths():
@@ -197,7 +198,7 @@ def test_path_norm_of_a_perceptron_is_the_sum_over_its_paths():
     (w1, b1), (w2, b2) = ([np.asarray(v) for v in layer.trainable_variables] for layer in model.layers[1:])
     from_inputs = sum((w1[i, h] * w2[h, k]) ** 2 for i, h, k in itertools.product(range(3), range(4), range(CLASSES)))
     from_offsets = sum((b1[h] * w2[h, k]) ** 2 for h, k in itertools.product(range(4), range(CLASSES))) + np.sum(b2**2)
-    assert log_path_norm(model) == pytest.approx(0.5 * np.log(from_inputs + from_offsets), rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(from_inputs + from_offsets), rel=CLOSED_FORM)
 
 
 @pytest.mark.parametrize(("scaled", "centred"), [(True, True), (False, True), (True, False), (False, False)])
@@ -215,7 +216,7 @@ def test_batch_norm_is_folded_into_the_path_norm(scaled, centred):
     offset = (np.asarray(norm.beta) if centred else 0.0) - np.asarray(norm.moving_mean) * s
     hidden = s**2 * np.sum(np.asarray(dense.kernel) ** 2, axis=0) + offset**2
     truth = hidden @ np.sum(np.asarray(head.kernel) ** 2, axis=1)
-    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=CLOSED_FORM)
 
 
 def test_path_norm_is_invariant_to_rescaling_rectified_layers():
@@ -223,7 +224,7 @@ def test_path_norm_is_invariant_to_rescaling_rectified_layers():
     before = log_path_norm(model)
     first, second = model.trainable_variables
     first.assign(3.0 * first), second.assign(second / 3.0)
-    assert log_path_norm(model) == pytest.approx(before, rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(before, rel=CLOSED_FORM)
 
 
 def rectified(unit) -> keras.Model:
@@ -257,7 +258,7 @@ def test_path_norm_of_rectifiers_is_the_sum_over_paths(name):
     first, second = (np.asarray(layer.kernel) for layer in model.layers if isinstance(layer, keras.layers.Dense))
     paths = itertools.product(range(4), range(5), range(CLASSES))
     truth = sum((first[i, h] * second[h, k]) ** 2 for i, h, k in paths)
-    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=1e-10)
+    assert log_path_norm(model) == pytest.approx(0.5 * np.log(truth), rel=CLOSED_FORM)
 
 
 NO_SUM_OVER_PATHS = {
@@ -296,7 +297,7 @@ def test_margins_agree_with_sorting():
 
 def test_gradient_noise_is_the_trace_of_the_covariance_of_the_rows():
     rows = np.random.default_rng(0).standard_normal((8, 30)) + 2.0
-    assert gradient_noise_variance(rows @ rows.T) == pytest.approx(np.trace(np.cov(rows.T)), rel=1e-10)
+    assert gradient_noise_variance(rows @ rows.T) == pytest.approx(np.trace(np.cov(rows.T)), rel=CLOSED_FORM)
     assert gradient_noise_variance(np.ones((5, 5))) == pytest.approx(0.0, abs=1e-12)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
+from tolerances import AUTODIFF, CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.cross_entropy import mean_loss
@@ -49,7 +50,7 @@ def test_ascent_sharpness_of_a_linear_model_has_a_closed_form(adaptive):
         before, g = logistic(weights, *part)
         t = np.abs(weights) if adaptive else 1.0
         truth.append(logistic(weights + 0.3 * t**2 * g / np.linalg.norm(t * g), *part)[0] - before)
-    np.testing.assert_allclose(found, truth, rtol=1e-10)
+    np.testing.assert_allclose(found, truth, rtol=CLOSED_FORM)
 
 
 def test_adaptive_sharpness_is_invariant_to_rescaling_rectified_layers():
@@ -63,7 +64,7 @@ def test_adaptive_sharpness_is_invariant_to_rescaling_rectified_layers():
     first, second = model.trainable_variables
     first.assign(3.0 * first), second.assign(second / 3.0)
     after = both()
-    assert after[0] == pytest.approx(before[0], rel=1e-10)
+    assert after[0] == pytest.approx(before[0], rel=CLOSED_FORM)
     assert after[1] != pytest.approx(before[1], rel=1e-2)
 
 
@@ -75,7 +76,7 @@ def test_worst_case_sharpness_is_the_highest_corner_of_the_box():
     corners = [surface.loss(surface.weights + width * c) for c in itertools.product([-1, 1], repeat=surface.size)]
     base = surface.loss(surface.weights)
     truth = 100 * (max(corners) - base) / (1 + base)
-    assert worst_case_sharpness(surface, epsilon=epsilon, iterations=10) == pytest.approx(truth, rel=1e-10)
+    assert worst_case_sharpness(surface, epsilon=epsilon, iterations=10) == pytest.approx(truth, rel=CLOSED_FORM)
 
 
 def test_worst_case_sharpness_grows_with_the_box_and_with_more_iterations():
@@ -96,7 +97,7 @@ def test_relative_flatness_agrees_with_the_full_hessian(build):
     block = hessian[stop - kernel.size : stop, stop - kernel.size : stop].reshape(*kernel.shape, *kernel.shape)
     traces = np.einsum("fsft->st", block)
     truth = np.sum((kernel.T @ kernel) * traces)
-    assert relative_flatness_of(LossSurface(model, images, labels)) == pytest.approx(truth, rel=1e-5)
+    assert relative_flatness_of(LossSurface(model, images, labels)) == pytest.approx(truth, rel=AUTODIFF)
 
 
 def test_relative_flatness_of_a_confident_network_is_positive():
@@ -104,7 +105,7 @@ def test_relative_flatness_of_a_confident_network_is_positive():
     gap = 80.0
     tiny = np.exp(-gap)
     found = relative_flatness(kernel, features, np.array([[0.0, gap]]))
-    assert found == pytest.approx(2 * 2 * tiny, rel=1e-10)  # ‖φ‖² p₀p₁‖w₀ - w₁‖²
+    assert found == pytest.approx(2 * 2 * tiny, rel=CLOSED_FORM)  # ‖φ‖² p₀p₁‖w₀ - w₁‖²
 
 
 def test_relative_flatness_needs_a_dense_head():
@@ -166,7 +167,7 @@ def test_magnitude_aware_noise_scale_is_scale_invariant():
         )[0]
         for c in (1.0, 10.0)
     ]
-    assert found[0] == pytest.approx(found[1], rel=1e-10)
+    assert found[0] == pytest.approx(found[1], rel=CLOSED_FORM)
 
 
 def test_noise_scale_refuses_an_unreachable_accuracy_drop():
@@ -179,9 +180,9 @@ def test_noise_scale_refuses_an_unreachable_accuracy_drop():
 def test_bisection_takes_as_many_steps_as_forecast():
     from infomcr_cli.measures.library.noise_scale import BISECTIONS
 
-    asked = []
+    counts = []
     for scale in (1e-4, 1e-2, 1.0, 30.0):
         sigmas = []
         crossing(lambda sigma, scale=scale, seen=sigmas: seen.append(sigma) or np.full(2, sigma / (sigma + scale)), 0.1)
-        asked.append(len(set(sigmas)))
-    assert abs(np.mean(asked) - BISECTIONS) <= 3
+        counts.append(len(set(sigmas)))
+    assert abs(np.mean(counts) - BISECTIONS) <= 3

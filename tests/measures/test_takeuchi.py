@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -30,7 +31,7 @@ def test_takeuchi_is_the_ratio_of_dense_traces():
     found = evaluate_measures(model, dataset, config)["takeuchi"]
     rows = jacobian(model, images.astype(np.float64), labels)
     truth = np.sum(rows**2) / len(rows) / np.trace(hessian)  # as many probes as weights: the trace is exact
-    assert found.value == pytest.approx(truth, rel=1e-5)
+    assert found.value == pytest.approx(truth, rel=AUTODIFF)
 
 
 def test_ratio_has_the_standard_error_of_two_independent_estimates():

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from invocation import CommandLine
+from cli import CommandLine
 
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface

@@ -23,6 +23,13 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 
 @pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """16 runs of as many settings, just enough to be ranked."""
+    root = tmp_path_factory.mktemp("ranked") / "runs"
+    return compare(CompareRequest((str(grid_of_runs(root, seeds=1, rates=(0.1, 0.2, 0.3, 0.4))),)))
+
+
+@pytest.fixture(scope="module")
 def plots(comparison: Comparison) -> Sequence[Plot]:
     """All plots of that comparison."""
     return all_plots(comparison)
@@ -43,15 +50,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Four runs, gamma of the last in another convention; gamma follows the gap and leads."""
+    """Sixteen runs, gamma of the last in another convention; gamma follows the gap and leads."""
     root = tmp_path_factory.mktemp("mixed")
-    for index in range(4):
-        convention = CONVENTION | {"draws": 100 if index == 3 else 10}
-        last = evaluation(0.1 + index / 10, {"gamma": float(index)}, convention=convention)
-        last["measures"]["other"] = {"value": float((index * 3) % 5)}
+    for index in range(16):
+        convention = CONVENTION | {"draws": 100 if index == 15 else 10}
+        last = evaluation(0.1 + index / 40, {"gamma": float(index)}, convention=convention)
+        last["measures"]["other"] = {"value": float((index * 7) % 16)}
         last["measures"]["gamma"]["spectrum"] = [2.0, 1.0]
         first = evaluation(0.1, {"gamma": -1.0}, convention=convention, step=20)
-        write_run(root / f"r{index}", config_with(optimizer__l2=index / 10), {"last": last, "epoch-0001": first})
+        write_run(root / f"r{index:02}", config_with(optimizer__l2=index / 10), {"last": last, "epoch-0001": first})
     return compare(
         CompareRequest((str(root),), allow_mixed=True, csv=root / "out" / "t.csv", html=root / "out" / "p.html")
     )

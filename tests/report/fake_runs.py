@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,10 @@ def write_run(
     return path
 
 
-def grid_of_runs(root: Path, *, seeds: int = 2, noise: float = 0.01) -> Path:
-    """2 learning rates × 2 batch sizes × regularizer on and off, some seeds; the gap follows gamma up to noise."""
+def grid_of_runs(root: Path, *, seeds: int = 2, noise: float = 0.01, rates: Sequence[float] = (0.1, 0.2)) -> Path:
+    """Learning rates × 2 batch sizes × regularizer on and off, some seeds; the gap follows gamma up to noise."""
     rng = np.random.default_rng(0)
-    for lr in (0.1, 0.2):
+    for lr in rates:
         for batch in (32, 64):
             for reg in ("on", "off"):
                 for seed in range(seeds):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli import CommandLine
 from fake_runs import config_with, evaluation, three_runs, write_run
-from invocation import CommandLine
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.errors import InputError

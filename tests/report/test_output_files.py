@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli import CommandLine
 from fake_runs import three_runs
-from invocation import CommandLine
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.errors import InputError

@@ -18,6 +18,7 @@ from infomcr_cli.report.plots.all import all_plots, save_plots
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, spectra, trajectory
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.plots.scatter import gamma_against_gap, measures_against_gap, points
+from infomcr_cli.report.plots.schedule_marks import MOST_MARKS, all_marks, schedule_marks
 from infomcr_cli.report.plots.style import Plot, short, with_unit
 from infomcr_cli.report.plots.training import training_curves
 from infomcr_cli.report.save import tracked_metrics
@@ -103,7 +104,7 @@ def test_damaged_metrics_leave_out_one_training_curve(tmp_path: Path) -> None:
     assert titles["training"].endswith("Left out, because metrics.jsonl cannot be read: run-1.")
 
 
-def test_pictures_have_nine_panels_and_constant_measures_none(tmp_path: Path) -> None:
+def test_pictures_have_at_most_nine_panels_and_constant_measures_none(tmp_path: Path) -> None:
     for index in range(4):
         measures = {f"m{number}": float(index * number % 7) for number in range(1, 12)} | {
             "constant": 3.0,
@@ -114,7 +115,7 @@ def test_pictures_have_nine_panels_and_constant_measures_none(tmp_path: Path) ->
     comparison = compare(CompareRequest((str(tmp_path),)))
     drawn = measures_against_gap(comparison)
     shown = [[panel.get_xlabel() for panel in figure.axes if panel.get_visible()] for figure in drawn]
-    assert [len(labels) for labels in shown] == [9, 1]
+    assert [len(labels) for labels in shown] == [5, 5]
     labels = [label for one in shown for label in one]
     assert sorted(labels) == sorted(f"m{number}, nats" for number in range(1, 12) if number != 7)
     assert gamma_against_gap(comparison).axes[0].get_xlabel() == "gamma, nats (lower is better)"
@@ -142,13 +143,14 @@ def test_titles_and_labels_of_plots_are_never_cut() -> None:
 
 
 def test_training_curves_mark_learning_rate_and_regularizer(tmp_path: Path) -> None:
-    three_runs(tmp_path)
-    rates, penalties = [0.1, 0.1, 0.02, 0.02], [0.0, 0.0, 0.0, 0.3]
-    for run in tmp_path.iterdir():
+    piecewise = {"schedule__epochs": 4, "schedule__boundaries": [0.5, 0.75], "schedule__name": "piecewise"}
+    for index, reg in enumerate(("off", "on")):
+        config = config_with(reg=reg, optimizer__l2=index / 10, **piecewise)
+        run = write_run(tmp_path / reg, config, {"last": evaluation(0.1, {"gamma": 1.0})})
         lines = [
             {"step": i, "epoch": i, "train/loss": 1 / i, "train/accuracy": 1 - 0.2 / i, "timing": {}}
-            | {"learning_rate": rate, "train/penalty": penalty}
-            for i, (rate, penalty) in enumerate(zip(rates, penalties, strict=True), start=1)
+            | {"learning_rate": rate}
+            for i, rate in enumerate([0.1, 0.02, 0.004], start=1)  # of the next step
         ]
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     figure = training_curves(compare(CompareRequest((str(tmp_path),))))
@@ -157,22 +159,45 @@ def test_training_curves_mark_learning_rate_and_regularizer(tmp_path: Path) -> N
         "train loss, nats", "train error, %", "learning rate",
     )  # fmt: skip
     assert (loss.get_yscale(), error.get_yscale(), rate.get_yscale()) == ("log", "linear", "log")
-    assert error.get_lines()[0].get_ydata() == pytest.approx([20, 10, 20 / 3, 5])
-    marks = {line.get_linestyle(): set(line.get_xdata()) for line in loss.get_lines()[3:]}
-    assert marks == {":": {2}, "--": {3}}
+    assert error.get_lines()[0].get_ydata() == pytest.approx([20, 10, 20 / 3])
+    marks: dict[str, set[float]] = {}
+    for line in loss.get_lines()[2:]:
+        marks.setdefault(line.get_linestyle(), set()).add(line.get_xdata()[0])
+    assert marks == {":": {2, 3}, "--": {1.2}}  # phases 011 of 0.3 and 0.6
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"learning rate falls", "regularizer begins"} <= {*legend}
     assert "regularizer pauses" not in legend
 
 
-def test_a_rate_that_falls_in_every_epoch_is_not_marked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule.name": "cosine"},
+        {"schedule.epochs": "3"},
+        {"schedule.epochs": None},
+        {"schedule.boundaries": [None]},
+        {"schedule.boundaries": "0.5"},
+        {"schedule.boundaries": [9.0]},
+    ],
+)
+def test_settings_that_say_nothing_of_the_rate_mark_nothing(changes: dict[str, object]) -> None:
+    config = {"schedule.name": "piecewise", "schedule.epochs": 4, "schedule.boundaries": [0.5], "reg.phases": 7}
+    assert schedule_marks(config, 4) == {"learning rate falls": [2.0]}
+    assert not any(schedule_marks(config | changes, 4).values())
+
+
+def test_too_many_marks_are_left_out() -> None:
+    each = [{"learning rate falls": [float(epoch)], "regularizer begins": [3.0]} for epoch in range(MOST_MARKS + 1)]
+    assert all_marks(each) == {"regularizer begins": [3.0]}
+    assert all_marks(each[:2]) == {"learning rate falls": [0.0, 1.0], "regularizer begins": [3.0]}
+
+
+def test_a_loss_of_zero_is_shown_on_a_linear_axis(tmp_path: Path) -> None:
     three_runs(tmp_path)
     for run in tmp_path.iterdir():
-        lines = [{"step": i, "epoch": i, "train/loss": 0.0, "learning_rate": 1 / i, "timing": {}} for i in range(1, 20)]
+        lines = [{"step": i, "epoch": i, "train/loss": 0.0, "timing": {}} for i in range(1, 4)]
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    figure = training_curves(compare(CompareRequest((str(tmp_path),))))
-    assert len(figure.axes[0].get_lines()) == 3
-    assert figure.axes[0].get_yscale() == "linear"  # a loss of zero has no logarithm
+    assert training_curves(compare(CompareRequest((str(tmp_path),)))).axes[0].get_yscale() == "linear"
 
 
 def test_correlations_turn_measures_round_of_which_higher_is_better(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from rich.console import Console
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report import judge
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.tables import format_number, psi_table, ranking_table, runs_table
-from infomcr_cli.report.terminal import comparison_renderables
+from infomcr_cli.report.ranking_table import psi_table, ranking_table
+from infomcr_cli.report.tables import TextTable, format_number, runs_table, with_error
+from infomcr_cli.report.terminal import comparison_renderables, text_tables
 
 
 def printed(comparison: Comparison, width: int) -> str:
@@ -34,9 +35,10 @@ def test_tables_fit_the_terminal_and_show_every_cell(comparison: Comparison, wid
     assert "\x1b" not in text
     together = re.sub(r"\s+", "", text)
     for table in (runs_table(comparison), ranking_table(comparison.ranking)):
-        shown = [cell for row in (table.head, *table.rows) for cell in row]
+        cells = [cell for row in table.rows for cell in row]
+        words = [word for head in table.head for word in re.split(r"(?<=[_ ,/])", head)]
         if width >= 80:
-            assert all(re.sub(r"\s+", "", cell) in together for cell in shown)
+            assert all(re.sub(r"\s+", "", text) in together for text in (*cells, *words))
     assert "±" in text
 
 
@@ -46,8 +48,9 @@ def test_replicates_are_shown_as_mean_and_standard_deviation(comparison: Compari
     assert len(frame) == 8
     members = [run for run in comparison.included if run.name.startswith("run-off-0.1-32")]
     values = pd.Series([run.evaluation.measures["gamma"].value for run in members])
-    shown = frame.loc[frame["run"].str.startswith("run-off-0.1-32"), "gamma"].item()
-    assert shown == f"{values.mean():.3g} ± {values.std():.2g}"
+    shown = frame.loc[frame["run"].str.startswith("run-off-0.1-32"), "gamma, nats"].item()
+    assert shown == with_error(values.mean(), values.std())
+    assert "standard deviation over seeds" in table.caption
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "–"), (float("nan"), "–"), (0.12345, "0.123"), (1.5e6, "1.5e+06")])
@@ -56,31 +59,83 @@ def test_format_number_keeps_three_significant_digits(value: float | None, text:
 
 
 def test_tables_mark_measures_of_mixed_conventions(mixed: Comparison) -> None:
-    assert "gamma*" in runs_table(mixed).head
-    for table in (ranking_table(mixed.ranking), psi_table(mixed.ranking)):
-        names = [row[0] for row in table.rows]
-        assert "gamma*" in names
-        assert {"gamma", "other*"}.isdisjoint(names)
+    assert "gamma*, nats" in runs_table(mixed).head
+    names = [row[0] for row in ranking_table(mixed.ranking).rows]
+    assert "gamma*" in names
+    assert {"gamma", "other*"}.isdisjoint(names)
     behind = {row[0]: row[-1] for row in ranking_table(mixed.ranking).rows}
     assert behind["gamma*"] == "best"
-    assert re.search(r"\]\*( significant)?$", behind["other"])
+    assert re.fullmatch(r"\d\.\d\d\* \(p [^)]*\)( significant)?", behind["other"])
     assert mixed.to_dict()["measures"]["other"]["against_best"]["mixed_conventions"] is True
 
 
-@pytest.mark.parametrize(
-    ("sort", "symbol"), [(None, "τ"), ("rho", "ρ"), ("psi", "Ψ"), ("k", "τ"), ("sign_error", "sign error")]
-)
-def test_last_heading_names_the_compared_statistic(comparison: Comparison, sort: str | None, symbol: str) -> None:
-    sorted_by = compare(CompareRequest(tuple(str(run.directory.path) for run in comparison.included), sort=sort))
+@pytest.mark.parametrize(("sort", "symbol"), [(None, "τ"), ("rho", "ρ"), ("psi", "Ψ"), ("k", "τ"), ("sign_error", "τ")])
+def test_last_heading_names_the_compared_statistic(ranked: Comparison, sort: str | None, symbol: str) -> None:
+    sorted_by = compare(CompareRequest(tuple(str(run.directory.path) for run in ranked.included), sort=sort))
     assert ranking_table(sorted_by.ranking).head[-1] == f"behind the best in {symbol}"
 
 
 def test_statistic_without_an_interval_is_shown_with_a_dash() -> None:
-    frame = pd.DataFrame({"lr": range(9), "gap": np.arange(9) / 10, "mu": np.arange(9.0), "nu": -np.arange(9.0)})
-    table = ranking_table(judge(frame, gap="gap", axes=["lr"], rank_by="granulated_psi"))
-    first, second = (dict(zip(table.head, row, strict=True)) for row in table.rows[:2])
-    assert first["Ψ"] == "1.00 [–] (1)"
-    assert second["behind the best in Ψ"] == "2.00 [–]"
+    frame = pd.DataFrame({"lr": range(20), "gap": np.arange(20) / 10, "mu": np.arange(20.0), "nu": -np.arange(20.0)})
+    frame.loc[8:, "nu"] = np.nan
+    table = ranking_table(judge(frame, gap="gap", axes=["lr"]))
+    rows = {row[0]: dict(zip(table.head, row, strict=True)) for row in table.rows}
+    assert rows["mu"]["τ"].startswith("1.00 [0.")
+    assert (rows["nu"]["τ"], rows["nu"]["n"]) == ("-1.00 [–]", "8")
+    assert rows["nu"]["behind the best in τ"] == "–"
+
+
+def test_fewer_than_16_minima_give_no_interval_no_order_and_no_controls(comparison: Comparison) -> None:
+    table = ranking_table(comparison.ranking)
+    assert [row[0] for row in table.rows] == ["gamma", "noise"]  # as they were measured
+    assert not any("[" in cell or "best" in cell or "significant" in cell for row in table.rows for cell in row)
+    assert any("8 minima decide nothing" in note for note in comparison.notes)
+    document = comparison.to_dict()
+    for one in (*document["measures"].values(), *document["references"].values()):
+        assert one["kendall_tau"]["low"] is one["granulated_psi"]["high"] is one["against_best"] is None
+
+
+def test_constant_measures_and_axes_without_groups_take_no_room(comparison: Comparison) -> None:
+    table = runs_table(comparison)
+    assert not any(name.startswith("width") for name in table.head)
+    assert "width 1" in table.caption
+    assert "Not shown, because they do not vary: width" in ranking_table(comparison.ranking).caption
+    frame = pd.DataFrame({"a": range(16), "b": range(16), "gap": range(16), "mu": range(16)})
+    assert psi_table(judge(frame, gap="gap", axes=["a", "b"])).rows == ()
+
+
+def test_values_are_positive_if_a_measure_ranks_as_its_direction_claims() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame([(a, b) for a in range(4) for b in range(5)], columns=["a", "b"])
+    frame["gap"] = rng.normal(0.3, 0.1, 20)
+    frame["down"] = frame["gap"] + 0.05 * rng.normal(size=20)
+    frame["up"] = -frame["down"]
+    ranking = judge(frame, gap="gap", axes=["a", "b"], n_test=10_000, directions={"up": "higher"})
+    table = ranking_table(ranking)
+    rows = {row[0]: row[2:-1] for row in table.rows}
+    assert rows["up"] == rows["down"]
+    assert rows["up"][0].startswith("0.")
+    raw = ranking.to_dict()["measures"]["up"]
+    assert raw["kendall_tau"]["value"] == -raw["oriented"]["kendall_tau"]["value"] < 0
+    assert raw["kendall_tau"]["low"] == -raw["oriented"]["kendall_tau"]["high"]
+
+
+def test_sorted_column_comes_first(comparison: Comparison) -> None:
+    paths = tuple(str(run.directory.path) for run in comparison.included)
+    for sort, head in (("gamma", "gamma, nats"), ("gap", "error gap, %"), ("data.batch_size", "data.batch_size")):
+        assert runs_table(compare(CompareRequest(paths, sort=sort))).head[:3] == ("#", "run", head)
+
+
+def test_long_names_are_broken_at_underscores() -> None:
+    text = StringIO()
+    names = ["frobenius_product_over_margin", "pac_bayes_magnitude_origin", "distance_from_initialization"]
+    table = TextTable("Runs", ("run", *names), (("run-0", "1", "2", "3"),))
+    console = Console(file=text, width=40)
+    for part in text_tables(table, 40):
+        console.print(part)
+    lines = [line.strip() for line in text.getvalue().splitlines()]
+    for piece in (part for name in names for part in name.split("_")):
+        assert any(piece in line for line in lines)
 
 
 def test_hostile_names_are_safe_in_terminal_and_csv(hostile: Path, tmp_path: Path) -> None:

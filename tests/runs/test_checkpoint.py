@@ -74,7 +74,7 @@ def test_sha256sum_agrees(run: RunDirectory) -> None:
     subprocess.run(["sha256sum", "-c", path.name + ".sha256"], cwd=run.checkpoints, check=True, capture_output=True)
 
 
-def test_last_best_and_retention(run: RunDirectory) -> None:
+def test_last_and_best_checkpoints_and_how_many_are_kept(run: RunDirectory) -> None:
     for epoch, loss in enumerate([3.0, 0.5, 2.0, 1.0, 1.5], start=1):
         save_checkpoint(run, epoch_name(epoch), make_checkpoint(epoch, loss), keep=2)
     assert [info.name for info in list_checkpoints(run)] == ["epoch-0002", "epoch-0004", "epoch-0005"]
@@ -94,7 +94,7 @@ def test_damaged_last_is_named_and_the_one_before_used(run: RunDirectory, caplog
         load_checkpoint(run, "epoch-0002")
 
 
-def test_without_its_checksum_a_checkpoint_is_none(run: RunDirectory) -> None:
+def test_a_checkpoint_without_its_checksum_is_ignored(run: RunDirectory) -> None:
     path = save_checkpoint(run, "a", make_checkpoint(1))
     path.with_name(path.name + ".sha256").unlink()
     with pytest.raises(CorruptCheckpointError):

@@ -85,13 +85,21 @@ def test_user_source_and_description_are_filled_once_and_a_user_may_edit_them(
     assert tags["mlflow.user"]
     assert tags["mlflow.source.name"] == "infomcr train"
     assert tags["infomcr.host"] == socket.gethostname()
-    assert "wrn on digits, regularizer off" in tags["mlflow.note.content"]
-    assert "infomcr train model.depth=10" in tags["mlflow.note.content"]
+    assert tags["mlflow.note.content"].startswith("wrn on digits, regularizer off.\n\n    infomcr train model.depth=10")
     assert "'data.root=/a b'" in tags["mlflow.note.content"]
     assert "s3cr3t" not in str(tags)
     client.set_tag(run_id, "mlflow.note.content", "the good one")
     mirror(run, store)
     assert client.get_run(run_id).data.tags["mlflow.note.content"] == "the good one"
+
+
+def test_the_reason_of_a_stop_goes_once_the_run_has_finished(
+    make_run: Callable[..., RunDirectory], store: Store
+) -> None:
+    run = make_run("a")
+    for state, reason in ((State.KILLED, "SIGINT"), (State.FINISHED, None)):
+        write_status(run, finished(read_status(run), state, reason))
+        assert connect(store).get_run(mirror(run, store)).data.tags.get("infomcr.reason") == reason
 
 
 @pytest.mark.parametrize("label", [None, "reg=on"])
@@ -136,14 +144,14 @@ def test_prune_leaves_a_run_in_mlflow_if(
     if why == "another machine":
         connect(store).set_tag(run_id, "infomcr.host", "elsewhere")
     shutil.rmtree(run.path.parent if why.startswith("the folder") else run.path)
-    asked: list[int] = []
+    counts: list[int] = []
 
     def answer(gone: Sequence[DeletedRun]) -> bool:
-        asked.append(len(gone))
+        counts.append(len(gone))
         return why != "refused"
 
     assert sync([], tracking_uri=store.uri, prune=PruneRequest(answer)).deleted == ()
-    assert asked == ([1] if why == "refused" else [])
+    assert counts == ([1] if why == "refused" else [])
     assert len(recorded(store)) == 1
 
 

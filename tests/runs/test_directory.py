@@ -17,14 +17,14 @@ def create(path: Path) -> RunDirectory:
     return RunDirectory.create(path, config=b"seed: 0\n", overrides=[], status=new_status("ab"))
 
 
-def test_created_can_be_opened(run: RunDirectory) -> None:
+def test_a_created_run_can_be_opened(run: RunDirectory) -> None:
     assert RunDirectory.open(run.path) == run
     assert run.read_config().strip().startswith(b"model:")
     assert is_run(run.path)
     assert not list(run.path.parent.glob(".creating-*"))
 
 
-def test_an_existing_place_is_refused_and_untouched(tmp_path: Path) -> None:
+def test_an_existing_run_directory_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine").write_text("x")
     for taken in (tmp_path / "a", tmp_path / "a" / "mine"):
@@ -34,7 +34,7 @@ def test_an_existing_place_is_refused_and_untouched(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["mine"]
 
 
-def test_a_place_that_cannot_be_is_refused() -> None:
+def test_an_invalid_path_is_refused() -> None:
     with pytest.raises(InputError, match="can be written to"):
         create(Path("/proc/nowhere/a"))
 
@@ -48,7 +48,7 @@ def test_the_same_name_twice_gives_two_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "ünïcode-Ω", "日本", "a'b\"c"])
-def test_any_decent_name_works(tmp_path: Path, name: str) -> None:
+def test_any_printable_name_works(tmp_path: Path, name: str) -> None:
     assert RunDirectory.open(create(tmp_path / name).path).path.name == name
 
 
@@ -97,7 +97,7 @@ def plant_depth(run: RunDirectory) -> None:
 @pytest.mark.parametrize(
     "plant", [plant_link, plant_linked_folder, plant_linked_config, plant_pipe, plant_socket, plant_depth]
 )
-def test_what_leads_outside_is_refused(run: RunDirectory, plant: object) -> None:
+def test_links_and_special_files_in_a_run_directory_are_refused(run: RunDirectory, plant: object) -> None:
     assert callable(plant)
     plant(run)
     with pytest.raises(InputError, match="run directory"):

@@ -1,4 +1,4 @@
-"""Files that a stranger made: refused in a sentence, quickly, whatever they claim."""
+"""Untrusted files: refused in a sentence, quickly, whatever they claim."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_every_damage_is_found(run: RunDirectory, place: float, bit: int, cut: b
         load_checkpoint(run, "a")
 
 
-def test_encoding_refuses_no_decent_name() -> None:
+def test_any_printable_array_name_can_be_encoded() -> None:
     arrays = {"weights:group1/block1/conv1/kernel": np.ones(2), "optimizer:sgd/ünï": np.ones(1)}
     assert set(decode_arrays(encode_arrays(arrays, {}), "it")[0]) == set(arrays)
 
@@ -115,12 +115,12 @@ def test_encoding_refuses_no_decent_name() -> None:
         "a: 1\n" * 300_000,
     ],
 )
-def test_yaml_from_strangers_is_plain_or_refused(text: str) -> None:
+def test_untrusted_yaml_is_plain_or_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"config\.yaml"):
         parse_yaml(text.encode(), "config.yaml")
 
 
-def test_json_and_text_from_strangers() -> None:
+def test_untrusted_json_and_text_are_refused_in_a_sentence() -> None:
     for text in (
         "NaN",
         "[Infinity]",

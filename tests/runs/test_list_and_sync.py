@@ -51,7 +51,7 @@ def test_a_lost_run_is_listed_and_closed_here_and_in_mlflow(run: RunDirectory) -
     assert (again.state, again.repaired, again.closed) == (State.LOST, False, True)
 
 
-def test_a_repair_that_did_not_reach_mlflow_is_made_good_by_the_next(run: RunDirectory) -> None:
+def test_the_next_repair_completes_one_that_did_not_reach_mlflow(run: RunDirectory) -> None:
     from infomcr_cli.tracking.client import connect
 
     sync([str(run.path)])
@@ -114,7 +114,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
     assert followed.uri == uri
 
 
-def test_a_password_is_asked_for_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_password_must_be_given_again(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
     add_known_store("http://ann:pw@host")
     run.config.write_text(CONFIG % ("mlflow", "'http://***@host'"))
     with caplog.at_level(logging.WARNING):
@@ -138,7 +138,7 @@ def test_a_server_that_is_down_is_a_problem_not_a_crash(run: RunDirectory) -> No
     assert "s3cr3t" not in str(synced)
 
 
-def test_a_read_only_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_home_does_not_stop_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFOMCR_STATE", "/proc/nowhere")
     add_known_store("http://host")
     assert not is_known("http://host")

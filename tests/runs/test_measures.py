@@ -32,13 +32,13 @@ def test_measures_of_the_same_weights_are_added(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("other", [{"step": 9}, {"loss": 0.5}])
-def test_measures_of_other_weights_are_gone(run: RunDirectory, other: dict[str, Any]) -> None:
+def test_recording_measures_of_other_weights_removes_the_earlier_ones(run: RunDirectory, other: dict[str, Any]) -> None:
     record_evaluation(run, "last", evaluation({"gamma": 1.0, "margin": 2.0}))
     record_evaluation(run, "last", evaluation({"gamma": 4.0}, **other))
     assert recorded(run) == {"gamma": 4.0}
 
 
-def test_an_evaluation_from_before_the_last_step_is_none(run: RunDirectory) -> None:
+def test_an_evaluation_from_before_the_last_step_is_ignored(run: RunDirectory) -> None:
     assert last_evaluation(run, 0) is None
     record_evaluation(run, "last", evaluation({"gamma": 1.0}))
     found = last_evaluation(run, 8)

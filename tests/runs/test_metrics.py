@@ -20,7 +20,7 @@ def fill(log: MetricsLog, steps: range) -> None:
         log.append(step, step // 10, {"train/loss": 1 / (step + 3)}, {"time": 1e9 + step})
 
 
-def test_lines_come_back_in_order(run: RunDirectory) -> None:
+def test_metrics_are_read_in_the_order_in_which_they_were_written(run: RunDirectory) -> None:
     log = MetricsLog(run)
     fill(log, range(5))
     assert [line.step for line in log.read()] == list(range(5))
@@ -39,7 +39,7 @@ def test_truncation_leaves_the_bytes_of_an_unbroken_run(run: RunDirectory) -> No
     assert run.metrics.read_bytes() == unbroken
 
 
-def test_the_line_of_an_epoch_whose_last_step_alone_was_saved_goes_and_comes_again(run: RunDirectory) -> None:
+def test_the_metrics_of_an_epoch_without_a_checkpoint_are_written_again(run: RunDirectory) -> None:
     """A signal at an epoch's last step leaves a checkpoint before its line; the resumed run writes it, and dies."""
     log = MetricsLog(run)
     for epoch in range(1, 4):
@@ -60,7 +60,7 @@ def test_a_torn_last_line_is_left_out_and_dropped(run: RunDirectory) -> None:
         assert run.metrics.read_bytes() == whole[: whole.rindex(b"\n", 0, -1) + 1]
 
 
-def test_a_file_that_was_taken_up_again_is_not_read_on_from_amid_a_line(run: RunDirectory) -> None:
+def test_reading_on_in_a_rewritten_metrics_file_is_refused(run: RunDirectory) -> None:
     log = MetricsLog(run)
     fill(log, range(6))
     lines, offset = log.read_from(0)
@@ -75,7 +75,7 @@ def test_a_file_that_was_taken_up_again_is_not_read_on_from_amid_a_line(run: Run
     assert [line.step for line in log.read_from(0)[0]] == list(range(9))
 
 
-def test_not_finite_numbers_are_words_and_come_back(run: RunDirectory) -> None:
+def test_infinite_and_nan_metrics_survive_the_round_trip(run: RunDirectory) -> None:
     log = MetricsLog(run)
     log.append(0, 0, {"nan": math.nan, "up": math.inf, "down": -math.inf}, {})
     record = json.loads(run.metrics.read_text(), parse_constant=lambda name: pytest.fail(name))
@@ -113,7 +113,7 @@ def test_unusable_names_are_refused(run: RunDirectory, name: str) -> None:
         b"\xff\xfe",
     ],
 )
-def test_a_strangers_line_is_refused_in_a_sentence(run: RunDirectory, line: bytes) -> None:
+def test_an_untrusted_line_is_refused_in_a_sentence(run: RunDirectory, line: bytes) -> None:
     run.metrics.write_bytes(line + b"\n")
     with pytest.raises(InputError, match=r"line 1 of metrics\.jsonl"):
         MetricsLog(run).read()

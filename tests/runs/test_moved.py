@@ -159,7 +159,7 @@ def test_a_store_that_cannot_be_read_is_left_to_mlflow(tmp_path: Path, content: 
     assert (path.read_bytes() if path.exists() else None) == content
 
 
-def test_what_is_typed_relative_is_recorded_whole(project: Path) -> None:
+def test_relative_paths_are_recorded_as_absolute_ones(project: Path) -> None:
     make("runs/b")
     overrides = ("data.root=data/x.npz", "data.cache=cache", "tracking.uri='sqlite:///x.db?timeout=5'", "start=runs/b")
     config = yaml.safe_load(make("runs/a", *overrides).config.read_text())
@@ -202,7 +202,7 @@ def test_a_run_directory_that_was_copied_alone_still_finds_its_data(project: Pat
     assert read_settings(run)["data"]["root"] == f"{project}/x.npz"
 
 
-def test_what_lies_nowhere_is_named_as_recorded(project: Path) -> None:
+def test_a_path_that_exists_nowhere_is_named_as_recorded(project: Path) -> None:
     run = make("runs/a", "data.root=x.npz")
     place = moved(project)
     assert located(RunDirectory.open(place / "runs" / "a"), f"{project}/x.npz") == f"{project}/x.npz"
@@ -330,7 +330,7 @@ def test_the_same_start_by_another_path_is_no_difference(project: Path) -> None:
         ("/home/ann@work/runs/a@loss-0.3", ("/home/ann@work/runs/a", "loss-0.3")),
     ],
 )
-def test_a_path_may_hold_the_sign_that_parts_run_and_checkpoint(start: str, parts: tuple[str, str]) -> None:
+def test_a_run_path_may_contain_the_sign_before_a_checkpoint_name(start: str, parts: tuple[str, str]) -> None:
     assert split_start(start) == parts
 
 
@@ -410,5 +410,5 @@ def test_an_experiment_that_mlflow_refuses_is_refused_at_once(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "'a b'", "'été'", "a/b.c-d_e"])
-def test_every_other_name_is_taken(name: str) -> None:
+def test_every_experiment_name_that_mlflow_takes_is_accepted(name: str) -> None:
     assert compose_run([f"tracking.experiment={name}"]).tracking.experiment == name.strip("'")

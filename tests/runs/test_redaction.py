@@ -112,15 +112,13 @@ def test_a_word_that_is_a_secret_too_stays_a_part_of_other_words_and_paths(
     ["{}", "FATAL: {} refused", "'{}'", '{{"password": "{}"}}', "key={}", "key: {}.", "({})", "user:{}@host", "a,{};"],
 )
 @pytest.mark.parametrize("value", ["postgres", "correct-horse", "a+b(c*d[8", "hunter2", "s3cr3t/with/it", "$^.|?*"])
-def test_a_whole_secret_is_hidden_wherever_it_stands_by_itself(
-    secret: Callable[[str], None], frame: str, value: str
-) -> None:
+def test_a_secret_is_hidden_wherever_it_is_a_whole_word(secret: Callable[[str], None], frame: str, value: str) -> None:
     secret(value)
     assert redact(frame.format(value)) == frame.format(HIDDEN)
 
 
 @pytest.mark.parametrize("value", ["a", "pw", "abc", "test", "epoch", "1", "0.1", "128", "true"])
-def test_a_secret_like_every_other_word_or_number_hides_none(secret: Callable[[str], None], value: str) -> None:
+def test_a_secret_that_is_a_common_word_or_number_hides_nothing_else(secret: Callable[[str], None], value: str) -> None:
     secret(value)
     text = f"{value}: a test at epoch 128 with rate 0.1 is true, abc pw 1"
     assert redact(text) == text
@@ -132,7 +130,7 @@ def test_a_generated_token_is_hidden_inside_words_and_addresses_too(secret: Call
         assert redact(text.format("ghp0123456789abcdefXYZ")) == text.format(HIDDEN)
 
 
-def test_a_secret_that_begins_like_another_hides_neither_by_half(secret: Callable[[str], None]) -> None:
+def test_two_secrets_with_a_common_prefix_are_both_hidden_whole(secret: Callable[[str], None]) -> None:
     secret("correct-horse", "A_PASSWORD")
     secret("correct-horse-battery", "B_PASSWORD")
     secret("correct-horse battery staple", "C_PASSWORD")
@@ -155,7 +153,7 @@ def test_a_key_of_several_lines_is_hidden_line_by_line(secret: Callable[[str], N
 
 
 @pytest.mark.parametrize("name", ["GOOGLE_TOKEN_FILE", "SECRET_PATH", "PASSWORD_STORE_DIR", "TOKEN_URL", "PWD", "PATH"])
-def test_a_variable_that_says_where_something_lies_is_no_secret(secret: Callable[..., None], name: str) -> None:
+def test_a_path_in_an_environment_variable_is_not_a_secret(secret: Callable[..., None], name: str) -> None:
     secret("/home/ann/project", name)
     assert redact("in /home/ann/project now") == "in /home/ann/project now"
 
@@ -197,7 +195,7 @@ def test_no_password_of_a_database_survives_in_what_is_kept(password: str) -> No
 
 
 @pytest.mark.parametrize("override", ["data.root=/a?token=b", "data.root=/srv/postgres", "seed=1", "~reg", "note=a@b"])
-def test_what_is_no_uri_is_kept_as_it_was_typed(secret: Callable[[str], None], override: str) -> None:
+def test_text_that_is_not_a_uri_is_kept_unchanged(secret: Callable[[str], None], override: str) -> None:
     secret("postgres")
     assert redact_override(override) == redact_uris(override) == override
 

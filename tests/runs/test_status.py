@@ -70,12 +70,12 @@ def test_the_second_process_is_refused_with_the_first_named(run: RunDirectory) -
     assert f"process {process.pid} on {socket.gethostname()}" in str(caught.value)
 
 
-def test_a_recycled_process_number_does_not_deceive(run: RunDirectory) -> None:
+def test_a_recycled_pid_does_not_make_a_lost_run_look_alive(run: RunDirectory) -> None:
     write_status(run, new_status("ab").model_copy(update={"started": time.time() - 60, "pid": os.getpid()}))
     assert read_status(run).state is State.LOST
 
 
-def test_a_run_of_another_machine_lives_while_its_heart_beats(run: RunDirectory) -> None:
+def test_a_run_of_another_machine_is_running_while_its_heartbeat_is_recent(run: RunDirectory) -> None:
     write_status(run, new_status("ab").model_copy(update={"host": "elsewhere"}))
     assert read_status(run).state is State.LOST
     lock = run.path / LOCK_NAME
@@ -102,13 +102,13 @@ def test_a_run_of_another_machine_lives_while_its_heart_beats(run: RunDirectory)
         b"[" * 10**6,
     ],
 )
-def test_a_strangers_status_is_refused(run: RunDirectory, document: bytes) -> None:
+def test_an_untrusted_status_is_refused(run: RunDirectory, document: bytes) -> None:
     run.status.write_bytes(document)
     with pytest.raises(InputError, match=r"status\.json"):
         RunDirectory.open(run.path)
 
 
-def test_unknown_keys_are_passed_over(run: RunDirectory) -> None:
+def test_unknown_keys_are_ignored(run: RunDirectory) -> None:
     record = json.loads(run.status.read_text()) | {"later": 1}
     run.status.write_text(json.dumps(record))
     assert RunDirectory.open(run.path) == run

@@ -98,7 +98,7 @@ def test_the_mirror_holds_what_the_directory_holds(run: RunDirectory, store: Sto
     assert read_status(run).mlflow_run_id == run_id
 
 
-def test_repeated_it_adds_nothing_in_any_store(
+def test_mirroring_twice_adds_nothing_to_any_store(
     run: RunDirectory, store: Store, tmp_path: Path, empty_store: Path
 ) -> None:
     place(empty_store, tmp_path / "other.db")
@@ -130,15 +130,17 @@ def test_a_resumed_run_is_logged_once_though_its_clock_differs(run: RunDirectory
     assert len(history(client, run_id, "timing/s")) == 8
 
 
-@pytest.mark.parametrize("looks", [False, True])
-def test_one_process_follows_a_run_that_another_took_up_again(run: RunDirectory, store: Store, looks: bool) -> None:
+@pytest.mark.parametrize("reads_first", [False, True])
+def test_one_process_follows_a_run_that_another_took_up_again(
+    run: RunDirectory, store: Store, reads_first: bool
+) -> None:
     """As a sweep does: its job is killed and tried again, and the metrics grow anew from a checkpoint."""
     progress, log = Progress(), MetricsLog(run)
     train(run, range(6))
     with lock_run(run):
         run_id = mirror(run, store, progress=progress)
     log.truncate_after(2)
-    if looks:
+    if reads_first:
         with lock_run(run):
             mirror(run, store, progress=progress)
     for step in range(3, 9):
@@ -201,23 +203,23 @@ def test_what_was_measured_is_logged_once_and_the_latest_counts(run: RunDirector
     assert client.get_run(run_id).data.metrics["eval/gap_error"] == 0.1
 
 
-def test_infinities_and_long_values_do_not_trip_it(run: RunDirectory, store: Store) -> None:
+def test_infinite_metrics_and_long_values_are_mirrored(run: RunDirectory, store: Store) -> None:
     run.config.write_text(f"model: {{name: wrn, note: {'x' * 9000}}}\n'odd key!': 1\n")
     MetricsLog(run).append(0, 0, {"a": math.inf, "b": -math.inf}, {"time": 1.0})
     end(run)
     assert mirror(run, store) == mirror(run, store)
 
 
-def test_an_id_claimed_by_a_stranger_is_not_believed(run: RunDirectory, store: Store, tmp_path: Path) -> None:
+def test_an_id_claimed_by_another_run_is_not_believed(run: RunDirectory, store: Store, tmp_path: Path) -> None:
     end(run)
     mine = mirror(run, store)
     status = new_status("x").model_copy(update={"mlflow_run_id": mine, "state": State.FINISHED})
-    stranger = RunDirectory.create(tmp_path / "runs" / "b", config=b"seed: 666\n", overrides=[], status=status)
-    assert mirror(stranger, store) != mine
+    other = RunDirectory.create(tmp_path / "runs" / "b", config=b"seed: 666\n", overrides=[], status=status)
+    assert mirror(other, store) != mine
     assert connect(store).get_run(mine).data.params["seed"] == "0"
 
 
-def test_passwords_stay_here(run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_reaches_mlflow(run: RunDirectory, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "t0k3n-of-the-user")
     run.config.write_text("tracking: {uri: 'http://ann:s3cr3t@host/?token=abc'}\nnote: t0k3n-of-the-user\n")
     end(run, State.FAILED, "cannot reach http://ann:s3cr3t@host/ with t0k3n-of-the-user")
@@ -325,10 +327,10 @@ def test_the_background_mirror_asks_a_store_that_answered_until_now_twice(
     calls: list[bool] = []
 
     def hiccup(self: Mirror) -> None:
-        calls.append(self._closing.is_set())
+        calls.append(self._is_closing.is_set())
         if calls.count(True) == 1:
             raise ConnectionError("an answer was lost")
-        self._complete = self._closing.is_set()
+        self._complete = self._is_closing.is_set()
         self._note_success()
 
     monkeypatch.setattr(Mirror, "_push", hiccup)
@@ -357,7 +359,7 @@ def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Stor
     assert client.get_run(status.mlflow_run_id).info.status == "FINISHED"
 
 
-def test_a_server_that_is_not_there_costs_a_moment_and_a_line(
+def test_a_missing_server_delays_training_little_and_is_reported_once(
     run: RunDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = store_of("http://ann:s3cr3t@127.0.0.1:9", "infomcr", run.path.parent)
@@ -422,28 +424,28 @@ connect(store_of(None, "infomcr", sys.argv[1] + "/runs"))
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 0.6])
 def test_a_process_killed_while_it_makes_the_store_spoils_nothing(tmp_path: Path, seconds: float) -> None:
-    aside = tmp_path / "mlflow" / ".mlflow.db.new"
+    temporary = tmp_path / "mlflow" / ".mlflow.db.new"
     process = subprocess.Popen([sys.executable, "-c", CREATOR, str(tmp_path)])
     deadline = time.monotonic() + 120
-    while not aside.exists() and time.monotonic() < deadline:
+    while not temporary.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(seconds)
     process.kill()
     process.wait()
-    assert aside.exists() or seconds > 0.1, "killed too late to show anything"
+    assert temporary.exists() or seconds > 0.1, "killed too late to show anything"
     client = connect(store_of(None, "infomcr", tmp_path / "runs"))
     assert [item.name for item in client.search_experiments()] == ["Default"]
-    assert sorted(item.name for item in aside.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
+    assert sorted(item.name for item in temporary.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 @pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])
-def test_what_is_no_tracking_uri_is_refused(uri: str) -> None:
+def test_an_invalid_tracking_uri_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match=r"tracking\.uri"):
         store_of(uri, "infomcr", "runs")
 
 
 @pytest.mark.parametrize("folder", ["with space", "ünï-Ω", "a'b", "ü 日本"])
-def test_the_store_may_lie_anywhere(tmp_path: Path, folder: str, empty_store: Path) -> None:
+def test_the_store_may_be_in_any_folder(tmp_path: Path, folder: str, empty_store: Path) -> None:
     place(empty_store, tmp_path / folder / "mlflow" / "mlflow.db")
     status = new_status("ab").model_copy(update={"state": State.FINISHED})
     run = RunDirectory.create(tmp_path / folder / "runs" / "a", config=b"seed: 0\n", overrides=[], status=status)

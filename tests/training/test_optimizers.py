@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import AUTODIFF, CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.search_path import group_choices
@@ -70,7 +71,7 @@ def fitted(optimizer: keras.Optimizer, loss: Any = None, labels: Any = LABELS, l
 def assert_close(model: keras.Model, expected: dict[str, Any]) -> None:
     for variable in model.weights:
         np.testing.assert_allclose(
-            variable.numpy(), expected[variable.path], rtol=1e-5, atol=1e-5, err_msg=variable.path
+            variable.numpy(), expected[variable.path], rtol=AUTODIFF, atol=1e-5, err_msg=variable.path
         )
 
 
@@ -175,7 +176,7 @@ def test_label_smoothing_moves_the_weights_and_leaves_the_reported_loss(regulari
     assert plain["accuracy"] == smoothed["accuracy"]
     assert np.abs(plain["w"] - smoothed["w"]).max() > 1e-4
     if reg is not None:  # the regularizer flattens the loss that is minimized
-        assert plain["penalty"] != pytest.approx(smoothed["penalty"], rel=1e-3)
+        assert plain["penalty"] != pytest.approx(smoothed["penalty"], rel=STOCHASTIC)
 
 
 def test_smoothed_training_equals_keras_with_its_own_smoothing() -> None:
@@ -198,7 +199,7 @@ def test_smoothed_loss_is_that_of_keras_for_every_form_of_labels(kind: str) -> N
     expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1, dtype="float64")
     np.testing.assert_allclose(float(loss), float(expected(weights, logits)), rtol=1e-7)
     log_p = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
-    np.testing.assert_allclose(float(plain), -(weights * log_p).sum(-1).mean(), rtol=1e-10)
+    np.testing.assert_allclose(float(plain), -(weights * log_p).sum(-1).mean(), rtol=CLOSED_FORM)
 
 
 def averaged_by_hand(history: list[dict[str, Any]], momentum: float) -> dict[str, Any]:
@@ -222,7 +223,7 @@ def test_checkpoint_and_evaluation_have_the_average_of_the_weights() -> None:
     expected = averaged_by_hand(history, 0.7)
     for name, array in state.weights().items():
         wanted = expected[name] if name in trainable else history[-1][name]  # moving statistics are not averaged
-        np.testing.assert_allclose(array, wanted, rtol=1e-5, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(array, wanted, rtol=AUTODIFF, atol=1e-7, err_msg=name)
     raw = [variable.numpy() for variable in state.model.trainable_variables]
     with state.averaged():
         for variable, name in zip(state.model.trainable_variables, ["first/kernel", "first/bias"], strict=False):

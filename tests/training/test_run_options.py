@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tolerances import AUTODIFF
 
 from infomcr_cli.signals import Interrupted, Interruption
 from tests.conftest import CommandLine
@@ -115,7 +116,9 @@ def test_a_run_stops_when_the_validation_loss_stops_falling(command_line: Comman
     # What is evaluated is the average that the checkpoint holds.
     answer = command_line("eval", "whole", "measure.names=[train_loss]", "measure.samples=20", "--json")
     assert answer.code == 0, answer.err
-    assert json.loads(answer.out)["runs"][0]["test"]["loss"] == pytest.approx(lines("whole")[-1]["test/loss"], rel=1e-5)
+    assert json.loads(answer.out)["runs"][0]["test"]["loss"] == pytest.approx(
+        lines("whole")[-1]["test/loss"], rel=AUTODIFF
+    )
     expected = Counter((name, line["step"]) for line in without_timing("whole") for name in line if name != "step")
     assert {key: count for key, count in points("whole").items() if not key[0].startswith("timing/")} == expected
     assert ("timing/images_per_second", lines("whole")[0]["step"]) in points("whole")

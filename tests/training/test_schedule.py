@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.training.schedule import Schedule, learning_rate
@@ -73,7 +74,7 @@ def test_cosine_rate_equals_its_formula(warmup: float) -> None:
     for step in range(70):
         fallen = 0.5 * (1 + math.cos(math.pi * (step - rise) / (70 - rise)))
         expected.append(0.3 * step / rise if step < rise else 0.3 * fallen)
-    np.testing.assert_allclose(rates(schedule, 0.3), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(rates(schedule, 0.3), expected, rtol=AUTODIFF, atol=1e-7)
 
 
 @pytest.mark.parametrize(("boundaries", "drops"), [((0.3, 0.6), [21, 42]), ((), [])])

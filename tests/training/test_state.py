@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.errors import InputError
@@ -131,7 +132,7 @@ def test_means_are_taken_over_the_steps_of_the_epoch(uninterrupted: Snapshots) -
         losses.append(state.means())
     for name in ("loss", "l2", "penalty", "accuracy"):
         expected = np.mean([loss[name] for loss in losses])
-        assert uninterrupted.values[1][f"train/{name}"] == pytest.approx(expected, rel=1e-5)
+        assert uninterrupted.values[1][f"train/{name}"] == pytest.approx(expected, rel=AUTODIFF)
 
 
 def test_optimizer_state_holds_slots_means_and_dropout_generators() -> None:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
@@ -61,7 +62,7 @@ def test_step_descends_the_sum_of_all_gradients(regularizer: Any) -> None:
         for v, b in zip(model.trainable_variables, before, strict=True)
         if v.regularizer
     ]
-    assert scalars["l2"] == pytest.approx(sum(squares), rel=1e-10)
+    assert scalars["l2"] == pytest.approx(sum(squares), rel=CLOSED_FORM)
 
 
 @pytest.mark.parametrize("regularizer", [LocalMinimum(3), FisherTrace(3), SAM(1), GradientNorm(1)])
@@ -80,7 +81,7 @@ def test_scalars_are_taken_before_the_step() -> None:
     for variable, value in zip(model.non_trainable_variables, kept, strict=True):
         variable.assign(value)
     _, scalars = stepped(LocalMinimum(3))
-    assert scalars["loss"] == pytest.approx(loss, rel=1e-10)
+    assert scalars["loss"] == pytest.approx(loss, rel=CLOSED_FORM)
     assert scalars["accuracy"] == pytest.approx(hits.mean())
     assert scalars["penalty"] > 0
 
@@ -157,4 +158,4 @@ def test_step_in_mixed_bfloat16_equals_float32_up_to_rounding(regularizer: Any) 
     assert ref.norm(difference) < 24 / 256 * ref.norm(steps["float32"])
     assert scalars["mixed_bfloat16"]["loss"] == pytest.approx(scalars["float32"]["loss"], rel=0.02)
     if regularizer is not None:  # its passes are float32's
-        assert scalars["mixed_bfloat16"]["penalty"] == pytest.approx(scalars["float32"]["penalty"], rel=1e-4)
+        assert scalars["mixed_bfloat16"]["penalty"] == pytest.approx(scalars["float32"]["penalty"], rel=FLOAT32)

@@ -121,12 +121,12 @@ class Score(NamedTuple):
 
 NAKAI = "as a measure: Nakai et al., 2026, arXiv:2602.01718"
 SCORES = {
-    "train_confidence": Score("mean max_k p_k", NAKAI, "probability", "higher", mean_confidence),
+    "train_confidence": Score("mean max_k p_k", NAKAI, "share", "higher", mean_confidence),
     "train_entropy": Score("mean −Σ_k p_k ln p_k", NAKAI, "nats", "lower", mean_entropy),
     "train_calibration_error": Score(
         "Σ_b n_b/N |accuracy_b − confidence_b|, 15 bins",
         f"Guo et al., ICML 2017, arXiv:1706.04599; {NAKAI}",
-        "probability",
+        "share",
         "lower",
         calibration_error,
     ),

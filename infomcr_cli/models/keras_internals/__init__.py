@@ -27,6 +27,7 @@ from infomcr_cli.models.keras_internals.operations import (
     called_function,
     computes_with_onednn,
     creation_index,
+    frozen_function,
     replace_convolution,
     replace_gradient,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "computes_with_onednn",
     "computing_in",
     "creation_index",
+    "frozen_function",
     "full_precision",
     "functional_graph",
     "fused_batch_norm",

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 from keras.src.backend.tensorflow import nn
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.framework.ops import gradient_registry
 from tensorflow.python.util import _pywrap_util_port
 
@@ -45,6 +46,11 @@ def computes_with_onednn() -> bool:
 def creation_index(operation: tf.Operation) -> int:
     """Return the place of an operation in the order in which the operations of its graph were made."""
     return int(operation._id)
+
+
+def frozen_function(function: Any) -> Any:
+    """Return a concrete function with its variables and other captured tensors as constants of its graph."""
+    return convert_variables_to_constants_v2(function, lower_control_flow=False)
 
 
 def called_function(call: tf.Operation) -> tf.Graph:

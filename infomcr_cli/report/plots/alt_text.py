@@ -19,7 +19,7 @@ def gamma_against_gap(comparison: Comparison) -> str:
     found = points(comparison, GAMMA)
     result = next(one for one in comparison.ranking.measures if one.name == GAMMA)
     tau = result.oriented("kendall_tau")
-    ranks = "" if tau is None else f" Rank correlation τ = {format_stat(tau)}."
+    ranks = "" if tau is None or not comparison.ranking.ranked else f" Rank correlation τ = {format_stat(tau)}."
     gamma, gap = _range((point.x for point in found), "nats"), _range((point.y for point in found), _unit(comparison))
     return f"Scatter plot of {_settings(len(found))}: gamma {gamma}, {GAPS[comparison.gap]} {gap}.{ranks}"
 

@@ -16,6 +16,12 @@ def gap_label(gap: str) -> str:
     return f"{GAPS[gap]}, {'nats' if gap == 'loss' else '%'}"
 
 
+def shown_gap_error(run: EvaluatedRun, gap: str) -> float | None:
+    """Return the standard error of a gap in the unit of its label; None if it is not known."""
+    error = run.gap_std_error(gap)
+    return error if error is None or gap == "loss" else 100 * error
+
+
 def shown_gap(run: EvaluatedRun, gap: str) -> float | None:
     """Return a gap in the unit of its label; None if the run has none."""
     value = run.gap(gap)

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import EvaluatedRun
-from infomcr_cli.report.plots.gaps import gap_label, shown_gap
+from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
+from infomcr_cli.report.plots.gaps import gap_label, shown_gap, shown_gap_error
 from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, with_unit
 from infomcr_cli.report.tables import format_stat, mark_mixed, replicates
 
@@ -30,8 +30,8 @@ class Point:
     """A setting in a panel: means over its seeds with their bars, and what each seed has.
 
     Attributes:
-        bars:  half-lengths in x and y: the standard deviation over seeds; of a single seed the measure's standard
-               error and none.
+        bars:  half-lengths in x and y: the standard deviation over seeds; of a single seed the standard error, 0 if
+               it is not known.
         seeds: (x, y) of each seed, if there are several.
     """
 
@@ -71,9 +71,15 @@ def varying_measures(comparison: Comparison) -> list[str]:
 
 
 def pictures_of(names: Sequence[str]) -> list[Sequence[str]]:
-    """Return the measures of each picture, as many in each as possible."""
+    """Return the measures of each picture, about as many in each: no picture has a single one left over.
+
+    Examples:
+        >>> [len(part) for part in pictures_of(["a"] * 22)], pictures_of([])
+        ([8, 8, 6], [])
+    """
     shown = names[:MOST_PANELS]
-    return [shown[start : start + PANELS] for start in range(0, len(shown), PANELS)]
+    size = -(-len(shown) // max(1, -(-len(shown) // PANELS)))
+    return [shown[start : start + size] for start in range(0, len(shown), size)] if shown else []
 
 
 def points(comparison: Comparison, name: str) -> list[Point]:
@@ -103,17 +109,11 @@ def _panel(panel: Any, comparison: Comparison, name: str, scale: float = 0.8) ->
         _draw(panel, point, scale)
     result = next(one for one in comparison.ranking.measures if one.name == name)
     tau = result.oriented("kendall_tau")
-    if tau is not None:
+    if tau is not None and comparison.ranking.ranked:  # of few minima it says nothing
         panel.set_title(f"τ = {format_stat(tau)}", fontsize=10 * scale)
     panel.set_xlabel(with_unit(mark_mixed(name, result.mixed), unit_of(comparison.included, name)))
     panel.set_ylabel(gap_label(comparison.gap))
     panel.locator_params(axis="x", nbins=4)
-
-
-def unit_of(runs: Sequence[EvaluatedRun], name: str) -> str | None:
-    """Return the unit of a measure as the first run that records one says."""
-    found = (run.evaluation.measures[name].unit for run in runs if name in run.evaluation.measures)
-    return next((unit for unit in found if unit), None)
 
 
 def _draw(panel: Any, point: Point, scale: float) -> None:
@@ -135,15 +135,15 @@ def _point(members: Sequence[EvaluatedRun], name: str, gap: str, style: tuple[st
     for run in members:
         x, y = run.value(name), shown_gap(run, gap)
         if x is not None and y is not None:
-            known.append((x, y, run.evaluation.measures[name].std_error or 0.0))
+            known.append((x, y, abs(run.std_error(name) or 0.0), shown_gap_error(run, gap) or 0.0))
     if not known or any(abs(number) > 1e150 for point in known for number in point):
         return None
-    x_values, y_values, errors = np.array(known).T
     if len(known) == 1:
-        return Point(float(x_values[0]), float(y_values[0]), (abs(float(errors[0])), 0.0), (), *style)
-    means, deviations = np.array(known)[:, :2].mean(axis=0), np.array(known)[:, :2].std(axis=0, ddof=1)
-    seeds = tuple(zip(x_values.tolist(), y_values.tolist(), strict=True))
-    return Point(float(means[0]), float(means[1]), (float(deviations[0]), float(deviations[1])), seeds, *style)
+        x, y, dx, dy = known[0]
+        return Point(x, y, (dx, dy), (), *style)
+    values = np.array(known)[:, :2]  # [seeds, 2]
+    (x, y), (dx, dy) = values.mean(axis=0).tolist(), values.std(axis=0, ddof=1).tolist()
+    return Point(x, y, (dx, dy), tuple((one, other) for one, other in values.tolist()), *style)
 
 
 def _styles(comparison: Comparison) -> list[tuple[str, str, float]]:

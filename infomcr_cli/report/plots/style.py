@@ -40,6 +40,7 @@ class Plot:
     Attributes:
         name:  of its files, without a suffix.
         title: a line that says what it shows.
+        note:  what it leaves out; part of the title too.
         alt:   says the same to someone who cannot see it, with the ranges of the numbers.
     """
 
@@ -47,6 +48,7 @@ class Plot:
     title: str
     svg: bytes
     png: bytes
+    note: str = ""
     alt: str = ""
 
 
@@ -65,8 +67,8 @@ def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
-    text = f"{title}. {noted}" if (noted := figure.get_suptitle()) else title
-    return Plot(name, text, svg.getvalue(), png.getvalue(), alt)
+    note = figure.get_suptitle()
+    return Plot(name, f"{title}. {note}" if note else title, svg.getvalue(), png.getvalue(), note, alt)
 
 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,14 +12,13 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.plots.curves import Line, cut_note, line_of, overlaid, runs_shown
+from infomcr_cli.report.plots.schedule_marks import KINDS, Marks, all_marks, schedule_marks
 from infomcr_cli.report.plots.style import logarithmic
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
 
 MOST_CURVES = 6
-MOST_MARKS = 6  # of one kind: a rate that falls in every epoch is seen in its own panel
-LEARNING_RATE, PENALTY = "learning_rate", "train/penalty"
+LEARNING_RATE = "learning_rate"
 _FIRST = ("train/loss", "test/loss", "train/accuracy", "test/accuracy", LEARNING_RATE)
-_KINDS: dict[str, Any] = {"learning rate falls": ":", "regularizer begins": "--", "regularizer pauses": "-."}
 _GREY = "#777777"
 
 
@@ -34,18 +30,18 @@ def training_curves(comparison: Comparison) -> Figure | None:
     if not names:
         return None
     curves = {_label(name): {run: own[name] for run, own in lines.items() if name in own} for name in names}
-    events = _events(logged.values())
+    marks = _marks(comparison, logged)
     notes = [f"Left out, because metrics.jsonl cannot be read: {', '.join(damaged)}."] if damaged else []
-    figure = overlaid(comparison, curves, "epoch", [*cut_note(comparison), *notes], _legend(events))
+    figure = overlaid(comparison, curves, "epoch", [*cut_note(comparison), *notes], _legend(marks))
     for panel, name in zip(figure.axes, names, strict=False):
         if _is_positive(curves[_label(name)].values()) and (_is_loss(name) or name == LEARNING_RATE):
             logarithmic(panel)
         if name == LEARNING_RATE:
             for line in panel.get_lines():
-                line.set_drawstyle("steps-pre")  # what is logged after an epoch is the rate in that epoch
-        for kind, epochs in events.items():
+                line.set_drawstyle("steps-post")  # what is logged after an epoch is the rate of the next step
+        for kind, epochs in marks.items():
             for epoch in epochs:
-                panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=_KINDS[kind], zorder=0)
+                panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=KINDS[kind], zorder=0)
     return figure
 
 
@@ -118,18 +114,11 @@ def _in_unit(name: str, value: float) -> float:
     return 100 * (1 - value if "accuracy" in name.lower() else value)
 
 
-def _events(logged: Iterable[Sequence[MetricsLine]]) -> dict[str, list[int]]:
-    """Return the epochs after which something changed in a run, by kind; a kind with too many has none."""
-    found: dict[str, set[int]] = {kind: set() for kind in _KINDS}
-    for lines in logged:
-        for before, after in pairwise(lines):
-            if after.values.get(LEARNING_RATE, math.inf) < 0.999 * before.values.get(LEARNING_RATE, 0.0):
-                found["learning rate falls"].add(before.epoch)
-            was_on, is_on = (line.values.get(PENALTY, 0.0) != 0.0 for line in (before, after))
-            if was_on != is_on:
-                found["regularizer begins" if is_on else "regularizer pauses"].add(before.epoch)
-    return {kind: sorted(epochs) for kind, epochs in found.items() if 0 < len(epochs) <= MOST_MARKS}
+def _marks(comparison: Comparison, logged: Mapping[str, Sequence[MetricsLine]]) -> Marks:
+    """Return what the schedules of the runs change within the epochs that were logged."""
+    runs = [run for run in runs_shown(comparison) if logged.get(run.name)]
+    return all_marks([schedule_marks(run.config, logged[run.name][-1].epoch) for run in runs])
 
 
-def _legend(events: Mapping[str, Sequence[int]]) -> list[Line2D]:
-    return [Line2D([], [], color=_GREY, linewidth=0.9, linestyle=_KINDS[kind], label=kind) for kind in events]
+def _legend(marks: Marks) -> list[Line2D]:
+    return [Line2D([], [], color=_GREY, linewidth=0.9, linestyle=KINDS[kind], label=kind) for kind in marks]

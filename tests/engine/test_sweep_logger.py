@@ -1,4 +1,4 @@
-"""The desk alone, before a store that answers as it is told to."""
+"""The sweep's logger alone, with a fake store."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Answers:
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    told = Answers()
+    fake = Answers()
     monkeypatch.setattr("infomcr_cli.tracking.client.connect", lambda store: "client")
-    monkeypatch.setattr("infomcr_cli.tracking.sync.mirror", told.mirror)
+    monkeypatch.setattr("infomcr_cli.tracking.sync.mirror", fake.mirror)
     for name in ("find_parent", "start_parent", "end_parent"):
-        monkeypatch.setattr(f"infomcr_cli.tracking.parents.{name}", getattr(told, name))
-    return told
+        monkeypatch.setattr(f"infomcr_cli.tracking.parents.{name}", getattr(fake, name))
+    return fake
 
 
 def job_in(folder: Path, state: State, letter: str = "a") -> Job:
@@ -90,10 +90,10 @@ def test_a_run_that_was_refused_does_not_count_as_mirrored(tmp_path: Path, answe
         raise InputError("line 1 of metrics.jsonl must be a JSON document")
 
     answers.before = refuse
-    desk, job = opened(), job_in(tmp_path, State.FINISHED)
-    desk.add_existing(job)
-    assert not desk.close(State.FINISHED)
-    assert desk.mirrored == set()
+    logger, job = opened(), job_in(tmp_path, State.FINISHED)
+    logger.add_existing(job)
+    assert not logger.close(State.FINISHED)
+    assert logger.mirrored == set()
     assert answers.ended == [("made", "FINISHED")]
 
 
@@ -108,18 +108,18 @@ def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
         if pushes > 1:
             raise ConnectionError("the store is gone")
         write_status(RunDirectory.open(job.run), finished(new_status(job.identity), State.FINISHED))
-        desk.ended(Outcome(job, State.FINISHED), 0)
+        logger.ended(Outcome(job, State.FINISHED), 0)
 
     answers.before = end_meanwhile
-    desk = opened()
+    logger = opened()
     with lock_run(RunDirectory.open(job.run)):
-        desk.began(job)
-        desk._last_look = -1e9
-        desk.poll()
+        logger.began(job)
+        logger._last_poll = -1e9
+        logger.poll()
         wait_until(lambda: answers.calls > 1)
     assert answers.pushed == [("a", str(found))]
-    assert not desk.close(State.FINISHED)
-    assert desk.mirrored == set()
+    assert not logger.close(State.FINISHED)
+    assert logger.mirrored == set()
     answers.before = lambda pushes: None
     again = opened()
     again.add_existing(job)
@@ -128,14 +128,14 @@ def test_a_job_that_ends_while_it_is_pushed_is_pushed_again_or_not_mirrored(
     assert answers.pushed[1:] == [("a", "FINISHED")]
 
 
-def test_a_run_that_works_on_elsewhere_is_not_mirrored_as_it_ended(tmp_path: Path, answers: Answers) -> None:
-    desk, job = opened(), job_in(tmp_path, State.RUNNING)
+def test_a_run_that_another_process_continues_is_not_mirrored_as_ended(tmp_path: Path, answers: Answers) -> None:
+    logger, job = opened(), job_in(tmp_path, State.RUNNING)
     with lock_run(RunDirectory.open(job.run)):
-        desk.began(job)
-        desk.ended(Outcome(job, State.FAILED, "another process holds it"), 0)
-        assert desk.close(State.FAILED)
+        logger.began(job)
+        logger.ended(Outcome(job, State.FAILED, "another process holds it"), 0)
+        assert logger.close(State.FAILED)
     assert answers.pushed == [("a", "RUNNING")]
-    assert desk.mirrored == set()
+    assert logger.mirrored == set()
 
 
 @pytest.mark.parametrize("parent", ["there", None])
@@ -143,42 +143,42 @@ def test_what_was_mirrored_is_mirrored_again_only_where_the_parent_is_gone(
     tmp_path: Path, answers: Answers, parent: str | None
 ) -> None:
     answers.parent = parent
-    job, stranger = job_in(tmp_path, State.FINISHED), job_in(tmp_path, State.FINISHED, "b")
-    desk = opened(job, stranger)
-    desk.add_existing(job)
-    assert desk.close(State.FINISHED)
+    job, other = job_in(tmp_path, State.FINISHED), job_in(tmp_path, State.FINISHED, "b")
+    logger = opened(job, other)
+    logger.add_existing(job)
+    assert logger.close(State.FINISHED)
     assert answers.pushed == ([] if parent else [("a", "FINISHED")])
-    assert desk.mirrored == ({job.identity, stranger.identity} if parent else {job.identity})
+    assert logger.mirrored == ({job.identity, other.identity} if parent else {job.identity})
 
 
 def test_a_run_that_was_removed_is_not_left_running(tmp_path: Path, answers: Answers) -> None:
-    desk, job = opened(), job_in(tmp_path, State.RUNNING)
-    desk.began(job)
-    desk._last_look = -1e9
-    desk.poll()
+    logger, job = opened(), job_in(tmp_path, State.RUNNING)
+    logger.began(job)
+    logger._last_poll = -1e9
+    logger.poll()
     wait_until(lambda: answers.pushed)
     job.run.rename(tmp_path / "gone")
-    desk.ended(Outcome(job, State.FAILED, "a setting does not fit"), 0)
-    assert desk.close(State.FAILED)
+    logger.ended(Outcome(job, State.FAILED, "a setting does not fit"), 0)
+    assert logger.close(State.FAILED)
     assert answers.ended == [("mirror of a", "FAILED"), ("made", "FAILED")]
 
 
-def test_a_store_that_answered_until_the_last_moment_is_asked_twice(tmp_path: Path, answers: Answers) -> None:
+def test_a_store_that_answered_until_the_last_moment_is_tried_twice(tmp_path: Path, answers: Answers) -> None:
     began = threading.Event()
 
     def hiccup(pushes: int) -> None:
         if pushes == 1:
             began.set()
-            assert desk._closing.wait(20)
+            assert logger._is_closing.wait(20)
         if pushes == 2:
             raise ConnectionError("an answer was lost")
 
     answers.before = hiccup
-    desk = opened()
-    desk.add_existing(job_in(tmp_path, State.FINISHED))
+    logger = opened()
+    logger.add_existing(job_in(tmp_path, State.FINISHED))
     assert began.wait(20)
-    desk.add_existing(job_in(tmp_path, State.FINISHED, "b"))
-    assert desk.close(State.FINISHED)
+    logger.add_existing(job_in(tmp_path, State.FINISHED, "b"))
+    assert logger.close(State.FINISHED)
     assert answers.pushed == [("a", "FINISHED"), ("b", "FINISHED")]
     assert answers.ended == [("made", "FINISHED")]
 
@@ -189,10 +189,10 @@ def test_a_store_that_hangs_has_little_time_once_somebody_waits(
     hang = threading.Event()
     answers.before = lambda pushes: hang.wait(60)
     monkeypatch.setattr(place, "HURRY", 0.2)
-    desk = opened()
-    desk.add_existing(job_in(tmp_path, State.FINISHED))
+    logger = opened()
+    logger.add_existing(job_in(tmp_path, State.FINISHED))
     began = time.monotonic()
-    assert not desk.close(State.FINISHED, is_hurried=lambda: True)
+    assert not logger.close(State.FINISHED, is_hurried=lambda: True)
     assert time.monotonic() - began < 10
     hang.set()
-    desk._thread.join(20)
+    logger._thread.join(20)

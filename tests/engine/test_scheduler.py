@@ -1,4 +1,4 @@
-"""The conductor alone, before an engine that ends jobs as it is told to."""
+"""The scheduler alone, with a fake engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.engine import scheduler as conduct
+from infomcr_cli.engine import scheduler
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.process import GRACE
 from infomcr_cli.engine.scheduler import SweepRunner
@@ -99,9 +99,9 @@ def test_fail_fast_stops_what_runs_and_leaves_what_does_not(jobs: list[Job]) -> 
     assert outcomes[jobs[3].identity].reason == "it was not begun"
 
 
-def test_a_job_that_was_to_be_taken_up_again_is_said_to_be_stopped(jobs: list[Job]) -> None:
+def test_a_job_waiting_for_its_retry_is_reported_as_stopped(jobs: list[Job]) -> None:
     def ends(running: list[Job]) -> list[Outcome]:
-        return [Outcome(running[0], State.FAILED), Outcome(running[1], State.LOST, vanished=True)]
+        return [Outcome(running[0], State.FAILED), Outcome(running[1], State.LOST, is_lost=True)]
 
     listener = Listener()
     outcomes = SweepRunner(Engine(ends), [listener], retries=2, fail_fast=True).run(jobs[:2])
@@ -110,13 +110,11 @@ def test_a_job_that_was_to_be_taken_up_again_is_said_to_be_stopped(jobs: list[Jo
     assert [outcome.job for outcome in listener.heard] == jobs[:2]
 
 
-def test_an_engine_that_never_says_how_a_job_ended_is_not_waited_for_without_end(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_for_an_engine_without_outcomes_is_bounded(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     def ends(running: list[Job]) -> list[Outcome]:
         return [Outcome(job, State.FAILED) for job in running if job is jobs[0]]
 
-    monkeypatch.setattr(conduct, "PATIENCE", -GRACE)
+    monkeypatch.setattr(scheduler, "PATIENCE", -GRACE)
     listener = Listener()
     outcomes = SweepRunner(Engine(ends), [listener], fail_fast=True).run(jobs[:2])
     assert states(outcomes, jobs[:2]) == ["FAILED", "KILLED"]

@@ -1,4 +1,4 @@
-"""A run directory from a stranger: nothing in it is executed, nothing is written outside, nothing steers the screen."""
+"""An untrusted run directory: nothing in it is executed, nothing is written outside, nothing steers the screen."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from front_door import infomcr
-from nursery import Nursery
+from cli import infomcr
+from fork_server import ForkServer
 from same_run import TINY
 
 from infomcr_cli.config.compose import compose_run
@@ -256,7 +256,7 @@ def test_hostile_run_directories(
     observed("hostile run directories", hostile_inputs_tried=tried, hostile_inputs_executed=executed)
 
 
-def test_a_strangers_tracking_server_is_never_called(
+def test_an_untrusted_tracking_server_is_never_called(
     tmp_path: Path, listener: socket.socket, no_measuring: None, observed: Callable[..., None]
 ) -> None:
     run = genuine(tmp_path / "runs" / "a")
@@ -265,7 +265,7 @@ def test_a_strangers_tracking_server_is_never_called(
         infomcr([*command, "runs/a"], tmp_path)
     with pytest.raises(TimeoutError):
         listener.accept()
-    observed("a stranger's tracking URI", hostile_inputs_tried=len(COMMANDS), hostile_inputs_executed=0)
+    observed("an untrusted tracking URI", hostile_inputs_tried=len(COMMANDS), hostile_inputs_executed=0)
 
 
 def test_names_that_leave_the_directory(tmp_path: Path, observed: Callable[..., None]) -> None:
@@ -278,7 +278,7 @@ def test_names_that_leave_the_directory(tmp_path: Path, observed: Callable[..., 
     observed("names of checkpoints that lead out", hostile_inputs_tried=len(names), hostile_inputs_executed=0)
 
 
-def test_a_page_shows_a_strangers_names_as_text(tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_a_page_shows_untrusted_names_as_text(tmp_path: Path, observed: Callable[..., None]) -> None:
     for place, name in enumerate(("a", "<b>bold<b>", "[red]x")):
         run = genuine(tmp_path / "runs" / name)
         change(run, seed=place)
@@ -294,12 +294,14 @@ def test_a_page_shows_a_strangers_names_as_text(tmp_path: Path, observed: Callab
 
 
 @pytest.mark.slow
-def test_weights_that_do_not_fit_are_refused(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_weights_that_do_not_fit_are_refused(
+    fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]
+) -> None:
     run = genuine(tmp_path / "runs" / "a")
     status = json.loads(run.status.read_text()) | {"state": "KILLED"}
     run.status.write_text(json.dumps(status))
     for command in (["eval", "runs/a"], ["train", "--resume", "runs/a", "tracking=off"]):
-        child = nursery.run(command, cwd=tmp_path)
+        child = fork_server.run(command, cwd=tmp_path)
         assert child.code in (1, 2), child.stderr
         assert "Traceback" not in child.stderr
     observed("weights that fit no network", hostile_inputs_tried=2, hostile_inputs_executed=0)
@@ -314,17 +316,17 @@ RunCallback.on_step = on_step
 """
 
 
-def test_secrets_stay_secret(nursery: Nursery, tmp_path: Path, observed: Callable[..., None]) -> None:
+def test_secrets_stay_secret(fork_server: ForkServer, tmp_path: Path, observed: Callable[..., None]) -> None:
     secrets = {"MLFLOW_TRACKING_TOKEN": "t0k3n-in-the-environment", "AWS_SECRET_ACCESS_KEY": "k3y-in-the-environment"}
     uri = "tracking.uri='http://ann:s3cr3t-pw@127.0.0.1:9/?token=qu3ry-token'"
     command = ["train", *TINY, "schedule.epochs=1", uri, "--run-dir", "runs/a"]
-    child = nursery.run(command, cwd=tmp_path, environment=secrets)
+    child = fork_server.run(command, cwd=tmp_path, environment=secrets)
     assert child.code == 0, child.stderr
-    shown = nursery.run(["train", uri, "--print-config"], cwd=tmp_path, environment=secrets)
+    shown = fork_server.run(["train", uri, "--print-config"], cwd=tmp_path, environment=secrets)
     failing = LEAKY
-    failed = nursery.run([*command[:-1], "runs/b"], cwd=tmp_path, environment=secrets, sabotage=failing)
+    failed = fork_server.run([*command[:-1], "runs/b"], cwd=tmp_path, environment=secrets, sabotage=failing)
     assert failed.code == 1
-    synced = nursery.run(
+    synced = fork_server.run(
         ["sync", "runs/a", "--tracking-uri", "http://ann:s3cr3t-pw@127.0.0.1:9"], cwd=tmp_path, environment=secrets
     )
     assert synced.code == 1

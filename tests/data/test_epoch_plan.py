@@ -48,7 +48,7 @@ def test_one_crop_a_batch(augment) -> None:
 
 
 @pytest.mark.parametrize("step", [0, 1, 4])
-def test_the_rest_of_a_plan_is_its_tail(augment, step) -> None:
+def test_the_plan_of_a_resumed_epoch_is_the_tail_of_the_whole_plan(augment, step) -> None:
     plan = plan_epoch(23, 5, SHAPE, augment(mixup=1.0), seed=0, epoch=1)
     for part, whole in zip(astuple(plan.since(step)), astuple(plan), strict=True):
         assert np.array_equal(part, whole[step:])

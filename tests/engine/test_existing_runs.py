@@ -62,7 +62,7 @@ def test_each_data_set_of_an_axis_is_a_job_with_a_run_of_its_own() -> None:
     assert [job.run for job in again] == [job.run for job in found]
 
 
-def test_a_run_on_other_data_is_not_taken_for_that_of_a_job() -> None:
+def test_a_run_on_other_data_does_not_match_a_job() -> None:
     (job,) = jobs("data.root=a.npz")
     trained(job)
     assert states(jobs("data.root=b.npz")) == [None]
@@ -79,14 +79,14 @@ def test_a_wider_and_a_narrower_axis_find_what_is_done() -> None:
 
 
 @pytest.mark.parametrize("axis", ["data.root=c.npz", "data.root=b.npz,c.npz"])
-def test_data_that_were_moved_are_known_by_what_they_are(axis: str) -> None:
+def test_moved_data_are_recognised_by_their_fingerprint(axis: str) -> None:
     (job,) = jobs("data.root=a.npz")
     trained(job)
     shutil.move("a.npz", "c.npz")
     assert jobs(axis)[-1].run == job.run
 
 
-def test_a_run_on_moved_data_that_has_no_checkpoint_yet_is_nobody_s() -> None:
+def test_a_run_on_moved_data_without_a_checkpoint_matches_no_job() -> None:
     (job,) = jobs("data.root=a.npz")
     shutil.rmtree(trained(job) / "checkpoints")
     (job.run / "checkpoints").mkdir()
@@ -95,12 +95,12 @@ def test_a_run_on_moved_data_that_has_no_checkpoint_yet_is_nobody_s() -> None:
     assert states(jobs("data.root=c.npz")) == [None]
 
 
-def test_one_place_by_two_names_is_one_data_set() -> None:
+def test_one_folder_under_two_paths_is_one_data_set() -> None:
     with pytest.raises(InputError, match="must differ in what makes their weights"):
         jobs("data.root=a.npz,./a.npz")
 
 
-def test_where_the_data_lie_is_no_part_of_a_run_s_own_identity() -> None:
+def test_the_path_of_the_data_does_not_change_the_identity() -> None:
     (job,) = jobs("data.root=a.npz")
     assert job.identity == identity(compose_run([*NPZ, "data.root=elsewhere.npz"]))
 

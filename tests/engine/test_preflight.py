@@ -122,7 +122,7 @@ def test_a_sweep_that_does_not_measure_takes_any_number_of_images(command_line: 
     assert command_line(*sweep, "sweep.evaluate=false").code == 0
 
 
-def test_a_run_that_has_begun_on_few_images_goes_on(tmp_path: Path) -> None:
+def test_a_run_on_fewer_images_than_a_draw_is_resumed(tmp_path: Path) -> None:
     config = compose_run([*MLP, "data.train_size=64"])
     run = RunDirectory.create(tmp_path / "run", config=to_yaml(config), overrides=[], status=new_status("a" * 64))
     assert settings_of(TrainRequest(resume=run.path)).data.train_size == 64

@@ -1,4 +1,4 @@
-"""`infomcr` whose jobs are those of light_worker.py."""
+"""`infomcr` whose jobs are those of fake_worker.py."""
 
 import signal
 import sys
@@ -9,5 +9,5 @@ from infomcr_cli.engine import process
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
-    process.COMMAND = (sys.executable, str(Path(__file__).with_name("light_worker.py")))  # type: ignore[assignment]
+    process.COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))  # type: ignore[assignment]
     cli.main()

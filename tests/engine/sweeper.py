@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-LIGHT = str(Path(__file__).with_name("light_sweep.py"))
+LIGHT = str(Path(__file__).with_name("fake_sweep.py"))
 TINY = ("model.depth=10", "model.width=0.5", "data.train_size=256", "measure=fast", "measure.gamma.samples=200")
 
 

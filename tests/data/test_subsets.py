@@ -40,7 +40,7 @@ def test_noise_replaces_exactly_its_share_by_other_classes(made) -> None:
     assert noisy_split.images is split.images
 
 
-def test_noise_prefers_no_class() -> None:
+def test_label_noise_is_uniform_over_the_other_classes() -> None:
     from infomcr_cli.data.dataset import Split
 
     split = Split(np.zeros((60_000, 1, 1, 1), np.uint8), np.zeros(60_000, np.int32))
@@ -73,14 +73,14 @@ def test_the_same_seed_chooses_the_same_and_another_seed_another(made, config) -
     assert len({dataset.fingerprint, one.fingerprint, other.fingerprint}) == 3
 
 
-def test_a_null_seed_is_the_seed_of_the_run(made, config) -> None:
+def test_a_null_data_seed_is_the_seed_of_the_run(made, config) -> None:
     dataset = made(60)
     by_run = select(dataset, config(seed=None, train_size=30), seed=4)
     by_data = select(dataset, config(seed=4, train_size=30), seed=0)
     assert np.array_equal(by_run.train.images, by_data.train.images)
 
 
-def test_noise_leaves_the_subset_alone(made, config) -> None:
+def test_label_noise_does_not_change_the_subset(made, config) -> None:
     dataset = made(60)
     clean, noisy = (select(dataset, config(train_size=30, label_noise=share), seed=0) for share in (0.0, 0.5))
     assert np.array_equal(clean.train.images, noisy.train.images)
@@ -99,6 +99,6 @@ def test_noise_leaves_the_subset_alone(made, config) -> None:
         ({"batch_size": 21, "train_size": 20}, "data.batch_size must not exceed the number of training images"),
     ],
 )
-def test_more_than_there_is_is_refused(made, config, wanted, rule) -> None:
+def test_more_images_than_the_source_has_are_refused(made, config, wanted, rule) -> None:
     with pytest.raises(InputError, match=rule):
         select(made(60), config(**wanted), seed=0)

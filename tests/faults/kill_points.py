@@ -1,4 +1,4 @@
-"""Kills this very process, with SIGKILL, at a named moment of its work; armed in children of the nursery."""
+"""Kills this very process, with SIGKILL, at a named moment of its work; armed in children of the fork_server."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def _after_a_line(fuse: _Fuse) -> None:
 
 def _half_a_file(fragment: str, share: float) -> Callable[[_Fuse], None]:
     def hook(fuse: _Fuse) -> None:
-        from infomcr_cli.runs.io import safe_files as beneath
+        from infomcr_cli.runs.io import safe_files
 
         def opened(path: Any, mode: str) -> Any:
             file = open(path, mode)  # noqa: SIM115 -- its user closes it
             chosen = fragment in os.fspath(path) and (".sha256." in os.fspath(path)) == (".sha256." in fragment)
             return _Torn(file, share) if chosen and fuse.burns_down() else file
 
-        beneath.open = opened  # type: ignore[attr-defined]
+        safe_files.open = opened  # type: ignore[attr-defined]
 
     return hook
 

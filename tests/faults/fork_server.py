@@ -28,13 +28,13 @@ class Child:
     pid: int
     out: Path
     err: Path
-    nursery: Nursery = field(repr=False)
+    fork_server: ForkServer = field(repr=False)
     code: int | None = None
 
     def wait(self) -> int:
         """Wait for its end and return the exit code."""
         if self.code is None:
-            self.code = int(self.nursery.answer()["code"])
+            self.code = int(self.fork_server.answer()["code"])
         return self.code
 
     def kill(self, number: int) -> None:
@@ -51,14 +51,14 @@ class Child:
         return self.out.read_text(errors="replace")
 
 
-class Nursery:
+class ForkServer:
     """Starts one command at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
         self._last: Child | None = None
         command = [sys.executable, __file__]
-        with open(folder / "nursery.err", "wb") as complaints:
+        with open(folder / "fork_server.err", "wb") as complaints:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=complaints
             )
@@ -76,7 +76,7 @@ class Nursery:
         """Start `infomcr ARGUMENTS` in a child.
 
         Args:
-            moment:     when it is to kill itself; see `moments`.
+            moment:     when it is to kill itself; see `kill_points`.
             file_limit: most bytes of any file it may write.
             sabotage:   Python that the child runs first.
         """
@@ -114,7 +114,7 @@ class Nursery:
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, (self._folder / "nursery.err").read_text()
+        assert line, (self._folder / "fork_server.err").read_text()
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -133,7 +133,7 @@ def serve() -> None:
     """Fork a child for each request on standard input; answer with its pid, and with its code once it has ended."""
     import mlflow.tracking  # noqa: F401
 
-    import infomcr_cli.cli
+    import infomcr_cli.cli  # noqa: F401
     import infomcr_cli.training.trainer  # noqa: F401
 
     for line in sys.stdin:
@@ -181,10 +181,10 @@ def _prepare(request: dict[str, Any]) -> None:
     import resource
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
-    import moments
+    import kill_points
 
     if request["moment"]:
-        moments.arm(*request["moment"])
+        kill_points.arm(*request["moment"])
     if request["file_limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"], request["file_limit"]))
     if request["sabotage"]:

@@ -16,9 +16,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status, write_status
 
 
-def test_a_run_that_another_sweep_makes_at_the_same_moment_is_taken_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_another_sweep_creates_meanwhile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job("a" * 64, (), "", compose_run([]), tmp_path / "a")
     create = RunDirectory.create
 

@@ -80,7 +80,7 @@ def learn(work: TrainJob, interruption: Interruption) -> None:
 
 def misbehave(momentum: float) -> None:
     if momentum == 0.13:
-        raise ArithmeticError("this job was told to fail")
+        raise ArithmeticError("this job fails on purpose")
     if momentum == 0.66:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(1000)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sweeping import Sweeper
+from sweeper import Sweeper
 
 from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
@@ -65,7 +65,7 @@ def test_a_recorded_builder_is_trusted_only_where_it_is_named_again(overrides: t
 
 
 @pytest.mark.parametrize("key", ["_is_trusted", "is_trusted", "trusted", "__pydantic_private__"])
-def test_no_file_can_say_that_it_is_trusted(key: str) -> None:
+def test_no_file_can_allow_its_own_builder(key: str) -> None:
     settings = recorded()
     assert "trusted" not in yaml.safe_dump(settings)
     settings["model"][key] = True
@@ -73,27 +73,27 @@ def test_no_file_can_say_that_it_is_trusted(key: str) -> None:
         recorded_run(settings)
 
 
-def test_trust_makes_no_weights() -> None:
+def test_allowing_a_builder_does_not_change_the_identity() -> None:
     assert identity(compose_run(OWN)) == identity(recorded_run(recorded()))
 
 
-def test_trust_is_not_left_behind_in_the_process() -> None:
+def test_allowing_a_builder_leaves_no_state_in_the_process() -> None:
     assert is_trusted(compose_run(OWN))
     assert not is_trusted(recorded_run(recorded()))
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_what_a_worker_is_sent_says_whether_the_user_named_the_builder(tmp_path: Path, named: bool) -> None:
+def test_a_task_says_whether_the_user_named_the_builder(tmp_path: Path, named: bool) -> None:
     config = compose_run(OWN) if named else recorded_run(recorded())
-    told = read_task(task_on(config, tmp_path).model_dump_json())
-    assert is_trusted(told.config) == named
-    # What a machine of a cluster passes on to the process of the job is what it was told.
-    passed_on = read_task(told.model_dump_json())
+    received = read_task(task_on(config, tmp_path).model_dump_json())
+    assert is_trusted(received.config) == named
+    # What a machine of a cluster passes on to the process of the job is what it received.
+    passed_on = read_task(received.model_dump_json())
     assert is_trusted(passed_on.config) == is_trusted(job_of(passed_on).config) == named
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_machine_of_a_cluster_passes_the_word_on(
+def test_an_allowed_builder_is_passed_on_to_the_process_of_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
 ) -> None:
     given: list[Task] = []

@@ -16,8 +16,8 @@ from infomcr_cli.signals import Interruption, stop_on_signal
 
 
 @dataclass
-class Closing:
-    """A desk whose close meets signals.
+class FakeLogger:
+    """A logger whose close meets signals.
 
     Args: signals: that come meanwhile.
     """
@@ -34,44 +34,44 @@ class Closing:
         return True
 
 
-def closed(desk: Closing, failed: bool, number: int | None = None) -> int | None:
+def closed(logger: FakeLogger, failed: bool, number: int | None = None) -> int | None:
     with Interruption() as interruption:
-        return close_logger(cast(SweepLogger, desk), failed, number, interruption)
+        return close_logger(cast(SweepLogger, logger), failed, number, interruption)
 
 
 @pytest.mark.parametrize(
     ("failed", "number", "state"),
     [(False, None, State.FINISHED), (True, None, State.FAILED), (True, signal.SIGTERM, State.KILLED)],
 )
-def test_the_parent_ends_as_the_sweep_does(failed: bool, number: int | None, state: State) -> None:
-    desk = Closing()
-    assert closed(desk, failed, number) == number
-    assert desk.states == [state]
-    assert not desk.hurried
+def test_the_mlflow_parent_ends_with_the_state_of_the_sweep(failed: bool, number: int | None, state: State) -> None:
+    logger = FakeLogger()
+    assert closed(logger, failed, number) == number
+    assert logger.states == [state]
+    assert not logger.hurried
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_meanwhile_hurries_the_desk_and_is_kept(number: int) -> None:
-    desk = Closing((number,))
-    assert closed(desk, failed=False) == number
-    assert desk.states == [State.FINISHED]
-    assert desk.hurried
+def test_a_signal_during_close_shortens_the_wait_and_is_returned(number: int) -> None:
+    logger = FakeLogger((number,))
+    assert closed(logger, failed=False) == number
+    assert logger.states == [State.FINISHED]
+    assert logger.hurried
 
 
-def test_a_second_sigint_ends_the_wait_and_the_sweep_is_written_all_the_same() -> None:
-    desk = Closing((signal.SIGINT, signal.SIGINT))
-    assert closed(desk, failed=False) == signal.SIGINT
+def test_a_second_sigint_ends_the_wait_and_sweep_json_is_still_written() -> None:
+    logger = FakeLogger((signal.SIGINT, signal.SIGINT))
+    assert closed(logger, failed=False) == signal.SIGINT
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_closes_the_desk(error: Any) -> None:
-    desk = Closing()
-    with pytest.raises(error), closed_on_error(cast(SweepLogger, desk)):
+def test_an_error_closes_the_logger(error: Any) -> None:
+    logger = FakeLogger()
+    with pytest.raises(error), closed_on_error(cast(SweepLogger, logger)):
         raise error
-    assert desk.states == [State.FAILED]
-    with closed_on_error(cast(SweepLogger, desk)):
+    assert logger.states == [State.FAILED]
+    with closed_on_error(cast(SweepLogger, logger)):
         pass
-    assert len(desk.states) == 1
+    assert len(logger.states) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -89,7 +89,7 @@ def test_a_signal_leaves_a_block_at_once_and_closes_what_is_open_in_it(number: i
     assert signal.getsignal(number) is before
 
 
-def test_an_undisturbed_block_keeps_the_signal_from_before() -> None:
+def test_a_block_without_a_signal_keeps_the_earlier_signal() -> None:
     with stop_on_signal() as stopped:
         pass
     assert stopped.number is None

@@ -28,7 +28,7 @@ SMALL = (
 )
 
 
-def asked(*overrides: str) -> MeasureConfig:
+def settings(*overrides: str) -> MeasureConfig:
     return compose_run(
         [text for text in SMALL if text.partition("=")[0] not in {o.partition("=")[0] for o in overrides}]
         + list(overrides)
@@ -69,7 +69,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     ],
 )
 def test_what_changes_no_number_is_not_measured_again(measured: RunDirectory, overrides: tuple[str, ...]) -> None:
-    assert is_measured(measured, STEP, asked(*overrides))
+    assert is_measured(measured, STEP, settings(*overrides))
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_what_changes_no_number_is_not_measured_again(measured: RunDirectory, ov
     ],
 )
 def test_what_changes_a_number_is_measured_again(measured: RunDirectory, overrides: tuple[str, ...]) -> None:
-    assert not is_measured(measured, STEP, asked(*overrides))
+    assert not is_measured(measured, STEP, settings(*overrides))
 
 
 def test_an_evaluation_from_before_the_end_does_not_count(measured: RunDirectory) -> None:
-    assert not is_measured(measured, STEP + 1, asked())
+    assert not is_measured(measured, STEP + 1, settings())
 
 
 def test_a_record_that_says_nothing_of_its_convention_does_not_count(measured: RunDirectory, tmp_path: Path) -> None:
@@ -103,5 +103,5 @@ def test_a_record_that_says_nothing_of_its_convention_does_not_count(measured: R
     other = RunDirectory.create(tmp_path / "b", config=b"{}\n", overrides=[], status=new_status("b" * 64))
     del document["checkpoints"]["last"]["measures"]["gamma"]["convention"]["draws"]
     other.measures.write_text(json.dumps(document))
-    assert not is_measured(other, STEP, asked())
-    assert is_measured(other, STEP, asked("measure.names=[margin]"))
+    assert not is_measured(other, STEP, settings())
+    assert is_measured(other, STEP, settings("measure.names=[margin]"))

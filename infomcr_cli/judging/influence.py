@@ -1,0 +1,62 @@
+"""Influence of each minimum on a statistic, and the interval that follows from it.
+
+The influence φ_i of minimum i is how much it moves a statistic θ: to first order θ̂ − θ is the sum of φ_i over the
+minima, so the variance of θ̂ is about Σ φ_i². Differences of φ of two statistics on the same minima give the variance
+of the difference. θ lies in [−1, 1]; its interval is symmetric on the scale of artanh θ (Fisher's z), with the quantile
+of Student's t for n − 1 degrees of freedom.
+
+With few minima no such interval covers the true value as often as it claims. `FEWEST_RANKED` is the smallest number of
+minima from which it does; docs/judging.md gives the simulated coverage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from infomcr_cli.judging.result import CONFIDENCE, number
+
+FEWEST_RANKED = 16  # minima; with fewer there is no interval, no order and no significance
+
+
+@dataclass(frozen=True)
+class Influence:
+    """A statistic and how each minimum moves it.
+
+    Attributes:
+        value: the statistic in [−1, 1], NaN if undefined.
+        phi:   influence of each minimum, 0 for one that has no part in the statistic, [n].
+        n:     number of minima that have a part.
+        step:  how much the statistic changes if one pair of minima changes its order.
+    """
+
+    value: float
+    phi: np.ndarray
+    n: int
+    step: float
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough minima for an interval."""
+        return self.n >= FEWEST_RANKED and bool(np.isfinite(self.value))
+
+    def interval(self) -> tuple[float | None, float | None]:
+        """Return the 95 % interval, or (None, None) with fewer than 16 minima.
+
+        A value of ±1 has no variance of its own: it takes the interval of the nearest value below, up to ±1.
+        """
+        if not self.has_interval:
+            return None, None
+        value, variance = abs(self.value), float(np.square(self.phi).sum())
+        if is_perfect := value > 1 - self.step / 2:
+            value, variance = 1 - self.step, 2 * self.step**2  # one pair moves both of its minima
+        half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance) / (1 - value**2)
+        low, high = np.tanh(np.arctanh(value) - half), 1.0 if is_perfect else np.tanh(np.arctanh(value) + half)
+        return (number(low), number(high)) if self.value > 0 else (number(-high), number(-low))
+
+
+def nothing(n: int) -> Influence:
+    """Return the influence on a statistic that is undefined."""
+    return Influence(float("nan"), np.zeros(n), 0, 0.0)

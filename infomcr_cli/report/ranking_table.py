@@ -1,0 +1,139 @@
+"""The statistics of measures as tables of text: positive means that a measure ranks as its direction claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
+from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
+
+_ORIENTED = (
+    "Positive: the measure ranks as its direction (better) claims. In parentheses: the number of groups of Ψ, the "
+    "share of pairs of K, the number of pairs of the sign error, which is the share of pairs in the wrong order"
+)
+_INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is chance alone"
+
+
+def ranking_table(ranking: RankingResult) -> TextTable:
+    """Return the statistics of every measure that varies; with enough minima also intervals, differences, controls.
+
+    The controls, an oracle and a random measure, are the last rows.
+    """
+    shown = [one for one in ranking.measures if not _is_constant(one)]
+    results = [*shown, *(ranking.controls if ranking.ranked else ())]
+    columns = dict(_columns(ranking, results))
+    rows = zip(*columns.values(), strict=True)
+    return TextTable("Ranking" if ranking.ranked else "Measures", tuple(columns), tuple(rows), _caption(ranking))
+
+
+def psi_table(ranking: RankingResult) -> TextTable:
+    """Return ψ of every measure on every axis that has a group, with the number of groups and the axis's importance."""
+    axes = [axis for axis in ranking.axes if any(one.granulated_psi.groups.get(axis) for one in ranking.measures)]
+    rows = [
+        (mark_mixed(one.name, one.mixed), *(_psi(one, axis) for axis in axes))
+        for one in ranking.measures
+        if not _is_constant(one)
+    ]
+    caption = "Positive: as the direction claims. In parentheses: the number of groups in which the gap varies."
+    return TextTable("ψ by axis", ("measure", *axes), tuple(rows) if axes else (), caption)
+
+
+def importance_table(ranking: RankingResult) -> TextTable:
+    """Return the share of the gap's variance that each axis explains on its own."""
+    known = {axis: share for axis, share in ranking.importance.items() if share is not None}
+    rows = sorted(known.items(), key=lambda item: -item[1])
+    caption = "ω²: the share of the variance of the gap between minima, less what chance alone explains."
+    return TextTable(
+        "Importance of the axes for the gap",
+        ("setting", "share, %"),
+        tuple((axis, f"{100 * share:.0f}") for axis, share in rows),
+        caption,
+    )
+
+
+def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterator[tuple[str, list[str]]]:
+    controls = {one.name for one in ranking.controls}
+    yield "measure", [f"({one.name})" if one.name in controls else mark_mixed(one.name, one.mixed) for one in results]
+    yield "better", [NONE if one.name in controls else one.direction or NONE for one in results]
+    if any(one.n != ranking.n for one in results):
+        yield "n", [str(one.n) for one in results]
+    for name in ("kendall_tau", "spearman_rho", "granulated_psi"):
+        cells = [_with_interval(one.oriented_estimate(name), ranking.ranked) for one in results]
+        if name == "granulated_psi":
+            cells = [
+                cell if cell == NONE else f"{cell} ({_groups(one)})" for cell, one in zip(cells, results, strict=True)
+            ]
+        if any(cell != NONE for cell in cells):
+            yield SYMBOLS[name], cells
+    yield "K", [_information(one) for one in results]
+    if any(one.sign_error.mean is not None for one in results):
+        yield "sign error", [_sign_error(one) for one in results]
+        yield "q90, max", [_quantiles(one) for one in results]
+    compared = next((one.against_best for one in results if one.against_best), None)
+    if compared:
+        yield f"behind the best in {SYMBOLS[compared.statistic]}", [_behind(one, compared.best) for one in results]
+
+
+def _caption(ranking: RankingResult) -> str:
+    parts = [_ORIENTED]
+    if ranking.ranked:
+        parts.append(_INTERVALS)
+    if compared := next((one.against_best for one in ranking.measures if one.against_best), None):
+        parts.append(
+            f"significant: worse than the best of {compared.compared} measures, corrected for that choice "
+            "(p, the corrected p-value, below 0.05)"
+        )
+    if constant := [one.name for one in ranking.measures if _is_constant(one)]:
+        parts.append(f"Not shown, because they do not vary: {', '.join(constant)}")
+    return ". ".join(parts) + "."
+
+
+def _is_constant(one: MeasureResult) -> bool:
+    """Return whether a measure has no rank correlation: it is constant, or has hardly any value."""
+    return one.kendall_tau.value is None
+
+
+def _groups(one: MeasureResult) -> int:
+    return sum(one.granulated_psi.groups.values())
+
+
+def _psi(one: MeasureResult, axis: str) -> str:
+    value = one.granulated_psi.axes[axis]
+    shown = NONE if value is None else format_stat(one.orient("granulated_psi", value))
+    return f"{shown} ({one.granulated_psi.groups[axis]})"
+
+
+def _with_interval(estimate: tuple[float | None, float | None, float | None], ranked: bool) -> str:
+    """Return a statistic with its interval, [–] if it alone has none, or a dash if there is no statistic."""
+    value, low, high = estimate
+    if value is None or not ranked:
+        return format_stat(value)
+    interval = NONE if low is None or high is None else f"{format_stat(low)}, {format_stat(high)}"
+    return f"{format_stat(value)} [{interval}]"
+
+
+def _information(one: MeasureResult) -> str:
+    information = one.conditional_information
+    share = "" if None in (information.value, information.pairs_used) else f" ({information.pairs_used:.0%})"
+    return format_stat(information.value) + share + (" sampled" if information.sampled else "")
+
+
+def _sign_error(one: MeasureResult) -> str:
+    error = one.oriented_sign_error
+    return NONE if error.mean is None else f"{format_stat(error.mean)} ({error.pairs})"
+
+
+def _quantiles(one: MeasureResult) -> str:
+    error = one.oriented_sign_error
+    return NONE if error.mean is None else f"{format_stat(error.q90)}, {format_stat(error.max)}"
+
+
+def _behind(one: MeasureResult, best: str) -> str:
+    difference = one.against_best
+    if one.name == best:
+        return "best"
+    if difference is None or difference.p_value is None:
+        return NONE
+    p_value = "p < 0.001" if difference.p_value < 0.001 else f"p {difference.p_value:.3f}"
+    shown = f"{mark_mixed(format_stat(difference.difference), difference.mixed)} ({p_value})"
+    return f"{shown} significant" if difference.significant else shown
