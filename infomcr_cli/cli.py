@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -57,6 +58,15 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
+
+
+class UploadedCheckpoints(StrEnum):
+    """Which checkpoints are uploaded to MLflow."""
+
+    none = "none"
+    best = "best"
+    last = "last"
+    all = "all"
 
 
 @app.callback(invoke_without_command=True)
@@ -374,6 +384,9 @@ def sync(
         bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    checkpoints: Annotated[
+        UploadedCheckpoints | None, typer.Option(help="Upload these weights; default: as each run says.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -382,7 +395,8 @@ def sync(
     from infomcr_cli.sync import sync as run_command
 
     request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
-    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request), as_json)
+    chosen = None if checkpoints is None else checkpoints.value
+    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
 
 
 def _is_confirmed(gone: Sequence[Any]) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.gradients import checked_labels
+from infomcr_cli.training.gradients import checked_labels, smoothed_labels, training_loss
 from infomcr_cli.training.regularizers.base import Regularizer
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
@@ -30,14 +30,26 @@ _ADVICE = "Leave loss out, or give SparseCategoricalCrossentropy(from_logits=Tru
 
 @keras.saving.register_keras_serializable(package="infomcr")
 class CrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits [b, C] at class indices [b] or [b, 1], or at class weights [b, C], nats."""
+    """Cross-entropy of logits [b, C] at class indices [b] or [b, 1], or at class weights [b, C], nats.
+
+    Args:
+        label_smoothing: share of each label that is spread evenly over all classes.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, name: str = "cross_entropy", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample, [b]."""
-        if len(y_true.shape) == 2 and y_true.shape[1] != 1:
-            return tf.nn.softmax_cross_entropy_with_logits(y_true, y_pred)
-        indices = tf.cast(tf.reshape(y_true, [-1]), tf.int64)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(indices, y_pred)
+        classes, share = y_pred.shape[-1], self.label_smoothing
+        if len(y_true.shape) == 1 or y_true.shape[1] == 1:
+            y_true = tf.one_hot(tf.cast(tf.reshape(y_true, [-1]), tf.int64), classes, dtype=y_pred.dtype)
+        return tf.nn.softmax_cross_entropy_with_logits((1 - share) * y_true + share / classes, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a saved file keeps of it."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="infomcr")
@@ -83,6 +95,7 @@ class RegularizedModel(keras.Model):
         self.network = network
         self._regularizer = regularizer
         self._means = {name: keras.metrics.Mean(name=name) for name in OF_THE_STEP}
+        self._label_smoothing = 0.0
         self.built = network.built
 
     @property
@@ -113,7 +126,8 @@ class RegularizedModel(keras.Model):
 
         Args:
             optimizer: of Keras; clipping, averages of weights and loss scaling are its own.
-            loss:      may be left out; otherwise a cross-entropy of Keras with from_logits=True.
+            loss:      may be left out; otherwise a cross-entropy of Keras with from_logits=True. The label smoothing of
+                       `CategoricalCrossentropy` counts, for labels of any form.
             options:   as in Keras: metrics, run_eagerly, steps_per_execution, jit_compile, …
 
         Raises:
@@ -121,9 +135,15 @@ class RegularizedModel(keras.Model):
         """
         if loss_weights is not None:
             raise InputError("a RegularizedModel has one loss, without loss_weights", received=loss_weights)
-        _check_loss(loss)
+        self._label_smoothing = _label_smoothing(loss)
         dtype = "float64" if self.network.compute_dtype == "float64" else "float32"
-        super().compile(optimizer, CrossEntropy(dtype=dtype), None, *arguments, **options)
+        super().compile(optimizer, CrossEntropy(self._label_smoothing, dtype=dtype), None, *arguments, **options)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a model that is loaded from a file as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(self, *arguments: Any, **options: Any) -> Any:
         """Train as `keras.Model.fit` does, with its arguments.
@@ -141,11 +161,13 @@ class RegularizedModel(keras.Model):
         """Take one step and return the running means of the epoch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         _refuse_weights(sample_weight)
-        step = take_step(self.network, self.optimizer, x, y, regularizer=self._regularizer)
-        count = tf.shape(step.logits)[0]
+        share, count = self._label_smoothing, tf.shape(keras.tree.flatten(x)[0])[0]
+        step = take_step(self.network, self.optimizer, x, y, regularizer=self._regularizer, label_smoothing=share)
+        with smoothed_labels(share):
+            minimized = training_loss(y, step.logits) if share else step.loss
         loss_tracker = self.metrics[0]  # Keras lists it first
         for mean, value in (
-            (loss_tracker, step.loss + step.l2),
+            (loss_tracker, minimized + step.l2),
             (self._means["cross_entropy"], step.loss),
             (self._means["penalty"], step.penalty),
         ):
@@ -231,17 +253,18 @@ def _refuse_weights(weights: Any, name: str = "sample_weight") -> None:
         raise InputError(rule, received=name, advice="Leave the weights out, or repeat samples in the data.")
 
 
-def _check_loss(loss: Any) -> None:
-    """Raise InputError unless a loss is mean cross-entropy of logits."""
+def _label_smoothing(loss: Any) -> float:
+    """Return the share of label smoothing of a loss; raise InputError unless it is mean cross-entropy of logits."""
     if loss is None or isinstance(loss, CrossEntropy):
-        return
+        return getattr(loss, "label_smoothing", 0.0)
     kinds = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
     rule = "the loss of a RegularizedModel must be the mean cross-entropy of logits"
     if not isinstance(loss, kinds):
         received = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
         raise InputError(rule, received=received, advice=_ADVICE)
-    expected = {"from_logits": True, "reduction": "sum_over_batch_size", "ignore_class": None, "label_smoothing": 0.0}
+    expected = {"from_logits": True, "reduction": "sum_over_batch_size", "ignore_class": None}
     settings = loss.get_config()
     for name, value in expected.items():
         if settings.get(name, value) != value:
             raise InputError(rule, received=f"{name}={settings[name]!r}", advice=_ADVICE)
+    return float(settings.get("label_smoothing", 0.0))
