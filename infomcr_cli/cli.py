@@ -29,6 +29,10 @@ app = typer.Typer(
 )
 stderr = Screen(stderr=True)
 
+MaxTrainLoss = Annotated[
+    float | None, typer.Option(metavar="LOSS", help="Leave out what has a higher training loss; it is said how many.")
+]
+ByFamily = Annotated[bool, typer.Option("--by-family", help="Name the best measure of each family.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[
@@ -169,6 +173,8 @@ def compare(
         Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
     ] = None,
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
@@ -188,6 +194,8 @@ def compare(
         html=html,
         plots=plots,
         allow_mixed=allow_mixed,
+        max_train_loss=max_train_loss,
+        by_family=by_family,
         tracking=tracking,
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),
@@ -272,6 +280,8 @@ def judge(
         list[str] | None,
         typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
     ] = None,
+    max_train_loss: MaxTrainLoss = None,
+    by_family: ByFamily = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank the measures of an external CSV table."""
@@ -284,6 +294,8 @@ def judge(
         measures=_names(measures) or None,
         n_test=n_test,
         directions=direction or (),
+        max_train_loss=max_train_loss,
+        by_family=by_family,
     )
     _finish(result, as_json)
 

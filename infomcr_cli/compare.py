@@ -24,6 +24,8 @@ class CompareRequest:
         allow_mixed:  rank numbers of different conventions together, marked.
         tracking:     record the comparison, its tables and plots in MLflow.
         tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
+        max_train_loss: leave out runs with a higher training loss; None: none.
+        by_family:    name the best measure of each family.
         seed:         of simulated differences, sampled pairs and control measures.
         mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
@@ -39,6 +41,8 @@ class CompareRequest:
     tracking: bool = False
     tracking_uri: str | None = None
     runs_dir: str = "runs"
+    max_train_loss: float | None = None
+    by_family: bool = False
     seed: int = 0
     mlflow_parent: str | None = None
 
@@ -71,6 +75,8 @@ def compare(request: CompareRequest) -> Comparison:
         checkpoint=request.checkpoint,
         sort=request.sort,
         allow_mixed=request.allow_mixed,
+        max_train_loss=request.max_train_loss,
+        by_family=request.by_family,
         seed=request.seed,
     )
     return save(

@@ -40,6 +40,8 @@ def judge_file(
     measures: Sequence[str] | None = None,
     n_test: int | None = None,
     directions: Sequence[str] = (),
+    max_train_loss: float | None = None,
+    by_family: bool = False,
 ) -> JudgeResult:
     """Rank the measures of a CSV file.
 
@@ -47,5 +49,14 @@ def judge_file(
         InputError: the file cannot be read, a column is absent or holds no numbers.
     """
     return JudgeResult(
-        judge_table.judge_file(table, gap=gap, axes=axes, measures=measures, n_test=n_test, directions=directions)
+        judge_table.judge_file(
+            table,
+            gap=gap,
+            axes=axes,
+            measures=measures,
+            n_test=n_test,
+            directions=directions,
+            max_train_loss=max_train_loss,
+            by_family=by_family,
+        )
     )

@@ -143,6 +143,20 @@ def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
     return (split.pixels[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
 
 
+def split_digest(split: Split) -> str:
+    """Return the SHA-256 of the samples of one split in their order; of images in files, of their names and labels."""
+    images = split.images
+    if isinstance(images, StreamedImages):
+        arrays: dict[str, NDArray[Any]] = {"names": images.names}
+    else:
+        arrays = dict(images.arrays) if isinstance(images, Inputs) else {"": images}
+    digest = hashlib.sha256(str(images.shape).encode())
+    for name, array in (*sorted(arrays.items()), ("labels", split.labels)):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def fingerprint(*splits: Split) -> str:
     """Return the SHA-256 of the shapes, pixels and labels of all splits."""
     digest = hashlib.sha256()

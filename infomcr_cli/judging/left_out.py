@@ -27,6 +27,8 @@ class LeftOut:
 
     Attributes:
         without_gap: rows whose gap is not a number; they are in no statistic.
+        high_loss:   rows whose training loss is above `max_train_loss`, or is not known.
+        max_train_loss: the highest training loss of a row that is ranked; None: any.
         marked:      rows that the table itself excludes, in the column `in_verdict`.
         measures:    measure → ranked rows in which it is not a number; they count for the other measures.
         columns:     column of a table → why it is not a measure.
@@ -35,6 +37,8 @@ class LeftOut:
 
     without_gap: Missing = Missing(0)
     marked: int = 0
+    high_loss: int = 0
+    max_train_loss: float | None = None
     measures: Mapping[str, Missing] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +48,8 @@ class LeftOut:
         return {
             "without_gap": self.without_gap.to_dict(),
             "not_in_verdict": self.marked,
+            "above_max_train_loss": self.high_loss,
+            "max_train_loss": self.max_train_loss,
             "measures": {name: missing.to_dict() for name, missing in self.measures.items()},
             "columns": dict(self.columns),
             "runs": dict(self.runs),
@@ -58,6 +64,9 @@ class LeftOut:
         lines = []
         if self.marked:
             lines.append(f"Skipped {_rows(self.marked)}: in_verdict is false.")
+        if self.max_train_loss is not None:
+            limit = f"{self.max_train_loss:g}"
+            lines.append(f"Left out: {_rows(self.high_loss)} with a training loss above {limit} or without one.")
         if self.without_gap.rows:
             lines.append(f"Skipped {_rows(self.without_gap.rows)} without a gap{_such_as(self.without_gap)}.")
         lines += _first([_without_number(name, one, rows) for name, one in self.measures.items()])

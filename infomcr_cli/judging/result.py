@@ -231,6 +231,7 @@ class RankingResult:
         controls: the oracle and the random measure.
         digits:   significant digits to which gaps and measures are compared.
         importance: share of the gap's variance that each axis explains.
+        families:   family → its measures, best first; None if not wanted.
     """
 
     n: int
@@ -246,6 +247,7 @@ class RankingResult:
     digits: int
     ranked: bool = False
     importance: Mapping[str, float | None] = field(default_factory=dict)
+    families: Mapping[str, tuple[str, ...]] | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: tuple[str, ...] = ()
 
@@ -264,8 +266,15 @@ class RankingResult:
             "ranked": self.ranked,
             "axis_importance": dict(self.importance),
             "significant_digits": self.digits,
+            "families": self._families_to_dict(),
             "measures": {one.name: one.to_dict() for one in self.measures},
             "references": {one.name: one.to_dict() for one in self.controls},
             "left_out": self.left_out.to_dict(),
             "notes": list(self.notes),
         }
+
+    def _families_to_dict(self) -> dict[str, Any] | None:
+        if self.families is None:
+            return None
+        best = {family: names[0] if self.ranked else None for family, names in self.families.items()}
+        return {family: {"best": best[family], "measures": list(names)} for family, names in self.families.items()}

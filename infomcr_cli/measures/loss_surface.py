@@ -86,8 +86,8 @@ class LossSurface:
         return self.logits(self.weights)
 
     def flat(self, arrays: Sequence[Any]) -> Array:
-        """Return one array for each trainable weight as a single vector, [W]."""
-        return np.concatenate([np.asarray(a, np.float64).reshape(-1) for a in arrays])
+        """Return one array for each trainable weight as a single vector, [W]; W is 0 if there is none."""
+        return np.concatenate([np.zeros(0), *(np.asarray(a, np.float64).reshape(-1) for a in arrays)])
 
     def logits(self, weights: Array, indices: Indices | None = None) -> Array:
         """Return logits at `weights` [W], on the samples `indices` or on all, [n, C], float64."""
@@ -158,7 +158,7 @@ class LossSurface:
             yield take(self.images, part), self.labels[part]
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
-        pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes)[:-1]), self._passes
+        pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes, dtype=int))[:-1], self._passes
         return [
             tf.constant(p.reshape(v.shape), passes.precision) for p, v in zip(pieces, passes.trainable, strict=True)
         ]

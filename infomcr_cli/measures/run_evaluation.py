@@ -13,6 +13,7 @@ from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
+from infomcr_cli.data.dataset import split_digest
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
 from infomcr_cli.measures.evaluate import evaluate_measures
@@ -22,6 +23,7 @@ from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Scorer, make_scorer
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint, read_status
+from infomcr_cli.runs.answers import pack_answers
 from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, record_evaluation
 from infomcr_cli.runs.measures_file import Score as ScoreRecord
@@ -80,8 +82,8 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     check_data(checkpoint, dataset.fingerprint)
     assign_all(named_weights(model), checkpoint.weights)
     say(console, f"{run.name} {name}: step {checkpoint.step}")
-    train, test = (
-        measured.score(evaluation_batches(split, dataset, config.measure.batch_size))
+    (train, _), (test, correct) = (
+        measured.score.with_hits(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
     )
     values = evaluate_measures(
@@ -103,6 +105,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
         n_train=len(dataset.train),
         n_test=len(dataset.test),
+        test_answers=pack_answers(split_digest(dataset.test), correct),
         measures={measure: MeasureRecord(**value.to_dict()) for measure, value in values.items()},
     )
     is_last = name != "best" and checkpoint.step == list_checkpoints(run)[-1].step

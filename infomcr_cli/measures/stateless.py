@@ -76,7 +76,8 @@ def is_floating(variable: keras.Variable) -> bool:
 
 def natural_precision(model: keras.Model) -> str:
     """Return `float64` for a model with float64 weights, else `float32` (half precision is computed in it)."""
-    return "float64" if any(v.dtype == "float64" for v in trainable_weights(model)) else "float32"
+    weights = trainable_weights(model) or float_weights(model)
+    return "float64" if any(v.dtype == "float64" for v in weights) else "float32"
 
 
 @contextmanager

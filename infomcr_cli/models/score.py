@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import full_precision
@@ -37,18 +38,23 @@ class Scorer:
     """Scores a network on batches of images and labels.
 
     Args:
-        sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits.
+        sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits or which images they are [b].
     """
 
     sums: Callable[[Any, Any], tuple[Any, Any]]
 
     def __call__(self, batches: Iterable[Any]) -> Score:
         """Return the score over all batches."""
-        loss, hits, count = 0.0, 0, 0
+        return self.with_hits(batches)[0]
+
+    def with_hits(self, batches: Iterable[Any]) -> tuple[Score, np.ndarray]:
+        """Return the score over all batches, and whether each image is classified correctly, bool [n]."""
+        loss, hits, count, found = 0.0, 0, 0, []
         for images, labels in batches:
             batch_loss, batch_hits = self.sums(images, labels)
-            loss, hits, count = loss + float(batch_loss), hits + int(batch_hits), count + len(labels)
-        return Score(loss / count, hits / count)
+            found.append(np.atleast_1d(np.asarray(batch_hits)))
+            loss, hits, count = loss + float(batch_loss), hits + int(found[-1].sum()), count + len(labels)
+        return Score(loss / count, hits / count), np.concatenate(found).astype(bool)
 
     def below(self, ceiling: float, batches: Iterable[Any], count: int) -> Score | None:
         """Return the score over all batches, or None as soon as the mean loss is known to exceed `ceiling`.
@@ -59,7 +65,7 @@ class Scorer:
         loss, hits = 0.0, 0
         for images, labels in batches:
             batch_loss, batch_hits = self.sums(images, labels)
-            loss, hits = loss + float(batch_loss), hits + int(batch_hits)
+            loss, hits = loss + float(batch_loss), hits + int(np.sum(batch_hits))
             if loss > ceiling * count:
                 return None
         return Score(loss / count, hits / count)
@@ -81,6 +87,6 @@ def make_scorer(model: keras.Model) -> Scorer:
             logits = tf.cast(model(images, training=False), tf.float64)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
-        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
+        return tf.reduce_sum(losses), hits
 
     return Scorer(Traced(sums, _signature(model)))

@@ -19,6 +19,7 @@ from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.judging.ties import levels_of
+from infomcr_cli.report import families
 from infomcr_cli.report.axes import Axis, find_axes
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
@@ -30,6 +31,7 @@ from infomcr_cli.report.evaluated_run import (
     values_of,
 )
 from infomcr_cli.report.gather import Gathered
+from infomcr_cli.report.pairwise import PairAnswer, pair_answers
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 from infomcr_cli.runs import list_checkpoints
@@ -43,7 +45,7 @@ class Comparison:
 
     Attributes:
         included:    the ranked runs; the labels of the axes are in their order.
-        excluded:    evaluated runs that missed their training-loss target.
+        excluded:    evaluated runs that missed their training-loss target, or whose training loss is too high.
         unevaluated: runs without an evaluation of the checkpoint.
         skipped:     a line on each path without a run.
         axes:        the settings that differ between the included runs.
@@ -51,6 +53,7 @@ class Comparison:
         conflicts:   measures of several conventions, allowed by --allow-mixed.
         ranking:     of the measures over the included runs.
         sort:        what the user sorts by, a statistic or a column.
+        answers:     how few runs differ from the first one.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
@@ -67,6 +70,7 @@ class Comparison:
     conflicts: tuple[ConventionConflict, ...]
     ranking: RankingResult
     sort: str | None = None
+    answers: tuple[PairAnswer, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
@@ -102,6 +106,7 @@ class Comparison:
             "set_apart": [run.name for run in self.excluded],
             "unevaluated": [run.name for run in self.unevaluated],
             "passed_over": list(self.skipped),
+            "pairs": [answer.to_dict() for answer in self.answers],
             "mixed_conventions": [conflict.sentence() for conflict in self.conflicts],
             "notes": list(self.notes),
             "files": list(self.files),
@@ -133,7 +138,15 @@ class Comparison:
 
 
 def compare_runs(
-    gathered: Gathered, *, gap: str, checkpoint: str, sort: str | None = None, allow_mixed: bool = False, seed: int = 0
+    gathered: Gathered,
+    *,
+    gap: str,
+    checkpoint: str,
+    sort: str | None = None,
+    allow_mixed: bool = False,
+    max_train_loss: float | None = None,
+    by_family: bool = False,
+    seed: int = 0,
 ) -> Comparison:
     """Rank the measures of some runs.
 
@@ -141,13 +154,19 @@ def compare_runs(
         gap:         "error", "loss" or "test_error".
         sort:        a statistic to rank the measures by, or a column to sort the runs by.
         allow_mixed: rank numbers of different conventions together, marked.
+        max_train_loss: leave out runs with a higher training loss.
+        by_family:   look up the family of each measure.
         seed:        of simulated differences, sampled pairs and control measures.
 
     Raises:
         InputError: `sort` is unknown, or conventions are mixed and that is not allowed.
     """
-    evaluated = [run for run in gathered.runs if isinstance(run, EvaluatedRun)]
-    included = [run for run in evaluated if not run.missed_target]
+    evaluated = [
+        replace(run, high_loss=_is_too_high(run, max_train_loss))
+        for run in gathered.runs
+        if isinstance(run, EvaluatedRun)
+    ]
+    included = [run for run in evaluated if run.is_ranked]
     axes = find_axes([run.settings for run in included])
     check_sort(sort, included, axes)
     conflicts = convention_conflicts(included)
@@ -159,7 +178,12 @@ def compare_runs(
         replace(
             minima,
             mixed=frozenset(conflict.measure for conflict in conflicts),
-            left_out=replace(minima.left_out, runs=dict(gathered.unreadable)),
+            left_out=replace(
+                minima.left_out,
+                runs=dict(gathered.unreadable),
+                high_loss=sum(run.high_loss for run in evaluated),
+                max_train_loss=max_train_loss,
+            ),
         ),
         gap=gap,
         n_test=min((run.evaluation.n_test for run in included if run.evaluation.n_test), default=None),
@@ -167,10 +191,12 @@ def compare_runs(
         directions={name: direction for name, direction in directions.items() if direction},
         rank_by=statistic_of(sort) or "kendall_tau",
     )
+    if by_family:
+        ranking = replace(ranking, families=families.by_family(ranking))
     runs, axes = sorted_runs(included, axes, sort)
     comparison = Comparison(
         included=runs,
-        excluded=tuple(run for run in evaluated if run.missed_target),
+        excluded=tuple(run for run in evaluated if not run.is_ranked),
         unevaluated=tuple(run for run in gathered.runs if not isinstance(run, EvaluatedRun)),
         skipped=gathered.skipped,
         axes=axes,
@@ -180,7 +206,13 @@ def compare_runs(
         ranking=ranking,
         sort=sort,
     )
+    comparison = replace(comparison, answers=pair_answers(comparison))
     return replace(comparison, notes=tuple(_notes(comparison)))
+
+
+def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:
+    loss = run.evaluation.train.loss
+    return limit is not None and not (loss is not None and loss <= limit)
 
 
 def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> Minima:
@@ -207,7 +239,7 @@ def _notes(comparison: Comparison) -> list[str]:
     if comparison.conflicts:
         notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
         notes += [conflict.sentence() for conflict in comparison.conflicts]
-    if excluded := comparison.excluded:
+    if excluded := [run for run in comparison.excluded if run.missed_target]:
         names = ", ".join(run.name for run in excluded[:MOST_NAMES])
         notes.append(f"Not ranked, because they missed their training-loss target ({len(excluded)}): {names}.")
     if unevaluated := comparison.unevaluated:

@@ -62,7 +62,7 @@ def _settings_and_scores(comparison: Comparison, run: EvaluatedRun) -> dict[str,
     train, test = run.evaluation.train, run.evaluation.test
     return {
         "run": escape_formula(run.name),
-        RANKED: not run.missed_target,
+        RANKED: run.is_ranked,
         **{axis.name: _setting(run, axis.name) for axis in comparison.axes},
         "seed": escape_formula(run.seed),
         "train_loss": train.loss,

@@ -52,12 +52,19 @@ class EvaluatedRun(ComparedRun):
 
     Attributes:
         missed_target: the training-loss target was not reached.
+        high_loss:     the training loss is above what the user accepts.
         compute:       what training up to that checkpoint cost; None if its record does not say.
     """
 
     evaluation: Evaluation
     missed_target: bool = False
+    high_loss: bool = False
     compute: Compute | None = None
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the run enters the ranking."""
+        return not self.missed_target and not self.high_loss
 
     def gap(self, name: str) -> float | None:
         """Return the gap "error", "loss" or "test_error"."""
@@ -132,8 +139,9 @@ def values_of(runs: Sequence[EvaluatedRun], measure: str) -> np.ndarray:
 
 
 def measure_names(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """Return the names of all measures that any run has, in order of appearance."""
-    return list(dict.fromkeys(name for run in runs for name in run.evaluation.measures))
+    """Return the names of all measures that any run has: gamma, then the others in order of appearance."""
+    names = dict.fromkeys(name for run in runs for name in run.evaluation.measures)
+    return sorted(names, key=lambda name: name != "gamma")
 
 
 def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:

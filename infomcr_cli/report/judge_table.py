@@ -29,6 +29,8 @@ def judge(
     n_test: int | None = None,
     seed: int = 0,
     directions: Mapping[str, str] | None = None,
+    max_train_loss: float | None = None,
+    by_family: bool = False,
     rank_by: str = "kendall_tau",
     resamples: int = 2000,
 ) -> RankingResult:
@@ -43,6 +45,8 @@ def judge(
         seed:       of simulated differences, of sampled pairs and of the control measures.
         directions: measure → "lower" or "higher" (is better), for the order and oriented values. None: what the columns
                     `NAME direction` say, else lower.
+        max_train_loss: leave out rows with a higher value, or none, in the column `train_loss`.
+        by_family:  look up the family of each measure.
         rank_by:    the statistic that orders the measures and that differences from the best are of.
         resamples:  number of simulated differences between measures.
 
@@ -66,6 +70,8 @@ def judge(
         measures=measures,
         n_test=n_test,
         directions=directions or {},
+        max_train_loss=max_train_loss,
+        by_family=by_family,
         seed=seed,
         rank_by=rank_by,
         resamples=resamples,
@@ -80,6 +86,8 @@ def judge_file(
     measures: Sequence[str] | None = None,
     n_test: int | None = None,
     directions: Sequence[str] = (),
+    max_train_loss: float | None = None,
+    by_family: bool = False,
 ) -> RankingResult:
     """Rank the measures of a table in a CSV file; see `judge`.
 
@@ -99,8 +107,16 @@ def judge_file(
         raise InputError("gap, axes and measures must be different columns", received=", ".join(twice))
     if n_test is not None and n_test < 1:
         raise InputError("--n-test must be at least 1", received=n_test)
-    columns = read_table(path, named)
-    return _judge_columns(columns, gap=gap, axes=axes, measures=measures, n_test=n_test, directions=better)
+    return _judge_columns(
+        read_table(path, named),
+        gap=gap,
+        axes=axes,
+        measures=measures,
+        n_test=n_test,
+        directions=better,
+        max_train_loss=max_train_loss,
+        by_family=by_family,
+    )
 
 
 def _judge_columns(
@@ -111,21 +127,26 @@ def _judge_columns(
     measures: Sequence[str] | None,
     n_test: int | None,
     directions: Mapping[str, str],
+    max_train_loss: float | None,
+    by_family: bool,
     **options: Any,
 ) -> RankingResult:
     # SciPy is imported only now: everything that can be refused without it was refused
     from infomcr_cli.judging.judge import judge_minima
-    from infomcr_cli.report.columns import Column
+    from infomcr_cli.report import families
+    from infomcr_cli.report.columns import TRAIN_LOSS, Column
     from infomcr_cli.report.table_minima import choose_measures, recorded_directions, smallest_test_set, table_minima
 
     table = {name: Column(name, cells) for name, cells in columns.items()}
     for what, names in (("the gap", [gap]), ("an axis", axes), ("a measure", measures or ())):
         _require_columns(table, what, names)
+    if max_train_loss is not None:
+        _require_columns(table, "the training loss that --max-train-loss limits", [TRAIN_LOSS])
     chosen, rejected = choose_measures(table, gap, axes) if measures is None else ({m: m for m in measures}, {})
     _require_directions(directions, chosen)
     for name in (gap, *chosen.values()):
         table[name].require_numbers()
-    minima = table_minima(table, gap, axes, chosen, rejected)
+    minima = table_minima(table, gap, axes, chosen, rejected, max_train_loss)
     ranking = judge_minima(
         minima,
         gap=gap,
@@ -133,7 +154,8 @@ def _judge_columns(
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )
-    return replace(ranking, notes=(*ranking.notes, *_notes(gap, minima)))
+    ranking = replace(ranking, notes=(*ranking.notes, *_notes(gap, minima)))
+    return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
 
 
 def _require_columns(table: Mapping[str, Any], what: str, names: Sequence[str]) -> None:

@@ -45,15 +45,22 @@ def choose_measures(table: Table, gap: str, axes: Sequence[str]) -> tuple[dict[s
 
 
 def table_minima(
-    table: Table, gap: str, axes: Sequence[str], measures: Mapping[str, str], rejected: Mapping[str, str]
+    table: Table,
+    gap: str,
+    axes: Sequence[str],
+    measures: Mapping[str, str],
+    rejected: Mapping[str, str],
+    max_train_loss: float | None = None,
 ) -> Minima:
-    """Return the rows that have a gap and are marked as ranked, and a record of what is left out.
+    """Return the rows that have a gap, are marked as ranked and fit well enough, and a record of what is left out.
 
     Args:
         measures: measure → its column.
         rejected: column → why it is not a measure.
+        max_train_loss: of the column `train_loss`; None: any, and there need not be such a column.
     """
-    inside = _ranked_rows(table)
+    marked = _ranked_rows(table)
+    inside = marked if max_train_loss is None else marked & (table[TRAIN_LOSS].numbers <= max_train_loss)
     kept = inside & np.isfinite(table[gap].numbers)
     rows, columns = int(kept.sum()), {measure: table[column] for measure, column in measures.items()}
     values = np.array([column.numbers[kept] for column in columns.values()]).T.reshape(rows, len(columns))
@@ -70,7 +77,9 @@ def table_minima(
         mixed=frozenset(name for name in columns if _is_mixed(table, measures[name], kept)),
         left_out=LeftOut(
             without_gap=Missing(int((inside & ~kept).sum()), table[gap].example(inside)),
-            marked=int((~inside).sum()),
+            marked=int((~marked).sum()),
+            high_loss=int((marked & ~inside).sum()),
+            max_train_loss=max_train_loss,
             measures={name: Missing(one.rows, columns[name].example(kept)) for name, one in missing.items()},
             columns=rejected,
         ),

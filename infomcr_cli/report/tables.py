@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from infomcr_cli.report.columns import MEASURE
-from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.compute import UNIT
 from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.gaps import gap_label
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.comparison import Comparison
 
 NONE = "–"
 _Groups = Sequence[Sequence[EvaluatedRun]]
@@ -151,7 +154,11 @@ def _mean(pairs: Sequence[tuple[float | None, ...]]) -> str:
 def unranked_table(comparison: Comparison) -> TextTable:
     """Return the runs that are not ranked, with the reason."""
     rows = [
-        (run.name, "missed its training-loss target", format_number(run.evaluation.train.loss))
+        (
+            run.name,
+            "missed its training-loss target" if run.missed_target else "training loss too high",
+            format_number(run.evaluation.train.loss),
+        )
         for run in comparison.excluded
     ]
     rows += [(run.name, f"not evaluated ({run.state})", NONE) for run in comparison.unevaluated]

@@ -19,6 +19,7 @@ from rich.text import Text
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
 from infomcr_cli.report.tables import TextTable, runs_table, unranked_table, with_error
 
@@ -34,6 +35,7 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
     shown: list[RenderableType] = []
     if comparison.included:
         shown += text_tables(runs_table(comparison), width)
+    shown += [Text(f"{answer.sentence}\n") for answer in comparison.answers]
     if comparison.has_unranked_runs:
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
@@ -71,7 +73,7 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
 
 def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
     """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
-    tables = [ranking_table(ranking)]
+    tables = [ranking_table(ranking), families_table(ranking)]
     if len(ranking.axes) > 1:
         tables += [psi_table(ranking), importance_table(ranking)]
     return [part for table in tables if table.rows for part in text_tables(table, width)]

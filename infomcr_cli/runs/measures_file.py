@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.runs.answers import Answers
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.lock import locked_file
@@ -82,6 +83,7 @@ class Evaluation(_Record):
     Attributes:
         checkpoint:      as it was requested: "last", "best" or its own name.
         n_train, n_test: images of the two sets.
+        test_answers:    which test images are classified correctly; None in records of earlier versions.
         reached_target:  whether the run reached its target training loss; None: it has none.
     """
 
@@ -94,6 +96,7 @@ class Evaluation(_Record):
     gap: Gap = Gap()
     n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
     n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    test_answers: Answers | None = None
     measures: Annotated[dict[Name, MeasureRecord], Field(max_length=MAX_MEASURES)] = {}
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,9 +210,17 @@ def _of_one(entry: Mapping[str, Any]) -> Iterator[MeasuredNumber]:
     for group in ("train", "test", "gap"):
         for name, value in _mapping(entry.get(group)).items():
             yield from _number(f"{group}_{name}", step, value)
+    if (error := _binomial_error(_mapping(entry.get("test")).get("accuracy"), entry.get("n_test"))) is not None:
+        yield from _number("test_accuracy_std_error", step, error)
     for name, measure in _mapping(entry.get("measures")).items():
         yield from _number(name, step, _mapping(measure).get("value"))
         yield from _number(f"{name}_std_error", step, _mapping(measure).get("std_error"))
+
+
+def _binomial_error(share: Any, count: Any) -> float | None:
+    """Return the standard error of a share of `count` images; None if either is not known."""
+    known = isinstance(share, int | float) and isinstance(count, int) and count > 0 and 0 <= share <= 1
+    return math.sqrt(share * (1 - share) / count) if known else None
 
 
 def _number(name: str, step: int, value: Any) -> Iterator[MeasuredNumber]:

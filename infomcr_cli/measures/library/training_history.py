@@ -95,7 +95,13 @@ def sum_of_train_losses(ctx: MeasureContext) -> MeasureValue:
     free=True,
 )
 def final_gradient_norm(ctx: MeasureContext) -> MeasureValue:
-    """Return the length of the gradient of the mean loss on the samples, without weight decay."""
+    """Return the length of the gradient of the mean loss on the samples, without weight decay.
+
+    Raises:
+        InputError: no weight is trainable.
+    """
+    if not ctx.surface.size:
+        raise InputError("a gradient needs trainable weights", received=ctx.model.name)
     _, gradient = ctx.surface.loss_and_gradient(ctx.surface.weights)
     return MeasureValue(float(np.linalg.norm(gradient)))
 
