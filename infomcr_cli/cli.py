@@ -6,12 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from infomcr_cli import __version__
+from infomcr_cli.command_help import App
+from infomcr_cli.complete import complete_override, complete_run, complete_run_or_override
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
@@ -20,7 +23,7 @@ from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
 
-app = typer.Typer(
+app = App(
     name="infomcr",
     help="Which minimum of a network will generalize, and how to train towards such minima.",
     no_args_is_help=True,
@@ -47,30 +50,6 @@ ConfigDir = Annotated[
 ]
 
 
-def complete_override(incomplete: str) -> list[str]:
-    """Offer the groups of the configuration, then the choices of the one begun."""
-    from infomcr_cli.config.search_path import group_choices
-
-    choices = group_choices(None)
-    group, begun = _broken_by_bash()
-    if group is not None:
-        return [name for name in choices.get(group, ()) if name.startswith(begun)]
-    offers = [f"{group}={name}" for group, names in choices.items() for name in names]
-    return [offer for offer in offers if offer.startswith(incomplete)]
-
-
-def _broken_by_bash() -> tuple[str | None, str]:
-    """Bash breaks a word at `=` and replaces what comes after it: the group before it, and what is begun."""
-    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
-    reached = words[: int(at) + 1] if at.isdecimal() else []
-    match reached:
-        case [*_, group, "="]:
-            return group, ""
-        case [*_, group, "=", begun]:
-            return group, begun
-    return None, ""
-
-
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -79,6 +58,15 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
+
+
+class UploadedCheckpoints(StrEnum):
+    """Which checkpoints are uploaded to MLflow."""
+
+    none = "none"
+    best = "best"
+    last = "last"
+    all = "all"
 
 
 @app.callback(invoke_without_command=True)
@@ -97,7 +85,13 @@ def train(
         Path | None, typer.Option(readable=False, help="The run's directory; default: a new one in runs/.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(readable=False, metavar="RUN", help="Continue a run from its checkpoint.")
+        Path | None,
+        typer.Option(
+            readable=False,
+            metavar="RUN",
+            help="Continue a run from its checkpoint.",
+            autocompletion=complete_run,
+        ),
     ] = None,
     print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
     config_dir: ConfigDir = None,
@@ -125,7 +119,12 @@ def train(
 @app.command(name="eval")
 def evaluate(
     arguments: Annotated[
-        list[str], typer.Argument(metavar="RUN... [OVERRIDE]...", help="Run directories, then overrides.")
+        list[str],
+        typer.Argument(
+            metavar="RUN... [OVERRIDE]...",
+            help="Run directories, then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
     ],
     checkpoint: Annotated[str, typer.Option(help="last, best, all, or the name of one.")] = "last",
     config_dir: ConfigDir = None,
@@ -160,7 +159,12 @@ def sweep(
 @app.command()
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, quoted globs, mlflow:EXPERIMENT.")
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories, quoted globs, mlflow:EXPERIMENT.",
+            autocompletion=complete_run,
+        ),
     ],
     gap: Annotated[str, typer.Option(help="What to rank against: error, loss or test_error.")] = "error",
     checkpoint: Annotated[str, typer.Option(help="Which evaluated checkpoint to compare.")] = "last",
@@ -244,7 +248,7 @@ def import_model(
 
 @app.command()
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
     file: Annotated[
         Path,
         typer.Argument(
@@ -301,11 +305,16 @@ def judge(
 
 
 @app.command()
-def measures(as_json: AsJson = False) -> None:
-    """List the measures that eval knows: formula, source, direction, cost, batch norm, needs and settings."""
+def measures(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Measures to show all about: formula, source, …")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the measures that eval knows, a line each, or show all about some of them."""
     from infomcr_cli.list_measures import list_measures
 
-    _finish(list_measures(), as_json)
+    _finish(list_measures(names or ()), as_json)
 
 
 @app.command()
@@ -323,12 +332,17 @@ def runs(
 
 @app.command()
 def sync(
-    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+    ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    checkpoints: Annotated[
+        UploadedCheckpoints | None, typer.Option(help="Upload these weights; default: as each run says.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -337,7 +351,8 @@ def sync(
     from infomcr_cli.sync import sync as run_command
 
     request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
-    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request), as_json)
+    chosen = None if checkpoints is None else checkpoints.value
+    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
 
 
 def _is_confirmed(gone: Sequence[Any]) -> bool:

@@ -15,6 +15,10 @@ from infomcr_cli.config.schema.run import Device, RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.processor import PROCESSORS, instructions
 
+NO_GPU = (
+    "For an NVIDIA GPU TensorFlow needs CUDA's libraries: pip install 'tensorflow[and-cuda]' (the extra infomcr[gpu]). "
+    "device=auto takes the CPU if there is no GPU."
+)
 # Keras imports these for features that no run uses, and does without them where they are missing.
 UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
 
@@ -134,7 +138,7 @@ def _choose_device(device: Device) -> None:
         tf.config.set_visible_devices([], "GPU")
         return
     if device == "gpu" and not graphics:
-        raise InputError("device=gpu needs a GPU that TensorFlow sees", received="none", advice="Try device=auto.")
+        raise InputError("device=gpu needs a GPU that TensorFlow sees", received="none", advice=NO_GPU)
     for card in graphics:
         tf.config.experimental.set_memory_growth(card, True)
     if device == "mirrored" and not graphics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine.run_settings import new_run_settings, resumed_run_settings, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
@@ -26,6 +27,8 @@ from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create
 from infomcr_cli.signals import Interruption, stop_on_signal
 from infomcr_cli.tracking.known_stores import store_of_new_run, store_of_resumed_run
 from infomcr_cli.tracking.store import Store
+
+_log = logging.getLogger("infomcr.runs")
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class TrainResult:
         }
 
     def renderables(self, width: int) -> Iterator[str]:
-        """Yield the line of a run that finished."""
+        """Yield the line of a run that finished, and the next command."""
         if not self.reason:
             yield f"{self.state}  {self.run.path}"
+            yield f"Measure it: {suggested_command('eval', shortest_path(self.run.path))}"
 
     @property
     def problem(self) -> str:
@@ -127,6 +131,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             return TrainResult(directory, State.FINISHED, None, 0)
         _print_head(run, store, console)
         outcome = _fit(run, config, store, request.profile, warn, console)
+        if outcome.state is State.FINISHED:
+            _upload(directory, config, store)
     again = named_again(config.model_dump())
     return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again, outcome.advice)
 
@@ -158,6 +164,16 @@ def _fit(
             return run.finish(RunOutcome(State.KILLED, signal.Signals(stopped.number).name, 128 + stopped.number))
     with redirect_stdout(sys.stderr):  # a network of the user's own may print
         return run_training(TrainJob(run, config, store, console, profile, warn))
+
+
+def _upload(run: RunDirectory, config: RunConfig, store: Store | None) -> None:
+    from infomcr_cli.exchange.uploads import upload_checkpoints
+
+    with redirect_stdout(sys.stderr):
+        problem = upload_checkpoints(run, config, store)
+    if problem:
+        again = suggested_command("sync", run.path)
+        _log.warning("The weights of %s are not in MLflow: %s. Later: %s", run.name, problem, again)
 
 
 def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:

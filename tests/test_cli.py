@@ -175,7 +175,7 @@ def test_print_config_as_json(command_line: CommandLine) -> None:
 
 
 def test_completion_offers_groups_and_choices() -> None:
-    from infomcr_cli.cli import complete_override
+    from infomcr_cli.complete import complete_override
 
     assert "reg=on" in complete_override("reg=")
     assert all(offer.startswith("da") for offer in complete_override("da"))
@@ -188,7 +188,7 @@ def test_completion_offers_groups_and_choices() -> None:
 def test_bash_breaks_words_at_the_equals_sign(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], incomplete: str, offered: set[str]
 ) -> None:
-    from infomcr_cli.cli import complete_override
+    from infomcr_cli.complete import complete_override
 
     monkeypatch.setenv("COMP_WORDS", "\n".join(("infomcr", "train", *words)))
     monkeypatch.setenv("COMP_CWORD", str(1 + len(words)))
@@ -201,3 +201,97 @@ def test_a_password_is_not_echoed(command_line: CommandLine) -> None:
     answer = command_line("train", "tracking.uri='ftp://me:hunter2@host/'")
     assert answer.code == 2
     assert "hunter2" not in answer.err + answer.out
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "offers"),
+    [
+        ("reg.be", ["reg.beta="]),
+        ("optimizer.use_ema=", ["optimizer.use_ema=true", "optimizer.use_ema=false"]),
+        ("precision=f", ["precision=float32", "precision=float64"]),
+        ("schedule.pat", ["schedule.patience="]),
+        ("optimizer=a", ["optimizer=adam", "optimizer=adamw"]),
+        ("nonsense=", []),
+    ],
+)
+def test_completion_offers_settings_and_their_values(incomplete: str, offers: list[str]) -> None:
+    from infomcr_cli.complete import complete_override
+
+    assert complete_override(incomplete) == offers
+
+
+def test_completion_knows_every_setting_that_can_be_overridden(command_line: CommandLine) -> None:
+    from infomcr_cli.config.compose import composed, dotted
+    from infomcr_cli.config.overrides import parse
+    from infomcr_cli.config.reference import settings
+    from infomcr_cli.config.search_path import group_choices
+
+    known, found = {setting.name for setting in settings()}, set()
+    own = {"builder": "builder=a:b", "image_folder": "root=a", "npz": "root=a", "imagenet": "root=a"}
+    for group, names in group_choices(None).items():
+        for name in names if group != "experiment" else ():
+            needed = [f"{group}.{own[name]}"] if name in own else []
+            needed += ["model.name=VGG16"] if name == "application" else []
+            arguments = [f"{group}={name}", *needed]
+            found |= set(dotted(composed(arguments, parse(arguments), None)))
+    leaves = {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
+    assert {name for name in leaves if not name.startswith("choices") and name.rpartition(".")[2] != "name"} <= known
+
+
+def test_completion_offers_run_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from infomcr_cli.complete import complete_run, complete_run_or_override
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a", "runs/b", "runs/group/c"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "status.json").write_text("{}")
+    (tmp_path / "runs" / ".hidden").mkdir()
+    assert complete_run("") == ["runs/a", "runs/b", "runs/group/"]
+    assert complete_run("ru") == ["runs/"]
+    assert complete_run("runs/a") == ["runs/a"]
+    assert complete_run("runs/group/") == ["runs/group/c"]
+    assert complete_run(f"{tmp_path}/runs/b") == [f"{tmp_path}/runs/b"]
+    assert complete_run("elsewhere/") == []
+    assert "measure=fast" in complete_run_or_override("mea")
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("train", "train [OPTIONS] [OVERRIDE]..."),
+        ("eval", "eval [OPTIONS] RUN... [OVERRIDE]..."),
+        ("compare", "compare [OPTIONS] RUN..."),
+        ("import", "import [OPTIONS] [FILE]... [OVERRIDE]..."),
+    ],
+)
+def test_usage_has_no_brackets_in_brackets(command_line: CommandLine, command: str, usage: str) -> None:
+    answer = command_line(command, "--help")
+    assert f"infomcr {usage} " in answer.out
+    assert "<bool>" not in answer.out
+
+
+def test_help_of_train_shows_examples_and_the_groups_with_their_choices(command_line: CommandLine) -> None:
+    from infomcr_cli.config.search_path import group_choices
+
+    out = command_line("train", "--help").out
+    assert "infomcr train --resume runs/on" in out
+    for group, names in group_choices(None).items():
+        assert group in out
+        assert all(name in out for name in names)
+
+
+def test_a_question_for_help_in_place_of_a_choice_is_not_taken_for_a_name(command_line: CommandLine) -> None:
+    answer = command_line("train", "model=help")
+    assert answer.code == 2
+    assert "Did you mean" not in answer.err
+    assert "Accepted: application" in answer.err
+
+
+def test_a_setting_that_does_not_exist_is_said_not_to(command_line: CommandLine) -> None:
+    assert "a run has no such setting; got 'mode'" in command_line("train", "mode=wrn").err
+
+
+def test_a_missing_gpu_names_the_extra(command_line: CommandLine) -> None:
+    answer = command_line("train", "device=gpu", "tracking=off")
+    assert answer.code == 2
+    assert "infomcr[gpu]" in answer.err

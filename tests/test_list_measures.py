@@ -19,9 +19,34 @@ def test_measures_lists_the_registry(command_line):
     assert all(f"{measure.name}  " in answer.out for measure in all_measures())
 
 
+def test_measures_are_a_table_of_a_line_each_in_eighty_columns(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command_line("measures").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for measure in all_measures():
+        (line,) = [line for line in lines if line.split(" ")[0] == measure.name]
+        assert measure.direction in line
+        assert f" {measure.suite} " in f"{line} "
+    assert len(lines) < len(all_measures()) + 12
+
+
+def test_a_measure_that_is_named_gets_its_card(command_line):
+    out = command_line("measures", "gamma").out
+    assert "formula: ½ ln det G" in out
+    assert "sharpness  " not in out
+    whole = json.loads(command_line("measures", "--json").out)["measures"]
+    assert json.loads(command_line("measures", "sharpness", "gamma", "--json").out)["measures"] == [
+        entry for entry in whole if entry["name"] in ("gamma", "sharpness")
+    ]
+    wrong = command_line("measures", "gama")
+    assert wrong.code == 2
+    assert "Did you mean 'gamma'?" in wrong.err
+
+
 def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    out = command_line("measures").out
+    names = [measure.name for measure in all_measures()]
+    out = command_line("measures", *names).out
     assert max(map(len, out.splitlines())) <= 100
     assert not any(line != line.rstrip() for line in out.splitlines())
     cards = [" ".join(card.split()) for card in re.split(r"\n(?=\S)", out)]

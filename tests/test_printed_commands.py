@@ -273,7 +273,12 @@ def test_the_list_of_measures_is_had_as_printed(command_line: CommandLine) -> No
 
 
 COMPLETE = ("`infomcr measures`", "`infomcr measures --json`")
-NAMED = ("as `infomcr eval` writes it", "apply only to infomcr sweep", "another command, infomcr sweep")
+NAMED = (
+    "as `infomcr eval` writes it",
+    "apply only to infomcr sweep",
+    "a network that `infomcr train` has trained",
+    "another command, infomcr sweep",
+)
 
 
 def test_no_message_spells_a_command_with_a_gap_in_it() -> None:

@@ -155,7 +155,7 @@ def no_such(key: str, known: Sequence[str]) -> InputError:
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
     near = _same_leaf(key, known) or nearest_name(key, known)
     advice = _elsewhere(group, leaf) or (f"Did you mean {near!r}?" if near else None)
-    return InputError(f"{group or 'a run'} must have that setting", received=key, accepted=family, advice=advice)
+    return InputError(f"{group or 'a run'} has no such setting", received=key, accepted=family, advice=advice)
 
 
 def _same_leaf(key: str, known: Sequence[str]) -> str | None:

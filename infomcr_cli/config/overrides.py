@@ -10,6 +10,8 @@ from hydra.errors import HydraException
 
 from infomcr_cli.errors import InputError
 
+ASKS_FOR_HELP = ("help", "list", "?")  # in place of a choice: no name is meant
+
 
 def parse(arguments: Sequence[str]) -> list[Override]:
     """Return the overrides that `arguments` spell.
@@ -53,9 +55,11 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
             continue
         name = override.value()
         # Hydra's grammar, like YAML, may read a bare word as a boolean.
-        if override.get_value_element_as_str() not in names and str(name) not in names:
-            received = name if isinstance(name, str | bool) else override.get_value_element_as_str()
-            raise InputError(f"{override.key_or_group} must be one of its choices", received=received, accepted=names)
+        shown = override.get_value_element_as_str()
+        if shown not in names and str(name) not in names:
+            group, received = override.key_or_group, name if isinstance(name, str | bool) else shown
+            advice = f"Write one of them after {group}=." if shown in ASKS_FOR_HELP else None
+            raise InputError(f"{group} must be one of its choices", received=received, accepted=names, advice=advice)
 
 
 def _parse(argument: str) -> Override:

@@ -39,7 +39,7 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
     for override in parsed:
         name = override.key_or_group.removeprefix("sweep.")
         if name not in settings:
-            raise InputError("a sweep must have that setting", received=name, accepted=settings)
+            raise InputError("a sweep has no such setting", received=name, accepted=settings)
         value = override.value()
         settings[name] = [value] if name == "exclude" and isinstance(value, str) else value
     return SweepArguments(_validated(settings), tuple(a for a in arguments if a not in own))

@@ -10,22 +10,36 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from infomcr_cli.console.screen import say
+
 REFRESH_SECONDS = 0.5
 Means = Callable[[], Mapping[str, float]]
+# Name of a split in the metrics → in full, and in a narrow terminal.
+_SPLITS = {"validation": ("validation", "val"), "test": ("test", "test"), "clean_train": ("clean train", "clean")}
 
 
 class TrainingProgress:
-    """Shows steps as they go by and a line for each epoch.
+    """Shows steps as they go by, a line for each epoch, and a line when a phase of the schedule begins.
 
     Args:
         console: where to; standard error, so that standard output stays a document.
         epochs:  of the whole schedule.
         steps:   of the whole schedule.
         done:    steps taken before a run was resumed.
+        changes: step, counted from 0 → what changes with it, such as "learning rate 0.02"; said once.
     """
 
-    def __init__(self, console: Console, epochs: int, steps: int, done: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        epochs: int,
+        steps: int,
+        done: int,
+        batch_size: int,
+        changes: Mapping[int, str] | None = None,
+    ) -> None:
         self._console, self._epochs, self._steps, self._batch = console, epochs, steps, batch_size
+        self._changes = changes or {}
         self._shown_at, self._shown_step = time.monotonic(), done
         self._bar = _bar(console) if console.is_terminal else None
         self._task = self._bar.add_task("", total=steps, completed=done, numbers="starting") if self._bar else None
@@ -43,6 +57,8 @@ class TrainingProgress:
 
     def step(self, step: int, epoch: int, means: Means) -> None:
         """Say that a step was taken; the means are read at most twice a second."""
+        if step - 1 in self._changes:  # this was the first step with it
+            say(self._console, f"epoch {epoch + 1}: {self._changes[step - 1]}")
         now = time.monotonic()
         if self._bar is None or self._task is None or now - self._shown_at < REFRESH_SECONDS:
             return
@@ -52,19 +68,52 @@ class TrainingProgress:
         self._bar.update(self._task, completed=step, description=f"epoch {epoch + 1}/{self._epochs}", numbers=numbers)
 
     def epoch(self, epoch: int, values: Mapping[str, float], timing: Mapping[str, float]) -> None:
-        """Print the line of an epoch that is over."""
-        line = f"epoch {epoch}/{self._epochs}  {_numbers(_of(values, 'train'))}"
-        for split in ("validation", "test", "clean_train"):
-            if f"{split}/loss" in values:
-                line += f"  {split.replace('_', ' ')} {_numbers(_of(values, split))}"
-        line += f"  {timing['images_per_second']:,.0f} images/s  {self._left(epoch, timing)}"
+        """Print the line of an epoch that is over; on a terminal it is no longer than the terminal is wide."""
+        left = (self._epochs - epoch) * (timing["train_seconds"] + timing["eval_seconds"])
+        head, rest = f"epoch {epoch}/{self._epochs}", (f"{timing['images_per_second']:,.0f} images/s", _left(left))
+        line = "  ".join((head, *_in_full(values), *rest))
+        if self._console.is_terminal and len(line) > self._console.width:
+            line = _fitted(head, values, rest, self._console.width)
         self._console.print(line, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)
 
-    def _left(self, epoch: int, timing: Mapping[str, float]) -> str:
-        seconds = (self._epochs - epoch) * (timing["train_seconds"] + timing["eval_seconds"])
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{rest:02d} left"
+
+def _in_full(values: Mapping[str, float]) -> list[str]:
+    """Return the scores of all splits in words."""
+    parts = [_numbers(_of(values, "train"))]
+    known = [split for split in _SPLITS if f"{split}/loss" in values]
+    return parts + [f"{_SPLITS[split][0]} {_numbers(_of(values, split))}" for split in known]
+
+
+def _fitted(head: str, values: Mapping[str, float], rest: tuple[str, str], width: int) -> str:
+    """Return the line of an epoch with as much as fits, what matters most first.
+
+    Training and test scores stay; then the other splits, the penalty, the time left and the speed.
+    """
+    speed, left = rest
+    short = {split: f"{label} {_score(values, split)}" for split, (_, label) in _SPLITS.items() if _has(values, split)}
+    penalty = values.get("train/penalty")
+    parts = {"train": f"train {_score(values, 'train')}", **short}
+    parts |= ({"penalty": f"penalty {penalty:.1e}"} if penalty else {}) | {"left": left, "speed": speed}
+    kept: list[str] = [name for name in ("train", "test") if name in parts]
+    for name in (name for name in parts if name not in kept):
+        shown = [parts[one] for one in parts if one in (*kept, name)]
+        if len("  ".join((head, *shown))) <= width:
+            kept.append(name)
+    return "  ".join((head, *(part for name, part in parts.items() if name in kept)))
+
+
+def _has(values: Mapping[str, float], split: str) -> bool:
+    return f"{split}/loss" in values
+
+
+def _score(values: Mapping[str, float], split: str) -> str:
+    return f"{values[f'{split}/loss']:.4f} {values[f'{split}/accuracy']:.2%}"
+
+
+def _left(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} left"
 
 
 def _bar(console: Console) -> Progress:

@@ -6,6 +6,14 @@ import shlex
 from pathlib import Path
 
 
+def shortest_path(path: Path) -> Path:
+    """Return a path as seen from the working folder if it lies in it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+
+
 def suggested_command(command: str, *words: object, config_dir: Path | None = None) -> str:
     """Return a command as a shell takes it, word for word.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+OnPart = Callable[[int, int, str], None]
 InitialWeights = Callable[[], Mapping[str, Any] | None]
 
 
@@ -35,6 +36,7 @@ class MeasureContext:
         initial_weights: returns the weights before training by name, or None if the run did not start from random ones.
         train_loss:      mean cross-entropy on the whole training set, nats; None if not known.
         history:         what the training of the run recorded; None for a network without a run.
+        on_part:         is called as parts of a long measure are done: how many, of how many, and what they are.
     """
 
     model: keras.Model
@@ -44,6 +46,7 @@ class MeasureContext:
     initial_weights: InitialWeights = lambda: None
     train_loss: float | None = None
     history: RunHistory | None = None
+    on_part: OnPart = lambda done, total, what: None
     _outcomes: dict[Callable[..., Any], tuple[Any, Exception | None]] = field(default_factory=dict, repr=False)
 
     def once(self, compute: Callable[[MeasureContext], T]) -> T:

@@ -169,6 +169,7 @@ def gram_draws(ctx: MeasureContext) -> list[DrawSummary]:
         record = gram_engine(ctx.dataset.standardise(train.images[indices]), labels)
         norm, prior = squared_weight_norm(ctx.model), ctx.config.laplace.prior_precision
         found.append(summarise(Draw(record, labels, norm, prior)))
+        ctx.on_part(len(found), len(draws), "draws")
         if is_converged([one.numbers[GAMMA] for one in found], settings.target_se):
             break
     return found

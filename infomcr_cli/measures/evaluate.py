@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -38,6 +39,7 @@ def evaluate_measures(
     train_loss: float | None = None,
     history: RunHistory | None = None,
     announce: Callable[[str], None] | None = None,
+    progress: EvaluationProgress | None = None,
 ) -> dict[str, MeasureValue]:
     """Return the value of each measure that `config.names` chooses, with its convention.
 
@@ -52,6 +54,7 @@ def evaluate_measures(
         train_loss:      mean cross-entropy on the whole training set, nats, if already known.
         history:         what the training of the run recorded; None for a network without a run.
         announce:        called first with the expected duration, if everything is measured.
+        progress:        is told which measure is next, and which parts of it are done.
 
     Raises:
         InputError: a name is unknown, or a setting does not fit the data; nothing has been measured then.
@@ -59,19 +62,36 @@ def evaluate_measures(
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
     ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history)
+    if progress:
+        ctx = replace(ctx, on_part=progress.part)
     if announce and config.names == "all":
         announce(f"{len(measures)} measures{_expected_duration(measures, ctx)}")
-    return measured_values(measures, ctx)
+    return measured_values(measures, ctx, progress)
 
 
-def measured_values(measures: Iterable[Measure], ctx: MeasureContext) -> dict[str, MeasureValue]:
+class EvaluationProgress(Protocol):
+    """What an evaluation calls as it goes on."""
+
+    def measure(self, number: int, count: int, name: str) -> None:
+        """The measure of that number, counted from 1, is next."""
+
+    def part(self, done: int, total: int, what: str) -> None:
+        """Parts of the measure are done."""
+
+
+def measured_values(
+    measures: Sequence[Measure], ctx: MeasureContext, progress: EvaluationProgress | None = None
+) -> dict[str, MeasureValue]:
     """Return the value of each measure with its convention; None and the `reason` if it is not available."""
     images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
-    return {
-        measure.name: measure.complete(_computed(measure, ctx, logged), measure.convention(ctx.config, images, order))
-        for measure in measures
-    }
+    values: dict[str, MeasureValue] = {}
+    for number, measure in enumerate(measures, start=1):
+        if progress:
+            progress.measure(number, len(measures), measure.name)
+        found = _computed(measure, ctx, logged)
+        values[measure.name] = measure.complete(found, measure.convention(ctx.config, images, order))
+    return values
 
 
 def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:

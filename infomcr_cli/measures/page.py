@@ -9,17 +9,17 @@ from infomcr_cli.measures.families import CHANGES, FAMILIES, Family
 
 _HEAD = """# Measures
 
-`make docs` makes this page from the registry. `infomcr measures` shows the same in a terminal, `infomcr measures
---json` as one document, and [method.md](method.md) explains the symbols. Every measure is taken on training images
-alone. Its value has a unit, the direction that is expected to generalize better, and the convention by which it was
-taken; estimated values have a standard error and an interval. A measure that cannot be had for a network is null, and
-its `reason` says why.
+`make docs` makes this page from the registry. `infomcr measures` shows a line of each in a terminal, all about those
+that are named after it; `infomcr measures --json` gives one document, and [method.md](method.md) explains the symbols.
+Every measure is taken on training images alone. Its value has a unit, the direction that is expected to generalize
+better, and the convention by which it was taken; estimated values have a standard error and an interval. A measure that
+cannot be had for a network is null, and its `reason` says why.
 
 ## Suites
 
 `measure=NAME` chooses a suite, `measure.names=[gamma,sharpness]` single measures. `all` holds `standard`, which holds
 `fast`. `free` holds what takes no more than the draws of gamma, the gradients of the samples and the history of the
-run. `volume` holds gamma and its relatives.
+run. `volume` holds gamma and the other log-volumes.
 
 """
 _INVARIANCE = """## Invariance

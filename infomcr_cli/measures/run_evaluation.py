@@ -11,6 +11,7 @@ from rich.console import Console
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.measuring import MeasuringProgress
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.data.dataset import split_digest
@@ -86,16 +87,18 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         measured.score.with_hits(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
     )
-    values = evaluate_measures(
-        model,
-        dataset,
-        config.measure,
-        seed=config.seed,
-        initial_weights=lambda: weights_before_training(run, config, dataset),
-        train_loss=train.loss,
-        history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
-        announce=lambda text: console.print(text, markup=False, highlight=False),
-    )
+    with MeasuringProgress(console).shown() as progress:
+        values = evaluate_measures(
+            model,
+            dataset,
+            config.measure,
+            seed=config.seed,
+            initial_weights=lambda: weights_before_training(run, config, dataset),
+            train_loss=train.loss,
+            history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
+            announce=lambda text: say(console, text),
+            progress=progress,
+        )
     evaluation = Evaluation(
         step=checkpoint.step,
         epoch=checkpoint.epoch,

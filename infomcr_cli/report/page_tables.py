@@ -116,21 +116,21 @@ def _column(head: Sequence[str], name: str) -> int | None:
 
 def every_run_table(comparison: Comparison, place: Path | None) -> PageTable:
     """Return a line for each ranked run, with its standard errors and links to its folder and its page in MLflow."""
-    gaps = list(dict.fromkeys((comparison.gap, "error", "test_error")))
-    gamma = with_unit(mark_mixed(GAMMA, GAMMA in comparison.mixed_measures), unit_of(comparison.included, GAMMA))
-    has_gamma = GAMMA in comparison.measures
-    axes = [axis.name for axis in comparison.axes]
-    head = ["run", *([gamma] if has_gamma else []), *map(gap_label, gaps), "train loss, nats", *axes, "seed", "MLflow"]
-    rows = []
-    for index, run in enumerate(comparison.included):
-        cells = [Cell(run.name, folder_link(run, place))]
-        cells += [Cell(measured(run, GAMMA))] if has_gamma else []
-        cells += [Cell(_gap(run, gap)) for gap in gaps]
-        cells.append(Cell(format_number(run.evaluation.train.loss)))
-        cells += [Cell(axis.labels[index]) for axis in comparison.axes]
-        cells += [Cell(NONE if run.seed is None else str(run.seed)), mlflow_cell(run)]
-        rows.append(cells)
-    return PageTable("runs", "Runs", head, rows, _ERRORS)
+    runs = comparison.included
+    columns = {"run": [Cell(run.name, folder_link(run, place)) for run in runs]}
+    if GAMMA in comparison.measures:
+        gamma = with_unit(mark_mixed(GAMMA, GAMMA in comparison.mixed_measures), unit_of(runs, GAMMA))
+        columns[gamma] = [Cell(measured(run, GAMMA)) for run in runs]
+    for gap in dict.fromkeys((comparison.gap, "error", "test_error")):
+        columns[gap_label(gap)] = [Cell(_gap(run, gap)) for run in runs]
+    columns["train loss, nats"] = [Cell(format_number(run.evaluation.train.loss)) for run in runs]
+    columns |= {axis.name: [Cell(label) for label in axis.labels] for axis in comparison.axes}
+    if len({str(run.seed) for run in runs}) > 1:
+        columns["seed"] = [Cell(NONE if run.seed is None else str(run.seed)) for run in runs]
+    links = [mlflow_cell(run) for run in runs]
+    if any(cell.address for cell in links):
+        columns["MLflow"] = links
+    return PageTable("runs", "Runs", [*columns], [*zip(*columns.values(), strict=True)], _ERRORS)
 
 
 def measured(run: EvaluatedRun, name: str) -> str:

@@ -5,6 +5,7 @@ A table that is too wide is shown in blocks, each with its first column.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -138,19 +139,32 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     Args:
         evaluation: one of `runs` in the JSON document of `eval`.
     """
-    train, test, gap = evaluation["train"], evaluation["test"], evaluation["gap"]
+    train, test = evaluation["train"], evaluation["test"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
     scores = (
         f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.2%}   "
-        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}   "
-        f"gap {gap['error']:+.2%} error, {gap['loss']:+.4f} nats"
+        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}"
     )
     return [
         Text(title, style="bold"),
         Text(scores),
+        Text(_gap_line(evaluation)),
         _evaluation_table(evaluation["measures"]),
         *_notes(evaluation["measures"]),
     ]
+
+
+def _gap_line(evaluation: Mapping[str, Any]) -> str:
+    """Return the gaps; that of the error rate with its binomial standard error if the sizes are known."""
+    gap, variance = evaluation["gap"], 0.0
+    for split in ("train", "test"):
+        share, size = evaluation[split]["accuracy"], evaluation.get(f"n_{split}")
+        variance += share * (1 - share) / size if size else 0.0
+    error = 100 * math.sqrt(variance)
+    points = f"{100 * gap['error']:+.2f}"
+    if error:
+        points = f"{'+' if gap['error'] >= 0 else ''}{with_error(100 * gap['error'], error)}"
+    return f"gap {points} % error, {gap['loss']:+.4f} nats"
 
 
 def _evaluation_table(measures: Mapping[str, Any]) -> Table:
@@ -162,9 +176,15 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        shown = with_error(one["value"], one.get("std_error")), with_error(half_width, half_width)
+        shown = _value(one["value"], one.get("std_error")), with_error(half_width, half_width)
         table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
     return table
+
+
+def _value(value: float | None, error: float | None) -> str:
+    """Return a value with its error; a count, which has none, in full."""
+    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
+    return f"{value:,.0f}" if is_count else with_error(value, error)
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:

@@ -30,6 +30,11 @@ class Schedule:
         """Steps of the whole schedule."""
         return self.config.epochs * self.steps_per_epoch
 
+    @property
+    def warmup_steps(self) -> int:
+        """Steps in which the learning rate rises from 0."""
+        return round(self.config.warmup_epochs * self.steps_per_epoch)
+
     def at(self, share: float) -> int:
         """Return the step at a share of the schedule, 0..1: boundaries shrink with the schedule."""
         return step_at(share, self.steps)
@@ -41,6 +46,24 @@ class Schedule:
         first, second = (self.at(share) for share in self.config.phases)
         return self.phases[(step >= first) + (step >= second)] == "1"
 
+    def changes(self, rate: float, *, regularized: bool = True) -> dict[int, str]:
+        """Return what changes with which step, counted from 0, after the first: learning rate and regularizer.
+
+        Args:
+            rate:        the learning rate before the first drop.
+            regularized: whether the regularizer adds anything when it is on.
+        """
+        found: dict[int, list[str]] = {}
+        if self.warmup_steps:
+            found.setdefault(self.warmup_steps, []).append(f"warm-up over, learning rate {rate:.3g}")
+        drops = self.config.boundaries if self.config.name != "cosine" and self.config.factor != 1 else ()
+        for number, share in enumerate(drops, start=1):
+            found.setdefault(self.at(share), []).append(f"learning rate {rate * self.config.factor**number:.3g}")
+        for step in {self.at(share) for share in self.config.phases} if regularized else ():
+            if step and self.is_regularized(step) != self.is_regularized(step - 1):
+                found.setdefault(step, []).append(f"regularizer {'on' if self.is_regularized(step) else 'off'}")
+        return {step: ", ".join(texts) for step, texts in found.items() if 0 < step < self.steps}
+
     def is_due(self, every: int, epoch: int) -> bool:
         """Return whether what is done every so many epochs is due after `epoch`, counted from 1; the last always is."""
         return epoch % every == 0 or epoch == self.config.epochs
@@ -49,7 +72,7 @@ class Schedule:
 def learning_rate(schedule: Schedule, rate: float) -> keras.optimizers.schedules.LearningRateSchedule | float:
     """Return the learning rate over steps, beginning at `rate` after the warm-up."""
     config = schedule.config
-    warmup = round(config.warmup_epochs * schedule.steps_per_epoch)
+    warmup = schedule.warmup_steps
     if config.name == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,

@@ -51,6 +51,17 @@ class LossTarget:
         """Whether the last milestone, the target, is reached."""
         return not self._remaining
 
+    def ending(self, epoch: int, epochs: int) -> str:
+        """Return how training ended, in a sentence.
+
+        Args:
+            epoch:  the last one.
+            epochs: of the schedule.
+        """
+        if self.is_reached:
+            return f"Target reached after epoch {epoch} of {epochs}: the clean training loss is at most {self.loss:g}."
+        return f"Target missed: after epoch {epoch} of {epochs} the clean training loss is above {self.loss:g}."
+
     def mark_reached(self, levels: Iterable[float]) -> None:
         """Skip milestones that were reached already, for example before a run was resumed."""
         reached = set(levels)

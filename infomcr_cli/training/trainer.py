@@ -12,6 +12,7 @@ from rich.console import Console
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.progress import TrainingProgress, time_table
+from infomcr_cli.console.screen import say
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
@@ -25,6 +26,7 @@ from infomcr_cli.runs import (
     write_environment,
 )
 from infomcr_cli.runs.checkpoint import check_data
+from infomcr_cli.runs.code_changes import write_code_changes
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
 from infomcr_cli.runs.metrics import MetricsLog
@@ -34,6 +36,7 @@ from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
 from infomcr_cli.training.devices import is_emulated
 from infomcr_cli.training.event_file import EventFile
+from infomcr_cli.training.head import head_lines
 from infomcr_cli.training.loop import Callback, Position, run_epochs
 from infomcr_cli.training.setup import Setup, set_up
 
@@ -94,14 +97,22 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     runtime.prepare(config)
     _say_if_kernels_changed(run.directory, job.console)
     write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
+    write_code_changes(run.directory)
     if is_emulated(config.precision, runtime.devices()):
         job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
     if job.on_data is not None:
         job.on_data(len(setup.dataset.train))
     start = _restore(run.directory, config, setup)
+    for line in head_lines(config, setup):
+        say(job.console, line)
     progress = TrainingProgress(
-        job.console, config.schedule.epochs, setup.schedule.steps, start.step, config.data.batch_size
+        job.console,
+        config.schedule.epochs,
+        setup.schedule.steps,
+        start.step,
+        config.data.batch_size,
+        _changes(config, setup),
     )
     keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
     early, patience = config.measure.early_epochs, setup.inputs.patience
@@ -128,9 +139,10 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
             run_callback.save_between_epochs()
             raise
     if patience and patience.is_over:
-        job.console.print(patience.reason, markup=False, highlight=False, soft_wrap=True)
+        say(job.console, patience.reason)
     if setup.inputs.target:
         position = run_callback.position
+        say(job.console, setup.inputs.target.ending(position.epoch, config.schedule.epochs))
         run.update(step=position.step, epoch=position.epoch, reached_target=reached)
 
 
@@ -139,6 +151,13 @@ def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
     if before not in (None, now):
         kernels = f"This run began with the kernels of {before} and continues with those of {now}"
         console.print(f"{kernels}: right, but not the same bits. TF_ENABLE_ONEDNN_OPTS=0 or 1 chooses.", soft_wrap=True)
+
+
+def _changes(config: RunConfig, setup: Setup) -> dict[int, str]:
+    """Return what the terminal says once, by the step with which it begins."""
+    regularizer = setup.state.regularizer
+    is_active = regularizer is not None and regularizer.is_active
+    return setup.schedule.changes(config.optimizer.learning_rate, regularized=is_active)
 
 
 @contextmanager

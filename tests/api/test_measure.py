@@ -65,7 +65,7 @@ def test_a_run_that_is_none_or_is_changed_is_refused(command_line: CommandLine) 
     for path, overrides, message in (
         ("runs/b", (), "a run must be a directory"),
         ("runs/a", ["seed=5"], "settings that made its weights"),
-        ("runs/a", "nonsense=1", "must have that setting"),
+        ("runs/a", "nonsense=1", "has no such setting"),
     ):
         with pytest.raises(InputError, match=message):
             load_run(path, overrides)

@@ -51,3 +51,16 @@ def test_estimated_measure_is_shown_with_its_95_percent_half_width() -> None:
 def test_rank_deficient_draws_get_a_note() -> None:
     text = shown({"gamma": {"value": -1.0, "unit": "nats", "std_error": 0.5, "draws": [-1.0, None], "rank": [9, 8]}})
     assert "1 of 2 draws are rank-deficient (lowest rank 8)" in text
+
+
+def test_a_count_is_shown_in_full_and_the_gap_with_its_binomial_error() -> None:
+    text = shown({"parameter_count": {"value": 77560.0, "unit": "weights"}})
+    assert next(line.split() for line in text.splitlines() if "parameter_count" in line)[1] == "77,560"
+    score = {"loss": 0.5, "accuracy": 0.9}
+    evaluation = {"run": "a", "checkpoint": "last", "train": {**score, "accuracy": 1.0}, "test": score}
+    whole = {**evaluation, "gap": {"error": 0.1, "loss": 0.25}, "measures": {}, "n_train": 1000, "n_test": 400}
+    console = Console(width=80, record=True, file=io.StringIO())
+    for renderable in evaluation_renderables(whole):
+        console.print(renderable)
+    # sqrt(0.9 * 0.1 / 400) is 1.5 %.
+    assert "gap +10.0 ± 1.5 % error, +0.2500 nats" in console.export_text()

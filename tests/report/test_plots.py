@@ -104,7 +104,7 @@ def test_damaged_metrics_leave_out_one_training_curve(tmp_path: Path) -> None:
     assert titles["training"].endswith("Left out, because metrics.jsonl cannot be read: run-1.")
 
 
-def test_pictures_have_nine_panels_and_constant_measures_none(tmp_path: Path) -> None:
+def test_pictures_have_at_most_nine_panels_and_constant_measures_none(tmp_path: Path) -> None:
     for index in range(4):
         measures = {f"m{number}": float(index * number % 7) for number in range(1, 12)} | {
             "constant": 3.0,
@@ -115,7 +115,7 @@ def test_pictures_have_nine_panels_and_constant_measures_none(tmp_path: Path) ->
     comparison = compare(CompareRequest((str(tmp_path),)))
     drawn = measures_against_gap(comparison)
     shown = [[panel.get_xlabel() for panel in figure.axes if panel.get_visible()] for figure in drawn]
-    assert [len(labels) for labels in shown] == [9, 1]
+    assert [len(labels) for labels in shown] == [5, 5]
     labels = [label for one in shown for label in one]
     assert sorted(labels) == sorted(f"m{number}, nats" for number in range(1, 12) if number != 7)
     assert gamma_against_gap(comparison).axes[0].get_xlabel() == "gamma, nats (lower is better)"

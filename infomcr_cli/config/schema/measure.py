@@ -94,7 +94,7 @@ class ConfidenceConfig(Record):
 class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
-    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, all), a measure, or a list of them")
+    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, free, volume, all), or measures")
     batch_size: Count
     gamma: GammaConfig
     samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")

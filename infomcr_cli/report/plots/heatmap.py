@@ -12,7 +12,7 @@ from infomcr_cli.judging.ties import merge_ties
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import direction_of, gaps_of, measure_names, values_of
 from infomcr_cli.report.plots.style import note, short
-from infomcr_cli.report.tables import mark_mixed
+from infomcr_cli.report.tables import format_stat, mark_mixed
 
 MOST_MEASURES = 40
 
@@ -74,7 +74,7 @@ def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], la
     panel.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
     panel.set_yticks(range(len(rows)), rows)
     for (row, column), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:.2f}"
+        text = format_stat(None if np.isnan(value) else float(value))
         colour = "white" if abs(value) > 0.7 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=panel, label=label, shrink=0.8)

@@ -71,9 +71,15 @@ def varying_measures(comparison: Comparison) -> list[str]:
 
 
 def pictures_of(names: Sequence[str]) -> list[Sequence[str]]:
-    """Return the measures of each picture, as many in each as possible."""
+    """Return the measures of each picture, about as many in each: no picture has a single one left over.
+
+    Examples:
+        >>> [len(part) for part in pictures_of(["a"] * 22)], pictures_of([])
+        ([8, 8, 6], [])
+    """
     shown = names[:MOST_PANELS]
-    return [shown[start : start + PANELS] for start in range(0, len(shown), PANELS)]
+    size = -(-len(shown) // max(1, -(-len(shown) // PANELS)))
+    return [shown[start : start + size] for start in range(0, len(shown), size)] if shown else []
 
 
 def points(comparison: Comparison, name: str) -> list[Point]:

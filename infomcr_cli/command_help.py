@@ -1,0 +1,81 @@
+"""Help of a command: usage without odd brackets, flags without a type, and what overrides can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperCommand
+from typer.models import CommandFunctionType as Function
+
+from infomcr_cli.console.suggestions import suggested_command
+
+EXAMPLES = {
+    "train": (
+        ("model=wrn", "reg=on", "--run-dir", "runs/on"),
+        ("optimizer=adamw", "data.batch_size=32", "schedule.epochs=10"),
+        ("--resume", "runs/on"),
+    ),
+    "sweep": (
+        ("reg=off,on", "seed=0,1,2"),
+        ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
+    ),
+    "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast")),
+}
+WITH_GROUPS = ("train", "sweep")  # commands that take any override
+
+
+class Command(TyperCommand):
+    """A command whose help shows examples, and the groups of the configuration with their choices."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line: what an argument is called says whether it repeats or may be left out."""
+        arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return [self.options_metavar or "", *(one.metavar or (one.name or "").upper() for one in arguments)]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; a flag needs no word for its type."""
+        params = super().get_params(ctx)
+        for one in params:
+            if getattr(one, "is_flag", False) and one.metavar is None:
+                one.metavar = ""
+        return list(params)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, then examples and groups."""
+        super().format_help(ctx, formatter)
+        console = Console()
+        if self.name in EXAMPLES:
+            lines = [suggested_command(self.name, *words) for words in EXAMPLES[self.name]]
+            console.print(_panel("Examples", Text("\n".join(lines))))
+        if self.name in WITH_GROUPS:
+            console.print(_panel("Groups: GROUP=CHOICE, and GROUP.SETTING=VALUE", _groups()))
+
+
+class App(typer.Typer):
+    """Commands with such a help."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
+        """Return a decorator that adds a command."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+def _panel(title: str, content: Any) -> Panel:
+    return Panel(content, title=title, title_align="left", border_style="dim")
+
+
+def _groups() -> Table:
+    from infomcr_cli.config.search_path import group_choices
+
+    table = Table(box=box.SIMPLE, show_header=False, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column()
+    for group, names in group_choices(None).items():
+        table.add_row(group, Text(", ".join(names)))
+    return table

@@ -1,0 +1,80 @@
+"""What the shell offers while a command is typed: groups, choices, settings and their values, and run folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+RUN_FILE = "status.json"  # which every run directory has
+MOST_FOLDERS = 1000
+OF_A_MEASURED_RUN = ("measure", "device", "data.root", "tracking")
+
+
+def complete_override(incomplete: str) -> list[str]:
+    """Offer groups with their choices and settings; for what stands before `=`, its choices or values."""
+    from infomcr_cli.config.search_path import group_choices
+
+    choices = group_choices(None)
+    begun = _broken_by_bash()
+    if begun is not None:
+        key, value = begun
+        return [one for one in choices.get(key) or _values(key) if one.startswith(value)]
+    key, equals, value = incomplete.partition("=")
+    if equals and key not in choices:
+        return [f"{key}={one}" for one in _values(key) if one.startswith(value)]
+    offers = [f"{group}={name}" for group, names in choices.items() for name in names]
+    settings = [f"{name}=" for name in _settings()] if not equals else []
+    return [offer for offer in (*offers, *settings) if offer.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Offer run directories, and folders that may hold some; without a word the runs in runs/."""
+    folder, _, begun = incomplete.rpartition("/")
+    place = Path(folder or ("/" if incomplete.startswith("/") else "."))
+    if not incomplete and Path("runs").is_dir():
+        folder, place = "runs", Path("runs")
+    head = f"{folder}/" if folder or incomplete.startswith("/") else ""
+    return [f"{head}{name}" for name in _folders(place) if name.startswith(begun)]
+
+
+def complete_run_or_override(incomplete: str) -> list[str]:
+    """Offer run directories, then the settings of measures and what else a measured run can be given."""
+    overrides = complete_override(incomplete)
+    if _broken_by_bash() is not None:
+        return overrides
+    return [*complete_run(incomplete), *(one for one in overrides if one.startswith(OF_A_MEASURED_RUN))]
+
+
+def _folders(place: Path) -> Iterator[str]:
+    """Yield the names of run directories as they are, of other folders with a slash; nothing hidden."""
+    try:
+        found = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return
+    for name in found[:MOST_FOLDERS]:
+        yield name if (place / name / RUN_FILE).is_file() else f"{name}/"
+
+
+def _settings() -> list[str]:
+    from infomcr_cli.config.reference import settings
+
+    return [setting.name for setting in settings()]
+
+
+def _values(key: str) -> list[str]:
+    from infomcr_cli.config.reference import settings
+
+    return list(next((setting.choices for setting in settings() if setting.name == key), ()))
+
+
+def _broken_by_bash() -> tuple[str, str] | None:
+    """Return what stands before and after `=` if bash broke the word there; it replaces only what comes after."""
+    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
+    reached = words[: int(at) + 1] if at.isdecimal() else []
+    match reached:
+        case [*_, key, "="]:
+            return key, ""
+        case [*_, key, "=", begun]:
+            return key, begun
+    return None

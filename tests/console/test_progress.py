@@ -1,0 +1,136 @@
+"""What a terminal shows of training and measuring: lines that fit, changes that are said once, the time left."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from infomcr_cli.config.schema.run import ScheduleConfig
+from infomcr_cli.console.measuring import MeasuringProgress
+from infomcr_cli.console.progress import TrainingProgress
+from infomcr_cli.training.schedule import Schedule
+
+TIMING = {"train_seconds": 100.0, "eval_seconds": 12.0, "images_per_second": 3021.4}
+SCORES = {"train/loss": 0.01234, "train/accuracy": 0.998}
+ALL = {
+    **SCORES,
+    "train/penalty": 1.234e-3,
+    "validation/loss": 0.2,
+    "validation/accuracy": 0.97,
+    "test/loss": 0.3,
+    "test/accuracy": 0.981,
+    "clean_train/loss": 0.009,
+    "clean_train/accuracy": 1.0,
+}
+
+
+def printed(width: int, values: dict[str, float], *, terminal: bool, epochs: int = 200) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
+    TrainingProgress(console, epochs, 4000, 0, 64).epoch(epochs - 1, values, TIMING)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("epochs", [20, 200, 10_000])
+@pytest.mark.parametrize("values", [SCORES, {**SCORES, "test/loss": 0.3, "test/accuracy": 0.981}, ALL])
+def test_epoch_line_fits_eighty_columns(values: dict[str, float], epochs: int) -> None:
+    line = printed(80, values, terminal=True, epochs=epochs)
+    assert line.count("\n") == 1
+    assert len(line.rstrip("\n")) <= 80
+    assert "0.0123" in line
+    assert "99.80%" in line
+    if "test/loss" in values:
+        assert "test 0.3000 98.10%" in line or "test loss 0.3000 accuracy 98.10%" in line
+
+
+def test_wide_and_piped_lines_have_everything_in_words() -> None:
+    whole = (
+        "epoch 199/200  loss 0.0123 accuracy 99.80% penalty 1.23e-03  validation loss 0.2000 accuracy 97.00%  "
+        "test loss 0.3000 accuracy 98.10%  clean train loss 0.0090 accuracy 100.00%  3,021 images/s  0:01:52 left\n"
+    )
+    assert printed(300, ALL, terminal=True) == printed(80, ALL, terminal=False) == whole
+
+
+def schedule(**changes: Any) -> Schedule:
+    settings: dict[str, Any] = {
+        "name": "piecewise",
+        "epochs": 10,
+        "boundaries": (0.3, 0.6),
+        "factor": 0.2,
+        "phases": (0.3, 0.6),
+        "warmup_epochs": 0,
+        "stop_at_train_loss": None,
+        "eval_every": 1,
+        "checkpoint_every": 1,
+        "keep_checkpoints": None,
+    }
+    return Schedule(ScheduleConfig(**{**settings, **changes}), 5, "010")
+
+
+def test_changes_are_those_of_the_learning_rate_and_of_the_regularizer() -> None:
+    assert schedule().changes(0.1) == {
+        15: "learning rate 0.02, regularizer on",
+        30: "learning rate 0.004, regularizer off",
+    }
+    assert schedule().changes(0.1, regularized=False) == {15: "learning rate 0.02", 30: "learning rate 0.004"}
+    assert schedule(name="cosine", warmup_epochs=1).changes(0.1) == {
+        5: "warm-up over, learning rate 0.1",
+        15: "regularizer on",
+        30: "regularizer off",
+    }
+    assert schedule(factor=1.0, phases=(0.0, 1.0)).changes(0.1) == {}
+
+
+def test_each_change_is_said_once_with_the_first_step_that_has_it() -> None:
+    """The rate of step number s is used in the step that makes s + 1 of them."""
+    changes = schedule().changes(0.1)
+    file = io.StringIO()
+    progress = TrainingProgress(Console(file=file, width=80), 10, 50, 0, 64, changes)
+    for step in range(1, 51):
+        progress.step(step, (step - 1) // 5, lambda: SCORES)
+    assert file.getvalue().splitlines() == [
+        "epoch 4: learning rate 0.02, regularizer on",
+        "epoch 7: learning rate 0.004, regularizer off",
+    ]
+
+
+def measured(seconds: list[float]) -> list[str]:
+    """Measure gamma of ten draws and another measure; the clock moves as told."""
+    file, clock = io.StringIO(), iter(seconds)
+    now = [0.0]
+
+    def tick() -> float:
+        return now[0]
+
+    with MeasuringProgress(Console(file=file, width=80), tick).shown() as progress:
+        progress.measure(1, 2, "gamma")
+        for done in range(1, 11):
+            now[0] += next(clock)
+            progress.part(done, 10, "draws")
+        progress.measure(2, 2, "sharpness")
+    return file.getvalue().splitlines()
+
+
+def test_piped_progress_of_an_evaluation_is_a_line_every_ten_seconds() -> None:
+    assert measured([0.1] * 10) == []
+    assert measured([6.0] * 10) == [
+        "measure 1/2 gamma: draws 2/10, about 0:00:48 left",
+        "measure 1/2 gamma: draws 4/10, about 0:00:36 left",
+        "measure 1/2 gamma: draws 6/10, about 0:00:24 left",
+        "measure 1/2 gamma: draws 8/10, about 0:00:12 left",
+        "measure 2/2 sharpness",
+    ]
+
+
+def test_bar_of_an_evaluation_is_gone_when_all_is_measured() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    with MeasuringProgress(console).shown() as progress:
+        progress.measure(1, 1, "gamma[red]")
+        progress.part(1, 2, "draws")
+        assert progress._bar is not None
+        assert progress._bar.tasks[0].description == "measure 1/1 gamma[red]: draws 1/2"
+        assert progress._bar.tasks[0].completed == 1
+    assert progress._bar is None
