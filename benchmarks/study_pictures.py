@@ -32,7 +32,8 @@ def main() -> None:
 def _draw(table: pd.DataFrame, folder: Path) -> None:
     """Rank the runs of a table, and keep the pictures that the document shows."""
     with tempfile.TemporaryDirectory() as name:
-        for row in table.to_dict("records"):
+        for record in table.to_dict("records"):
+            row = {str(column): value for column, value in record.items()}
             _make_run(row, Path(name) / "runs" / row["run"])
         plots = Path(name) / "plots"
         compare(CompareRequest((f"{name}/runs",), sort="psi", plots=plots))
