@@ -12,10 +12,15 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from infomcr_cli.data.dataset import Dataset, Split
+
+if TYPE_CHECKING:
+    from infomcr_cli.measures.base import Measure
+    from infomcr_cli.measures.context import MeasureContext
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -49,12 +54,23 @@ def main() -> None:
     seconds: dict[str, float] = {}
     for measure in measures:
         began = time.perf_counter()
-        measure.compute(context)
+        note = _computed(measure, context)
         seconds[measure.name] = time.perf_counter() - began
-        print(f"{measure.name:32}{seconds[measure.name]:9.2f} s", flush=True)
+        print(f"{measure.name:32}{seconds[measure.name]:9.2f} s{note}", flush=True)
     print(f"{'together':32}{sum(seconds.values()):9.2f} s")
     if options.json:
         options.json.write_text(json.dumps({"images": options.images, "estimate": expected, "seconds": seconds}))
+
+
+def _computed(measure: Measure, context: MeasureContext) -> str:
+    """Compute a measure; return a note if this network has no value, as one without margins or a history."""
+    from infomcr_cli.errors import InputError
+
+    try:
+        measure.compute(context)
+    except InputError as error:
+        return f"  without a value: {error.rule}"
+    return ""
 
 
 def _random_images(count: int) -> Dataset:

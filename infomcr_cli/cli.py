@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -57,6 +58,15 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
+
+
+class UploadedCheckpoints(StrEnum):
+    """Which checkpoints are uploaded to MLflow."""
+
+    none = "none"
+    best = "best"
+    last = "last"
+    all = "all"
 
 
 @app.callback(invoke_without_command=True)
@@ -199,6 +209,50 @@ def compare(
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     _finish(comparison, as_json)
+
+
+@app.command()
+def audit(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RUN [OVERRIDE]...", help="A run directory, then overrides.")
+    ],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN", help="Runs whose measures give the spread between minima: a quoted glob; repeatable."
+        ),
+    ] = None,
+    rescalings: Annotated[int, typer.Option(min=0, max=1000, help="How often layers are rescaled.")] = 4,
+    factor: Annotated[float, typer.Option(help="Largest factor of a rescaling.")] = 3.0,
+    seeds: Annotated[int, typer.Option(min=0, max=1000, help="Train it again with so many other seeds.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, max=1000, help="And with so many other orders of batches.")] = 0,
+    more_epochs: Annotated[
+        list[int] | None, typer.Option(min=1, help="Train it so many epochs further; repeatable.")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far each measure moves when something changes that should not matter."""
+    from infomcr_cli.audit import AuditRequest
+    from infomcr_cli.audit import audit as run_command
+
+    runs, overrides = _runs_and_overrides(arguments)
+    if len(runs) != 1:
+        raise InputError("audit takes one run", received=" ".join(runs), advice="Others are named by --against.")
+    request = AuditRequest(
+        runs[0],
+        overrides,
+        tuple(against or ()),
+        rescalings,
+        factor,
+        seeds,
+        orders,
+        tuple(more_epochs or ()),
+        checkpoint,
+        config_dir,
+    )
+    _finish(run_command(request, stderr), as_json)
 
 
 @app.command(name="import")
@@ -349,6 +403,9 @@ def sync(
         bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    checkpoints: Annotated[
+        UploadedCheckpoints | None, typer.Option(help="Upload these weights; default: as each run says.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -357,7 +414,8 @@ def sync(
     from infomcr_cli.sync import sync as run_command
 
     request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
-    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request), as_json)
+    chosen = None if checkpoints is None else checkpoints.value
+    _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
 
 
 def _is_confirmed(gone: Sequence[Any]) -> bool:

@@ -21,6 +21,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
 from infomcr_cli.exchange.archive import config_bytes, opened_archive
 from infomcr_cli.exchange.sources import Source, find_sources
+from infomcr_cli.exchange.uploads import upload_recorded_checkpoints
 from infomcr_cli.exchange.weights_file import check_weights_file
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory
@@ -157,6 +158,6 @@ def _check_place(run_dir: Path | None, count: int) -> None:
 
 def _mirror(run: RunDirectory, console: Console) -> None:
     store = store_of_run(run)
-    problem = store and sync_run(run, store).problem
+    problem = store and (sync_run(run, store).problem or upload_recorded_checkpoints(run, store))
     if problem:
         console.print(f"MLflow: {problem}", markup=False, highlight=False, soft_wrap=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory
+from infomcr_cli.exchange.uploads import upload_recorded_checkpoints
+from infomcr_cli.runs import RunDirectory, State
 from infomcr_cli.runs.surroundings import existing_store_folder
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.store import Store, store_of
@@ -62,8 +63,20 @@ class SyncResult:
             yield "Nothing was deleted in MLflow."
 
 
-def sync(paths: Sequence[str], *, tracking_uri: str | None = None, prune: PruneRequest | None = None) -> SyncResult:
+def sync(
+    paths: Sequence[str],
+    *,
+    tracking_uri: str | None = None,
+    prune: PruneRequest | None = None,
+    checkpoints: str | None = None,
+) -> SyncResult:
     """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if requested.
+
+    Args:
+        paths:        run directories.
+        tracking_uri: the store; None: each run's own.
+        prune:        what to delete; None: nothing.
+        checkpoints:  whose weights to upload: "none", "best", "last" or "all"; None: as each run's settings say.
 
     Raises:
         InputError: a path is not a run, tracking_uri is not a store, or nothing is named; nothing was done then.
@@ -76,11 +89,18 @@ def sync(paths: Sequence[str], *, tracking_uri: str | None = None, prune: PruneR
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
     others = [] if paths or prune is None else [_store_beside(prune.runs_dir, tracking_uri)]
-    synced = tuple(sync_run(run, store) for run, store in zip(runs, stores, strict=True))
+    synced = tuple(_sync(run, store, checkpoints) for run, store in zip(runs, stores, strict=True))
     if prune is None:
         return SyncResult(synced)
     known = {store.uri: store for store in [*stores, *others] if store is not None}
     return SyncResult(synced, tuple(gone for store in known.values() for gone in _pruned(store, prune)))
+
+
+def _sync(run: RunDirectory, store: Store | None, checkpoints: str | None) -> SyncedRun:
+    synced = sync_run(run, store)
+    if store is None or synced.problem or synced.state is State.RUNNING:
+        return synced
+    return replace(synced, problem=upload_recorded_checkpoints(run, store, checkpoints))
 
 
 def _store_beside(runs_dir: Path, tracking_uri: str | None) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create
 from infomcr_cli.signals import Interruption, stop_on_signal
 from infomcr_cli.tracking.known_stores import store_of_new_run, store_of_resumed_run
 from infomcr_cli.tracking.store import Store
+
+_log = logging.getLogger("infomcr.runs")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class TrainResult:
     Args:
         reason: why it did not finish; None: it did.
         again:  overrides that a command which continues it must repeat.
+        advice: what may help after a failure; None: to continue it.
     """
 
     run: RunDirectory
@@ -61,6 +65,7 @@ class TrainResult:
     reason: str | None
     exit_code: int
     again: Sequence[str] = ()
+    advice: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `train --json`."""
@@ -84,11 +89,9 @@ class TrainResult:
         """What standard error says of a run that did not finish, and how to continue it."""
         if not self.reason:
             return ""
-        way_on = f"Continue with: {suggested_command('train', '--resume', self.run.path, *self.again)}"
-        if self.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
-            way_on = "A smaller optimizer.learning_rate may help."
         # The command works as it is printed, so that nothing is hidden in it.
-        return f"{redact(f'{self.state}: {self.reason}.')} {way_on}"
+        command = suggested_command("train", "--resume", self.run.path, *self.again)
+        return f"{redact(f'{self.state}: {self.reason}.')} {self.advice or f'Continue with: {command}'}"
 
 
 def settings_of(request: TrainRequest) -> RunConfig:
@@ -128,8 +131,10 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             return TrainResult(directory, State.FINISHED, None, 0)
         _print_head(run, store, console)
         outcome = _fit(run, config, store, request.profile, warn, console)
+        if outcome.state is State.FINISHED:
+            _upload(directory, config, store)
     again = named_again(config.model_dump())
-    return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again)
+    return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again, outcome.advice)
 
 
 def _store(config: RunConfig, request: TrainRequest) -> Store | None:
@@ -159,6 +164,16 @@ def _fit(
             return run.finish(RunOutcome(State.KILLED, signal.Signals(stopped.number).name, 128 + stopped.number))
     with redirect_stdout(sys.stderr):  # a network of the user's own may print
         return run_training(TrainJob(run, config, store, console, profile, warn))
+
+
+def _upload(run: RunDirectory, config: RunConfig, store: Store | None) -> None:
+    from infomcr_cli.exchange.uploads import upload_checkpoints
+
+    with redirect_stdout(sys.stderr):
+        problem = upload_checkpoints(run, config, store)
+    if problem:
+        again = suggested_command("sync", run.path)
+        _log.warning("The weights of %s are not in MLflow: %s. Later: %s", run.name, problem, again)
 
 
 def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:

@@ -46,6 +46,10 @@ def samples_of(name: str, pair: Any) -> tuple[Any, NDArray[np.int32]]:
     if isinstance(images, tf.data.Dataset):
         advice = "Collect it: x, y = next(iter(dataset.unbatch().batch(10_000)))."
         raise InputError(f"{name} must hold arrays, not a tf.data.Dataset", advice=advice)
+    if any(np.ndim(leaf) == 0 for leaf in keras.tree.flatten(images)):  # lists of numbers, not a list of inputs
+        images = np.asarray(images)
+        if images.ndim == 0 or images.dtype.kind not in "biuf":
+            raise InputError(f"{name} must hold arrays", received=f"{images.dtype} {images.shape}")
     return checked_samples(images, labels)
 
 

@@ -11,9 +11,11 @@ from infomcr_cli.console.screen import say
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
+from infomcr_cli.exchange.uploads import upload_checkpoints
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.runs import RunDirectory, State, is_run
 from infomcr_cli.runs.lifecycle import ActiveRun, active_run, create_run
+from infomcr_cli.tracking.known_stores import store_of_run
 
 PATIENCE = 90.0  # seconds that a former process has to let go of the run: it may be writing its last checkpoint
 
@@ -34,6 +36,7 @@ def run_job(task: Task) -> Event:
                 from infomcr_cli.report.plots.spectrum import save_spectra
 
                 save_spectra(measure_run(directory, task.config, ["last"], console), directory.plots)
+            _upload(directory, task, console)
     except _Refused as error:
         return Event(kind="ended", state=State.FAILED, reason=str(error))
     return Event(kind="ended", state=State.FINISHED)
@@ -66,6 +69,14 @@ def _train(run: ActiveRun, task: Task, console: Console, began: float) -> Event:
     if outcome.state is State.FAILED:
         _print_traceback(run.directory, console)
     return Event(kind="ended", state=outcome.state, reason=outcome.reason)
+
+
+def _upload(run: RunDirectory, task: Task, console: Console) -> None:
+    """Upload the weights that `tracking.checkpoints` chooses: the scheduler, which mirrors the run, has no network."""
+    is_chosen = task.config.tracking.checkpoints != "none"
+    problem = upload_checkpoints(run, task.config, store_of_run(run)) if is_chosen else None
+    if problem:
+        say(console, f"The weights of {run.name} are not in MLflow: {problem}")
 
 
 def _print_traceback(run: RunDirectory, console: Console) -> None:

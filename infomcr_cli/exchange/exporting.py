@@ -14,17 +14,63 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import Dataset, load_dataset
 from infomcr_cli.errors import InputError, RunFailedError
 from infomcr_cli.exchange.architecture import read_architecture
-from infomcr_cli.exchange.fitting import fitted, input_structure
+from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.formats import Format
 from infomcr_cli.exchange.run_network import network_of_run
 from infomcr_cli.exchange.writers import write
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
-from infomcr_cli.runs import RunDirectory, load_checkpoint, read_status
+from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, read_status
 from infomcr_cli.runs.checkpoint import check_data
 
 COMPARED = 64  # test samples on which the exported network is held against the run's own
 TOLERANCE = 1e-5  # of a logit, relative to the largest
+
+
+class Exporter:
+    """A run's network as plain Keras has it, whose weights change from checkpoint to checkpoint.
+
+    Args:
+        raw: whether the network takes inputs that are scaled already.
+
+    Raises:
+        InputError: the run's network or data is not to be had.
+    """
+
+    def __init__(self, run: RunDirectory, config: RunConfig, *, raw: bool = False) -> None:
+        runtime.prepare(config.model_copy(update={"precision": "float32"}))
+        self._run, self._raw = run, raw
+        dataset = load_dataset(config.data, seed=config.seed)
+        self._network = network_of_run(run, config, dataset)
+        self.dataset = fitted(dataset, self._network)
+        self.model = as_functional(self._network, self.dataset) if raw else with_scaling(self._network, self.dataset)
+        self._loaded: Checkpoint | None = None
+
+    def load(self, checkpoint: str) -> None:
+        """Give the network the weights of a checkpoint.
+
+        Raises:
+            InputError: the checkpoint is damaged, or was trained on other data.
+        """
+        self._loaded = load_checkpoint(self._run, checkpoint)
+        check_data(self._loaded, self.dataset.fingerprint)
+        assign_all(named_weights(self._network), self._loaded.weights)
+        _check_same(self.model, self._network, self.dataset, self._raw)
+
+    def about(self, checkpoint: str) -> dict[str, Any]:
+        """Return what is written down about the network, JSON-able."""
+        assert self._loaded is not None
+        return {
+            "run": self._run.name,
+            "checkpoint": checkpoint,
+            "step": self._loaded.step,
+            "identity": read_status(self._run).identity,
+            "class_names": list(self.dataset.class_names),
+            "input": _input(self.dataset, self._raw),
+            "output": "logits",
+            "mean": list(self.dataset.mean),
+            "std": list(self.dataset.std),
+        }
 
 
 def export_network(
@@ -38,54 +84,44 @@ def export_network(
     Raises:
         InputError: the run's network or data is not to be had, or the place cannot be written to.
     """
-    runtime.prepare(config.model_copy(update={"precision": "float32"}))
-    loaded = load_checkpoint(run, checkpoint)
-    dataset = load_dataset(config.data, seed=config.seed)
-    check_data(loaded, dataset.fingerprint)
-    network = network_of_run(run, config, dataset)
-    dataset = fitted(dataset, network)
-    assign_all(named_weights(network), loaded.weights)
-    model = network if raw else with_scaling(network, dataset)
-    _check_same(model, network, dataset, raw)
-    about = {
-        "run": run.name,
-        "checkpoint": checkpoint,
-        "step": loaded.step,
-        "identity": read_status(run).identity,
-        "class_names": list(dataset.class_names),
-        "input": _input(dataset, raw),
-        "output": "logits",
-        "mean": list(dataset.mean),
-        "std": list(dataset.std),
-    }
+    exporter = Exporter(run, config, raw=raw)
+    exporter.load(checkpoint)
+    about = exporter.about(checkpoint)
     try:
-        write(model, target, wanted, about)
+        write(exporter.model, target, wanted, about)
     except OSError as error:
         raise InputError(
             "export needs a place that can be written to", received=str(target), advice=f"{error}."
         ) from None
-    return {"file": str(target), "format": str(wanted), **about, "notes": _notes(model, wanted)}
+    return {"file": str(target), "format": str(wanted), **about, "notes": _notes(exporter.model, wanted)}
 
 
 def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
     """Return a network that takes inputs as they are in the files: the scaling of the data set is its first layer."""
     if not any(dataset.mean) and set(dataset.std) <= {1.0}:
-        return network  # they are not scaled
-    given = input_structure(network)
-    image = keras.Input(tuple(given.shape[1:]), name="image")
-    channels = given.shape[-1] if len(dataset.mean) > 1 else 1
+        return as_functional(network, dataset)  # they are not scaled
+    image = keras.Input(dataset.input_shape, name="image")
+    channels = dataset.input_shape[-1] if len(dataset.mean) > 1 else 1
     mean, std = (np.asarray(numbers, np.float32)[:channels] for numbers in (dataset.mean, dataset.std))
     # The layer takes the root of the variance; the square of a float32 has that very number as its root.
     statistics = {"mean": mean.tolist(), "variance": (std * std).tolist()}
     scaling = keras.layers.Normalization(axis=-1 if channels > 1 else None, name="scaling", **_scalars(statistics))
     # The layers of a graph are called one by one, so that they stand beside the scaling and not inside a layer.
-    is_graph = type(network) is keras.Sequential or _is_functional(network)
-    logits = (network.call if is_graph else network)(scaling(image))
+    logits = (network.call if _is_graph(network) else network)(scaling(image))
     return keras.Model(image, logits, name=network.name)
 
 
-def _is_functional(network: keras.Model) -> bool:
-    return type(network).__name__ == "Functional" and type(network).__module__.startswith("keras.")
+def as_functional(network: keras.Model, dataset: Dataset) -> keras.Model:
+    """Return a network whose inputs are known: a subclassed one becomes the only layer of a functional one."""
+    if _is_graph(network):
+        return network
+    image = keras.Input(dataset.input_shape, name="image")
+    return keras.Model(image, network(image), name=network.name)
+
+
+def _is_graph(network: keras.Model) -> bool:
+    kind = type(network)
+    return kind is keras.Sequential or (kind.__name__ == "Functional" and kind.__module__.startswith("keras."))
 
 
 def _scalars(statistics: dict[str, list[float]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ cannot be had for a network is null, and its `reason` says why.
 
 `measure=NAME` chooses a suite, `measure.names=[gamma,sharpness]` single measures. `all` holds `standard`, which holds
 `fast`. `free` holds what takes no more than the draws of gamma, the gradients of the samples and the history of the
-run. `volume` holds gamma and its relatives.
+run. `volume` holds gamma and the other log-volumes.
 
 """
 _INVARIANCE = """## Invariance

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.result import STATISTICS, MeasureResult
+from infomcr_cli.judging.result import STATISTICS, SYMBOLS, MeasureResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.runs.io.safe_documents import dump_json
 from infomcr_cli.tracking.known_stores import store_of_run
@@ -21,6 +21,7 @@ from infomcr_cli.tracking.store import Store
 if TYPE_CHECKING:
     from infomcr_cli.report.plots.style import Plot
 
+NOTED = 50  # measures in the note of a comparison
 MIXED = ".mixed_conventions"
 _METRICS = dict(zip(STATISTICS, ("tau", "rho", "psi", "information", "sign_error"), strict=True))
 _log = logging.getLogger("infomcr.report")
@@ -72,6 +73,20 @@ def tracked_metrics(comparison: Comparison) -> dict[str, float]:
         measure = re.sub(r"[^A-Za-z0-9_. -]", "_", one.name) + (MIXED if one.mixed else "")
         found |= {f"comparison/{name}/{measure}": _shown(one, statistic) for statistic, name in _METRICS.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def comparison_note(comparison: Comparison) -> str:
+    """Return the result of a comparison in Markdown, as MLflow shows it beside the record: the measures, best first."""
+    ranking = comparison.ranking
+    lines = [f"{len(comparison.included)} runs, ranked against the gap `{comparison.gap}`. See comparison.html.", ""]
+    lines += [
+        f"| measure | {' | '.join(SYMBOLS[name] for name in STATISTICS)} |",
+        "| --- " * (len(STATISTICS) + 1) + "|",
+    ]
+    for one in ranking.measures[:NOTED]:
+        numbers = (one.statistic(name) for name in STATISTICS)
+        lines.append(f"| {one.name} | {' | '.join('–' if n is None else f'{n:.3f}' for n in numbers)} |")
+    return "\n".join(lines)
 
 
 def _shown(one: MeasureResult, statistic: str) -> float | None:
@@ -126,7 +141,7 @@ def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store, parent:
             (folder / "comparison.json").write_bytes(dump_json(comparison.to_dict()))
             files.append(folder / "comparison.json")
             name, metrics = f"comparison of {len(runs)} runs", tracked_metrics(comparison)
-            return log_comparison(store, name, runs, metrics, files, parent=parent)
+            return log_comparison(store, name, runs, metrics, files, parent=parent, note=comparison_note(comparison))
         except Exception as error:  # MLflow raises whatever its store raises; the comparison itself is complete
             _log.warning("The comparison is not recorded in %s: %s", store.shown, redact(str(error))[:300])
             return None

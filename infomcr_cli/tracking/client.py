@@ -49,6 +49,9 @@ class Progress:
         stored:   (name, step) → value that the store stored before this process came.
         sent:   artifact path → (size, time stamp) as last uploaded.
         state:  as last recorded.
+        models: step → id of the LoggedModel of its checkpoint.
+        tied:   (name, step) of the numbers that are tied to a model.
+        datasets: "train" and "test" → name and digest of the data.
     """
 
     run_id: str | None = None
@@ -56,6 +59,9 @@ class Progress:
     stored: dict[tuple[str, int], float] = field(default_factory=dict)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     state: State | None = None
+    models: dict[int, str] = field(default_factory=dict)
+    tied: set[tuple[str, int]] = field(default_factory=set)
+    datasets: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Begin anew, after a failure or with a new mirror."""

@@ -10,6 +10,7 @@ from typing import Any
 from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
+from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import settings_of_identity
 from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
@@ -20,7 +21,7 @@ from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 IDENTITY = "infomcr.identity"
 MAX_PARAM, PARAMS_A_BATCH = 6000, 100
 ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
-DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json"}
+DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json", PATCH}
 
 
 def push_description(
@@ -123,5 +124,5 @@ def _push_artifact(client: Any, path: Path, relative: str, run_id: str) -> None:
 def _artifacts(run: RunDirectory) -> list[Path]:
     plots = sorted(run.plots.glob("*")) if run.plots.is_dir() else []
     plots = [path for path in plots if path.suffix in ARTIFACT_SUFFIXES and not path.name.startswith(".")]
-    files = [run.config, run.overrides, run.environment, run.measures, *plots]
+    files = [run.config, run.overrides, run.environment, run.measures, run.path / PATCH, *plots]
     return [path for path in files if path.is_file() and not path.is_symlink() and path.name.isprintable()]

@@ -12,6 +12,7 @@ from infomcr_cli.runs.measures_file import PREFIX, measured_numbers
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
 from infomcr_cli.runs.status import State, Status
 from infomcr_cli.tracking.client import METRICS_A_BATCH, Progress
+from infomcr_cli.tracking.models import tied_metric
 
 NOT_COMPARED = ("timing/", PREFIX)
 
@@ -39,18 +40,22 @@ def push_metrics(client: Any, run: RunDirectory, status: Status, progress: Progr
 
 
 def push_measures(client: Any, run: RunDirectory, progress: Progress) -> None:
-    """Log what was measured; measured anew, the later value is the one that MLflow shows."""
-    from mlflow.entities import Metric
-
+    """Log what was measured, of which model and data; measured anew, the later value is the one that MLflow shows."""
     now = int(1000 * time.time())
     numbers = {(one.name, one.step): one.value for one in measured_numbers(run)}
-    new = [
-        key for key, value in numbers.items() if key not in progress.stored or not _same(value, progress.stored[key])
-    ]
-    metrics = [Metric(name, numbers[name, step], now, step) for name, step in new]
+    new = [key for key, value in numbers.items() if not _is_stored(key, value, progress)]
+    metrics = [tied_metric(progress, name, numbers[name, step], now, step) for name, step in new]
     for start in range(0, len(metrics), METRICS_A_BATCH):
         client.log_batch(progress.run_id, metrics=metrics[start : start + METRICS_A_BATCH])
     progress.stored.update(numbers)
+    progress.tied |= {(name, step) for name, step in numbers if step in progress.models}
+
+
+def _is_stored(key: tuple[str, int], value: float, progress: Progress) -> bool:
+    """Return whether a number is in the store, and tied to its model if there is one."""
+    if key not in progress.stored or not _same(value, progress.stored[key]):
+        return False
+    return key[1] not in progress.models or key in progress.tied
 
 
 def _refuse_steps_after(last: int, stored: Mapping[tuple[str, int], float]) -> None:

@@ -61,10 +61,12 @@ def log_comparison(
     artifacts: Iterable[Path],
     *,
     parent: str | None = None,
+    note: str | None = None,
 ) -> str:
     """Record a comparison as a separate run, with links to what it compared; return its MLflow run id.
 
     Args:
+        note:      the result in Markdown; None: how many runs were compared.
         parent:    uid of the sweep whose runs are compared; the record becomes its child. None: there is none.
         metrics:   name → statistic; those that are not finite are left out.
         artifacts: tables and plots; compared.txt, the runs by their MLflow ids, is added to them.
@@ -73,7 +75,7 @@ def log_comparison(
     with store_lock(store):
         experiment = experiment_id(client, store)
         compared = [find_run(client, experiment, read_status(run).uid) or run.name for run in runs]
-        note = f"The measures of {len(compared)} runs ranked by how they follow the generalization gap."
+        note = note or f"The measures of {len(compared)} runs ranked by how they follow the generalization gap."
         tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared), **origin_tags("compare", note)}
         if parent is not None and (found := find_run(client, experiment, parent)) is not None:
             tags[PARENT] = found

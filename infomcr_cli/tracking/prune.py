@@ -19,6 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import is_run
 from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.tracking.client import HOST, KIND, UID, connect, store_lock
+from infomcr_cli.tracking.models import delete_models
 from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 from infomcr_cli.tracking.store import Store, sqlite_path
 
@@ -73,6 +74,7 @@ def delete_in_mlflow(store: Store, runs: list[DeletedRun]) -> None:
     client = connect(store)
     with store_lock(store):
         for run in runs:
+            delete_models(client, run.mlflow_run_id)
             client.delete_run(run.mlflow_run_id)
 
 

@@ -31,6 +31,7 @@ from infomcr_cli.tracking.client import (
 )
 from infomcr_cli.tracking.description import name_of, push_artifacts, push_description
 from infomcr_cli.tracking.metrics import StaleMirrorError, push_measures, push_metrics
+from infomcr_cli.tracking.models import delete_models, push_inputs, push_models
 from infomcr_cli.tracking.store import Store
 
 REASON = "infomcr.reason"
@@ -102,6 +103,7 @@ def _sync_or_recreate(
     try:
         _push(client, store, run, progress, tags)
     except StaleMirrorError:
+        delete_models(client, str(progress.run_id))
         client.delete_run(progress.run_id)
         progress.reset()
         _push(client, store, run, progress, tags)
@@ -114,6 +116,8 @@ def _push(client: Any, store: Store, run: RunDirectory, progress: Progress, tags
         push_description(client, run, status, progress.run_id, tags)
     try:
         push_metrics(client, run, status, progress)
+        push_inputs(client, run, progress)
+        push_models(client, run, progress)
         push_measures(client, run, progress)
         push_artifacts(client, run, progress)
     except InputError:

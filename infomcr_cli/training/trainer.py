@@ -26,6 +26,7 @@ from infomcr_cli.runs import (
     write_environment,
 )
 from infomcr_cli.runs.checkpoint import check_data
+from infomcr_cli.runs.code_changes import write_code_changes
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
 from infomcr_cli.runs.metrics import MetricsLog
@@ -96,6 +97,7 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     runtime.prepare(config)
     _say_if_kernels_changed(run.directory, job.console)
     write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
+    write_code_changes(run.directory)
     if is_emulated(config.precision, runtime.devices()):
         job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)

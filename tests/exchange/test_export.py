@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +14,12 @@ import numpy as np
 import pytest
 from archives import small_file
 from cli import CommandLine
+from saved_runs import NETWORKS, SMALL, answer, run_of
 from tolerances import AUTODIFF, FLOAT32
 
-from infomcr_cli.config.compose import compose_run
-from infomcr_cli.config.yaml_text import to_yaml
-from infomcr_cli.data import Dataset, load_dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.network import network
 from infomcr_cli.models import named_weights
-from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, load_checkpoint, new_status, save_checkpoint
-
-SMALL = ("data.train_size=128", "data.test_size=100", "tracking=off")
-NETWORKS: dict[str, Sequence[str]] = {
-    "wrn": ("model=wrn", "model.depth=10", "model.width=0.5"),
-    "resnet": ("model=resnet", "model.depth=8", "model.width=0.5", "model.norm=group"),
-    "mlp": ("model=mlp", "model.depth=1", "model.width=8", "model.norm=layer"),
-}
-
-
-def answer(command_line: CommandLine, *arguments: str) -> Any:
-    given = command_line(*arguments, "--json")
-    assert given.code == 0, given.err
-    return json.loads(given.out)
-
-
-def run_of(path: Path | str, overrides: Sequence[str]) -> tuple[keras.Model, Dataset]:
-    """A run as training leaves it, its weights random; the network that it holds, and its data."""
-    config = compose_run([*overrides, *SMALL])
-    dataset = load_dataset(config.data, seed=config.seed)
-    keras.utils.set_random_seed(2)
-    model = network(config, dataset)
-    generator = np.random.default_rng(0)
-    for variable in model.weights:
-        variable.assign(np.asarray(variable) + 0.1 * generator.random(variable.shape))
-    status = finished(new_status("ab"), State.FINISHED)
-    run = RunDirectory.create(path, config=to_yaml(config), overrides=[], status=status)
-    weights = {name: np.asarray(variable) for name, variable in named_weights(model).items()}
-    checkpoint = Checkpoint(2, 1, weights, extra={"data": dataset.fingerprint}, train_loss=1.0)
-    save_checkpoint(run, "epoch-0001", checkpoint)
-    return model, dataset
+from infomcr_cli.runs import RunDirectory, load_checkpoint
 
 
 def test_networks_of_the_catalogue_give_the_same_on_raw_images_without_infomcr(

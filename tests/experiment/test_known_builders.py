@@ -16,10 +16,14 @@ from infomcr_cli.config.allowed_builders import trusted_groups
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
+from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.messages import task_of
+from infomcr_cli.engine.run_job import _directory
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.models.module_source import is_module, source_digest
 from infomcr_cli.runs import RunDirectory, new_status
+from infomcr_cli.runs.identity import identity
 from tests.conftest import CommandLine
 
 OWN = ("model=builder", "model.builder=own.nets:net", "+model.settings.width=3")
@@ -70,6 +74,14 @@ def test_functions_for_data_are_known_too() -> None:
     run = named_run("runs/a", "data=builder", "data.builder=data_of_mine:load", *OWN)
     assert set(known(run)) == {"model", "data"}
     Path("data_of_mine.py").write_text("changed = True\n")
+    assert known(run) == ("model",)
+
+
+def test_the_runs_of_a_sweep_are_known() -> None:
+    config, folder = compose_run(OWN), Path.cwd()
+    job = Job(identity(config), (), "", config, folder / "runs" / "a")
+    run, is_new = _directory(task_of(job, evaluate=True, cwd=folder, log=folder / "log"))
+    assert is_new
     assert known(run) == ("model",)
 
 

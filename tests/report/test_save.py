@@ -30,16 +30,24 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     seen: dict[str, Any] = {}
 
     def log_comparison(
-        store: Store, name: str, runs: list[RunDirectory], metrics: Any, artifacts: list[Path], parent: str | None
+        store: Store,
+        name: str,
+        runs: list[RunDirectory],
+        metrics: Any,
+        artifacts: list[Path],
+        parent: str | None,
+        note: str,
     ) -> str:
         files = {path.name: path.read_bytes() for path in artifacts}
-        seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files)
+        seen.update(store=store, runs=[run.name for run in runs], metrics=metrics, files=files, note=note)
         return "abc"
 
     monkeypatch.setattr("infomcr_cli.tracking.parents.log_comparison", log_comparison)
     options = CompareRequest((str(tmp_path),), tracking=True, tracking_uri="http://127.0.0.1:1")
     document = compare(options).to_dict()
     assert document["mlflow_run_id"] == "abc"
+    assert "3 runs, ranked against the gap `error`" in seen["note"]
+    assert "| gamma |" in seen["note"]
     assert seen["store"].uri == "http://127.0.0.1:1"
     assert seen["runs"] == ["run-0", "run-1", "run-2"]
     assert seen["metrics"]["comparison/tau/gamma"] == pytest.approx(1.0)

@@ -84,6 +84,10 @@ class TrackingConfig(Record):
     experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
     tensorboard: bool = not_hashed("write the metrics as TensorBoard event files to RUN/tensorboard", default=False)
 
+    checkpoints: Literal["none", "best", "last", "all"] = not_hashed(
+        "checkpoints whose weights are uploaded, as Keras models that take raw inputs", default="none"
+    )
+
     @field_validator("experiment")
     @classmethod
     def _one_that_mlflow_takes(cls, name: str | None) -> str | None:

@@ -1,0 +1,121 @@
+"""Keep the uncommitted changes of the user's repository beside a run, as a patch.
+
+With the commit in environment.json they say which code a run was made with. The patch is bounded in size and time, and
+goes without secrets; where there is no git, or no change, there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from infomcr_cli.console.redaction import HIDDEN, redact
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_files import write_atomically
+
+PATCH = "code.patch"
+LIMIT = 2**20  # bytes of the whole patch
+SECONDS = 3.0  # that git may take for each of its answers
+MAX_FILES, MAX_FILE = 200, 2**17  # of new files, and bytes of one
+SOURCE = frozenset({".py", ".pyi", ".sh", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".ipynb"})
+_SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
+_PRIVATE = ("**/.env*", "**/*.pem", "**/*.key", "**/id_*", "**/*credentials*", "**/*secret*")
+# Such as api_key = "…" in a source file, whatever the environment of this process holds.
+_ASSIGNED = re.compile(
+    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|token|secret|api_?key|access_?key|private_?key|credential)[\w.-]*"
+    r"[\"']?\s*[:=]\s*[\"'])[^\"'\n]{4,}(?=[\"'])",
+    re.I,
+)
+
+
+def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
+    """Write code.patch if the work tree around a folder differs from its commit.
+
+    Args:
+        folder: None: the working directory.
+    """
+    patch = code_changes(folder or Path.cwd(), besides=run.path.parent)
+    if patch:
+        write_atomically(run.path / PATCH, patch)
+
+
+def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
+    """Return the patch from the last commit of a git work tree to its files, b"" if there is none.
+
+    Args:
+        folder:  inside the work tree.
+        besides: a folder whose new files are left out, such as that of the runs.
+    """
+    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    if not top:
+        return b""
+    root = Path(os.fsdecode(top))
+    excluded = [f":(exclude,glob,icase){pattern}" for pattern in _PRIVATE]
+    changed = _git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv", "--", ".", *excluded)
+    parts, size = [changed], len(changed)
+    for part in _new_files(root, excluded, besides):
+        parts.append(part)
+        size += len(part)
+        if size > LIMIT:
+            break
+    return _bounded(_without_secrets(b"".join(parts)))
+
+
+def _new_files(root: Path, excluded: list[str], besides: Path | None) -> Iterator[bytes]:
+    """Yield a patch for each source file that git neither knows yet nor ignores."""
+    listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", *excluded)
+    names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
+    plain = (name for name in names if name.isprintable() and '"' not in name)
+    sources = [name for name in plain if PurePosixPath(name).suffix in SOURCE]
+    for name in sources[:MAX_FILES]:
+        path = root / name
+        if path.is_symlink() or not path.is_file() or (besides and path.is_relative_to(besides)):
+            continue
+        if path.stat().st_size <= MAX_FILE:
+            yield _added(name, path.read_bytes())
+
+
+def _added(name: str, content: bytes) -> bytes:
+    """Return the patch that adds a file, as git writes it."""
+    if b"\0" in content or not content:
+        return b""
+    *lines, rest = content.split(b"\n")
+    end = b"+" + rest + b"\n\\ No newline at end of file\n" if rest else b""
+    count = len(lines) + bool(rest)
+    head = f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{count} @@\n"
+    return head.encode() + b"".join(b"+" + line + b"\n" for line in lines) + end
+
+
+def _without_secrets(patch: bytes) -> bytes:
+    text = patch.decode(errors="surrogateescape")
+    return redact(_ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)).encode(errors="surrogateescape")
+
+
+def _bounded(patch: bytes) -> bytes:
+    if len(patch) <= LIMIT:
+        return patch
+    whole_lines = patch[:LIMIT].rpartition(b"\n")[0]
+    return whole_lines + f"\n# cut here: the changes are larger than {LIMIT} bytes\n".encode()
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """Return what git says, at most a little more than the limit; b"" if it fails or takes too long."""
+    command = ["git", *_SAFE, "--no-optional-locks", *arguments]
+    try:
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return b""
+    late = threading.Timer(SECONDS, process.kill)
+    late.start()
+    with process:
+        assert process.stdout is not None
+        answer = process.stdout.read(LIMIT + 1)
+        if len(answer) > LIMIT:
+            process.kill()
+    is_late = not late.is_alive()
+    late.cancel()
+    return b"" if is_late or (process.returncode and len(answer) <= LIMIT) else answer

@@ -1,0 +1,145 @@
+"""Push what a run measured into MLflow as models and data sets.
+
+Each evaluated checkpoint is a LoggedModel with its step, and each number of its evaluation is tied to that model and to
+the data set that it was measured on. Its weights are uploaded only if `tracking.checkpoints` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
+from infomcr_cli.runs.checkpoint import list_checkpoints, trained_on
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.runs.measures_file import read_measures_file
+from infomcr_cli.tracking.client import Progress
+
+CHECKPOINT, STEP, WEIGHTS = "infomcr.checkpoint", "infomcr.step", "infomcr.weights"
+CONTEXT = "mlflow.data.context"
+CONTEXTS = ("train", "test")
+DIGEST = 32  # hexadecimal digits; MLflow takes at most 36
+NO_DATASET = "eval/gap_"  # the beginning of numbers that are of two data sets
+
+
+def push_inputs(client: Any, run: RunDirectory, progress: Progress) -> None:
+    """Record the training and the test data of a run by name and digest, once its checkpoints say which they are."""
+    from mlflow.entities import DatasetInput, InputTag
+
+    if progress.datasets:
+        return
+    datasets = _datasets(run)
+    recorded = client.get_run(progress.run_id).inputs
+    known = {
+        (one.dataset.digest, tag.value)
+        for one in (recorded.dataset_inputs if recorded else [])
+        for tag in one.tags
+        if tag.key == CONTEXT
+    }
+    new = [
+        DatasetInput(dataset, [InputTag(CONTEXT, context)])
+        for context, dataset in datasets.items()
+        if (dataset.digest, context) not in known
+    ]
+    if new:
+        client.log_inputs(progress.run_id, new)
+    progress.datasets = {context: (dataset.name, dataset.digest) for context, dataset in datasets.items()}
+
+
+def push_models(client: Any, run: RunDirectory, progress: Progress) -> None:
+    """Make a LoggedModel of each evaluated checkpoint that has none; a server before MLflow 3 keeps none."""
+    evaluated = evaluated_checkpoints(run)
+    if evaluated.keys() <= progress.models.keys():
+        return
+    try:
+        _find_models(client, progress)
+        for step in sorted(evaluated.keys() - progress.models.keys()):
+            create_model(client, run, progress, evaluated[step], step)
+    except Exception as error:
+        if getattr(error, "error_code", None) != "ENDPOINT_NOT_FOUND":
+            raise
+
+
+def evaluated_checkpoints(run: RunDirectory) -> dict[int, str]:
+    """Return the names of the checkpoints that measures.json holds by their steps; "last" is called by its own name."""
+    own = {info.step: info.name for info in list_checkpoints(run)}
+    named = {one.step: name for name, one in read_measures_file(run).checkpoints.items() if one.step is not None}
+    return {step: own.get(step, name) for step, name in named.items()}
+
+
+def create_model(client: Any, run: RunDirectory, progress: Progress, name: str, step: int) -> str:
+    """Make the LoggedModel of a checkpoint, an output of its run, and return its id."""
+    from mlflow.entities import LoggedModelOutput
+
+    tags = {CHECKPOINT: name, STEP: str(step)}
+    experiment = client.get_run(progress.run_id).info.experiment_id
+    model = client.create_logged_model(
+        experiment, name=_model_name(run, name), source_run_id=progress.run_id, tags=tags, model_type="keras"
+    )
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(progress.run_id, [LoggedModelOutput(model.model_id, step)])
+    progress.models[step] = model.model_id
+    return str(model.model_id)
+
+
+def models_of_run(client: Any, run_id: str) -> Iterator[Any]:
+    """Yield the LoggedModels that a run made, as far as infomcr made them."""
+    experiment, token = client.get_run(run_id).info.experiment_id, None
+    while True:
+        page = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", page_token=token)
+        yield from (model for model in page if STEP in model.tags)
+        token = page.token
+        if not token:
+            return
+
+
+def delete_models(client: Any, run_id: str) -> None:
+    """Delete the LoggedModels of a run that is deleted, so that none is left without its run."""
+    for model in list(models_of_run(client, run_id)):
+        client.delete_logged_model(model.model_id)
+
+
+def tied_metric(progress: Progress, name: str, value: float, timestamp: int, step: int) -> Any:
+    """Return a metric with the model and the data set that it belongs to, if they are known."""
+    from mlflow.entities import Metric
+
+    model = progress.models.get(step)
+    context = "test" if name.startswith("eval/test_") else "train"
+    dataset = None if name.startswith(NO_DATASET) else progress.datasets.get(context)
+    return Metric(name, value, timestamp, step, model, *(dataset or (None, None)), progress.run_id)
+
+
+def _find_models(client: Any, progress: Progress) -> None:
+    """Note the models that MLflow holds already, and the numbers that are tied to them."""
+    for model in models_of_run(client, str(progress.run_id)):
+        progress.models[int(model.tags[STEP])] = model.model_id
+        progress.tied |= {(metric.key, metric.step) for metric in model.metrics or []}
+
+
+def _model_name(run: RunDirectory, checkpoint: str) -> str:
+    """MLflow refuses some letters in the name of a model."""
+    name = printable(redact(f"{run.name}-{checkpoint}"), 200)
+    return "".join("_" if letter in "/:.%\"'" else letter for letter in name)
+
+
+def _datasets(run: RunDirectory) -> dict[str, Any]:
+    """Return an MLflow data set for each split; none before the first checkpoint, which says what the data is."""
+    from mlflow.entities import Dataset
+
+    fingerprint = trained_on(run)
+    if fingerprint is None:
+        return {}
+    config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    data: Mapping[str, Any] = config.get("data") or {} if isinstance(config, dict) else {}
+    name, root = (printable(redact(str(data.get(key))), 200) for key in ("name", "root"))
+    source = json.dumps({"uri": root if data.get("root") else name})
+    return {context: Dataset(name, _digest(fingerprint, context), "infomcr", source) for context in CONTEXTS}
+
+
+def _digest(fingerprint: str, context: str) -> str:
+    """Return the digest of one split: it changes with the data, and differs between the splits."""
+    return hashlib.sha256(f"{context} {fingerprint}".encode()).hexdigest()[:DIGEST]
