@@ -14,7 +14,7 @@ import typer
 
 from infomcr_cli import __version__
 from infomcr_cli.command_help import App
-from infomcr_cli.complete import complete_override, complete_run, complete_run_or_override
+from infomcr_cli.complete import complete_config, complete_override, complete_run, complete_run_or_override
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
@@ -211,6 +211,50 @@ def compare(
     _finish(comparison, as_json)
 
 
+@app.command()
+def audit(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RUN [OVERRIDE]...", help="A run directory, then overrides.")
+    ],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN", help="Runs whose measures give the spread between minima: a quoted glob; repeatable."
+        ),
+    ] = None,
+    rescalings: Annotated[int, typer.Option(min=0, max=1000, help="How often layers are rescaled.")] = 4,
+    factor: Annotated[float, typer.Option(help="Largest factor of a rescaling.")] = 3.0,
+    seeds: Annotated[int, typer.Option(min=0, max=1000, help="Train it again with so many other seeds.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, max=1000, help="And with so many other orders of batches.")] = 0,
+    more_epochs: Annotated[
+        list[int] | None, typer.Option(min=1, help="Train it so many epochs further; repeatable.")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far each measure moves when something changes that should not matter."""
+    from infomcr_cli.audit import AuditRequest
+    from infomcr_cli.audit import audit as run_command
+
+    runs, overrides = _runs_and_overrides(arguments)
+    if len(runs) != 1:
+        raise InputError("audit takes one run", received=" ".join(runs), advice="Others are named by --against.")
+    request = AuditRequest(
+        runs[0],
+        overrides,
+        tuple(against or ()),
+        rescalings,
+        factor,
+        seeds,
+        orders,
+        tuple(more_epochs or ()),
+        checkpoint,
+        config_dir,
+    )
+    _finish(run_command(request, stderr), as_json)
+
+
 @app.command(name="import")
 def import_model(
     arguments: Annotated[
@@ -315,6 +359,25 @@ def measures(
     from infomcr_cli.list_measures import list_measures
 
     _finish(list_measures(names or ()), as_json)
+
+
+@app.command(name="config")
+def explain(
+    word: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[GROUP|GROUP=CHOICE|SETTING]",
+            help="Such as optimizer, optimizer=adam, measure.gamma or reg.beta.",
+            autocompletion=complete_config,
+        ),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain the settings of a run: meaning, type, range, default and an example."""
+    from infomcr_cli.explain_config import explain_config
+
+    _finish(explain_config(word, config_dir), as_json)
 
 
 @app.command()

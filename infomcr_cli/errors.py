@@ -78,6 +78,12 @@ class InputError(ValueError):
         return f"{self.rule}{got}.{known} {way_out}".rstrip()
 
 
+class AdvisedError(RuntimeError):
+    """A failure of a run that the user can do something about."""
+
+    advice: str
+
+
 class RunFailedError(RuntimeError):
     """A run started and could not go on; its directory says why."""
 

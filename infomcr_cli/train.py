@@ -57,6 +57,7 @@ class TrainResult:
     Args:
         reason: why it did not finish; None: it did.
         again:  overrides that a command which continues it must repeat.
+        advice: what may help after a failure; None: to continue it.
     """
 
     run: RunDirectory
@@ -64,6 +65,7 @@ class TrainResult:
     reason: str | None
     exit_code: int
     again: Sequence[str] = ()
+    advice: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `train --json`."""
@@ -87,11 +89,9 @@ class TrainResult:
         """What standard error says of a run that did not finish, and how to continue it."""
         if not self.reason:
             return ""
-        way_on = f"Continue with: {suggested_command('train', '--resume', self.run.path, *self.again)}"
-        if self.reason.startswith("LossNotFiniteError"):  # the same steps would lead there again
-            way_on = "A smaller optimizer.learning_rate may help."
         # The command works as it is printed, so that nothing is hidden in it.
-        return f"{redact(f'{self.state}: {self.reason}.')} {way_on}"
+        command = suggested_command("train", "--resume", self.run.path, *self.again)
+        return f"{redact(f'{self.state}: {self.reason}.')} {self.advice or f'Continue with: {command}'}"
 
 
 def settings_of(request: TrainRequest) -> RunConfig:
@@ -134,7 +134,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         if outcome.state is State.FINISHED:
             _upload(directory, config, store)
     again = named_again(config.model_dump())
-    return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again)
+    return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again, outcome.advice)
 
 
 def _store(config: RunConfig, request: TrainRequest) -> Store | None:

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from infomcr_cli.api.cross_entropy import CrossEntropy, label_smoothing_of
+from infomcr_cli.api.fit_checks import check_fit, refuse_weights
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.gradients import checked_labels, smoothed_labels, training_loss
+from infomcr_cli.training.gradients import smoothed_labels, training_loss
 from infomcr_cli.training.regularizers.base import Regularizer
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
@@ -25,31 +26,6 @@ from infomcr_cli.training.step import take_step
 
 OWN = {kind.__name__: kind for kind in (LocalMinimum, SAM, GradientNorm, FisherTrace)}
 OF_THE_STEP = ("cross_entropy", "penalty")  # logs of training alone
-_ADVICE = "Leave loss out, or give SparseCategoricalCrossentropy(from_logits=True)."
-
-
-@keras.saving.register_keras_serializable(package="infomcr")
-class CrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits [b, C] at class indices [b] or [b, 1], or at class weights [b, C], nats.
-
-    Args:
-        label_smoothing: share of each label that is spread evenly over all classes.
-    """
-
-    def __init__(self, label_smoothing: float = 0.0, name: str = "cross_entropy", **options: Any) -> None:
-        super().__init__(name=name, **options)
-        self.label_smoothing = label_smoothing
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each sample, [b]."""
-        classes, share = y_pred.shape[-1], self.label_smoothing
-        if len(y_true.shape) == 1 or y_true.shape[1] == 1:
-            y_true = tf.one_hot(tf.cast(tf.reshape(y_true, [-1]), tf.int64), classes, dtype=y_pred.dtype)
-        return tf.nn.softmax_cross_entropy_with_logits((1 - share) * y_true + share / classes, y_pred)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what a saved file keeps of it."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="infomcr")
@@ -135,7 +111,7 @@ class RegularizedModel(keras.Model):
         """
         if loss_weights is not None:
             raise InputError("a RegularizedModel has one loss, without loss_weights", received=loss_weights)
-        self._label_smoothing = _label_smoothing(loss)
+        self._label_smoothing = label_smoothing_of(loss)
         dtype = "float64" if self.network.compute_dtype == "float64" else "float32"
         super().compile(optimizer, CrossEntropy(self._label_smoothing, dtype=dtype), None, *arguments, **options)
 
@@ -154,13 +130,13 @@ class RegularizedModel(keras.Model):
         """
         given = inspect.signature(super().fit).bind(*arguments, **options)
         given.apply_defaults()
-        self._check_fit(given.arguments)
+        check_fit(self.network, self._regularizer, given.arguments)
         return super().fit(*arguments, **options)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step and return the running means of the epoch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        _refuse_weights(sample_weight)
+        refuse_weights(sample_weight)
         share, count = self._label_smoothing, tf.shape(keras.tree.flatten(x)[0])[0]
         step = take_step(self.network, self.optimizer, x, y, regularizer=self._regularizer, label_smoothing=share)
         with smoothed_labels(share):
@@ -216,55 +192,3 @@ class RegularizedModel(keras.Model):
         settings = dict(config["regularizer"] or {})
         regularizer = OWN[settings.pop("kind")](**settings) if settings else None
         return cls(network, regularizer, name=config["name"])
-
-    def _check_fit(self, given: dict[str, Any]) -> None:
-        for name in ("sample_weight", "class_weight"):
-            _refuse_weights(given[name], name)
-        x, y = given["x"], given["y"]
-        if isinstance(y, np.ndarray) and len(y):
-            checked_labels(self.network, y)
-        parts = getattr(self._regularizer, "num_sub_batches", 1)
-        if parts == 1 or not getattr(self._regularizer, "is_active", True):
-            return
-        for size in _batch_sizes(x, given):
-            if size % parts:
-                drop = "Drop the incomplete last batch: x[:n], or a tf.data.Dataset with drop_remainder=True."
-                received = f"num_sub_batches={parts}, a batch of {size} samples"
-                raise InputError("num_sub_batches must divide every batch", received=received, advice=drop)
-
-
-def _batch_sizes(x: Any, given: dict[str, Any]) -> list[int]:
-    """Return the sizes of batches, as far as they are known before training."""
-    if isinstance(x, tf.data.Dataset):
-        shapes = [spec.shape for spec in tf.nest.flatten(x.element_spec)]
-        return [int(shape[0]) for shape in shapes[:1] if shape.rank and shape[0] is not None]
-    shape = tuple(getattr(keras.tree.flatten(x)[0], "shape", ())) if x is not None else ()
-    if not shape or given["steps_per_epoch"] is not None:
-        return []
-    count, size = int(shape[0]), given["batch_size"] or 32  # the default of Keras
-    if given["validation_split"] and given["validation_data"] is None:
-        count = int(np.floor(count * (1 - given["validation_split"])))
-    return [part for part in (min(size, count), count % size) if part]
-
-
-def _refuse_weights(weights: Any, name: str = "sample_weight") -> None:
-    if weights is not None:
-        rule = "a RegularizedModel weights all samples alike"
-        raise InputError(rule, received=name, advice="Leave the weights out, or repeat samples in the data.")
-
-
-def _label_smoothing(loss: Any) -> float:
-    """Return the share of label smoothing of a loss; raise InputError unless it is mean cross-entropy of logits."""
-    if loss is None or isinstance(loss, CrossEntropy):
-        return getattr(loss, "label_smoothing", 0.0)
-    kinds = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)
-    rule = "the loss of a RegularizedModel must be the mean cross-entropy of logits"
-    if not isinstance(loss, kinds):
-        received = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-        raise InputError(rule, received=received, advice=_ADVICE)
-    expected = {"from_logits": True, "reduction": "sum_over_batch_size", "ignore_class": None}
-    settings = loss.get_config()
-    for name, value in expected.items():
-        if settings.get(name, value) != value:
-            raise InputError(rule, received=f"{name}={settings[name]!r}", advice=_ADVICE)
-    return float(settings.get("label_smoothing", 0.0))

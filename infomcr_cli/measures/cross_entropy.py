@@ -72,7 +72,8 @@ Array = NDArray[np.float64]
 
 def mean_loss(logits: Array, labels: NDArray[np.int32]) -> float:
     """Return the mean cross-entropy of logits [N, C] at true classes [N], nats."""
-    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]))
+    with np.errstate(invalid="ignore"):  # logits that are not finite give NaN, which the callers report
+        return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]))
 
 
 def accuracy(logits: Array, labels: NDArray[np.int32]) -> float:

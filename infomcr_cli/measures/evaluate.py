@@ -54,7 +54,7 @@ def evaluate_measures(
         train_loss:      mean cross-entropy on the whole training set, nats, if already known.
         history:         what the training of the run recorded; None for a network without a run.
         announce:        called first with the expected duration, if everything is measured.
-        progress:        is told which measure is next, and which parts of it are done.
+        progress:        receives which measure is next, and which parts of it are done.
 
     Raises:
         InputError: a name is unknown, or a setting does not fit the data; nothing has been measured then.

@@ -20,6 +20,7 @@ from infomcr_cli.exchange.run_network import network_of_run, network_settings_of
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Scorer, make_scorer
@@ -60,14 +61,14 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
-    measured = _measured_network(run, config, dataset)
+    measured = measured_network(run, config, dataset)
     return [_measure_checkpoint(run, measured, name, console) for name in checkpoints]
 
 
 _latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, its compiled score
 
 
-def _measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
+def measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
     """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
     settings = network_settings_of_run(config, dataset)
     if not _latest or _latest[0][0] != settings:
@@ -87,18 +88,7 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         measured.score.with_hits(evaluation_batches(split, dataset, config.measure.batch_size))
         for split in (dataset.train, dataset.test)
     )
-    with MeasuringProgress(console).shown() as progress:
-        values = evaluate_measures(
-            model,
-            dataset,
-            config.measure,
-            seed=config.seed,
-            initial_weights=lambda: weights_before_training(run, config, dataset),
-            train_loss=train.loss,
-            history=RunHistory(run, checkpoint.step, config.schedule.stop_at_train_loss),
-            announce=lambda text: say(console, text),
-            progress=progress,
-        )
+    values = measure_weights(run, measured, checkpoint.step, train.loss, console)
     evaluation = Evaluation(
         step=checkpoint.step,
         epoch=checkpoint.epoch,
@@ -115,3 +105,27 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     for key in {name, "last"} if is_last else {name}:  # the last checkpoint is recorded under its name and as "last"
         record_evaluation(run, key, evaluation)
     return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}
+
+
+def measure_weights(
+    run: RunDirectory, measured: MeasuredNetwork, step: int, train_loss: float, console: Console
+) -> dict[str, MeasureValue]:
+    """Return the measures of the weights that a run's network has now.
+
+    Args:
+        step:       to which the run had been trained when they were saved.
+        train_loss: of them, on the whole training set, nats.
+    """
+    config, dataset = measured.config, measured.dataset
+    with MeasuringProgress(console).shown() as progress:
+        return evaluate_measures(
+            measured.model,
+            dataset,
+            config.measure,
+            seed=config.seed,
+            initial_weights=lambda: weights_before_training(run, config, dataset),
+            train_loss=train_loss,
+            history=RunHistory(run, step, config.schedule.stop_at_train_loss),
+            announce=lambda text: say(console, text),
+            progress=progress,
+        )

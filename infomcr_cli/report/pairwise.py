@@ -140,16 +140,16 @@ def _sentence(
         unit = unit_of(first, GAMMA) or "nats"
         flatter = names[0] if gamma.difference < 0 else names[1]
         shown = with_error(abs(gamma.difference), gamma.std_error)
-        parts.append(f"gamma differs by {shown} {unit}: {_verdict(gamma, f'{flatter} is flatter')}")
+        parts.append(f"gamma differs by {shown} {unit}: {_conclusion(gamma, f'{flatter} is flatter')}")
     if error is not None:
         better = names[0] if error.difference < 0 else names[1]
         rates = " against ".join(_rate(members) for members in (first, other))
-        parts.append(f"test error {rates}: {_verdict(error, f'{better} generalizes better')}")
+        parts.append(f"test error {rates}: {_conclusion(error, f'{better} generalizes better')}")
     corrected_for = f" p-values are corrected for {pairs} comparisons." if pairs > 1 else ""
     return f"{names[0]} and {names[1]}: {'; '.join(parts)}.{corrected_for}"
 
 
-def _verdict(test: DifferenceTest, answer: str) -> str:
+def _conclusion(test: DifferenceTest, answer: str) -> str:
     p_value = "p < 0.001" if test.p_value < 0.001 else f"p = {format_number(test.p_value, 2)}"
     return f"{answer if test.is_distinguishable else 'not distinguishable'} ({test.method}, {p_value})"
 

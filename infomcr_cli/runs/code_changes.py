@@ -66,7 +66,7 @@ def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
 
 
 def _new_files(root: Path, excluded: list[str], besides: Path | None) -> Iterator[bytes]:
-    """Yield a patch for each source file that git does not know yet and that it does not ignore."""
+    """Yield a patch for each source file that git neither knows yet nor ignores."""
     listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", *excluded)
     names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
     plain = (name for name in names if name.isprintable() and '"' not in name)

@@ -24,7 +24,7 @@ from typing import Any
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.redaction import redact, redact_override
-from infomcr_cli.errors import InputError
+from infomcr_cli.errors import AdvisedError, InputError
 from infomcr_cli.runs.directory import RunDirectory, new_run_name
 from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.lock import is_held, lock_run
@@ -51,11 +51,13 @@ class RunOutcome:
     Args:
         reason:    why it did not finish; None: it did.
         exit_code: 0 finished, 1 failed, 129, 130 or 143 interrupted.
+        advice:    what may help after a failure; None: to continue it.
     """
 
     state: State
     reason: str | None = None
     exit_code: int = 0
+    advice: str | None = None
 
 
 def create_run(
@@ -116,7 +118,7 @@ class ActiveRun:
             self._write(finished(self.status, outcome.state, outcome.reason))
         except OSError as error:
             reason = f"{outcome.reason or 'it finished'}; the state could not be written ({error.strerror})"
-            return RunOutcome(State.FAILED, reason, outcome.exit_code or 1)
+            return RunOutcome(State.FAILED, reason, outcome.exit_code or 1, outcome.advice)
         return outcome
 
     def carry_out(self, work: Callable[[Interruption], None]) -> RunOutcome:
@@ -143,7 +145,8 @@ class ActiveRun:
                 raise
             except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
                 self._keep_traceback()
-                outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1)
+                advice = error.advice if isinstance(error, AdvisedError) else None
+                outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1, advice)
             return self.finish(outcome)
 
     def _write(self, status: Status) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
+from infomcr_cli.errors import AdvisedError
 from infomcr_cli.models.score import Score
 from infomcr_cli.training.patience import Patience
 from infomcr_cli.training.schedule import Schedule
@@ -28,8 +29,10 @@ class Position:
     epoch: int = 0
 
 
-class LossNotFiniteError(RuntimeError):
+class LossNotFiniteError(AdvisedError):
     """The loss was NaN or infinite; the last checkpoint is from before."""
+
+    advice = "A smaller optimizer.learning_rate may help."  # the same steps would lead there again
 
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss of step {step} is not a finite number")

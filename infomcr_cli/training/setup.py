@@ -93,7 +93,7 @@ def _inputs(config: RunConfig, dataset: Dataset, state: TrainingState) -> Traini
             dataset,
             config.data,
             config.augment,
-            seed=config.seed,
+            seed=config.seed if config.data.order_seed is None else config.data.order_seed,
             epochs=config.schedule.epochs,
             first_epoch=start.epoch,
             first_step=start.step - start.epoch * steps_per_epoch(dataset, config.data),

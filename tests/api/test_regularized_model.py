@@ -354,6 +354,13 @@ def test_labels_are_smoothed_as_in_keras_and_in_train_step(regularizer: Any) -> 
     assert history["cross_entropy"][0] < history["loss"][0]
 
 
+def test_labels_that_are_no_classes_are_no_loss_of_zero_in_evaluate() -> None:
+    model, (x, y) = RegularizedModel(network()), data()
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="outside the valid range"):
+        model.evaluate(x, y + 1, verbose=0)
+
+
 def test_cross_entropy_of_logits_may_be_named() -> None:
     for loss in (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy):
         RegularizedModel(network()).compile("sgd", loss(from_logits=True))

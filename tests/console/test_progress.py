@@ -98,7 +98,7 @@ def test_each_change_is_said_once_with_the_first_step_that_has_it() -> None:
 
 
 def measured(seconds: list[float]) -> list[str]:
-    """Measure gamma of ten draws and another measure; the clock moves as told."""
+    """Measure gamma of ten draws and another measure; the clock moves as given."""
     file, clock = io.StringIO(), iter(seconds)
     now = [0.0]
 

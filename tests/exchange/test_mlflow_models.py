@@ -143,11 +143,11 @@ def test_a_regularized_run_is_served_by_mlflow_and_answers_as_eval_says(
         port = free.getsockname()[1]
     words = ["-m", f"models:/{model.model_id}", "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
     place = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # the server starts uvicorn by its name
-    settings = {"MLFLOW_TRACKING_URI": store().tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    variables = {"MLFLOW_TRACKING_URI": store().tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     with Path("serve.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "models", "serve", *words],
-            env={**os.environ, **place, **settings},
+            env={**os.environ, **place, **variables},
             stdout=log,
             stderr=log,
             start_new_session=True,

@@ -30,6 +30,7 @@ class DataConfig(Record):
     validation_size: Count | None = Field(description="training images set apart, stratified; null: none")
     label_noise: Fraction = Field(description="share of training labels replaced by another class, seeded")
     seed: Seed | None = Field(description="of subsets and noise; null: the seed of the run")
+    order_seed: Seed | None = hashed_unless_default(None, "of order and augmentation; null: the seed of the run")
     scaling: Scaling = hashed_unless_default(
         "standardised",
         "what a network receives for a pixel x: standardised (x - mean)/std of the training images by channel, "

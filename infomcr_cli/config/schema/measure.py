@@ -62,7 +62,7 @@ class LearningCoefficientConfig(Record):
     """Langevin chains around the weights."""
 
     chains: AtLeastTwo = Field(4, description="independent chains, all from the weights")
-    steps: Annotated[int, Field(ge=40, le=10**9)] = Field(200, description="of each chain; the first half is discarded")
+    steps: Annotated[int, Field(ge=100, le=10**9)] = Field(300, description="of each chain, the burn-in included")
     batch: Count = Field(50, description="images of one stochastic gradient")
     radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
     localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
@@ -94,7 +94,7 @@ class ConfidenceConfig(Record):
 class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
-    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, all), a measure, or a list of them")
+    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, free, volume, all), or measures")
     batch_size: Count
     gamma: GammaConfig
     samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 PILOTS = 4  # rays that show the curvature
-SEARCH = 7.0  # forward passes that find a ray's radius
+SEARCH = 8.0  # forward passes that find a ray's radius
 
 
 def basin_of(surface: LossSurface, *, height: float, rays: int, seed: int) -> RayVolume:
@@ -58,7 +58,7 @@ def _passes(config: MeasureConfig) -> float:
     family="volume",
     unit="nats",
     direction="higher",
-    cost="some 7 forward passes over the samples for each ray",
+    cost="some 8 forward passes over the samples for each ray",
     passes=_passes,
     needs=(IMAGES,),
     settings=("samples", "basin_volume.rise", "basin_volume.rays"),

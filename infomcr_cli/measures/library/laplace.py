@@ -20,8 +20,8 @@ def half_log_det(eigenvalues: NDArray[np.float64], prior_precision: float) -> fl
     """Return ½ ln det(I + G/(p N)) from the eigenvalues of G/N, nats; 0 for a G of zeros.
 
     Examples:
-        >>> half_log_det(np.array([3.0, 0.0]), 1.0) == np.log(2.0)
-        True
+        >>> round(half_log_det(np.array([3.0, 0.0]), 1.0), 4)  # ln 2
+        0.6931
     """
     return 0.5 * float(np.sum(np.log1p(eigenvalues / prior_precision)))
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 RELATIVE_STEP = 0.5  # of 1/(nβ κ + γ): the stiffest direction varies by a seventh too much at most
-EVERY = 4  # steps from one recorded loss to the next
+EVERY = 8  # steps from one recorded loss to the next
 LARGEST_RHAT, FEWEST_DRAWS = 1.1, 20.0  # of chains that have settled
-FEWEST_TIMES = 2.0  # relaxation times 1/(ε γ) of burn-in: 1 - e⁻² of the spread of a flat direction is reached by then
+BURN_IN_TIMES = 4.0  # relaxation times 1/(ε γ) of a flat direction: all but e⁻⁴ of its spread is reached by then
+FEWEST_TIMES = 2.0  # all but e⁻²
 
 
 def inverse_temperature(samples: int) -> float:
@@ -94,23 +95,35 @@ def estimate(losses: Array, minimum: float, scale: float) -> Estimate:
     return Estimate(scale * (float(losses.mean()) - minimum), error, split_rhat(losses), draws)
 
 
-def sampled(
-    target: Target, *, chains: int, steps: int, seed: int, relative: float = RELATIVE_STEP
-) -> tuple[Array, float]:
-    """Return the recorded losses of the second half of each chain [chains, recorded], and the step size ε.
+@dataclass(frozen=True)
+class Chains:
+    """What the chains gave.
 
-    If a chain diverges its losses are infinite.
+    Args:
+        losses:  after the burn-in, [chains, recorded]; infinite for a chain that diverged.
+        step:    ε.
+        burn_in: steps that came first.
+    """
+
+    losses: Array
+    step: float
+    burn_in: int
+
+
+def sampled(target: Target, *, chains: int, steps: int, seed: int, relative: float = RELATIVE_STEP) -> Chains:
+    """Return the losses of independent chains of `steps` steps, each from w*.
+
+    The burn-in is four relaxation times 1/(ε γ) of a flat direction, at least a tenth and at most half of the steps.
     """
     step = stable_step(target, relative=relative, seed=(seed, 0))
-    half = steps // 2
-    found = np.full((chains, half // EVERY), np.inf)
+    burn_in = int(min(steps // 2, max(steps / 10, BURN_IN_TIMES / (step * target.localisation))))
+    left = steps - burn_in
+    found = np.full((chains, left // EVERY), np.inf)
     for chain in range(chains):
-        losses = langevin_losses(
-            target, step=step, steps=half, every=EVERY, seed=(seed, 1 + chain), burn_in=steps - half
-        )
-        if len(losses) == half // EVERY:
+        losses = langevin_losses(target, step=step, steps=left, every=EVERY, seed=(seed, 1 + chain), burn_in=burn_in)
+        if len(losses) == left // EVERY:
             found[chain] = losses
-    return found, step
+    return Chains(found, step, burn_in)
 
 
 def target_of(surface: LossSurface, *, batch: int, localisation: float) -> Target:
@@ -124,10 +137,13 @@ def target_of(surface: LossSurface, *, batch: int, localisation: float) -> Targe
     return Target(surface.loss, gradient, surface.weights, inverse_temperature(count), localisation)
 
 
+RECORDED = 0.85  # of the steps, in most networks: the others are burn-in
+
+
 def _passes(config: MeasureConfig) -> float:
     settings = config.learning_coefficient
     gradients = settings.chains * settings.steps + 2 * POWER_ITERATIONS
-    return gradients * settings.batch * GRADIENT + config.samples * settings.chains * settings.steps / (2 * EVERY)
+    return gradients * settings.batch * GRADIENT + config.samples * settings.chains * RECORDED * settings.steps / EVERY
 
 
 @register_measure(
@@ -156,33 +172,31 @@ def learning_coefficient(ctx: MeasureContext) -> MeasureValue:
         return MeasureValue(None, extras={"reason": "n / ln n needs at least two images"})
     pull = settings.localisation or relative_localisation(surface.weights, settings.radius)
     target = target_of(surface, batch=settings.batch, localisation=pull)
-    losses, step = sampled(target, chains=settings.chains, steps=settings.steps, seed=ctx.seed)
-    return value_of(losses, surface.loss(surface.weights), target, step, steps=settings.steps)
+    found = sampled(target, chains=settings.chains, steps=settings.steps, seed=ctx.seed)
+    return value_of(found, surface.loss(surface.weights), target)
 
 
-def value_of(losses: Array, minimum: float, target: Target, step: float, *, steps: int) -> MeasureValue:
+def value_of(found: Chains, minimum: float, target: Target) -> MeasureValue:
     """Return λ̂ as a value, or the reason why there is none.
 
     Args:
-        losses:  of `sampled`.
         minimum: L(w*).
-        step:    ε.
-        steps:   of each chain, the burn-in included.
     """
-    times = target.localisation * step * steps / 2  # relaxation times of a flat direction in the burn-in
+    times = target.localisation * found.step * found.burn_in
     extras: dict[str, Any] = {
         "inverse_temperature": target.scale,
         "localisation": target.localisation,
-        "step": step,
+        "step": found.step,
+        "burn_in": found.burn_in,
         "relaxation_times": times,
     }
     problem: str | None = "a chain left the region of finite loss"
-    if np.isfinite(losses).all():
-        found = estimate(losses, minimum, target.scale)
-        extras |= {"estimate": found.value, "rhat": found.rhat, "effective_draws": found.draws}
-        problem = found.problem
+    if np.isfinite(found.losses).all():
+        one = estimate(found.losses, minimum, target.scale)
+        extras |= {"estimate": one.value, "rhat": one.rhat, "effective_draws": one.draws}
+        problem = one.problem
         if problem is None and times >= FEWEST_TIMES:
-            return MeasureValue(found.value, found.std_error, extras, estimates=max(2, int(found.draws)))
+            return MeasureValue(one.value, one.std_error, extras, estimates=max(2, int(one.draws)))
     problem = problem or f"flat directions had {times:.2g} relaxation times, fewer than {FEWEST_TIMES:g}"
     advice = "try more measure.learning_coefficient.steps or a smaller radius"
     return MeasureValue(None, extras={**extras, "reason": f"not settled: {problem}; {advice}"})

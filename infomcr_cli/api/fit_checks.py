@@ -1,0 +1,63 @@
+"""What `fit` of a `RegularizedModel` refuses before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.training.gradients import checked_labels
+from infomcr_cli.training.regularizers.base import Regularizer
+
+BATCH_SIZE = 32  # of Keras, if none is given
+
+
+def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapping[str, Any]) -> None:
+    """Check the data of `fit`, as far as it is known before training.
+
+    Args:
+        given: all arguments of `keras.Model.fit` by name.
+
+    Raises:
+        InputError: samples or classes have weights, labels are not classes of the network, or a batch cannot be split
+            into the regularizer's sub-batches.
+    """
+    for name in ("sample_weight", "class_weight"):
+        refuse_weights(given[name], name)
+    if isinstance(given["y"], np.ndarray) and len(given["y"]):
+        checked_labels(network, given["y"])
+    parts = getattr(regularizer, "num_sub_batches", 1)
+    if parts == 1 or not getattr(regularizer, "is_active", True):
+        return
+    for size in _batch_sizes(given):
+        if size % parts:
+            advice = "Drop the incomplete last batch: x[:n], or a tf.data.Dataset with drop_remainder=True."
+            received = f"num_sub_batches={parts}, a batch of {size} samples"
+            raise InputError("num_sub_batches must divide every batch", received=received, advice=advice)
+
+
+def refuse_weights(weights: Any, name: str = "sample_weight") -> None:
+    """Raise InputError if samples have weights."""
+    if weights is not None:
+        rule = "a RegularizedModel weights all samples alike"
+        raise InputError(rule, received=name, advice="Leave the weights out, or repeat samples in the data.")
+
+
+def _batch_sizes(given: Mapping[str, Any]) -> list[int]:
+    """Return the sizes of a whole and of the last batch, as far as they are known."""
+    x = given["x"]
+    if isinstance(x, tf.data.Dataset):
+        shapes = [spec.shape for spec in tf.nest.flatten(x.element_spec)]
+        return [int(shape[0]) for shape in shapes[:1] if shape.rank and shape[0] is not None]
+    leaves = [] if x is None else keras.tree.flatten(x)
+    shape = tuple(getattr(leaves[0], "shape", ())) if leaves else ()
+    if not shape or given["steps_per_epoch"] is not None:
+        return []
+    count, size = int(shape[0]), given["batch_size"] or BATCH_SIZE
+    if given["validation_split"] and given["validation_data"] is None:
+        count = int(np.floor(count * (1 - given["validation_split"])))
+    return [part for part in (min(size, count), count % size) if part]

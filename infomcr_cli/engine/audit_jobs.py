@@ -1,0 +1,143 @@
+"""Which runs an audit trains: the audited run once more, with one thing changed each time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.overrides import parse, spelled
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.resolve_settings import resolved
+from infomcr_cli.runs import RunDirectory
+from infomcr_cli.runs.identity import differences
+from infomcr_cli.runs.io.safe_documents import parse_yaml
+
+_MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
+_WAY_ON = ("schedule", "start", "optimizer.learning_rate", "reg.phases")  # of a run that goes on from the audited one
+FOLDER = "audit"  # in the run's directory: its runs
+
+
+def audit_sweeps(
+    run: RunDirectory,
+    config: RunConfig,
+    *,
+    seeds: int,
+    orders: int,
+    more_epochs: Sequence[int],
+    config_dir: Path | None = None,
+) -> dict[str, list[str]]:
+    """Return the overrides of a sweep for each kind of change that needs training.
+
+    Another order of batches comes with other draws of the augmentation. A run that is trained further starts from the
+    audited one's last checkpoint, with its last learning rate above 0 throughout, and with the regularizer if the last
+    phase had it.
+
+    Args:
+        config: of the run, with the measures that are taken.
+
+    Raises:
+        InputError: the run cannot be trained again from what it recorded.
+    """
+    if not (seeds or orders or more_epochs):
+        return {}
+    recorded = _recorded(run, config, config_dir)
+    found: dict[str, list[str]] = {}
+    if more_epochs:
+        found["more_epochs"] = [*_without(recorded, _WAY_ON), *_going_on(run, config, more_epochs)]
+    if seeds:
+        values = _others(config.seed, seeds)
+        found["seed"] = [*_without(recorded, ("seed",)), f"seed={values}"]
+    if orders:
+        first = config.seed if config.data.order_seed is None else config.data.order_seed
+        found["order"] = [*_without(recorded, ("data.order_seed",)), f"data.order_seed={_others(first, orders)}"]
+    common = [
+        spelled("runs_dir", str(run.path / FOLDER)),
+        "tracking=off",
+        "sweep.compare=false",
+        *measure_overrides(config),
+    ]
+    return {kind: [*own, f"sweep.name={kind}", *common] for kind, own in found.items()}
+
+
+def measure_overrides(config: RunConfig) -> list[str]:
+    """Return the overrides that give a new run the measures of a configuration, with all their settings."""
+    return [f"measure.{name}={_literal(value)}" for name, value in _leaves(config.measure.model_dump(mode="json"))]
+
+
+def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> list[str]:
+    """Return the overrides that made the run, checked to make it once more."""
+    given = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    texts = [str(text) for text in given] if isinstance(given, list) else []
+    kept = [text for text in texts if _group(text) in _MADE_OF]
+    changed = differences(config, resolved(compose_run(kept, config_dir)))
+    if changed:
+        raise InputError(
+            "a run that is trained again must be described by its overrides.yaml and the configuration",
+            received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
+            advice="Any run can be audited by rescaling alone; --config-dir names a configuration of your own.",
+        )
+    return kept
+
+
+def _group(text: str) -> str:
+    (override,) = parse([text])
+    return str(override.key_or_group).partition(".")[0]
+
+
+def _without(texts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Leave out the overrides of some settings or groups."""
+    kept = []
+    for text in texts:
+        (override,) = parse([text])
+        key = override.key_or_group
+        if not any(key == name or key.startswith(f"{name}.") for name in names):
+            kept.append(text)
+    return kept
+
+
+def _going_on(run: RunDirectory, config: RunConfig, more_epochs: Sequence[int]) -> Iterator[str]:
+    yield "schedule=constant"
+    yield f"schedule.epochs={','.join(map(str, more_epochs))}"
+    yield f"optimizer.learning_rate={_last_rate(run):.7g}"
+    yield spelled("start", str(run.path))
+    phases = getattr(config.reg, "phases", None)
+    if phases is not None:
+        yield f"reg.phases='{str(phases)[-1] * 3}'"
+
+
+def _last_rate(run: RunDirectory) -> float:
+    """Return the last learning rate above 0 that the run logged: a cosine ends at 0, where nothing would move."""
+    rates = []
+    for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
+        try:
+            rates.append(float(json.loads(line).get("learning_rate", 0.0)))
+        except (ValueError, TypeError, AttributeError):  # a line that was cut off
+            continue
+    positive = [rate for rate in rates if rate > 0]
+    if not positive:
+        raise InputError("a run that is trained further must have logged a learning rate", received=run.name)
+    return positive[-1]
+
+
+def _others(first: int, count: int) -> str:
+    return ",".join(str((first + offset) % 2**31) for offset in range(1, count + 1))
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_literal, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -1,0 +1,81 @@
+"""Measure a checkpoint as it is and after its layers were rescaled without a change of the function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+
+from infomcr_cli import runtime
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.screen import say
+from infomcr_cli.data import evaluation_batches, load_dataset
+from infomcr_cli.errors import InputError
+from infomcr_cli.measures.rescaling import rescalable_places, rescale
+from infomcr_cli.measures.run_evaluation import MeasuredNetwork, measure_weights, measured_network
+from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.models import named_weights
+from infomcr_cli.models.names import assign_all
+from infomcr_cli.runs import RunDirectory, load_checkpoint
+from infomcr_cli.runs.checkpoint import check_data
+
+FEW = 64  # images on which the function is compared
+SAME = 1e-3  # largest relative change of the logits: what rounding in float32 leaves, and no more
+
+
+@dataclass(frozen=True)
+class RescaledEvaluation:
+    """Measures of one checkpoint.
+
+    Args:
+        original:      as it is.
+        rescaled:      after each rescaling.
+        places:        names of the layers that were rescaled.
+        logits_change: largest change of a logit over the largest logit, of all rescalings; rounding alone.
+    """
+
+    original: Mapping[str, MeasureValue]
+    rescaled: tuple[Mapping[str, MeasureValue], ...]
+    places: tuple[str, ...]
+    logits_change: float
+
+
+def measure_rescaled(
+    run: RunDirectory, config: RunConfig, checkpoint: str, console: Console, *, draws: int, largest: float
+) -> RescaledEvaluation:
+    """Measure a checkpoint, and again after each of `draws` random rescalings with factors up to `largest`.
+
+    Nothing is written to the run.
+
+    Raises:
+        InputError: the network has no layers that can be rescaled, or rescaling changed its function.
+    """
+    runtime.prepare(config.model_copy(update={"precision": "float32"}))
+    dataset = load_dataset(config.data, seed=config.seed)
+    measured, saved = measured_network(run, config, dataset), load_checkpoint(run, checkpoint)
+    check_data(saved, dataset.fingerprint)
+    variables = named_weights(measured.model)
+    assign_all(variables, saved.weights)
+    places = rescalable_places(measured.model)
+    loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
+    say(console, f"{run.name} {checkpoint}: as it is")
+    original = measure_weights(run, measured, saved.step, loss, console)
+    logits, found, change = _logits(measured), [], 0.0
+    for draw in range(draws):
+        assign_all(variables, saved.weights)
+        rescale(places, largest=largest, rng=np.random.default_rng([config.seed, draw]))
+        now = _logits(measured)
+        change = max(change, float(np.abs(now - logits).max() / np.abs(logits).max()))
+        if not change <= SAME:
+            raise InputError("rescaling must leave the network's function as it is", received=f"{change:g} of a logit")
+        say(console, f"{run.name} {checkpoint}: rescaled, {draw + 1} of {draws}")
+        found.append(measure_weights(run, measured, saved.step, loss, console))
+    assign_all(variables, saved.weights)
+    return RescaledEvaluation(original, tuple(found), tuple(place.name for place in places), change)
+
+
+def _logits(measured: MeasuredNetwork) -> np.ndarray:
+    few = measured.dataset.standardise(measured.dataset.train.images[:FEW])
+    return np.asarray(measured.model(few, training=False), np.float64)
