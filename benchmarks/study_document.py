@@ -142,7 +142,9 @@ def _pictures(one: Judgement) -> str:
     folder = f"study-small/{one.folder}/{one.gap}"
     names = {
         "gamma-gap.svg": "gamma against the gap",
-        "measures.png": "the first measures of the ranking against the gap",
+        "measures.png": "measures against the gap, 1 of 3",
+        "measures-2.png": "measures against the gap, 2 of 3",
+        "measures-3.png": "measures against the gap, 3 of 3",
         "psi.svg": "ψ by axis",
         "correlations.svg": "between the measures",
     }

@@ -14,7 +14,7 @@ import typer
 
 from infomcr_cli import __version__
 from infomcr_cli.command_help import App
-from infomcr_cli.complete import complete_override, complete_run, complete_run_or_override
+from infomcr_cli.complete import complete_config, complete_override, complete_run, complete_run_or_override
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
@@ -366,6 +366,25 @@ def measures(
     from infomcr_cli.list_measures import list_measures
 
     _finish(list_measures(names or ()), as_json)
+
+
+@app.command(name="config")
+def explain(
+    word: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[GROUP|GROUP=CHOICE|SETTING]",
+            help="Such as optimizer, optimizer=adam, measure.gamma or reg.beta.",
+            autocompletion=complete_config,
+        ),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain the settings of a run: meaning, type, range, default and an example."""
+    from infomcr_cli.explain_config import explain_config
+
+    _finish(explain_config(word, config_dir), as_json)
 
 
 @app.command()

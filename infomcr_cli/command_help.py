@@ -56,6 +56,7 @@ class Command(TyperCommand):
             console.print(_panel("Examples", Text("\n".join(lines))))
         if self.name in WITH_GROUPS:
             console.print(_panel("Groups: GROUP=CHOICE, and GROUP.SETTING=VALUE", _groups()))
+            console.print(Text(f" {suggested_command('config', 'optimizer')} explains the settings of a group.\n"))
 
 
 class App(typer.Typer):

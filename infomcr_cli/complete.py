@@ -28,6 +28,14 @@ def complete_override(incomplete: str) -> list[str]:
     return [offer for offer in (*offers, *settings) if offer.startswith(incomplete)]
 
 
+def complete_config(incomplete: str) -> list[str]:
+    """Offer groups, their choices and settings, for the command that explains them."""
+    from infomcr_cli.config.search_path import group_choices
+
+    offers = [*group_choices(None), *(offer.removesuffix("=") for offer in complete_override(incomplete))]
+    return [offer for offer in dict.fromkeys(offers) if _broken_by_bash() or offer.startswith(incomplete)]
+
+
 def complete_run(incomplete: str) -> list[str]:
     """Offer run directories, and folders that may hold some; without a word the runs in runs/."""
     folder, _, begun = incomplete.rpartition("/")

@@ -1,9 +1,9 @@
-"""Every setting of a run, from the schema: meaning, type, range, and the choices that have it."""
+"""Every setting of a run, from the schema: meaning, type, range, and the choices of its group that have it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -26,11 +26,12 @@ _WORDS: dict[Any, str] = {
     NoneType: "null",
 }
 _BOUNDS = {
-    annotated_types.Gt: "> {0.gt:g}",
-    annotated_types.Ge: "≥ {0.ge:g}",
-    annotated_types.Lt: "< {0.lt:g}",
-    annotated_types.Le: "≤ {0.le:g}",
+    annotated_types.Gt: ("> {:g}", "gt"),
+    annotated_types.Ge: ("≥ {:g}", "ge"),
+    annotated_types.Lt: ("< {:g}", "lt"),
+    annotated_types.Le: ("≤ {:g}", "le"),
 }
+_NO_BOUND = 1e9  # larger limits only keep numbers within their types
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Setting:
     Args:
         name:    dotted, such as `optimizer.l2`.
         meaning: in words; empty if its name says all.
-        type:    in words, such as "number" or "whole number, or null".
+        type:    in words, such as "whole number, or null".
         range:   such as "> 0, ≤ 1"; empty if there is none.
         choices: the words that it may be; empty if it is not a word of a list.
-        of:      the choices of the group that have it, such as ("adam", "adamw"); empty if all do.
+        of:      the choices of its group that have it, such as ("adam", "adamw"); empty if all do.
     """
 
     name: str
@@ -56,74 +57,79 @@ class Setting:
 
 @cache
 def settings() -> tuple[Setting, ...]:
-    """Return all settings of a run, in the order of the schema; `name`, which chooses a record, is left out."""
-    found: dict[str, Setting] = {}
-    for name, field in RunConfig.model_fields.items():
-        records = [one for one in _types(field.annotation) if _is_record(one) and not _is_imported(one)]
-        if not records:
-            found[name] = _setting(name, field, ())
-        tags = {record: _tags(record) for record in records}
+    """Return all settings of a run, in the order of the schema; `name`, which chooses a record, is left out.
+
+    A setting that means something else with each choice of its group says so for each.
+    """
+    found: dict[str, list[Setting]] = {}
+    for group, field in RunConfig.model_fields.items():
+        records = _records(field.annotation)
+        if not records and group not in ("choices", "imported"):
+            found[group] = [_setting(group, field)]
         for record in records:
-            for one, inner in _fields(record, name):
-                known = found.get(one)
-                of = (*(known.of if known else ()), *tags[record])
-                found[one] = _setting(one, inner, of)
-    everywhere = {name: _all_tags(field.annotation) for name, field in RunConfig.model_fields.items()}
-    return tuple(
-        Setting(**{**vars(one), "of": () if set(one.of) >= everywhere[one.name.partition(".")[0]] else one.of})
-        for one in found.values()
-        if one.name not in ("choices", "imported")
-    )
+            for name, inner in _fields(record, group):
+                found.setdefault(name, []).append(_setting(name, inner, _tags(record)))
+    return tuple(_merged(variants) for variants in found.values())
+
+
+def _merged(variants: list[Setting]) -> Setting:
+    """Return one setting for those of several choices."""
+    first, of = variants[0], tuple(tag for one in variants for tag in one.of)
+    if set(of) >= _all_tags(first.name.partition(".")[0]):
+        of = ()
+    same_range = len({one.range for one in variants}) == 1
+    if same_range and len({one.meaning for one in variants}) == 1:
+        return replace(first, of=of)
+    texts: dict[str, list[str]] = {}
+    for one in variants:
+        parts = (one.meaning, "" if same_range else one.range)
+        texts.setdefault(", ".join(text for text in parts if text), []).extend(one.of)
+    meaning = "; ".join(f"{', '.join(tags)}: {text}" for text, tags in texts.items() if text)
+    return replace(first, meaning=meaning, range=first.range if same_range else "", of=of)
+
+
+def settings_of(group: str, tag: str) -> tuple[Setting, ...]:
+    """Return the settings of one choice of a group, with what they mean there.
+
+    Args:
+        tag: what the setting `name` of the choice is.
+    """
+    records = _records(RunConfig.model_fields[group].annotation)
+    record = next((one for one in records if tag in _tags(one)), records[0])
+    return tuple(_setting(name, field) for name, field in _fields(record, group))
 
 
 def _fields(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     """Yield the settings of a record and of the records in it."""
     for name, field in record.model_fields.items():
-        inner = [one for one in _types(field.annotation) if _is_record(one)]
-        if inner:
-            for one in inner:
-                yield from _fields(one, f"{prefix}.{name}")
-        elif name != "name":
+        inner = _records(field.annotation)
+        for one in inner:
+            yield from _fields(one, f"{prefix}.{name}")
+        if not inner and name != "name":
             yield f"{prefix}.{name}", field
 
 
-def _setting(name: str, field: FieldInfo, of: tuple[str, ...]) -> Setting:
+def _setting(name: str, field: FieldInfo, of: tuple[str, ...] = ()) -> Setting:
     kinds = list(_types(field.annotation))
     words = tuple(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
     choices = words or (("true", "false") if bool in kinds else ())
     limits = [*field.metadata, *_metadata(field.annotation)]
-    bounds = ", ".join(text for limit in limits for text in _bounds(limit))
-    return Setting(name, field.description or "", _words(kinds), bounds, choices, of)
+    bounds = dict.fromkeys(text for limit in limits for text in _bounds(limit))
+    return Setting(name, field.description or "", _in_words(kinds), ", ".join(bounds), choices, of)
 
 
-def _words(kinds: list[Any]) -> str:
-    """Return the type in words."""
-    names = {
-        bool: "true or false",
-        int: "whole number",
-        float: "number",
-        str: "text",
-        NoneType: "null",
-        dict: "mapping",
-    }
-    found = []
-    for kind in kinds:
-        origin = get_origin(kind)
-        if origin is Literal:
-            found.append("one of its choices")
-        elif origin is tuple:
-            found.append("list")
-        else:
-            found.append(names.get(origin or kind, "value"))
-    unique = list(dict.fromkeys(found))
-    return ", or ".join([*(one for one in unique if one != "null"), *(["null"] if "null" in unique else [])])
+def _in_words(kinds: list[Any]) -> str:
+    """Return a type in words, `null` last."""
+    unique = list(dict.fromkeys(_WORDS.get(get_origin(kind) or kind, "value") for kind in kinds))
+    return ", or ".join(sorted(unique, key=lambda word: word == "null"))
 
 
 def _bounds(limit: Any) -> list[str]:
-    """Return one bound of a number or of a length in symbols."""
+    """Return the bounds of a number in symbols."""
     if isinstance(limit, FieldInfo):
         return [text for one in limit.metadata for text in _bounds(one)]
-    return [text.format(limit) for kind, text in _BOUNDS.items() if isinstance(limit, kind)]
+    found = [(text, getattr(limit, name)) for kind, (text, name) in _BOUNDS.items() if isinstance(limit, kind)]
+    return [text.format(bound) for text, bound in found if abs(bound) < _NO_BOUND]
 
 
 def _types(annotation: Any) -> Iterator[Any]:
@@ -147,8 +153,10 @@ def _metadata(annotation: Any) -> Iterator[Any]:
             yield from _metadata(inner)
 
 
-def _is_record(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def _records(annotation: Any) -> list[type[BaseModel]]:
+    """Return the records of a union, without those that only an import makes."""
+    kinds = [one for one in _types(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [one for one in kinds if one is not ImportedConfig and _tags(one) != ("imported",)]
 
 
 def _tags(record: type[BaseModel]) -> tuple[str, ...]:
@@ -157,11 +165,5 @@ def _tags(record: type[BaseModel]) -> tuple[str, ...]:
     return tuple(map(str, get_args(field.annotation))) if field and get_origin(field.annotation) is Literal else ()
 
 
-def _all_tags(annotation: Any) -> set[str]:
-    records = [one for one in _types(annotation) if _is_record(one) and not _is_imported(one)]
-    return {tag for record in records for tag in _tags(record)}
-
-
-def _is_imported(record: type[BaseModel]) -> bool:
-    """Return whether only `infomcr import` makes such a record."""
-    return record is ImportedConfig or _tags(record) == ("imported",)
+def _all_tags(group: str) -> set[str]:
+    return {tag for record in _records(RunConfig.model_fields[group].annotation) for tag in _tags(record)}

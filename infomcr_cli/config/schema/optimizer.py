@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from infomcr_cli.config.schema.fields import BelowOne, Count, NonNegative, Positive, Record, hashed_unless_default
 
 _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
+_DECOUPLED = "decoupled decay: before each step a kernel w becomes w - rate * weight_decay * w"
 _OF_THE_AVERAGE = ("ema_momentum", "ema_overwrite_frequency")
 
 
@@ -21,11 +22,7 @@ class OptimizerSettings(Record):
 
     learning_rate: Positive = Field(description="the rate after the warm-up; the schedule lowers it")
     l2: NonNegative = Field(description="coefficient of the sum of squared weights; the gradient is twice it")
-    weight_decay: NonNegative | None = hashed_unless_default(
-        None,
-        "decoupled: before each step w becomes w - rate * weight_decay * w, for weights of two and more dimensions; "
-        "null: none",
-    )
+    weight_decay: NonNegative | None = hashed_unless_default(None, _DECOUPLED)
     label_smoothing: BelowOne = hashed_unless_default(
         0.0, "share of each label that is spread evenly over all classes in the loss that is minimized"
     )
@@ -87,10 +84,7 @@ class AdamWConfig(_AdamSettings):
     """AdamW (Loshchilov & Hutter, 2019): Adam with decoupled weight decay."""
 
     name: Literal["adamw"]
-    weight_decay: NonNegative = Field(
-        description="decoupled: before each step w becomes w - rate * weight_decay * w, for weights of two and more "
-        "dimensions"
-    )
+    weight_decay: NonNegative = Field(description=_DECOUPLED)
 
 
 class LionConfig(OptimizerSettings):
