@@ -1,6 +1,6 @@
 """How often the 95 % intervals of `compare` and `judge` cover the true value, and how often chance is significant.
 
-Command:  python -m benchmarks.coverage [--tables 2000] [--json FILE]
+Command:  python -m benchmarks.coverage [--tables 1000] [--parts draws chosen_best …] [--json FILE]
 Expected: 93 to 97 % wherever an interval is shown; in at most about 5 % of tables equal measures are called apart.
 
 Minima are drawn from a Gaussian copula: gap and measure are normal with the correlation that gives Kendall's τ = 0, 0.4
@@ -16,6 +16,7 @@ import json
 import platform
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,15 @@ def percentile_bootstrap(measure: np.ndarray, gap: np.ndarray, rng: np.random.Ge
     return float(low), float(high)
 
 
-def correlations(tables: int, rng: np.random.Generator) -> Iterator[Row]:
+def stream(*place: Any) -> np.random.Generator:
+    """Return the random numbers of a part of the simulation, the same whatever other parts are run."""
+    return np.random.default_rng(zlib.crc32(repr(place).encode()))
+
+
+def correlations(tables: int) -> Iterator[Row]:
     """Yield the coverage for τ and ρ at every size, dependence and kind of ties."""
     for (ties, step), tau in itertools.product(TIES.items(), DEPENDENCE):
+        rng = stream("correlations", ties, tau)
         draw = copula(tau, step)
         large = [draw(rng, LARGE) for _ in range(8)]
         truths = [float(np.mean([of(m[0], g) for m, g in large])) if tau else 0.0 for of in (tau_b, spearman_rho)]
@@ -105,12 +112,12 @@ def correlations(tables: int, rng: np.random.Generator) -> Iterator[Row]:
                 yield {"statistic": "τ, bootstrap", "n": n, "true": tau, "ties": ties, "coverage": shown}
 
 
-def granulated(tables: int, rng: np.random.Generator) -> Iterator[Row]:
+def granulated(tables: int) -> Iterator[Row]:
     """Yield the coverage for Ψ and, for comparison, for the sign error by the same method, which is not shown."""
     for shape in GRIDS:
         pairs, n = grid(shape), int(np.prod(shape))
         for (ties, step), tau in itertools.product(TIES.items(), DEPENDENCE):
-            draw = copula(tau, step)
+            draw, rng = copula(tau, step), stream("granulated", shape, ties, tau)
             truth = tau  # without ties Ψ is unbiased; without dependence it is 0 whatever the ties
             if step and tau:
                 truth = float(np.nanmean([psi_of(m[0], g, pairs) for m, g in (draw(rng, n) for _ in range(TRUTHS))]))
@@ -149,12 +156,12 @@ def _sign_influence(measures: np.ndarray, gap: np.ndarray, pairs: Sequence[AxisP
     return Influence(value, phi, len(gap), 1 / max(total, 1.0))
 
 
-def chosen_best(tables: int, rng: np.random.Generator) -> Iterator[Row]:
+def chosen_best(tables: int) -> Iterator[Row]:
     """Yield how often some of M equally good measures is called apart, and how often all intervals hold."""
     places = [("τ", n, None) for n in (16, 24, 48)] + [("Ψ", 16, (4, 4)), ("Ψ", 48, (6, 8))]
     for (name, n, shape), count, tau, ties in itertools.product(places, (2, 24), DEPENDENCE, ("none", "some")):
         pairs = grid(shape) if shape else ()
-        draw = copula(tau, TIES[ties], count)
+        draw, rng = copula(tau, TIES[ties], count), stream("best", name, n, count, tau, ties)
         apart, hold = 0, 0
         for index in range(tables):
             measures, gap = draw(rng, n)
@@ -172,19 +179,20 @@ def _influence(measure: np.ndarray, gap: np.ndarray, pairs: Sequence[AxisPairs])
     return estimate_psi(ranks, gaps, pairs)[1] if pairs else influence_on_tau_and_rho(ranks, gaps)[0]
 
 
-def draws(tables: int, rng: np.random.Generator) -> Iterator[Row]:
+def draws(tables: int) -> Iterator[Row]:
     """Yield the coverage of the interval of gamma over T draws, normal ones and skewed ones (log-normal, σ = 0.3)."""
     for count, kind in itertools.product((2, 3, 5, 10, 30, 100), ("normal", "skewed")):
-        normal = rng.standard_normal((tables, count))
+        normal = stream("draws", count, kind).standard_normal((tables, count))
         values, truth = (normal, 0.0) if kind == "normal" else (np.exp(0.3 * normal), float(np.exp(0.045)))
         means, errors = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(count)
         taken = [student_interval(mean, error, count) for mean, error in zip(means, errors, strict=True)]
         yield {"statistic": "gamma", "draws": count, "kind": kind, "coverage": covered(taken, truth)}
 
 
-def bias_of_k(tables: int, rng: np.random.Generator) -> Iterator[Row]:
+def bias_of_k(tables: int) -> Iterator[Row]:
     """Yield the mean of K of a measure that knows nothing of the gap, whose true K is 0."""
     for shape in ((4, 4), (6, 8)):
+        rng = stream("K", shape)
         levels = np.array(list(itertools.product(*map(range, shape))))
         found = []
         for _ in range(tables // 20):
@@ -218,24 +226,29 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             yield "| " + " | ".join(map(str, [*place, *cells])) + " |"
 
 
+# part → the function, and its tables for each of --tables
+PARTS: dict[str, tuple[Callable[[int], Iterator[Row]], float]] = {
+    "draws": (draws, 10),
+    "correlations": (correlations, 1),
+    "granulated": (granulated, 1),
+    "chosen_best": (chosen_best, 0.2),
+    "bias_of_k": (bias_of_k, 1),
+}
+
+
 def main() -> int:
     """Simulate, print the tables, write all rows as JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tables", type=int, default=2000)
+    parser.add_argument("--tables", type=int, default=1000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     limits.FEWEST_RANKED = 3  # the simulation also shows what intervals below the limit would do
-    rng, start = np.random.default_rng(20), time.perf_counter()
-    rows: list[Row] = []
-    for part, tables in (
-        (draws, 5 * options.tables),
-        (correlations, options.tables),
-        (granulated, options.tables),
-        (chosen_best, options.tables // 8),
-        (bias_of_k, options.tables),
-    ):
-        rows += part(tables, rng)
-        print(f"{part.__name__}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    start, rows = time.perf_counter(), list[Row]()
+    for name in options.parts:
+        part, share = PARTS[name]
+        rows += part(max(1, int(share * options.tables)))
+        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     print("\n".join(table(rows)))
     if options.json:
         about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}

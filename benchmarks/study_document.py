@@ -10,7 +10,7 @@ from typing import Any
 from infomcr_cli.judging.result import SYMBOLS
 
 NAMES = {"error": "the gap between test error and training error", "test_error": "test error"}
-HEADS = ("measure", "n", "τ-b", "ρ", "Ψ (groups)", "K (pairs)", "sign error (pairs)", "q90", "behind the best in")
+HEADS = ("measure", "better", "τ-b", "ρ", "Ψ (groups)", "K (pairs)", "sign error (pairs)", "behind the best in")
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,11 @@ All settings that the runs share are in `conf/experiment/study_small.yaml`. Thes
 ```
 
 Every run is trained until its cross-entropy on the clean training images is at most 0.01; runs that miss it are
-listed separately and not ranked. Signs are as computed: a measure of which lower is better does well near
-τ = +1. `oracle` is the gap with noise added, `random` is noise: the best and the worst to expect. Intervals are
-bootstrap intervals of 95 %: of minima for τ-b and ρ, of groups for Ψ, of environments (an axis and the two values that
-a pair takes on it) for the sign error; [–] means that there are too few of them. In parentheses are the numbers of
-groups and pairs that were used, and for K the share of pairs between which the measure differs; n is the number of
-minima."""
+listed separately and not ranked. Positive values mean that the measure ranks as its direction (better) claims.
+`oracle` is the gap with noise added, `random` is noise: the best and the worst to expect. Intervals cover 95 %, see
+[judging.md](judging.md); fewer than 16 minima get none, and no order. In parentheses are the numbers of groups and
+pairs that were used, and for K the share of pairs between which the measure differs. `significant` is corrected for the
+choice of the best among all measures."""
 
 
 def _title(one: Judgement) -> str:
@@ -91,16 +90,16 @@ def _references(found: Any) -> dict[str, Any]:
 
 
 def _row(name: str, one: Any) -> list[str]:
-    psi, sign, information = one["granulated_psi"], one["sign_error"], one["conditional_information"]
+    oriented = one["oriented"]
+    tau, rho, psi = (_within(oriented[key]) for key in ("kendall_tau", "spearman_rho", "granulated_psi"))
     return [
         name,
-        str(one["n"]),
-        _within(one["kendall_tau"]),
-        _within(one["spearman_rho"]),
-        f"{_within(psi)} ({sum(psi['groups'].values())})",
-        _information(information),
-        f"{_within(sign, 'mean')} ({sign['pairs']})",
-        _number(sign["q90"]),
+        one["direction"] or "–",
+        tau,
+        rho,
+        f"{psi} ({sum(one['granulated_psi']['groups'].values())})",
+        _information(one["conditional_information"]),
+        f"{_number(oriented['sign_error']['mean'])} ({one['sign_error']['pairs']})",
         _behind(one.get("against_best")),
     ]
 
@@ -110,22 +109,24 @@ def _information(one: Any) -> str:
 
 
 def _behind(behind: Any) -> str:
-    return f"{_within(behind, 'difference')}{' apart' if behind['apart'] else ''}" if behind else "–"
+    return f"{_number(behind['difference'])}{' significant' if behind['apart'] else ''}" if behind else "–"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _within(one: Any, key: str = "value") -> str:
-    """Return a statistic with its interval."""
-    interval = "–" if one["low"] is None else f"{one['low']:.2f}, {one['high']:.2f}"
-    return "–" if one[key] is None else f"{one[key]:.2f} [{interval}]"
+def _within(one: Any) -> str:
+    """Return a statistic with its interval, if it has one."""
+    interval = "" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
+    return _number(one["value"]) + interval
 
 
 def _sentences(found: Any) -> str:
     """Say which measure leads, which ones are indistinguishable from it, and the place of gamma."""
     names = list(found["measures"])
+    if not found["ranked"]:
+        return f"{found['n']} minima decide nothing: no order, no intervals, no significance."
     close = [name for name in names[1:] if not (found["measures"][name].get("against_best") or {}).get("apart")]
     close_ones = (
         f"Statistically indistinguishable from it: {', '.join(close)}." if close else "All others differ from it."

@@ -30,12 +30,14 @@ class Influence:
         phi:   influence of each minimum, 0 for one that has no part in the statistic, [n].
         n:     number of minima that have a part.
         step:  how much the statistic changes if one pair of minima changes its order.
+        share: of Σ φ² that the variance of the statistic itself is.
     """
 
     value: float
     phi: np.ndarray
     n: int
     step: float
+    share: float = 1.0
 
     @property
     def has_interval(self) -> bool:
@@ -49,7 +51,7 @@ class Influence:
         """
         if not self.has_interval:
             return None, None
-        value, variance = abs(self.value), float(np.square(self.phi).sum())
+        value, variance = abs(self.value), self.share * float(np.square(self.phi).sum())
         if is_perfect := value > 1 - self.step / 2:
             value, variance = 1 - self.step, 2 * self.step**2  # one pair moves both of its minima
         half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance) / (1 - value**2)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from infomcr_cli import __version__
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.families import families_table
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.page_tables import (
@@ -95,6 +96,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         _Section("training-curves", "Training curves", images=_images(plots, "training")),
         _Section("gamma-gap", f"Gamma against the {gap}", images=_images(plots, "gamma-gap")),
         _of_table(page_table("ranking", ranking_table(comparison.ranking))),
+        _of_table(page_table("families", families_table(comparison.ranking))),
         _Section("measures", f"Other measures against the {gap}", images=_images(plots, "measures"), folded=True),
         _of_table(everything, folded=True),
         _Section("psi", "ψ by axis", psi, _images(plots, "psi"), folded=True),

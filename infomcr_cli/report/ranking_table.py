@@ -54,7 +54,8 @@ def importance_table(ranking: RankingResult) -> TextTable:
 def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterator[tuple[str, list[str]]]:
     controls = {one.name for one in ranking.controls}
     yield "measure", [f"({one.name})" if one.name in controls else mark_mixed(one.name, one.mixed) for one in results]
-    yield "better", [NONE if one.name in controls else one.direction or NONE for one in results]
+    if any(one.direction for one in results):
+        yield "better", [NONE if one.name in controls else one.direction or "lower" for one in results]
     if any(one.n != ranking.n for one in results):
         yield "n", [str(one.n) for one in results]
     for name in ("kendall_tau", "spearman_rho", "granulated_psi"):

@@ -79,8 +79,8 @@ def test_influence_on_psi_is_the_sum_over_the_pairs_of_a_minimum() -> None:
                 phi[[i, j]] += term
                 single += term**2
 
-    expected = phi * np.sqrt(1 - 2 / 3 * single / (phi**2).sum())
-    assert influence.phi == pytest.approx(expected, abs=1e-12)
+    assert influence.phi == pytest.approx(phi, abs=1e-12)
+    assert influence.share == pytest.approx(1 - 2 / 3 * single / (phi**2).sum())
     assert psi.value == pytest.approx(influence.value)
     assert (psi.low, psi.high) == (None, None)  # 12 minima
 
