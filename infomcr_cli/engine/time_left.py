@@ -73,8 +73,8 @@ def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:
     """Return the seconds that a job of some cost is expected to take, from the costs and seconds of others."""
     if same := [seconds for other, seconds in known if other == cost]:
         return mean(same)
-    costs, seconds = zip(*known, strict=True)
-    return mean(seconds) * (1 + cost / mean(costs)) / 2
+    usual, seconds = mean(other for other, _ in known), mean(seconds for _, seconds in known)
+    return seconds * (1 + cost / usual) / 2
 
 
 def cost_of(job: Job) -> float:
