@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class CompareRequest:
         tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
         max_train_loss: leave out runs with a higher training loss; None: none.
         by_family:    name the best measure of each family.
+        audit:        a file that `infomcr audit` wrote; None: those of the runs that have one.
         seed:         of simulated differences, sampled pairs and control measures.
         mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
@@ -43,6 +44,7 @@ class CompareRequest:
     runs_dir: str = "runs"
     max_train_loss: float | None = None
     by_family: bool = False
+    audit: Path | None = None
     seed: int = 0
     mlflow_parent: str | None = None
 
@@ -66,9 +68,11 @@ def compare(request: CompareRequest) -> Comparison:
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
     # SciPy is imported only now: everything that can be refused without it was refused
+    from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
     from infomcr_cli.report.comparison import compare_runs
     from infomcr_cli.report.save import save
 
+    audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
     comparison = compare_runs(
         gathered,
         gap=request.gap,
@@ -80,7 +84,7 @@ def compare(request: CompareRequest) -> Comparison:
         seed=request.seed,
     )
     return save(
-        comparison,
+        replace(comparison, fragility=fragility_of(audits)),
         csv=request.csv,
         html=request.html,
         plots=request.plots,

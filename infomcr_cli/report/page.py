@@ -95,7 +95,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         *(_of_table(page_table("unranked", one)) for one in unranked),
         _Section("training-curves", "Training curves", images=_images(plots, "training")),
         _Section("gamma-gap", f"Gamma against the {gap}", images=_images(plots, "gamma-gap")),
-        _of_table(page_table("ranking", ranking_table(comparison.ranking))),
+        _of_table(page_table("ranking", ranking_table(comparison.ranking, comparison.fragility))),
         _of_table(page_table("families", families_table(comparison.ranking))),
         _Section("measures", f"Other measures against the {gap}", images=_images(plots, "measures"), folded=True),
         _of_table(everything, folded=True),
