@@ -56,7 +56,7 @@ def compare(request: CompareRequest) -> Comparison:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
-    from infomcr_cli.report.gather import check_gap, gather
+    from infomcr_cli.report.gather import check_gap, gather, uid_of_sweep
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
@@ -90,5 +90,5 @@ def compare(request: CompareRequest) -> Comparison:
         plots=request.plots,
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
-        mlflow_parent=request.mlflow_parent,
+        mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
     )
