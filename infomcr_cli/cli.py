@@ -179,6 +179,12 @@ def compare(
     allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
     max_train_loss: MaxTrainLoss = None,
     by_family: ByFamily = False,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            readable=False, metavar="FILE", help="What `infomcr audit` wrote; default: that of a run, if any."
+        ),
+    ] = None,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
@@ -200,6 +206,7 @@ def compare(
         allow_mixed=allow_mixed,
         max_train_loss=max_train_loss,
         by_family=by_family,
+        audit=audit,
         tracking=tracking,
         tracking_uri=tracking_uri,
         runs_dir=str(runs_dir),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class CompareRequest:
         tracking_uri: the store of that record and of mlflow:EXPERIMENT; None: the first run's own, beside runs_dir.
         max_train_loss: leave out runs with a higher training loss; None: none.
         by_family:    name the best measure of each family.
+        audit:        a file that `infomcr audit` wrote; None: those of the runs that have one.
         seed:         of simulated differences, sampled pairs and control measures.
         mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
@@ -43,6 +44,7 @@ class CompareRequest:
     runs_dir: str = "runs"
     max_train_loss: float | None = None
     by_family: bool = False
+    audit: Path | None = None
     seed: int = 0
     mlflow_parent: str | None = None
 
@@ -54,7 +56,7 @@ def compare(request: CompareRequest) -> Comparison:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
-    from infomcr_cli.report.gather import check_gap, gather
+    from infomcr_cli.report.gather import check_gap, gather, uid_of_sweep
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
@@ -66,9 +68,11 @@ def compare(request: CompareRequest) -> Comparison:
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
     # SciPy is imported only now: everything that can be refused without it was refused
+    from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
     from infomcr_cli.report.comparison import compare_runs
     from infomcr_cli.report.save import save
 
+    audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
     comparison = compare_runs(
         gathered,
         gap=request.gap,
@@ -80,11 +84,11 @@ def compare(request: CompareRequest) -> Comparison:
         seed=request.seed,
     )
     return save(
-        comparison,
+        replace(comparison, fragility=fragility_of(audits)),
         csv=request.csv,
         html=request.html,
         plots=request.plots,
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
-        mlflow_parent=request.mlflow_parent,
+        mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
     )

@@ -27,7 +27,7 @@ class Explanation:
     """Settings with their defaults, or the groups.
 
     Args:
-        title:    what was asked for.
+        title:    the requested part.
         settings: what is explained; empty: the groups are listed.
         defaults: name of a setting → choice → value in the choice's file.
         choices:  of each group.

@@ -28,7 +28,7 @@ from infomcr_cli.runs import RunDirectory
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.sync import sync_run
 
-TRAINING = "data.batch_size"  # of the training, which is over
+TRAINING = ("data.batch_size", "data.validation_size")  # of the training, which is over
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _about(source: Source, error: InputError, made: Sequence[Mapping[str, Any]])
 def _settings(request: ImportRequest, sources: Sequence[Source]) -> RunConfig:
     keys = [override.key_or_group for override in parse(request.overrides)]
     for key, text in zip(keys, request.overrides, strict=True):
-        if key.partition(".")[0] in UNKNOWN or key == TRAINING:
+        if key.partition(".")[0] in UNKNOWN or key in TRAINING:
             advice = f"Say how the network was trained with --set {text}."
             raise InputError(
                 "import trains nothing, so that no setting of a training is taken", received=text, advice=advice

@@ -95,9 +95,9 @@ def test_an_audit_that_changes_nothing_or_cannot_rescale_is_refused(trained: Pat
     assert "must change something" in answer.stderr
 
 
-def sweeps(trained: Path, **asked: Any) -> dict[str, list[str]]:
+def sweeps(trained: Path, **options: Any) -> dict[str, list[str]]:
     run = RunDirectory.open(trained / "runs" / "one")
-    given = {"seeds": 0, "orders": 0, "more_epochs": (), **asked}
+    given = {"seeds": 0, "orders": 0, "more_epochs": (), **options}
     return audit_sweeps(run, compose_run([*SMALL, *MEASURE]), **given)
 
 
@@ -137,8 +137,8 @@ def test_order_seed_is_another_run_of_the_same_initial_weights() -> None:
 
 @pytest.mark.slow
 def test_training_again_gives_values_and_is_resumed(trained: Path) -> None:
-    asked = ("audit", "runs/two", "--seeds", "1", "--orders", "1", "--more-epochs", "1", "--rescalings", "1")
-    document = infomcr(trained, *asked, "--against", "runs/*")
+    command = ("audit", "runs/two", "--seeds", "1", "--orders", "1", "--more-epochs", "1", "--rescalings", "1")
+    document = infomcr(trained, *command, "--against", "runs/*")
     assert list(document["changes"]) == ["rescaling", "more_epochs", "seed", "order"]
     moved = document["measures"].pop("distance_from_initialization")["changes"]
     assert moved["more_epochs"]["values"] == [None], "what goes on from another run has not its own random weights"
@@ -147,6 +147,6 @@ def test_training_again_gives_values_and_is_resumed(trained: Path) -> None:
         assert all(changed["values"][0] is not None for changed in one["changes"].values())
     runs = {path: path.stat().st_mtime_ns for path in (trained / "runs" / "two" / "audit").rglob("metrics.jsonl")}
     assert len(runs) == 3
-    again = infomcr(trained, *asked, "--against", "runs/*")
+    again = infomcr(trained, *command, "--against", "runs/*")
     assert again["measures"].items() >= document["measures"].items()
     assert {path: path.stat().st_mtime_ns for path in runs} == runs, "nothing is trained twice"

@@ -84,7 +84,7 @@ def test_what_differs_with_the_choice_is_said_for_each() -> None:
     assert {one.name: one.of for one in settings()}["optimizer.momentum"] == ("sgd", "muon")
 
 
-def test_a_part_of_a_group_can_be_asked_for() -> None:
+def test_a_part_of_a_group_can_be_requested() -> None:
     names = [one.name for one in explain_config("measure.gamma").settings]
     assert "measure.gamma.draws" in names
     assert all(name.startswith("measure.gamma.") for name in names)

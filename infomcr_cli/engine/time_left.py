@@ -11,7 +11,7 @@ from infomcr_cli.engine.job import Job
 
 
 class TimeLeft:
-    """Estimates the time left once a job has ended.
+    """Estimates the time left once a job has ended, or a tenth of one is done.
 
     A job's cost is the number of its epochs times the passes of a step. A job is expected to take the mean of the jobs
     of the same cost that have ended. If none has, half of the mean over all is taken to grow with the cost: start-up
@@ -26,7 +26,8 @@ class TimeLeft:
         self._clock = clock
         self._costs = {job.identity: cost_of(job) for job in jobs}  # of the jobs that have not ended
         self._began: dict[str, float] = {}
-        self._took: dict[float, list[float]] = {}  # cost -> seconds of the jobs that have ended
+        self._took: list[tuple[float, float]] = []  # cost and seconds of the jobs that have ended
+        self._done: dict[str, float] = {}  # share of a running job
         self._workers = 1
 
     def began(self, job: Job) -> None:
@@ -36,26 +37,28 @@ class TimeLeft:
 
     def ended(self, job: Job, seconds: float) -> None:
         """Note that a job has ended after some seconds."""
-        self._took.setdefault(self._costs.pop(job.identity, cost_of(job)), []).append(seconds)
+        self._took.append((self._costs.pop(job.identity, cost_of(job)), seconds))
         self._began.pop(job.identity, None)
+
+    def has_done(self, job: Job, share: float) -> None:
+        """Note how much of a running job is done, 0 to 1; it counts until a job has ended."""
+        self._done[job.identity] = share
 
     def seconds(self) -> float | None:
         """Return the seconds left; None: no job has ended yet."""
-        if not self._took:
-            return None
         now = self._clock()
-        expected = {cost: self._expected(cost) for cost in {*self._costs.values()}}
+        known = self._took or self._projected(now)
+        if not known:
+            return None
+        expected = {cost: _expected(cost, known) for cost in {*self._costs.values()}}
         left = [expected[cost] - (now - self._began.get(name, now)) for name, cost in self._costs.items()]
         left = [max(0.0, one) for one in left]
         return max(sum(left) / self._workers, *left, 0.0)
 
-    def _expected(self, cost: float) -> float:
-        """Return the seconds that a job of some cost is expected to take."""
-        if cost in self._took:
-            return mean(self._took[cost])
-        seconds = mean(one for ended in self._took.values() for one in ended)
-        usual = mean(known for known, ended in self._took.items() for _ in ended)
-        return seconds * (1 + cost / usual) / 2
+    def _projected(self, now: float) -> list[tuple[float, float]]:
+        """Return cost and seconds of the running jobs, as if they went on as they began."""
+        shares = {name: self._done.get(name, 0.0) for name in self._began if name in self._costs}
+        return [(self._costs[name], (now - self._began[name]) / share) for name, share in shares.items() if share > 0.1]
 
     def text(self) -> str:
         """Return the time left as it is shown, empty if it is not known or none is left."""
@@ -64,6 +67,14 @@ class TimeLeft:
             return ""
         seconds = round(left)
         return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+
+
+def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds that a job of some cost is expected to take, from the costs and seconds of others."""
+    if same := [seconds for other, seconds in known if other == cost]:
+        return mean(same)
+    usual, seconds = mean(other for other, _ in known), mean(seconds for _, seconds in known)
+    return seconds * (1 + cost / usual) / 2
 
 
 def cost_of(job: Job) -> float:

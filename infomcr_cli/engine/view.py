@@ -79,6 +79,7 @@ class SweepView:
         self._refreshed = now
         for watch in self._watches.values():
             watch.refresh()
+            self._time_left.has_done(watch.job, min(1.0, watch.epoch / watch.job.config.schedule.epochs))
         self._live.update(self.renderable())
 
     def renderable(self) -> Group:

@@ -72,8 +72,8 @@ def evaluate_measures(
 class EvaluationProgress(Protocol):
     """What an evaluation calls as it goes on."""
 
-    def measure(self, number: int, count: int, name: str) -> None:
-        """The measure of that number, counted from 1, is next."""
+    def measure(self, number: int, count: int, name: str, done: float, weight: float) -> None:
+        """The measure of that number, counted from 1, is next; shares of the work are done, and are its own."""
 
     def part(self, done: int, total: int, what: str) -> None:
         """Parts of the measure are done."""
@@ -86,9 +86,11 @@ def measured_values(
     images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
     values: dict[str, MeasureValue] = {}
-    for number, measure in enumerate(measures, start=1):
+    weights, done = work_shares(measures, ctx.config), 0.0
+    for number, (measure, weight) in enumerate(zip(measures, weights, strict=True), start=1):
         if progress:
-            progress.measure(number, len(measures), measure.name)
+            progress.measure(number, len(measures), measure.name, done, weight)
+        done += weight
         found = _computed(measure, ctx, logged)
         values[measure.name] = measure.complete(found, measure.convention(ctx.config, images, order))
     return values
@@ -138,6 +140,20 @@ def forward_passes(measures: Iterable[Measure], config: MeasureConfig) -> float:
     if any(GRAM in measure.needs for measure in measures):
         each.add(gram_passes)
     return config.samples + sum(passes(config) for passes in each)
+
+
+def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[float]:
+    """Return each measure's share of all forward passes, 0..1, in order; measures that share passes: the first has all.
+
+    Every measure counts as one pass over the samples besides, so that the shares of cheap ones are not 0.
+    """
+    seen: set[Callable[[MeasureConfig], float]] = set()
+    passes = []
+    for measure in measures:
+        kinds = {measure.passes, *([gram_passes] if GRAM in measure.needs else [])} - seen
+        passes.append(config.samples + sum(kind(config) for kind in kinds))
+        seen |= kinds
+    return [one / sum(passes) for one in passes]
 
 
 def forecast(measures: Iterable[Measure], ctx: MeasureContext) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.evaluated_run import EvaluatedRun
+from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
 from infomcr_cli.report.tables import NONE, TextTable, format_number, format_stat
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
@@ -218,6 +218,27 @@ def read_audit_file(path: Path) -> Audit:
     except OSError as error:
         raise InputError("the file of an audit must be readable", received=str(path), advice=error.strerror) from None
     return _parsed(content, str(path))
+
+
+def audits_of(runs: Iterable[ComparedRun]) -> list[Audit]:
+    """Return the audits that some runs have; a file that cannot be read is passed over: it is no part of a run."""
+    found = []
+    for run in runs:
+        try:
+            found.append(read_audit(run.directory))
+        except (InputError, OSError):
+            continue
+    return [one for one in found if one is not None]
+
+
+def fragility_of(audits: Sequence[Audit]) -> dict[str, float]:
+    """Return the mean fragility of each measure over the audits that give one."""
+    known: dict[str, list[float]] = {}
+    for audit in audits:
+        for name, one in audit.measures.items():
+            if one.fragility is not None:
+                known.setdefault(name, []).append(one.fragility)
+    return {name: float(np.mean(values)) for name, values in known.items()}
 
 
 def _parsed(content: bytes, what: str) -> Audit:

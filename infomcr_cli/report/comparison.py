@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,6 +54,7 @@ class Comparison:
         ranking:     of the measures over the included runs.
         sort:        what the user sorts by, a statistic or a column.
         answers:     how few runs differ from the first one.
+        fragility:   measure → what audits say of it, see `report.audit`; empty: there is none.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
@@ -71,6 +72,7 @@ class Comparison:
     ranking: RankingResult
     sort: str | None = None
     answers: tuple[PairAnswer, ...] = ()
+    fragility: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
@@ -107,6 +109,7 @@ class Comparison:
             "unevaluated": [run.name for run in self.unevaluated],
             "passed_over": list(self.skipped),
             "pairs": [answer.to_dict() for answer in self.answers],
+            "fragility": dict(self.fragility),
             "mixed_conventions": [conflict.sentence() for conflict in self.conflicts],
             "notes": list(self.notes),
             "files": list(self.files),

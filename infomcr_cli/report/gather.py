@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -209,6 +210,15 @@ def _runs_of_sweep(folder: Path) -> list[Path]:
     listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
     found = (_run_of_job(folder, Path(run)) for run in listed if isinstance(run, str))
     return [run for run in found if run is not None]
+
+
+def uid_of_sweep(names: Sequence[str]) -> str | None:
+    """Return the uid of the sweep whose directory is the only one that is named; None: something else is named."""
+    if len(names) != 1 or not (Path(names[0]) / "sweep.json").is_file():
+        return None
+    document = parse_json(read_file(Path(names[0]), "sweep.json", MAX_DOCUMENT), "sweep.json")
+    uid = document.get("uid") if isinstance(document, dict) else None
+    return uid if isinstance(uid, str) and re.fullmatch("[0-9a-f]{32}", uid) else None
 
 
 def _run_of_job(folder: Path, listed: Path) -> Path | None:

@@ -83,7 +83,7 @@ def write_page(comparison: Comparison, plots: Sequence[Plot], path: Path, *, is_
 
 
 def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None) -> list[_Section]:
-    """Return what the page shows, in the order in which a reader asks: what differs, runs, curves, ranking, details."""
+    """Return what the page shows, in the order of a reader's questions."""
     gap = GAPS[comparison.gap]
     by_axis = [psi_table(comparison.ranking), importance_table(comparison.ranking)] if len(comparison.axes) > 1 else []
     psi = [table for table in (page_table("psi", one) for one in by_axis) if _says_something(table)]
@@ -95,7 +95,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         *(_of_table(page_table("unranked", one)) for one in unranked),
         _Section("training-curves", "Training curves", images=_images(plots, "training")),
         _Section("gamma-gap", f"Gamma against the {gap}", images=_images(plots, "gamma-gap")),
-        _of_table(page_table("ranking", ranking_table(comparison.ranking))),
+        _of_table(page_table("ranking", ranking_table(comparison.ranking, comparison.fragility))),
         _of_table(page_table("families", families_table(comparison.ranking))),
         _Section("measures", f"Other measures against the {gap}", images=_images(plots, "measures"), folded=True),
         _of_table(everything, folded=True),

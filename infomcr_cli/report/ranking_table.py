@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
 from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
@@ -11,19 +11,29 @@ _ORIENTED = (
     "Positive: the measure ranks as its direction (better) claims. In parentheses: the number of groups of Ψ, the "
     "share of pairs of K, the number of pairs of the sign error, which is the share of pairs in the wrong order"
 )
+_FRAGILITY = (
+    "fragility: the spread under changes that should not matter over the spread between minima, from `infomcr audit`"
+)
 _INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is chance alone"
 
 
-def ranking_table(ranking: RankingResult) -> TextTable:
+def ranking_table(ranking: RankingResult, fragility: Mapping[str, float] | None = None) -> TextTable:
     """Return the statistics of every measure that varies; with enough minima also intervals, differences, controls.
 
     The controls, an oracle and a random measure, are the last rows.
+
+    Args:
+        fragility: measure → what an audit says of it; a column of its own.
     """
     shown = [one for one in ranking.measures if not _is_constant(one)]
     results = [*shown, *(ranking.controls if ranking.ranked else ())]
     columns = dict(_columns(ranking, results))
+    if fragility:
+        columns["fragility"] = [format_stat(fragility.get(one.name)) for one in results]
     rows = zip(*columns.values(), strict=True)
-    return TextTable("Ranking" if ranking.ranked else "Measures", tuple(columns), tuple(rows), _caption(ranking))
+    return TextTable(
+        "Ranking" if ranking.ranked else "Measures", tuple(columns), tuple(rows), _caption(ranking, bool(fragility))
+    )
 
 
 def psi_table(ranking: RankingResult) -> TextTable:
@@ -75,7 +85,7 @@ def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterat
         yield f"behind the best in {SYMBOLS[compared.statistic]}", [_behind(one, compared.best) for one in results]
 
 
-def _caption(ranking: RankingResult) -> str:
+def _caption(ranking: RankingResult, is_audited: bool) -> str:
     parts = [_ORIENTED]
     if ranking.ranked:
         parts.append(_INTERVALS)
@@ -84,6 +94,8 @@ def _caption(ranking: RankingResult) -> str:
             f"significant: worse than the best of {compared.compared} measures, corrected for that choice "
             "(p, the corrected p-value, below 0.05)"
         )
+    if is_audited:
+        parts.append(_FRAGILITY)
     if constant := [one.name for one in ranking.measures if _is_constant(one)]:
         parts.append(f"Not shown, because they do not vary: {', '.join(constant)}")
     return ". ".join(parts) + "."

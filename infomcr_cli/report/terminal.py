@@ -40,7 +40,7 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
     if comparison.has_unranked_runs:
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
-        shown += _ranking_tables(comparison.ranking, width)
+        shown += _ranking_tables(comparison.ranking, width, comparison.fragility)
     written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
 
@@ -72,9 +72,11 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
     return [Text(table.title, style="bold"), *blocks, *caption, Text()]
 
 
-def _ranking_tables(ranking: RankingResult, width: int) -> list[RenderableType]:
+def _ranking_tables(
+    ranking: RankingResult, width: int, fragility: Mapping[str, float] | None = None
+) -> list[RenderableType]:
     """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
-    tables = [ranking_table(ranking), families_table(ranking)]
+    tables = [ranking_table(ranking, fragility), families_table(ranking)]
     if len(ranking.axes) > 1:
         tables += [psi_table(ranking), importance_table(ranking)]
     return [part for table in tables if table.rows for part in text_tables(table, width)]

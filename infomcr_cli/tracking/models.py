@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
 from infomcr_cli.runs.checkpoint import list_checkpoints, trained_on
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import parse_yaml
@@ -55,19 +57,20 @@ def push_models(client: Any, run: RunDirectory, progress: Progress) -> None:
     evaluated = evaluated_checkpoints(run)
     if evaluated.keys() <= progress.models.keys():
         return
-    try:
+    with _before_mlflow_3():
         _find_models(client, progress)
         for step in sorted(evaluated.keys() - progress.models.keys()):
             create_model(client, run, progress, evaluated[step], step)
-    except Exception as error:
-        if getattr(error, "error_code", None) != "ENDPOINT_NOT_FOUND":
-            raise
 
 
 def evaluated_checkpoints(run: RunDirectory) -> dict[int, str]:
     """Return the names of the checkpoints that measures.json holds by their steps; "last" is called by its own name."""
-    own = {info.step: info.name for info in list_checkpoints(run)}
-    named = {one.step: name for name, one in read_measures_file(run).checkpoints.items() if one.step is not None}
+    try:
+        evaluations = read_measures_file(run).checkpoints
+    except InputError:  # numbers that can be read are mirrored all the same
+        return {}
+    named = {one.step: name for name, one in evaluations.items() if one.step is not None}
+    own = {info.step: info.name for info in list_checkpoints(run)} if named else {}
     return {step: own.get(step, name) for step, name in named.items()}
 
 
@@ -99,8 +102,19 @@ def models_of_run(client: Any, run_id: str) -> Iterator[Any]:
 
 def delete_models(client: Any, run_id: str) -> None:
     """Delete the LoggedModels of a run that is deleted, so that none is left without its run."""
-    for model in list(models_of_run(client, run_id)):
-        client.delete_logged_model(model.model_id)
+    with _before_mlflow_3():
+        for model in list(models_of_run(client, run_id)):
+            client.delete_logged_model(model.model_id)
+
+
+@contextmanager
+def _before_mlflow_3() -> Iterator[None]:
+    """Let a server that knows no LoggedModel refuse them; every other error is raised."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "error_code", None) != "ENDPOINT_NOT_FOUND":
+            raise
 
 
 def tied_metric(progress: Progress, name: str, value: float, timestamp: int, step: int) -> Any:
@@ -130,7 +144,10 @@ def _datasets(run: RunDirectory) -> dict[str, Any]:
     """Return an MLflow data set for each split; none before the first checkpoint, which says what the data is."""
     from mlflow.entities import Dataset
 
-    fingerprint = trained_on(run)
+    try:
+        fingerprint = trained_on(run)
+    except InputError:  # a damaged checkpoint is no reason to mirror nothing
+        return {}
     if fingerprint is None:
         return {}
     config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")

@@ -106,11 +106,11 @@ def measured(seconds: list[float]) -> list[str]:
         return now[0]
 
     with MeasuringProgress(Console(file=file, width=80), tick).shown() as progress:
-        progress.measure(1, 2, "gamma")
+        progress.measure(1, 2, "gamma", 0.0, 1.0)
         for done in range(1, 11):
             now[0] += next(clock)
             progress.part(done, 10, "draws")
-        progress.measure(2, 2, "sharpness")
+        progress.measure(2, 2, "sharpness", 1.0, 0.0)
     return file.getvalue().splitlines()
 
 
@@ -128,9 +128,22 @@ def test_piped_progress_of_an_evaluation_is_a_line_every_ten_seconds() -> None:
 def test_bar_of_an_evaluation_is_gone_when_all_is_measured() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     with MeasuringProgress(console).shown() as progress:
-        progress.measure(1, 1, "gamma[red]")
+        progress.measure(1, 2, "gamma[red]", 0.0, 0.8)
         progress.part(1, 2, "draws")
         assert progress._bar is not None
-        assert progress._bar.tasks[0].description == "measure 1/1 gamma[red]: draws 1/2"
-        assert progress._bar.tasks[0].completed == 1
+        assert progress._bar.tasks[0].description == "measure 1/2 gamma[red]: draws 1/2"
+        assert progress._bar.tasks[0].completed == 0.4
     assert progress._bar is None
+
+
+def test_shares_of_the_work_sum_to_one_and_passes_that_are_shared_count_once() -> None:
+    from infomcr_cli.config.compose import compose_run
+    from infomcr_cli.measures.base import chosen_measures
+    from infomcr_cli.measures.evaluate import work_shares
+
+    config = compose_run(["measure=all"]).measure
+    measures = chosen_measures("all")
+    shares = dict(zip([one.name for one in measures], work_shares(measures, config), strict=True))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert min(shares.values()) > 0
+    assert shares["gamma"] > 50 * shares["fisher_trace"]  # read off the same draws

@@ -1,4 +1,4 @@
-"""What a sweep looks like: plain lines where nobody watches, a table that fits where somebody does."""
+"""The terminal view of a sweep: plain lines in a pipe, a table that fits on a terminal."""
 
 from __future__ import annotations
 
@@ -108,3 +108,18 @@ def test_time_left_counts_what_running_jobs_have_done_and_what_jobs_cost(tmp_pat
     left.ended(costly[0], 70.0)
     assert left.seconds() == pytest.approx(70)
     assert left.text().endswith(" left")
+
+
+def test_time_left_is_projected_from_running_jobs_until_one_has_ended(tmp_path: Path) -> None:
+    clock = Clock()
+    jobs = [replace(job(tmp_path), identity=f"{number:064}") for number in range(4)]
+    left = TimeLeft(jobs, clock)
+    for one in jobs[:2]:
+        left.began(one)
+    clock.now = 10.0
+    left.has_done(jobs[0], 0.05)
+    assert left.seconds() is None
+    left.has_done(jobs[0], 0.25)
+    assert left.seconds() == pytest.approx((4 * 40 - 2 * 10) / 2)
+    left.ended(jobs[1], 10.0)
+    assert left.seconds() == pytest.approx(10)

@@ -232,3 +232,13 @@ def test_a_network_of_mixed_precision_is_measured_and_exported_in_full_precision
     losses = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
     truth = np.mean(losses - logits[np.arange(len(logits)), data.test.labels])
     assert made["test"]["loss"] == pytest.approx(truth, rel=AUTODIFF)
+
+
+@pytest.mark.parametrize("setting", ["data.batch_size=4", "data.validation_size=10", "optimizer.learning_rate=0.1"])
+def test_a_setting_of_a_training_is_refused_with_the_way_to_record_it(
+    command_line: CommandLine, tmp_path: Path, setting: str
+) -> None:
+    small_file(tmp_path / "net.keras")
+    said = command_line("import", "net.keras", *FEW, setting)
+    assert said.code == 2
+    assert f"--set {setting}" in said.err

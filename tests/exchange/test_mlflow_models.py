@@ -130,6 +130,33 @@ def test_a_run_that_is_deleted_in_mlflow_takes_its_models_along(command_line: Co
     assert list(client.search_logged_models([experiment])) == []
 
 
+def test_a_server_that_knows_no_models_still_gets_the_numbers(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
+    from mlflow.tracking import MlflowClient
+
+    def unknown(*arguments: Any, **keywords: Any) -> None:
+        raise MlflowException("no such endpoint", error_code=ENDPOINT_NOT_FOUND)
+
+    for name in ("search_logged_models", "create_logged_model"):
+        monkeypatch.setattr(MlflowClient, name, unknown)
+    run_of("runs/mlp", NETWORKS["mlp"], "mlflow")
+    evaluated = answer(command_line, "eval", "runs/mlp", *FAST)["runs"][0]
+    experiment = store().get_experiment_by_name("infomcr").experiment_id
+    (run,) = store().search_runs([experiment])
+    assert run.data.metrics["eval/gamma"] == pytest.approx(evaluated["measures"]["gamma"]["value"])
+
+
+def test_a_damaged_checkpoint_does_not_keep_numbers_from_mlflow(command_line: CommandLine) -> None:
+    run_of("runs/mlp", NETWORKS["mlp"], "mlflow")
+    Path("runs/mlp/checkpoints/epoch-0001.safetensors").write_bytes(b"damaged")
+    Path("runs/mlp/metrics.jsonl").write_text('{"step": 2, "epoch": 1, "train/loss": 0.5, "timing": {}}\n')
+    (synced,) = answer(command_line, "sync", "runs/mlp")["runs"]
+    assert synced["problem"] is None
+
+
 @pytest.mark.slow
 def test_a_regularized_run_is_served_by_mlflow_and_answers_as_eval_says(
     command_line: CommandLine, tmp_path: Path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_runs import evaluation
+from fake_runs import evaluation, three_runs
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.audit import (
@@ -14,6 +15,7 @@ from infomcr_cli.report.audit import (
     MeasuredValue,
     audit_table,
     audited_measures,
+    fragility_of,
     read_audit_file,
     spread,
 )
@@ -110,6 +112,30 @@ def test_a_file_that_is_no_audit_is_refused(content: str, tmp_path: Path):
         read_audit_file(file)
     with pytest.raises(InputError, match="readable"):
         read_audit_file(tmp_path / "none.json")
+
+
+def test_fragility_of_several_audits_is_their_mean():
+    assert fragility_of([audited(), audited()]) == {"gamma": pytest.approx(np.sqrt(2))}
+    assert fragility_of([audited([])]) == {}
+    assert fragility_of([]) == {}
+
+
+def test_compare_shows_the_fragility_of_an_audit_that_is_found_or_named(tmp_path: Path, command_line):
+    three_runs(tmp_path)
+    (tmp_path / "run-1" / "audit.json").write_text(audited().model_dump_json())
+    runs = [str(tmp_path / f"run-{index}") for index in range(3)]
+    found = command_line("compare", *runs, "--no-tracking")
+    assert found.code == 0
+    assert "fragility" in found.out
+    document = json.loads(command_line("compare", *runs, "--no-tracking", "--json").out)
+    assert document["fragility"] == {"gamma": pytest.approx(np.sqrt(2))}
+    other = tmp_path / "other.json"
+    other.write_text(audited([]).model_dump_json())
+    document = json.loads(command_line("compare", *runs, "--no-tracking", "--json", "--audit", str(other)).out)
+    assert document["fragility"] == {}
+    (tmp_path / "run-1" / "audit.json").write_text("{")
+    assert "fragility" not in command_line("compare", *runs, "--no-tracking").out
+    assert command_line("compare", *runs, "--no-tracking", "--audit", str(tmp_path / "run-1" / "audit.json")).code == 2
 
 
 def test_plot_shows_measures_with_a_ratio_and_is_the_same_each_time(tmp_path: Path):

@@ -90,3 +90,20 @@ def test_run_without_a_store_gives_a_warning_and_the_comparison(runs: Path, capl
     (runs / "run-0" / "config.yaml").write_text(config)
     assert compare(CompareRequest((str(runs),), tracking=True)).ranking.n == 3
     assert "not recorded" in caplog.text
+
+
+def test_a_comparison_of_a_sweeps_folder_names_the_sweep_as_its_parent(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents: list[str | None] = []
+    monkeypatch.setattr(
+        "infomcr_cli.tracking.parents.log_comparison", lambda *_, parent, **__: parents.append(parent) or "id"
+    )
+    folder = tmp_path / "sweeps" / "grid"
+    folder.mkdir(parents=True)
+    jobs = [{"run": str(run)} for run in sorted(runs.iterdir())]
+    for uid in ("0" * 32, "' OR '1'='1", None):
+        (folder / "sweep.json").write_text(json.dumps({"uid": uid, "jobs": jobs}))
+        compare(CompareRequest((str(folder),), tracking=True, tracking_uri="http://127.0.0.1:1"))
+    compare(CompareRequest((str(runs),), tracking=True, tracking_uri="http://127.0.0.1:1"))
+    assert parents == ["0" * 32, None, None, None]
