@@ -24,8 +24,8 @@ class PruneRequest:
     """Delete runs in MLflow whose directories were deleted by hand.
 
     Attributes:
-        confirm:  asks whether these runs are to be deleted.
-        runs_dir: the folder of runs whose store is looked at if no run is named.
+        confirm:  returns whether these runs are to be deleted.
+        runs_dir: the folder of runs whose store is searched if no run is named.
     """
 
     confirm: Callable[[Sequence[DeletedRun]], bool]

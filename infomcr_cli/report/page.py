@@ -83,7 +83,7 @@ def write_page(comparison: Comparison, plots: Sequence[Plot], path: Path, *, is_
 
 
 def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None) -> list[_Section]:
-    """Return what the page shows, in the order in which a reader asks: what differs, runs, curves, ranking, details."""
+    """Return what the page shows, in the order of a reader's questions."""
     gap = GAPS[comparison.gap]
     by_axis = [psi_table(comparison.ranking), importance_table(comparison.ranking)] if len(comparison.axes) > 1 else []
     psi = [table for table in (page_table("psi", one) for one in by_axis) if _says_something(table)]

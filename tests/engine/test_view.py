@@ -1,4 +1,4 @@
-"""What a sweep looks like: plain lines where nobody watches, a table that fits where somebody does."""
+"""The terminal view of a sweep: plain lines in a pipe, a table that fits on a terminal."""
 
 from __future__ import annotations
 

@@ -50,6 +50,8 @@ def _dots(audit: Audit, ordered: list[str]) -> Figure:
             label=CHANGES[kind],
         )
     axes.axvline(1.0, color="#555555", linewidth=0.8, linestyle="--")
+    axes.set_axisbelow(True)
+    axes.set_ylim(-0.7, len(ordered) - 0.3)
     axes.set_xscale("log")
     axes.set_xlim(left=SMALLEST / 2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

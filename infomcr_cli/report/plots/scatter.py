@@ -170,6 +170,6 @@ def _legend(axes: Sequence[Axis]) -> list[Line2D]:
             colour = colour if place == 0 else "#666666"
             marker, size = (marker, size) if place == 1 or len(axes) == 1 else ("o", 6.0)
             label = f"{axis.name} = {value}"
-            looks: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": to_rgba(colour, 0.25)}
-            handles.append(Line2D([], [], linestyle="", color=colour, markeredgecolor=colour, label=label, **looks))
+            style: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": to_rgba(colour, 0.25)}
+            handles.append(Line2D([], [], linestyle="", color=colour, markeredgecolor=colour, label=label, **style))
     return handles
