@@ -420,6 +420,8 @@ def sync(
     from infomcr_cli.sync import PruneRequest
     from infomcr_cli.sync import sync as run_command
 
+    if prune and not yes and not sys.stdin.isatty():
+        raise InputError("deleting runs in MLflow needs a confirmation", received="no terminal", advice="Give --yes.")
     request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
     chosen = None if checkpoints is None else checkpoints.value
     _finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
@@ -430,8 +432,6 @@ def _is_confirmed(gone: Sequence[Any]) -> bool:
     for run in gone:
         stderr.print(f"{run.name}  {run.directory} is gone", markup=False, highlight=False, soft_wrap=True)
     question = f"Delete {len(gone)} run{'s' if len(gone) > 1 else ''} in MLflow?"
-    if not sys.stdin.isatty():
-        raise InputError("deleting runs in MLflow needs a confirmation", received="no terminal", advice="Give --yes.")
     return typer.confirm(question, err=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import subprocess
@@ -295,3 +296,12 @@ def test_a_missing_gpu_names_the_extra(command_line: CommandLine) -> None:
     answer = command_line("train", "device=gpu", "tracking=off")
     assert answer.code == 2
     assert "infomcr[gpu]" in answer.err
+
+
+def test_prune_without_a_terminal_needs_yes_before_anything_is_done(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    answer = command_line("sync", "runs/none", "--prune")
+    assert answer.code == 2
+    assert "Give --yes" in answer.err

@@ -11,6 +11,7 @@ import numpy as np
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.text import printable
 from infomcr_cli.data import Dataset, load_dataset
 from infomcr_cli.errors import InputError, RunFailedError
 from infomcr_cli.exchange.architecture import read_architecture
@@ -93,6 +94,10 @@ def export_network(
         raise InputError(
             "export needs a place that can be written to", received=str(target), advice=f"{error}."
         ) from None
+    except NotImplementedError as error:  # what Keras raises at a layer of the user's own without get_config
+        said = printable(" ".join(str(error).partition("Please")[0].split()), 300)
+        advice = "Give it get_config(), or export NAME.weights.h5 or a SavedModel."
+        raise InputError("a network must be one that Keras can describe", received=said, advice=advice) from None
     return {"file": str(target), "format": str(wanted), **about, "notes": _notes(exporter.model, wanted)}
 
 

@@ -113,7 +113,7 @@ def _chance(measures: Sequence[Competitor], simulations: int, seed: int) -> _Cha
     largest = np.zeros(simulations)
     for (k, others), error in zip(pairs, errors, strict=True):
         if floor > 0:
-            apart = np.abs(moved[:, [k]] - moved[:, others]) / np.maximum(error, floor)
-            largest = np.maximum(largest, apart.max(1))
+            ratios = np.abs(moved[:, [k]] - moved[:, others]) / np.maximum(error, floor)  # [B, others]
+            largest = np.maximum(largest, ratios.max(axis=1))
     freedom = min(one.influence.n for one in measures) - 1
     return _Chance(floor, np.sort(largest / np.sqrt(rng.chisquare(freedom, simulations) / freedom)))

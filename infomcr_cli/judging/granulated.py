@@ -124,6 +124,7 @@ def _influence(n: int, parts: Sequence[tuple[AxisPairs, _AxisTerms]]) -> Influen
         single += float(np.square(terms).sum())
     is_one_group = len(usable) == 1 and usable[0][1].usable == 1  # then Ψ is τ
     square = float(np.square(phi).sum())
-    twice = 0.0 if is_one_group or not square else min(single / square, 1.0)
+    twice = min(single / square, 1.0) if square else 0.5  # of a perfect Ψ: one pair out of order, two minima
+    twice = 0.0 if is_one_group else twice
     step = max(one.step for _, one in usable) / len(usable)
     return Influence(value, phi, int(has_part.sum()), step, share=1 - PAIR_SHARE * twice)

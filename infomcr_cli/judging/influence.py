@@ -53,7 +53,7 @@ class Influence:
             return None, None
         value, variance = abs(self.value), self.share * float(np.square(self.phi).sum())
         if is_perfect := value > 1 - self.step / 2:
-            value, variance = 1 - self.step, 2 * self.step**2  # one pair moves both of its minima
+            value, variance = 1 - self.step, 2 * self.share * self.step**2  # one pair moves both of its minima
         half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance) / (1 - value**2)
         low, high = np.tanh(np.arctanh(value) - half), 1.0 if is_perfect else np.tanh(np.arctanh(value) + half)
         return (number(low), number(high)) if self.value > 0 else (number(-high), number(-low))

@@ -226,3 +226,33 @@ def test_an_imported_run_is_exported_as_it_came(command_line: CommandLine, tmp_p
     probabilities = keras.saving.load_model("in.keras")(images)
     logits = keras.saving.load_model("out.keras")(images)
     assert np.allclose(keras.ops.softmax(logits), probabilities, atol=1e-6)
+
+
+def test_a_subclassed_network_without_a_description_is_exported_to_other_formats(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_subclass.py").write_text(
+        "import keras\n"
+        "class Net(keras.Model):\n"
+        "    def __init__(self, units):\n"
+        "        super().__init__()\n"
+        "        self.flat, self.dense = keras.layers.Flatten(), keras.layers.Dense(units)\n"
+        "    def call(self, x):\n"
+        "        return self.dense(self.flat(x))\n"
+        "def build(*, input_shape, num_classes, l2):\n"
+        "    return Net(num_classes)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    builder = "model.builder=own_subclass:build"
+    model, dataset = run_of("runs/own", ("model=builder", builder))
+    said = command_line("export", "runs/own", "net.keras", builder)
+    assert said.code == 2
+    assert "get_config()" in said.err
+    answer(command_line, "export", "runs/own", "served", builder)
+    import tensorflow as tf
+
+    images = dataset.test.pixels
+    expected = keras.ops.convert_to_numpy(model(dataset.standardise(images), training=False))
+    loaded = tf.saved_model.load("served")  # its variables live as long as it does
+    found = loaded.serve(tf.constant(images, tf.float32)).numpy()
+    assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()

@@ -176,6 +176,20 @@ def test_perfect_value_has_an_interval_of_some_width() -> None:
     assert Influence(-1.0, np.zeros(16), 16, 1 / 60).interval() == (-1.0, -low)
 
 
+def test_perfect_psi_takes_the_interval_of_one_pair_out_of_order() -> None:
+    levels = np.array(list(itertools.product(range(4), range(2), range(2))))
+    gap = np.arange(16)
+    pairs = axis_pairs(Minima(gap, levels, ("a", "b", "c"), (), np.zeros((16, 0)), 16))
+    perfect, _ = estimate_psi(gap, gap, pairs)
+    swapped = gap.copy()
+    swapped[:2] = [1, 0]  # minima that differ in the last axis alone, the heaviest pair
+    nearly, influence = estimate_psi(swapped, gap, pairs)
+    assert nearly.value == pytest.approx(1 - 2 / 8 / 3)
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert nearly.low - 0.1 < perfect.low < nearly.low  # the interval of the neighbour or a little wider
+    assert influence.share == pytest.approx(2 / 3, abs=0.1)
+
+
 def test_group_taus_leave_out_constant_gaps() -> None:
     levels = np.array(list(itertools.product(range(2), range(3))))
     gap, measure = np.array([0, 0, 0, 0, 1, 2]), np.array([0, 1, 2, 5, 4, 3])
