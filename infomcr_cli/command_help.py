@@ -26,6 +26,10 @@ EXAMPLES = {
         ("reg=off,on", "seed=0,1,2"),
         ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
     ),
+    "runs": (
+        ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
+        ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),
+    ),
     "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast")),
 }
 WITH_GROUPS = ("train", "sweep")  # commands that take any override
