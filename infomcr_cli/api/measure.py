@@ -149,7 +149,7 @@ def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:
         initial = named_weights(network_of(initial))
     elif not isinstance(initial, Mapping):
         initial = _named(network, list(initial))
-    known, given = named_weights(network), {name: np.array(value) for name, value in initial.items()}
+    known, given = named_weights(network), {name: _array(value) for name, value in initial.items()}
     shapes = [{name: tuple(v.shape) for name, v in weights.items()} for weights in (known, given)]
     if shapes[0] != shapes[1]:
         odd = sorted({name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items())})
@@ -190,3 +190,8 @@ def _scores(train: Score, test: Score, n_train: int, n_test: int) -> dict[str, E
         name: {"value": value, "std_error": error, "unit": unit, "direction": "lower"}
         for name, (value, error, unit) in rows.items()
     }
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    """Return a copy of an array or of the value of a Keras variable, which NumPy 2 itself copies with a warning."""
+    return np.array(value.numpy() if hasattr(value, "numpy") else value)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 MARTIN = "Martin, Peng & Mahoney, Nature Communications 12 (2021), arXiv:2002.06716"
 FEWEST_VALUES = 10  # eigenvalues of a layer that is fitted
+ROUNDING = 1e-4  # relative: eigenvalues that differ by less are those of an orthogonal matrix in float32
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue: what rounding leaves of a rank that is lost
 
 
@@ -100,9 +101,11 @@ def fitted_tails(model: keras.Model) -> list[dict[str, Any]]:
     """Return the fit of each layer, with its largest eigenvalue; layers of fewer than ten eigenvalues are left out."""
     found = []
     for name, matrices in weight_matrices(model):
+        if not np.isfinite(matrices).all():
+            continue
         values = eigenvalues(matrices)
-        values = values[values > NEGLIGIBLE * values[-1]] if np.isfinite(values).all() else values[:0]
-        if len(values) >= FEWEST_VALUES and values[0] < values[-1]:
+        values = values[values > NEGLIGIBLE * values[-1]]
+        if len(values) >= FEWEST_VALUES and values[-1] > (1 + ROUNDING) * values[0]:
             tail = power_law_tail(values)
             found.append(
                 {
