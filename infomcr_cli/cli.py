@@ -389,15 +389,29 @@ def explain(
 
 @app.command()
 def runs(
+    conditions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONDITION]...",
+            help="Only runs of which all hold: reg.name=on 'optimizer.l2>=1e-4'; = != < <= > >=, in quotes.",
+            autocompletion=complete_override,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A setting, measure or score to sort by; -NAME: descending.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="NAME,...", help="The columns to show.")] = None,
+    csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
     runs_dir: RunsDir = Path("runs"),
     repair: Annotated[bool, typer.Option("--repair", help="Close runs whose process is gone, in MLflow too.")] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and their states."""
-    from infomcr_cli.list_runs import list_runs
+    """List the runs of a folder and their states: all of them, or those with some settings, measures or states."""
+    from infomcr_cli.list_runs import RunQuery, list_runs
 
-    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
+    query = RunQuery(tuple(conditions or ()), sort, _names(columns), csv)
+    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri, query=query), as_json)
 
 
 @app.command()

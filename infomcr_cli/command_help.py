@@ -42,7 +42,10 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
-    "runs": ((), ("--repair",)),
+    "runs": (
+        ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
+        ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),
+    ),
     "sync": (("runs/*",), ("--prune",)),
     "ui": ((), ("--open",)),
     "measures": ((), ("gamma",)),
