@@ -82,7 +82,8 @@ def weight_matrices(model: keras.Model) -> Iterator[tuple[str, Array]]:
     """Yield name and matrices [..., inputs, outputs] of each trainable weight that is a matrix or a set of filters.
 
     Filters give one matrix of inputs and outputs for each place of their window; their eigenvalues are taken together,
-    without a factor for the window, as in WeightWatcher. Other weights of three or more axes are left out.
+    as in WeightWatcher, but as they are: its default `conv2d_norm` multiplies filters by a constant first, which leaves
+    α and changes λ_max. Other weights of three or more axes are left out.
     """
     from infomcr_cli.measures.stateless import trainable_weights
     from infomcr_cli.models.keras_internals import all_layers, own_variables
@@ -163,6 +164,6 @@ def power_law_alpha(ctx: MeasureContext) -> MeasureValue:
     free=False,
 )
 def weighted_alpha(ctx: MeasureContext) -> MeasureValue:
-    """Return the mean over the layers, as WeightWatcher's alpha-hat."""
+    """Return the mean over the layers: WeightWatcher's alpha-hat, for filters with its `conv2d_norm` off."""
     layers = ctx.once(_fits)
     return _mean(layers, [layer["alpha"] * float(np.log10(layer["largest"])) for layer in layers])
