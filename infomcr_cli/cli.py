@@ -144,16 +144,30 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
+    status: Annotated[
+        bool,
+        typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the given values; run it again to continue."""
+    if status or watch:
+        _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = run_command(request, stderr)
     _finish(result, as_json, f"The sweep was interrupted. {same_again(request)}" if result.number is not None else "")
+
+
+def _show_sweep(words: tuple[str, ...], watches: bool, as_json: bool) -> NoReturn:
+    """Print how far a sweep is, once or until it has ended."""
+    from infomcr_cli.sweep_status import sweep_status, watch
+
+    _finish(watch(words, stderr) if watches else sweep_status(words), as_json)
 
 
 @app.command()

@@ -25,6 +25,7 @@ EXAMPLES = {
     "sweep": (
         ("reg=off,on", "seed=0,1,2"),
         ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
+        ("--status", "--watch"),
     ),
     "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast"), ("runs/on", "--checkpoint", "best", "--json")),
     "compare": (
