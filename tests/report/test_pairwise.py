@@ -11,6 +11,7 @@ from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.tables import runs_table
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.runs.answers import Answers, pack_answers
 from infomcr_cli.runs.checkpoint import Checkpoint, save_checkpoint
@@ -195,3 +196,12 @@ def test_settings_with_seeds_are_called_by_what_differs(tmp_path: Path) -> None:
     (answer,) = compared(tmp_path).answers
     assert answer.sentence.startswith("l2=0.097 and l2=0.098: gamma differs by")
     assert (answer.first, answer.second) == ("a0", "b0")
+
+
+def test_two_runs_that_differ_in_the_seed_alone_are_compared(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write(tmp_path, name, wrong=4, seed=seed, optimizer__l2=0.1)
+    found = compared(tmp_path)
+    assert [row[1] for row in runs_table(found).rows] == ["a", "b"]
+    assert found.answers[0].sentence.startswith("a and b: gamma differs by")
+    assert found.answers[0].gamma.method == "paired on the same draws, Student's t"
