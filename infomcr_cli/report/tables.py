@@ -81,6 +81,17 @@ def with_error(value: float | None, error: float | None) -> str:
     return f"{shown:.{max(0, decimals)}f} ± {round(error, decimals):.{max(0, decimals)}f}"
 
 
+def in_full(value: float | None, error: float | None) -> str:
+    """Return a value with its error; a count, which has none, with all its digits.
+
+    Examples:
+        >>> in_full(77562.0, None), in_full(0.12345, None)
+        ('77,562', '0.123')
+    """
+    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
+    return f"{value:,.0f}" if is_count else with_error(value, error)
+
+
 def with_unit(name: str, unit: str | None) -> str:
     """Return the head of a column with its unit."""
     return f"{name}, {unit}" if unit else name
@@ -149,7 +160,7 @@ def _caption(comparison: Comparison) -> str:
     if any(run.compute for run in comparison.included):
         parts.append(_COMPUTE_CAPTION)
     if same := constant_measures(comparison):
-        parts.append(f"The same in all runs: {', '.join(f'{name} {format_number(same[name])}' for name in same)}")
+        parts.append(f"The same in all runs: {', '.join(f'{name} {in_full(same[name], None)}' for name in same)}")
     return ". ".join(parts) + "."
 
 

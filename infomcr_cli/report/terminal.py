@@ -22,7 +22,7 @@ from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
-from infomcr_cli.report.tables import RUN, TextTable, runs_table, unranked_table, with_error
+from infomcr_cli.report.tables import RUN, TextTable, in_full, runs_table, unranked_table, with_error
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
@@ -184,15 +184,9 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        shown = _value(one["value"], one.get("std_error")), with_error(half_width, half_width)
+        shown = in_full(one["value"], one.get("std_error")), with_error(half_width, half_width)
         table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
     return table
-
-
-def _value(value: float | None, error: float | None) -> str:
-    """Return a value with its error; a count, which has none, in full."""
-    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
-    return f"{value:,.0f}" if is_count else with_error(value, error)
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:
