@@ -429,6 +429,56 @@ def runs(
 
 
 @app.command()
+def tag(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME[=VALUE]]...", help="Tags; none: show those it has.")
+    ] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Take a tag away; repeatable.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tag a run; `infomcr runs tag.NAME=VALUE` finds it again."""
+    from infomcr_cli.annotate import tag_run
+
+    _finish(tag_run(run, tags or (), remove or ()), as_json)
+
+
+@app.command()
+def note(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The note, '' to remove it; default: show it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a run a note, in place of the one it had."""
+    from infomcr_cli.annotate import note_run
+
+    _finish(note_run(run, text), as_json)
+
+
+@app.command()
+def delete(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="The MLflow store that has them; default: each run's own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move runs to the folder .trash beside them, and delete them in MLflow, where they can be restored too."""
+    from infomcr_cli.delete_runs import RunToDelete, delete_runs
+
+    if not yes and not sys.stdin.isatty():
+        raise InputError("deleting runs needs a confirmation", received="no terminal", advice="Give --yes.")
+
+    def confirm(going: Sequence[RunToDelete]) -> bool:
+        return yes or _confirmed([one.line for one in going], "here and in MLflow")
+
+    _finish(delete_runs(runs, confirm=confirm, tracking_uri=tracking_uri), as_json)
+
+
+@app.command()
 def sync(
     runs: Annotated[
         list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
@@ -457,9 +507,14 @@ def sync(
 
 def _is_confirmed(gone: Sequence[Any]) -> bool:
     """Ask whether runs are to be deleted in MLflow."""
-    for run in gone:
-        stderr.print(f"{run.name}  {run.directory} is gone", markup=False, highlight=False, soft_wrap=True)
-    question = f"Delete {len(gone)} run{'s' if len(gone) > 1 else ''} in MLflow?"
+    return _confirmed([f"{run.name}  {run.directory} is gone" for run in gone], "in MLflow")
+
+
+def _confirmed(lines: Sequence[str], where: str) -> bool:
+    """Show what goes, a line for each run, and ask."""
+    for line in lines:
+        say(stderr, line)
+    question = f"Delete {len(lines)} run{'s' if len(lines) > 1 else ''} {where}?"
     return typer.confirm(question, err=True)
 
 

@@ -26,6 +26,7 @@ from infomcr_cli.report.run_conditions import Condition, in_order, parse_conditi
 from infomcr_cli.report.run_values import RunValues, full_name
 from infomcr_cli.report.settings import full_text
 from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
+from infomcr_cli.runs.annotations import Annotations, read_annotations
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.lifecycle import close_run
 from infomcr_cli.runs.lock import last_heartbeat
@@ -68,6 +69,7 @@ class RunSummary:
         closed:   whether its directory says that it has ended; a lost one may still say that it is running.
         resume:   the command that resumes it, if it was interrupted.
         values:   what the chosen columns hold.
+        tags, note: what the user noted.
     """
 
     run: str
@@ -83,6 +85,8 @@ class RunSummary:
     closed: bool = True
     resume: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,15 @@ class RunList:
         """Return the names of the columns, then the cells of each run."""
         if self.columns:
             return [list(self.columns), *([run.values[name] for name in self.columns] for run in self.runs)]
-        rows: list[list[Any]] = [["run", "state", *(("epoch", "step", "model", "reg") if is_wide else ()), "remark"]]
+        facts = ("epoch", "step", "model", "reg") if is_wide else ()
+        noted = [name for name in ("tags", "note") if any(getattr(run, name) for run in self.runs)]
+        rows: list[list[Any]] = [["run", "state", *facts, *noted, "remark"]]
         for run in self.runs:
-            facts = [run.epoch, run.step, *(run.choices.get(group, "") for group in ("model", "reg"))]
+            known = {"epoch": run.epoch, "step": run.step, **run.choices, "note": run.note}
+            known["tags"] = Annotations(tags=dict(run.tags)).tags_text
             remark = run.problem or ("closed just now" if run.repaired else run.reason or "")
-            rows.append([run.run, str(run.state or UNREADABLE), *(facts if is_wide else ()), remark])
+            shown = (known.get(name, "") for name in (*facts, *noted))
+            rows.append([run.run, str(run.state or UNREADABLE), *shown, remark])
         return rows
 
 
@@ -264,11 +272,17 @@ def _ways_on(lost: Sequence[RunSummary]) -> str:
 def _summary(path: Path, repair: bool, tracking_uri: str | None) -> RunSummary:
     try:
         run = RunDirectory.open(path)
-        status, config = read_status(run), parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-        choices = _choices(config)
-        closed = read_status_file(run.path).state is not State.RUNNING
+        noted = read_annotations(run)
+        summary = _summary_of(run, repair, tracking_uri)
     except (InputError, OSError) as error:
         return _unusable(path, str(error))
+    return replace(summary, tags=noted.tags, note=noted.note or None)
+
+
+def _summary_of(run: RunDirectory, repair: bool, tracking_uri: str | None) -> RunSummary:
+    status, config = read_status(run), parse_yaml(run.read_config(), f"config.yaml of {run.name}")
+    choices = _choices(config)
+    closed = read_status_file(run.path).state is not State.RUNNING
     if repair and status.state is State.LOST and not closed:
         return _repaired(run, status, choices, tracking_uri)
     if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then

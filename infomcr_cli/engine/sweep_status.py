@@ -216,7 +216,7 @@ def _present_folders(folder: Path) -> Callable[[str], Path]:
 def _status(run: Path) -> Status | None:
     """Return the status of a run, None if there is none.
 
-    Of ten thousand jobs few run: only of these it is asked whether their process lives.
+    Of ten thousand jobs few run: only for these is it checked whether their process lives.
     """
     try:
         descriptor = os.open(f"{run}/status.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

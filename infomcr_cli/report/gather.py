@@ -180,7 +180,9 @@ def _runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
         return runs, {run: why for run in listed if not is_run(run) and (why := _why_broken(run))}
     broken: dict[Path, str] = {}
     for pattern in ("*", "*/*"):
-        inside = sorted(path.glob(pattern))
+        inside = [
+            one for one in sorted(path.glob(pattern)) if not one.parent.name.startswith(".") or one.parent == path
+        ]
         broken |= {one: why for one in inside[:MOST_RUNS] if not is_run(one) and (why := _why_broken(one))}
         if runs := [one for one in inside if is_run(one)][:MOST_RUNS]:
             return runs, broken

@@ -14,10 +14,12 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
 from infomcr_cli.report.settings import flatten
 from infomcr_cli.runs import RunDirectory, Status, read_status
+from infomcr_cli.runs.annotations import Annotations, read_annotations
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.measures_file import last_evaluation
 
-FACTS = ("run", "state", "reason", "label", "started", "ended", "seconds", "epoch", "step")
+FACTS = ("run", "state", "reason", "label", "started", "ended", "seconds", "epoch", "step", "tags", "note")
+TAG = "tag."  # prefix of the name of a tag
 SCORES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_error", "gap_error", "gap_loss"),
     *("n_train", "n_test"),
@@ -30,11 +32,13 @@ class RunValues:
 
     Args:
         settings: flat, such as optimizer.l2 → 0.0005.
+        noted:    tags and note of the user.
     """
 
     run: RunDirectory
     status: Status
     settings: Mapping[str, Any]
+    noted: Annotations
 
     @staticmethod
     def read(path: Path) -> RunValues:
@@ -44,12 +48,15 @@ class RunValues:
             InputError: it cannot be read.
         """
         run = RunDirectory.open(path)
-        return RunValues(run, read_status(run), flatten(parse_yaml(run.read_config(), f"config.yaml of {run.name}")))
+        settings = flatten(parse_yaml(run.read_config(), f"config.yaml of {run.name}"))
+        return RunValues(run, read_status(run), settings, read_annotations(run))
 
     def get(self, name: str) -> Any:
         """Return the value under a name, None for a run that has none."""
         if name in FACTS:
             return self._facts[name]
+        if name.startswith(TAG):
+            return self.noted.tags.get(name.removeprefix(TAG))
         return self.settings[name] if name in self.settings else self.measured.get(name)
 
     @cached_property
@@ -89,6 +96,8 @@ class RunValues:
             "seconds": round(status.ended - status.started, 3) if known else None,  # type: ignore[operator]
             "epoch": status.epoch,
             "step": status.step,
+            "tags": self.noted.tags_text or None,
+            "note": self.noted.note or None,
         }
 
 
@@ -105,6 +114,8 @@ def full_name(name: str, runs: Iterable[RunValues]) -> str:
     """
     of_runs = {setting: None for run in runs for setting in run.settings}
     known = dict.fromkeys((*FACTS, *SCORES, *(setting.name for setting in settings()), *of_runs))
+    if name.startswith(TAG):
+        return name
     groups = {setting.partition(".")[0] for setting in known if "." in setting}
     if name in groups:
         return f"{name}.name"
@@ -127,5 +138,5 @@ def _unknown(name: str, known: list[str]) -> InputError:
     near = nearest_name(name, same) or next(iter(same), None) or nearest_name(name, known)
     listed = "`infomcr config` lists the settings, `infomcr measures` the measures."
     advice = f"Did you mean {near!r}?" if near else listed
-    rule = f"runs are known by settings, measures, scores, and {', '.join(FACTS)}"
+    rule = f"runs are known by settings, measures, scores, and {', '.join(FACTS)}, tag.NAME"
     return InputError(rule, received=printable(name), advice=advice)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
+from infomcr_cli.runs.annotations import read_annotations
 from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import settings_of_identity
@@ -19,6 +21,7 @@ from infomcr_cli.tracking.client import HOST, KIND, MAX_NAME, MAX_TAG, Progress,
 from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 
 IDENTITY = "infomcr.identity"
+NOTED, OWN = "infomcr.note", "infomcr.own_tags"
 MAX_PARAM, PARAMS_A_BATCH = 6000, 100
 ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
 DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json", PATCH}
@@ -40,9 +43,31 @@ def push_description(
     origin = {key: value for key, value in origin.items() if key not in known.data.tags}  # a user may edit them
     tags = {**_choices(config), **_commit(run), **own, **extra}
     tags = {**origin, **{key: printable(value, MAX_TAG - 1) for key, value in tags.items()}}
+    noted = _annotations(run, tags)
+    for name in _own_tags(known.data.tags) - noted.keys():
+        client.delete_tag(run_id, name)
+    tags |= noted
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for start in range(0, len(params), PARAMS_A_BATCH):
         client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
+
+
+def _annotations(run: RunDirectory, others: Collection[str]) -> dict[str, str]:
+    """Return the tags and note of the user as tags of MLflow, and one with their names, to know what was removed."""
+    noted = read_annotations(run)
+    tags = {name: value for name, value in noted.tags.items() if name not in others}
+    tags |= {NOTED: noted.note} if noted.note else {}
+    return {**tags, OWN: json.dumps(sorted(tags))} if tags else {}
+
+
+def _own_tags(tags: Mapping[str, str]) -> set[str]:
+    """Return the tags that an earlier mirror took from the user's; only those it has are named."""
+    try:
+        names = json.loads(tags.get(OWN, "[]"))
+    except ValueError:
+        return set()
+    own = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    return {name for name in {*own, OWN} if name in tags}
 
 
 def name_of(run: RunDirectory, status: Status) -> str:

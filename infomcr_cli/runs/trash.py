@@ -1,0 +1,51 @@
+"""The trash of a folder of runs: `.trash/` in it, so that to move a run there is one renaming on the same disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.lock import lock_run
+from infomcr_cli.runs.status import State, read_status
+
+TRASH = ".trash"
+
+
+def check_deletable(run: RunDirectory) -> None:
+    """Raise unless a run may be moved to the trash.
+
+    Raises:
+        InputError: it is running, or is in the trash already.
+    """
+    if run.path.parent.name == TRASH:
+        raise InputError("a run in the trash is deleted by hand", received=str(run.path), advice="rm -r removes it.")
+    if read_status(run).state is State.RUNNING:
+        raise InputError(
+            "a run that is running cannot be deleted", received=run.name, advice="Wait for it, or stop its process."
+        )
+
+
+def move_to_trash(run: RunDirectory) -> Path:
+    """Move a run to the trash beside it and return its place there; of several of a name each has its own.
+
+    Raises:
+        InputError: it is running, or a process works on it.
+        OSError: the folder cannot be written to.
+    """
+    check_deletable(run)
+    folder = run.path.parent / TRASH
+    folder.mkdir(exist_ok=True)
+    with lock_run(run):
+        return _renamed(run.path, folder)
+
+
+def _renamed(path: Path, folder: Path) -> Path:
+    for attempt in range(1, 10_000):
+        target = folder / (path.name if attempt == 1 else f"{path.name}-{attempt}")
+        if os.path.lexists(target):
+            continue
+        os.rename(path, target)
+        return target
+    raise InputError("the trash must have room for a further run of this name", received=str(folder / path.name))
