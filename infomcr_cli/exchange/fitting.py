@@ -26,8 +26,6 @@ def fitted(dataset: Dataset, model: keras.Model) -> Dataset:
     """
     if not getattr(model, "inputs", None):  # a subclassed network, whose inputs only a call can show
         return dataset
-    if not getattr(model, "inputs", None):
-        return dataset  # a subclassed network, which takes whatever it takes
     inputs = input_shapes(model)
     _check_classes(dataset, model)
     images: Any = dataset.train.images
@@ -74,7 +72,7 @@ def _with_axis(dataset: Dataset, given: Shape, wanted: Shape) -> Dataset:
     if given[-1:] == (1,) and _agree(given[:-1], wanted):
         return _with(dataset, lambda images: images[:].reshape(images.shape[:-1]))
     if wanted[-1:] == (1,) and _agree(given, wanted[:-1]):
-        return _with(dataset, lambda images: images[:][..., None])
+        return replace(_with(dataset, lambda images: images[:][..., None]), has_added_axis=True)
     raise _unfit(str(given), {"input": wanted})
 
 
