@@ -55,9 +55,11 @@ def input_structure(model: keras.Model) -> Any:
 def _check_classes(dataset: Dataset, model: keras.Model) -> None:
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1] or shape[1] < max(2, dataset.num_classes):
+        begins_at_1 = 0 not in dataset.train.labels
         raise InputError(
             "a network must give a logit for each class of the data, at least two",
             received=f"outputs {shape}, {dataset.num_classes} classes",
+            advice="No training label is 0: classes are counted from 0." if begins_at_1 else None,
         )
 
 

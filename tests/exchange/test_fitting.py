@@ -57,3 +57,16 @@ def test_a_network_of_any_image_size_is_checked_at_the_size_of_the_data(tmp_path
     assert trained_network(source, config, dataset((16, 16, 3))).model.output_shape == (None, 2)
     with pytest.raises(InputError, match=r"net\.keras must hold a network that takes the data"):
         trained_network(source, config, dataset((8, 8, 3)))
+
+
+def test_labels_that_count_from_1_are_named_where_they_do_not_fit(tmp_path: Path) -> None:
+    given = dataset((6,))
+    shifted = [split_of(np.asarray(given.train.images), LABELS + 1, name) for name in ("train", "test")]
+    network = keras.Sequential([keras.Input((6,)), layers.Dense(2)])
+    with pytest.raises(InputError, match="No training label is 0"):
+        fitted(dataset_of("npz", shifted[0], shifted[1], ("0", "1", "2")), network)
+
+
+def test_one_hot_labels_are_refused_with_the_way_to_class_indices() -> None:
+    with pytest.raises(InputError, match=r"argmax\(axis=1\)"):
+        split_of(np.zeros((12, 6), np.float32), np.eye(2)[LABELS], "train")
