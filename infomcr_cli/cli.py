@@ -144,16 +144,30 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
+    status: Annotated[
+        bool,
+        typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the given values; run it again to continue."""
+    if status or watch:
+        _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again
     from infomcr_cli.sweep import sweep as run_command
 
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = run_command(request, stderr)
     _finish(result, as_json, f"The sweep was interrupted. {same_again(request)}" if result.number is not None else "")
+
+
+def _show_sweep(words: tuple[str, ...], watches: bool, as_json: bool) -> NoReturn:
+    """Print how far a sweep is, once or until it has ended."""
+    from infomcr_cli.sweep_status import sweep_status, watch
+
+    _finish(watch(words, stderr) if watches else sweep_status(words), as_json)
 
 
 @app.command()
@@ -389,15 +403,29 @@ def explain(
 
 @app.command()
 def runs(
+    conditions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONDITION]...",
+            help="Only runs of which all hold: reg.name=on 'optimizer.l2>=1e-4'; = != < <= > >=, in quotes.",
+            autocompletion=complete_override,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A setting, measure or score to sort by; -NAME: descending.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="NAME,...", help="The columns to show.")] = None,
+    csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
     runs_dir: RunsDir = Path("runs"),
     repair: Annotated[bool, typer.Option("--repair", help="Close runs whose process is gone, in MLflow too.")] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and their states."""
-    from infomcr_cli.list_runs import list_runs
+    """List the runs of a folder and their states: all of them, or those with some settings, measures or states."""
+    from infomcr_cli.list_runs import RunQuery, list_runs
 
-    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri), as_json)
+    query = RunQuery(tuple(conditions or ()), sort, _names(columns), csv)
+    _finish(list_runs(runs_dir, repair=repair, tracking_uri=tracking_uri, query=query), as_json)
 
 
 @app.command()

@@ -25,8 +25,32 @@ EXAMPLES = {
     "sweep": (
         ("reg=off,on", "seed=0,1,2"),
         ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
+        ("--status", "--watch"),
     ),
-    "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast")),
+    "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast"), ("runs/on", "--checkpoint", "best", "--json")),
+    "compare": (
+        ("runs/off", "runs/on"),
+        ("sweeps/grid", "--html", "comparison.html", "--sort", "gamma"),
+        ("sweeps/grid", "--max-train-loss", "0.01", "--by-family"),
+    ),
+    "judge": (
+        ("table.csv", "--gap", "gap", "--axes", "width,learning_rate", "--n-test", "10000"),
+        ("table.csv", "--gap", "gap", "--axes", "width", "--direction", "margin=higher"),
+    ),
+    "import": (
+        ("mine.keras", "data=npz", "data.root=mine.npz", "--run-dir", "runs/mine"),
+        ("nets/*.keras", "--table", "nets.csv", "data=npz", "data.root=mine.npz"),
+    ),
+    "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
+    "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "runs": (
+        ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
+        ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),
+    ),
+    "sync": (("runs/*",), ("--prune",)),
+    "ui": ((), ("--open",)),
+    "measures": ((), ("gamma",)),
+    "config": (("optimizer",), ("optimizer=adam",), ("reg.beta",)),
 }
 WITH_GROUPS = ("train", "sweep")  # commands that take any override
 

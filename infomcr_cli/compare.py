@@ -56,11 +56,13 @@ def compare(request: CompareRequest) -> Comparison:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
+    from infomcr_cli.report.columns import check_max_train_loss
     from infomcr_cli.report.gather import check_gap, gather, uid_of_sweep
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
     check_gap(request.gap)
+    check_max_train_loss(request.max_train_loss)
     check_outputs(csv=request.csv, html=request.html, plots=request.plots)
     if request.tracking and request.tracking_uri is not None:
         store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used

@@ -1,13 +1,15 @@
-"""The command `runs`: list the runs of a folder, and close those whose process is gone."""
+"""The command `runs`: list the runs of a folder, all or some, and close those whose process is gone."""
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.output_files import check_file
+from infomcr_cli.report.run_conditions import Condition, in_order, parse_condition
+from infomcr_cli.report.run_values import RunValues, full_name
+from infomcr_cli.report.settings import full_text
 from infomcr_cli.runs import RunDirectory, State, Status, is_run, read_status
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.lifecycle import close_run
@@ -30,7 +36,25 @@ from infomcr_cli.tracking.sync import sync_run
 
 ABANDONED_AFTER = 3600.0
 WIDE = 70
+UNREADABLE = "unreadable"  # in place of a state
 SHOWN = 5  # lost runs whose commands are printed
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs are listed, in which order and how.
+
+    Args:
+        conditions: that a run must fulfil, such as "reg.name=on".
+        sort:       the name to sort by; with a minus in front descending; None: by run.
+        columns:    the names to show; none: the usual ones.
+        csv:        file to write the table to.
+    """
+
+    conditions: Sequence[str] = ()
+    sort: str | None = None
+    columns: Sequence[str] = ()
+    csv: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,7 @@ class RunSummary:
         repaired: whether it was closed just now.
         closed:   whether its directory says that it has ended; a lost one may still say that it is running.
         resume:   the command that resumes it, if it was interrupted.
+        values:   what the chosen columns hold.
     """
 
     run: str
@@ -57,6 +82,7 @@ class RunSummary:
     repaired: bool = False
     closed: bool = True
     resume: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,10 +91,16 @@ class RunList:
 
     Args:
         repaired: whether lost runs were closed; then a problem is a failure.
+        columns:  the names that were chosen; none: the usual columns.
+        total:    how many runs there are if only some are listed; None: all are.
+        csv:      the file that the table was written to; None: none.
     """
 
     runs: tuple[RunSummary, ...]
     repaired: bool = False
+    columns: tuple[str, ...] = ()
+    total: int | None = None
+    csv: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -82,35 +114,127 @@ class RunList:
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield a table with a line for each run; whatever a directory says is text, never markup."""
-        is_wide = width >= WIDE
-        columns = ("epoch", "step", "model", "reg") if is_wide else ()
+        head, *rows = self.table(is_wide=width >= WIDE)
         table = Table(box=None, pad_edge=False)
-        for name in ("run", "state", *columns, "remark"):
+        for name in head:
             table.add_column(name, overflow="fold", no_wrap=name == "state")
-        for run in self.runs:
-            remark = run.problem or ("closed just now" if run.repaired else run.reason or "")
-            facts = (str(run.epoch), str(run.step), *(run.choices.get(group, "") for group in ("model", "reg")))
-            cells = (run.run, str(run.state or "unreadable"), *(facts if is_wide else ()), remark)
-            table.add_row(*(Text(cell) for cell in cells))
+        for row in rows:
+            table.add_row(*(Text(_shown(cell)) for cell in row))
         yield table
-        if lost := [run for run in self.runs if run.state is State.LOST and not run.closed]:
+        if self.total is not None:
+            yield f"{len(self.runs)} of {self.total} runs"
+        if self.csv is not None:
+            yield printable(str(self.csv))
+        if not self.columns and (lost := [run for run in self.runs if run.state is State.LOST and not run.closed]):
             yield _ways_on(lost)
 
+    def table(self, *, is_wide: bool = True) -> list[list[Any]]:
+        """Return the names of the columns, then the cells of each run."""
+        if self.columns:
+            return [list(self.columns), *([run.values[name] for name in self.columns] for run in self.runs)]
+        rows: list[list[Any]] = [["run", "state", *(("epoch", "step", "model", "reg") if is_wide else ()), "remark"]]
+        for run in self.runs:
+            facts = [run.epoch, run.step, *(run.choices.get(group, "") for group in ("model", "reg"))]
+            remark = run.problem or ("closed just now" if run.repaired else run.reason or "")
+            rows.append([run.run, str(run.state or UNREADABLE), *(facts if is_wide else ()), remark])
+        return rows
 
-def list_runs(folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None) -> RunList:
+
+def _shown(cell: Any) -> str:
+    """Return a cell as the terminal shows it: numbers of five digits."""
+    if cell is None:
+        return ""
+    return f"{cell:.5g}" if isinstance(cell, float) else printable(full_text(cell))
+
+
+def list_runs(
+    folder: Path | str, *, repair: bool = False, tracking_uri: str | None = None, query: RunQuery | None = None
+) -> RunList:
     """Return the runs of a folder by name; with `repair`, close the lost ones here, and in MLflow all that broke off.
 
+    Args:
+        query: which runs are listed, and repaired, in which order and how; None: all.
+
     Raises:
-        InputError: there is no such folder, or tracking_uri is none.
+        InputError: there is no such folder, tracking_uri is none, or the query names what no run has.
     """
-    root = Path(folder)
+    root, query = Path(folder), query or RunQuery()
     if not root.is_dir():
         raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
+    if query.csv is not None:
+        check_file(query.csv, "--csv")
     if repair:
         store_of(tracking_uri, None, root)  # refuses what is no URI
+    conditions = [parse_condition(text) for text in query.conditions]
+    paths = [path for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
+    found = _Found.read(paths) if conditions or query.sort or query.columns else None
+    kept = paths if found is None else found.kept(conditions, query.sort)
+    columns = () if found is None else tuple(found.name(column) for column in query.columns)
+    if repair:
         _remove_half_made(root)
-    found = [path for path in sorted(root.iterdir()) if is_run(path) or _was_run(path)]
-    return RunList(tuple(_summary(path, repair, tracking_uri) for path in found), repaired=repair)
+    runs = tuple(_summary(path, repair, tracking_uri) for path in kept)
+    if found is not None:
+        runs = tuple(replace(run, values=found.values(path, columns)) for run, path in zip(runs, kept, strict=True))
+    listed = RunList(runs, repair, columns, len(paths) if conditions else None, query.csv)
+    if query.csv is not None:
+        _write_csv(listed.table(), query.csv)
+    return listed
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of the runs of a folder, None of one that cannot be read."""
+
+    runs: Mapping[Path, RunValues | None]
+
+    @staticmethod
+    def read(paths: Sequence[Path]) -> _Found:
+        return _Found({path: _readable(path) for path in paths})
+
+    def name(self, name: str) -> str:
+        return full_name(name, [run for run in self.runs.values() if run is not None])
+
+    def get(self, path: Path, name: str) -> Any:
+        run = self.runs[path]
+        if run is None:
+            return {"run": printable(path.name), "state": UNREADABLE}.get(name)
+        return run.get(name)
+
+    def values(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
+        return {name: self.get(path, name) for name in names}
+
+    def kept(self, conditions: Sequence[Condition], sort: str | None) -> list[Path]:
+        """Return the runs that fulfil all conditions, in order; of one that cannot be read little is known to hold."""
+        named = [replace(one, name=self.name(one.name)) for one in conditions]
+        kept = [path for path in self.runs if all(self._holds(one, path) for one in named)]
+        if sort is None:
+            return kept
+        name = self.name(sort.removeprefix("-"))
+        return in_order(kept, lambda path: self.get(path, name), descending=sort.startswith("-"))
+
+    def _holds(self, condition: Condition, path: Path) -> bool:
+        is_known = self.runs[path] is not None or condition.name in ("run", "state")
+        return is_known and condition.holds(self.get(path, condition.name))
+
+
+def _readable(path: Path) -> RunValues | None:
+    try:
+        return RunValues.read(path)
+    except (InputError, OSError):
+        return None
+
+
+def _write_csv(table: Sequence[Sequence[Any]], path: Path) -> None:
+    """Write a table as CSV: numbers whole, lists as JSON, nothing that a spreadsheet takes for a formula."""
+    from infomcr_cli.report.csv_writer import escape_formula
+    from infomcr_cli.report.output_files import write_whole
+
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in table:
+        cells = (cell if cell is None or isinstance(cell, int | float) else full_text(cell) for cell in row)
+        writer.writerow([str(cell).lower() if isinstance(cell, bool) else escape_formula(cell) for cell in cells])
+    write_whole(path, text.getvalue().encode(), "--csv")
 
 
 def _was_run(path: Path) -> bool:

@@ -61,6 +61,11 @@ def test_blocks_of_extending_md(
     assert names["history"]["penalty"][0] > names["history"]["penalty"][-1]
 
 
+def test_lines_of_readme_fit_120_columns() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("![")] == []
+
+
 def test_blocks_of_readme(command_line: CommandLine) -> None:
     names = run_blocks((ROOT / "README.md").read_text(), command_line)
     assert names["found"].value is not None

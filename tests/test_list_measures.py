@@ -87,6 +87,12 @@ def test_free_suite_takes_no_more_than_a_forward_and_a_backward_pass_beside_the_
         assert measure.passes is gram_passes or measure.passes(config) <= config.samples * GRAM_ROW, measure.name
 
 
+def test_free_suite_holds_the_norms_of_layers_and_no_noise_scale_or_hessian():
+    free = {measure.name for measure in chosen_measures("free")}
+    assert {"frobenius_over_spectral", "spectral_distance_product", "spectral_product", "spectral_distance"} <= free
+    assert not {"takeuchi", "pac_bayes_origin", "noise_scale", "hessian_trace", "basin_volume"} & free
+
+
 def test_the_measures_of_the_gradients_at_true_labels_say_that_they_are_of_the_empirical_fisher():
     cards = {measure.name: f"{measure.formula} {measure.source}" for measure in all_measures()}
     for name in ("fisher_trace", "spectral_norm", "frobenius_norm"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,12 +34,16 @@ class SweepDirectory:
         uid:      random name of the sweep, by which its parent run in MLflow is found again.
         store:    where its runs were last mirrored, safe to print; None: nowhere yet.
         mirrored: identities of the finished runs that this store holds as its children.
+        begun:    when it was last begun, seconds since 1970; None: never.
+        evaluate: whether each run is measured once it is trained.
     """
 
     path: Path
     uid: str
     store: str | None = None
     mirrored: frozenset[str] = frozenset()
+    begun: float | None = None
+    evaluate: bool = True
 
     @property
     def name(self) -> str:
@@ -50,13 +56,7 @@ class SweepDirectory:
 
     def tail(self, job: Job, lines: int = 12) -> list[str]:
         """Return the last lines of a job's log, safe to print; none where there is no log."""
-        try:
-            with open(self.log(job), "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-                text = file.read(TAIL_BYTES).decode(errors="replace")
-        except OSError:
-            return []
-        return [printable(line, 300) for line in text.splitlines() if line.strip()][-lines:]
+        return last_lines(self.log(job), lines)
 
     def mirrored_in(self, store: Store) -> frozenset[str]:
         """Return the identities of the finished runs that a store holds as children of this sweep."""
@@ -71,8 +71,21 @@ class SweepDirectory:
             "jobs": list(jobs),
             "store": self.store,
             "mirrored": sorted(self.mirrored),
+            "begun": self.begun,
+            "evaluate": self.evaluate,
         }
         write_atomically(self.path / "sweep.json", dump_json(document))
+
+
+def last_lines(path: Path, lines: int) -> list[str]:
+    """Return the last lines of a log, safe to print; none where there is no log."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            text = file.read(TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return []
+    return [printable(line, 300) for line in text.splitlines() if line.strip()][-lines:]
 
 
 def name_of(overrides: Sequence[str]) -> str:
@@ -104,17 +117,47 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
 
 
 def _lock(descriptor: int, name: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = printable(os.pread(descriptor, 20, 0).decode(errors="replace"))
+    deadline = time.monotonic() + 1.0
+    while not _acquired(descriptor):  # who asks `process_at_work` holds a shared lock for an instant
+        if time.monotonic() < deadline:
+            time.sleep(0.02)
+            continue
         raise InputError(
             "a sweep is carried out by one process at a time",
             received=name,
-            advice=f"Process {holder} is at work on it: wait for it or stop it.",
-        ) from None
+            advice=f"Process {_holder(descriptor)} is at work on it: wait for it or stop it.",
+        )
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
+
+
+def _acquired(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """Return the process that wrote itself into a lock, with its machine if that is another one."""
+    pid, _, host = printable(os.pread(descriptor, 300, 0).decode(errors="replace")).partition(" ")
+    return f"{pid} on {host}" if host not in ("", socket.gethostname()) else pid
+
+
+def process_at_work(path: Path) -> str | None:
+    """Return the process that carries out the sweep of a directory, None if none does, as far as locks reach."""
+    try:
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except OSError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: Path) -> SweepDirectory:

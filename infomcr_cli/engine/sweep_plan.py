@@ -48,7 +48,7 @@ class SweepPlan:
     @property
     def name(self) -> str:
         """The given name, or one made of what is swept: engine, tracking, device and folder do not count."""
-        return self.settings.name or name_of([text for text in self.overrides if not _is_unnamed(text)])
+        return self.settings.name or name_of([text for text in self.overrides if not is_unnamed(text)])
 
 
 def plan_sweep(overrides: Sequence[str], config_dir: Path | None, *, retry_failed: bool = False) -> SweepPlan:
@@ -76,7 +76,7 @@ def plan_sweep(overrides: Sequence[str], config_dir: Path | None, *, retry_faile
     return SweepPlan(overrides, settings, jobs, due, store)
 
 
-def _is_unnamed(override: str) -> bool:
-    """Whether an override says how the sweep is carried out: it is still the same sweep."""
+def is_unnamed(override: str) -> bool:
+    """Return whether an override says how the sweep is carried out: it is still the same sweep."""
     group, _, setting = override.lstrip("+~").partition("=")[0].partition(".")
     return group in _UNNAMED or (group == "sweep" and setting != "exclude")

@@ -50,10 +50,9 @@ class TimeLeft:
         known = self._took or self._projected(now)
         if not known:
             return None
-        expected = {cost: _expected(cost, known) for cost in {*self._costs.values()}}
-        left = [expected[cost] - (now - self._began.get(name, now)) for name, cost in self._costs.items()]
-        left = [max(0.0, one) for one in left]
-        return max(sum(left) / self._workers, *left, 0.0)
+        return seconds_left(
+            [(cost, now - self._began.get(name, now)) for name, cost in self._costs.items()], known, self._workers
+        )
 
     def _projected(self, now: float) -> list[tuple[float, float]]:
         """Return cost and seconds of the running jobs, as if they went on as they began."""
@@ -63,10 +62,39 @@ class TimeLeft:
     def text(self) -> str:
         """Return the time left as it is shown, empty if it is not known or none is left."""
         left = self.seconds()
-        if left is None or not self._costs:
-            return ""
-        seconds = round(left)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+        return "" if left is None or not self._costs else f"{clock_time(left)} left"
+
+
+def clock_time(seconds: float) -> str:
+    """Return a time in hours, minutes and seconds.
+
+    Examples:
+        >>> clock_time(3725.4)
+        '1:02:05'
+    """
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def seconds_left(
+    left: Sequence[tuple[float, float]], known: Sequence[tuple[float, float]], workers: int
+) -> float | None:
+    """Return the seconds that some jobs still need; None: nothing is known of others.
+
+    Args:
+        left:    cost of each job that has not ended, and the seconds that it has run for.
+        known:   cost and seconds of jobs that ended.
+        workers: jobs that run at once.
+
+    Examples:
+        >>> seconds_left([(1.0, 4.0), (1.0, 0.0)], [(1.0, 10.0)], workers=1)
+        16.0
+    """
+    if not known:
+        return None
+    expected = {cost: _expected(cost, known) for cost in {cost for cost, _ in left}}
+    each = [max(0.0, expected[cost] - run_for) for cost, run_for in left]
+    return max(sum(each) / workers, *each, 0.0)
 
 
 def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:

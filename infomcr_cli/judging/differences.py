@@ -61,11 +61,11 @@ def differences_from_best(
     """
     best = max(measures, key=lambda one: one.influence.value)
     chance = _chance(measures, simulations, seed)
-    return {
-        one.name: _difference(best, one, statistic, chance, len(measures))
-        for one in (*measures, *controls)
-        if one is not best
-    }
+    found = {one.name: _difference(best, one, statistic, chance, len(measures)) for one in measures if one is not best}
+    for control in controls:  # its own difference may be larger by chance than any between measures, or the only one
+        chance = _chance([*measures, control], simulations, seed)
+        found[control.name] = _difference(best, control, statistic, chance, len(measures))
+    return found
 
 
 def _difference(best: Competitor, other: Competitor, statistic: str, chance: _Chance, compared: int) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +100,7 @@ def judge_minima(
         ranked=ranked,
         importance=axis_importance(minima),
         left_out=minima.left_out,
-        notes=tuple(notes),
+        notes=(*_nothing_to_rank(minima, [one.result for one in found]), *notes),
     )
 
 
@@ -217,6 +217,14 @@ def _score(one: _Found, statistic: str) -> float:
     return float("-inf") if value is None or one.result.n < FEWEST_RANKED else value
 
 
+def _nothing_to_rank(minima: Minima, results: Sequence[MeasureResult]) -> list[str]:
+    if minima.n < FEWEST or any(one.kendall_tau.value is not None for one in results):
+        return []
+    if np.ptp(minima.gap) == 0:
+        return [f"Nothing to rank: the gap is the same, to {DIGITS} digits, in all minima."]
+    return [f"Nothing to rank: no measure has {FEWEST} values that differ."]
+
+
 def _notes(minima: Minima, n_test: int | None) -> list[str]:
     notes = []
     if minima.rows < FEWEST:
@@ -230,11 +238,9 @@ def _notes(minima: Minima, n_test: int | None) -> list[str]:
         notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
     if minima.rows >= FEWEST and minima.n < FEWEST_RANKED:
         notes.append(
-            f"Not ranked: {minima.n} minima decide nothing. Below {FEWEST_RANKED} a 95 % interval misses the true "
-            "value far more often than 5 times in 100, so there are no intervals, no order and no significance."
+            f"Not ranked: {minima.n} minima decide nothing. Below {FEWEST_RANKED} no 95 % interval reliably covers the "
+            "true value 95 times in 100, so there are no intervals, no order and no significance."
         )
-    if minima.n >= FEWEST and np.ptp(minima.gap) == 0:
-        notes.append(f"Nothing to rank: the gap is the same, to {DIGITS} digits, in all minima.")
-    if n_test is None:
+    if n_test is None and minima.n >= FEWEST:
         notes.append("No sign error: its weights need the size of the test set (n_test).")
     return notes + minima.left_out.sentences(minima.rows)

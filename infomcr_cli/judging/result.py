@@ -251,6 +251,11 @@ class RankingResult:
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: tuple[str, ...] = ()
 
+    @property
+    def has_sign_error(self) -> bool:
+        """Whether any measure has a sign error."""
+        return any(one.sign_error.mean is not None for one in self.measures)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document; a statistic that is undefined is None."""
         return {

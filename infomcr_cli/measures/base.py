@@ -69,7 +69,8 @@ class Measure:
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
         suite:     the smallest of `fast`, `standard` and `all` that includes it.
-        free:      whether it takes no more than gamma's draws, the gradients of the samples and the history of the run.
+        free:      whether it takes no more than gamma's draws, the gradients of the samples, the norms of the layers
+                   and the history of the run.
         compute:   the function.
     """
 

@@ -22,6 +22,7 @@ from infomcr_cli.models.keras_internals import all_layers, replaced
 Array = NDArray[np.float64]
 INPUT = "input"
 HIDDEN = 3  # layers: the first, the middle and the last
+RELATIVE = 1e-12  # variation that rounding in float32 gives equal samples, over their mean squared length
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ def _joined(parts: list[Any]) -> PlaceMargins | None:
     differences, lengths = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
     count, total, squares = len(differences), sum(part[3] for part in parts), sum(part[4] for part in parts)
     variation = float(np.sum(squares / count - (total / count) ** 2))
+    rounding = max(RELATIVE, count * np.finfo(np.float64).eps) * float(np.sum(squares)) / count
     usable = lengths > 0
-    if not (variation > 0 and usable.any() and np.isfinite(variation)):
+    if not (variation > rounding and usable.any() and np.isfinite(variation)):
         return None
     margins = differences[usable] / lengths[usable]
     return PlaceMargins(parts[0][0].item().decode(), margins, variation, count - int(usable.sum()))

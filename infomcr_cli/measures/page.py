@@ -18,8 +18,9 @@ cannot be had for a network is null, and its `reason` says why.
 ## Suites
 
 `measure=NAME` chooses a suite, `measure.names=[gamma,sharpness]` single measures. `all` holds `standard`, which holds
-`fast`. `free` holds what takes no more than the draws of gamma, the gradients of the samples and the history of the
-run. `volume` holds gamma and the other log-volumes.
+`fast`. `free` holds what takes no more than the draws of gamma, the gradients of the samples, the norms of the layers
+and the history of the run; bounds and ratios of numbers that take longer, noise scales and the trace of the Hessian,
+are in `all`. `volume` holds gamma and the other log-volumes.
 
 """
 _INVARIANCE = """## Invariance

@@ -58,7 +58,7 @@ def measure_rescaled(
     check_data(saved, dataset.fingerprint)
     variables = named_weights(measured.model)
     assign_all(variables, saved.weights)
-    places = rescalable_places(measured.model)
+    places = rescalable_places(measured.model) if draws else []
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
     say(console, f"{run.name} {checkpoint}: as it is")
     original = measure_weights(run, measured, saved.step, loss, console)

@@ -44,6 +44,16 @@ def why_no_measure(name: str) -> str | None:
     return next((reason for pattern, reason in _NO_MEASURES if pattern.fullmatch(name.lower())), None)
 
 
+def check_max_train_loss(limit: float | None) -> None:
+    """Raise unless a limit of the training loss is a number, or there is none.
+
+    Raises:
+        InputError: it is NaN, which no loss is below.
+    """
+    if limit is not None and math.isnan(limit):
+        raise InputError("--max-train-loss must be a number", received=limit)
+
+
 def column_of(measure: str, axes: Collection[str]) -> str:
     """Return the column in which a measure is written, so that it does not look like an axis or a score.
 

@@ -31,6 +31,7 @@ from infomcr_cli.report.evaluated_run import (
     values_of,
 )
 from infomcr_cli.report.gather import Gathered
+from infomcr_cli.report.loss_note import note_on_losses
 from infomcr_cli.report.pairwise import PairAnswer, pair_answers
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
@@ -238,7 +239,7 @@ def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> M
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = list(comparison.ranking.notes)
+    notes = [*note_on_losses(comparison.included), *comparison.ranking.notes]
     if comparison.conflicts:
         notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
         notes += [conflict.sentence() for conflict in comparison.conflicts]
@@ -253,7 +254,7 @@ def _notes(comparison: Comparison) -> list[str]:
             notes.append(f"To measure them{how}: `{command}`")
     if len({run.evaluation.n_test for run in comparison.included} - {None}) > 1:
         notes.append("The test sets differ in size; the sign error uses the smallest.")
-    if comparison.gap == "loss":
+    if comparison.gap == "loss" and comparison.ranking.has_sign_error:
         notes.append(LOSS_GAP)
     return notes + [f"Skipped {line}." for line in comparison.skipped]
 

@@ -40,13 +40,16 @@ def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = _rows(file, named, shown)
             header = _header(next(rows), named)
-            return _columns(header, rows)
+            columns = _columns(header, rows)
     except UnicodeDecodeError:
         raise InputError("the table must be text in UTF-8", received=shown, advice=_AS_CSV) from None
     except csv.Error as error:
         raise InputError(f"the table must be CSV ({printable(str(error), 200)})", received=shown) from None
     except OSError as error:
         raise InputError(f"the table must be a file that can be read ({error.strerror})", received=shown) from None
+    if not any(columns.values()):
+        raise InputError("the table must have a row below its header", received=shown)
+    return columns
 
 
 def clean_name(name: str) -> str:

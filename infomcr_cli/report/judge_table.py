@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
+from infomcr_cli.report.columns import check_max_train_loss
 from infomcr_cli.report.csv_reader import clean_name, read_table
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _judge_columns(
     from infomcr_cli.report.table_minima import choose_measures, recorded_directions, smallest_test_set, table_minima
 
     table = {name: Column(name, cells) for name, cells in columns.items()}
+    check_max_train_loss(max_train_loss)
     for what, names in (("the gap", [gap]), ("an axis", axes), ("a measure", measures or ())):
         _require_columns(table, what, names)
     if max_train_loss is not None:
@@ -154,7 +156,7 @@ def _judge_columns(
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )
-    ranking = replace(ranking, notes=(*ranking.notes, *_notes(gap, minima)))
+    ranking = replace(ranking, notes=(*ranking.notes, *_notes(ranking, minima)))
     return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
 
 
@@ -186,14 +188,16 @@ def _parse_directions(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _notes(gap: str, minima: Minima) -> list[str]:
+def _notes(ranking: RankingResult, minima: Minima) -> list[str]:
     from infomcr_cli.judging.sign_error import BOUNDED_GAP, LOSS_GAP
 
     notes = []
     if minima.mixed:
         names = ", ".join(sorted(minima.mixed))
         notes.append(f"Numbers of different conventions are ranked together; they are marked with *: {names}.")
-    lowest = -1 if gap in _OWN_ERROR_GAPS else 0
+    gap, lowest = ranking.gap, -1 if ranking.gap in _OWN_ERROR_GAPS else 0
+    if not ranking.has_sign_error:
+        return notes
     if "loss" in gap.lower():
         notes.append(LOSS_GAP)
     elif ((minima.gap < lowest) | (minima.gap > 1)).any():

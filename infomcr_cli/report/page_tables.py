@@ -103,7 +103,7 @@ def settings_table(comparison: Comparison) -> PageTable:
 def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
     """Return the columns of the table of runs that come first on the page: name, gamma, gaps, axes, compute."""
     gaps = dict.fromkeys((comparison.gap, *GAPS))
-    wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "compute"]
+    wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "seeds", "compute"]
     found = (_column(head, name) for name in wanted)
     return [column for column in found if column is not None]
 

@@ -18,13 +18,12 @@ from infomcr_cli.judging.two_runs import (
     unpaired_means,
 )
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text, unit_of
-from infomcr_cli.report.tables import format_number, replicates, with_error
+from infomcr_cli.report.tables import GAMMA, format_number, group_name, replicates, with_error
 from infomcr_cli.runs.checkpoint import trained_on
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
-GAMMA = "gamma"
 MOST_SETTINGS = 7  # compared with the first; more are for the ranking
 _SEEDS = "over {} and {} seeds, Welch's t"
 _Members = Sequence[EvaluatedRun]
@@ -61,13 +60,19 @@ def pair_answers(comparison: Comparison) -> tuple[PairAnswer, ...]:
     if comparison.ranking.ranked or not 2 <= len(groups) <= MOST_SETTINGS:
         return ()
     first, others = groups[0], groups[1:]
+    names = [group_name(comparison, members) for members in groups]
     gammas = corrected([_gamma(first, one) for one in others])
     errors = corrected([_test_error(first, one) for one in others])
     return tuple(
         PairAnswer(
-            first[0].name, other[0].name, gamma, error, _sentence(first, other, gamma, error, len(others)), len(others)
+            first[0].name,
+            other[0].name,
+            gamma,
+            error,
+            _sentence((names[0], name), (first, other), gamma, error, len(others)),
+            len(others),
         )
-        for other, gamma, error in zip(others, gammas, errors, strict=True)
+        for name, other, gamma, error in zip(names[1:], others, gammas, errors, strict=True)
         if gamma is not None or error is not None
     )
 
@@ -131,19 +136,22 @@ def _over_seeds(
 
 
 def _sentence(
-    first: _Members, other: _Members, gamma: DifferenceTest | None, error: DifferenceTest | None, pairs: int
+    names: tuple[str, str],
+    both: tuple[_Members, _Members],
+    gamma: DifferenceTest | None,
+    error: DifferenceTest | None,
+    pairs: int,
 ) -> str:
     """Return the answer in words, such as: gamma differs by 3 ± 11 nats: not distinguishable."""
-    names = first[0].name, other[0].name
     parts = []
     if gamma is not None:
-        unit = unit_of(first, GAMMA) or "nats"
+        unit = unit_of(both[0], GAMMA) or "nats"
         flatter = names[0] if gamma.difference < 0 else names[1]
         shown = with_error(abs(gamma.difference), gamma.std_error)
         parts.append(f"gamma differs by {shown} {unit}: {_conclusion(gamma, f'{flatter} is flatter')}")
     if error is not None:
         better = names[0] if error.difference < 0 else names[1]
-        rates = " against ".join(_rate(members) for members in (first, other))
+        rates = " against ".join(_rate(members) for members in both)
         parts.append(f"test error {rates}: {_conclusion(error, f'{better} generalizes better')}")
     corrected_for = f" p-values are corrected for {pairs} comparisons." if pairs > 1 else ""
     return f"{names[0]} and {names[1]}: {'; '.join(parts)}.{corrected_for}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from infomcr_cli.judging.judge import FEWEST
 from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
 from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
 
-_ORIENTED = (
-    "Positive: the measure ranks as its direction (better) claims. In parentheses: the number of groups of Ψ, the "
-    "share of pairs of K, the number of pairs of the sign error, which is the share of pairs in the wrong order"
-)
+_ORIENTED = "Positive: the measure ranks as its direction (better) claims"
+_IN_PARENTHESES = {  # column → what stands there
+    "Ψ": "the number of groups of Ψ",
+    "K": "the share of pairs of K",
+    "sign error": "the number of pairs of the sign error, which is the share of pairs in the wrong order",
+}
 _FRAGILITY = (
     "fragility: the spread under changes that should not matter over the spread between minima, from `infomcr audit`"
 )
@@ -26,13 +29,16 @@ def ranking_table(ranking: RankingResult, fragility: Mapping[str, float] | None 
         fragility: measure → what an audit says of it; a column of its own.
     """
     shown = [one for one in ranking.measures if not _is_constant(one)]
-    results = [*shown, *(ranking.controls if ranking.ranked else ())]
+    results = [*shown, *(ranking.controls if ranking.ranked and shown else ())]
     columns = dict(_columns(ranking, results))
     if fragility:
         columns["fragility"] = [format_stat(fragility.get(one.name)) for one in results]
     rows = zip(*columns.values(), strict=True)
     return TextTable(
-        "Ranking" if ranking.ranked else "Measures", tuple(columns), tuple(rows), _caption(ranking, bool(fragility))
+        "Ranking" if ranking.ranked else "Measures",
+        tuple(columns),
+        tuple(rows),
+        _caption(ranking, columns, bool(fragility)),
     )
 
 
@@ -76,7 +82,8 @@ def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterat
             ]
         if any(cell != NONE for cell in cells):
             yield SYMBOLS[name], cells
-    yield "K", [_information(one) for one in results]
+    if any(one.conditional_information.value is not None for one in results):
+        yield "K", [_information(one) for one in results]
     if any(one.sign_error.mean is not None for one in results):
         yield "sign error", [_sign_error(one) for one in results]
         yield "q90, max", [_quantiles(one) for one in results]
@@ -85,8 +92,10 @@ def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterat
         yield f"behind the best in {SYMBOLS[compared.statistic]}", [_behind(one, compared.best) for one in results]
 
 
-def _caption(ranking: RankingResult, is_audited: bool) -> str:
+def _caption(ranking: RankingResult, columns: Collection[str], is_audited: bool) -> str:
     parts = [_ORIENTED]
+    if explained := [text for column, text in _IN_PARENTHESES.items() if column in columns]:
+        parts.append(f"In parentheses: {', '.join(explained)}")
     if ranking.ranked:
         parts.append(_INTERVALS)
     if compared := next((one.against_best for one in ranking.measures if one.against_best), None):
@@ -96,13 +105,16 @@ def _caption(ranking: RankingResult, is_audited: bool) -> str:
         )
     if is_audited:
         parts.append(_FRAGILITY)
-    if constant := [one.name for one in ranking.measures if _is_constant(one)]:
+    hidden = [one for one in ranking.measures if _is_constant(one)]
+    if constant := [one.name for one in hidden if one.n >= FEWEST]:
         parts.append(f"Not shown, because they do not vary: {', '.join(constant)}")
+    if rare := [one.name for one in hidden if one.n < FEWEST]:
+        parts.append(f"Not shown, because they have fewer than {FEWEST} values: {', '.join(rare)}")
     return ". ".join(parts) + "."
 
 
 def _is_constant(one: MeasureResult) -> bool:
-    """Return whether a measure has no rank correlation: it is constant, or has hardly any value."""
+    """Return whether a measure has no rank correlation: it or the gap is constant, or it has hardly any value."""
     return one.kendall_tau.value is None
 
 

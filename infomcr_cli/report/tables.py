@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
 NONE = "–"
+GAMMA, RUN = "gamma", "run"
+MOST_CHARACTERS = 60  # of a name that is made of settings
+_COMPUTE = "compute"
+_HASH = re.compile(r"-[0-9a-f]{8}([0-9a-f]{8})?$")  # at the end of a name that the user did not give
 _Groups = Sequence[Sequence[EvaluatedRun]]
 _SORTED_BY = {"gap": GAPS["error"], "loss_gap": GAPS["loss"]}  # column of the table that a word of --sort means
 _RUNS_CAPTION = "±: the standard deviation over seeds; of a single run the standard error"
+_ANSWERS_CAPTION = ", and in the sentences below always the standard error"
 _COMPUTE_CAPTION = f"compute: forward and backward passes of the training, in {UNIT}"
 
 
@@ -75,6 +81,17 @@ def with_error(value: float | None, error: float | None) -> str:
     return f"{shown:.{max(0, decimals)}f} ± {round(error, decimals):.{max(0, decimals)}f}"
 
 
+def in_full(value: float | None, error: float | None) -> str:
+    """Return a value with its error; a count, which has none, with all its digits.
+
+    Examples:
+        >>> in_full(77562.0, None), in_full(0.12345, None)
+        ('77,562', '0.123')
+    """
+    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
+    return f"{value:,.0f}" if is_count else with_error(value, error)
+
+
 def with_unit(name: str, unit: str | None) -> str:
     """Return the head of a column with its unit."""
     return f"{name}, {unit}" if unit else name
@@ -86,15 +103,15 @@ def mark_mixed(name: str, mixed: bool) -> str:
 
 
 def runs_table(comparison: Comparison) -> TextTable:
-    """Return the settings that differ, gaps, compute and measures of the ranked runs.
+    """Return gamma, gaps, the settings that differ, compute and the other measures of the ranked runs.
 
     Replicates are one row, as mean ± standard deviation. What `--sort` names comes first, a measure that is the same
     in all runs stands below the table.
     """
     groups = replicates(comparison)
-    columns = [("#", [str(index + 1) for index in range(len(groups))]), ("run", [_group_name(one) for one in groups])]
-    named = {"run": columns[1][1]}
-    found = {name: column for name, column in _columns(comparison, groups) if name not in named}
+    names = [group_name(comparison, members) for members in groups]
+    columns = [("#", [str(index + 1) for index in range(len(groups))]), (RUN, names)]
+    found = {name: column for name, column in _columns(comparison, groups) if name != RUN}
     if (first := _SORTED_BY.get(comparison.sort or "", comparison.sort)) in found:
         columns.append(found.pop(first))
     heads, cells = zip(*columns, *found.values(), strict=True)
@@ -110,29 +127,71 @@ def constant_measures(comparison: Comparison) -> dict[str, float]:
 
 def _columns(comparison: Comparison, groups: _Groups) -> Iterator[tuple[str, tuple[str, list[str]]]]:
     """Yield name, head and cells of each column behind the name of the run."""
+    same = constant_measures(comparison)
+    found = [
+        name
+        for name in comparison.measures
+        if name not in same and any(run.value(name) is not None for run in comparison.included)
+    ]
+    if GAMMA in found:
+        yield GAMMA, _measure_column(comparison, groups, GAMMA)
+    for gap in dict.fromkeys((comparison.gap, "error", "test_error", "loss")):
+        yield GAPS[gap], (gap_label(gap), [_mean_gap(members, gap) for members in groups])
     for axis in comparison.axes:
         label_of = dict(zip((run.name for run in comparison.included), axis.labels, strict=True))
         yield axis.name, (axis.name, [label_of[members[0].name] for members in groups])
-    for gap in dict.fromkeys((comparison.gap, *GAPS)):
-        yield GAPS[gap], (gap_label(gap), [_mean_gap(members, gap) for members in groups])
+    if any(len(members) > 1 for members in groups):
+        yield "number of seeds", ("seeds", [str(len(members)) for members in groups])
     costs = [_mean([(run.compute.epochs if run.compute else None, None) for run in members]) for members in groups]
-    yield "compute", ("compute, epochs", costs)
-    same = constant_measures(comparison)
-    for name in comparison.measures:
-        if name not in same and any(run.value(name) is not None for run in comparison.included):
-            head = with_unit(mark_mixed(name, name in comparison.mixed_measures), unit_of(comparison.included, name))
-            cells = [_mean([(run.value(name), run.std_error(name)) for run in members]) for members in groups]
-            yield f"{MEASURE}{name}" if name == "compute" else name, (head, cells)
+    if any(cost != NONE for cost in costs):
+        yield _COMPUTE, (with_unit(_COMPUTE, "epochs"), costs)
+    for name in found:
+        if name != GAMMA:
+            yield f"{MEASURE}{name}" if name == _COMPUTE else name, _measure_column(comparison, groups, name)
+
+
+def _measure_column(comparison: Comparison, groups: _Groups, name: str) -> tuple[str, list[str]]:
+    head = with_unit(mark_mixed(name, name in comparison.mixed_measures), unit_of(comparison.included, name))
+    return head, [_mean([(run.value(name), run.std_error(name)) for run in members]) for members in groups]
 
 
 def _caption(comparison: Comparison) -> str:
-    same = ", ".join(f"{name} {format_number(value)}" for name, value in constant_measures(comparison).items())
-    return ". ".join([_RUNS_CAPTION, _COMPUTE_CAPTION, *([f"The same in all runs: {same}"] if same else [])]) + "."
+    parts = [_RUNS_CAPTION + (_ANSWERS_CAPTION if comparison.answers else "")]
+    if any(run.compute for run in comparison.included):
+        parts.append(_COMPUTE_CAPTION)
+    if same := constant_measures(comparison):
+        parts.append(f"The same in all runs: {', '.join(f'{name} {in_full(same[name], None)}' for name in same)}")
+    return ". ".join(parts) + "."
 
 
-def _group_name(members: Sequence[EvaluatedRun]) -> str:
-    more = len(members) - 1
-    return members[0].name + (f" + {more} seed{'s' if more > 1 else ''}" if more else "")
+def group_name(comparison: Comparison, members: Sequence[EvaluatedRun]) -> str:
+    """Return what runs that differ in their seed are called: what differs from the others; of one run its name.
+
+    A single run is called by what differs too if its name was made of a hash.
+    """
+    first, more = members[0], len(members) - 1
+    if not more and not _HASH.search(first.name):
+        return first.name
+    row = next(index for index, run in enumerate(comparison.included) if run.name == first.name)
+    names = short_names([axis.name for axis in comparison.axes])
+    differing = " ".join(f"{name}={axis.labels[row]}" for name, axis in zip(names, comparison.axes, strict=True))
+    if 0 < len(differing) <= MOST_CHARACTERS:
+        return differing
+    return first.name + (f" + {more} seed{'s' if more > 1 else ''}" if more else "")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return settings without their groups, except where two settings then have one name.
+
+    Examples:
+        >>> short_names(["data.batch_size", "reg.name", "model.name", "model.depth"])
+        ['batch_size', 'reg', 'model', 'depth']
+        >>> short_names(["optimizer.factor", "schedule.factor"])
+        ['optimizer.factor', 'schedule.factor']
+    """
+    whole = [name.removesuffix(".name") for name in names]
+    short = [name.rpartition(".")[2] for name in whole]
+    return [one if short.count(one) == 1 else name for one, name in zip(short, whole, strict=True)]
 
 
 def _mean_gap(members: Sequence[EvaluatedRun], gap: str) -> str:
@@ -163,7 +222,7 @@ def unranked_table(comparison: Comparison) -> TextTable:
     ]
     rows += [(run.name, f"not evaluated ({run.state})", NONE) for run in comparison.unevaluated]
     rows += [(name, "cannot be read", NONE) for name in comparison.ranking.left_out.runs]
-    return TextTable("Runs that are not ranked", ("run", "why", "training loss"), tuple(rows))
+    return TextTable("Runs that are not ranked", ("run", "why", "training loss, nats"), tuple(rows))
 
 
 def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:

@@ -22,7 +22,7 @@ from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
-from infomcr_cli.report.tables import TextTable, runs_table, unranked_table, with_error
+from infomcr_cli.report.tables import RUN, TextTable, in_full, runs_table, unranked_table, with_error
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
@@ -85,6 +85,7 @@ def _ranking_tables(
 def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:
     """Yield the columns of each block: the first column, then as many as fit."""
     widths = [_width(head, cells) for head, cells in zip(table.head, zip(*table.rows, strict=True), strict=True)]
+    widths = [min(one, _limit(head, width)) for one, head in zip(widths, table.head, strict=True)]
     room = width - min(widths[0], _key_width(width)) - _GUTTER
     chosen: list[int] = []
     used = 0
@@ -108,9 +109,14 @@ def _key_width(width: int) -> int:
     return max(_NARROW_KEY, min(_WIDE_KEY, width * 2 // 5))
 
 
+def _limit(head: str, width: int) -> int:
+    """Return the largest width of a column; a name of a run goes on in the next line, so that gamma is beside it."""
+    return _key_width(width) if head == RUN else width - _key_width(width) - _GUTTER
+
+
 def _table(table: TextTable, columns: list[int], width: int) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    most = [_key_width(width) if index == 0 else width - _key_width(width) - _GUTTER for index in columns]
+    most = [_key_width(width) if index == 0 else _limit(table.head[index], width) for index in columns]
     for index, limit in zip(columns, most, strict=True):
         cells = [row[index] for row in table.rows]
         head = broken(table.head[index], min(limit, _width(table.head[index], cells)))
@@ -178,15 +184,9 @@ def _evaluation_table(measures: Mapping[str, Any]) -> Table:
     for name, one in measures.items():
         interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        shown = _value(one["value"], one.get("std_error")), with_error(half_width, half_width)
+        shown = in_full(one["value"], one.get("std_error")), with_error(half_width, half_width)
         table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
     return table
-
-
-def _value(value: float | None, error: float | None) -> str:
-    """Return a value with its error; a count, which has none, in full."""
-    is_count = value is not None and not error and 1000 <= abs(value) < 1e12 and value == int(value)
-    return f"{value:,.0f}" if is_count else with_error(value, error)
 
 
 def _notes(measures: Mapping[str, Any]) -> list[Text]:

@@ -195,3 +195,18 @@ def test_group_taus_leave_out_constant_gaps() -> None:
     gap, measure = np.array([0, 0, 0, 0, 1, 2]), np.array([0, 1, 2, 5, 4, 3])
     (_, lines) = axis_pairs(Minima(gap, levels, ("a", "b"), (), np.zeros((6, 0)), 6))
     assert group_taus(measure, gap, lines).tolist() == pytest.approx([np.nan, -1.0], nan_ok=True)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 24])
+def test_control_near_the_only_measure_or_its_copies_has_no_tiny_p_value(copies: int) -> None:
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"lr": range(24), "gap": rng.normal(size=24)})
+    mu = rng.normal(size=24)
+    for index in range(copies):
+        frame[f"mu{index}"] = mu
+    ranking = judge(frame, gap="gap", axes=["lr"])
+    random = next(one for one in ranking.controls if one.name == "random").against_best
+    assert abs(random.difference) < 0.3
+    assert random.p_value > 0.05
+    assert random.low < 0 < random.high
+    assert not random.significant

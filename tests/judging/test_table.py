@@ -301,6 +301,7 @@ def test_judge_ranks_a_plain_csv(tmp_path: Path) -> None:
     [
         (None, "exists"),
         ("", "CSV"),
+        ("lr,gap,mu\n\n", "a row below its header"),
         ("lr,gap\n1,2\n1,2,3,4\n", "CSV"),
         (b"\xff\xfe\x00", "CSV"),
         ("lr,gap\n1,x\n", "numbers"),
@@ -337,3 +338,24 @@ def test_gap_axes_and_measures_must_be_different_columns(tmp_path: Path) -> None
     for axes, measures in ((("gap",), None), (("lr",), ("lr",)), (("lr",), ("mu", "mu"))):
         with pytest.raises(InputError, match="different columns"):
             judge_file(path, gap="gap", axes=axes, measures=measures)
+
+
+def test_limit_that_is_not_a_number_exits_2(command_line: CommandLine, tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", train_loss=NUMBERS)
+    for words in (("judge", "t.csv", "--gap", "gap", "--axes", "lr"), ("compare", "runs")):
+        answer = command_line(*words, "--max-train-loss", "nan")
+        assert (answer.code, answer.out) == (2, "")
+        assert "--max-train-loss must be a number; got nan" in answer.err
+
+
+@pytest.mark.parametrize("n_test", [None, 1000])
+def test_weights_of_the_sign_error_are_noted_only_if_there_is_one(tmp_path: Path, n_test: int | None) -> None:
+    path = table(tmp_path / "t.csv", gap_loss=[str(10 * gap) for gap in GAPS])
+    notes = ranking_of(path, gap="gap_loss", n_test=n_test)["notes"]
+    assert any("a gap of losses has no such bound" in note for note in notes) is (n_test is not None)
+    assert any(note.startswith("No sign error") for note in notes) is (n_test is None)
+
+
+def test_two_rows_give_one_sentence(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", {"lr": ["1", "2"], "gap": ["0.1", "0.2"], "mu": ["1", "2"]})
+    assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima; there are 2."]

@@ -84,6 +84,11 @@ def test_noise_keeps_the_structure_and_type_of_inputs():
     np.testing.assert_array_equal(found["a"], images["a"])  # a channel that is constant stays
 
 
+def test_noise_reaches_inputs_of_one_number_a_sample():
+    ages = np.random.default_rng(0).normal(40, 20, 5000)
+    assert (noisy_images({"age": ages}, 0.1, 0)["age"] - ages).std() == pytest.approx(2.0, rel=0.05)
+
+
 def test_noise_is_refused_on_tokens():
     with pytest.raises(InputError, match="real numbers"):
         noisy_images(np.arange(4), 0.1, 0)

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from tolerances import AUTODIFF, CLOSED_FORM, STOCHASTIC
 
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
 from infomcr_cli.measures.loss_surface import LossSurface
 from infomcr_cli.measures.value import student_interval
@@ -165,3 +168,19 @@ def test_lanczos_stays_within_its_number_of_products():
 
     largest_eigenvalues(product, 300, count=2, tolerance=1e-12, seed=0, products=30)
     assert used <= 40
+
+
+def test_largest_eigenvalue_of_a_zero_matrix_is_zero():
+    values, residuals = largest_eigenvalues(np.zeros_like, 30, count=2, tolerance=1e-2, seed=0, products=20)
+    assert values.tolist() == residuals.tolist() == [0.0, 0.0]
+
+
+def test_network_without_trainable_weights_has_no_hessian_and_says_so():
+    model, (images, labels) = perceptron(), samples((4,), count=20)
+    model.trainable = False
+    split = Split(images.astype(np.float32), labels)
+    dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
+    config = compose_run(["measure.names=[hessian_trace,hessian_eigenvalue]", "measure.samples=20"]).measure
+    for found in evaluate_measures(model, dataset, config).values():
+        assert "trainable weights" in found.extras["reason"]
+        assert "error" not in found.extras

@@ -10,7 +10,7 @@ from tolerances import AUTODIFF
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.layer_margins import place_margins
-from infomcr_cli.measures.library.layer_margins import mixed_in_classes
+from infomcr_cli.measures.library.layer_margins import _summary, mixed_in_classes
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.reference import CLASSES, convolutional, perceptron, samples
 
@@ -164,3 +164,10 @@ def test_margins_leave_the_network_as_it_is():
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
     np.testing.assert_array_equal(tf.convert_to_tensor(model(images, training=False)), logits)
+
+
+def test_equal_samples_have_no_margin_distribution_and_the_reason_is_that_nothing_varies():
+    for seed in range(4):  # the mean of equal numbers differs from them by rounding
+        images = np.repeat(np.random.default_rng(seed).standard_normal((1, 4)).astype(np.float32), 97, axis=0)
+        assert places(perceptron(), images, np.zeros(97, np.int32)) == {}
+    assert "vary" in _summary([]).extras["reason"]

@@ -12,6 +12,7 @@ from tolerances import CLOSED_FORM
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.langevin import Target, langevin_losses, stable_step, stiffness
 from infomcr_cli.measures.library.learning_coefficient import (
+    Estimate,
     estimate,
     inverse_temperature,
     relative_localisation,
@@ -160,6 +161,12 @@ def test_stiffness_is_the_largest_curvature_and_bounds_the_step():
     target = quadratic(np.geomspace(1e-3, 7.0, 20), scale=10.0, localisation=2.0)
     assert stiffness(target, (0, 0)) == pytest.approx(7.0, rel=0.05)
     assert stable_step(target, relative=0.5, seed=(0, 0)) == pytest.approx(0.5 / 72.0, rel=0.05)
+
+
+def test_reason_tells_a_number_just_beyond_its_limit_from_the_limit():
+    one = Estimate(value=1.0, std_error=0.1, rhat=1.1004, draws=500.0)
+    assert "R-hat 1.1004 above 1.1" in one.problem
+    assert "worth 19.99 independent draws only, fewer than 20" in replace(one, rhat=1.0, draws=19.99).problem
 
 
 def test_chains_are_reproducible_and_differ_by_their_seed():

@@ -113,6 +113,16 @@ def test_lost_rank_and_zero_weights_give_no_infinity():
     assert np.isfinite(fit["alpha"])
 
 
+def test_orthogonal_matrices_and_weights_that_are_not_finite_are_left_out():
+    image = keras.Input((4, 3))
+    model = keras.Model(image, L.Dense(3)(L.LSTM(16)(image)))
+    recurrent = model.layers[1].cell.recurrent_kernel
+    recurrent.assign(np.linalg.qr(np.random.default_rng(0).standard_normal((64, 16)))[0].T.astype(np.float32))
+    assert fitted_tails(model) == []
+    recurrent.assign(np.full((16, 64), np.nan))
+    assert fitted_tails(model) == []
+
+
 def test_weighted_alpha_and_alpha_are_those_of_weightwatcher():
     weightwatcher = pytest.importorskip("weightwatcher")
     torch = pytest.importorskip("torch")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tolerances import AUTODIFF
+from tolerances import AUTODIFF, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -32,6 +32,8 @@ def test_takeuchi_is_the_ratio_of_dense_traces():
     rows = jacobian(model, images.astype(np.float64), labels)
     truth = np.sum(rows**2) / len(rows) / np.trace(hessian)  # as many probes as weights: the trace is exact
     assert found.value == pytest.approx(truth, rel=AUTODIFF)
+    low, high = found.extras["interval"]  # of Student's t with 2 draws: they are fewer than the probes
+    assert (high - low) / 2 == pytest.approx(12.7062 * found.std_error, rel=STOCHASTIC)
 
 
 def test_ratio_has_the_standard_error_of_two_independent_estimates():

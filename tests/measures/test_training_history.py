@@ -39,6 +39,7 @@ def early_weights() -> dict[str, Any]:
 def test_steps_and_losses_are_those_of_the_metrics(tmp_path):
     values = measured(recorded_history(tmp_path / "run"))
     assert values["steps_to_target"].value == 40  # 0.9 · 0.09 is the first clean loss below 0.1
+    assert values["steps_to_target"].extras["target"] == 0.1
     assert values["sum_of_train_losses"].value == pytest.approx(sum(LOSSES))
     assert values["sum_of_train_losses"].extras["epochs"] == 4
 

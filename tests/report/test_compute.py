@@ -98,7 +98,7 @@ def test_compute_is_shown_in_table_json_csv_and_page(compared_files: tuple[Compa
     assert set(zip(frame["reg.name"], frame["compute"], strict=True)) == {("on", 7.2), ("off", 3.0)}
     table = runs_table(found)
     at = table.head.index("compute, epochs")
-    assert table.head[at - 1] == "test error, %"
+    assert table.head[at - 1] == "seeds"
     assert {row[at] for row in table.rows} == {"7.2", "3"}
     page = (folder / "t.html").read_text()
     assert '<th scope="col">compute, epochs</th>' in page

@@ -170,3 +170,28 @@ def test_best_measure_of_each_family_is_named_if_there_are_enough_minima(tmp_pat
     few = compare(CompareRequest(tuple(str(tmp_path / f"r{i:02}") for i in range(4)), by_family=True)).to_dict()
     assert few["families"]["volume"]["best"] is None
     assert compare(CompareRequest((str(tmp_path),))).to_dict()["families"] is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale", "noted"), [(0.05, None, True), (0.019, None, False), (0.05, 0.04, False), (0.0, None, False)]
+)
+def test_runs_of_very_different_training_loss_are_noted_unless_logits_are_normalised(
+    tmp_path: Path, loss: float, scale: float | None, noted: bool
+) -> None:
+    convention = {"convention": {"draw_size": 100, "logit_scale": scale}}
+    write(tmp_path, "a", wrong=2, evaluation=convention)
+    write(tmp_path, "b", wrong=2, evaluation={**convention, "train_loss": loss})
+    found = [note for note in compared(tmp_path).notes if note.startswith("The training losses differ")]
+    assert len(found) == noted
+    if noted:
+        assert "from 0.01 to 0.05 nats" in found[0]
+        assert "about 69 nats" in found[0]  # 100 ln 2
+
+
+def test_settings_with_seeds_are_called_by_what_differs(tmp_path: Path) -> None:
+    for seed in range(2):
+        for name in "ab":
+            write(tmp_path, f"{name}{seed}", wrong=4 + seed, seed=seed)
+    (answer,) = compared(tmp_path).answers
+    assert answer.sentence.startswith("l2=0.097 and l2=0.098: gamma differs by")
+    assert (answer.first, answer.second) == ("a0", "b0")

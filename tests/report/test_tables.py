@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fake_runs import config_with, evaluation, write_run
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -35,7 +36,7 @@ def test_tables_fit_the_terminal_and_show_every_cell(comparison: Comparison, wid
     assert "\x1b" not in text
     together = re.sub(r"\s+", "", text)
     for table in (runs_table(comparison), ranking_table(comparison.ranking)):
-        cells = [cell for row in table.rows for cell in row]
+        cells = [part for row in table.rows for cell in row for part in re.split("(?<= )", cell)]
         words = [word for head in table.head for word in re.split(r"(?<=[_ ,/])", head)]
         if width >= 80:
             assert all(re.sub(r"\s+", "", text) in together for text in (*cells, *words))
@@ -46,9 +47,10 @@ def test_replicates_are_shown_as_mean_and_standard_deviation(comparison: Compari
     table = runs_table(comparison)
     frame = pd.DataFrame(table.rows, columns=list(table.head))
     assert len(frame) == 8
+    assert set(frame["seeds"]) == {"2"}
     members = [run for run in comparison.included if run.name.startswith("run-off-0.1-32")]
     values = pd.Series([run.evaluation.measures["gamma"].value for run in members])
-    shown = frame.loc[frame["run"].str.startswith("run-off-0.1-32"), "gamma, nats"].item()
+    shown = frame.loc[frame["run"] == "batch_size=32 learning_rate=0.1 reg=off", "gamma, nats"].item()
     assert shown == with_error(values.mean(), values.std())
     assert "standard deviation over seeds" in table.caption
 
@@ -146,3 +148,47 @@ def test_hostile_names_are_safe_in_terminal_and_csv(hostile: Path, tmp_path: Pat
     head = pd.read_csv(tmp_path / "t.csv").columns
     assert "'=cmd()" in head
     assert not any(name.startswith("=") for name in head)
+
+
+def test_gamma_the_gaps_and_the_test_error_stand_beside_the_name_at_80_columns(comparison: Comparison) -> None:
+    assert runs_table(comparison).head[:5] == ("#", "run", "gamma, nats", "error gap, %", "test error, %")
+    first_block = printed(comparison, 80).split("\n1 ")[0]
+    assert {"gamma,", "error"} <= set(first_block.split())
+
+
+def test_single_run_keeps_its_name_unless_that_was_made_of_a_hash(tmp_path: Path) -> None:
+    for name, decay in (("mine", 0.1), ("wrn-off-0d38e8178d34c74e", 0.2), ("20261124-191500-wrn-on-1f2e3d4c", 0.3)):
+        write_run(tmp_path / name, config_with(optimizer__l2=decay), {"last": evaluation(0.1, {"gamma": decay})})
+    table = runs_table(compare(CompareRequest((str(tmp_path),))))
+    assert [row[1] for row in table.rows] == ["l2=0.3", "mine", "l2=0.2"]
+    assert "compute, epochs" in table.head
+
+
+def test_compute_that_no_run_records_takes_no_room(tmp_path: Path) -> None:
+    for index in range(2):
+        found = evaluation(0.1, {"gamma": float(index)}, step=None)
+        write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 10), {"last": found})
+    table = runs_table(compare(CompareRequest((str(tmp_path),))))
+    assert not any("compute" in text for text in (*table.head, table.caption))
+
+
+def test_caption_explains_only_columns_that_are_there() -> None:
+    frame = pd.DataFrame({"reg": ["on", "off"] * 3, "seed": [0, 0, 1, 1, 2, 2], "gap": range(6), "mu": range(6)})
+    table = ranking_table(judge(frame, gap="gap", axes=["reg"]))
+    assert table.head == ("measure", "τ", "ρ")
+    assert "parentheses" not in table.caption
+
+
+def test_measure_without_numbers_is_not_called_constant() -> None:
+    frame = pd.DataFrame({"lr": range(20), "gap": range(20), "mu": range(20), "flat": 1.0, "none": np.nan})
+    caption = ranking_table(judge(frame, gap="gap", axes=["lr"])).caption
+    assert "because they do not vary: flat" in caption
+    assert "because they have fewer than 3 values: none" in caption
+
+
+@pytest.mark.parametrize("constant", ["gap", "mu"])
+def test_nothing_to_rank_is_said_instead_of_a_table_of_controls(constant: str) -> None:
+    frame = pd.DataFrame({"lr": range(20), "gap": np.arange(20) / 20, "mu": range(20)})
+    ranking = judge(frame.assign(**{constant: 1.0}), gap="gap", axes=["lr"])
+    assert ranking_table(ranking).rows == ()
+    assert ranking.notes[0].startswith("Nothing to rank:")

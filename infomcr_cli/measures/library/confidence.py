@@ -73,7 +73,7 @@ def noisy_images(images: Any, noise: float, seed: int) -> Any:
     inputs it is the same share.
 
     Args:
-        images: what the model takes, standardised, an array [N, ..., channels] or a structure of arrays.
+        images: what the model takes, standardised, an array [N, ..., channels] or [N], or a structure of arrays.
 
     Raises:
         InputError: an array does not hold real numbers.
@@ -85,7 +85,8 @@ def noisy_images(images: Any, noise: float, seed: int) -> Any:
     def noisy(x: Any) -> Any:
         if not np.issubdtype(x.dtype, np.floating):
             raise InputError("noise on inputs needs inputs that are real numbers", received=str(x.dtype))
-        spread = np.std(x, axis=tuple(range(x.ndim - 1)), dtype=np.float64)  # [channels]
+        over = tuple(range(max(1, x.ndim - 1)))  # of one number a sample, [N], over the samples
+        spread = np.std(x, axis=over, dtype=np.float64)  # [channels], or one number
         return (x + noise * spread * generator.standard_normal(x.shape)).astype(x.dtype)
 
     return keras.tree.map_structure(noisy, images)

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import HESSIAN_PRODUCT, IMAGES, register_measure
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
+    from infomcr_cli.measures.loss_surface import LossSurface
 
 
 Array = NDArray[np.float64]
@@ -37,7 +39,7 @@ def largest_eigenvalues(
 
     Source:  Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
     count = min(count, size - 1)
     krylov = min(size, max(2 * count + 1, KRYLOV))
@@ -48,6 +50,10 @@ def largest_eigenvalues(
         values, vectors = eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=tolerance, maxiter=restarts)
     except ArpackNoConvergence as unfinished:
         values, vectors = np.real(unfinished.eigenvalues), np.real(unfinished.eigenvectors)
+    except ArpackError:
+        if np.any(product(start)):
+            raise
+        return np.zeros(count), np.zeros(count)  # a matrix that makes a random vector 0 is 0
     order = np.argsort(values)[::-1]
     residuals = [np.linalg.norm(product(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
     return values[order], np.asarray(residuals)
@@ -86,9 +92,21 @@ def trace_passes(config: MeasureConfig) -> float:
     return config.samples * 3 * config.curvature.probes * HESSIAN_PRODUCT
 
 
+def _trained_surface(ctx: MeasureContext) -> LossSurface:
+    """Return the loss surface.
+
+    Raises:
+        InputError: no weight is trainable.
+    """
+    if not ctx.surface.size:
+        raise InputError("a Hessian needs trainable weights", received=ctx.model.name)
+    return ctx.surface
+
+
 def estimated_trace(ctx: MeasureContext) -> MeasureValue:
     """Return an unbiased estimate of tr ∇²L with its standard error, which several measures share."""
-    surface, probes = ctx.surface, min(ctx.config.curvature.probes, ctx.surface.size)
+    surface = _trained_surface(ctx)
+    probes = min(ctx.config.curvature.probes, surface.size)
     value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=ctx.seed)
     return MeasureValue(value, error, estimates=probes if probes > 1 else None)
 
@@ -124,7 +142,7 @@ def hessian_trace(ctx: MeasureContext) -> MeasureValue:
 )
 def hessian_eigenvalue(ctx: MeasureContext) -> MeasureValue:
     """Return the largest eigenvalue, with all that were found and the residual that bounds the error of each."""
-    settings, surface = ctx.config.curvature, ctx.surface
+    settings, surface = ctx.config.curvature, _trained_surface(ctx)
     values, residuals = largest_eigenvalues(
         surface.hessian_product,
         surface.size,

@@ -124,6 +124,7 @@ def frobenius_distance(ctx: MeasureContext) -> MeasureValue:
     cost="some 30 applications of each convolution to one image",
     passes=moved_spectral_passes,
     needs=(FOLDABLE, INITIAL),
+    free=True,
 )
 def spectral_distance(ctx: MeasureContext) -> MeasureValue:
     """Return the sum of the squared spectral distances from initialization."""
@@ -141,6 +142,7 @@ def spectral_distance(ctx: MeasureContext) -> MeasureValue:
     cost="that of spectral_product, shared with it",
     passes=spectral_passes,
     needs=(FOLDABLE,),
+    free=True,
 )
 def frobenius_over_spectral(ctx: MeasureContext) -> MeasureValue:
     """Return the sum of the layers' stable ranks."""
@@ -159,6 +161,7 @@ def frobenius_over_spectral(ctx: MeasureContext) -> MeasureValue:
     passes=spectral_passes,
     needs=(FOLDABLE, IMAGES, INITIAL),
     settings=("samples",),
+    free=True,
 )
 def spectral_distance_product(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared spectral norms times the sum of relative distances, over γ².

@@ -50,7 +50,9 @@ def mixed_in_classes(images: Any, labels: NDArray[np.int32], seed: int) -> Any:
 def _summary(places: list[PlaceMargins]) -> MeasureValue:
     """Return the mean over places of the mean of the quartiles, with the quartiles of each place."""
     if not places:
-        return MeasureValue(None, extras={"reason": "no margin has a gradient by what a layer gives"})
+        return MeasureValue(
+            None, extras={"reason": "no layer gives values that vary over the samples and that a margin depends on"}
+        )
     quartiles = [np.percentile(place.normalised, QUARTILES) for place in places]
     shown = [
         {"place": one.place, "quartiles": found.tolist(), "total_variation": one.variation, "left_out": one.flat}

@@ -134,6 +134,7 @@ def frobenius_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     cost="some 30 applications of each convolution to one image",
     passes=spectral_passes,
     needs=(FOLDABLE,),
+    free=True,
 )
 def spectral_product(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms."""
@@ -152,6 +153,7 @@ def spectral_product(ctx: MeasureContext) -> MeasureValue:
     passes=spectral_passes,
     needs=(FOLDABLE, IMAGES),
     settings=("samples",),
+    free=True,
 )
 def spectral_product_over_margin(ctx: MeasureContext) -> MeasureValue:
     """Return the logarithm of the product of squared norms over the squared 10th-percentile margin."""

@@ -76,9 +76,9 @@ class Estimate:
     def problem(self) -> str | None:
         """Why the chains have not settled; None if they have."""
         if self.rhat > LARGEST_RHAT:
-            return f"the chains disagree or drift, R-hat {self.rhat:.3g} above {LARGEST_RHAT}"
+            return f"the chains disagree or drift, R-hat {self.rhat:.4f} above {LARGEST_RHAT}"
         if self.draws < FEWEST_DRAWS:
-            return f"they are worth {self.draws:.3g} independent draws only, fewer than {FEWEST_DRAWS:g}"
+            return f"they are worth {self.draws:.2f} independent draws only, fewer than {FEWEST_DRAWS:g}"
         return None
 
 

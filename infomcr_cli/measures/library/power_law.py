@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 MARTIN = "Martin, Peng & Mahoney, Nature Communications 12 (2021), arXiv:2002.06716"
 FEWEST_VALUES = 10  # eigenvalues of a layer that is fitted
+ROUNDING = 1e-4  # relative: eigenvalues that differ by less are those of an orthogonal matrix in float32
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue: what rounding leaves of a rank that is lost
 
 
@@ -81,7 +82,8 @@ def weight_matrices(model: keras.Model) -> Iterator[tuple[str, Array]]:
     """Yield name and matrices [..., inputs, outputs] of each trainable weight that is a matrix or a set of filters.
 
     Filters give one matrix of inputs and outputs for each place of their window; their eigenvalues are taken together,
-    without a factor for the window, as in WeightWatcher. Other weights of three or more axes are left out.
+    as in WeightWatcher, but as they are: its default `conv2d_norm` multiplies filters by a constant first, which leaves
+    α and changes λ_max. Other weights of three or more axes are left out.
     """
     from infomcr_cli.measures.stateless import trainable_weights
     from infomcr_cli.models.keras_internals import all_layers, own_variables
@@ -100,9 +102,11 @@ def fitted_tails(model: keras.Model) -> list[dict[str, Any]]:
     """Return the fit of each layer, with its largest eigenvalue; layers of fewer than ten eigenvalues are left out."""
     found = []
     for name, matrices in weight_matrices(model):
+        if not np.isfinite(matrices).all():
+            continue
         values = eigenvalues(matrices)
-        values = values[values > NEGLIGIBLE * values[-1]] if np.isfinite(values).all() else values[:0]
-        if len(values) >= FEWEST_VALUES and values[0] < values[-1]:
+        values = values[values > NEGLIGIBLE * values[-1]]
+        if len(values) >= FEWEST_VALUES and values[-1] > (1 + ROUNDING) * values[0]:
             tail = power_law_tail(values)
             found.append(
                 {
@@ -160,6 +164,6 @@ def power_law_alpha(ctx: MeasureContext) -> MeasureValue:
     free=False,
 )
 def weighted_alpha(ctx: MeasureContext) -> MeasureValue:
-    """Return the mean over the layers, as WeightWatcher's alpha-hat."""
+    """Return the mean over the layers: WeightWatcher's alpha-hat, for filters with its `conv2d_norm` off."""
     layers = ctx.once(_fits)
     return _mean(layers, [layer["alpha"] * float(np.log10(layer["largest"])) for layer in layers])

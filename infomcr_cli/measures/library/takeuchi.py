@@ -55,4 +55,7 @@ def takeuchi(ctx: MeasureContext) -> MeasureValue:
         raise InputError("takeuchi needs draws of raw logits, with batch norm in inference mode", received=received)
     covariance, hessian = mean_of_number(ctx, "fisher_trace", NO_DRAW), ctx.once(estimated_trace)
     value, error = ratio(covariance, hessian)
-    return MeasureValue(value, error, {"hessian_trace": hessian.value, "covariance_trace": covariance.value})
+    extras = {"hessian_trace": hessian.value, "covariance_trace": covariance.value}
+    draws = len(covariance.extras["draws"])
+    fewest = None if error is None else min(draws, hessian.estimates or draws)  # of the two that `error` comes from
+    return MeasureValue(value, error, extras, estimates=fewest)

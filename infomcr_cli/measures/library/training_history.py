@@ -47,6 +47,8 @@ def history_of(ctx: MeasureContext) -> RunHistory:
 def steps_to_target(ctx: MeasureContext) -> MeasureValue:
     """Return the steps, counted at ends of epochs, where the loss on the training set is evaluated.
 
+    Runs with different targets are not on one scale; `extras` hold the target.
+
     Raises:
         InputError: the run had no target, or did not reach it by this checkpoint.
     """
@@ -58,7 +60,7 @@ def steps_to_target(ctx: MeasureContext) -> MeasureValue:
     reached = [step for step, loss in losses if loss <= target]
     if not reached:
         raise InputError(f"the training loss must reach its target {target:g} by this checkpoint", received="no")
-    return MeasureValue(float(reached[0]))
+    return MeasureValue(float(reached[0]), extras={"target": target})
 
 
 @register_measure(

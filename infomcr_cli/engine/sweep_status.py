@@ -1,0 +1,288 @@
+"""What has become of a sweep so far, read from folders alone: from any terminal, on any machine that sees them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import last_lines, process_at_work
+from infomcr_cli.engine.time_left import seconds_left
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
+from infomcr_cli.runs.io.safe_files import read_file
+from infomcr_cli.runs.metrics import MetricsLine, decode_line
+from infomcr_cli.runs.status import MAX_STATUS, State, Status, read_status
+
+FOLLOWED = 100  # running jobs whose metrics are read, and failed ones whose logs are
+LOG_LINES = 5
+_UNREADABLE = Status(state=State.FAILED, reason="its status.json cannot be read")
+_ENDED = (State.FINISHED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job of a sweep as its run directory shows it now.
+
+    Args:
+        run:    its directory; None: there is none yet.
+        status: of the run; None: it has not begun.
+        epochs, cost: of the whole job; see `TimeLeft`.
+        measured: when measures.json was written, seconds since 1970; None: it is not there.
+        line:   the last one that was logged, of a running job.
+        log:    last lines of the log of a failed one.
+    """
+
+    id: str
+    name: str
+    run: Path | None
+    status: Status | None
+    epochs: int
+    cost: float
+    measured: float | None = None
+    line: MetricsLine | None = None
+    log: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> State | None:
+        """The state of its run; None: it has not begun."""
+        return None if self.status is None else self.status.state
+
+    @property
+    def where(self) -> str:
+        """Machine and process that work, or last worked, on it; empty: none did."""
+        if self.status is None or self.status.host is None:
+            return ""
+        return f"{printable(self.status.host, 100)}:{self.status.pid}"
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        known = [0 if self.status is None else self.status.epoch, 0 if self.line is None else self.line.epoch]
+        return max(known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the job's part of the JSON document."""
+        status, line = self.status, self.line
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": None if status is None else str(status.state),
+            "reason": None if status is None or status.reason is None else printable(status.reason),
+            "run": None if self.run is None else printable(str(self.run), 4096),
+            "host": None if status is None or status.host is None else printable(status.host, 100),
+            "pid": None if status is None else status.pid,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "started": None if status is None else status.started,
+            "ended": None if status is None else status.ended,
+            "measured": self.measured is not None,
+            "loss": None if line is None else _finite(line.values.get("train/loss")),
+            "images_per_second": None if line is None else _finite(line.timing.get("images_per_second")),
+            "log": list(self.log),
+        }
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A sweep as its folder shows it now.
+
+    Args:
+        process:  that carries it out; None: none does, as far as locks reach.
+        begun:    when it was last begun, seconds since 1970; None: not known.
+        evaluate: whether its runs are measured.
+        now:      when this was read.
+    """
+
+    folder: Path
+    process: str | None
+    begun: float | None
+    evaluate: bool
+    jobs: tuple[JobStatus, ...]
+    now: float
+
+    @property
+    def counts(self) -> Counter[State | None]:
+        """Number of jobs in each state; None: they have not begun."""
+        return Counter(job.state for job in self.jobs)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process carries it out, or one of its jobs runs."""
+        return self.process is not None or self.counts[State.RUNNING] > 0
+
+    @property
+    def failures(self) -> list[JobStatus]:
+        """The failed jobs, the latest first."""
+        return sorted((job for job in self.jobs if job.state is State.FAILED), key=_end_of, reverse=True)
+
+    @property
+    def jobs_per_hour(self) -> float | None:
+        """Jobs that ended since it was last begun, for each hour since; None: none has."""
+        ended = [_end_of(job) for job in self._since_begun()]
+        if not ended or self.begun is None:
+            return None
+        until = self.now if self.is_active else max(ended)
+        return 3600 * len(ended) / max(1.0, until - self.begun)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that is left for the jobs that have not ended; None: nobody works on them, or it is not known yet."""
+        left = [job for job in self.jobs if job.state not in _ENDED]
+        if not (left and self.is_active):
+            return None
+        known = [(job.cost, _end_of(job) - _begin_of(job)) for job in self._since_begun()]
+        running = [job for job in left if job.state is State.RUNNING]
+        shares = [(job, job.epoch / max(1, job.epochs)) for job in running]
+        projected = [(job.cost, self._run_for(job) / share) for job, share in shares if share > 0.1]
+        return seconds_left([(job.cost, self._run_for(job)) for job in left], known or projected, max(1, len(running)))
+
+    def _run_for(self, job: JobStatus) -> float:
+        """Return how long a job has been running since the sweep was last begun, seconds."""
+        return max(0.0, self.now - max(_begin_of(job), self.begun or 0.0)) if job.state is State.RUNNING else 0.0
+
+    def _since_begun(self) -> list[JobStatus]:
+        """Return the jobs that began and ended since the sweep was last begun."""
+        begun = self.begun
+        return [job for job in self.jobs if job.state in _ENDED and begun is not None and _begin_of(job) >= begun]
+
+
+def read_sweep(folder: Path) -> SweepStatus:
+    """Return the status of a sweep.
+
+    Args:
+        folder: `sweeps/NAME/`, wherever it was moved to along with its runs.
+
+    Raises:
+        InputError: there is no sweep.json, or it is not what this program writes.
+    """
+    what = f"sweep.json of {printable(folder.name)}"
+    document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), what)
+    entries = document.get("jobs") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{what} must be as infomcr writes it", received=printable(str(folder)))
+    jobs = list(_jobs(folder, entries))
+    running = [number for number, job in enumerate(jobs) if job.state is State.RUNNING]
+    failed = [number for number, job in enumerate(jobs) if job.state is State.FAILED]
+    failed.sort(key=lambda number: -_end_of(jobs[number]))  # the latest first
+    for number in (*running[:FOLLOWED], *failed[:FOLLOWED]):
+        jobs[number] = _followed(folder, jobs[number])
+    evaluate = document.get("evaluate") is not False
+    return SweepStatus(
+        folder, process_at_work(folder), _number(document.get("begun")), evaluate, tuple(jobs), time.time()
+    )
+
+
+def _jobs(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[JobStatus]:
+    present = _present_folders(folder)
+    for entry in entries:
+        recorded = entry.get("directory") or entry.get("run")
+        run = present(os.path.dirname(recorded)) / os.path.basename(recorded) if isinstance(recorded, str) else None
+        status = None if run is None else _status(run)
+        identifier = printable(str(entry.get("id")), 100)
+        name = entry.get("name") or " ".join(map(str, _list(entry.get("overrides")))) or identifier
+        yield JobStatus(
+            id=identifier,
+            name=printable(str(name), 400),
+            run=run if status is not None else None,
+            status=status,
+            epochs=int(_number(entry.get("epochs")) or 0),
+            cost=_number(entry.get("cost")) or 1.0,
+            measured=_time_of(f"{run}/measures.json") if status is not None else None,
+        )
+
+
+def _present_folders(folder: Path) -> Callable[[str], Path]:
+    """Return where a recorded folder of runs lies now: if the project was moved, its runs moved with it."""
+    around = Path(os.path.abspath(folder)).parent.parent
+
+    @cache
+    def present(recorded: str) -> Path:
+        beside = around / os.path.basename(recorded)
+        return next((place for place in (beside, Path(recorded)) if place.is_dir()), around)
+
+    return present
+
+
+def _status(run: Path) -> Status | None:
+    """Return the status of a run, None if there is none.
+
+    Of ten thousand jobs few run: only of these it is asked whether their process lives.
+    """
+    try:
+        descriptor = os.open(f"{run}/status.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return _UNREADABLE
+    try:
+        content = os.read(descriptor, MAX_STATUS)
+        status = Status.model_validate_json(content)
+        return read_status(RunDirectory(run)) if status.state is State.RUNNING else status
+    except (ValidationError, InputError, OSError):
+        return _UNREADABLE
+    finally:
+        os.close(descriptor)
+
+
+def _followed(folder: Path, job: JobStatus) -> JobStatus:
+    """Return a running job with what it logged last, a failed one with the end of its log."""
+    if job.state is State.FAILED:
+        name = os.path.basename(job.id)
+        return replace(job, log=tuple(last_lines(folder / "logs" / f"{name}.log", LOG_LINES)))
+    return replace(job, line=_last_line(job.run) if job.run is not None else None)
+
+
+def _last_line(run: Path) -> MetricsLine | None:
+    """Return the last whole line of a run's metrics without reading the others."""
+    try:
+        descriptor = os.open(run / "metrics.jsonl", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(max(0, os.fstat(descriptor).st_size - 65536))
+        *_, line, _ = [b"", b"", *file.read(65536).split(b"\n")]
+    try:
+        return decode_line(line, "metrics.jsonl") if line else None
+    except InputError:
+        return None
+
+
+def _begin_of(job: JobStatus) -> float:
+    return (job.status.started if job.status is not None else None) or 0.0
+
+
+def _end_of(job: JobStatus) -> float:
+    """Return when a job ended, its measures included."""
+    return max((job.status.ended if job.status is not None else None) or 0.0, job.measured or 0.0)
+
+
+def _time_of(path: str) -> float | None:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return None
+
+
+def _number(value: Any) -> float | None:
+    return (
+        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else None
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number as JSON can hold it."""
+    return value if value is not None and abs(value) < float("inf") else None

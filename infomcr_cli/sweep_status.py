@@ -1,0 +1,209 @@
+"""The command `sweep --status`: show a sweep that any process on any machine carries out, or has carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from infomcr_cli.console.suggestions import shortest_path
+from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import name_of
+from infomcr_cli.engine.sweep_plan import is_unnamed
+from infomcr_cli.engine.sweep_status import JobStatus, SweepStatus, read_sweep
+from infomcr_cli.engine.time_left import clock_time
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs import State
+from infomcr_cli.runs.surroundings import surroundings
+
+SECONDS_BETWEEN_READS = 2.0
+MOST_RUNNING, MOST_FAILED = 12, 5
+_WORDS = {
+    State.FINISHED: "finished",
+    State.RUNNING: "running",
+    State.FAILED: "failed",
+    State.KILLED: "killed",
+    State.LOST: "lost",
+    None: "not begun",
+}
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """What is shown of a sweep.
+
+    Args:
+        others: names of further sweeps in the same folder.
+    """
+
+    status: SweepStatus
+    others: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0: it was read, whatever became of its jobs."""
+        return 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `sweep --status --json`."""
+        status, counts = self.status, self.status.counts
+        return {
+            "sweep": printable(str(status.folder), 4096),
+            "name": printable(status.folder.name),
+            "active": status.is_active,
+            "process": status.process,
+            "begun": status.begun,
+            **{word.replace(" ", "_"): counts[state] for state, word in _WORDS.items()},
+            "not_measured": _unmeasured(status),
+            "jobs_per_hour": status.jobs_per_hour,
+            "seconds_left": status.seconds_left,
+            "jobs": [job.to_dict() for job in status.jobs],
+            "others": list(self.others),
+        }
+
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Yield what it is at, its running jobs, and the failed ones with the ends of their logs."""
+        status = self.status
+        yield _head(status)
+        yield _counts(status)
+        running = [job for job in status.jobs if job.state is State.RUNNING]
+        if running:
+            yield _running_table(running)
+        failed = status.failures
+        for job in failed[:MOST_FAILED]:
+            yield from _failure(job, status.folder)
+        if len(failed) > MOST_FAILED:
+            yield f"and {len(failed) - MOST_FAILED} more that failed; --json has all"
+        if self.others:
+            yield f"Other sweeps here: {', '.join(self.others)}"
+
+
+def sweep_status(words: Sequence[str]) -> StatusResult:
+    """Return the status of a sweep.
+
+    Args:
+        words: the name of a sweep, the path of its folder, or the overrides that it was begun with; none: the sweep
+            that was last begun.
+
+    Raises:
+        InputError: there is no such sweep.
+    """
+    folder, others = _find(words)
+    return StatusResult(read_sweep(folder), others)
+
+
+def watch(words: Sequence[str], console: Console) -> StatusResult:
+    """Show a sweep until nothing works on it any more, and return how it ended."""
+    result = sweep_status(words)
+    folder, others = [str(result.status.folder)], result.others
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while result.status.is_active:
+            live.update(_group(result, console.width), refresh=True)
+            time.sleep(SECONDS_BETWEEN_READS)
+            result = sweep_status(folder)
+    return StatusResult(result.status, others)
+
+
+def _group(result: StatusResult, width: int) -> Group:
+    parts = result.renderables(width)
+    return Group(*(Text(part, no_wrap=True, overflow="ellipsis") if isinstance(part, str) else part for part in parts))
+
+
+def _find(words: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of a sweep, and the names of the others beside it where none was named."""
+    settings = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
+    sweeps = surroundings(settings.get("runs_dir", "runs")) / "sweeps"
+    there = _sweeps_in(sweeps)
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise InputError("--status shows one sweep", received=" ".join(map(printable, names)))
+    if not words or (set(settings) == {"runs_dir"} and not names):
+        if not there:
+            raise InputError("--status needs a sweep that was begun", received=printable(str(sweeps)))
+        return sweeps / there[0], tuple(there[1:])
+    if names and _is_sweep(Path(names[0])):
+        return Path(names[0]), ()
+    name = (
+        names[0] if names else settings.get("sweep.name") or name_of([word for word in words if not is_unnamed(word)])
+    )
+    if not _is_sweep(sweeps / name) or "/" in name:
+        raise InputError("--status must name a sweep that was begun", received=printable(name), accepted=sorted(there))
+    return sweeps / name, ()
+
+
+def _sweeps_in(folder: Path) -> list[str]:
+    """Return the names of the sweeps in a folder, the one that was begun, or ended, last first."""
+    found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
+    by_time = sorted(found, key=lambda path: (path / "sweep.json").stat().st_mtime, reverse=True)
+    return [printable(path.name) for path in by_time]
+
+
+def _is_sweep(path: Path) -> bool:
+    try:
+        return (path / "sweep.json").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _head(status: SweepStatus) -> str:
+    words = [printable(status.folder.name)]
+    if status.process is not None:
+        words.append(f"process {status.process} is at work on it")
+    else:
+        words.append("its jobs are running" if status.is_active else "nothing works on it")
+    if status.begun is not None:
+        words.append(f"begun {datetime.fromtimestamp(status.begun).astimezone():%Y-%m-%d %H:%M}")
+    return "  ".join((*words, printable(str(shortest_path(status.folder)))))
+
+
+def _counts(status: SweepStatus) -> str:
+    counts = status.counts
+    always = (State.FINISHED, State.RUNNING, State.FAILED, None)
+    parts = [f"{counts[state]} {word}" for state, word in _WORDS.items() if counts[state] or state in always]
+    if unmeasured := _unmeasured(status):
+        parts[0] += f" ({unmeasured} not measured)"
+    rate, left = status.jobs_per_hour, status.seconds_left
+    pace = [*([f"{rate:.3g} jobs/h"] if rate is not None else []), *([f"{clock_time(left)} left"] if left else [])]
+    return "; ".join((f"{len(status.jobs)} jobs: {', '.join(parts)}", *([", ".join(pace)] if pace else [])))
+
+
+def _unmeasured(status: SweepStatus) -> int:
+    """Return how many jobs have been trained and are to be measured yet."""
+    trained = (job for job in status.jobs if job.state is State.FINISHED)
+    return sum(job.measured is None for job in trained) if status.evaluate else 0
+
+
+def _running_table(jobs: Sequence[JobStatus]) -> Table:
+    table = Table("job", "epoch", "loss", "images/s", "where", box=None, pad_edge=False)
+    for job in jobs[:MOST_RUNNING]:
+        loss = None if job.line is None else job.line.values.get("train/loss")
+        rate = None if job.line is None else job.line.timing.get("images_per_second")
+        epoch = f"{job.epoch}/{job.epochs}" if job.epochs else str(job.epoch)
+        cells = (
+            job.name,
+            epoch,
+            "" if loss is None else f"{loss:.4f}",
+            "" if rate is None else f"{rate:,.0f}",
+            job.where,
+        )
+        table.add_row(*(Text(cell, overflow="ellipsis", no_wrap=True) for cell in cells))
+    if len(jobs) > MOST_RUNNING:
+        table.add_row(Text(f"and {len(jobs) - MOST_RUNNING} more"))
+    return table
+
+
+def _failure(job: JobStatus, folder: Path) -> Iterator[str]:
+    reason = None if job.status is None else job.status.reason
+    yield f"FAILED  {job.name}  {job.where}"
+    yield f"    {printable(reason or '')}"
+    yield from (f"    | {line}" for line in job.log)
+    if job.log:
+        yield f"    {printable(str(shortest_path(folder / 'logs')))}/{job.id}.log"
