@@ -61,6 +61,7 @@ class Dataset:
         fingerprint:  hash of the pixels and labels, hexadecimal.
         validation:   training images set apart by `data.validation_size`.
         noisy:        which training labels `data.label_noise` replaced, [n]; None where there is no noise.
+        has_added_axis: whether samples got a last axis of 1; `mean` and `std` are of the axis before it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Dataset:
     fingerprint: str
     validation: Split | None = None
     noisy: NDArray[np.bool_] | None = None
+    has_added_axis: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -104,6 +106,8 @@ class Dataset:
         if not is_scalable(images):
             return as_given(images)
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        if self.has_added_axis:
+            mean, std = mean[..., None], std[..., None]  # [C] → [C, 1]
         return (images.astype(np.float32) - mean) / std
 
 

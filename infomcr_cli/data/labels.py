@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from infomcr_cli.errors import InputError
 
 MAX_CLASSES = 100_000
+ONE_HOT = "Rows of one-hot labels become class indices by labels.argmax(axis=1)."
 
 
 def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASSES) -> NDArray[np.int32]:
@@ -31,7 +32,8 @@ def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASS
     found = np.asarray(labels)
     found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
     if found.ndim != 1 or not len(found) or found.dtype.kind not in "biuf":
-        raise InputError(f"{name} must be whole numbers, [n]", received=f"{found.dtype} {found.shape}")
+        advice = ONE_HOT if found.ndim == 2 else None
+        raise InputError(f"{name} must be whole numbers, [n]", received=f"{found.dtype} {found.shape}", advice=advice)
     broken = found[~np.isfinite(found) | (found != np.floor(found))] if found.dtype.kind == "f" else found[:0]
     if len(broken):
         raise InputError(f"{name} must be whole numbers", received=f"{broken[0]} ({found.dtype})")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.data.dataset import Split
 from infomcr_cli.data.files import DAMAGED, MAX_HELD, MAX_MEMBER, damaged
-from infomcr_cli.data.labels import MAX_CLASSES, check_classes, class_indices
+from infomcr_cli.data.labels import MAX_CLASSES, ONE_HOT, check_classes, class_indices
 from infomcr_cli.errors import InputError
 
 LAYOUT = "an .npz file with train_images, train_labels, test_images, test_labels"
@@ -113,6 +113,7 @@ def _check_headers(headers: dict[str, Header], keys: dict[str, str]) -> None:
             raise InputError(
                 f"{split}_images must be [n, height, width, channels] and {split}_labels [n]",
                 received=f"{images} and {labels}",
+                advice=ONE_HOT if len(labels) == 2 else None,
             )
     train, test = (headers[f"{split}_images"][0][1:] for split in ("train", "test"))
     if train != test:

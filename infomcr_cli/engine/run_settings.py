@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.preflight import check_devices
 from infomcr_cli.errors import InputError
@@ -40,6 +41,9 @@ def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path 
     """
     run = RunDirectory.open(path)
     config = resumed_run(read_settings(run), overrides, config_dir, str(path), _recorded_overrides(run))
+    if config.imported is not None:
+        advice = f"Measure it: {suggested_command('eval', path)}"
+        raise InputError("an imported run was trained elsewhere and cannot be resumed", received=path, advice=advice)
     return _checked(with_known_builders(run, config))
 
 

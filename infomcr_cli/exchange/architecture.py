@@ -88,6 +88,9 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
         raise InputError(f"{what} must hold plain weights", received="quantized or low-rank ones", advice=WAY_OUT)
     if "inbound_nodes" in node and "module" not in node:
         raise _legacy(what, node.get("name"))
+    for call in node.get("inbound_nodes") or ():
+        _check_call(call, what)
+    _check_precision(node.get("dtype"), what)
     if "class_name" not in node:
         return
     kind, module = node["class_name"], node.get("module")
@@ -103,6 +106,18 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
         raise _refused(what, module, kind if module else node["registered_name"])
     elif node.get("registered_name") not in (None, kind):
         raise _refused(what, "registered as", node["registered_name"])
+
+
+def _check_call(call: Any, what: str) -> None:
+    """What takes no tensor of the graph is computed as soon as Keras reads it, however large its result is."""
+    kinds = (node.get("class_name") for node in _mappings(call, what))
+    if isinstance(call, dict) and "__keras_tensor__" not in kinds:
+        raise InputError(f"{what} must describe layers that take the output of others", received="constants alone")
+
+
+def _check_precision(dtype: Any, what: str) -> None:
+    if isinstance(dtype, str) and (dtype == "string" or "_from_" in dtype):
+        raise InputError(f"{what} must hold plain numbers", received=printable(dtype, 50), advice=WAY_OUT)
 
 
 def _is_allowed(kind: str, module: Any) -> bool:

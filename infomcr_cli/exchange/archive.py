@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import zipfile
 import zlib
@@ -19,7 +20,10 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_CONFIG = 32 * 2**20  # bytes; the layers of the largest published networks take some hundred thousand
 MAX_MEMBERS = 10_000
 MAX_RATIO = 100  # a member may unfold to so many times its stored size; Keras stores them as they are
-DAMAGED = (zipfile.BadZipFile, OSError, EOFError, zlib.error, RuntimeError, NotImplementedError, ValueError)
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+)
 _FOLDER, _FILE, _UNKNOWN = 4, 8, 0  # the type bits of a Unix mode
 
 

@@ -106,11 +106,12 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
     if not any(dataset.mean) and set(dataset.std) <= {1.0}:
         return as_functional(network, dataset)  # they are not scaled
     image = keras.Input(dataset.input_shape, name="image")
-    channels = dataset.input_shape[-1] if len(dataset.mean) > 1 else 1
+    axis = -2 if dataset.has_added_axis else -1
+    channels = dataset.input_shape[axis] if len(dataset.mean) > 1 else 1
     mean, std = (np.asarray(numbers, np.float32)[:channels] for numbers in (dataset.mean, dataset.std))
     # The layer takes the root of the variance; the square of a float32 has that very number as its root.
     statistics = {"mean": mean.tolist(), "variance": (std * std).tolist()}
-    scaling = keras.layers.Normalization(axis=-1 if channels > 1 else None, name="scaling", **_scalars(statistics))
+    scaling = keras.layers.Normalization(axis=axis if channels > 1 else None, name="scaling", **_scalars(statistics))
     # The layers of a graph are called one by one, so that they stand beside the scaling and not inside a layer.
     logits = (network.call if _is_graph(network) else network)(scaling(image))
     return keras.Model(image, logits, name=network.name)

@@ -26,8 +26,6 @@ def fitted(dataset: Dataset, model: keras.Model) -> Dataset:
     """
     if not getattr(model, "inputs", None):  # a subclassed network, whose inputs only a call can show
         return dataset
-    if not getattr(model, "inputs", None):
-        return dataset  # a subclassed network, which takes whatever it takes
     inputs = input_shapes(model)
     _check_classes(dataset, model)
     images: Any = dataset.train.images
@@ -57,9 +55,11 @@ def input_structure(model: keras.Model) -> Any:
 def _check_classes(dataset: Dataset, model: keras.Model) -> None:
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1] or shape[1] < max(2, dataset.num_classes):
+        begins_at_1 = 0 not in dataset.train.labels
         raise InputError(
             "a network must give a logit for each class of the data, at least two",
             received=f"outputs {shape}, {dataset.num_classes} classes",
+            advice="No training label is 0: classes are counted from 0." if begins_at_1 else None,
         )
 
 
@@ -74,7 +74,7 @@ def _with_axis(dataset: Dataset, given: Shape, wanted: Shape) -> Dataset:
     if given[-1:] == (1,) and _agree(given[:-1], wanted):
         return _with(dataset, lambda images: images[:].reshape(images.shape[:-1]))
     if wanted[-1:] == (1,) and _agree(given, wanted[:-1]):
-        return _with(dataset, lambda images: images[:][..., None])
+        return replace(_with(dataset, lambda images: images[:][..., None]), has_added_axis=True)
     raise _unfit(str(given), {"input": wanted})
 
 

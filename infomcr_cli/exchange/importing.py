@@ -14,6 +14,7 @@ from infomcr_cli import runtime
 from infomcr_cli.config.schema.data import Scaling
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override
+from infomcr_cli.console.text import printable
 from infomcr_cli.data import Dataset, Split, evaluation_batches
 from infomcr_cli.data.inputs import is_scalable
 from infomcr_cli.data.scaling import scaled
@@ -25,6 +26,7 @@ from infomcr_cli.exchange.sources import Source
 from infomcr_cli.exchange.trained_network import trained_network
 from infomcr_cli.models.logits import check_logits
 from infomcr_cli.models.score import Score, Scorer, make_scorer
+from infomcr_cli.models.user_code import user_code
 from infomcr_cli.runs import RunDirectory
 
 FEW = 16  # samples that show whether a network returns logits
@@ -63,10 +65,11 @@ class Importer:
     def _measured(self, source: Source) -> ImportedNetwork:
         network = trained_network(source, self._config, self._dataset)
         dataset = fitted(self._dataset, network.model)
-        check_logits(network.model, dataset.standardise(dataset.train.images[:FEW]))
-        scorer = make_scorer(network.model)
-        train, test = (self._score(scorer, dataset, split) for split in (dataset.train, dataset.test))
-        hint = better_scaling(network.model, self._unscaled, self._config.data.scaling)
+        with user_code(f"{printable(source.file.name)} must hold a network that takes the data"):
+            check_logits(network.model, dataset.standardise(dataset.train.images[:FEW]))
+            scorer = make_scorer(network.model)
+            train, test = (self._score(scorer, dataset, split) for split in (dataset.train, dataset.test))
+            hint = better_scaling(network.model, self._unscaled, self._config.data.scaling)
         return ImportedNetwork(source, network, train, test, dataset.fingerprint, hint)
 
     def _score(self, scorer: Scorer, dataset: Dataset, split: Split) -> Score:

@@ -28,9 +28,16 @@ from infomcr_cli.exchange.architecture import (
 from infomcr_cli.exchange.archive import config_bytes, copy_weights, opened_archive
 from infomcr_cli.exchange.h5_weights import check_h5
 from infomcr_cli.exchange.softmax import without_softmax
-from infomcr_cli.models.keras_internals import all_layers, functional_graph, graph_nodes, object_sharing
+from infomcr_cli.models.keras_internals import (
+    all_layers,
+    bounded_normalization,
+    functional_graph,
+    graph_nodes,
+    object_sharing,
+)
 
 MAX_FEATURES = 2**31  # numbers that one sample may become in any layer
+MAX_MEAN = 2**24  # numbers of the mean of one sample
 MIXED = ("mixed_bfloat16", "mixed_float16")
 MAX_UNKNOWN = 10**12  # weights of a network whose file of weights is not looked at
 
@@ -83,7 +90,8 @@ def build(architecture: Architecture, what: str, *, most_weights: int = MAX_UNKN
     try:
         with _refusals(what), scope:
             try:
-                with object_sharing():  # Keras empties the description that it is given
+                # Keras empties the description that it is given.
+                with object_sharing(), bounded_normalization(MAX_MEAN):
                     model = keras.saving.deserialize_keras_object(copy.deepcopy(architecture), safe_mode=True)
                 _check_size(model, most_weights, what)
             except BaseException:

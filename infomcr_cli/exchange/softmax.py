@@ -15,6 +15,7 @@ from infomcr_cli.exchange.architecture import Architecture
 SOFTMAX = ("softmax", "log_softmax")
 SIGMOID = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 _OPERATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid", "HardSigmoid": "hard_sigmoid"}
+GATED = ("LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")  # their activation is not the last thing they do
 ADVICE = "Build the network without it in code of your own: model=builder model.builder=package.module:function."
 
 
@@ -83,7 +84,7 @@ def _ending(layer: Architecture) -> str | None:
     kind = layer["class_name"]
     if kind in _OPERATIONS:
         return _OPERATIONS[kind]
-    activation = layer["config"].get("activation")
+    activation = None if kind in GATED else layer["config"].get("activation")
     if isinstance(activation, dict):  # a function, or an Activation layer given as one
         inner = activation.get("config")
         name = inner.get("activation") if isinstance(inner, dict) else inner

@@ -118,7 +118,10 @@ def _checked(path: Path) -> Path:
 
 
 def _of_table(table: Path, named: Sequence[Path]) -> list[Source]:
-    lines = {source.file.resolve(): source for source in _read_table(table)}
+    lines: dict[Path, Source] = {}
+    for source in _read_table(table):
+        if lines.setdefault(source.file.resolve(), source) is not source:
+            raise InputError(f"{table} must have one line for each file", received=f"two for {source.file}")
     if not named:
         return list(lines.values())
     missing = [path for path in named if path.resolve() not in lines]

@@ -10,14 +10,16 @@ import keras
 import numpy as np
 
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.text import printable
 from infomcr_cli.data import Dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.exchange.fitting import input_structure
+from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.keras_file import KerasModel, read_keras_file
 from infomcr_cli.exchange.sources import Source
 from infomcr_cli.exchange.weights_file import load_weights_file, weights_by_name
 from infomcr_cli.experiment.network import network
 from infomcr_cli.models.keras_internals import full_precision
+from infomcr_cli.models.user_code import user_code
 from infomcr_cli.runs.io.tensors import Array
 
 
@@ -47,13 +49,14 @@ def trained_network(source: Source, config: RunConfig, dataset: Dataset) -> Trai
     """Return the network of a file.
 
     Args:
-        config, dataset: what the network of a file of weights is built from.
+        config:  what the network of a file of weights is built from.
+        dataset: what the network takes.
 
     Raises:
         InputError: the file cannot be used, or its weights are of another network.
     """
     if source.is_keras:
-        return _of_keras_file(source)
+        return _of_keras_file(source, dataset)
     model = network(config, dataset)
     initial = None
     if source.initial is not None:
@@ -63,9 +66,11 @@ def trained_network(source: Source, config: RunConfig, dataset: Dataset) -> Trai
     return TrainedNetwork(model, initial=initial)
 
 
-def _of_keras_file(source: Source) -> TrainedNetwork:
+def _of_keras_file(source: Source, dataset: Dataset) -> TrainedNetwork:
     read = read_keras_file(source.file)
-    _check_same(read)
+    samples = _samples(fitted(dataset, read.model).input_shape)
+    with user_code(f"{printable(source.file.name)} must hold a network that takes the data"):
+        _check_same(read, samples)
     return TrainedNetwork(read.model, read.architecture, read.softmax_of, _initial(source, read))
 
 
@@ -82,12 +87,10 @@ def _initial(source: Source, read: KerasModel) -> Mapping[str, Array] | None:
     return initial
 
 
-def _check_same(read: KerasModel) -> None:
+def _check_same(read: KerasModel, samples: Any) -> None:
     """Raise InputError where the network that was built again is not the one of the file."""
-    inputs = _samples(read.original)
-    single = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
     with full_precision(read.original):
-        expected, found = read.original(inputs, training=False), read.model(single, training=False)
+        expected, found = read.original(samples, training=False), read.model(samples, training=False)
     expected = np.asarray(expected[0] if isinstance(expected, list) else expected)
     if read.softmax_of is not None:
         found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
@@ -95,12 +98,8 @@ def _check_same(read: KerasModel) -> None:
         raise InputError("a network must be the same when it is built again from its layers", received=read.model.name)
 
 
-def _samples(model: keras.Model) -> Any:
-    """Return two samples that any network takes: zeros and ones are pixels, numbers and tokens alike."""
-    generator = np.random.default_rng(0)
-
-    def sample(tensor: Any) -> Any:
-        shape = [2, *(8 if length is None else length for length in tensor.shape[1:])]
-        return generator.integers(0, 2, shape).astype(tensor.dtype)
-
-    return keras.tree.map_structure(sample, input_structure(model))
+def _samples(shape: Any) -> Any:
+    """Return two samples of a shape, or of each input's shape by name: zeros and ones are pixels and tokens alike."""
+    if isinstance(shape, Mapping):
+        return {name: _samples(one) for name, one in shape.items()}
+    return keras.ops.convert_to_tensor(np.random.default_rng(0).integers(0, 2, (2, *shape)), "float32")

@@ -226,8 +226,11 @@ def unranked_table(comparison: Comparison) -> TextTable:
 
 
 def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:
-    """Return the ranked runs grouped by their labels on all axes, in their order: a group differs in its seeds."""
+    """Return the ranked runs grouped by their labels on all axes, in their order: a group differs in its seeds.
+
+    If there are only two runs, each is a group: whoever compares them wants to know how they differ.
+    """
     groups: dict[tuple[str, ...], list[EvaluatedRun]] = {}
     for index, run in enumerate(comparison.included):
         groups.setdefault(tuple(axis.labels[index] for axis in comparison.axes), []).append(run)
-    return list(groups.values())
+    return [[run] for run in comparison.included] if len(comparison.included) == 2 else list(groups.values())

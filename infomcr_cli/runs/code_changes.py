@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from infomcr_cli.console.redaction import HIDDEN, redact
+from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.source_secrets import without_assigned_secrets
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_files import write_atomically
 
@@ -24,12 +25,6 @@ MAX_FILES, MAX_FILE = 200, 2**17  # of new files, and bytes of one
 SOURCE = frozenset({".py", ".pyi", ".sh", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".ipynb"})
 _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
 _PRIVATE = ("**/.env*", "**/*.pem", "**/*.key", "**/id_*", "**/*credentials*", "**/*secret*")
-# Such as api_key = "…" in a source file, whatever the environment of this process holds.
-_ASSIGNED = re.compile(
-    r"(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|token|secret|api_?key|access_?key|private_?key|credential)[\w.-]*"
-    r"[\"']?\s*[:=]\s*[\"'])[^\"'\n]{4,}(?=[\"'])",
-    re.I,
-)
 
 
 def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
@@ -62,7 +57,7 @@ def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
         size += len(part)
         if size > LIMIT:
             break
-    return _bounded(_without_secrets(b"".join(parts)))
+    return _without_secrets(_bounded(b"".join(parts)))  # a secret that is cut is hard to tell
 
 
 def _new_files(root: Path, excluded: list[str], besides: Path | None) -> Iterator[bytes]:
@@ -91,8 +86,14 @@ def _added(name: str, content: bytes) -> bytes:
 
 
 def _without_secrets(patch: bytes) -> bytes:
-    text = patch.decode(errors="surrogateescape")
-    return redact(_ASSIGNED.sub(rf"\g<name>{HIDDEN}", text)).encode(errors="surrogateescape")
+    files = re.split(r"(?m)^(?=diff --git )", patch.decode(errors="surrogateescape"))
+    hidden = (without_assigned_secrets(text, is_code=_is_code(text)) for text in files)
+    return redact("".join(hidden)).encode(errors="surrogateescape")
+
+
+def _is_code(patch: str) -> bool:
+    """Whether the file of a patch is one in which a word without quotes is a name and no text."""
+    return patch.partition("\n")[0].rstrip('"').endswith((".py", ".pyi", ".ipynb"))
 
 
 def _bounded(patch: bytes) -> bytes:

@@ -61,6 +61,7 @@ WRONG = {
     "a column twice": ([], [], "file,rate,rate\na.keras,1,2\n", "each column once"),
     "a line too long": ([], [], "file,rate\na.keras,1,2\n", "fit the head"),
     "a line without a file": ([], [], "file,rate\n,1\n", "name a file"),
+    "two lines for a file": ([], [], "file,rate\na.keras,1\n./a.keras,2\n", "one line for each file"),
     "a file that the table lacks": (["b.keras"], [], "file,rate\na.keras,1\n", "a line for each file"),
     "a missing file in the table": ([], [], "file\nnone.keras\n", "that exists"),
     "a column that is no name": ([], [], "file,a b\na.keras,1\n", "name of a setting"),

@@ -101,6 +101,48 @@ def nested(depth: int) -> Any:
     return value
 
 
+def spread_mean(config: dict[str, Any]) -> None:
+    """Ten thousand million numbers that are no weights."""
+    shape = [None, 10**5, 10**5, 1]
+    layer(config, "InputLayer")["config"]["batch_shape"] = shape
+    spread = {"name": "spread", "axis": [1, 2, 3], "mean": 0.0, "variance": 1.0}
+    added = {"module": "keras.layers", "class_name": "Normalization", "config": spread, "registered_name": None}
+    config["config"]["layers"].insert(1, added)
+
+
+def in_a_graph(config: dict[str, Any]) -> list[Any]:
+    """Make a functional model of a Sequential one; return its layers."""
+    layers: list[Any] = config["config"]["layers"]
+    for one in layers:
+        one.update(name=one["config"]["name"], inbound_nodes=[])
+    config["class_name"], config["module"] = "Functional", "keras.src.models.functional"
+    config["config"] |= {"input_layers": [layers[0]["name"], 0, 0], "output_layers": [layers[-1]["name"], 0, 0]}
+    return layers
+
+
+def tiled_constant() -> dict[str, Any]:
+    one = {"class_name": "__tensor__", "config": {"value": [[1.0]], "dtype": "float32"}}
+    return {
+        "module": "keras.src.ops.numpy",
+        "class_name": "Tile",
+        "config": {"name": "tile", "repeats": [10**5, 10**5]},
+        "registered_name": "Tile",
+        "name": "tile",
+        "inbound_nodes": [{"args": [one], "kwargs": {}}],
+    }
+
+
+def damaged_compression(path: Path, mark: Path) -> None:
+    contents = members(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+        begins = archive.getinfo(CONFIG).header_offset + 30 + len(CONFIG)
+    damaged = bytearray(path.read_bytes())
+    damaged[begins + 40 : begins + 60] = b"\xff" * 20
+    path.write_bytes(damaged)
+
+
 OS_CLASS = {"module": "os", "class_name": "system", "config": {"command": "touch"}, "registered_name": None}
 ATTACKS: dict[str, Attack] = {
     "lambda": lambda_layer,
@@ -158,6 +200,17 @@ ATTACKS: dict[str, Attack] = {
     "features beyond any memory": lambda path, mark: with_config(
         enlarging_file(path), lambda config: layer(config, "UpSampling2D")["config"].update(size=[10**5, 10**5])
     ),
+    "a mean that is spread over all features": lambda path, mark: with_config(path, spread_mean),
+    "an operation on constants alone": lambda path, mark: with_config(
+        enlarging_file(path), lambda config: in_a_graph(config).insert(1, tiled_constant())
+    ),
+    "weights of a quantized layer": lambda path, mark: with_config(
+        path, lambda config: layer(config, "Dense")["config"].update(dtype="int8_from_float32")
+    ),
+    "an input of texts": lambda path, mark: with_config(
+        path, lambda config: layer(config, "InputLayer")["config"].update(dtype="string")
+    ),
+    "a damaged compression": damaged_compression,
     "a name that leads out": lambda path, mark: write(path, {**members(path), "../../canary": b"x"}),
     "a name from the root": lambda path, mark: write(path, {**members(path), "/tmp/canary": b"x"}),
     "a name with backslashes": lambda path, mark: write(path, {**members(path), "..\\canary": b"x"}),

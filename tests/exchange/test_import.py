@@ -242,3 +242,16 @@ def test_a_setting_of_a_training_is_refused_with_the_way_to_record_it(
     said = command_line("import", "net.keras", *FEW, setting)
     assert said.code == 2
     assert f"--set {setting}" in said.err
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "RUNNING"])
+def test_an_imported_run_is_not_resumed_even_if_its_import_was_killed(
+    command_line: CommandLine, tmp_path: Path, state: str
+) -> None:
+    mlp().save_weights(tmp_path / "net.weights.h5")
+    answer(command_line, "import", "net.weights.h5", *MLP, *FEW)
+    status = tmp_path / "runs" / "net" / "status.json"
+    status.write_text(status.read_text().replace("FINISHED", state))
+    refused = command_line("train", "--resume", "runs/net")
+    assert refused.code == 2
+    assert "an imported run was trained elsewhere" in refused.err

@@ -169,3 +169,11 @@ def test_layers_of_one_name_in_two_inner_models_keep_weights_of_their_own(tmp_pa
 def test_the_same_network_has_the_same_description_in_every_process(tmp_path: Path) -> None:
     path = saved(functional(layers.Dense(3)), tmp_path)
     assert read_keras_file(path).architecture == read_keras_file(path).architecture
+
+
+def test_a_softmax_inside_a_recurrent_layer_is_not_its_end(tmp_path: Path) -> None:
+    path = saved(keras.Sequential([keras.Input((5, 3)), layers.LSTM(3, activation="softmax")]), tmp_path)
+    read = read_keras_file(path)
+    given = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
+    assert read.softmax_of is None
+    assert np.allclose(keras.saving.load_model(path)(given), read.model(given), atol=1e-6)

@@ -11,6 +11,7 @@ from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.tables import runs_table
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.runs.answers import Answers, pack_answers
 from infomcr_cli.runs.checkpoint import Checkpoint, save_checkpoint
@@ -195,3 +196,32 @@ def test_settings_with_seeds_are_called_by_what_differs(tmp_path: Path) -> None:
     (answer,) = compared(tmp_path).answers
     assert answer.sentence.startswith("l2=0.097 and l2=0.098: gamma differs by")
     assert (answer.first, answer.second) == ("a0", "b0")
+
+
+def test_two_runs_that_differ_in_the_seed_alone_are_compared(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write(tmp_path, name, wrong=4, seed=seed, optimizer__l2=0.1)
+    found = compared(tmp_path)
+    assert [row[1] for row in runs_table(found).rows] == ["a", "b"]
+    assert found.answers[0].sentence.startswith("a and b: gamma differs by")
+    assert found.answers[0].gamma.method == "paired on the same draws, Student's t"
+
+
+@pytest.mark.parametrize(
+    ("decay", "seeds", "noted"), [((0.1, 0.2), 1, True), ((0.1, 0.1), 1, False), ((0.1, 0.2), 2, False)]
+)
+def test_answer_for_single_runs_is_said_to_be_none_for_their_settings(
+    tmp_path: Path, decay: tuple[float, float], seeds: int, noted: bool
+) -> None:
+    for seed in range(seeds):
+        for index, l2 in enumerate(decay):
+            write(
+                tmp_path,
+                f"{'ab'[index]}{seed}",
+                wrong=4,
+                optimizer__l2=l2,
+                seed=10 * seed + (decay[0] == decay[1]) * index,
+            )
+    found = compared(tmp_path)
+    assert len(found.answers) == 1
+    assert any("not of their settings" in note for note in found.notes) is noted

@@ -71,6 +71,44 @@ def test_secrets_and_private_files_are_left_out(repository: Path, monkeypatch: p
     assert not [secret for secret in ("abcd1234", "pw77", "qZ8dkw02mmAA91x", "hunter22") if secret in patch]
 
 
+SECRETS = {
+    "net.py": """api_key: str = "anno7tated"
+os.environ["HUB_KEY_TOKEN"] = "envi8ron"
+password = b"byte5string"
+secret = '''tri9ple'''
+KEY = "AKIAIOSFODNN7EXAMPLE"
+pem = '''-----BEGIN RSA PRIVATE KEY-----
+MIIEow7lines
+AbC8lines
+-----END RSA PRIVATE KEY-----'''
+token = tokenizer.next_word
+""",
+    "conf.yaml": "password: un4quoted\ntokens:\n  user: kept\nnested:\n  - api_token: in6list\n",
+    "run.sh": "export API_TOKEN=shell3\npassword=$GIVEN\n",
+    "setup.cfg": "[pypi]\npassword = con2fig\n",
+    "look.ipynb": '{"source": ["api_key = \\"note1book\\"\\n"]}\n',
+}
+HIDDEN = (
+    *("anno7tated", "envi8ron", "byte5string", "tri9ple", "AKIAIOSFODNN7EXAMPLE", "7lines", "8lines"),
+    *("un4quoted", "in6list", "shell3", "con2fig", "note1book"),
+)
+
+
+@pytest.mark.parametrize("is_added", [True, False])
+def test_secrets_are_hidden_however_a_source_file_spells_them(repository: Path, tmp_path: Path, is_added: bool) -> None:
+    for name, text in SECRETS.items():
+        (repository / name).write_text(text)
+    if is_added:
+        git(repository, "add", "-A")
+    patch = code_changes(repository)
+    assert not [secret for secret in HIDDEN if secret.encode() in patch]
+    for kept in (b"token = tokenizer.next_word", b"password=$GIVEN", b"[pypi]", b"user: kept"):
+        assert kept in patch
+    git(tmp_path, "clone", "-q", str(repository), "copy")
+    (tmp_path / "code.patch").write_bytes(patch)
+    git(tmp_path / "copy", "apply", str(tmp_path / "code.patch"))
+
+
 def test_the_patch_is_bounded_and_new_files_of_runs_are_no_code(repository: Path) -> None:
     (repository / "train.py").write_text("".join(f"x{i} = {i}\n" for i in range(200_000)))
     (repository / "runs" / "a").mkdir(parents=True)

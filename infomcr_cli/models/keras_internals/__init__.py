@@ -20,7 +20,11 @@ from infomcr_cli.models.keras_internals.layers import (
     replaced,
     set_keras_mask,
 )
-from infomcr_cli.models.keras_internals.normalization import fused_batch_norm, twice_differentiable_moments
+from infomcr_cli.models.keras_internals.normalization import (
+    bounded_normalization,
+    fused_batch_norm,
+    twice_differentiable_moments,
+)
 from infomcr_cli.models.keras_internals.operations import (
     Convolution,
     Gradient,
@@ -37,6 +41,7 @@ __all__ = [
     "Convolution",
     "Gradient",
     "all_layers",
+    "bounded_normalization",
     "called_function",
     "clip",
     "computes_with_onednn",

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -48,6 +49,31 @@ def _moments(
     mean = tf.reduce_mean(x, axes, keepdims=True)
     variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=keepdims)
     return mean if keepdims else tf.squeeze(mean, list(axes)), variance
+
+
+@contextmanager
+def bounded_normalization(most: int) -> Iterator[None]:
+    """Inside the block, refuse to build a `Normalization` whose mean has more than `most` numbers.
+
+    A given mean is no weight: Keras spreads it over the features as soon as the layer is built.
+
+    Raises:
+        ValueError: there are more.
+    """
+    kind = keras.layers.Normalization
+    original = kind.build
+
+    def build(layer: Any, input_shape: Any) -> None:
+        count = math.prod(input_shape[axis] or 1 for axis in layer.axis) if input_shape else 0
+        if count > most:
+            raise ValueError(f"a Normalization of {count} numbers, more than {most}")
+        original(layer, input_shape)
+
+    kind.build = build
+    try:
+        yield
+    finally:
+        kind.build = original
 
 
 @contextmanager
