@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import tempfile
 import warnings
@@ -209,5 +210,6 @@ def _refusals(what: str, advice: str = WAY_OUT) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        said = printable(" ".join(str(error).split()), 300)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # Keras writes in bold letters
+        said = printable(" ".join(plain.split()), 300)
         raise InputError(f"{what} must be one that Keras can load", received=said, advice=advice) from None

@@ -75,7 +75,18 @@ def find_sources(
             advice = f"Give a column {INITIAL!r} in --table."
             raise InputError("--initial belongs to one file", received=f"{len(sources)} files", advice=advice)
         sources = [replace(sources[0], initial=_checked(initial))]
+    for source in sources:
+        _check_initial(source)
     return [replace(source, settings={**common, **source.settings}) for source in sources]
+
+
+def _check_initial(source: Source) -> None:
+    """Raise InputError where the weights before training are in a file that the network cannot be filled from."""
+    fitting = (".keras", ".weights.h5") if source.is_keras else (".weights.h5", ".safetensors")
+    if source.initial is not None and not source.initial.name.endswith(fitting):
+        name = printable(source.file.name)
+        rule = f"the weights before training of {name} must be in a file of a kind that goes with it"
+        raise InputError(rule, received=str(source.initial), accepted=fitting)
 
 
 def _setting(text: str) -> tuple[str, Setting]:

@@ -12,7 +12,7 @@ from infomcr_cli.exchange.sources import find_sources
 
 @pytest.fixture
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("a.keras", "b.keras", "c d.weights.h5", "a-before.keras"):
+    for name in ("a.keras", "b.keras", "c d.weights.h5", "a-before.keras", "e.safetensors"):
         (tmp_path / name).write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -61,6 +61,8 @@ WRONG = {
     "a column twice": ([], [], "file,rate,rate\na.keras,1,2\n", "each column once"),
     "a line too long": ([], [], "file,rate\na.keras,1,2\n", "fit the head"),
     "a line without a file": ([], [], "file,rate\n,1\n", "name a file"),
+    "a network as the weights before": ([], [], "file,initial\nc d.weights.h5,a.keras\n", "a kind that goes with it"),
+    "tensors as the weights before": ([], [], "file,initial\na.keras,e.safetensors\n", "a kind that goes with it"),
     "two lines for a file": ([], [], "file,rate\na.keras,1\n./a.keras,2\n", "one line for each file"),
     "a file that the table lacks": (["b.keras"], [], "file,rate\na.keras,1\n", "a line for each file"),
     "a missing file in the table": ([], [], "file\nnone.keras\n", "that exists"),
