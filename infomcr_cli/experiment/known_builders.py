@@ -1,8 +1,9 @@
 """Which functions of their own a user has named for which run, so that they need not be named again.
 
 A run directory may come from anyone, so that a function that it names is called only if the user named it. What was
-named once is noted in the user's own folder: the place and the unique id of the run, the function, its settings and the
-hash of its source. A copy of the run, a directory of someone else, other settings or a changed source are not known.
+named once is noted in the user's own folder: the place and the unique id of the run, the function, its settings, the
+place of its source and the hash of it. A copy of the run, a directory of someone else, other settings, a copy of the
+source beside other modules or a changed source are not known.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from infomcr_cli.config.allowed_builders import GROUPS, trusted, trusted_groups
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
-from infomcr_cli.models.module_source import source_digest
+from infomcr_cli.models.module_source import source_digest, source_place
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.user_folders import state_folder
@@ -57,7 +58,8 @@ def with_known_builders(run: RunDirectory, config: RunConfig) -> RunConfig:
 
 def _key(run: RunDirectory, config: RunConfig, group: str) -> str:
     own: Any = getattr(config, group)
-    named = [str(run.path), read_status_file(run.path).uid, group, own.builder, own.settings]
+    place = source_place((_builder(config, group) or "").partition(":")[0])
+    named = [str(run.path), read_status_file(run.path).uid, group, own.builder, own.settings, place]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode(errors="surrogatepass")).hexdigest()
 
 

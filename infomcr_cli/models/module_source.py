@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -33,6 +34,13 @@ def source_digest(module: str) -> str | None:
             return None
         digest.update(f"{spec.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def source_place(module: str) -> str | None:
+    """Return the whole path of a module's file, None if it has none: what it imports is searched beside it."""
+    specs = list(_specs(module))
+    origin = specs[-1].origin if len(specs) == len(module.split(".")) else None
+    return origin and os.path.abspath(origin)
 
 
 def _specs(name: str) -> Iterator[ModuleSpec]:

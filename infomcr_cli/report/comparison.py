@@ -32,7 +32,7 @@ from infomcr_cli.report.evaluated_run import (
 )
 from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.loss_note import note_on_losses
-from infomcr_cli.report.pairwise import PairAnswer, pair_answers
+from infomcr_cli.report.pairwise import PairAnswer, note_on_single_runs, pair_answers
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 from infomcr_cli.runs import list_checkpoints
@@ -239,7 +239,7 @@ def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> M
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = [*note_on_losses(comparison.included), *comparison.ranking.notes]
+    notes = [*note_on_single_runs(comparison), *note_on_losses(comparison.included), *comparison.ranking.notes]
     if comparison.conflicts:
         notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
         notes += [conflict.sentence() for conflict in comparison.conflicts]

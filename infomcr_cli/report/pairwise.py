@@ -77,6 +77,13 @@ def pair_answers(comparison: Comparison) -> tuple[PairAnswer, ...]:
     )
 
 
+def note_on_single_runs(comparison: Comparison) -> list[str]:
+    """Return one sentence if answers are of single runs that differ in more than the seed."""
+    if not comparison.answers or not comparison.axes or len(comparison.included) > len(replicates(comparison)):
+        return []
+    return ["The answers are of single runs, not of their settings: for those, train each with several seeds."]
+
+
 def _gamma(first: _Members, other: _Members) -> DifferenceTest | None:
     both = (*first, *other)
     conventions = {convention_text(run.evaluation.measures[GAMMA].convention) for run in both if _has_gamma(run)}

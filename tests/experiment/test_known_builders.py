@@ -96,6 +96,16 @@ def test_no_other_directory_is_known() -> None:
     assert run.path == RunDirectory.open("runs/a").path
 
 
+def test_a_copy_of_the_source_in_another_folder_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its source is the same, but what it imports may lie beside it and be another."""
+    run = named_run()
+    shutil.copytree("own", "theirs/own")
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert known(run) == ()
+    monkeypatch.chdir(tmp_path)
+    assert known(run) == ("model",)
+
+
 def test_another_user_knows_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = named_run()
     monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "another"))

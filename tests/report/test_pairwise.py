@@ -205,3 +205,23 @@ def test_two_runs_that_differ_in_the_seed_alone_are_compared(tmp_path: Path) -> 
     assert [row[1] for row in runs_table(found).rows] == ["a", "b"]
     assert found.answers[0].sentence.startswith("a and b: gamma differs by")
     assert found.answers[0].gamma.method == "paired on the same draws, Student's t"
+
+
+@pytest.mark.parametrize(
+    ("decay", "seeds", "noted"), [((0.1, 0.2), 1, True), ((0.1, 0.1), 1, False), ((0.1, 0.2), 2, False)]
+)
+def test_answer_for_single_runs_is_said_to_be_none_for_their_settings(
+    tmp_path: Path, decay: tuple[float, float], seeds: int, noted: bool
+) -> None:
+    for seed in range(seeds):
+        for index, l2 in enumerate(decay):
+            write(
+                tmp_path,
+                f"{'ab'[index]}{seed}",
+                wrong=4,
+                optimizer__l2=l2,
+                seed=10 * seed + (decay[0] == decay[1]) * index,
+            )
+    found = compared(tmp_path)
+    assert len(found.answers) == 1
+    assert any("not of their settings" in note for note in found.notes) is noted
