@@ -17,7 +17,6 @@ from rich.text import Text
 from infomcr_cli.console.suggestions import shortest_path
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.directory import name_of
-from infomcr_cli.engine.sweep_plan import is_unnamed
 from infomcr_cli.engine.sweep_status import JobStatus, SweepStatus, read_sweep
 from infomcr_cli.engine.time_left import clock_time
 from infomcr_cli.errors import InputError
@@ -131,12 +130,17 @@ def _find(words: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
         return sweeps / there[0], tuple(there[1:])
     if names and _is_sweep(Path(names[0])):
         return Path(names[0]), ()
-    name = (
-        names[0] if names else settings.get("sweep.name") or name_of([word for word in words if not is_unnamed(word)])
-    )
+    name = names[0] if names else settings.get("sweep.name") or _name_of(words)
     if not _is_sweep(sweeps / name) or "/" in name:
         raise InputError("--status must name a sweep that was begun", received=printable(name), accepted=sorted(there))
     return sweeps / name, ()
+
+
+def _name_of(overrides: Sequence[str]) -> str:
+    """Return the name of the sweep that was begun with some overrides."""
+    from infomcr_cli.engine.sweep_plan import is_unnamed  # half a second that no other status needs
+
+    return name_of([word for word in overrides if not is_unnamed(word)])
 
 
 def _sweeps_in(folder: Path) -> list[str]:

@@ -12,15 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.console.text import printable
-from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 from infomcr_cli.runs.surroundings import surroundings
-from infomcr_cli.tracking.store import Store
+
+if TYPE_CHECKING:
+    from infomcr_cli.engine.job import Job
+    from infomcr_cli.tracking.store import Store
 
 TAIL_BYTES = 8192
 FORMAT = 1

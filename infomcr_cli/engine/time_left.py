@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from statistics import mean
+from typing import TYPE_CHECKING
 
-from infomcr_cli.config.compute import mean_passes
-from infomcr_cli.engine.job import Job
+if TYPE_CHECKING:
+    from infomcr_cli.engine.job import Job
 
 
 class TimeLeft:
@@ -107,4 +108,6 @@ def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:
 
 def cost_of(job: Job) -> float:
     """Return what training a job costs, in forward and backward passes over its training images."""
+    from infomcr_cli.config.compute import mean_passes  # a status needs none of the schema
+
     return job.config.schedule.epochs * mean_passes(job.config.reg, job.config.schedule)
