@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infomcr_cli.console.suggestions import shortest_path
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, read_status
@@ -109,6 +109,11 @@ def _to_delete(run: RunDirectory, tracking_uri: str | None) -> RunToDelete:
     return RunToDelete(run, str(status.state), status.step, size, *store_of_mirror(run, tracking_uri))
 
 
+def _folder(run: RunDirectory) -> tuple[str, ...]:
+    folder = shortest_path(run.path.parent)
+    return () if str(folder) == "runs" else ("--runs-dir", str(folder))
+
+
 def _delete(going: RunToDelete) -> RemovedRun:
     """Move a run, then delete it in MLflow: what fails there, `sync --prune` can still do."""
     run, uid = going.directory, read_status(going.directory).uid
@@ -121,5 +126,5 @@ def _delete(going: RunToDelete) -> RemovedRun:
         return RemovedRun(name, path, trash, None, going.problem)
     run_id, problem = delete_mirror(going.store, uid)
     if problem is not None:
-        problem = f"MLflow: {problem}. `infomcr sync --prune` deletes it there later."
+        problem = f"MLflow: {problem}. Later: {suggested_command('sync', '--prune', *_folder(run))}"
     return RemovedRun(name, path, trash, run_id, problem)

@@ -26,7 +26,7 @@ _HASH = re.compile(r"-[0-9a-f]{8}([0-9a-f]{8})?$")  # at the end of a name that 
 _Groups = Sequence[Sequence[EvaluatedRun]]
 _SORTED_BY = {"gap": GAPS["error"], "loss_gap": GAPS["loss"]}  # column of the table that a word of --sort means
 _RUNS_CAPTION = "±: the standard deviation over seeds; of a single run the standard error"
-_ANSWERS_CAPTION = ", and in the sentences below always the standard error"
+_ANSWERS_CAPTION = ", and in the sentences on two runs or settings always the standard error"
 _COMPUTE_CAPTION = f"compute: forward and backward passes of the training, in {UNIT}"
 
 
