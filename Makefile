@@ -45,7 +45,7 @@ $(DEV): requirements-dev.lock pyproject.toml
 setup: $(RUN)  ## make .venv with infomcr in it, from the lock file
 
 demo: $(RUN)  ## train small and large batches, with and without the regularizer, evaluate, compare
-	$(BIN)/infomcr sweep experiment=demo data.batch_size=16,64 reg=off,on 'seed=range(2)' runs_dir=demo/runs sweep.name=demo
+	$(BIN)/infomcr sweep experiment=demo data.batch_size=16,64 reg=off,on 'seed=range(3)' runs_dir=demo/runs sweep.name=demo
 	@echo
 	@echo "Plots:     demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
 	@echo "MLflow UI: $(BIN)/infomcr ui --runs-dir demo/runs"

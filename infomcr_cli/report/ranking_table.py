@@ -55,8 +55,9 @@ def psi_table(ranking: RankingResult) -> TextTable:
 
 
 def importance_table(ranking: RankingResult) -> TextTable:
-    """Return the share of the gap's variance that each axis explains on its own."""
-    known = {axis: share for axis, share in ranking.importance.items() if share is not None}
+    """Return the share of the gap's variance that each axis explains on its own; no rows for too few minima."""
+    shares = ranking.importance if ranking.ranked else {}
+    known = {axis: share for axis, share in shares.items() if share is not None}
     rows = sorted(known.items(), key=lambda item: -item[1])
     caption = "ω²: the share of the variance of the gap between minima, less what chance alone explains."
     return TextTable(

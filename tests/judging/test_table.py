@@ -16,6 +16,7 @@ from cli import CommandLine
 from infomcr_cli.errors import InputError
 from infomcr_cli.report import judge
 from infomcr_cli.report.judge_table import judge_file
+from infomcr_cli.report.ranking_table import importance_table
 
 GAPS = [0.1, 0.2, 0.4, 0.5, 0.6, 0.3]
 
@@ -359,3 +360,16 @@ def test_weights_of_the_sign_error_are_noted_only_if_there_is_one(tmp_path: Path
 def test_two_rows_give_one_sentence(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", {"lr": ["1", "2"], "gap": ["0.1", "0.2"], "mu": ["1", "2"]})
     assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima; there are 2."]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_importance_of_axes_is_shown_only_with_enough_minima_for_an_order(seeds: int) -> None:
+    """8 and 16 minima; the JSON has the shares for both."""
+    rng = np.random.default_rng(0)
+    grid = [(a, b, c, d) for a in range(2) for b in range(2) for c in range(2) for d in range(seeds)]
+    frame = pd.DataFrame(grid, columns=["a", "b", "c", "d"]).assign(
+        gap=rng.normal(size=len(grid)), m=rng.normal(size=len(grid))
+    )
+    ranking = judge(frame, gap="gap", axes=["a", "b", "c", "d"])
+    assert any(share is not None for share in ranking.importance.values())
+    assert bool(importance_table(ranking).rows) == (seeds == 2)
