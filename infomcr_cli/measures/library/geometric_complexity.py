@@ -43,6 +43,8 @@ def _squared_slopes(model: keras.Model, images: Any, along: Any) -> Any:
     import keras
     import tensorflow as tf
 
+    from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
+
     flat = keras.tree.flatten(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(flat)
