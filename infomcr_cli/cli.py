@@ -354,9 +354,10 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Rank the measures of an external CSV table."""
-    from infomcr_cli.judge_file import judge_file
+    from infomcr_cli.judge_file import JudgeResult
+    from infomcr_cli.report.judge_table import judge_file
 
-    result = judge_file(
+    ranking = judge_file(
         table,
         gap=gap,
         axes=_names(axes),
@@ -366,7 +367,7 @@ def judge(
         max_train_loss=max_train_loss,
         by_family=by_family,
     )
-    _finish(result, as_json)
+    _finish(JudgeResult(ranking), as_json)
 
 
 @app.command()

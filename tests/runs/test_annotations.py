@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,23 +10,12 @@ import pytest
 from infomcr_cli.annotate import note_run, tag_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.list_runs import RunQuery, list_runs
-from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status, write_status
+from infomcr_cli.runs import RunDirectory, read_status
 from infomcr_cli.runs.annotations import MAX_NOTE, read_annotations
 from infomcr_cli.tracking.client import connect
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.sync import sync_run
 from tests.conftest import CommandLine
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def done(run: RunDirectory) -> RunDirectory:
-    write_status(run, finished(new_status("ab" * 32), State.FINISHED))
-    return run
 
 
 def tags_in_mlflow(run: RunDirectory) -> dict[str, Any]:

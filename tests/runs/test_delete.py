@@ -21,17 +21,6 @@ from infomcr_cli.tracking.sync import sync_run
 from tests.conftest import CommandLine
 
 
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "state"))
-
-
-@pytest.fixture
-def done(run: RunDirectory) -> RunDirectory:
-    write_status(run, finished(new_status("ab" * 32), State.FINISHED))
-    return run
-
-
 def delete(*paths: Path, confirmed: bool = True, tracking_uri: str | None = None) -> DeleteResult:
     return delete_runs([str(path) for path in paths], confirm=lambda going: confirmed, tracking_uri=tracking_uri)
 

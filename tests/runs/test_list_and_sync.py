@@ -18,11 +18,6 @@ from infomcr_cli.tracking.known_stores import add_known_store, is_known, store_o
 CONFIG = "tracking: {name: %s, uri: %s, experiment: infomcr}\nmodel: {name: wrn}\n"
 
 
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "state"))
-
-
 def lose(run: RunDirectory) -> None:
     write_status(run, new_status("ab").model_copy(update={"started": time.time() - 60, "pid": 1, "step": 7}))
 

@@ -21,7 +21,13 @@ from infomcr_cli.measures.base import FOLDABLE, IMAGES, INITIAL, no_passes, regi
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.initial import initial_values
 from infomcr_cli.measures.library import JIANG
-from infomcr_cli.measures.library.layer_norms import SPECTRAL_PASSES, spectral_norms, spectral_passes
+from infomcr_cli.measures.library.layer_norms import (
+    SPECTRAL_PASSES,
+    maps,
+    operator_norms,
+    spectral_norms,
+    spectral_passes,
+)
 from infomcr_cli.measures.library.simple import positive_margin
 from infomcr_cli.measures.value import MeasureValue
 
@@ -30,13 +36,6 @@ if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
 
 Array = NDArray[np.float64]
-
-
-def maps(ctx: MeasureContext) -> list[LinearMap]:
-    """Return the linear maps of the network, batch norm folded, which several measures share."""
-    from infomcr_cli.measures.batch_norm_folding import linear_maps
-
-    return linear_maps(ctx.model)
 
 
 def moved_maps(ctx: MeasureContext) -> list[LinearMap]:
@@ -57,9 +56,7 @@ def squared_frobenius(linear: Sequence[LinearMap]) -> Array:
 
 def moved_spectral_norms(ctx: MeasureContext) -> Array:
     """Return ‖W_l − W_l⁰‖₂ of each map, [L]."""
-    from infomcr_cli.measures.operator_norm import spectral_norm
-
-    return np.array([spectral_norm(one) for one in ctx.once(moved_maps)])
+    return operator_norms(ctx.once(moved_maps))
 
 
 def moved_spectral_passes(config: MeasureConfig) -> float:

@@ -18,6 +18,7 @@ from infomcr_cli.measures.value import MeasureValue
 if TYPE_CHECKING:
     import keras
 
+    from infomcr_cli.measures.batch_norm_folding import LinearMap
     from infomcr_cli.measures.context import MeasureContext
 
 SPECTRAL_PASSES = 5000.0  # images, whatever the number of samples
@@ -34,7 +35,7 @@ def log_frobenius_product(model: keras.Model) -> float:
     """
     from infomcr_cli.measures.batch_norm_folding import linear_maps
 
-    return _log_product(float(np.linalg.norm(one.kernel)) for one in linear_maps(model))
+    return _log_product(_frobenius_norms(linear_maps(model)))
 
 
 def log_spectral_product(model: keras.Model) -> float:
@@ -46,14 +47,20 @@ def log_spectral_product(model: keras.Model) -> float:
     Source:
         Jiang et al., 2020, arXiv:1912.02178; Bartlett et al., 2017, arXiv:1706.08498.
     """
-    return _log_product(_spectral_norms(model))
-
-
-def _spectral_norms(model: keras.Model) -> NDArray[np.float64]:
     from infomcr_cli.measures.batch_norm_folding import linear_maps
+
+    return _log_product(operator_norms(linear_maps(model)))
+
+
+def _frobenius_norms(linear: Iterable[LinearMap]) -> list[float]:
+    return [float(np.linalg.norm(one.kernel)) for one in linear]
+
+
+def operator_norms(linear: Iterable[LinearMap]) -> NDArray[np.float64]:
+    """Return ‖W_l‖₂ of each linear map, [L]."""
     from infomcr_cli.measures.operator_norm import spectral_norm
 
-    return np.array([spectral_norm(one) for one in linear_maps(model)])
+    return np.array([spectral_norm(one) for one in linear])
 
 
 def _log_product(norms: Iterable[float]) -> float:
@@ -67,13 +74,20 @@ def over_margin(log_product: float, margin: float) -> float | None:
     return log_product - 2 * float(np.log(margin)) if margin > 0 else None
 
 
+def maps(ctx: MeasureContext) -> list[LinearMap]:
+    """Return the linear maps of the network, batch norm folded, which several measures share."""
+    from infomcr_cli.measures.batch_norm_folding import linear_maps
+
+    return linear_maps(ctx.model)
+
+
 def _log_frobenius(ctx: MeasureContext) -> float:
-    return log_frobenius_product(ctx.model)
+    return _log_product(_frobenius_norms(ctx.once(maps)))
 
 
 def spectral_norms(ctx: MeasureContext) -> NDArray[np.float64]:
     """Return ‖W_l‖₂ of each linear map, batch norm folded, [L], which several measures share."""
-    return _spectral_norms(ctx.model)
+    return operator_norms(ctx.once(maps))
 
 
 def spectral_passes(config: MeasureConfig) -> float:
