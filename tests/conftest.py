@@ -15,7 +15,9 @@ def _homes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     """Keep what a test notes about its user out of the real user's home."""
     monkeypatch.setenv("INFOMCR_STATE", str(tmp_path_factory.mktemp("state")))
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
+        # Setting first makes pytest undo what a test leaves behind: `mlflow.set_tracking_uri` sets a variable.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from sweeper import LIGHT, Sweeper
 
@@ -30,4 +32,5 @@ def _sweeper(folder: Path, program: tuple[str, ...]) -> Iterator[Sweeper]:
             process.kill()
         process.communicate()
     for worker in sweeper.workers():
-        worker.kill()
+        with suppress(psutil.NoSuchProcess):  # it may have ended with its parent
+            worker.kill()

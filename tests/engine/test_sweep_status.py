@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sweeper import Sweeper
 
@@ -190,8 +192,9 @@ def test_a_running_sweep_is_seen_from_another_process(running: tuple[Sweeper, su
     process.kill()
     process.wait()
     for worker in light.workers():
-        worker.kill()
-        worker.wait()
+        with suppress(psutil.NoSuchProcess):  # it may have ended with its parent
+            worker.kill()
+            worker.wait()
     status = until(light, "slow", lambda status: not status.is_active)
     assert states_of(status)["lost"] == 1
 

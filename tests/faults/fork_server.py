@@ -58,9 +58,10 @@ class ForkServer:
         self._folder, self._count = folder, 0
         self._last: Child | None = None
         command = [sys.executable, __file__]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         with open(folder / "fork_server.err", "wb") as complaints:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=complaints
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=complaints, env=clean
             )
 
     def start(
