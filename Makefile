@@ -82,7 +82,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 lock:  ## solve the lock files anew (needs uv)
-	$(COMPILE) --upgrade --extra test --extra lint --extra ray --extra audit -o requirements-dev.lock
+	$(COMPILE) --upgrade --extra test --extra lint --extra docs --extra ray --extra slurm --extra audit -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock --extra test -o requirements-test.lock
 	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
