@@ -65,7 +65,7 @@ class BatchStatistics:
         self._model = model
         norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
         self._norms = [norm for norm in norms if norm.trainable]
-        shape = getattr(model, "input_shape", None)
+        shape: Any = getattr(model, "input_shape", None)
         is_image = isinstance(shape, tuple) and len(shape) == 4
         self._moments = Traced(self._pass, [tf.TensorSpec((None, *shape[1:]), tf.float32)] if is_image else None)
 
