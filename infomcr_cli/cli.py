@@ -149,10 +149,17 @@ def sweep(
         typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the jobs of a sweep on Slurm, by its name or its overrides.")
+    ] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the given values; run it again to continue."""
+    if cancel:
+        from infomcr_cli.sweep_cancel import cancel_sweep
+
+        _finish(cancel_sweep(tuple(overrides or ())), as_json)
     if status or watch:
         _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again

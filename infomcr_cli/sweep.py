@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
 
-_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, None)
+_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, State.RUNNING, None)
+_ALWAYS = _COUNTED[:4]  # shown even if there are none
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class SweepResult:
             yield from self.comparison.renderables(width)
         yield from summary.failure_lines(self.jobs)
         counts = {state: summary.count(self.jobs, state) for state in _COUNTED}
-        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state is not None]
+        shown = [
+            f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state in _ALWAYS
+        ]
         yield f"{', '.join(shown)}  {self.folder}"
 
 
