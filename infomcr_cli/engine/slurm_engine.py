@@ -125,16 +125,18 @@ class SlurmEngine:
         self._has_submitted = False
         self._try_again_at = self._read_reports_at = self._poll_at = 0.0
         self._is_unreachable = False
+        self._reason: str | None = None
         (arrays_folder(folder.path) / CANCELLED).unlink(missing_ok=True)
         try:
             self._limit = self._most_tasks = slurm_queue.most_tasks()
             self._alive = places_of_alive_tasks(folder.path)
-            for identifier in {array.id for array, _ in self._alive.values()}:
-                slurm_queue.limit(str(identifier), settings.array_parallelism)
         except SlurmError as error:
             raise InputError(
                 "engine=slurm needs a Slurm controller that answers", received=str(error), advice="`sinfo` shows it."
             ) from None
+        for identifier in {str(array.id) for array, _ in self._alive.values()}:
+            with suppress(SlurmError):  # which names the tasks that have ended
+                slurm_queue.limit(identifier, settings.array_parallelism)
 
     def capacity(self) -> int:
         """Return how many jobs may be handed over: all, for Slurm lets them wait."""
@@ -170,6 +172,7 @@ class SlurmEngine:
 
     def stop(self, reason: str, *, grace: float) -> None:
         """Cancel all tasks; Slurm itself bounds the time that they have for a checkpoint."""
+        self._reason = reason
         self._ended += [Outcome(job, State.KILLED, reason) for job in self._waiting]
         self._waiting.clear()
         try:
@@ -295,10 +298,12 @@ class SlurmEngine:
 
     def _settle(self, tracked: _Tracked, state: str) -> None:
         """Decide on a task that ended without a report."""
-        if state == "PREEMPTED" and self._put_back(tracked):
+        if state == "PREEMPTED" and self._reason is None and self._put_back(tracked):
             return
-        if state == "CANCELLED":
-            reason = f"its Slurm task {tracked.task_id} was cancelled"
+        # A task that was cancelled while it waited is not shown at all; whatever has run has noted its start.
+        is_cancelled = state == "CANCELLED" or not (state or tracked.array.starts(tracked.index).exists())
+        if is_cancelled or self._reason is not None:
+            reason = self._reason or f"its Slurm task {tracked.task_id} was cancelled"
             close(tracked.job, State.KILLED, reason)
             self._end(tracked, Outcome(tracked.job, State.KILLED, reason))
             return

@@ -27,7 +27,7 @@ from infomcr_cli.engine.process import GRACE, JobProcess
 from infomcr_cli.engine.slurm_array import SlurmArray, read_array
 from infomcr_cli.engine.slurm_queue import SlurmError, requeue
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import RunDirectory, State, is_run, list_checkpoints, read_status
+from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.runs.io.safe_files import write_atomically
 
 TICK = 0.1
@@ -140,15 +140,13 @@ def _note(array: SlurmArray, index: int, starts: Starts) -> None:
 
 
 def _point(run: Path) -> str:
-    """Return how far a run has come: its state and the step of its last checkpoint."""
-    if not is_run(run):
-        return ""
-    directory = RunDirectory(run)
+    """Return how far a run has come: whether it is trained, and the step of its last checkpoint."""
+    trained, steps = False, []
     with suppress(InputError, OSError):
-        state = read_status(directory).state
+        directory = RunDirectory.open(run)
+        trained = read_status(directory).state is State.FINISHED
         steps = [info.step for info in list_checkpoints(directory)]
-        return f"{state is State.FINISHED} {max(steps, default=0)}"
-    return ""
+    return f"{'trained' if trained else 'step'} {max(steps, default=0)}"
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from servers import free_port, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 NODES = ("n1", "n2")
-MOST_TASKS = 50  # MaxArraySize: small, so that a sweep of some dozens needs several arrays
+MOST_TASKS = 6  # MaxArraySize: small, so that a sweep of eight jobs needs two arrays
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 _CONFIG = """
 ClusterName=infomcr
@@ -130,21 +131,36 @@ class SlurmCluster:
         self._start(name, "slurmd", "-D", "-N", name, "-f", str(self.config))
 
     def lose_node(self, name: str) -> None:
-        """End a node's daemon and all it runs, as a machine that goes down would."""
-        import psutil
-
+        """Kill a node's daemon and all it runs, as a machine that goes down would."""
         daemon = self._daemons.pop(name)
-        spool = f"spool-{name}"
-        for process in psutil.process_iter(["environ", "cmdline"]):
-            environ = process.info["environ"] or {}
-            is_step = f"[{name}" in " ".join(process.info["cmdline"] or ()) or spool in " ".join(
-                process.info["cmdline"] or ()
-            )
-            if environ.get("SLURM_CONF") == str(self.config) and (environ.get("SLURMD_NODENAME") == name or is_step):
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+        tasks = [process for process in psutil.process_iter() if self._runs_on(process, name)]
+        steps = [process.parent() for process in tasks]
+        for process in (*tasks, *filter(None, steps)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         daemon.kill()
         daemon.wait()
+
+    def tasks(self) -> list[psutil.Process]:
+        """Return the processes of the batch scripts that run."""
+        return [process for name in NODES for process in psutil.process_iter() if self._runs_on(process, name)]
+
+    def start_at_once(self) -> None:
+        """Let jobs start that went back into the queue: Slurm holds them there for two minutes."""
+        listed = self.command("squeue", "--noheader", "--array", "--states=PENDING", "--format=%F_%K|%r")
+        for line in listed.splitlines():
+            task, reason = line.split("|")
+            if reason == "BeginTime":
+                with suppress(AssertionError):  # it has begun meanwhile
+                    self.command("scontrol", "update", f"JobId={task.removesuffix('_N/A')}", "StartTime=now")
+
+    def _runs_on(self, process: psutil.Process, node: str) -> bool:
+        try:
+            environ, parent = process.environ(), process.parent()
+            is_script = parent is not None and "slurmstepd" in parent.name()
+        except psutil.Error:
+            return False
+        return is_script and environ.get("SLURM_CONF") == str(self.config) and environ.get("SLURMD_NODENAME") == node
 
     def close(self) -> None:
         """End all jobs and daemons."""
