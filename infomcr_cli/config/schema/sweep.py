@@ -61,7 +61,7 @@ class SlurmEngineConfig(_Engine):
         description="seconds before the limit of time at which a job writes a checkpoint and is put back into the queue"
     )
     extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,40}$")], int | float | bool | _Value] = Field(
-        description="further options of sbatch by their long names, as {constraint: a100}"
+        description="further options of sbatch by their long names: +engine.extra.constraint=a100"
     )
 
 
