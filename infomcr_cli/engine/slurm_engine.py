@@ -178,7 +178,7 @@ class SlurmEngine:
         try:
             slurm_queue.cancel([tracked.task_id for tracked in self._tracked.values()])
         except SlurmError as error:
-            _log.warning("Slurm could not be asked to cancel the jobs: %s", error)
+            _log.warning("Slurm did not cancel the jobs: %s", error)
 
     def close(self) -> None:
         """Let go; the tasks go on in Slurm."""
