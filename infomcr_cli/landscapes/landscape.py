@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from infomcr_cli.console.screen import say
+from infomcr_cli.landscapes.folder import ResultFolder
 from infomcr_cli.landscapes.landscape_document import minimum_document, surface_document
 from infomcr_cli.landscapes.minima import Minimum
 from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.settings import LandscapeSettings
 from infomcr_cli.landscapes.surface import Surface, around, fill, hessian_directions, random_directions
 from infomcr_cli.landscapes.surface_plane import Plane, axes, mixed, plane_through
-from infomcr_cli.landscapes.surface_values import ScorePoint, SurfaceFolder, SurfaceValues
+from infomcr_cli.landscapes.surface_values import ScorePoint, SurfaceValues
 from infomcr_cli.models.score import Score
 from infomcr_cli.runs import list_checkpoints, load_checkpoint
 
@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 def compute_landscape(
-    settings: LandscapeSettings, minima: Sequence[Minimum], folder: SurfaceFolder, console: Console
+    settings: LandscapeSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console
 ) -> Document:
     """Compute what is missing of a landscape and return its document.
 
@@ -37,24 +37,24 @@ def compute_landscape(
     return compute(settings, minima, folder, console)
 
 
-def _around(
-    settings: LandscapeSettings, minima: Sequence[Minimum], folder: SurfaceFolder, console: Console
-) -> Document:
+def _around(settings: LandscapeSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console) -> Document:
     """Compute a surface of each run along directions of its own."""
     radius = settings.radius or 0.0
     line = np.linspace(-radius, radius, settings.points)
-    values = SurfaceValues.empty(line, line if settings.dimensions == 2 else np.zeros(1), len(minima))
-    values.others = {
+    others = {
         "own": np.full((len(minima), 2), np.nan),
+        "images": np.zeros(len(minima)),
         "eigenvalues": np.full((len(minima), settings.dimensions), np.nan),
         "residuals": np.full((len(minima), settings.dimensions), np.nan),
     }
-    values = folder.resume(values)
+    second = line if settings.dimensions == 2 else np.zeros(1)
+    values = SurfaceValues.empty(line, second, len(minima), others).resumed(folder)
     surfaces = [
         partial(_surface_around, settings, one, index, values, folder, console) for index, one in enumerate(minima)
     ]
     fill(surfaces, values, folder, console)
     return {
+        "samples": int(values.others["images"].max()),
         "axes": {"first": line.tolist(), "second": values.second.tolist() if settings.dimensions == 2 else None},
         "runs": [
             {
@@ -72,12 +72,13 @@ def _surface_around(
     minimum: Minimum,
     index: int,
     values: SurfaceValues,
-    folder: SurfaceFolder,
+    folder: ResultFolder,
     console: Console,
 ) -> Surface:
     network = open_network(minimum.run, minimum.config, minimum.checkpoint, settings.samples)
-    renew = _is_renewed(settings, network, console)
+    renew = _is_renewed(settings, network)
     values.others["own"][index] = _numbers(network.score(network.weights))
+    values.others["images"][index] = len(network.samples)
     if settings.kind == "random":
         directions = random_directions(network, settings.dimensions, settings.seed)
     else:
@@ -90,7 +91,7 @@ def _eigenvectors(
     network: LandscapeNetwork,
     index: int,
     values: SurfaceValues,
-    folder: SurfaceFolder,
+    folder: ResultFolder,
     console: Console,
 ) -> list[Array]:
     """Return the top eigenvectors, those of a command that was stopped if there was one."""
@@ -105,19 +106,16 @@ def _eigenvectors(
     return list(kept["directions"])
 
 
-def _plane(
-    settings: LandscapeSettings, minima: Sequence[Minimum], folder: SurfaceFolder, console: Console
-) -> Document:
+def _plane(settings: LandscapeSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console) -> Document:
     """Compute the surface on the plane through three minima, and project the checkpoints of their runs."""
     first = minima[0]
     network = open_network(first.run, first.config, first.checkpoint, settings.samples)
     plane = plane_through(*(network.flat(one.checkpoint.weights) for one in minima))
     paths = _paths(network, plane, minima)
     shown = [plane.corners, *(np.array([(p["x"], p["y"]) for p in path]) for path in paths.values() if path)]
-    values = SurfaceValues.empty(*axes(np.concatenate(shown), settings.points), 1)
-    values.others = {"own": np.full((3, 2), np.nan), "in_plane": np.full((3, 2), np.nan)}
-    values = folder.resume(values)
-    renew = _is_renewed(settings, network, console)
+    others = {"own": np.full((3, 2), np.nan), "in_plane": np.full((3, 2), np.nan)}
+    values = SurfaceValues.empty(*axes(np.concatenate(shown), settings.points), 1, others).resumed(folder)
+    renew = _is_renewed(settings, network)
     score = _on_plane(network, plane, minima, renew=renew)
 
     def surface() -> Surface:
@@ -134,6 +132,7 @@ def _plane(
         document = minimum_document(one, values.others["own"][index])
         runs.append({**document, "x": float(x), "y": float(y), "in_plane": in_plane})
     return {
+        "samples": len(network.samples),
         "axes": {"first": values.first.tolist(), "second": values.second.tolist()},
         "unit": float(np.linalg.norm(plane.first)),
         "runs": runs,
@@ -167,7 +166,7 @@ def _paths(network: LandscapeNetwork, plane: Plane, minima: Sequence[Minimum]) -
     return found
 
 
-def _is_renewed(settings: LandscapeSettings, network: LandscapeNetwork, console: Console) -> bool:
+def _is_renewed(settings: LandscapeSettings, network: LandscapeNetwork) -> bool:
     """Return whether statistics are renewed: a network without batch norm has none."""
     return settings.batch_statistics == "renew" and network.batch_statistics.is_needed
 

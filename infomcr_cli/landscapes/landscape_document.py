@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.landscapes.minima import Minimum
-from infomcr_cli.landscapes.surface_pictures import DrawnSurface, Drawing
+from infomcr_cli.landscapes.surface_pictures import Drawing, DrawnSurface
 from infomcr_cli.landscapes.surface_values import SurfaceValues
 
 Array = NDArray[np.float64]
@@ -37,7 +37,9 @@ def surface_document(values: SurfaceValues, index: int, dimensions: int) -> Docu
 
 def finite(array: Array) -> Any:
     """Return an array as nested lists, with None for what is not finite."""
-    return np.where(np.isfinite(array), array, None).tolist()
+    found = np.asarray(array, np.float64).astype(object)
+    found[~np.isfinite(array)] = None
+    return found.tolist()
 
 
 def drawing_of(document: Mapping[str, Any]) -> Drawing:

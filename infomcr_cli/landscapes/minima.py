@@ -80,13 +80,13 @@ def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | Non
     Raises:
         InputError: it is neither, or below 2.
     """
+    if given is not None and given != "all" and not (given.isdecimal() and given.isascii() and int(given) >= 2):
+        raise InputError("--samples must be a number of training images, at least 2, or all", received=given)
     if given == "all":
         return None
-    if given is not None and not (given.isdecimal() and given.isascii() and int(given) >= 2):
-        raise InputError("--samples must be a number of training images, at least 2, or all", received=given)
-    wanted = int(given) if given is not None else minima[0].config.measure.samples
-    largest = max(training_set_size(one.config.data) for one in minima)
-    return None if wanted >= largest else wanted
+    wanted = minima[0].config.measure.samples if given is None else int(given)
+    sizes = [training_set_size(one.config.data) for one in minima]  # None: the data does not lie here
+    return None if all(size is not None and wanted >= size for size in sizes) else wanted
 
 
 def check_same_network(minima: Sequence[Minimum]) -> None:

@@ -83,7 +83,7 @@ class LandscapeNetwork:
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes], dtype=int)
         pieces = np.split(vector, ends)[:-1]
         parts = {name: p.reshape(s) for name, p, s in zip(self.trainable, pieces, shapes, strict=True)}
-        return {name: parts.get(name, rest[name]) for name in self.weights}
+        return {name: parts[name] if name in parts else rest[name] for name in self.weights}
 
     def place(self, arrays: Arrays) -> None:
         """Assign weights and statistics to the Keras model."""

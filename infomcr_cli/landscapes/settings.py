@@ -7,7 +7,7 @@ from typing import Literal
 
 DIRECTIONS = ("random", "hessian")
 BATCH_STATISTICS = ("keep", "renew")
-RADIUS = {"random": 1.0, "hessian": 0.1}
+RADIUS = {"random": 1.0, "hessian": 0.02}
 POINTS = {1: 51, 2: 25}
 MOST_POINTS = 2001
 

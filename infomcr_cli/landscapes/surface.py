@@ -22,8 +22,9 @@ from infomcr_cli.console.screen import say
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.directions import filter_axes, random_direction
 from infomcr_cli.landscapes.directions_hessian import USUAL_PRODUCTS, Eigenvectors, top_eigenvectors
+from infomcr_cli.landscapes.folder import ResultFolder
 from infomcr_cli.landscapes.network import LandscapeNetwork
-from infomcr_cli.landscapes.surface_values import ScorePoint, SurfaceFolder, SurfaceValues
+from infomcr_cli.landscapes.surface_values import ScorePoint, SurfaceValues
 from infomcr_cli.models.score import Score
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 def fill(
     surfaces: Sequence[Callable[[], Surface]],
     values: SurfaceValues,
-    folder: SurfaceFolder,
+    folder: ResultFolder,
     console: Console,
 ) -> None:
     """Compute all points that are missing; how long it takes is said first.
@@ -132,9 +133,9 @@ def fill(
                 for i, j in values.missing(index):
                     values.set(index, i, j, surface.score(float(values.first[i]), float(values.second[j])))
                     progress.part(surface.label)
-                    folder.save(values, now=False)
+                    folder.save(values.arrays(), now=False)
     finally:
-        folder.save(values)
+        folder.save(values.arrays())
 
 
 def _forecast(surface: Surface, points: int, console: Console) -> None:

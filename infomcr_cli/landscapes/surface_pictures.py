@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from infomcr_cli.report.plots.style import (
@@ -28,7 +29,8 @@ from infomcr_cli.report.plots.style import (
 Array = NDArray[np.float64]
 LOSS_COLOURS, ERROR_COLOURS = "cividis", "viridis"  # both even in brightness, for all kinds of colour vision
 SMALLEST_LOSS = 1e-8  # nats: what is drawn of a loss of 0 on a logarithmic scale
-LEVELS, LABELLED = 24, 3  # filled levels; of the lines, each third is labelled
+LEVELS = 24  # filled ones
+ERROR_LINES = (1, 5, 10, 25, 50, 75)  # %
 COLUMNS = 4  # runs in a row
 
 
@@ -119,10 +121,12 @@ def _contours(drawing: Drawing) -> Figure:
             panel.set_ylabel(drawing.names[1] if column == 0 else "")
         below.set_xlabel(drawing.names[0])
     for band in range(bands):
-        loss_bar = figure.colorbar(losses, ax=list(panels[2 * band]), label="training loss, nats", shrink=0.9)
-        loss_bar.ax.yaxis.set_major_formatter(_plain)
-        loss_bar.ax.yaxis.set_minor_formatter(lambda value, _: "")
-        figure.colorbar(errors, ax=list(panels[2 * band + 1]), label="training error, %", shrink=0.9)
+        above, below = (list(panels[row]) for row in (2 * band, 2 * band + 1))
+        decades = _decades(*losses.get_clim())
+        bar = figure.colorbar(losses, ax=above, label="training loss, nats", shrink=0.9, ticks=decades, format=_plain)
+        bar.ax.minorticks_off()
+        error_ticks = MaxNLocator(6).tick_values(0, errors.get_clim()[1])
+        figure.colorbar(errors, ax=below, label="training error, %", shrink=0.9, ticks=error_ticks)
     legend_of(figure, _legend(drawing))
     note(figure, drawing.notes)
     return figure
@@ -138,13 +142,28 @@ def _contour(panel: Any, drawing: Drawing, values: Array, scale: Any, colours: s
     levels = np.geomspace(low, high, LEVELS) if logs else np.linspace(low, high, LEVELS)
     shown = np.ma.masked_invalid(np.clip(values.T, low, high))
     filled = panel.contourf(drawing.first, drawing.second, shown, levels=levels, norm=scale, cmap=colours)
-    with np.errstate(invalid="ignore"):
-        crossed = [level for level in levels[1:-1:LABELLED] if shown.min() < level < shown.max()]
+    crossed = [level for level in (_decades(low, high) if logs else ERROR_LINES) if shown.min() < level < shown.max()]
     if crossed:
         lines = panel.contour(drawing.first, drawing.second, shown, levels=crossed, colors="white", linewidths=0.6)
-        panel.clabel(lines, fontsize=6, fmt=lambda value: f"{value:.2g}")
+        panel.clabel(lines, fontsize=6, fmt=lambda value: f"{value:g}")
     panel.set_aspect("equal")
     return filled
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return the powers of ten in a range; with the twos and fives between them if they are fewer than three.
+
+    Examples:
+        >>> _decades(0.03, 40), _decades(0.3, 4)
+        ([0.1, 1.0, 10.0], [0.5, 1.0, 2.0])
+    """
+    exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for digits in ((1,), (1, 2, 5)):
+        found = [float(f"{digit}e{exponent}") for exponent in exponents for digit in digits]
+        found = [value for value in found if low <= value <= high]
+        if len(found) >= 3:
+            break
+    return found
 
 
 def _mark(panel: Any, surface: DrawnSurface) -> None:
@@ -155,14 +174,16 @@ def _mark(panel: Any, surface: DrawnSurface) -> None:
         style = {"marker": ".", "markersize": 4, "linewidth": 1.0, "color": "white"}
         panel.plot(path[:, 0], path[:, 1], linestyle=LINES[index % len(LINES)], **style)
     for index, (_, place) in enumerate(surface.minima):
-        face = COLOURS[(1, 2, 3)[index % 3]]
+        face = COLOURS[1 + index % 3]
         panel.plot(*place, marker=MARKERS[index % len(MARKERS)], color=face, markeredgecolor="white", markersize=8)
 
 
 def _legend(drawing: Drawing) -> list[Line2D]:
     surface = drawing.surfaces[0]
     return [
-        Line2D([], [], marker=MARKERS[i % len(MARKERS)], color=COLOURS[(1, 2, 3)[i % 3]], linestyle="", label=short(name))
+        Line2D(
+            [], [], marker=MARKERS[i % len(MARKERS)], color=COLOURS[(1, 2, 3)[i % 3]], linestyle="", label=short(name)
+        )
         for i, (name, _) in enumerate(surface.minima)
     ]
 
@@ -183,14 +204,17 @@ def _surfaces(drawing: Drawing) -> Figure:
         options = {"cmap": LOSS_COLOURS, "vmin": low, "vmax": high, "linewidth": 0, "antialiased": False}
         panel.plot_surface(first, second, height, rstride=1, cstride=1, **options)
         panel.set_zlim(low, high)
-        panel.zaxis.set_major_formatter(lambda value, _: _plain(10**value, _))
+        panel.zaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panel.zaxis.set_major_formatter(lambda value, _: _plain(10.0**value, _))
         panel.set_title(short(surface.label, 28), fontsize=9, y=0.98)
         panel.set_xlabel(drawing.names[0], fontsize=8)
         panel.set_ylabel(drawing.names[1], fontsize=8)
         panel.set_zlabel("training loss, nats", fontsize=8)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, pad=0)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.yaxis.set_major_locator(MaxNLocator(4))
         panel.view_init(elev=28, azim=-60)
-        panel.set_box_aspect((1, 1, 0.8), zoom=0.82)
+        panel.set_box_aspect((1, 1, 0.8), zoom=0.76)
     note(figure, drawing.notes)
     return figure
 

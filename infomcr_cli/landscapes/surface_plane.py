@@ -89,7 +89,9 @@ def plane_through(a: Array, b: Array, c: Array) -> Plane:
     across -= (float(across @ first) / length**2) * first  # once more: what rounding left
     y = float(np.linalg.norm(across)) / length
     if not y > ON_A_LINE:
-        raise InputError("a plane needs three minima that do not lie on a line", received=f"a distance of {y:g} ‖B − A‖")
+        raise InputError(
+            "a plane needs three minima that do not lie on a line", received=f"a distance of {y:g} ‖B − A‖"
+        )
     return Plane(a, first, across / y, (x, y))
 
 
@@ -127,5 +129,5 @@ def axes(places: Array, points: int) -> tuple[Array, Array]:
     margin = MARGIN * float((high - low).max())
     low, high = low - margin, high + margin
     spacing = float((high - low).max()) / (points - 1)
-    first, second = (int(round(extent / spacing)) + 1 for extent in high - low)
+    first, second = (round(extent / spacing) + 1 for extent in high - low)
     return np.linspace(low[0], high[0], first), np.linspace(low[1], high[1], second)
