@@ -233,6 +233,23 @@ def compare(
 
 
 @app.command()
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
+    html: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="The file to write; default: report.html in the run's directory."),
+    ] = None,
+    tracking: Annotated[bool, typer.Option(help="Put it into MLflow too, where the run is.")] = True,
+    tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: the run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one self-contained page on a run: settings, curves, measures and how to read them, pictures."""
+    from infomcr_cli.report_run import ReportRequest, report_run
+
+    _finish(report_run(ReportRequest(run, html, tracking, tracking_uri)), as_json)
+
+
+@app.command()
 def audit(
     arguments: Annotated[
         list[str], typer.Argument(metavar="RUN [OVERRIDE]...", help="A run directory, then overrides.")

@@ -33,6 +33,7 @@ EXAMPLES = {
         ("sweeps/grid", "--html", "comparison.html", "--sort", "gamma"),
         ("sweeps/grid", "--max-train-loss", "0.01", "--by-family"),
     ),
+    "report": (("runs/on",), ("runs/on", "--html", "on.html"), ("runs/on", "--json")),
     "judge": (
         ("table.csv", "--gap", "gap", "--axes", "width,learning_rate", "--n-test", "10000"),
         ("table.csv", "--gap", "gap", "--axes", "width", "--direction", "margin=higher"),
