@@ -66,8 +66,10 @@ lint: $(DEV)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(RUN)  ## make the page of all measures from the registry
+docs: $(DEV)  ## build the site of documents into site/, and its page of all measures from the registry
 	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html"
 
 study-small: $(RUN)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
@@ -87,4 +89,4 @@ lock:  ## solve the lock files anew (needs uv)
 	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
 clean:  ## remove what make made, not your runs
-	rm -rf $(VENV) build dist .*_cache .hypothesis
+	rm -rf $(VENV) build dist site .*_cache .hypothesis
