@@ -43,6 +43,7 @@ def work_through(
 ) -> Iterator[Callable[..., dict[str, Any]]]:
     """Work through a page; what it registers and imports is gone afterwards."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    base.all_measures()  # registers the library
     monkeypatch.setattr(base, "_MEASURES", dict(base._MEASURES))
     before = set(sys.modules)
 
@@ -101,4 +102,4 @@ def test_commands_are_not_hidden_in_indented_blocks() -> None:
 
 def test_lines_of_readme_fit_120_columns() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if len(line) > 120 and not line.startswith("![")] == []
+    assert [line for line in lines if len(line) > 120 and not line.startswith(("![", "|", "<!--"))] == []
