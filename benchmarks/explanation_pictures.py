@@ -63,9 +63,10 @@ def granulated() -> Figure:
     )
     found = judge(frame, gap="gap", axes=["width", "rate"])["measures"]["measure"]
     figure, (panel,) = panels(1, width=4.5, height=3.0)
-    for width, rows in frame.groupby("width"):
-        style = {"color": COLOURS[int(width)], "marker": MARKERS[int(width)], "linestyle": LINES[int(width)]}
-        panel.plot(rows["measure"], 100 * rows["gap"], label=f"width {2 ** int(width)}", **style)
+    for width in range(len(LENGTHS)):
+        rows = frame[frame["width"] == width]
+        style = {"color": COLOURS[width], "marker": MARKERS[width], "linestyle": LINES[width]}
+        panel.plot(rows["measure"], 100 * rows["gap"], label=f"width {2**width}", **style)
     psi = found["granulated_psi"]
     axes = ", ".join(f"ψ({name}) = {value:.2f}" for name, value in psi["axes"].items())
     title = f"τ = {found['kendall_tau']['value']:.2f}, Ψ = {psi['value']:.2f}: {axes}"

@@ -42,7 +42,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links out of `docs/` to the pages that hold the same."""
+    """Lead links out of `docs/` to the pages that hold the same; name tables that are not there yet without a link."""
+    folder = Path(page.file.src_dir or ".", page.file.src_uri).parent
+    markdown = re.sub(
+        r"\[([^\]]+)\]\(([\w./-]+\.csv)\)",
+        lambda found: found[0] if (folder / found[2]).is_file() else f"`{found[1]}`",
+        markdown,
+    )
     up = "../" * page.file.src_uri.count("/")
     for outside, inside in OUTSIDE.items():
         markdown = re.sub(rf"\]\({re.escape(up)}\.\./{re.escape(outside)}", f"]({up}{inside}", markdown)
