@@ -83,12 +83,13 @@ def minima(tables: Path) -> str:
     chosen, rows = family("minima", tables), rows_of("minima", tables)
     if not is_complete(chosen, rows):
         return _incomplete("minima", rows, chosen)
-    frame = pd.read_csv(tables / "minima.csv", keep_default_na=False, na_values=[""])
+    frame = frame_of(tables / "minima.csv")
     ranked = frame[frame["in_verdict"]]
     parts = [_about(ranked, len(frame))]
     for gap, words in GAPS.items():
         found = judgement(frame, gap, chosen.axes)
-        parts += [f"### By {words}", command(gap, chosen.axes), measure_table(found, ranked, gap), _leaders(found)]
+        table = measure_table(found, averaged(ranked, chosen.axes), gap)
+        parts += [f"### By {words}", command(gap, chosen.axes), table, _leaders(found)]
     return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
 
 
@@ -97,14 +98,28 @@ def plane(tables: Path) -> str:
     chosen, rows = family("plane", tables), rows_of("plane", tables)
     if not is_complete(chosen, rows):
         return _incomplete("plane", rows, chosen)
-    frame = pd.read_csv(tables / "plane.csv", keep_default_na=False, na_values=[""])
+    frame = frame_of(tables / "plane.csv")
     parts = []
     for limit in (None, 0.01):
         inside = frame if limit is None else frame[frame["train_loss"] <= limit]
         words = "All runs" if limit is None else f"Runs with a training loss of at most {limit:g} nats"
         found = judgement(inside, "gap_error", chosen.axes)
-        parts += [f"### {words}", f"{len(inside)} runs.", measure_table(found, inside, "gap_error")]
+        parts += [
+            f"### {words}",
+            f"{len(inside)} runs.",
+            measure_table(found, averaged(inside, chosen.axes), "gap_error"),
+        ]
     return "\n\n".join(parts)
+
+
+def frame_of(path: Path) -> pd.DataFrame:
+    """Return a table with numbers as numbers; only an empty cell is none."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def averaged(frame: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each setting: the means over its seeds."""
+    return frame.groupby(list(axes), sort=False, as_index=False).mean(numeric_only=True)
 
 
 def judgement(frame: pd.DataFrame, gap: str, axes: Sequence[str]) -> dict[str, Any]:
