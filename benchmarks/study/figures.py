@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.study.evaluations import trajectories
 from benchmarks.study.families import family
-from benchmarks.study.results import GAPS, RANK_BY, frame_of, is_complete, judgement, rows_of
+from benchmarks.study.results import GAPS, NORMALISED, RANK_BY, frame_of, is_complete, judgement, rows_of
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, panels, plot_style, render, with_unit
 
-SHOWN = ("gamma", "gamma_normalised", "train_loss")  # and the best measure of each family
+SHOWN = ("gamma", NORMALISED, "train_loss")  # and the best measure of each family
 LOGARITHMIC = 100.0  # ratio of the largest to the smallest value from which a scale is logarithmic
 
 
@@ -105,6 +105,8 @@ def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             panel.xaxis.set_minor_formatter(lambda *_: "")
+        else:
+            panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(with_unit(name, units.get(name)))
         panel.set_ylabel("error gap, %")
     legend_of(figure, _handles([str(optimizer) for optimizer, _ in groups]))
@@ -126,7 +128,9 @@ def along(frame: pd.DataFrame) -> Figure:
     panel.invert_xaxis()
     panel.set_xlabel("clean training loss, nats")
     panel.set_ylabel("gamma, nats")
-    legend_of(figure, [*_handles(rates), *_lines([str(batch) for batch in batches])])
+    legend_of(
+        figure, [*_handles([f"rate {rate}" for rate in rates]), *_lines([f"batch size {batch}" for batch in batches])]
+    )
     return figure
 
 

@@ -20,6 +20,7 @@ from benchmarks.study.tables import Row, Table
 GAPS = {"gap_error": "the error gap", "test_error": "the test error"}
 PLANNED = ("minima", "tuning", "regularizers", "plane")
 RANK_BY = "granulated_psi"
+NORMALISED, _VOLUME, _OTHER = "gamma_normalised", "volume", "other"
 
 
 def rows_of(name: str, tables: Path) -> list[dict[str, str]]:
@@ -126,7 +127,24 @@ def judgement(frame: pd.DataFrame, gap: str, axes: Sequence[str]) -> dict[str, A
     """Return the document of `infomcr judge --by-family`, measures in the order of Ψ."""
     from infomcr_cli.report.judge_table import judge
 
-    return judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
+    found = judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
+    return {**found, "families": with_normalised(found["families"], list(found["measures"]))}
+
+
+def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """Return families with gamma of normalised logits, which no registry knows, in that of gamma.
+
+    Args:
+        order: all measures, best first.
+    """
+    own = {kind: list(one["measures"]) for kind, one in families.items()}
+    if NORMALISED in own.get(_OTHER, ()):
+        own[_OTHER].remove(NORMALISED)
+        own.setdefault(_VOLUME, []).append(NORMALISED)
+    ordered = {kind: sorted(names, key=order.index) for kind, names in own.items() if names}
+    firsts = sorted(ordered, key=lambda kind: order.index(ordered[kind][0]))
+    is_ranked = any(one["best"] for one in families.values())
+    return {kind: {"best": ordered[kind][0] if is_ranked else None, "measures": ordered[kind]} for kind in firsts}
 
 
 def command(gap: str, axes: Sequence[str]) -> str:
@@ -208,7 +226,7 @@ def _leaders(found: Mapping[str, Any]) -> str:
     )
 
 
-_PLACED = ("gamma", "gamma_normalised", "train_loss")
+_PLACED = ("gamma", NORMALISED, "train_loss")
 
 
 def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
