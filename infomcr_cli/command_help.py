@@ -43,6 +43,11 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "path": (
+        ("runs/seed0", "runs/seed1"),
+        ("runs/seed0", "runs/seed1", "--align", "--steps", "2000"),
+        ("runs/seed0@epoch-0005", "runs/seed0", "--steps", "0"),
+    ),
     "runs": (
         ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
         ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),

@@ -156,12 +156,13 @@ class _Matching:
         self, permutations: list[Indices], rng: np.random.Generator, on_sweep: Callable[[], None]
     ) -> tuple[list[Indices], int]:
         """Return permutations that no group alone can improve, and the number of sweeps."""
-        for sweep in range(1, MOST_SWEEPS + 1):
-            changes = [self._improve(int(number), permutations) for number in rng.permutation(len(self._groups))]
+        sweeps, is_changed = 0, True
+        while is_changed and sweeps < MOST_SWEEPS:
+            changes = [self._improve(number, permutations) for number in rng.permutation(len(self._groups)).tolist()]
+            is_changed = any(changes)
+            sweeps += 1
             on_sweep()
-            if not any(changes):
-                break
-        return permutations, sweep if self._groups else 0
+        return permutations, sweeps
 
     def similarity(self, permutations: Sequence[Indices], names: Collection[str] | None = None) -> float:
         """Return Σ ⟨w_A, π(w_B)⟩ over some weights, or all."""
@@ -181,7 +182,8 @@ class _Matching:
 
     def _best(self, places: Sequence[Place], permutations: Sequence[Indices]) -> Indices:
         """Return the permutation with the greatest Σ_i M_{i, p_i}."""
-        rows, columns = linear_sum_assignment(sum(self._products(place, permutations) for place in places), True)
+        products = np.sum([self._products(place, permutations) for place in places], axis=0)
+        rows, columns = linear_sum_assignment(products, maximize=True)
         return np.asarray(columns[np.argsort(rows)], np.int64)
 
     def _products(self, place: Place, permutations: Sequence[Indices]) -> Array:

@@ -243,7 +243,7 @@ def _padded(slots: Slots, call: Call, given: Given) -> Channels | None:
     rank = len(call.inputs[0].shape)
     widths = operation.pad_width if len(operation.pad_width) == rank else [*operation.pad_width] * rank
     before, after = widths[channels.axis]
-    if (before or after) and (operation.mode != "constant" or call.constants and any(map(np.any, call.constants))):
+    if (before or after) and (operation.mode != "constant" or (call.constants and any(map(np.any, call.constants)))):
         raise _refused(call, "channels that are padded with something else than 0")
     ends = [np.full(count, ZERO) for count in (before, after)]
     return Channels(channels.axis, np.concatenate([ends[0], channels.slots, ends[1]]))

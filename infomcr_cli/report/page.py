@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from infomcr_cli import __version__
+from infomcr_cli.report.barriers import barriers_table
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.gather import GAPS
@@ -97,6 +98,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         _Section("gamma-gap", f"Gamma against the {gap}", images=_images(plots, "gamma-gap")),
         _of_table(page_table("ranking", ranking_table(comparison.ranking, comparison.fragility))),
         _of_table(page_table("families", families_table(comparison.ranking))),
+        *(_of_table(page_table("barriers", barriers_table(found))) for found in [comparison.barriers] if found),
         _Section("measures", f"Other measures against the {gap}", images=_images(plots, "measures"), folded=True),
         _of_table(everything, folded=True),
         _Section("psi", "ψ by axis", psi, _images(plots, "psi"), folded=True),

@@ -70,7 +70,7 @@ def test_permuted_channels_leave_the_function_of_catalogue_networks_as_it_is(cas
     assert distance(weights, moved, trainable(model)) > 0.5 * np.sqrt(sum(np.sum(w**2) for w in weights.values())) / 3
 
 
-@pytest.mark.parametrize("case", [case for case in CATALOGUE])
+@pytest.mark.parametrize("case", list(CATALOGUE))
 def test_alignment_finds_a_permuted_copy_exactly(case: str) -> None:
     model = network(case)
     groups, weights = channel_groups(model), random_weights(model)
