@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -349,6 +349,92 @@ def export(
 
     request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
     _finish(export_run(request, stderr), as_json)
+
+
+@app.command()
+def landscape(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]... [OVERRIDE]...",
+            help="Runs, RUN or RUN@CHECKPOINT, side by side on one scale; then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
+    ] = None,
+    through: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(metavar="A B C", help="The plane through three minima, with the paths of their training."),
+    ] = None,
+    directions: Annotated[
+        str,
+        typer.Option(
+            help="random: Gaussian, normalised by filter (Li et al., 2018); biases and the weights of norms stay as "
+            "they are. hessian: the top eigenvectors, of all weights.",
+            autocompletion=lambda: ["random", "hessian"],
+        ),
+    ] = "random",
+    dimensions: Annotated[int | None, typer.Option(help="1: curves; 2: contours and surfaces. Default: 1.")] = None,
+    points: Annotated[int | None, typer.Option(help="Points of each axis; default: 51 of a curve, else 25.")] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            help="How far to both sides, in lengths of the network's filters; default: 1, along eigenvectors 0.02."
+        ),
+    ] = None,
+    batch_statistics: Annotated[
+        str | None,
+        typer.Option(
+            help="Moving statistics of batch norm: keep those of the minimum, or renew them at each point. Default: "
+            "keep, for they are part of the minimum; renew with --through, for between minima none fit.",
+            autocompletion=lambda: ["keep", "renew"],
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(help="Training images, a number or all; default: measure.samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random directions.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="The folder of the results; default: landscapes/ of each run.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another landscape in --out.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show training loss and error around minima, or on the plane through three; run it again to continue."""
+    from infomcr_cli.landscape import LandscapeRequest
+    from infomcr_cli.landscape import landscape as run_command
+
+    runs, overrides = _words(arguments or [])
+    request = LandscapeRequest(
+        runs,
+        through or (),
+        overrides,
+        checkpoint,
+        directions,
+        dimensions,
+        points,
+        radius,
+        batch_statistics,
+        samples,
+        seed,
+        out,
+        force,
+        config_dir,
+    )
+    _continued(lambda: run_command(request, stderr), as_json)
+
+
+def _continued(command: Callable[[], Result], as_json: bool) -> NoReturn:
+    """Run a command that continues where it was stopped, and print its result."""
+    from infomcr_cli.signals import stop_on_signal
+
+    with stop_on_signal() as stopped:
+        result = command()
+    if stopped.number is not None:
+        _print_error("stopped; the same command continues")
+        raise typer.Exit(128 + stopped.number)
+    _finish(result, as_json)
 
 
 @app.command()

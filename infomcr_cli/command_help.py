@@ -44,6 +44,11 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "landscape": (
+        ("runs/off", "runs/on"),
+        ("runs/off", "runs/on", "--dimensions", "2", "--directions", "hessian"),
+        ("--through", "runs/a", "runs/b", "runs/c", "--samples", "all"),
+    ),
     "runs": (
         ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
         ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),
