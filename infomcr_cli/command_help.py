@@ -54,6 +54,7 @@ EXAMPLES = {
         ("runs/off", "runs/on", "--dimensions", "2", "--directions", "hessian"),
         ("--through", "runs/a", "runs/b", "runs/c", "--samples", "all"),
     ),
+    "spectrum": (("runs/off", "runs/on"), ("runs/on", "--operator", "fisher", "--samples", "500")),
     "runs": (
         ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
         ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),
