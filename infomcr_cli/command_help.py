@@ -44,11 +44,17 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "path": (
+        ("runs/seed0", "runs/seed1"),
+        ("runs/seed0", "runs/seed1", "--align", "--steps", "2000"),
+        ("runs/seed0@epoch-0005", "runs/seed0", "--steps", "0"),
+    ),
     "landscape": (
         ("runs/off", "runs/on"),
         ("runs/off", "runs/on", "--dimensions", "2", "--directions", "hessian"),
         ("--through", "runs/a", "runs/b", "runs/c", "--samples", "all"),
     ),
+    "spectrum": (("runs/off", "runs/on"), ("runs/on", "--operator", "fisher", "--samples", "500")),
     "runs": (
         ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
         ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -14,7 +12,7 @@ from typing import Any, Literal, cast
 from rich.console import Console, RenderableType
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder
+from infomcr_cli.landscapes.folder import ResultFolder, folder_name
 from infomcr_cli.landscapes.minima import Minimum, check_same_network, number_of_samples, open_minima
 from infomcr_cli.landscapes.settings import (
     BATCH_STATISTICS,
@@ -102,7 +100,7 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
         check_same_network(minima)
     settings = settings_of(request, minima)
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
-    place = request.out or minima[0].run.landscapes / _name(settings, content)
+    place = request.out or minima[0].run.landscapes / folder_name(f"{settings.kind}-{settings.dimensions}d", content)
     folder = ResultFolder(place, content, "landscape.json")
     folder.open("--out" if request.out else "a run in which a landscape is kept", request.force)
     with locked_file(place / ".lock"):
@@ -158,12 +156,6 @@ def _check(request: LandscapeRequest) -> None:
         raise InputError("--radius must be positive and finite", received=request.radius)
     if request.seed < 0:
         raise InputError("--seed must be 0 or more", received=request.seed)
-
-
-def _name(settings: LandscapeSettings, content: Mapping[str, Any]) -> str:
-    """Return the name of a folder: the same for the same settings and minima."""
-    found = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return f"{settings.kind}-{settings.dimensions}d-{found[:8]}"
 
 
 def _computed(

@@ -6,6 +6,7 @@ and the document. Other settings need another folder.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import time
@@ -145,6 +146,11 @@ class ResultFolder:
             return read_file(self.path, name, limit)
         except FileNotFoundError:
             return None
+
+
+def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
+    """Return a name that is the same for the same settings: a kind and eight digits of their hash."""
+    return f"{kind}-{hashlib.sha256(dump_json(dict(settings))).hexdigest()[:8]}"
 
 
 def _decode(content: bytes, like: Arrays) -> dict[str, NDArray[Any]] | None:

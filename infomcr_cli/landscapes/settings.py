@@ -33,3 +33,28 @@ class LandscapeSettings:
     seed: int
     samples: int | None
     batch_statistics: Literal["keep", "renew"]
+
+
+OPERATORS = ("hessian", "fisher")
+PROBES, STEPS = 5, 60
+
+
+@dataclass(frozen=True)
+class SpectrumSettings:
+    """How a spectral density is computed.
+
+    Args:
+        operator: the Hessian H, or G/N, which has the spectrum of the observed Fisher information.
+        probes:   random vectors.
+        steps:    of Lanczos, from each; fewer if the operator is smaller.
+        width:    σ of the Gaussians, in units of the eigenvalues; None: a hundredth of their range.
+        seed:     of the probes.
+        samples:  training images; None: all.
+    """
+
+    operator: Literal["hessian", "fisher"]
+    probes: int
+    steps: int
+    width: float | None
+    seed: int
+    samples: int | None
