@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infomcr_cli.config.byte_size import shown
@@ -15,6 +15,7 @@ from infomcr_cli.engine.limits import LEAST_BYTES, limits_of, slots_of
 from infomcr_cli.engine.local import LocalEngine
 from infomcr_cli.engine.messages import Task, task_of
 from infomcr_cli.engine.scheduler import Engine
+from infomcr_cli.engine.search.pruning import Pruning
 from infomcr_cli.errors import InputError
 from infomcr_cli.tracking.store import SERVER_ADVICE, Store, sqlite_path
 
@@ -49,8 +50,20 @@ def _check_memory(memory: int | None) -> None:
         )
 
 
-def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepDirectory, *, evaluate: bool) -> Engine:
+def make_engine(
+    config: RunConfig,
+    jobs: Sequence[Job],
+    folder: SweepDirectory,
+    *,
+    evaluate: bool,
+    more: int = 0,
+    pruning: Callable[[Job], Pruning | None] = lambda job: None,
+) -> Engine:
     """Return the engine for these jobs.
+
+    Args:
+        more:    how many jobs are to come besides.
+        pruning: by what a search ends a job early.
 
     Raises:
         InputError: the cluster is not there.
@@ -58,11 +71,11 @@ def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepDirectory, 
     cwd, settings = Path(os.getcwd()), config.engine
 
     def task(job: Job) -> Task:
-        return task_of(job, evaluate=evaluate, cwd=cwd, log=folder.log(job))
+        return task_of(job, evaluate=evaluate, cwd=cwd, log=folder.log(job), pruning=pruning(job))
 
     if isinstance(settings, LocalEngineConfig):
-        slots = slots_of(settings, len(jobs), device=config.device)
-        return LocalEngine(slots, limits_of(settings), len(jobs), task)
+        slots = slots_of(settings, len(jobs) + more, device=config.device)
+        return LocalEngine(slots, limits_of(settings), len(jobs) + more, task)
     from infomcr_cli.engine.ray_engine import RayEngine
 
     return RayEngine(settings, limits_of(settings), task)

@@ -89,7 +89,9 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
     psi = [table for table in (page_table("psi", one) for one in by_axis) if _says_something(table)]
     everything = replace(page_table("all-measures", runs_table(comparison)), title="All measures of the runs")
     unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
+    searched = [page_table("search", one) for one in comparison.search.tables()] if comparison.search else []
     sections = [
+        *([_Section("search", "What the search found", searched)] if searched else []),
         _of_table(differences_table(comparison)),
         *(_of_table(one) for one in runs_tables(comparison, place)),
         *(_of_table(page_table("unranked", one)) for one in unranked),

@@ -52,6 +52,7 @@ class Status(BaseModel):
         label:         what distinguishes it from the other runs of its sweep, such as "reg=on seed=2".
         step, epoch:   how far it had come when this was written.
         reached_target: whether the target training loss was reached; None where none is set.
+        pruned_at:     the epoch after which a search ended it, as worse than others; None: none did.
         pid, host, process_started: the process that works, or last worked, on it.
         place:         where the run was made, an absolute path; paths in config.yaml are as seen from there.
         store:         where its default MLflow store is, as seen from the run's directory.
@@ -68,6 +69,7 @@ class Status(BaseModel):
     step: _Count = 0
     epoch: _Count = 0
     reached_target: bool | None = None
+    pruned_at: _Count | None = None
     mlflow_run_id: Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")] | None = None
     label: _Text | None = None
     pid: _Count | None = None
@@ -89,7 +91,7 @@ def new_status(identity: str) -> Status:
 
 def resumed(status: Status) -> Status:
     """Return the status of a run that this process takes up again now."""
-    changes = {"state": State.RUNNING, "reason": None, "ended": None, **_this_process()}
+    changes = {"state": State.RUNNING, "reason": None, "ended": None, "pruned_at": None, **_this_process()}
     return status.model_copy(update=changes)
 
 

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infomcr_cli.config.byte_size import Size
-from infomcr_cli.config.schema.fields import CountOrZero, Positive, Record
+from infomcr_cli.config.schema.fields import Count, CountOrZero, Positive, Record, Seed
 
 Jobs = Annotated[int, Field(ge=1, le=100_000)]
+Trials = Annotated[int, Field(ge=1, le=10_000)]
+Direction = Literal["minimize", "maximize"]
 
 
 class _Engine(Record):
@@ -48,3 +50,16 @@ class SweepConfig(Record):
     exclude: tuple[str, ...] = Field(description='combinations to leave out, as ["reg=on data.batch_size=16,32"]')
     evaluate: bool = Field(description="measure each run once it is trained")
     compare: bool = Field(description="compare all runs at the end")
+    search: Literal["optuna"] | None = Field(description="search the values and intervals; null: do every combination")
+    trials: Trials = Field(description="how many settings a search tries, those that fail included")
+    objective: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = Field(
+        description="scores and measures to search by, such as [validation_error,gamma]"
+    )
+    directions: tuple[Direction, ...] | None = Field(description="of each objective; null: as it is better")
+    sampler: Literal["tpe", "random"] = Field(description="what proposes settings: Optuna's TPE, or chance")
+    search_seed: Seed = Field(description="of the sampler")
+    pruner: Literal["median"] | None = Field(
+        description="end a run whose validation loss is above the median of the others at that epoch; null: end none"
+    )
+    pruner_warmup: Count = Field(description="epochs in which no run is ended so")
+    allow_test: bool = Field(description="let objectives use the test set")
