@@ -64,7 +64,9 @@ def test_page_makes_no_request_and_escapes_every_name(hostile: Path, tmp_path: P
     page = parsed(tmp_path / "page.html")
     tags = [tag for tag, _ in page.found]
     assert not {*tags} & {"iframe", "object", "embed", "form", "base"}
-    assert tags.count("script") == tags.count("style") == 1
+    scripts = [attributes.get("type") for tag, attributes in page.found if tag == "script"]
+    assert scripts == ["application/json", None]  # data, and the page's own script
+    assert tags.count("style") == 1
     for tag, attributes in page.found:
         assert not any(name.startswith("on") or name == "style" for name in attributes)
         assert attributes.get("src", "data:").startswith("data:"), tag
@@ -91,12 +93,13 @@ def test_sections_come_in_the_order_of_a_readers_questions(
 ) -> None:
     write_page(comparison, plots, tmp_path / "page.html")
     page = parsed(tmp_path / "page.html")
-    anchors = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    anchors = [attributes["id"] for tag, attributes in page.found if "id" in attributes and tag in ("h2", "summary")]
     first = ["differences", "runs", "every-run", "training-curves", "gamma-gap", "ranking", "measures"]
     assert anchors[:7] == first
     assert anchors[-1] == "shared-settings"
-    links = [attributes["href"] for tag, attributes in page.found if tag == "a"]
+    skip, *links = [attributes["href"] for tag, attributes in page.found if tag == "a"]
     assert links[: len(anchors)] == [f"#{one}" for one in anchors]
+    assert skip == "#differences"
     folded = [attributes["id"] for tag, attributes in page.found if tag == "summary"]
     assert {"every-run", "measures", "psi", "shared-settings"} <= {*folded}
     assert {"runs", "ranking", "gamma-gap", "training-curves"}.isdisjoint(folded)
@@ -163,9 +166,11 @@ def test_links_lead_from_the_page_to_folders_and_mlflow(tmp_path: Path) -> None:
 
 def test_every_plot_is_described_in_words(comparison: Comparison, plots: Sequence[Plot], tmp_path: Path) -> None:
     write_page(comparison, plots, tmp_path / "page.html")
-    images = [attributes for tag, attributes in parsed(tmp_path / "page.html").found if tag == "img"]
-    assert all(len(image["alt"] or "") > 40 for image in images)
-    gamma = next(image["alt"] for image in images if (image["alt"] or "").startswith("Scatter plot of 8 settings"))
+    content = (tmp_path / "page.html").read_text(encoding="utf-8")
+    described = re.findall(r"<desc[^>]*>([^<]*)</desc>", content) + re.findall(r'<img [^>]*alt="([^"]*)"', content)
+    assert len(described) == len(plots)
+    assert all(len(text) > 40 for text in described)
+    gamma = next(text for text in described if text.startswith("Scatter plot of 8 settings"))
     assert re.search(r"gamma from -\d.* to -\d.* nats, error gap from [\d.]+ to [\d.]+ %", gamma or "")
 
 
@@ -179,7 +184,7 @@ def test_page_contains_every_setting_and_statistic(
         assert all(name in parser.text for name in run.config)
     table = ranking_table(comparison.ranking)
     assert all(cell in parser.text for row in table.rows for cell in row)
-    assert sum(tag == "img" for tag, _ in parser.found) == 7
+    assert sum(tag in ("img", "svg") for tag, _ in parser.found) == 7
 
 
 def test_page_marks_nothing_without_mixed_conventions(
