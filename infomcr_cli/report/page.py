@@ -65,7 +65,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
     unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
     searched = [page_table("search", one) for one in comparison.search.tables()] if comparison.search else []
     sections = [
-        *([_Section("search", "What the search found", searched)] if searched else []),
+        *([Section("search", "What the search found", searched)] if searched else []),
         _of_table(differences_table(comparison)),
         *(_of_table(one) for one in runs_tables(comparison, place)),
         *(_of_table(page_table("unranked", one)) for one in unranked),

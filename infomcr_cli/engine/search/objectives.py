@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import Direction, SweepConfig
-from infomcr_cli.errors import InputError
+from infomcr_cli.errors import InputError, nearest_name
 from infomcr_cli.runs import MetricsLog, RunDirectory, read_status
 from infomcr_cli.runs.measures_file import Evaluation, last_evaluation
 
@@ -126,7 +126,14 @@ def _direction_of(name: str) -> Direction:
 
     measures = {measure.name: measure.direction for measure in all_measures()}
     if name not in measures:
-        raise InputError("an objective must be a score or a measure", received=name, accepted=[*SCORES, *measures])
+        near = nearest_name(name.replace("val_", "validation_"), [*SCORES, *measures])
+        advice = "" if near is None else f" Did you mean {near!r}?"
+        raise InputError(
+            "an objective must be a score or a measure",
+            received=name,
+            accepted=SCORES,
+            advice=f"`infomcr measures` lists the measures.{advice}",
+        )
     return "maximize" if measures[name] == "higher" else "minimize"
 
 
