@@ -10,6 +10,7 @@ from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import LocalEngineConfig
 from infomcr_cli.engine.directory import SweepDirectory
+from infomcr_cli.engine.gpus import places_on_gpus
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.limits import LEAST_BYTES, limits_of, slots_of
 from infomcr_cli.engine.local import LocalEngine
@@ -24,10 +25,12 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
     """Refuse what an engine cannot do, before anything is made.
 
     Raises:
-        InputError: a job has no room for its process, several machines would share a SQLite file, or Ray is not
-        installed.
+        InputError: a job has no room for its process, a GPU is not there, several machines would share a SQLite
+            file, or Ray is not installed.
     """
     _check_memory(config.engine.memory)
+    if isinstance(config.engine, LocalEngineConfig) and config.device != "cpu":
+        places_on_gpus(config.engine)
     if config.engine.name != "ray":
         return
     if store is not None and sqlite_path(store.uri) is not None:

@@ -87,12 +87,13 @@ class SearchReport(_Record):
             notes.append(TEST_NOTE)
         invalid = [one for one in self.trials if one.state == "FAIL" and one.run is None]
         if invalid:
-            notes.append(f"{len(invalid)} trials were no valid run, such as {invalid[0].number}: {invalid[0].reason}")
+            first = f"trial {invalid[0].number}: {invalid[0].reason}"
+            notes.append(f"Trials that were no valid run: {len(invalid)}, such as {first}")
         valueless = [
             one for one in self.trials if one.state == "FAIL" and one.run and "has no value" in str(one.reason)
         ]
         if valueless:
-            notes.append(f"{len(valueless)} runs have no value, such as {valueless[0].run}: {valueless[0].reason}")
+            notes.append(f"Runs without a value: {len(valueless)}, such as {valueless[0].run}: {valueless[0].reason}")
         return [printable(note, 600) for note in notes]
 
     def tables(self) -> Iterator[TextTable]:

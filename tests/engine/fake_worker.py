@@ -48,6 +48,7 @@ class TrainJob:
 
 
 def run_training(work: TrainJob) -> RunOutcome:
+    print(f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES', 'none')}", file=sys.stderr)
     return work.run.carry_out(lambda interruption: learn(work, interruption))
 
 

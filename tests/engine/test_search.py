@@ -200,7 +200,7 @@ def test_a_run_without_a_value_is_a_failed_trial(folder: Path, monkeypatch: pyte
     report = search_report(carry_out(plan, folder, InProcessEngine()))
     assert [one.state for one in report.trials] == ["FAIL", "FAIL"]
     assert "gamma has no value: all draws are rank-deficient" in str(report.trials[0].reason)
-    assert any("2 runs have no value" in note for note in report.notes)
+    assert any("Runs without a value: 2" in note for note in report.notes)
 
 
 def _without_gamma(job: object, run: RunDirectory) -> None:

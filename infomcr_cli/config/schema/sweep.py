@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from infomcr_cli.config.byte_size import Size
 from infomcr_cli.config.schema.fields import Count, CountOrZero, Positive, Record, Seed
 
 Jobs = Annotated[int, Field(ge=1, le=100_000)]
 Trials = Annotated[int, Field(ge=1, le=10_000)]
+DeviceName = Annotated[int, Field(ge=0, le=1023)] | Annotated[str, Field(pattern=r"^[\w-]{1,100}$")]
 Direction = Literal["minimize", "maximize"]
 
 
@@ -27,6 +28,22 @@ class LocalEngineConfig(_Engine):
     """Processes on this machine."""
 
     name: Literal["local"]
+    devices: tuple[DeviceName, ...] | Literal["auto"] = Field(
+        default="auto", description="GPUs for the jobs, as CUDA_VISIBLE_DEVICES names them: [0,1]; auto: all"
+    )
+    jobs_per_device: Count | None = Field(
+        default=None, description="jobs at once on a GPU; null: as many as device_memory allows, else one"
+    )
+    device_memory: Size | None = Field(
+        default=None, description="memory of a GPU that a job needs, as 4GB; null: not said"
+    )
+
+    @field_validator("devices")
+    @classmethod
+    def _each_once(cls, devices: tuple[str | int, ...] | str) -> tuple[str | int, ...] | str:
+        if not isinstance(devices, str) and len(set(map(str, devices))) < len(devices):
+            raise ValueError(f"engine.devices must name each GPU once; got {list(devices)}")
+        return devices
 
 
 class RayEngineConfig(_Engine):
