@@ -152,7 +152,7 @@ def sweep(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the given values; run it again to continue."""
+    """Train, measure and compare every combination of the given values, or search; run it again to continue."""
     if status or watch:
         _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again

@@ -130,7 +130,7 @@ def carry_out(plan: SearchPlan, folder: Path, engine: InProcessEngine, **options
     return search
 
 
-def told(search: Search) -> list[tuple[Any, ...]]:
+def recorded(search: Search) -> list[tuple[Any, ...]]:
     """Return what the journal says, without what depends on the clock."""
     return [(one.number, one.state.name, one.params, one.values, one.user_attrs) for one in search.journal.trials()]
 

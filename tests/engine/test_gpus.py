@@ -48,9 +48,7 @@ def test_the_driver_lists_gpus_with_their_free_memory() -> None:
     assert visible_gpus() == ["0", "1"]
 
 
-@pytest.mark.parametrize(
-    ("listed", "code"), [("", 0), ("No devices were found\n", 0), (TWO, 9), ("NVIDIA-SMI has failed", 0)]
-)
+@pytest.mark.parametrize(("listed", "code"), [("", 0), ("No devices were found\n", 0), (TWO, 9), ("It has failed", 0)])
 def test_a_driver_that_does_not_answer_lists_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, code: int
 ) -> None:
@@ -117,7 +115,7 @@ def test_gpus_that_the_process_was_given_are_all_that_it_uses(
         ("engine.devices=[0,0]", "engine.devices must name each GPU once"),
         ("engine.device_memory=20GB", "no more than a GPU has free; got '20GB, 12.6 GB on GPU 1'"),
         ("engine.jobs_per_device=0", "engine.jobs_per_device must be at least 1"),
-        ("engine.device=[0]", "Did you mean 'engine.devices'?"),
+        ("engine.device=[0]", "engine has no such setting; got 'engine.device'"),
     ],
 )
 def test_gpus_that_cannot_be_used_are_refused_before_anything_is_made(
@@ -133,7 +131,7 @@ def test_each_job_of_a_sweep_sees_its_own_gpu(light: Sweeper, tmp_path_factory: 
     path = stub(tmp_path_factory.mktemp("driver"), TWO)
     quiet = ("tracking=off", "sweep.compare=false", "schedule.epochs=2")
     arguments = ("seed=range(3)", "engine.jobs=2", "engine.jobs_per_device=1", *quiet)
-    code, document, err = light.run(*arguments, PATH=path)
+    code, _, err = light.run(*arguments, PATH=path)
     assert code == 0, err
     (logs,) = light.folder.glob("sweeps/*/logs")
     seen = Counter(line for log in logs.iterdir() for line in log.read_text().splitlines() if line.startswith("GPU"))

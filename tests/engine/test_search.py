@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from searching import InProcessEngine, Killed, carry_out, distance, finished_runs, killed_at, planned, told
+from searching import InProcessEngine, Killed, carry_out, distance, finished_runs, killed_at, planned, recorded
 
 from infomcr_cli.engine.search.plan import SearchPlan
 from infomcr_cli.engine.search.result import search_report
@@ -47,15 +47,15 @@ def test_every_trial_is_one_run_with_its_values(plan: SearchPlan, folder: Path) 
 
 
 def test_the_same_search_proposes_the_same(plan: SearchPlan, folder: Path) -> None:
-    first = told(carry_out(plan, folder, InProcessEngine()))
+    first = recorded(carry_out(plan, folder, InProcessEngine()))
     for path in folder.iterdir():
         shutil.rmtree(path)
-    assert told(carry_out(plan, folder, InProcessEngine())) == first
+    assert recorded(carry_out(plan, folder, InProcessEngine())) == first
 
 
 @pytest.mark.parametrize("room", [1, 2])
 def test_a_search_killed_anywhere_loses_and_doubles_no_trial(plan: SearchPlan, folder: Path, room: int) -> None:
-    undisturbed = told(carry_out(plan, folder, InProcessEngine(room)))
+    undisturbed = recorded(carry_out(plan, folder, InProcessEngine(room)))
     for count in range(0, 1000, 6):
         for path in folder.iterdir():
             shutil.rmtree(path)
@@ -69,7 +69,7 @@ def test_a_search_killed_anywhere_loses_and_doubles_no_trial(plan: SearchPlan, f
         assert [one.state for one in search.journal.trials()] == [TrialState.COMPLETE] * 6, count
         assert len(finished_runs(folder)) == 6, count
         if room == 1:  # with two at once, what is known when a trial is proposed depends on when others end
-            assert told(search) == undisturbed, count
+            assert recorded(search) == undisturbed, count
     assert count > 20
 
 
@@ -86,20 +86,20 @@ def test_what_is_finished_is_not_trained_again(plan: SearchPlan, folder: Path) -
 
 
 def test_a_lost_journal_is_found_again_in_the_run_directories(plan: SearchPlan, folder: Path) -> None:
-    before = told(carry_out(plan, folder, InProcessEngine()))
+    before = recorded(carry_out(plan, folder, InProcessEngine()))
     shutil.rmtree(folder / "sweep")
     engine = InProcessEngine()
-    assert told(carry_out(plan, folder, engine)) == before
+    assert recorded(carry_out(plan, folder, engine)) == before
     assert not engine.epochs
 
 
 def test_a_torn_line_and_a_left_lock_of_the_journal_are_passed_over(plan: SearchPlan, folder: Path) -> None:
-    before = told(carry_out(plan, folder, InProcessEngine()))
+    before = recorded(carry_out(plan, folder, InProcessEngine()))
     journal = folder / "sweep" / "optuna.journal"
     with open(journal, "ab") as file:
         file.write(b'{"op_code":4,"worker_i')
     Path(f"{journal}.lock").symlink_to(journal)
-    assert told(carry_out(plan, folder, InProcessEngine())) == before
+    assert recorded(carry_out(plan, folder, InProcessEngine())) == before
 
 
 def test_a_failed_job_is_a_failed_trial_counted_once(plan: SearchPlan, folder: Path) -> None:
@@ -131,10 +131,10 @@ def test_retry_failed_repeats_failed_trials_and_no_others(plan: SearchPlan, fold
 
 
 def test_more_trials_of_a_search_go_on_from_those_there_are(plan: SearchPlan, folder: Path) -> None:
-    before = told(carry_out(plan, folder, InProcessEngine()))
+    before = recorded(carry_out(plan, folder, InProcessEngine()))
     search = carry_out(planned(folder, trials=8), folder, engine := InProcessEngine())
-    assert told(search)[:6] == before
-    assert len(told(search)) == 8
+    assert recorded(search)[:6] == before
+    assert len(recorded(search)) == 8
     assert len(engine.epochs) == 2 * 4
 
 
@@ -160,14 +160,14 @@ def test_a_pruned_run_is_a_pruned_trial_and_stays_one(folder: Path) -> None:
     assert all(status.epoch == status.pruned_at < 4 for status in pruned)
     assert "above the median of" in str(pruned[0].reason)
     again = carry_out(plan, folder, last := InProcessEngine())
-    assert told(again) == told(search)
+    assert recorded(again) == recorded(search)
     assert not last.epochs
     assert len(engine.epochs) < 12 * 4
 
 
 def test_a_pruned_search_killed_anywhere_tells_the_same(folder: Path) -> None:
     plan = planned(folder, "sweep.pruner=median", trials=9)
-    undisturbed = told(carry_out(plan, folder, InProcessEngine()))
+    undisturbed = recorded(carry_out(plan, folder, InProcessEngine()))
     for count in range(45, 1000, 13):
         for path in folder.iterdir():
             shutil.rmtree(path)
@@ -177,7 +177,7 @@ def test_a_pruned_search_killed_anywhere_tells_the_same(folder: Path) -> None:
                 break
             except Killed:
                 pass
-        assert told(carry_out(plan, folder, InProcessEngine())) == undisturbed, count
+        assert recorded(carry_out(plan, folder, InProcessEngine())) == undisturbed, count
 
 
 def test_two_objectives_give_a_front_that_nothing_is_better_than(folder: Path) -> None:

@@ -102,7 +102,7 @@ class Journal:
         reason: str | None = None,
         losses: Mapping[int, float] | None = None,
     ) -> None:
-        """Write how a trial ended; the state comes last, so that a trial is told as a whole."""
+        """Write how a trial ended; the state comes last, so that a trial is written as a whole."""
         identifier = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
         if reason is not None:
             self._storage.set_trial_user_attr(identifier, "reason", reason)

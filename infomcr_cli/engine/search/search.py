@@ -1,7 +1,7 @@
 """A search that runs: it gives the scheduler one job after the other, and notes what became of each.
 
-What is known of a trial follows from two places. The journal holds its values and, once it is told, its state. Before
-that the run's directory says how far it is: a RUNNING trial is told what its finished run holds, or its run goes on.
+What is known of a trial follows from two places. The journal holds its values and its state once that is final. Before
+that the run's directory says how far it is: a RUNNING trial gets the values of its finished run, or its run goes on.
 So a search can be killed at any moment, and the same command goes on without a lost or a doubled trial.
 """
 
@@ -66,7 +66,7 @@ class Search:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every trial is told."""
+        """Whether the state of every trial is final."""
         return not self.left and not self._open
 
     def next(self) -> Job | None:
@@ -138,7 +138,7 @@ class Search:
         return job.identity not in self._open
 
     def _take_up(self, trial: FrozenTrial) -> None:
-        """Take up a trial of the journal, and the run of one that is not told yet."""
+        """Take up a trial of the journal, and the run of one whose state is not final."""
         try:
             job = self.plan.job(dict(trial.params))
         except InputError as error:
@@ -165,17 +165,17 @@ class Search:
         values: tuple[float, ...] | None = None
         if state is State.FINISHED:
             found = read_values(RunDirectory.open(job.run), self.plan.objectives)
-            told, values, reason = TrialState.COMPLETE, found.values, found.reason
+            end, values, reason = TrialState.COMPLETE, found.values, found.reason
             if reason is not None:
-                told, values = TrialState.FAIL, None
+                end, values = TrialState.FAIL, None
         elif state is State.FAILED:
-            told = TrialState.FAIL
+            end = TrialState.FAIL
         elif is_pruned(job):
-            told = TrialState.PRUNED
+            end = TrialState.PRUNED
         else:
             return
         for number in self._open.pop(job.identity, []):
-            self.journal.tell(number, told, values, reason=reason, losses=_losses(job))
+            self.journal.tell(number, end, values, reason=reason, losses=_losses(job))
 
     def _retry(self) -> None:
         """Add a trial for each one whose run failed: in Optuna a state is final."""
