@@ -42,6 +42,10 @@ class PartsProgress:
     _bar: Progress | None = None
 
     def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the time from now on: what came before, such as compilation, is no part."""
         self._began = self._shown_at = self.clock()
         self._done_before = self.done
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
 from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.batch_statistics import BatchStatistics
 from infomcr_cli.measures.draws import image_order
 from infomcr_cli.measures.loss_surface import LossSurface
 from infomcr_cli.measures.run_evaluation import MeasuredNetwork, measured_network
@@ -83,15 +83,26 @@ class LandscapeNetwork:
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes], dtype=int)
         pieces = np.split(vector, ends)[:-1]
         parts = {name: p.reshape(s) for name, p, s in zip(self.trainable, pieces, shapes, strict=True)}
-        return {name: parts.get(name, rest[name]) for name in self.weights}
+        return {name: parts[name] if name in parts else rest[name] for name in self.weights}
 
     def place(self, arrays: Arrays) -> None:
         """Assign weights and statistics to the Keras model."""
         assign_all(named_weights(self.model), arrays)
 
-    def score(self, arrays: Arrays) -> Score:
-        """Return mean cross-entropy, nats, and accuracy at named weights and statistics."""
+    @cached_property
+    def batch_statistics(self) -> BatchStatistics:
+        """What renews the moving statistics of batch norm."""
+        return BatchStatistics(self.model)
+
+    def score(self, arrays: Arrays, *, renew: bool = False) -> Score:
+        """Return mean cross-entropy, nats, and accuracy at named weights and statistics.
+
+        Args:
+            renew: compute the statistics of batch norm anew, of the samples, in place of those given.
+        """
         self.place(arrays)
+        if renew:
+            self.batch_statistics.renew(images for images, _ in self.batches())
         return self.network.score(self.batches())
 
     def batches(self) -> Iterator[tuple[Any, NDArray[np.int32]]]:
@@ -136,13 +147,3 @@ def _first(dataset: Dataset, samples: int | None) -> Split:
     """Return the first training images in the order of measurement; those in files are decoded once."""
     chosen = dataset.train.take(image_order(dataset.train.labels, dataset.stored_order)[:samples])
     return Split(chosen.pixels, chosen.labels) if isinstance(chosen.images, StreamedImages) else chosen
-
-
-def digest(arrays: Arrays) -> str:
-    """Return the SHA-256 of named arrays: their names, types, shapes and bytes."""
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        found.update(f"{name} {array.dtype} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()

@@ -89,6 +89,7 @@ function unfold() {
 }
 
 document.querySelectorAll("table").forEach((table, number) => {
+  if ("list" in table.dataset) return;
   if (table.tBodies[0].rows.length >= FEWEST) makeFilterable(table, number);
   if (table.rows.length > 2) makeSortable(table);
 });

@@ -52,6 +52,7 @@ class PageTable:
     Attributes:
         name:   of its anchor.
         folded: hidden until the reader opens it.
+        is_list: each row is a fact of its own; there is nothing to sort or filter.
         runs:   for each row the names of the runs that it is about, which the page links with its pictures; none: it
                 is about no runs.
     """
@@ -62,6 +63,7 @@ class PageTable:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     folded: bool = False
+    is_list: bool = False
     runs: Sequence[Sequence[str]] = ()
 
 

@@ -76,7 +76,8 @@ function showTip(lines, x, y) {
 function makeInteractive(svg) {
   const { panels, marks } = DATA.pictures[svg.dataset.picture];
   const title = svg.querySelector("title");
-  svg.setAttribute("aria-label", `${title.textContent}. Arrow keys lead from value to value, Enter marks the runs.`);
+  const isOfRuns = marks.some((mark) => mark.runs.length);
+  svg.setAttribute("aria-label", `${title.textContent}. Arrow keys lead from value to value.${isOfRuns ? " Enter marks the runs." : ""}`);
   svg.removeAttribute("aria-labelledby");
   title.remove(); // a browser shows it where the values are to be
   svg.setAttribute("tabindex", "0");
@@ -100,7 +101,7 @@ function makeInteractive(svg) {
     const place = new DOMPoint(left, top).matrixTransform(svg.getScreenCTM());
     const lines = sentenceOf(panels[mark.panel], mark, index);
     showTip(lines, place.x, place.y);
-    point(mark.runs);
+    point(mark.runs.length ? mark.runs : null);
     if (says) spoken.textContent = lines.join(". ");
   }
   function hide() {
