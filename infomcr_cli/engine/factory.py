@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.config.schema.sweep import LocalEngineConfig
+from infomcr_cli.config.schema.sweep import LocalEngineConfig, SlurmEngineConfig
 from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.gpus import places_on_gpus
 from infomcr_cli.engine.job import Job
@@ -26,19 +26,24 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
 
     Raises:
         InputError: a job has no room for its process, a GPU is not there, several machines would share a SQLite
-            file, or Ray is not installed.
+            file, or Ray or Slurm is not installed.
     """
     _check_memory(config.engine.memory)
-    if isinstance(config.engine, LocalEngineConfig) and config.device != "cpu":
-        places_on_gpus(config.engine)
-    if config.engine.name != "ray":
+    if isinstance(config.engine, LocalEngineConfig):
+        if config.device != "cpu":
+            places_on_gpus(config.engine)
         return
     if store is not None and sqlite_path(store.uri) is not None:
         raise InputError(
-            "engine=ray needs a tracking server: several machines cannot share SQLite",
+            f"engine={config.engine.name} needs a tracking server: several machines cannot share SQLite",
             received=store.shown,
             advice=f"{SERVER_ADVICE} Or tracking=off.",
         )
+    if isinstance(config.engine, SlurmEngineConfig):
+        from infomcr_cli.engine.slurm_engine import check_slurm
+
+        check_slurm(config.engine)
+        return
     from infomcr_cli.engine.ray_engine import check_ray
 
     check_ray()
@@ -60,12 +65,14 @@ def make_engine(
     *,
     evaluate: bool,
     more: int = 0,
+    is_searched: bool = False,
     pruning: Callable[[Job], Pruning | None] = lambda job: None,
 ) -> Engine:
     """Return the engine for these jobs.
 
     Args:
         more:    how many jobs are to come besides.
+        is_searched: whether a job follows from those that have ended: no more are begun than can run at once.
         pruning: by what a search ends a job early.
 
     Raises:
@@ -79,6 +86,10 @@ def make_engine(
     if isinstance(settings, LocalEngineConfig):
         slots = slots_of(settings, len(jobs) + more, device=config.device)
         return LocalEngine(slots, limits_of(settings), len(jobs) + more, task)
+    if isinstance(settings, SlurmEngineConfig):
+        from infomcr_cli.engine.slurm_engine import SlurmEngine
+
+        return SlurmEngine(settings, limits_of(settings), folder, len(jobs), task, is_searched=is_searched)
     from infomcr_cli.engine.ray_engine import RayEngine
 
     return RayEngine(settings, limits_of(settings), task)

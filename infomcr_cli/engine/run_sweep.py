@@ -63,7 +63,15 @@ def run_sweep(
     due = plan.due if search is None else tuple(search.due)
     jobs = _jobs(plan, search)
     view = SweepView(console, due, len(jobs) - len(due), more)
-    engine = make_engine(config, due, folder, evaluate=evaluate, more=len(more), pruning=_pruning(search))
+    engine = make_engine(
+        config,
+        due,
+        folder,
+        evaluate=evaluate,
+        more=len(more),
+        is_searched=search is not None,
+        pruning=_pruning(search),
+    )
     logger = _logger(plan, jobs, due, folder, way_on)
     listeners: list[Listener] = [*([search] if search else []), view, *([logger] if logger else [])]
     runner = SweepRunner(engine, listeners, config.engine.retries, fail_fast, search)

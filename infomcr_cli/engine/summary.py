@@ -60,8 +60,9 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
 
 
 def is_incomplete(results: Iterable[JobResult]) -> bool:
-    """Return whether a job failed, was killed or has not begun; one that a search ended early is done."""
-    return any(result.state in (State.FAILED, State.KILLED, None) and not result.is_pruned for result in results)
+    """Return whether a job failed, was killed, has not begun or still runs in a queue; one that was pruned is done."""
+    undone = (State.FAILED, State.KILLED, State.RUNNING, State.LOST, None)
+    return any(result.state in undone and not result.is_pruned for result in results)
 
 
 def count(results: Sequence[JobResult], state: State | None) -> int:
