@@ -65,6 +65,7 @@ class SearchReport(_Record):
         front:     numbers of the trials that no other one is better than in all objectives; of one objective the best.
         uses_test: whether an objective used the test set.
         wanted:    how many trials there are to be.
+        axes:      names of what was searched, in the order of the command.
     """
 
     objectives: tuple[SearchedObjective, ...]
@@ -75,6 +76,7 @@ class SearchReport(_Record):
     seed: int
     pruner: str | None
     wanted: int
+    axes: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -128,7 +130,7 @@ class SearchReport(_Record):
         return found
 
     def _trials_table(self) -> TextTable:
-        names = list(self.trials[0].params)
+        names = self.axes or tuple(self.trials[0].params)
         several = len(self.objectives) > 1
         head = ("trial", *(one.name for one in self.objectives), *names, "run")
         rows = tuple(

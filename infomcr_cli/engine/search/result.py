@@ -25,22 +25,22 @@ def search_report(search: Search) -> SearchReport:
             SearchedObjective(name=one.name, direction=one.direction, importance=_importance(study, index, complete))
             for index, one in enumerate(search.plan.objectives)
         ),
-        trials=tuple(_trial(one, search) for one in trials if one.number not in repeated),
+        trials=tuple(_trial(one) for one in trials if one.number not in repeated),
         front=tuple(one.number for one in study.best_trials) if complete else (),
         uses_test=search.plan.uses_test,
         sampler=settings.sampler,
         seed=settings.search_seed,
         pruner=settings.pruner,
         wanted=settings.trials,
+        axes=tuple(search.plan.space.searched),
     )
 
 
-def _trial(trial: FrozenTrial, search: Search) -> SearchedTrial:
-    order = list(search.plan.space.searched)  # the journal sorts them by name
+def _trial(trial: FrozenTrial) -> SearchedTrial:
     return SearchedTrial(
         number=trial.number,
         state=trial.state.name,
-        params={name: trial.params[name] for name in order},
+        params=trial.params,
         values=tuple(trial.values or ()) if trial.state is TrialState.COMPLETE else (),
         run=trial.user_attrs.get("run"),
         reason=trial.user_attrs.get("reason"),
