@@ -92,9 +92,9 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
         number_of_samples(request.samples, minima),
     )
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
-    place = request.out or minima[0].run.landscapes / folder_name(f"spectrum-{settings.operator}", content)
+    place = request.out.absolute() if request.out else minima[0].run.landscapes / folder_name(f"spectrum-{settings.operator}", content)
     folder = ResultFolder(place, content, "spectrum.json")
-    folder.open("--out" if request.out else "a run in which a spectrum is kept", request.force)
+    folder.open("--out" if request.out else "RUN, without --out,", request.force)
     with locked_file(place / ".lock"):
         document = folder.document() or _computed(settings, minima, folder, console)
     if request.out is None:

@@ -102,7 +102,7 @@ def _compute_run(
     values.size[index], values.samples[index] = size, len(network.samples)
     left, steps = int((~values.done[index]).sum()), min(settings.steps, size)
     each = seconds_of(lambda: product(probe(size, settings.seed, 0)))
-    what = f"{left} probes of {steps} products over {len(network.samples):,} images"
+    what = f"{left} × {steps} products with vectors over {len(network.samples):,} images"
     say(progress.console, f"{minimum.label}: {what}: about {duration(each * steps * left)}")
     progress.begin()
     for number in np.flatnonzero(~values.done[index]):
