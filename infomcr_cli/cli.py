@@ -149,10 +149,17 @@ def sweep(
         typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the jobs of a sweep on Slurm, by its name or its overrides.")
+    ] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the given values; run it again to continue."""
+    if cancel:
+        from infomcr_cli.sweep_cancel import cancel_sweep
+
+        _finish(cancel_sweep(tuple(overrides or ())), as_json)
     if status or watch:
         _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again
@@ -349,6 +356,60 @@ def export(
 
     request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
     _finish(export_run(request, stderr), as_json)
+
+
+@app.command(name="path")
+def path_between(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B [OVERRIDE]...",
+            help="Two runs of one network on the same data, RUN or RUN@CHECKPOINT; then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
+    ],
+    align: Annotated[
+        bool, typer.Option("--align", help="Permute the channels of B to those of A (Ainsworth et al., 2023).")
+    ] = False,
+    points: Annotated[int, typer.Option(help="Points of each path, the ends included.")] = 21,
+    steps: Annotated[int, typer.Option(help="Training steps of the curve (Garipov et al., 2018); 0: no curve.")] = 1000,
+    samples: Annotated[str, typer.Option(help="Training and test images of each point, a number or all.")] = "all",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the curve at the start; default: that of A if SGD trained it, else 0.01.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the curve's batches and places, and of the alignment.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="Of runs that name none: last, best, or the name of one.")] = "last",
+    name: Annotated[
+        str | None, typer.Option(help="Of the folder in landscapes/ of both runs; default: one for these settings.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="Another folder for the results; compare does not see it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another path in --name or --out.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show loss and error from one minimum to another, and the barrier between; run it again to continue."""
+    from infomcr_cli.path import PathRequest
+    from infomcr_cli.path import path as run_command
+
+    runs, overrides = _words(arguments)
+    request = PathRequest(
+        runs,
+        overrides,
+        checkpoint,
+        points,
+        steps,
+        samples,
+        align,
+        learning_rate,
+        seed,
+        name,
+        out,
+        force,
+        config_dir,
+    )
+    _continued(lambda: run_command(request, stderr), as_json)
 
 
 @app.command()

@@ -44,6 +44,11 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "path": (
+        ("runs/seed0", "runs/seed1"),
+        ("runs/seed0", "runs/seed1", "--align", "--steps", "2000"),
+        ("runs/seed0@epoch-0005", "runs/seed0", "--steps", "0"),
+    ),
     "landscape": (
         ("runs/off", "runs/on"),
         ("runs/off", "runs/on", "--dimensions", "2", "--directions", "hessian"),

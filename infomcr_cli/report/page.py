@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from infomcr_cli.report.barriers import barriers_table
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.gather import GAPS
@@ -71,6 +72,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         Section("gamma-gap", f"Gamma against the {gap}", pictures=_pictures(plots, "gamma-gap")),
         _of_table(page_table("ranking", ranking_table(comparison.ranking, comparison.fragility))),
         _of_table(page_table("families", families_table(comparison.ranking))),
+        *(_of_table(page_table("barriers", barriers_table(found))) for found in [comparison.barriers] if found),
         Section("measures", f"Other measures against the {gap}", pictures=_pictures(plots, "measures"), is_folded=True),
         _of_table(everything, is_folded=True),
         Section("psi", "ψ by axis", psi, _pictures(plots, "psi"), is_folded=True),

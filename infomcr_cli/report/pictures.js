@@ -80,6 +80,8 @@ function makeInteractive(svg) {
   svg.setAttribute("aria-label", `${title.textContent}. Arrow keys lead from value to value.${isOfRuns ? " Enter marks the runs." : ""}`);
   svg.removeAttribute("aria-labelledby");
   title.remove(); // a browser shows it where the values are to be
+  svg.setAttribute("role", "application"); // so that a screen reader leaves the arrow keys to it
+  svg.setAttribute("aria-roledescription", "picture");
   svg.setAttribute("tabindex", "0");
   const points = marks.flatMap((mark, number) => mark.x.map((x, index) => {
     const [left, top] = placeOf(panels[mark.panel], x, mark.y[index]);

@@ -226,10 +226,11 @@ def how_it_ended(report: RunReport) -> str:
     status, path = report.status, shortest_path(report.run.path)
     again = f" `{suggested_command('train', '--resume', path)}` continues it." if report.checkpoints else ""
     reason = f": {printable(status.reason, 1000).rstrip('.')}" if status.reason else ""
-    reached = {True: " It reached its target training loss.", False: " It missed its target training loss."}
+    reached = {None: "", True: " It reached its target training loss.", False: " It missed its target training loss."}
+    finished = "" if report.is_imported else f"It finished.{reached[status.reached_target]}"
     words = {
         State.RUNNING: "It is still running; this page shows it as it was when the page was written.",
-        State.FINISHED: "It finished." + ("" if status.reached_target is None else reached[status.reached_target]),
+        State.FINISHED: finished,
         State.FAILED: f"It failed{reason}.",
         State.KILLED: f"It was stopped{reason}.{again}",
         State.LOST: f"Its process is gone{reason}.{again}",

@@ -40,12 +40,16 @@ def facts_table(report: RunReport) -> PageTable:
     }
     if report.is_imported:
         found = {"network": f"imported from {shown_value(config.get('imported.file'))}", "data": found["data"]}
+        found |= {"imported": _date(status.started)}
+    else:
+        found |= {
+            "seed": shown_value(config.get("seed")),
+            "came to": f"epoch {status.epoch}, step {status.step:,}",
+            "began": _date(status.started),
+            "ended": _date(status.ended) + _duration(status.started, status.ended),
+            "compute": _compute(report.evaluated),
+        }
     facts = found | {
-        "seed": shown_value(config.get("seed")),
-        "came to": f"epoch {status.epoch}, step {status.step:,}",
-        "began": _date(status.started),
-        "ended": _date(status.ended) + _duration(status.started, status.ended),
-        "compute": _compute(report.evaluated),
         "of a sweep, as": printable(status.label or ""),
         "tags": report.noted.tags_text,
         "note": report.noted.note,
@@ -282,6 +286,8 @@ def shown_value(value: Any) -> str:
     """Return a value of a run's file as text that is safe to print and without secrets; a dash for none."""
     if value is None:
         return NONE
+    if isinstance(value, float):
+        return f"{value:.12g}"
     if isinstance(value, list | tuple):
         return printable(redact(", ".join(map(str, value))), MOST_CHARACTERS)
     return printable(redact(value if isinstance(value, str) else json.dumps(value, default=str)), MOST_CHARACTERS)

@@ -69,6 +69,18 @@ def test_values_of_the_page_are_those_of_measures_json(tmp_path: Path) -> None:
     assert "-1.0 ± 0.5*" in text
 
 
+def test_learning_curves_of_the_page_are_the_lines_of_metrics_jsonl(tmp_path: Path) -> None:
+    run, page = evaluated_run(tmp_path / "run"), tmp_path / "page.html"
+    report_run(ReportRequest(run, page, tracking=False))
+    data = json.loads(page.read_text("utf-8").partition('id="page-data">')[2].partition("</script>")[0])
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    marks = {mark["label"]: mark for mark in data["pictures"]["training"]["marks"]}
+    for name in ("train", "test"):
+        assert marks[f"{name} loss"]["x"] == [line["epoch"] for line in lines]
+        assert marks[f"{name} loss"]["y"] == pytest.approx([line[f"{name}/loss"] for line in lines], rel=1e-6)
+    assert data["pictures"]["gamma"]["marks"][0]["y"] == [-200.0, -378.19]
+
+
 def test_page_of_a_run_makes_no_request_and_escapes_what_the_run_says(tmp_path: Path) -> None:
     config = config_with(model__name=HOSTILE, imported={"file": HOSTILE})
     found = evaluation(0.1, {HOSTILE: 1.0, "gamma": 2.0})
@@ -243,7 +255,7 @@ def test_curves_of_a_run_give_their_values_in_a_browser(tmp_path: Path) -> None:
           widths: [root.scrollWidth, root.clientWidth],
         };
         """,
-        width=500,
+        width=400,
     )
     assert found["tip"] == ["train loss", "loss, nats: 1", "epoch: 1"]
     assert found["dimmed"] == 0

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
 from infomcr_cli.report.plots.bands import Curve, Line, band_notes, curves_of_groups
-from infomcr_cli.report.plots.marks import Mark, MarkedFigure, numbers
+from infomcr_cli.report.plots.marks import Mark, MarkedFigure, kept_positions, numbers
 from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, logarithmic, note, panels
 from infomcr_cli.report.tables import group_name, mark_mixed, replicates
 
@@ -85,7 +85,7 @@ def overlaid(
         for curve in curves:
             first = curve.runs[0]
             label = label_of[first] if len(curve.runs) > 1 else first
-            figure.record(_mark(place, curve, label), draw_curve(panel, curve, styles[first]))
+            figure.record(_mark(place, curve, label), _draw_curve(panel, curve, styles[first], len(curves)))
         panel.set_xlabel(x)
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(name)
@@ -95,18 +95,20 @@ def overlaid(
     return figure
 
 
-def draw_curve(panel: Any, curve: Curve, style: Mapping[str, Any]) -> list[Artist]:
-    """Draw a curve, and its band if it has one; return what was drawn."""
+def _draw_curve(panel: Any, curve: Curve, style: Mapping[str, Any], count: int) -> list[Artist]:
+    """Draw one of some curves, and its band if it has one, the paler the more there are; return what was drawn."""
     artists: list[Artist] = list(panel.plot(curve.x, curve.y, linewidth=1.0, alpha=0.85, **style))
     if curve.low is not None and curve.high is not None:
-        colour = style["color"]
-        artists.append(panel.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0))
+        alpha = max(0.05, min(0.18, 0.9 / count))
+        band = {"color": style["color"], "alpha": alpha, "linewidth": 0}
+        artists.append(panel.fill_between(curve.x, curve.low, curve.high, **band))
     return artists
 
 
 def _mark(panel: int, curve: Curve, label: str) -> Mark:
-    low, high = (() if edge is None else numbers(edge) for edge in (curve.low, curve.high))
-    return Mark(panel, curve.runs, label, numbers(curve.x), numbers(curve.y), low, high, note=curve.note)
+    kept = kept_positions(len(curve.x))
+    low, high = (() if edge is None else numbers(edge[kept]) for edge in (curve.low, curve.high))
+    return Mark(panel, curve.runs, label, numbers(curve.x[kept]), numbers(curve.y[kept]), low, high, note=curve.note)
 
 
 def _line_styles(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], list[Line2D]]:

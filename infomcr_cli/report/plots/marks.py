@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 POINTS_PER_INCH = 72  # of a coordinate in an SVG
+MOST_VALUES = 400  # of a line that a page gives on hover
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,16 @@ class MarkedFigure(Figure):
         """Return where the panels are, once the figure was drawn."""
         width, height = (POINTS_PER_INCH * inches for inches in self.get_size_inches())
         return tuple(_panel(axes, width, height) for axes in self._panels)
+
+
+def kept_positions(count: int) -> np.ndarray:
+    """Return which of the values of a long line a page gives on hover, the first and the last among them.
+
+    Examples:
+        >>> kept_positions(3).tolist(), len(kept_positions(100_000))
+        ([0, 1, 2], 400)
+    """
+    return np.unique(np.linspace(0, count - 1, MOST_VALUES).round().astype(int))
 
 
 def numbers(values: Iterable[float], digits: int = 7) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.report.plots.bands import Line
 from infomcr_cli.report.plots.curves import GAMMA, line_of
-from infomcr_cli.report.plots.marks import Mark, numbers
+from infomcr_cli.report.plots.marks import Mark, kept_positions, numbers
 from infomcr_cli.report.plots.schedule_marks import schedule_marks
 from infomcr_cli.report.plots.style import COLOURS, LINES, Plot, legend_of, logarithmic, panels, plot_style, render
 from infomcr_cli.report.plots.training import (
@@ -47,7 +47,8 @@ def learning_curves(metrics: Sequence[MetricsLine], config: Mapping[str, Any]) -
             for name in names:
                 label, (x, y) = _what(name), lines[name]
                 drawn = panel.plot(x, y, linewidth=1.2, **_style(name))
-                figure.record(Mark(place, (), label, numbers(x), numbers(y)), drawn)
+                kept = kept_positions(len(x))
+                figure.record(Mark(place, (), label, numbers(x[kept]), numbers(y[kept])), drawn)
             _finish(panel, quantity, [lines[name] for name in names])
             draw_marks(panel, marks)
         own = [Line2D([], [], label=split, **_style(f"{split}/")) for split in _SPLITS if _is_in(shown, split)]
