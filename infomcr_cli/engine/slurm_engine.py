@@ -26,7 +26,15 @@ from infomcr_cli.engine.messages import Task, decoded_outcome
 from infomcr_cli.engine.process import close
 from infomcr_cli.engine.scheduler import Stopped
 from infomcr_cli.engine.slurm_alive import places_of_alive_tasks
-from infomcr_cli.engine.slurm_array import CANCELLED, SlurmArray, arrays_folder, check_path, new_array, submit_array
+from infomcr_cli.engine.slurm_array import (
+    CANCELLED,
+    SlurmArray,
+    arrays_folder,
+    check_path,
+    new_array,
+    submit_array,
+    with_id,
+)
 from infomcr_cli.engine.slurm_queue import SlurmError, TaskState, missing_command
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
@@ -183,6 +191,8 @@ class SlurmEngine:
         self._waiting.clear()
         try:
             slurm_queue.cancel([tracked.task_id for tracked in self._tracked.values()])
+            if self._unsure is not None and (known := with_id(self._unsure)).id is not None:
+                slurm_queue.cancel([known.id])
         except SlurmError as error:
             _log.warning("Slurm did not cancel the jobs: %s", error)
 

@@ -319,6 +319,20 @@ def test_an_array_that_sbatch_took_without_saying_so_is_not_submitted_twice(
     assert own.where(jobs[1]) == "2_0"
 
 
+def test_a_stop_also_cancels_an_array_that_sbatch_took_without_saying_so(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = engine()
+    submitted(own, jobs[:1])
+    fake.refuse("sbatch: error: Socket timed out on send/recv operation", takes=True)
+    for job in jobs[1:]:
+        own.submit(job)
+    monkeypatch.setattr(slurm_engine, "SECONDS_BEFORE_ANOTHER_TRY", 60.0)
+    own.wait(0)
+    own.stop("--fail-fast", grace=1.0)
+    assert fake.commands[-1] == ("scancel", "--quiet", "2")
+
+
 def test_an_array_that_has_the_id_of_an_old_one_is_left_alone(
     engine: Engines, fake: FakeSlurm, jobs: list[Job], tmp_path: Path
 ) -> None:
