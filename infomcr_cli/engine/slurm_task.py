@@ -3,7 +3,8 @@
 It starts the job's process and watches it, as the other engines do. Slurm speaks to it by signals:
 
     SIGUSR2   the limit of time is near: the job writes a checkpoint, and the task puts itself back into the queue;
-    SIGTERM   preempted, put back or cancelled: the job writes a checkpoint, and Slurm knows what is to follow.
+    SIGTERM   preempted, put back or cancelled: the job writes a checkpoint, and Slurm knows what is to follow. In the
+              time of grace of a preemption it does not yet, and puts no job back that ends by itself: the task does.
 
 In both cases nothing is reported: the job has not ended, or its end is Slurm's to tell.
 """
@@ -25,13 +26,14 @@ from infomcr_cli.engine.job import Outcome
 from infomcr_cli.engine.messages import encoded_outcome, job_of
 from infomcr_cli.engine.process import GRACE, JobProcess
 from infomcr_cli.engine.slurm_array import SlurmArray, read_array
-from infomcr_cli.engine.slurm_queue import SlurmError, requeue
+from infomcr_cli.engine.slurm_queue import SlurmError, read_queue, requeue
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
 from infomcr_cli.runs.io.safe_files import write_atomically
 
 TICK = 0.1
 SECONDS_TO_REQUEUE = 15.0  # of the notice before the limit, kept for `scontrol requeue`
+SECONDS_TO_ANSWER = 10.0  # Slurm kills the task half a minute after SIGTERM
 SECONDS_FOR_A_SIGNAL = 1.0  # the job's process may hear a signal a little before this one
 _THREADS = ("INFOMCR_THREADS", "TF_NUM_INTRAOP_THREADS")
 _REASONS = {
@@ -91,7 +93,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
     outcome = _watched(process, received, array.notice)
     if outcome.state is State.FINISHED or not received:
         return _reported(array, index, outcome)
-    return _interrupted(array, index, starts, is_wanted=signal.SIGTERM in received)
+    return _interrupted(array, index, starts, is_preempted=signal.SIGTERM in received)
 
 
 def _watched(process: JobProcess, received: list[int], notice: float) -> Outcome:
@@ -113,17 +115,28 @@ def _reported(array: SlurmArray, index: int, outcome: Outcome) -> int:
     return 0 if outcome.state is State.FINISHED else 1
 
 
-def _interrupted(array: SlurmArray, index: int, starts: Starts, *, is_wanted: bool) -> int:
-    """Go back into the queue, unless Slurm wanted the task to end: a cancelled one would come back to life."""
-    if is_wanted:
+def _interrupted(array: SlurmArray, index: int, starts: Starts, *, is_preempted: bool) -> int:
+    """Go back into the queue, unless Slurm is ending the task: a cancelled one would come back to life."""
+    task = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
+    if is_preempted:
         _note(array, index, replace(starts, is_excused=True))
-        return 128 + signal.SIGTERM
+        if not _counts_as_running(task):
+            return 128 + signal.SIGTERM
     try:
-        requeue(f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}")
+        requeue(task)
     except SlurmError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _counts_as_running(task: str) -> bool:
+    """Return whether Slurm has not decided to end a task: it is completing if it was cancelled or put back."""
+    try:
+        shown = read_queue([task.partition("_")[0]], seconds=SECONDS_TO_ANSWER).get(task)
+    except SlurmError:
+        return False
+    return shown is not None and shown.state == "RUNNING"
 
 
 def _noted_start(array: SlurmArray, index: int, run: Path) -> Starts:

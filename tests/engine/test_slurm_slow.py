@@ -154,6 +154,17 @@ def test_preempted_killed_and_requeued_jobs_end_with_the_same_bits(
     assert not [path for path in light.folder.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
 
 
+def test_jobs_that_stop_in_the_time_of_grace_of_a_preemption_go_on(light: Sweeper, cluster: SlurmCluster) -> None:
+    grid = ("reg=off", "seed=0,1", "schedule.epochs=30", "engine.partition=graceful", "engine.retries=0")
+    process = light.start(*grid, *ARRAY, "--json", LIGHT_PACE="0.25", **cluster.environment)
+    wait_until(lambda: len(runs_with_epochs(light, 2)) == 2, 120)
+    cluster.command("sbatch", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=sleep 3")
+    code, document, err = ended(process)
+    assert (code, document["finished"]) == (0, 2), err
+    counts = [json.loads(path.read_text())["count"] for path in light.folder.glob("sweeps/x/slurm/*/starts/*.json")]
+    assert counts == [2, 2]
+
+
 def test_a_job_goes_back_into_the_queue_before_its_limit_of_time(
     light: Sweeper, cluster: SlurmCluster, undisturbed: Callable[..., Sweeper]
 ) -> None:

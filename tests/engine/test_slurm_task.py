@@ -39,11 +39,14 @@ def array(tmp_path: Path) -> SlurmArray:
 
 @pytest.fixture
 def start(array: SlurmArray, tmp_path: Path) -> Start:
-    """Start a task as its batch script does; `scontrol` notes what it is called with."""
+    """Start a task as its batch script does; `scontrol` notes what it is called with, `squeue` shows `queue.txt`."""
     program = tmp_path / "bin" / "scontrol"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/scontrol.txt\n')
-    program.chmod(0o755)
+    program.with_name("squeue").write_text(f"#!/bin/sh\ncat {tmp_path}/queue.txt\n")
+    for path in program.parent.iterdir():
+        path.chmod(0o755)
+    (tmp_path / "queue.txt").write_text("17|0|COMPLETING|n1|x\n")
 
     def started(index: int, pace: float = 0.02) -> subprocess.Popen[bytes]:
         slurm = {"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": str(index), "SLURMD_NODENAME": "n1"}
@@ -80,6 +83,12 @@ def test_an_interrupted_task_goes_on_with_the_same_bits(array: SlurmArray, start
     assert lines_of(run) == lines_of(other)
     assert epochs_of(run) == epochs_of(other)
     assert json.loads(array.starts(0).read_text())["count"] == 3
+
+
+def test_a_task_that_stops_in_the_time_of_grace_puts_itself_back(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "queue.txt").write_text("17|0|RUNNING|n1|x\n")  # Slurm ends it when that time is over
+    assert interrupted(start, tmp_path / "runs" / "a", signal.SIGTERM) == 0
+    assert (tmp_path / "scontrol.txt").read_text() == "requeue 17_0\n"
 
 
 def test_a_task_that_gets_no_further_fails_and_says_what_it_needs(array: SlurmArray, start: Start) -> None:
