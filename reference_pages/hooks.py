@@ -42,17 +42,35 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links out of `docs/` to the pages that hold the same; name tables that are not there yet without a link."""
-    folder = Path(page.file.src_dir or ".", page.file.src_uri).parent
-    markdown = re.sub(
-        r"\[([^\]]+)\]\(([\w./-]+\.csv)\)",
-        lambda found: found[0] if (folder / found[2]).is_file() else f"`{found[1]}`",
-        markdown,
-    )
-    up = "../" * page.file.src_uri.count("/")
+    """Mend what works where the files are read in the repository, and not on the site."""
+    folder = Path(config.docs_dir, page.file.src_uri).parent
+    depth = page.file.src_uri.count("/")
+    return _bars_in_code(_links_inside(_without_missing_tables(markdown, folder), "../" * depth))
+
+
+def _without_missing_tables(markdown: str, folder: Path) -> str:
+    """Return a page that names tables of numbers without a link as long as they are not there."""
+
+    def link(found: re.Match[str]) -> str:
+        return found[0] if (folder / found[2]).is_file() else f"`{found[1]}`"
+
+    return re.sub(r"\[([^\]]+)\]\(([\w./-]+\.csv)\)", link, markdown)
+
+
+def _links_inside(markdown: str, up: str) -> str:
+    """Return a page whose links out of `docs/` lead to the pages that hold the same."""
     for outside, inside in OUTSIDE.items():
         markdown = re.sub(rf"\]\({re.escape(up)}\.\./{re.escape(outside)}", f"]({up}{inside}", markdown)
     return markdown
+
+
+def _bars_in_code(markdown: str) -> str:
+    """Return a page without the backslash that GitHub needs before a bar in the code of a table."""
+
+    def row(found: re.Match[str]) -> str:
+        return re.sub(r"`[^`]*`", lambda one: one[0].replace("\\|", "|"), found[0])
+
+    return re.sub(r"(?m)^\|.*$", row, markdown)
 
 
 def _beside(name: str) -> str:
