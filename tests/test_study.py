@@ -19,11 +19,11 @@ from benchmarks.study.compared import regularizers
 from benchmarks.study.document import filled, write_document
 from benchmarks.study.families import NAMES, family
 from benchmarks.study.minima import MINIMA
+from benchmarks.study.place import Place
 from benchmarks.study.regularizers import STRENGTHS, TUNING, best_strengths
 from benchmarks.study.results import PARTS, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
 from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
-from benchmarks.study.sweeps import Place
 from benchmarks.study.tables import Table
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.exclude import parse_exclusions
@@ -49,19 +49,18 @@ TINY = Family(
 )
 
 
-def make_run(place: Place, job: Levels, *, state: State = State.FINISHED) -> dict[str, object]:
-    """Make the directory of a trained and measured run, and return its entry in sweep.json."""
+def make_run(place: Place, job: Levels, *, state: State = State.FINISHED) -> None:
+    """Make the directory of a run, trained and measured if it is finished."""
     runs = place.runs / TINY.name / "runs"
     path = runs / "-".join(TINY.key(job))
     config = compose_run([*TINY.preset, *TINY.overrides(job), "tracking=off"])
-    run = create_run(config, list(TINY.overrides(job)), path)
+    spelled = [one.replace("1e-2", "0.01") for one in TINY.overrides(job)]  # as a sweep spells a number
+    run = create_run(config, spelled, path)
     write_status(run, finished(read_status(run), state))
     if state is State.FINISHED:
         values = {"train/loss": 0.4, "test/loss": 0.9, "test/accuracy": 0.75, "clean_train/loss": 0.02}
         MetricsLog(run).append(10, 1, values, {"train_seconds": 2.0, "eval_seconds": 0.5})
         record_evaluation(run, "last", evaluation_of(job))
-    spelled = [f"{key}={value.replace('1e-2', '0.01')}" for key, value in TINY.settings(job).items()]
-    return {"directory": str(path), "overrides": spelled, "state": str(state)}
 
 
 def evaluation_of(job: Levels) -> Evaluation:
@@ -89,9 +88,8 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Levels]]:
 
     def command(chosen: Family, part: Slice, due: Sequence[Levels], place: Place) -> list[str]:
         calls.append(due)
-        record = place.runs / chosen.name / "sweeps" / part.name / "sweep.json"
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"jobs": [make_run(place, job) for job in due]}))
+        for job in due:
+            make_run(place, job)
         return [sys.executable, "-c", ""]
 
     monkeypatch.setattr(sweeps, "_sweep_command", command)
@@ -110,11 +108,12 @@ def test_rows_outlive_their_run_directories(place: Place, swept: list[Sequence[L
 def test_only_jobs_without_a_row_are_swept(place: Place, swept: list[Sequence[Levels]]) -> None:
     sweeps.run_slice(TINY, TINY.slices[0], place)
     lines = place.table(TINY).path.read_text().splitlines(keepends=True)
-    place.table(TINY).path.write_text("".join(lines[:2]))  # one row is left
+    place.table(TINY).path.write_text("".join(lines[:2]))
+    (left,) = place.table(TINY).known()
     shutil.rmtree(place.runs)
     assert sweeps.run_slice(TINY, TINY.slices[0], place) == 3
     assert len(swept[1]) == 3
-    assert {TINY.key(job) for job in swept[1]}.isdisjoint({("16", "1e-2", "0")})
+    assert {TINY.key(job) for job in swept[1]}.isdisjoint({left})
 
 
 def test_a_row_holds_axes_scores_measures_errors_and_convention(place: Place, swept: list[Sequence[Levels]]) -> None:
@@ -138,10 +137,7 @@ def test_a_row_holds_axes_scores_measures_errors_and_convention(place: Place, sw
 
 def test_a_failed_run_has_a_row_that_is_not_ranked(place: Place) -> None:
     job = TINY.jobs[0]
-    record = place.runs / TINY.name / "sweeps" / "tiny-1" / "sweep.json"
-    entry = make_run(place, job, state=State.FAILED)
-    record.parent.mkdir(parents=True)
-    record.write_text(json.dumps({"jobs": [entry]}))
+    make_run(place, job, state=State.FAILED)
     assert sweeps.collect(TINY, TINY.slices[0], place) == 1
     row = place.table(TINY).known()[TINY.key(job)]
     assert (row["state"], row["in_verdict"]) == ("FAILED", "False")

@@ -20,9 +20,11 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.study.document import write_document
+from benchmarks.study.evaluations import run_further, run_trajectories
 from benchmarks.study.families import NAMES, family
+from benchmarks.study.place import Place
 from benchmarks.study.slices import Family, Slice
-from benchmarks.study.sweeps import Place, collect, run_further, run_slice
+from benchmarks.study.sweeps import collect, run_slice
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,6 +52,7 @@ def _run(options: argparse.Namespace) -> None:
         began = time.monotonic()
         new = run_slice(chosen, part, place)
         run_further(chosen, part, place)
+        run_trajectories(chosen, part, place)
         if new:
             print(f"{part.name}: {new} rows in {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
 

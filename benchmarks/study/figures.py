@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.study.evaluations import trajectories
 from benchmarks.study.families import family
-from benchmarks.study.results import GAPS, RANK_BY, is_complete, judgement, rows_of
+from benchmarks.study.results import GAPS, NORMALISED, RANK_BY, frame_of, is_complete, judgement, rows_of
 from infomcr_cli.measures.base import all_measures
-from infomcr_cli.report.plots.style import COLOURS, legend_of, panels, plot_style, render, with_unit
+from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, panels, plot_style, render, with_unit
 
-SHOWN = ("gamma", "gamma_normalised", "train_loss")  # and the best measure of each family
+SHOWN = ("gamma", NORMALISED, "train_loss")  # and the best measure of each family
 LOGARITHMIC = 100.0  # ratio of the largest to the smallest value from which a scale is logarithmic
 
 
@@ -24,7 +25,7 @@ def draw_figures(tables: Path) -> dict[str, str]:
     chosen, rows = family("minima", tables), rows_of("minima", tables)
     if not is_complete(chosen, rows):
         return {}
-    frame = pd.read_csv(tables / "minima.csv", keep_default_na=False, na_values=[""])
+    frame = frame_of(tables / "minima.csv")
     found = {gap: judgement(frame, gap, chosen.axes) for gap in GAPS}
     drawn: dict[str, str] = {}
     with plot_style():
@@ -34,6 +35,8 @@ def draw_figures(tables: Path) -> dict[str, str]:
         shown = measures_shown(found["gap_error"])
         ranked = frame[frame["in_verdict"]]
         drawn |= _save(tables, "measures", "Measures against the error gap", against_gap(ranked, shown, "gap_error"))
+        if (path := trajectories(chosen, tables).path).exists():
+            drawn |= _save(tables, "gamma", "Gamma along training, lines of rate and batch size", along(frame_of(path)))
     return drawn
 
 
@@ -102,10 +105,40 @@ def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             panel.xaxis.set_minor_formatter(lambda *_: "")
+        else:
+            panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(with_unit(name, units.get(name)))
         panel.set_ylabel("error gap, %")
     legend_of(figure, _handles([str(optimizer) for optimizer, _ in groups]))
     return figure
+
+
+def along(frame: pd.DataFrame) -> Figure:
+    """Return gamma against the clean training loss on the way to the target, a line for each run."""
+    figure = Figure(figsize=(6.0, 3.6), layout="constrained", dpi=150)
+    panel: Any = figure.subplots()
+    rates, batches = list(dict.fromkeys(frame["rate"])), list(dict.fromkeys(frame["batch_size"]))
+    for (rate, batch), part in frame.groupby(["rate", "batch_size"], sort=False):
+        line = part.sort_values("step")
+        style = {"color": COLOURS[rates.index(rate)], "linestyle": LINES[batches.index(batch) % len(LINES)]}
+        panel.errorbar(line["train_loss"], line["gamma"], yerr=line["gamma std_error"], marker=".", **style)
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.xaxis.set_minor_formatter(lambda *_: "")
+    panel.invert_xaxis()
+    panel.set_xlabel("clean training loss, nats")
+    panel.set_ylabel("gamma, nats")
+    legend_of(
+        figure, [*_handles([f"rate {rate}" for rate in rates]), *_lines([f"batch size {batch}" for batch in batches])]
+    )
+    return figure
+
+
+def _lines(names: Sequence[str]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    styles: Any = LINES
+    return [Line2D([], [], linestyle=one, color="black", label=name) for one, name in zip(styles, names, strict=False)]
 
 
 _POINTS: dict[str, Any] = {"markersize": 2.5, "elinewidth": 0.4, "alpha": 0.7}

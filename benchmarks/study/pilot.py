@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from benchmarks.study.slices import Family, Levels, Settings, Slice
 
-AXES = ("optimizer", "learning_rate", "batch_size", "width", "l2", "augment", "regularizer")
-WIDTHS = {"8": "[8,16,32]", "12": "[12,24,48]", "16": "[16,32,64]"}
+AXES = ("optimizer", "learning_rate", "batch_size", "width", "l2", "augment", "label_noise", "regularizer")
+WIDTHS = {"8": "[8,16,32]", "12": "[12,24,48]", "16": "[16,32,64]", "24": "[24,48,96]"}
 AUGMENT = {
     "plain": {"augment": "none", "augment.padding": "0"},
     "flips": {"augment": "standard", "augment.padding": "0"},
@@ -25,6 +25,7 @@ def settings(levels: Levels) -> Settings:
         "data.batch_size": levels["batch_size"],
         "model.widths": WIDTHS[levels["width"]],
         **AUGMENT[levels["augment"]],
+        "data.label_noise": levels["label_noise"],
         **({"reg": "off"} if regularizer == "off" else {**REGULARIZER, "reg.beta": regularizer}),
         "seed": levels["seed"],
     }
@@ -38,28 +39,28 @@ def decay(optimizer: str, strength: str) -> Settings:
 
 
 _SGD = (
-    ("0.1", "32", "8", "1e-4", "plain"),
-    ("0.1", "32", "16", "1e-4", "flips"),
-    ("0.05", "64", "8", "1e-4", "plain"),
-    ("0.2", "16", "8", "1e-4", "plain"),
-    ("0.05", "64", "8", "1e-4", "flips"),
-    ("0.1", "32", "8", "1e-3", "plain"),
-    ("0.1", "32", "16", "1e-4", "plain"),
-    ("0.1", "32", "8", "0", "plain"),
-    ("0.05", "16", "8", "1e-4", "plain"),
-    ("0.2", "64", "8", "1e-4", "plain"),
-    ("0.2", "16", "8", "1e-3", "flips"),
-    ("0.1", "32", "8", "1e-4", "flips"),
+    ("0.1", "32", "8", "1e-4", "plain", "0"),
+    ("0.1", "32", "16", "1e-4", "flips", "0"),
+    ("0.05", "64", "12", "1e-4", "flips", "0"),
+    ("0.05", "64", "12", "1e-4", "plain", "0.2"),
+    ("0.2", "16", "12", "1e-4", "plain", "0"),
+    ("0.2", "16", "12", "1e-4", "plain", "0.2"),
+    ("0.1", "32", "24", "1e-4", "plain", "0"),
+    ("0.2", "16", "12", "1e-3", "plain", "0"),
+    ("0.05", "64", "12", "1e-4", "plain", "0"),
+    ("0.05", "16", "12", "1e-4", "plain", "0"),
+    ("0.2", "64", "12", "1e-4", "plain", "0"),
+    ("0.1", "32", "12", "0", "plain", "0"),
 )
 _ADAMW = (
-    ("4e-3", "32", "8", "5e-2", "flips"),
-    ("8e-3", "16", "8", "5e-2", "plain"),
-    ("2e-3", "64", "8", "5e-2", "plain"),
-    ("2e-3", "16", "8", "5e-2", "plain"),
-    ("8e-3", "64", "8", "5e-2", "plain"),
-    ("4e-3", "32", "16", "5e-2", "plain"),
+    ("4e-3", "32", "12", "5e-2", "flips", "0"),
+    ("2e-3", "64", "12", "5e-2", "plain", "0"),
+    ("8e-3", "16", "12", "5e-2", "plain", "0"),
+    ("8e-3", "16", "12", "5e-1", "plain", "0"),
+    ("4e-3", "32", "24", "5e-2", "plain", "0"),
+    ("4e-3", "32", "12", "5e-2", "plain", "0.2"),
 )
-_REGULARIZED = ("100", "10")  # β, with SGD at 0.1, batches of 32, width 8, L2 1e-4
+_REGULARIZED = ("100", "10")  # β, with SGD at 0.1, batches of 32, width 12, L2 1e-4
 
 
 def _jobs(optimizer: str, rows: Iterable[tuple[str, ...]]) -> tuple[Levels, ...]:
@@ -67,12 +68,12 @@ def _jobs(optimizer: str, rows: Iterable[tuple[str, ...]]) -> tuple[Levels, ...]
 
 
 def _regularized(beta: str) -> Levels:
-    return dict(zip(AXES, ("sgd", "0.1", "32", "8", "1e-4", "plain", beta), strict=True)) | {"seed": "0"}
+    return dict(zip(AXES, ("sgd", "0.1", "32", "12", "1e-4", "plain", "0", beta), strict=True)) | {"seed": "0"}
 
 
 PILOT = Family(
     name="pilot",
-    preset=("experiment=study", "schedule.epochs=60", "schedule.stop_at_train_loss=0.01"),
+    preset=("experiment=study", "schedule.epochs=60", "schedule.stop_at_train_loss=0.03"),
     axes=AXES,
     settings=settings,
     slices=(

@@ -20,6 +20,7 @@ from benchmarks.study.tables import Row, Table
 GAPS = {"gap_error": "the error gap", "test_error": "the test error"}
 PLANNED = ("minima", "tuning", "regularizers", "plane")
 RANK_BY = "granulated_psi"
+NORMALISED, _VOLUME, _OTHER = "gamma_normalised", "volume", "other"
 
 
 def rows_of(name: str, tables: Path) -> list[dict[str, str]]:
@@ -83,12 +84,13 @@ def minima(tables: Path) -> str:
     chosen, rows = family("minima", tables), rows_of("minima", tables)
     if not is_complete(chosen, rows):
         return _incomplete("minima", rows, chosen)
-    frame = pd.read_csv(tables / "minima.csv", keep_default_na=False, na_values=[""])
+    frame = frame_of(tables / "minima.csv")
     ranked = frame[frame["in_verdict"]]
     parts = [_about(ranked, len(frame))]
     for gap, words in GAPS.items():
         found = judgement(frame, gap, chosen.axes)
-        parts += [f"### By {words}", command(gap, chosen.axes), measure_table(found, ranked, gap), _leaders(found)]
+        table = measure_table(found, averaged(ranked, chosen.axes), gap)
+        parts += [f"### By {words}", command(gap, chosen.axes), table, _leaders(found)]
     return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
 
 
@@ -97,21 +99,52 @@ def plane(tables: Path) -> str:
     chosen, rows = family("plane", tables), rows_of("plane", tables)
     if not is_complete(chosen, rows):
         return _incomplete("plane", rows, chosen)
-    frame = pd.read_csv(tables / "plane.csv", keep_default_na=False, na_values=[""])
+    frame = frame_of(tables / "plane.csv")
     parts = []
     for limit in (None, 0.01):
         inside = frame if limit is None else frame[frame["train_loss"] <= limit]
         words = "All runs" if limit is None else f"Runs with a training loss of at most {limit:g} nats"
         found = judgement(inside, "gap_error", chosen.axes)
-        parts += [f"### {words}", f"{len(inside)} runs.", measure_table(found, inside, "gap_error")]
+        parts += [
+            f"### {words}",
+            f"{len(inside)} runs.",
+            measure_table(found, averaged(inside, chosen.axes), "gap_error"),
+        ]
     return "\n\n".join(parts)
+
+
+def frame_of(path: Path) -> pd.DataFrame:
+    """Return a table with numbers as numbers; only an empty cell is none."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def averaged(frame: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each setting: the means over its seeds."""
+    return frame.groupby(list(axes), sort=False, as_index=False).mean(numeric_only=True)
 
 
 def judgement(frame: pd.DataFrame, gap: str, axes: Sequence[str]) -> dict[str, Any]:
     """Return the document of `infomcr judge --by-family`, measures in the order of Ψ."""
     from infomcr_cli.report.judge_table import judge
 
-    return judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
+    found = judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
+    return {**found, "families": with_normalised(found["families"], list(found["measures"]))}
+
+
+def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """Return families with gamma of normalised logits, which no registry knows, in that of gamma.
+
+    Args:
+        order: all measures, best first.
+    """
+    own = {kind: list(one["measures"]) for kind, one in families.items()}
+    if NORMALISED in own.get(_OTHER, ()):
+        own[_OTHER].remove(NORMALISED)
+        own.setdefault(_VOLUME, []).append(NORMALISED)
+    ordered = {kind: sorted(names, key=order.index) for kind, names in own.items() if names}
+    firsts = sorted(ordered, key=lambda kind: order.index(ordered[kind][0]))
+    is_ranked = any(one["best"] for one in families.values())
+    return {kind: {"best": ordered[kind][0] if is_ranked else None, "measures": ordered[kind]} for kind in firsts}
 
 
 def command(gap: str, axes: Sequence[str]) -> str:
@@ -193,7 +226,7 @@ def _leaders(found: Mapping[str, Any]) -> str:
     )
 
 
-_PLACED = ("gamma", "gamma_normalised", "train_loss")
+_PLACED = ("gamma", NORMALISED, "train_loss")
 
 
 def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:

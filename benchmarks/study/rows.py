@@ -89,6 +89,7 @@ def _scores(run: EvaluatedRun) -> dict[str, str]:
     return {
         RANKED: str(run.is_ranked),
         TRAIN_LOSS: number(train.loss),
+        f"{TRAIN_LOSS}{DIRECTION}": "lower",
         "train_accuracy": number(train.accuracy),
         "test_loss": number(test.loss),
         "test_accuracy": number(test.accuracy),

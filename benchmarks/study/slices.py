@@ -35,6 +35,7 @@ class Family:
         settings: levels → overrides of a run.
         slices:   in the order in which they are run.
         further:  levels → measures of a second evaluation; none: it is left out.
+        followed: levels → whether gamma is measured along training.
         answers:  keep which test images each run classifies correctly.
         measured: whether the runs are measured; without, a row holds what training recorded.
     """
@@ -45,6 +46,7 @@ class Family:
     settings: Callable[[Levels], Settings]
     slices: tuple[Slice, ...]
     further: Callable[[Levels], tuple[str, ...]] = field(default=lambda _: ())
+    followed: Callable[[Levels], bool] = field(default=lambda _: False)
     answers: bool = False
     measured: bool = True
 
