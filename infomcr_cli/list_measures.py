@@ -99,7 +99,7 @@ def _table(measures: Sequence[Measure], width: int) -> Table:
 
 def _row(one: Measure, config: MeasureConfig) -> tuple[str, ...]:
     needs = ", ".join(_SHORT.get(need, need) for need in one.needs)
-    return one.name, one.unit, one.direction, f"{one.passes(config) / config.samples:,.0f}", one.suite, needs
+    return one.name, one.unit, one.direction, f"{one.passes(config).passes / config.samples:,.0f}", one.suite, needs
 
 
 def _card(entry: dict[str, Any]) -> dict[str, str]:
