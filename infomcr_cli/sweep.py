@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.redaction import has_secret
 from infomcr_cli.console.screen import say
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.directory import SweepDirectory, locked_directory
 from infomcr_cli.engine.preflight import check_content, check_names
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
 
 
-_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, None)
+_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, State.RUNNING, None)
+_ALWAYS = _COUNTED[:4]  # shown even if there are none
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class SweepResult:
             yield from self.comparison.renderables(width)
         yield from summary.failure_lines(self.jobs)
         counts = {state: summary.count(self.jobs, state) for state in _COUNTED}
-        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state is not None]
+        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state in _ALWAYS]
         yield f"{', '.join(shown)}  {self.folder}"
 
 
@@ -120,6 +121,9 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         comparison = None
         with stop_on_signal(outcome.number) as stopped:
             comparison = _compare(plan, outcome.jobs, folder, console) if outcome.number is None else None
+    if outcome.number is not None and plan.jobs[0].config.engine.name == "slurm":
+        end = suggested_command("sweep", "--cancel", shortest_path(folder.path))
+        say(console, f"Its jobs go on in Slurm. To end them: {end}")
     return SweepResult(outcome.jobs, folder.path, comparison, outcome.startup, stopped.number)
 
 

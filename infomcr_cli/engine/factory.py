@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infomcr_cli.config.byte_size import shown
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.config.schema.sweep import LocalEngineConfig
+from infomcr_cli.config.schema.sweep import LocalEngineConfig, SlurmEngineConfig
 from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.limits import LEAST_BYTES, limits_of, slots_of
@@ -23,18 +23,23 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
     """Refuse what an engine cannot do, before anything is made.
 
     Raises:
-        InputError: a job has no room for its process, several machines would share a SQLite file, or Ray is not
-        installed.
+        InputError: a job has no room for its process, several machines would share a SQLite file, or Ray or Slurm is
+        not installed.
     """
     _check_memory(config.engine.memory)
-    if config.engine.name != "ray":
+    if isinstance(config.engine, LocalEngineConfig):
         return
     if store is not None and sqlite_path(store.uri) is not None:
         raise InputError(
-            "engine=ray needs a tracking server: several machines cannot share SQLite",
+            f"engine={config.engine.name} needs a tracking server: several machines cannot share SQLite",
             received=store.shown,
             advice=f"{SERVER_ADVICE} Or tracking=off.",
         )
+    if isinstance(config.engine, SlurmEngineConfig):
+        from infomcr_cli.engine.slurm_engine import check_slurm
+
+        check_slurm(config.engine)
+        return
     from infomcr_cli.engine.ray_engine import check_ray
 
     check_ray()
@@ -63,6 +68,10 @@ def make_engine(config: RunConfig, jobs: Sequence[Job], folder: SweepDirectory, 
     if isinstance(settings, LocalEngineConfig):
         slots = slots_of(settings, len(jobs), device=config.device)
         return LocalEngine(slots, limits_of(settings), len(jobs), task)
+    if isinstance(settings, SlurmEngineConfig):
+        from infomcr_cli.engine.slurm_engine import SlurmEngine
+
+        return SlurmEngine(settings, limits_of(settings), folder, len(jobs), task)
     from infomcr_cli.engine.ray_engine import RayEngine
 
     return RayEngine(settings, limits_of(settings), task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from infomcr_cli.config.allowed_builders import trusted, trusted_groups
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override, redact_uri
 from infomcr_cli.console.text import printable
-from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.runs import State
 
 MOST_LETTERS = 1000  # of a label
@@ -91,3 +92,19 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
         modules=tuple(map(os.path.abspath, sys.path)),
         log=log,
     )
+
+
+def encoded_outcome(outcome: Outcome) -> str:
+    """Return how an attempt at a job ended as JSON, for a process on another machine."""
+    kept = {name: getattr(outcome, name) for name in ("reason", "is_lost", "startup", "waited", "seconds")}
+    return json.dumps({**kept, "state": str(outcome.state)})
+
+
+def decoded_outcome(text: str | bytes, job: Job) -> Outcome:
+    """Return how an attempt at a job ended.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is not what `encoded_outcome` returns.
+    """
+    document = json.loads(text)
+    return Outcome(job, **{**document, "state": State(document["state"])})

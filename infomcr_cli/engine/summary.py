@@ -57,8 +57,8 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
 
 
 def is_incomplete(results: Iterable[JobResult]) -> bool:
-    """Return whether a job failed, was killed or has not begun."""
-    return any(result.state in (State.FAILED, State.KILLED, None) for result in results)
+    """Return whether a job failed, was killed, has not begun or still runs in a queue."""
+    return any(result.state in (State.FAILED, State.KILLED, State.RUNNING, State.LOST, None) for result in results)
 
 
 def count(results: Sequence[JobResult], state: State | None) -> int:

@@ -21,6 +21,7 @@ from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report import families
 from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.report.barriers import RunBarriers, barriers_between
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
     ComparedRun,
@@ -56,6 +57,7 @@ class Comparison:
         sort:        what the user sorts by, a statistic or a column.
         answers:     how few runs differ from the first one.
         fragility:   measure → what audits say of it, see `report.audit`; empty: there is none.
+        barriers:    between runs that `infomcr path` connected.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
@@ -74,6 +76,7 @@ class Comparison:
     sort: str | None = None
     answers: tuple[PairAnswer, ...] = ()
     fragility: Mapping[str, float] = field(default_factory=dict)
+    barriers: tuple[RunBarriers, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
@@ -111,6 +114,7 @@ class Comparison:
             "passed_over": list(self.skipped),
             "pairs": [answer.to_dict() for answer in self.answers],
             "fragility": dict(self.fragility),
+            "barriers": [one.to_dict() for one in self.barriers],
             "mixed_conventions": [conflict.sentence() for conflict in self.conflicts],
             "notes": list(self.notes),
             "files": list(self.files),
@@ -210,7 +214,7 @@ def compare_runs(
         ranking=ranking,
         sort=sort,
     )
-    comparison = replace(comparison, answers=pair_answers(comparison))
+    comparison = replace(comparison, answers=pair_answers(comparison), barriers=barriers_between(comparison.runs))
     return replace(comparison, notes=tuple(_notes(comparison)))
 
 

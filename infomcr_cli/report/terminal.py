@@ -19,6 +19,7 @@ from rich.text import Text
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
+from infomcr_cli.report.barriers import barriers_table
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
@@ -41,6 +42,8 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width, comparison.fragility)
+    if comparison.barriers:
+        shown += text_tables(barriers_table(comparison.barriers), width)
     written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
 

@@ -53,6 +53,7 @@ class Status(BaseModel):
         step, epoch:   how far it had come when this was written.
         reached_target: whether the target training loss was reached; None where none is set.
         pid, host, process_started: the process that works, or last worked, on it.
+        slurm_job, slurm_node: the Slurm job in which this process runs, such as "17_3", and its node; None: in none.
         place:         where the run was made, an absolute path; paths in config.yaml are as seen from there.
         store:         where its default MLflow store is, as seen from the run's directory.
     """
@@ -73,6 +74,8 @@ class Status(BaseModel):
     pid: _Count | None = None
     host: _Text | None = None
     process_started: _Seconds | None = None
+    slurm_job: _Text | None = None
+    slurm_node: _Text | None = None
     place: _Text | None = None
     store: Literal["../mlflow", "../../mlflow"] = "../../mlflow"
 
@@ -89,7 +92,7 @@ def new_status(identity: str) -> Status:
 
 def resumed(status: Status) -> Status:
     """Return the status of a run that this process takes up again now."""
-    changes = {"state": State.RUNNING, "reason": None, "ended": None, **_this_process()}
+    changes = {"state": State.RUNNING, "reason": None, "ended": None, **_this_process(), **_this_slurm_job()}
     return status.model_copy(update=changes)
 
 
@@ -137,6 +140,12 @@ def is_this_process(status: Status) -> bool:
 def _this_process() -> dict[str, object]:
     started = psutil.Process().create_time()
     return {"pid": os.getpid(), "host": socket.gethostname(), "process_started": started}
+
+
+def _this_slurm_job() -> dict[str, str | None]:
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID")
+    return {"slurm_job": job, "slurm_node": os.environ.get("SLURMD_NODENAME") if job else None}
 
 
 def _alive(run: RunDirectory, status: Status) -> bool:

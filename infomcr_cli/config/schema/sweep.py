@@ -10,24 +10,30 @@ from infomcr_cli.config.byte_size import Size
 from infomcr_cli.config.schema.fields import CountOrZero, Positive, Record
 
 Jobs = Annotated[int, Field(ge=1, le=100_000)]
+_TIME = r"^(\d+-\d{1,2}(:\d{2}){0,2}|\d+(:\d{2}){0,2})$"
+_Name = Annotated[str, Field(pattern=r"^[\w.,@+-]{1,200}$")]
+_Value = Annotated[str, Field(pattern=r"^[ -~]{1,1000}$")]  # a line of its own would be a command of the script
 
 
 class _Engine(Record):
     """Bounds on one job that hold wherever it runs."""
 
-    jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
     timeout: Positive | None = Field(description="seconds after which a job is stopped and failed; null: never")
     memory: Size | None = Field(description="what a job may hold, as 500MB or 2GiB; null: no limit")
     retries: CountOrZero = Field(description="how often a job whose process was lost is tried again")
 
 
-class LocalEngineConfig(_Engine):
+class _Parallel(_Engine):
+    jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
+
+
+class LocalEngineConfig(_Parallel):
     """Processes on this machine."""
 
     name: Literal["local"]
 
 
-class RayEngineConfig(_Engine):
+class RayEngineConfig(_Parallel):
     """Tasks on a Ray cluster whose machines share the folder of runs."""
 
     name: Literal["ray"]
@@ -36,7 +42,30 @@ class RayEngineConfig(_Engine):
     gpus: Annotated[float, Field(ge=0, le=64)] = Field(description="GPUs that a job takes")
 
 
-EngineConfig = Annotated[LocalEngineConfig | RayEngineConfig, Field(discriminator="name")]
+class SlurmEngineConfig(_Engine):
+    """Tasks of a Slurm job array whose nodes share the folder of runs."""
+
+    name: Literal["slurm"]
+    array_parallelism: Jobs = Field(description="jobs at once: the limit of the array, as in --array=0-99%8")
+    cpus: Annotated[int, Field(ge=1, le=4096)] = Field(description="cores that a job takes")
+    gpus: Annotated[int, Field(ge=0, le=64)] | Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")] = Field(
+        description="GPUs that a job takes: a number, or kind and number as a100:1"
+    )
+    time: Annotated[int, Field(ge=1, le=10**7)] | Annotated[str, Field(pattern=_TIME)] | None = Field(
+        description="limit of a job: minutes, or as Slurm writes it: 12:00:00, 2-12; null: the partition's"
+    )
+    partition: _Name | None = Field(description="where the jobs wait; null: Slurm's default")
+    account: _Name | None = Field(description="that is charged; null: Slurm's default")
+    qos: _Name | None = Field(description="quality of service; null: Slurm's default")
+    checkpoint_before: Annotated[int, Field(ge=10, le=65535)] = Field(
+        description="seconds before the limit of time at which a job writes a checkpoint and is put back into the queue"
+    )
+    extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,40}$")], int | float | bool | _Value] = Field(
+        description="further options of sbatch by their long names: +engine.extra.constraint=a100"
+    )
+
+
+EngineConfig = Annotated[LocalEngineConfig | RayEngineConfig | SlurmEngineConfig, Field(discriminator="name")]
 
 
 class SweepConfig(Record):
