@@ -107,7 +107,7 @@ def trace_outside(space: KrylovSpace, parts: Sequence[Product], *, probes: int, 
         return 0.0, 0.0
     rng, found = np.random.default_rng([seed, 1]), np.empty((len(parts), probes))
     for place in np.ndindex(found.shape):
-        signs = space.outside(2 * rng.integers(0, 2, size).astype(np.float64) - 1)
+        signs = space.outside(rng.choice(np.array([-1.0, 1.0]), size))
         found[place] = signs @ parts[place[0]](signs)
     error = float(np.sqrt(found.var(axis=1, ddof=1).sum() / probes)) if probes > 1 else 0.0
     return float(found.mean(axis=1).sum()), error

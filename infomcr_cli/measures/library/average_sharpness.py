@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import IMAGES, register_measure
-from infomcr_cli.measures.cross_entropy import mean_loss
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.library import ANDRIUSHCHENKO
 from infomcr_cli.measures.value import MeasureValue, standard_error
@@ -31,6 +30,8 @@ def noise_rises(surface: LossSurface, *, rho: float, draws: int, seed: int, adap
 
     Source: Andriushchenko et al., 2023, arXiv:2302.07011, average-case sharpness.
     """
+    from infomcr_cli.measures.cross_entropy import mean_loss
+
     base = mean_loss(surface.clean_logits, surface.labels)
     spread = rho * np.abs(surface.weights) if adaptive else rho
     noise = (np.random.default_rng([seed, draw]).standard_normal(surface.size) for draw in range(draws))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import IMAGES, register_measure
-from infomcr_cli.measures.cross_entropy import sample_losses
 from infomcr_cli.measures.langevin import POWER_ITERATIONS, Target, langevin_losses, stable_step
 from infomcr_cli.measures.markov_chains import effective_sample_size, split_rhat
 from infomcr_cli.measures.value import MeasureValue
@@ -133,6 +132,8 @@ def target_of(surface: LossSurface, *, batch: int, localisation: float) -> Targe
 
     Its estimates of the loss are L(w*) + the mean rise of the loss of these samples, which varies less than their loss.
     """
+    from infomcr_cli.measures.cross_entropy import sample_losses
+
     count, minimum = len(surface.labels), surface.weights
     clean = sample_losses(surface.clean_logits, surface.labels)
 
