@@ -11,7 +11,7 @@ from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import SUITES, all_measures, chosen_measures
 from infomcr_cli.measures.evaluate import format_duration, work_of
 from infomcr_cli.measures.families import CHANGES, FAMILIES
-from infomcr_cli.measures.work import GRAM_ROW, gram_passes, no_passes
+from infomcr_cli.measures.work import GRAM_ROW, gram_passes, no_passes, work_in
 
 
 def test_measures_lists_the_registry(command_line):
@@ -85,7 +85,9 @@ def test_free_suite_takes_no_more_than_a_forward_and_a_backward_pass_beside_the_
 
     config = compose_run(["measure=free"]).measure
     for measure in chosen_measures("free"):
-        assert measure.passes is gram_passes or measure.passes(config).passes <= config.samples * GRAM_ROW, measure.name
+        assert measure.passes is gram_passes or work_in(measure.passes, config).passes <= config.samples * GRAM_ROW, (
+            measure.name
+        )
 
 
 def test_free_suite_holds_the_norms_of_layers_and_no_noise_scale_or_hessian():

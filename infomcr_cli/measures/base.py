@@ -50,7 +50,8 @@ class Measure:
         unit:      of the value.
         direction: `lower` or `higher` is better.
         cost:      in words, in passes over the data.
-        passes:    the work beside the common pass over the samples. Measures with the same function share it.
+        passes:    the work beside the common pass over the samples, or how many images pass forward. Measures with
+                   the same function share it.
         shares:    further work that it shares with other measures, likewise.
         needs:     what is shared with other measures, such as `gram` for the draws of gamma,
                    and what the network must be.

@@ -20,7 +20,7 @@ from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.value import MeasureValue
-from infomcr_cli.measures.work import Passes, Speed, Work, common_pass
+from infomcr_cli.measures.work import Passes, Speed, Work, common_pass, work_in
 
 if TYPE_CHECKING:
     import keras
@@ -142,7 +142,7 @@ def _kind(error: Exception) -> str:
 def work_of(measures: Iterable[Measure], config: MeasureConfig) -> Work:
     """Return the work of measures together."""
     each = {passes for measure in measures for passes in measure.all_passes}  # each once, by however many it is shared
-    return sum((passes(config) for passes in each), common_pass(config))
+    return sum((work_in(passes, config) for passes in each), common_pass(config))
 
 
 def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[float]:
@@ -154,7 +154,7 @@ def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[floa
     passes = []
     for measure in measures:
         kinds = measure.all_passes - seen
-        passes.append(config.samples + sum(kind(config).passes for kind in kinds))
+        passes.append(config.samples + sum(work_in(kind, config).passes for kind in kinds))
         seen |= kinds
     return [one / sum(passes) for one in passes]
 

@@ -75,7 +75,13 @@ class Speed:
         return passes + self.vector * work.vectors + self.compilation * work.functions
 
 
-Passes = Callable[[MeasureConfig], Work]
+Passes = Callable[[MeasureConfig], Work | float]  # a number is that of images that pass forward
+
+
+def work_in(passes: Passes, config: MeasureConfig) -> Work:
+    """Return the work that a function gives for these settings."""
+    found = passes(config)
+    return found if isinstance(found, Work) else Work(forward=found)
 
 
 def no_passes(config: MeasureConfig) -> Work:

@@ -17,7 +17,7 @@ from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import forecast, measured_values, timed_speed, work_of
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.loss_surface import LossSurface, SurfacePasses
-from infomcr_cli.measures.work import GRADIENT, Speed, Work
+from infomcr_cli.measures.work import GRADIENT, Speed, Work, work_in
 from infomcr_cli.models import named_weights
 from tests.measures.recorded import recorded_history
 
@@ -87,7 +87,7 @@ def test_each_measure_takes_the_passes_that_the_forecast_counts(counted: Counter
     counted.clear()
     seen: set[Any] = set()
     for measure in chosen_measures("all"):
-        said = sum((passes(config) for passes in measure.all_passes - seen), Work())
+        said = sum((work_in(passes, config) for passes in measure.all_passes - seen), Work())
         seen |= measure.all_passes
         before = counted.copy()
         value = measured_values([measure], ctx)[measure.name]
@@ -117,6 +117,11 @@ def test_work_adds_up_and_its_time_follows_from_the_speed_of_the_network() -> No
     assert work == Work(forward=10, gradients=3, vectors=5, functions=2)
     assert work.passes == pytest.approx(10 + 3 * GRADIENT)
     assert Speed(forward=1.0, gradient=4.0, vector=0.1, compilation=3.0).seconds(work) == pytest.approx(28.5)
+
+
+def test_a_number_of_passes_is_one_of_images_that_pass_forward() -> None:
+    config = compose_run(["measure=fast"]).measure
+    assert work_in(lambda config: 3 * config.samples, config) == Work(forward=3 * config.samples)
 
 
 def test_forecast_is_that_of_the_work_at_the_speed_that_a_clock_says() -> None:
