@@ -238,12 +238,11 @@ def test_a_curve_that_diverges_says_so_and_keeps_the_points(folder: Path, tmp_pa
 
 
 def test_layers_that_keras_numbered_in_another_process_are_the_same() -> None:
-    def described(*names: str) -> dict[str, Any]:
-        layers = [
-            {"config": {"name": name, "units": 3}, "inbound": [[before, 0, 0]]} for before, name in pairwise(names)
-        ]
-        return {"name": "model", "layers": layers}
+    def described(*names: str, shortcut: str) -> dict[str, Any]:
+        layers = [{"config": {"name": name}, "inbound": [[before, 0, 0]]} for before, name in pairwise(names)]
+        layers[-1]["inbound"] += [[shortcut, 0, 0]]
+        return {"name": "model", "layers": [{"config": {"name": names[0]}, "inbound": []}, *layers]}
 
-    one = _unnamed(described("dense", "dense_1", "dense_2", "dense_1"))
-    assert one == _unnamed(described("dense_3", "dense_4", "dense_5", "dense_4"))
-    assert one != _unnamed(described("dense_3", "dense_4", "dense_5", "dense_3")), "another order of layers"
+    one = _unnamed(described("input", "dense", "dense_1", "add", shortcut="dense"))
+    assert one == _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="dense_3"))
+    assert one != _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="input_2")), "other edges"
