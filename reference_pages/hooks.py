@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -22,16 +21,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "changelog.md": lambda: _beside("CHANGELOG.md"),
     "contributing.md": lambda: _beside("CONTRIBUTING.md"),
 }
-# Pages of the navigation that may be missing: it names them before they are written.
-EXPECTED = {"paths.md"}
 # A link out of `docs/` that works where the files are read in the repository → the page of the site.
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "examples/": "tutorials/examples.md"}
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave expected pages that do not exist yet out of the navigation."""
-    config.nav = _existing(config.nav, Path(config.docs_dir))
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -76,11 +67,3 @@ def _bars_in_code(markdown: str) -> str:
 def _beside(name: str) -> str:
     """Return a document of the repository's root with its links as a page of the site has them."""
     return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
-
-
-def _existing(nav: Any, docs: Path) -> Any:
-    if isinstance(nav, list):
-        return [kept for one in nav if (kept := _existing(one, docs))]
-    if isinstance(nav, dict):
-        return {title: kept for title, one in nav.items() if (kept := _existing(one, docs))}
-    return None if nav in EXPECTED and not (docs / nav).is_file() else nav
