@@ -81,7 +81,7 @@ study-small: $(RUN)  ## train, measure and compare the minima of docs/study-smal
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
 bench: $(RUN)  ## what is fast, against what
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json bench.json
 
 audit: $(DEV)  ## known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
