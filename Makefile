@@ -70,7 +70,7 @@ docs: $(RUN)  ## make the page of all measures from the registry
 	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
 
 STUDY = run $(if $(CIFAR10),--data "$(CIFAR10)") $(if $(HOURS),--hours $(HOURS)) \
-	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE))
+	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE)) $(if $(RUNS),--runs "$(RUNS)")
 
 study: $(RUN)  ## go on with the study of docs/study.md (CIFAR10=PATH HOURS=2 FAMILY=minima SLICE=3)
 	$(BIN)/python -m benchmarks.study $(STUDY)
