@@ -23,7 +23,7 @@ from benchmarks.study.families import NAMES, family
 from benchmarks.study.minima import MINIMA, open_questions
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.place import Place
-from benchmarks.study.regularizers import STRENGTHS, TUNING, best_strengths
+from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
 from benchmarks.study.results import PARTS, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
 from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
@@ -33,6 +33,7 @@ from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.runs import State, finished, read_status, write_status
+from infomcr_cli.runs.answers import pack_answers
 from infomcr_cli.runs.lifecycle import create_run
 from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 from infomcr_cli.runs.metrics import MetricsLog
@@ -236,6 +237,7 @@ def test_every_slice_is_a_sweep_of_runs_that_compose(name: str, tmp_path: Path) 
     for number, part in enumerate(chosen.slices):
         settings = [chosen.settings(job) for job in part.jobs]
         assert len({tuple(one) for one in settings}) == 1, part.name
+        assert not {one.partition("=")[0] for one in chosen.preset} & settings[0].keys(), "a setting is given once"
         assert len({tuple(one.values()) for one in settings}) == len(settings), part.name
         if number % 10 == 0:  # composing takes a while
             compose_run([*chosen.preset, *(f"{key}={value}" for key, value in settings[-1].items())])
@@ -297,6 +299,30 @@ def test_strengths_are_chosen_once_all_have_been_tried() -> None:
     assert best_strengths(rows) == {method: strengths[2] for method, (_, strengths) in STRENGTHS.items()}
     assert best_strengths(rows[1:]) == {}
     assert len({len(strengths) for _, strengths in STRENGTHS.values()}) == 1
+
+
+def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -> None:
+    tried = [
+        {"method": method, "strength": strength, "seed": TUNING_SEED, "validation_error": "0.5"}
+        for method, (_, strengths) in STRENGTHS.items()
+        for strength in strengths
+    ]
+    Table(tmp_path / "tuning.csv", TUNING.keys).merge(tried)
+    rng = np.random.default_rng(4)
+    correct = {seed: rng.random(400) < 0.5 for seed in SEEDS}
+    rows = []
+    for job in family("regularizers", tmp_path).jobs:
+        answers = correct[job["seed"]] | (np.arange(400) < 100 if job["method"] == "sam" else False)
+        packed = pack_answers("digest", answers)
+        assert packed is not None
+        scores = {"test_error": str(1 - answers.mean()), "n_test": "400", "compute": "24", "test_digest": "digest"}
+        rows.append({**job, **scores, "test_answers": packed.correct})
+    Table(tmp_path / "regularizers.csv", TUNING.keys).merge(rows)
+    lines = {line.split(" | ")[0].strip("| "): line for line in regularizers(tmp_path).splitlines()}
+    gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
+    assert f"| -{gained:.2f} points [" in lines["sam"]
+    assert "+0.00 points [+0.00, +0.00]" in lines["gradient_norm"]
+    assert "| 1e-4 | 24 |" in lines["off"]  # of equal errors the weaker strength
 
 
 def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:
