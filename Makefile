@@ -66,8 +66,10 @@ lint: $(DEV)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(RUN)  ## make the page of all measures from the registry
+docs: $(DEV)  ## build the site of documents into site/, and its page of all measures from the registry
 	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html"
 
 STUDY = run $(if $(CIFAR10),--data "$(CIFAR10)") $(if $(HOURS),--hours $(HOURS)) \
 	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE)) $(if $(RUNS),--runs "$(RUNS)")
@@ -93,4 +95,4 @@ lock:  ## solve the lock files anew (needs uv)
 	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
 clean:  ## remove what make made, not your runs
-	rm -rf $(VENV) build dist .*_cache .hypothesis
+	rm -rf $(VENV) build dist site .*_cache .hypothesis

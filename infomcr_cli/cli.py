@@ -155,7 +155,7 @@ def sweep(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the given values; run it again to continue."""
+    """Train, measure and compare every combination of the given values, or search; run it again to continue."""
     if cancel:
         from infomcr_cli.sweep_cancel import cancel_sweep
 

@@ -25,6 +25,10 @@ EXAMPLES = {
     "sweep": (
         ("reg=off,on", "seed=0,1,2"),
         ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
+        (
+            *("optimizer.learning_rate=tag(log,interval(0.01,0.5))", "data.validation_size=200"),
+            *("sweep.search=optuna", "sweep.trials=40", "sweep.objective=validation_error"),
+        ),
         ("--status", "--watch"),
     ),
     "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast"), ("runs/on", "--checkpoint", "best", "--json")),

@@ -100,9 +100,10 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
         check_same_network(minima)
     settings = settings_of(request, minima)
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
-    place = request.out or minima[0].run.landscapes / folder_name(f"{settings.kind}-{settings.dimensions}d", content)
+    name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)
+    place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
-    folder.open("--out" if request.out else "a run in which a landscape is kept", request.force)
+    folder.open("--out" if request.out else "RUN, without --out,", request.force)
     with locked_file(place / ".lock"):
         document = folder.document() or _computed(settings, minima, folder, console)
     if request.out is None:

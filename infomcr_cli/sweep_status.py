@@ -61,6 +61,7 @@ class StatusResult:
             "process": status.process,
             "begun": status.begun,
             **{word.replace(" ", "_"): counts[state] for state, word in _WORDS.items()},
+            "pruned": status.pruned,
             "not_measured": _unmeasured(status),
             "jobs_per_hour": status.jobs_per_hour,
             "seconds_left": status.seconds_left,
@@ -183,11 +184,12 @@ def _counts(status: SweepStatus) -> str:
     counts = status.counts
     always = (State.FINISHED, State.RUNNING, State.FAILED, None)
     parts = [f"{counts[state]} {word}" for state, word in _WORDS.items() if counts[state] or state in always]
+    parts += [f"{status.pruned} pruned"] if status.pruned else []
     if unmeasured := _unmeasured(status):
         parts[0] += f" ({unmeasured} not measured)"
     rate, left = status.jobs_per_hour, status.seconds_left
     pace = [*([f"{rate:.3g} jobs/h"] if rate is not None else []), *([f"{clock_time(left)} left"] if left else [])]
-    return "; ".join((f"{len(status.jobs)} jobs: {', '.join(parts)}", *([", ".join(pace)] if pace else [])))
+    return "; ".join((f"{status.total} jobs: {', '.join(parts)}", *([", ".join(pace)] if pace else [])))
 
 
 def _unmeasured(status: SweepStatus) -> int:

@@ -15,6 +15,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override, redact_uri
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.search.pruning import Pruning
 from infomcr_cli.runs import State
 
 MOST_LETTERS = 1000  # of a label
@@ -28,6 +29,7 @@ class Task(BaseModel):
         trusted:  groups whose function (of a network or of data) the user has named, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
+        pruning:  by what a search ends the run early; None: it does not.
         cwd:      where relative paths start.
         modules:  where the sweep's own process finds modules, beside the places of the job's.
         log:      file that the process adds its words to.
@@ -42,6 +44,7 @@ class Task(BaseModel):
     trusted: tuple[str, ...]
     run: Path
     evaluate: bool
+    pruning: Pruning | None = None
     cwd: Path
     modules: tuple[str, ...]
     log: Path
@@ -74,7 +77,7 @@ def job_of(task: Task) -> Job:
     return Job(task.identity, task.overrides, task.label, task.config, task.run)
 
 
-def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
+def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path, pruning: Pruning | None = None) -> Task:
     """Return what a process needs to do a job; the tracking store's password is not part of it."""
     tracking = job.config.tracking
     uri = None if tracking.uri is None else redact_uri(tracking.uri)
@@ -88,6 +91,7 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
         trusted=trusted_groups(config),
         run=job.run,
         evaluate=evaluate,
+        pruning=pruning,
         cwd=cwd,
         modules=tuple(map(os.path.abspath, sys.path)),
         log=log,

@@ -71,6 +71,19 @@ class Listener(Protocol):
         """Some time has passed; called several times a second."""
 
 
+class Proposals(Protocol):
+    """Where jobs come from that follow from those before them."""
+
+    @property
+    def left(self) -> int:
+        """How many jobs are still to come."""
+        ...
+
+    def next(self) -> Job | None:
+        """Return the next job; None: there is none now."""
+        ...
+
+
 @dataclass
 class SweepRunner:
     """Carries out jobs.
@@ -78,6 +91,7 @@ class SweepRunner:
     Args:
         retries:   how often a job whose process was lost is tried again.
         fail_fast: stop everything at the first failure.
+        proposals: gives further jobs, once those that are known have begun; None: there are no others.
         number:    the signal that interrupted it; None: none did.
     """
 
@@ -85,6 +99,7 @@ class SweepRunner:
     listeners: Sequence[Listener]
     retries: int = 0
     fail_fast: bool = False
+    proposals: Proposals | None = None
     number: int | None = None
     _attempts: Counter[str] = field(default_factory=Counter)
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -119,9 +134,10 @@ class SweepRunner:
 
     def _until_done(self, interruption: Interruption) -> None:
         try:
-            while self._stopping is None and (self._pending or self._running):
+            while self._stopping is None:
                 interruption.check()
-                self._fill()
+                if not self._fill():
+                    break
                 self._wait(TICK)
         except Stopped as stop:
             self._drain(str(stop))
@@ -136,14 +152,21 @@ class SweepRunner:
         if not isinstance(self.engine, QueueEngine):
             self._drain(reason, grace=grace)
 
-    def _fill(self) -> None:
-        while self._pending and len(self._running) < self.engine.capacity():
-            job = self._pending.popleft()
+    def _fill(self) -> bool:
+        """Begin as many jobs as there is room for, and return whether any runs or is to be run."""
+        while len(self._running) < self.engine.capacity() and (job := self._next()) is not None:
             self._running[job.identity] = job
             self._attempts[job.identity] += 1
             self.engine.submit(job)
             if not isinstance(self.engine, QueueEngine):
                 self._began(job)
+        is_proposing = self.proposals is not None and self.proposals.left > 0
+        return bool(self._pending or self._running) or is_proposing
+
+    def _next(self) -> Job | None:
+        if self._pending:
+            return self._pending.popleft()
+        return None if self.proposals is None else self.proposals.next()
 
     def _wait(self, seconds: float) -> None:
         ended = self.engine.wait(seconds)

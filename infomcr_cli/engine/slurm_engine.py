@@ -101,6 +101,8 @@ class SlurmEngine:
     Args:
         jobs: how many there are in all.
         task: what is sent to a job's process.
+        is_searched: whether jobs come one after the other: then no more are taken than can run at once, and an array
+            waits for none before it.
 
     Raises:
         InputError: the controller does not answer.
@@ -113,9 +115,12 @@ class SlurmEngine:
         folder: SweepDirectory,
         jobs: int,
         task: Callable[[Job], Task],
+        *,
+        is_searched: bool = False,
     ) -> None:
         self._settings, self._limits, self._folder, self._task = settings, limits, folder.path, task
-        self._jobs = max(jobs, settings.array_parallelism)
+        self._is_searched = is_searched
+        self._jobs = settings.array_parallelism if is_searched else max(jobs, settings.array_parallelism)
         self._waiting: list[Job] = []  # to be submitted
         self._unsure: SlurmArray | None = None  # of the first of them; Slurm may have taken it without saying so
         self._tracked: dict[str, _Tracked] = {}
@@ -206,7 +211,7 @@ class SlurmEngine:
         while self._waiting:
             array = self._unsure or self._new_array()
             try:
-                array = submit_array(array, self._settings, after=self._ids())
+                array = submit_array(array, self._settings, after=() if self._is_searched else self._ids())
             except SlurmError as error:
                 self._refused(array, error)
                 return

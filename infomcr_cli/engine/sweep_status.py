@@ -73,6 +73,11 @@ class JobStatus:
         return f"{printable(self.status.host, 100)}:{self.status.pid}"
 
     @property
+    def is_pruned(self) -> bool:
+        """Whether a search ended it early."""
+        return self.state is State.KILLED and self.status is not None and self.status.pruned_at is not None
+
+    @property
     def _slurm(self) -> tuple[str | None, str | None]:
         """Node and id of its Slurm job, now or when it last ran."""
         if self.task is not None:
@@ -106,6 +111,7 @@ class JobStatus:
             "started": None if status is None else status.started,
             "ended": None if status is None else status.ended,
             "measured": self.measured is not None,
+            "pruned": self.is_pruned,
             "loss": None if line is None else _finite(line.values.get("train/loss")),
             "images_per_second": None if line is None else _finite(line.timing.get("images_per_second")),
             "log": list(self.log),
@@ -121,6 +127,7 @@ class SweepStatus:
         begun:    when it was last begun, seconds since 1970; None: not known.
         evaluate: whether its runs are measured.
         now:      when this was read.
+        unproposed: jobs that a search has still to propose.
     """
 
     folder: Path
@@ -129,11 +136,22 @@ class SweepStatus:
     evaluate: bool
     jobs: tuple[JobStatus, ...]
     now: float
+    unproposed: int = 0
 
     @property
     def counts(self) -> Counter[State | None]:
-        """Number of jobs in each state; None: they have not begun."""
-        return Counter(job.state for job in self.jobs)
+        """Number of jobs in each state, without the pruned ones; None: they have not begun."""
+        return Counter(job.state for job in self.jobs if not job.is_pruned) + Counter({None: self.unproposed})
+
+    @property
+    def pruned(self) -> int:
+        """Number of jobs that a search ended early."""
+        return sum(job.is_pruned for job in self.jobs)
+
+    @property
+    def total(self) -> int:
+        """Number of jobs that there are, or are to be."""
+        return len(self.jobs) + self.unproposed
 
     @property
     def is_active(self) -> bool:
@@ -162,14 +180,16 @@ class SweepStatus:
     @property
     def seconds_left(self) -> float | None:
         """Time that is left for the jobs that have not ended; None: nobody works on them, or it is not known yet."""
-        left = [job for job in self.jobs if job.state not in _ENDED]
-        if not (left and self.is_active):
+        left = [job for job in self.jobs if job.state not in _ENDED and not job.is_pruned]
+        if not (left or self.unproposed) or not self.is_active:
             return None
         known = [(job.cost, _end_of(job) - _begin_of(job)) for job in self._since_begun()]
         running = [job for job in left if job.state is State.RUNNING]
         shares = [(job, job.epoch / max(1, job.epochs)) for job in running]
         projected = [(job.cost, self._run_for(job) / share) for job, share in shares if share > 0.1]
-        return seconds_left([(job.cost, self._run_for(job)) for job in left], known or projected, max(1, len(running)))
+        costs = [(job.cost, self._run_for(job)) for job in left]
+        costs += [(job.cost, 0.0) for job in self.jobs[:1]] * self.unproposed
+        return seconds_left(costs, known or projected, max(1, len(running)))
 
     def _run_for(self, job: JobStatus) -> float:
         """Return how long a job has been running since the sweep was last begun, seconds."""
@@ -178,7 +198,8 @@ class SweepStatus:
     def _since_begun(self) -> list[JobStatus]:
         """Return the jobs that began and ended since the sweep was last begun."""
         begun = self.begun
-        return [job for job in self.jobs if job.state in _ENDED and begun is not None and _begin_of(job) >= begun]
+        ended = [job for job in self.jobs if job.state in _ENDED or job.is_pruned]
+        return [job for job in ended if begun is not None and _begin_of(job) >= begun]
 
 
 def read_sweep(folder: Path) -> SweepStatus:
@@ -201,9 +222,14 @@ def read_sweep(folder: Path) -> SweepStatus:
     failed.sort(key=lambda number: -_end_of(jobs[number]))  # the latest first
     for number in (*running[:FOLLOWED], *failed[:FOLLOWED]):
         jobs[number] = _followed(folder, jobs[number])
-    evaluate = document.get("evaluate") is not False
     return SweepStatus(
-        folder, process_at_work(folder), _number(document.get("begun")), evaluate, tuple(jobs), time.time()
+        folder,
+        process_at_work(folder),
+        begun=_number(document.get("begun")),
+        evaluate=document.get("evaluate") is not False,
+        jobs=tuple(jobs),
+        now=time.time(),
+        unproposed=int(_number(document.get("unproposed")) or 0),
     )
 
 

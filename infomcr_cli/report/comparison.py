@@ -34,6 +34,7 @@ from infomcr_cli.report.evaluated_run import (
 from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.loss_note import note_on_losses
 from infomcr_cli.report.pairwise import PairAnswer, note_on_single_runs, pair_answers
+from infomcr_cli.report.search import SearchReport
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 from infomcr_cli.runs import list_checkpoints
@@ -57,6 +58,7 @@ class Comparison:
         sort:        what the user sorts by, a statistic or a column.
         answers:     how few runs differ from the first one.
         fragility:   measure → what audits say of it, see `report.audit`; empty: there is none.
+        search:      what the search found that made the runs; None: there was none.
         barriers:    between runs that `infomcr path` connected.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
@@ -76,6 +78,7 @@ class Comparison:
     sort: str | None = None
     answers: tuple[PairAnswer, ...] = ()
     fragility: Mapping[str, float] = field(default_factory=dict)
+    search: SearchReport | None = None
     barriers: tuple[RunBarriers, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -114,6 +117,7 @@ class Comparison:
             "passed_over": list(self.skipped),
             "pairs": [answer.to_dict() for answer in self.answers],
             "fragility": dict(self.fragility),
+            "search": None if self.search is None else self.search.to_dict(),
             "barriers": [one.to_dict() for one in self.barriers],
             "mixed_conventions": [conflict.sentence() for conflict in self.conflicts],
             "notes": list(self.notes),

@@ -64,7 +64,9 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
         runs=runs_of_rows(comparison),
     )
     unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
+    searched = [page_table("search", one) for one in comparison.search.tables()] if comparison.search else []
     sections = [
+        *([Section("search", "What the search found", searched)] if searched else []),
         _of_table(differences_table(comparison)),
         *(_of_table(one) for one in runs_tables(comparison, place)),
         *(_of_table(page_table("unranked", one)) for one in unranked),

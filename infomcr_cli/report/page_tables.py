@@ -162,7 +162,7 @@ def folder_link(run: ComparedRun, place: Path | None) -> str:
     """Return the address of a run's folder, from the folder of the page if that is known."""
     if place is None:
         return run.directory.path.resolve().as_uri()
-    return quote(os.path.relpath(run.directory.path.resolve(), place.resolve())) + "/"
+    return quote(os.fsencode(os.path.relpath(run.directory.path.resolve(), place.resolve()))) + "/"
 
 
 def mlflow_cell(run: ComparedRun) -> Cell:

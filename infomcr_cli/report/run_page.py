@@ -24,6 +24,7 @@ from infomcr_cli.report.run_tables import (
     shown_value,
 )
 
+MOST_OPEN = 3  # pictures of evaluations that are not folded: there may be one for each checkpoint
 _FOLDERS = {"plots": "Spectra and other pictures", ".": "Other pictures"}
 
 
@@ -93,9 +94,25 @@ def _found_sections(report: RunReport) -> list[Section]:
     for picture in report.pictures:
         folders.setdefault(picture.folder, []).append(picture)
     return [
-        Section(f"found-{number}", _FOLDERS.get(folder, folder), pictures=[_picture(one) for one in found])
+        Section(
+            f"found-{number}",
+            _title(folder),
+            pictures=[_picture(one) for one in found],
+            is_folded=folder == "plots" and len(found) > MOST_OPEN,
+        )
         for number, (folder, found) in enumerate(folders.items())
     ]
+
+
+def _title(folder: str) -> str:
+    """Return the title of a folder's pictures.
+
+    Examples:
+        >>> _title("plots"), _title("landscapes/random-1d-1520f96b"), _title("mine")
+        ('Spectra and other pictures', 'Landscape, path or density: random-1d-1520f96b', 'mine')
+    """
+    kind, _, name = folder.partition("/")
+    return f"Landscape, path or density: {name}" if kind == "landscapes" and name else _FOLDERS.get(folder, folder)
 
 
 def _picture(found: FoundPicture) -> Picture:

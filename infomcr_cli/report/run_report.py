@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 from infomcr_cli.console.redaction import redactor
@@ -13,6 +13,7 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun, is_outdated, read_compared_run
 from infomcr_cli.report.plots.curves import GAMMA, trajectory
+from infomcr_cli.report.plots.one_run import GammaAtStep
 from infomcr_cli.report.run_pictures import FoundPicture, found_pictures
 from infomcr_cli.runs import CheckpointInfo, MetricsLine, MetricsLog, RunDirectory, State, Status, list_checkpoints
 from infomcr_cli.runs.annotations import Annotations, read_annotations
@@ -73,9 +74,14 @@ class RunReport:
         return {name: hide(one) if isinstance(one, str) else one for name, one in self.compared.settings.items()}
 
     @property
-    def gamma_along_training(self) -> tuple[tuple[int, float], ...]:
-        """(step, gamma) of the checkpoints that were evaluated in one convention, by step."""
-        return trajectory(self.evaluated, GAMMA).points if self.evaluated is not None else ()
+    def gamma_along_training(self) -> tuple[GammaAtStep, ...]:
+        """Gamma of the checkpoints that were evaluated in one convention, by step."""
+        points = trajectory(self.evaluated, GAMMA).points if self.evaluated is not None else ()
+        measured = [
+            (one.step, one.measures[GAMMA]) for one in self.compared.evaluations.values() if GAMMA in one.measures
+        ]
+        errors = {(step, one.value): one.std_error for step, one in measured}
+        return tuple(GammaAtStep(*point, errors.get(point)) for point in points)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `report --json`."""
@@ -96,7 +102,7 @@ class RunReport:
             "note": self.noted.note or None,
             "evaluation": None if self.evaluated is None else _evaluation(self.checkpoint, self.evaluated.evaluation),
             "evaluations": [_evaluation(name, one) for name, one in self.compared.evaluations.items()],
-            "gamma_along_training": [list(point) for point in self.gamma_along_training],
+            "gamma_along_training": [asdict(point) for point in self.gamma_along_training],
             "metrics": {"lines": len(self.metrics), "last": _last(self.metrics)},
             "checkpoints": [one.name for one in self.checkpoints],
             "pictures": [picture.to_dict() for picture in self.pictures],

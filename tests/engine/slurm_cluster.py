@@ -11,11 +11,11 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,6 +78,7 @@ class SlurmCluster:
         # A munge socket wants a short path, and folders that others cannot write.
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
+        assert not self._is_in_use(), f"a cluster runs in {folder}"
         self.folder.chmod(0o755)
         for name in ("state", *(f"spool-{node}" for node in NODES)):
             (self.folder / name).mkdir(exist_ok=True)
@@ -179,6 +180,12 @@ class SlurmCluster:
                 daemon.wait()
         self._daemons.clear()
 
+    def _is_in_use(self) -> bool:
+        """Two controllers of one folder would abort each other's jobs."""
+        with suppress(OSError, ValueError):
+            return psutil.pid_exists(int((self.folder / "munge.pid").read_text()))
+        return False
+
     def _write_config(self, cores: int) -> None:
         user = getpass.getuser()
         nodes = "\n".join(
@@ -224,9 +231,7 @@ def short_folder() -> Path:
 
 if __name__ == "__main__":
     own = SlurmCluster(Path(sys.argv[1]) if len(sys.argv) > 1 else short_folder())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # a shell's `&` ignores SIGINT
     print(f"export SLURM_CONF={own.config}", flush=True)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        own.close()
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    own.close()

@@ -180,7 +180,7 @@ def test_tables_are_sorted_and_filtered(page: Path, comparison: Comparison) -> N
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [500, 1280])
+@pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_is_off_the_screen(page: Path, width: int) -> None:
     widest, wide = answer_of(
         page,

@@ -65,8 +65,26 @@ def test_values_of_the_page_are_those_of_measures_json(tmp_path: Path) -> None:
     ):
         assert part in text
     assert "1 draws are rank-deficient" in text
-    assert document["gamma_along_training"] == [[20, -200.0], [60, -378.19]]  # one convention only
+    assert document["gamma_along_training"] == [  # one convention only
+        {"step": 20, "value": -200.0, "std_error": 0.5},
+        {"step": 60, "value": -378.19, "std_error": 8.07},
+    ]
     assert "-1.0 ± 0.5*" in text
+
+
+def test_learning_curves_of_the_page_are_the_lines_of_metrics_jsonl(tmp_path: Path) -> None:
+    run, page = evaluated_run(tmp_path / "run"), tmp_path / "page.html"
+    report_run(ReportRequest(run, page, tracking=False))
+    data = json.loads(page.read_text("utf-8").partition('id="page-data">')[2].partition("</script>")[0])
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    marks = {mark["label"]: mark for mark in data["pictures"]["training"]["marks"]}
+    for name in ("train", "test"):
+        assert marks[f"{name} loss"]["x"] == [line["epoch"] for line in lines]
+        assert marks[f"{name} loss"]["y"] == pytest.approx([line[f"{name}/loss"] for line in lines], rel=1e-6)
+    gamma = data["pictures"]["gamma"]["marks"][0]
+    assert gamma["y"] == [-200.0, -378.19]
+    assert gamma["low"] == pytest.approx([-200.5, -386.26])
+    assert gamma["high"] == pytest.approx([-199.5, -370.12])
 
 
 def test_page_of_a_run_makes_no_request_and_escapes_what_the_run_says(tmp_path: Path) -> None:
@@ -243,7 +261,7 @@ def test_curves_of_a_run_give_their_values_in_a_browser(tmp_path: Path) -> None:
           widths: [root.scrollWidth, root.clientWidth],
         };
         """,
-        width=500,
+        width=400,
     )
     assert found["tip"] == ["train loss", "loss, nats: 1", "epoch: 1"]
     assert found["dimmed"] == 0

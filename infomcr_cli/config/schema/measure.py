@@ -19,11 +19,13 @@ class GammaConfig(Record):
     samples: Count = Field(description="training images that the draws come from")
     draws: Count = Field(description="T, disjoint draws")
     draw_size: AtLeastTwo = Field(description="N, images in a draw")
-    batch_norm: Literal["inference", "batch"]
+    batch_norm: Literal["inference", "batch"] = Field(
+        description="moving statistics, or those of each chunk of chunk_size consecutive samples"
+    )
     logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
     chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
     memory: Size = Field(description="memory budget, as 500MB or 2GiB")
-    precision: Literal["float32", "float64"]
+    precision: Literal["float32", "float64"] = Field(description="number format of the per-sample gradients")
     target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
 
 
@@ -95,7 +97,7 @@ class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
     names: str | tuple[str, ...] = Field(description="a suite (fast, standard, free, volume, all), or measures")
-    batch_size: Count
+    batch_size: Count = Field(description="images of one forward or backward pass of a measurement")
     gamma: GammaConfig
     samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")
     curvature: CurvatureConfig

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from infomcr_cli.config.byte_size import Size
-from infomcr_cli.config.schema.fields import CountOrZero, Positive, Record
+from infomcr_cli.config.schema.fields import Count, CountOrZero, Positive, Record, Seed
 
 Jobs = Annotated[int, Field(ge=1, le=100_000)]
+Trials = Annotated[int, Field(ge=1, le=10_000)]
+DeviceName = Annotated[int, Field(ge=0, le=1023)] | Annotated[str, Field(pattern=r"^[\w-]{1,100}$")]
+Direction = Literal["minimize", "maximize"]
 _TIME = r"^(\d+-\d{1,2}(:\d{2}){0,2}|\d+(:\d{2}){0,2})$"
 _Name = Annotated[str, Field(pattern=r"^[\w.,@+-]{1,200}$")]
 _Value = Annotated[str, Field(pattern=r"^[ -~]{1,1000}$")]  # a line of its own would be a command of the script
@@ -31,6 +34,22 @@ class LocalEngineConfig(_Parallel):
     """Processes on this machine."""
 
     name: Literal["local"]
+    devices: tuple[DeviceName, ...] | Literal["auto"] = Field(
+        default="auto", description="GPUs for the jobs, as CUDA_VISIBLE_DEVICES names them: [0,1]; auto: all"
+    )
+    jobs_per_device: Count | None = Field(
+        default=None, description="jobs at once on a GPU; null: as many as device_memory allows, else one"
+    )
+    device_memory: Size | None = Field(
+        default=None, description="memory of a GPU that a job needs, as 4GB; null: not said"
+    )
+
+    @field_validator("devices")
+    @classmethod
+    def _each_once(cls, devices: tuple[str | int, ...] | str) -> tuple[str | int, ...] | str:
+        if not isinstance(devices, str) and len(set(map(str, devices))) < len(devices):
+            raise ValueError(f"engine.devices must name each GPU once; got {list(devices)}")
+        return devices
 
 
 class RayEngineConfig(_Parallel):
@@ -77,3 +96,16 @@ class SweepConfig(Record):
     exclude: tuple[str, ...] = Field(description='combinations to leave out, as ["reg=on data.batch_size=16,32"]')
     evaluate: bool = Field(description="measure each run once it is trained")
     compare: bool = Field(description="compare all runs at the end")
+    search: Literal["optuna"] | None = Field(description="search the values and intervals; null: do every combination")
+    trials: Trials = Field(description="how many settings a search tries, those that fail included")
+    objective: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = Field(
+        description="scores and measures to search by, such as [validation_error,gamma]"
+    )
+    directions: tuple[Direction, ...] | None = Field(description="of each objective; null: as it is better")
+    sampler: Literal["tpe", "random"] = Field(description="what proposes settings: Optuna's TPE, or chance")
+    search_seed: Seed = Field(description="of the sampler")
+    pruner: Literal["median"] | None = Field(
+        description="end a run whose validation loss is above the median of the others at that epoch; null: end none"
+    )
+    pruner_warmup: Count = Field(description="epochs in which no run is ended so")
+    allow_test: bool = Field(description="let objectives use the test set")

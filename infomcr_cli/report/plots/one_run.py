@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.plots.bands import Line
-from infomcr_cli.report.plots.curves import GAMMA, line_of
+from infomcr_cli.report.plots.curves import GAMMA
 from infomcr_cli.report.plots.marks import Mark, kept_positions, numbers
 from infomcr_cli.report.plots.schedule_marks import schedule_marks
-from infomcr_cli.report.plots.style import COLOURS, LINES, Plot, legend_of, logarithmic, panels, plot_style, render
+from infomcr_cli.report.plots.style import (
+    COLOURS,
+    LINES,
+    Plot,
+    legend_of,
+    logarithmic,
+    note,
+    panels,
+    plot_style,
+    render,
+)
 from infomcr_cli.report.plots.training import (
     LEARNING_RATE,
     draw_marks,
@@ -22,6 +34,18 @@ from infomcr_cli.report.plots.training import (
 )
 from infomcr_cli.report.tables import format_number
 from infomcr_cli.runs import MetricsLine
+
+LARGEST = 1e150  # what an axis can show
+
+
+@dataclass(frozen=True)
+class GammaAtStep:
+    """Gamma of a checkpoint, nats; `std_error` is None if it was not estimated."""
+
+    step: int
+    value: float
+    std_error: float | None
+
 
 _SPLITS = ("train", "test", "validation")
 
@@ -56,19 +80,34 @@ def learning_curves(metrics: Sequence[MetricsLine], config: Mapping[str, Any]) -
         return render("training", "Learning curves", figure, _alt(lines, shown, marks))
 
 
-def gamma_curve(points: Sequence[tuple[int, float]]) -> Plot | None:
-    """Return gamma at the checkpoints of a run that were evaluated; None if there are fewer than two."""
-    steps, values = line_of(points)
-    if len(steps) < 2:
+def gamma_curve(points: Sequence[GammaAtStep]) -> Plot | None:
+    """Return gamma with its standard error at the checkpoints of a run; None if fewer than two were evaluated."""
+    points = [one for one in points if abs(one.value) < LARGEST and (one.std_error or 0.0) < LARGEST]
+    if len(points) < 2:
         return None
+    steps = np.array([one.step for one in points])
+    values, errors = (
+        np.array(column) for column in zip(*((one.value, one.std_error or 0.0) for one in points), strict=True)
+    )
     with plot_style():
         figure, (panel,) = panels(1, width=4.8, height=2.8)
-        drawn = panel.plot(steps, values, color=COLOURS[0], marker="o", markersize=4, linewidth=1.2)
-        figure.record(Mark(0, (), GAMMA, numbers(steps), numbers(values)), drawn)
+        bars: dict[str, Any] = {
+            "color": COLOURS[0],
+            "marker": "o",
+            "markersize": 4,
+            "linewidth": 1.2,
+            "elinewidth": 0.9,
+        }
+        drawn = panel.errorbar(steps, values, yerr=errors, **bars)
+        edges = (numbers(values - errors), numbers(values + errors)) if errors.any() else ((), ())
+        what = "in parentheses one standard error to each side" if errors.any() else ""
+        mark = Mark(0, (), GAMMA, numbers(steps), numbers(values), *edges, note=what)
+        figure.record(mark, drawn.get_children())
         panel.set_xlabel("step")
         panel.set_ylabel("gamma, nats")
         panel.locator_params(axis="x", integer=True)
-        ends = f"from {format_number(values[0])} at step {steps[0]:.0f} to {format_number(values[-1])} nats"
+        note(figure, ["Bars: the standard error over draws."] if errors.any() else [])
+        ends = f"from {format_number(values[0])} at step {steps[0]} to {format_number(values[-1])} nats"
         return render("gamma", "Gamma along training", figure, f"Line of gamma over training steps, {ends}.")
 
 
