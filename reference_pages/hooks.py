@@ -23,7 +23,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "contributing.md": lambda: _beside("CONTRIBUTING.md"),
 }
 # Pages of the navigation that may be missing: it names them before they are written.
-EXPECTED = {"landscapes.md", "paths.md"}
+EXPECTED = {"paths.md"}
 # A link out of `docs/` that works where the files are read in the repository → the page of the site.
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "examples/": "tutorials/examples.md"}
 
