@@ -3,8 +3,8 @@
 It starts the job's process and watches it, as the other engines do. Slurm speaks to it by signals:
 
     SIGUSR2   the limit of time is near: the job writes a checkpoint, and the task puts itself back into the queue;
-    SIGTERM   preempted, put back or cancelled: the job writes a checkpoint, and Slurm knows what is to follow. In the
-              time of grace of a preemption it does not yet, and puts no job back that ends by itself: the task does.
+    SIGTERM   preempted, put back or cancelled: the job writes a checkpoint, and Slurm knows what is to follow. If
+              Slurm is not ending the task (somebody else sent the signal), the task puts itself back.
 
 In both cases nothing is reported: the job has not ended, or its end is Slurm's to tell.
 """

@@ -85,8 +85,8 @@ def test_an_interrupted_task_goes_on_with_the_same_bits(array: SlurmArray, start
     assert json.loads(array.starts(0).read_text())["count"] == 3
 
 
-def test_a_task_that_stops_in_the_time_of_grace_puts_itself_back(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "queue.txt").write_text("17|0|RUNNING|n1|x\n")  # Slurm ends it when that time is over
+def test_a_task_that_slurm_is_not_ending_puts_itself_back(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "queue.txt").write_text("17|0|RUNNING|n1|x\n")  # somebody else sent the signal
     assert interrupted(start, tmp_path / "runs" / "a", signal.SIGTERM) == 0
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 17_0\n"
 
