@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 PIP    := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-faults lint docs bench study-small audit lock clean
+.PHONY: help setup demo test test-slow test-faults lint docs bench study study-small audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,14 +66,22 @@ lint: $(DEV)  ## ruff, mypy --strict, the layers contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(RUN)  ## make the page of all measures from the registry
+docs: $(DEV)  ## build the site of documents into site/, and its page of all measures from the registry
 	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html"
+
+STUDY = run $(if $(CIFAR10),--data "$(CIFAR10)") $(if $(HOURS),--hours $(HOURS)) \
+	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE)) $(if $(RUNS),--runs "$(RUNS)")
+
+study: $(RUN)  ## go on with the study of docs/study.md (CIFAR10=PATH HOURS=2 FAMILY=minima SLICE=3)
+	$(BIN)/python -m benchmarks.study $(STUDY)
 
 study-small: $(RUN)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
 bench: $(RUN)  ## what is fast, against what
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json bench.json
 
 audit: $(DEV)  ## known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
@@ -87,4 +95,4 @@ lock:  ## solve the lock files anew (needs uv)
 	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
 clean:  ## remove what make made, not your runs
-	rm -rf $(VENV) build dist .*_cache .hypothesis
+	rm -rf $(VENV) build dist site .*_cache .hypothesis

@@ -43,7 +43,8 @@ measures them and writes this file; here it took {minutes:.0f} minutes on two co
 All settings that the runs share are in `conf/experiment/study_small.yaml`. These sweeps give what differs; add
 `data.root=PATH` to each of them:
 
-```bash
+<!-- not run: takes hours -->
+```sh
 {runs}
 ```
 

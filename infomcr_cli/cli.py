@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -151,10 +151,17 @@ def sweep(
         typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the jobs of a sweep on Slurm, by its name or its overrides.")
+    ] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the given values; run it again to continue."""
+    """Train, measure and compare every combination of the given values, or search; run it again to continue."""
+    if cancel:
+        from infomcr_cli.sweep_cancel import cancel_sweep
+
+        _finish(cancel_sweep(tuple(overrides or ())), as_json)
     if status or watch:
         _show_sweep(tuple(overrides or ()), watch, as_json)
     from infomcr_cli.sweep import SweepRequest, same_again
@@ -232,6 +239,23 @@ def compare(
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     _finish(comparison, as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
+    html: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="The file to write; default: report.html in the run's directory."),
+    ] = None,
+    tracking: Annotated[bool, typer.Option(help="Put it into MLflow too, where the run is.")] = True,
+    tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: the run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one self-contained page on a run: settings, curves, measures and how to read them, pictures."""
+    from infomcr_cli.report_run import ReportRequest, report_run
+
+    _finish(report_run(ReportRequest(run, html, tracking, tracking_uri)), as_json)
 
 
 @app.command()
@@ -334,6 +358,192 @@ def export(
 
     request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)
     _finish(export_run(request, stderr), as_json)
+
+
+@app.command(name="path")
+def path_between(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B [OVERRIDE]...",
+            help="Two runs of one network on the same data, RUN or RUN@CHECKPOINT; then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
+    ],
+    align: Annotated[
+        bool, typer.Option("--align", help="Permute the channels of B to those of A (Ainsworth et al., 2023).")
+    ] = False,
+    points: Annotated[int, typer.Option(help="Points of each path, the ends included.")] = 21,
+    steps: Annotated[int, typer.Option(help="Training steps of the curve (Garipov et al., 2018); 0: no curve.")] = 1000,
+    samples: Annotated[str, typer.Option(help="Training and test images of each point, a number or all.")] = "all",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the curve at the start; default: that of A if SGD trained it, else 0.01.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the curve's batches and places, and of the alignment.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="Of runs that name none: last, best, or the name of one.")] = "last",
+    name: Annotated[
+        str | None, typer.Option(help="Of the folder in landscapes/ of both runs; default: one for these settings.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="Another folder for the results; compare does not see it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another path in --name or --out.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show loss and error from one minimum to another, and the barrier between; run it again to continue."""
+    from infomcr_cli.path import PathRequest
+    from infomcr_cli.path import path as run_command
+
+    runs, overrides = _words(arguments)
+    request = PathRequest(
+        runs,
+        overrides,
+        checkpoint,
+        points,
+        steps,
+        samples,
+        align,
+        learning_rate,
+        seed,
+        name,
+        out,
+        force,
+        config_dir,
+    )
+    _continued(lambda: run_command(request, stderr), as_json)
+
+
+@app.command()
+def landscape(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]... [OVERRIDE]...",
+            help="Runs, RUN or RUN@CHECKPOINT, side by side on one scale; then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
+    ] = None,
+    through: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(metavar="A B C", help="The plane through three minima, with the paths of their training."),
+    ] = None,
+    directions: Annotated[
+        str,
+        typer.Option(
+            help="random: Gaussian, normalised by filter (Li et al., 2018); biases and the weights of norms stay as "
+            "they are. hessian: the top eigenvectors, of all weights.",
+            autocompletion=lambda: ["random", "hessian"],
+        ),
+    ] = "random",
+    dimensions: Annotated[int | None, typer.Option(help="1: curves; 2: contours and surfaces. Default: 1.")] = None,
+    points: Annotated[int | None, typer.Option(help="Points of each axis; default: 51 of a curve, else 25.")] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            help="How far to both sides, in lengths of the network's filters; default: 1, along eigenvectors 0.02."
+        ),
+    ] = None,
+    batch_statistics: Annotated[
+        str | None,
+        typer.Option(
+            help="Moving statistics of batch norm: keep those of the minimum, or renew them at each point. Default: "
+            "keep, for they are part of the minimum; renew with --through, for between minima none fit.",
+            autocompletion=lambda: ["keep", "renew"],
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(help="Training images, a number or all; default: measure.samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random directions.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="The folder of the results; default: landscapes/ of each run.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another landscape in --out.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show training loss and error around minima, or on the plane through three; run it again to continue."""
+    from infomcr_cli.landscape import LandscapeRequest
+    from infomcr_cli.landscape import landscape as run_command
+
+    runs, overrides = _words(arguments or [])
+    request = LandscapeRequest(
+        runs,
+        through or (),
+        overrides,
+        checkpoint,
+        directions,
+        dimensions,
+        points,
+        radius,
+        batch_statistics,
+        samples,
+        seed,
+        out,
+        force,
+        config_dir,
+    )
+    _continued(lambda: run_command(request, stderr), as_json)
+
+
+@app.command()
+def spectrum(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN... [OVERRIDE]...",
+            help="Runs, RUN or RUN@CHECKPOINT, in one picture; then overrides.",
+            autocompletion=complete_run_or_override,
+        ),
+    ],
+    operator: Annotated[
+        str,
+        typer.Option(
+            help="hessian: of the training loss. fisher: G/N of the gradients of single samples, with the spectrum of "
+            "the observed Fisher information but for zeros.",
+            autocompletion=lambda: ["hessian", "fisher"],
+        ),
+    ] = "hessian",
+    probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 5,
+    steps: Annotated[int, typer.Option(help="Lanczos steps from each, a product over the samples each.")] = 60,
+    width: Annotated[
+        float | None, typer.Option(help="σ of the Gaussians; default: a hundredth of the range of the eigenvalues.")
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(help="Training images, a number or all; default: measure.samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random vectors.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="The folder of the results; default: landscapes/ of each run.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another result in --out.")] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate how the eigenvalues of the Hessian, or of G/N, are distributed; run it again to continue."""
+    from infomcr_cli.spectrum import SpectrumRequest
+    from infomcr_cli.spectrum import spectrum as run_command
+
+    runs, overrides = _words(arguments)
+    request = SpectrumRequest(
+        runs, overrides, operator, probes, steps, width, samples, seed, checkpoint, out, force, config_dir
+    )
+    _continued(lambda: run_command(request, stderr), as_json)
+
+
+def _continued(command: Callable[[], Result], as_json: bool) -> NoReturn:
+    """Run a command that continues where it was stopped, and print its result."""
+    from infomcr_cli.signals import stop_on_signal
+
+    with stop_on_signal() as stopped:
+        result = command()
+    if stopped.number is not None:
+        _print_error("stopped; the same command continues")
+        raise typer.Exit(128 + stopped.number)
+    _finish(result, as_json)
 
 
 @app.command()

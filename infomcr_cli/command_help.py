@@ -25,6 +25,10 @@ EXAMPLES = {
     "sweep": (
         ("reg=off,on", "seed=0,1,2"),
         ("experiment=digits_batch_size", "data.batch_size=32,64", "optimizer.learning_rate=0.05,0.2"),
+        (
+            *("optimizer.learning_rate=tag(log,interval(0.01,0.5))", "data.validation_size=200"),
+            *("sweep.search=optuna", "sweep.trials=40", "sweep.objective=validation_error"),
+        ),
         ("--status", "--watch"),
     ),
     "eval": (("runs/on",), ("runs/on", "runs/off", "measure=fast"), ("runs/on", "--checkpoint", "best", "--json")),
@@ -33,6 +37,7 @@ EXAMPLES = {
         ("sweeps/grid", "--html", "comparison.html", "--sort", "gamma"),
         ("sweeps/grid", "--max-train-loss", "0.01", "--by-family"),
     ),
+    "report": (("runs/on",), ("runs/on", "--html", "on.html"), ("runs/on", "--json")),
     "judge": (
         ("table.csv", "--gap", "gap", "--axes", "width,learning_rate", "--n-test", "10000"),
         ("table.csv", "--gap", "gap", "--axes", "width", "--direction", "margin=higher"),
@@ -43,6 +48,17 @@ EXAMPLES = {
     ),
     "export": (("runs/on", "on.keras"), ("runs/on", "on.onnx", "--checkpoint", "best")),
     "audit": (("runs/on",), ("runs/on", "--against", "runs/*", "--seeds", "2")),
+    "path": (
+        ("runs/seed0", "runs/seed1"),
+        ("runs/seed0", "runs/seed1", "--align", "--steps", "2000"),
+        ("runs/seed0@epoch-0005", "runs/seed0", "--steps", "0"),
+    ),
+    "landscape": (
+        ("runs/off", "runs/on"),
+        ("runs/off", "runs/on", "--dimensions", "2", "--directions", "hessian"),
+        ("--through", "runs/a", "runs/b", "runs/c", "--samples", "all"),
+    ),
+    "spectrum": (("runs/off", "runs/on"), ("runs/on", "--operator", "fisher", "--samples", "500")),
     "runs": (
         ("reg.name=on", "optimizer.l2>=1e-4", "--sort", "-gap_error"),
         ("state=FINISHED", "--columns", "run,optimizer.l2,gamma,gap_error", "--csv", "runs.csv"),

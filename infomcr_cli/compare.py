@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.report.search import SearchReport
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class CompareRequest:
         by_family:    name the best measure of each family.
         audit:        a file that `infomcr audit` wrote; None: those of the runs that have one.
         seed:         of simulated differences, sampled pairs and control measures.
+        search:       what a search found that made the runs; None: read beside a sweep that is named.
         mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
 
@@ -47,6 +49,7 @@ class CompareRequest:
     audit: Path | None = None
     seed: int = 0
     mlflow_parent: str | None = None
+    search: SearchReport | None = None
 
 
 def compare(request: CompareRequest) -> Comparison:
@@ -57,7 +60,7 @@ def compare(request: CompareRequest) -> Comparison:
             or a file cannot be written.
     """
     from infomcr_cli.report.columns import check_max_train_loss
-    from infomcr_cli.report.gather import check_gap, gather, uid_of_sweep
+    from infomcr_cli.report.gather import check_gap, gather, search_of, uid_of_sweep
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
@@ -85,8 +88,10 @@ def compare(request: CompareRequest) -> Comparison:
         by_family=request.by_family,
         seed=request.seed,
     )
+    search = request.search or search_of(request.runs)
+    notes = (*(search.notes if search else ()), *comparison.notes)
     return save(
-        replace(comparison, fragility=fragility_of(audits)),
+        replace(comparison, fragility=fragility_of(audits), search=search, notes=notes),
         csv=request.csv,
         html=request.html,
         plots=request.plots,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,16 +13,12 @@ from typing import Any, ClassVar
 from rich.console import Console, RenderableType
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.settings import check_measures
-from infomcr_cli.runs import RunDirectory, State, list_checkpoints, read_status
-from infomcr_cli.tracking.known_stores import store_of_run
-from infomcr_cli.tracking.sync import sync_run
-
-_log = logging.getLogger("infomcr.runs")
+from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.tracking.mirror_results import mirror_results
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
         save_spectra(measured, run.plots)
         results += measured
-        _mirror(run)
+        mirror_results(run)
     return EvalResult(tuple(results))
 
 
@@ -115,16 +110,3 @@ def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
     if wanted not in ("last", "best", *found):
         raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *found])
     return [wanted]
-
-
-def _mirror(run: RunDirectory) -> None:
-    """Bring the run's own MLflow run up to date, where it has one; a run in training is mirrored by its own process."""
-    try:
-        store = store_of_run(run)
-        if store is None or read_status(run).state is State.RUNNING:
-            return
-        problem = sync_run(run, store).problem
-    except (InputError, OSError) as error:
-        problem = str(error)
-    if problem:  # the numbers are there, only their mirror is not
-        _log.warning("%s is not mirrored: %s. Later: %s", run.name, problem, suggested_command("sync", run.path))

@@ -29,6 +29,18 @@ class Interrupted(Exception):
         return 128 + self.number
 
 
+class Pruned(Interrupted):
+    """A search ends the run early, and the run is at a step boundary.
+
+    Args:
+        reason: why, a sentence without a full stop.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(signal.SIGTERM)
+        self.args = (reason,)
+
+
 class Interruption:
     """Catch the first signal to stop while the block runs; a second SIGINT raises KeyboardInterrupt at once.
 

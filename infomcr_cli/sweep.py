@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 
-from infomcr_cli.console.redaction import has_secret
+from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.screen import say
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine import summary
 from infomcr_cli.engine.directory import SweepDirectory, locked_directory
 from infomcr_cli.engine.preflight import check_content, check_names
@@ -23,10 +23,14 @@ from infomcr_cli.runs import State
 from infomcr_cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
+    from infomcr_cli.engine.search.plan import SearchPlan
+    from infomcr_cli.engine.search.search import Search
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.report.search import SearchReport
 
 
-_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, None)
+_COUNTED = (State.FINISHED, State.SKIPPED, State.FAILED, State.KILLED, State.RUNNING, None)
+_ALWAYS = _COUNTED[:4]  # shown even if there are none
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class SweepResult:
         folder:     the sweep's own; None for a dry run.
         startup:    what the start of a job's process cost; None: none was started.
         number:     the signal that ended it; None: none did.
+        search:     what a search found; None: it was none.
+        search_plan: what a dry run of a search would search.
     """
 
     jobs: tuple[JobResult, ...]
@@ -63,6 +69,8 @@ class SweepResult:
     comparison: Comparison | None = None
     startup: Startup | None = None
     number: int | None = None
+    search: SearchReport | None = None
+    search_plan: SearchPlan | None = None
 
     @property
     def exit_code(self) -> int:
@@ -77,22 +85,37 @@ class SweepResult:
         return {
             "jobs": [job.to_dict() for job in self.jobs],
             **counts,
+            **({} if self.search is None else {"pruned": summary.count_pruned(self.jobs)}),
             "sweep": None if self.folder is None else str(self.folder),
             "startup_seconds": None if self.startup is None else asdict(self.startup),
+            "search": self._search_to_dict(),
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
         }
+
+    def _search_to_dict(self) -> dict[str, Any] | None:
+        if self.search_plan is not None:
+            return self.search_plan.to_dict()
+        return None if self.search is None else self.search.to_dict()
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield the jobs of a dry run, or the comparison, the failures and the counts."""
         if self.folder is None:
+            if self.search_plan is not None:
+                yield self.search_plan.summary
+                return
             yield summary.jobs_table(self.jobs)
             yield f"{len(self.jobs)} jobs"
             return
         if self.comparison is not None:
             yield from self.comparison.renderables(width)
+        elif self.search is not None:
+            from infomcr_cli.report.terminal import search_renderables
+
+            yield from search_renderables(self.search, width)
         yield from summary.failure_lines(self.jobs)
         counts = {state: summary.count(self.jobs, state) for state in _COUNTED}
-        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state is not None]
+        shown = [f"{count} {_word(state, ' ')}" for state, count in counts.items() if count or state in _ALWAYS]
+        shown += [f"{count} pruned"] if (count := summary.count_pruned(self.jobs)) else []
         yield f"{', '.join(shown)}  {self.folder}"
 
 
@@ -110,23 +133,57 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
     evaluate = plan.settings.evaluate
     if request.dry_run:
         _warn_of_refusal(plan, console)
-        return SweepResult(tuple(job_as_found(job, evaluate=evaluate) for job in plan.jobs))
-    check_names(plan.due, evaluate=evaluate)
-    check_content(plan.due, evaluate=evaluate)
+        return SweepResult(tuple(job_as_found(job, evaluate=evaluate) for job in plan.jobs), search_plan=plan.search)
+    to_check = plan.due if plan.search is None else plan.search.probes
+    check_names(to_check, evaluate=evaluate)
+    check_content(to_check, evaluate=evaluate)
     if plan.store is not None:
         say(console, f"tracking {plan.store.line}")
     with locked_directory(plan.runs_dir, plan.name) as folder:
-        outcome = run_sweep(plan, folder, console, fail_fast=request.fail_fast, way_on=same_again(request))
-        comparison = None
+        search = _search(plan, folder, request)
+        way_on = same_again(request)
+        outcome = run_sweep(plan, folder, console, fail_fast=request.fail_fast, way_on=way_on, search=search)
+        comparison = found = None
         with stop_on_signal(outcome.number) as stopped:
-            comparison = _compare(plan, outcome.jobs, folder, console) if outcome.number is None else None
-    return SweepResult(outcome.jobs, folder.path, comparison, outcome.startup, stopped.number)
+            found = None if search is None else _found(search, plan, folder, console)
+            if outcome.number is None:
+                comparison = _compare(plan, outcome.jobs, folder, console, found)
+    if outcome.number is not None and plan.config.engine.name == "slurm":
+        end = suggested_command("sweep", "--cancel", shortest_path(folder.path))
+        say(console, f"Its jobs go on in Slurm. To end them: {end}")
+    return SweepResult(outcome.jobs, folder.path, comparison, outcome.startup, stopped.number, found)
+
+
+def _search(plan: SweepPlan, folder: SweepDirectory, request: SweepRequest) -> Search | None:
+    """Return the search of a sweep, with what its journal and its runs show; None: every combination is done."""
+    if plan.search is None:
+        return None
+    from infomcr_cli.engine.search.search import Search
+
+    return Search(plan.search, folder.path, retry_failed=request.retry_failed)
+
+
+def _found(search: Search, plan: SweepPlan, folder: SweepDirectory, console: Console) -> SearchReport:
+    """Return what a search has found, and record it beside the sweep and in MLflow."""
+    from infomcr_cli.engine.search.result import search_report
+    from infomcr_cli.report.search import write_search
+
+    found = search_report(search)
+    write_search(found, folder.path)
+    if plan.store is not None:
+        from infomcr_cli.tracking.parents import log_to_parent
+
+        try:
+            log_to_parent(plan.store, folder.uid, found.numbers(), [folder.path / "search.json"])
+        except Exception as error:  # whatever MLflow raises: the search itself is complete
+            say(console, f"The search is not recorded in {plan.store.shown}: {redact(str(error))[:300]}")
+    return found
 
 
 def _warn_of_refusal(plan: SweepPlan, console: Console) -> None:
     """Say what the sweep will refuse; a dry run lists the jobs even then."""
     try:
-        check_names(plan.jobs, evaluate=plan.settings.evaluate)
+        check_names(plan.jobs if plan.search is None else plan.search.probes, evaluate=plan.settings.evaluate)
     except InputError as error:
         say(console, f"This sweep will be refused: {error}")
 
@@ -140,7 +197,11 @@ def same_again(request: SweepRequest) -> str:
 
 
 def _compare(
-    plan: SweepPlan, results: Sequence[JobResult], folder: SweepDirectory, console: Console
+    plan: SweepPlan,
+    results: Sequence[JobResult],
+    folder: SweepDirectory,
+    console: Console,
+    search: SearchReport | None,
 ) -> Comparison | None:
     """Compare the runs that are done; a comparison that fails is reported, and the sweep counts as done."""
     done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
@@ -157,6 +218,7 @@ def _compare(
         tracking_uri=done[0].config.tracking.uri,
         runs_dir=plan.runs_dir,
         mlflow_parent=folder.uid,
+        search=search,
     )
     try:
         return compare(request)

@@ -61,9 +61,11 @@ class StatusResult:
             "process": status.process,
             "begun": status.begun,
             **{word.replace(" ", "_"): counts[state] for state, word in _WORDS.items()},
+            "pruned": status.pruned,
             "not_measured": _unmeasured(status),
             "jobs_per_hour": status.jobs_per_hour,
             "seconds_left": status.seconds_left,
+            "slurm": dict(status.tasks),
             "jobs": [job.to_dict() for job in status.jobs],
             "others": list(self.others),
         }
@@ -73,6 +75,8 @@ class StatusResult:
         status = self.status
         yield _head(status)
         yield _counts(status)
+        if status.tasks:
+            yield f"In Slurm: {', '.join(f'{count} {state.lower()}' for state, count in status.tasks.most_common())}"
         running = [job for job in status.jobs if job.state is State.RUNNING]
         if running:
             yield _running_table(running)
@@ -95,7 +99,7 @@ def sweep_status(words: Sequence[str]) -> StatusResult:
     Raises:
         InputError: there is no such sweep.
     """
-    folder, others = _find(words)
+    folder, others = find_sweep(words)
     return StatusResult(read_sweep(folder), others)
 
 
@@ -116,23 +120,31 @@ def _group(result: StatusResult, width: int) -> Group:
     return Group(*(Text(part, no_wrap=True, overflow="ellipsis") if isinstance(part, str) else part for part in parts))
 
 
-def _find(words: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder of a sweep, and the names of the others beside it where none was named."""
+def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of a sweep, and the names of the others beside it where none was named.
+
+    Args:
+        words:  see `sweep_status`.
+        option: what the words were given to.
+
+    Raises:
+        InputError: there is no such sweep.
+    """
     settings = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
     sweeps = surroundings(settings.get("runs_dir", "runs")) / "sweeps"
     there = _sweeps_in(sweeps)
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
-        raise InputError("--status shows one sweep", received=" ".join(map(printable, names)))
+        raise InputError(f"{option} takes one sweep", received=" ".join(map(printable, names)))
     if not words or (set(settings) == {"runs_dir"} and not names):
         if not there:
-            raise InputError("--status needs a sweep that was begun", received=printable(str(sweeps)))
+            raise InputError(f"{option} needs a sweep that was begun", received=printable(str(sweeps)))
         return sweeps / there[0], tuple(there[1:])
     if names and _is_sweep(Path(names[0])):
         return Path(names[0]), ()
     name = names[0] if names else settings.get("sweep.name") or _name_of(words)
     if not _is_sweep(sweeps / name) or "/" in name:
-        raise InputError("--status must name a sweep that was begun", received=printable(name), accepted=sorted(there))
+        raise InputError(f"{option} must name a sweep that was begun", received=printable(name), accepted=sorted(there))
     return sweeps / name, ()
 
 
@@ -172,11 +184,12 @@ def _counts(status: SweepStatus) -> str:
     counts = status.counts
     always = (State.FINISHED, State.RUNNING, State.FAILED, None)
     parts = [f"{counts[state]} {word}" for state, word in _WORDS.items() if counts[state] or state in always]
+    parts += [f"{status.pruned} pruned"] if status.pruned else []
     if unmeasured := _unmeasured(status):
         parts[0] += f" ({unmeasured} not measured)"
     rate, left = status.jobs_per_hour, status.seconds_left
     pace = [*([f"{rate:.3g} jobs/h"] if rate is not None else []), *([f"{clock_time(left)} left"] if left else [])]
-    return "; ".join((f"{len(status.jobs)} jobs: {', '.join(parts)}", *([", ".join(pace)] if pace else [])))
+    return "; ".join((f"{status.total} jobs: {', '.join(parts)}", *([", ".join(pace)] if pace else [])))
 
 
 def _unmeasured(status: SweepStatus) -> int:

@@ -67,8 +67,8 @@ def expand(
     Example: len(expand(["reg=on,off", "seed=range(3)"])) is 6.
     """
     groups = group_choices(config_dir)
-    axes = [_axis(override, groups) for override in grammar.parse(arguments)]
-    _check(axes)
+    axes = [axis_of(override, groups) for override in grammar.parse(arguments)]
+    check_axes(axes)
     points = list(_points(axes, config_dir, exclusions))
     if not points:
         raise InputError("a sweep must have a job", received="sweep.exclude leaves out every combination")
@@ -76,45 +76,89 @@ def expand(
 
 
 def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[Point]:
-    compose_all = _interpolates(axes, config_dir)
-    bases: dict[tuple[str, ...], Settings] = {}
-    matched_to = cache(lambda: reference_config(config_dir))
+    composer = Composer(axes, config_dir, exclusions)
     for combination in itertools.product(*(axis.choices for axis in axes)):
-        pairs = list(zip(axes, combination, strict=True))
+        point = composer.point(combination)
+        if point is not None:
+            yield point
+
+
+class Composer:
+    """Turns combinations of values into runs; Hydra composes once for each combination of group choices.
+
+    Args:
+        axes:       one for each override; a combination has a value for each of them.
+        exclusions: combinations to leave out.
+    """
+
+    def __init__(self, axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion] = ()) -> None:
+        self._axes, self._config_dir, self._exclusions = axes, config_dir, exclusions
+        self._compose_all = _interpolates(axes, config_dir)
+        self._bases: dict[tuple[str, ...], Settings] = {}
+        self._matched_to = cache(lambda: reference_config(config_dir))
+
+    def point(self, combination: Sequence[Choice]) -> Point | None:
+        """Return the run of a combination; None if it is left out.
+
+        Raises:
+            InputError: it is no valid run.
+        """
+        pairs = list(zip(self._axes, combination, strict=True))
         spelled = {axis.key: choice.value for axis, choice in pairs}
-        if any(exclusion.covers(spelled) for exclusion in exclusions):
-            continue
-        spelling = tuple(choice.text for axis, choice in pairs if compose_all or not axis.plain)
-        if spelling not in bases:
-            whole = [choice.text for _, choice in pairs]  # a setting without a default may be given by its axis alone
-            bases[spelling] = composed(whole, grammar.parse(whole), config_dir)
-        settings = bases[spelling]
+        if any(exclusion.covers(spelled) for exclusion in self._exclusions):
+            return None
+        settings = self._base(pairs)
         for axis, choice in pairs:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
-        if any(exclusion.covers_settings(spelled, settings) for exclusion in exclusions):
-            continue
-        yield Point(tuple(choice.text for choice in combination), trusted(run_of(settings, matched_to)))
+        if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
+            return None
+        return Point(tuple(choice.text for choice in combination), trusted(run_of(settings, self._matched_to)))
+
+    def _base(self, pairs: Sequence[tuple[Axis, Choice]]) -> Settings:
+        """Return the settings in which plain values are still to be set."""
+        spelling = tuple(choice.text for axis, choice in pairs if self._compose_all or not axis.plain)
+        if spelling not in self._bases:
+            whole = [choice.text for _, choice in pairs]  # a setting without a default may be given by its axis alone
+            self._bases[spelling] = composed(whole, grammar.parse(whole), self._config_dir)
+        return self._bases[spelling]
 
 
-def _axis(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
+def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
+    """Return the values that an override lists.
+
+    Raises:
+        InputError: it lists none, or values that cannot be swept.
+    """
     key = override.key_or_group
     if not override.is_sweep_override():
         grammar.check_choices([override], groups)
         return Axis(key, (Choice(str(override.input_line), override.value()),), plain=False)
-    if key.partition(".")[0] in ("engine", "tracking", "sweep", "measure"):
-        raise InputError(
-            f"a sweep has one {key.partition('.')[0]} for all its jobs",
-            received=override.input_line,
-            advice="What is swept must make different weights.",
-        )
+    check_makes_weights(override)
     names = [name for name in groups.get(key, ()) if name]
     choices = tuple(_choice(override, element) for element in _elements(override, names))
     if not choices:
         raise InputError(f"{key} must have a value", received=override.input_line, accepted=names)
     for choice in choices if key in groups else ():
         grammar.check_choices(grammar.parse([choice.text]), groups)
-    plain = key not in groups and str(override.input_line).startswith(key) and override.package is None
+    plain = is_plain(override, groups)
     return Axis(key, choices, plain and not any(isinstance(choice.value, dict) for choice in choices))
+
+
+def check_makes_weights(override: Override) -> None:
+    """Raise InputError where several values are given for what makes no weights."""
+    group = override.key_or_group.partition(".")[0]
+    if group in ("engine", "tracking", "sweep", "measure"):
+        raise InputError(
+            f"a sweep has one {group} for all its jobs",
+            received=override.input_line,
+            advice="What is swept must make different weights.",
+        )
+
+
+def is_plain(override: Override, groups: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a value of an override can be set in composed settings without composing anew."""
+    key = override.key_or_group
+    return key not in groups and str(override.input_line).startswith(key) and override.package is None
 
 
 def _elements(override: Override, names: Sequence[str]) -> list[Any]:
@@ -122,10 +166,11 @@ def _elements(override: Override, names: Sequence[str]) -> list[Any]:
         glob: Glob = override.value()
         return list(glob.filter(list(names)))
     if not (override.is_choice_sweep() or override.is_range_sweep()):
+        search = "An interval is searched: add sweep.search=optuna sweep.trials=30 sweep.objective=validation_loss."
         raise InputError(
             "a sweep must list its values",
             received=override.input_line,
-            advice="Write a,b,c or range(0,3) or glob(*).",
+            advice=search if override.is_interval_sweep() else "Write a,b,c or range(0,3) or glob(*).",
         )
     return list(itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
 
@@ -140,13 +185,18 @@ def _choice(override: Override, element: Any) -> Choice:
     return Choice(text, element)
 
 
-def _check(axes: Sequence[Axis]) -> None:
+def check_axes(axes: Sequence[Axis], *, limited: bool = True) -> None:
+    """Raise InputError where a swept setting is given twice, or there are too many combinations.
+
+    Args:
+        limited: whether every combination is to be done.
+    """
     total = 1
     for axis in axes:
         total *= len(axis.choices)
         if len(axis.choices) > 1 and sum(other.key == axis.key for other in axes) > 1:
             raise InputError("a swept setting is given once", received=axis.key)
-    if total > MOST_JOBS:
+    if limited and total > MOST_JOBS:
         raise InputError(f"a sweep has at most {MOST_JOBS:,} combinations", received=f"{total:,}")
 
 

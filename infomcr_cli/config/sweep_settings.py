@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from pydantic import ValidationError
 
 from infomcr_cli.config.overrides import parse, refuse_sweeps
@@ -16,6 +17,12 @@ from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_path import search_path
 from infomcr_cli.config.validation_errors import validation_errors
 from infomcr_cli.errors import InputError
+
+_LISTS = ("objective", "directions")
+OF_A_SEARCH = (
+    *("search", "trials", "objective", "directions", "sampler", "search_seed", "pruner", "pruner_warmup"),
+    "allow_test",
+)
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,34 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
     """
     own = tuple(argument for argument in arguments if argument.lstrip("+~").startswith("sweep."))
     parsed = parse(own)
-    refuse_sweeps(parsed)
+    refuse_sweeps([one for one in parsed if one.key_or_group.removeprefix("sweep.") not in _LISTS])
     settings = _defaults(config_dir)
     for override in parsed:
         name = override.key_or_group.removeprefix("sweep.")
         if name not in settings:
             raise InputError("a sweep has no such setting", received=name, accepted=settings)
-        value = override.value()
-        settings[name] = [value] if name == "exclude" and isinstance(value, str) else value
+        settings[name] = _value(override)
+    for name in ("exclude", "objective", "directions"):
+        settings[name] = [settings[name]] if isinstance(settings[name], str) else settings[name]
+    _check_search(settings, [one.key_or_group.removeprefix("sweep.") for one in parsed])
     return SweepArguments(_validated(settings), tuple(a for a in arguments if a not in own))
+
+
+def _value(override: Override) -> Any:
+    """Return the value of an override; a,b is a list where a list is meant."""
+    value = override.value()
+    return [str(one) for one in value.list] if isinstance(value, ChoiceSweep) else value
+
+
+def _check_search(settings: dict[str, Any], given: Sequence[str]) -> None:
+    """Raise InputError where a setting of a search is given without one."""
+    alone = next((name for name in given if name in OF_A_SEARCH and name != "search"), None)
+    if alone is not None and settings["search"] is None:
+        raise InputError(
+            f"sweep.{alone} is a setting of a search",
+            received=f"sweep.{alone} without sweep.search",
+            advice="Add sweep.search=optuna.",
+        )
 
 
 def _validated(settings: dict[str, Any]) -> SweepConfig:

@@ -64,8 +64,12 @@ class SweepDirectory:
         """Return the identities of the finished runs that a store holds as children of this sweep."""
         return self.mirrored if store.shown == self.store else frozenset()
 
-    def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]]) -> None:
-        """Write sweep.json, whole or not at all."""
+    def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]], *, unproposed: int = 0) -> None:
+        """Write sweep.json, whole or not at all.
+
+        Args:
+            unproposed: jobs that a search has still to propose.
+        """
         document = {
             "format": FORMAT,
             "uid": self.uid,
@@ -75,6 +79,7 @@ class SweepDirectory:
             "mirrored": sorted(self.mirrored),
             "begun": self.begun,
             "evaluate": self.evaluate,
+            "unproposed": unproposed,
         }
         write_atomically(self.path / "sweep.json", dump_json(document))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
 from infomcr_cli.config.schema.sweep import EngineConfig, LocalEngineConfig
+from infomcr_cli.engine.gpus import places_on_gpus
 
 LEAST_BYTES = 200 * 10**6  # no process that has imported TensorFlow holds less
 RECKONED_BYTES = int(1.5e9)  # what a job is taken to need where engine.memory does not say
@@ -47,7 +46,7 @@ class Slots:
 
     Args:
         threads: for each job; None: it may use all cores.
-        gpus:    their names as CUDA_VISIBLE_DEVICES takes them, one for each slot; empty: none.
+        gpus:    as CUDA_VISIBLE_DEVICES takes them, one for each slot; several slots may have the same. Empty: none.
     """
 
     count: int
@@ -57,29 +56,28 @@ class Slots:
     def environment(self, slot: int) -> Mapping[str, str]:
         """Return the variables that give a slot its share of cores and its GPU."""
         shares = {} if self.threads is None else {name: str(self.threads) for name in _THREAD_VARIABLES}
-        return {**shares, "CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else shares
+        if not self.gpus:
+            return shares
+        order = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
+        return {**shares, "CUDA_DEVICE_ORDER": order, "CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]}
 
 
 def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> Slots:
-    """Return how `jobs` jobs share this machine: never more at once than cores, memory or GPUs allow."""
+    """Return how `jobs` jobs share this machine: never more at once than cores, memory or GPUs allow.
+
+    Args:
+        device: of the runs; `cpu`: GPUs do not matter, `mirrored`: a job has all of them.
+
+    Raises:
+        InputError: a GPU that the settings name is not there, or has no room for a job.
+    """
     cores = len(os.sched_getaffinity(0))
-    gpus = () if device == "cpu" else visible_gpus()
+    gpus = [] if device == "cpu" else places_on_gpus(engine)
+    if device == "mirrored" and gpus:
+        gpus = [",".join(dict.fromkeys(gpus))]
     need = engine.memory or RECKONED_BYTES
     fitting = max(1, min(cores, psutil.virtual_memory().available // need, len(gpus) or cores))
     count = min(fitting if engine.jobs == "auto" else engine.jobs, jobs) or 1
+    if engine.jobs_per_device or engine.device_memory:
+        count = min(count, len(gpus) or count)  # a number of jobs is no leave to overfill a GPU
     return Slots(count, None if count == 1 else max(1, cores // count), tuple(gpus))
-
-
-def visible_gpus() -> Sequence[str]:
-    """Return the NVIDIA GPUs that this process may use, as the driver lists them; TensorFlow is not imported."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name for name in given.split(",") if name.strip() and name.strip() != "-1"]
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return []
-    try:
-        listed = subprocess.run([command, "--list-gpus"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number, line in enumerate(listed.splitlines()) if line.startswith("GPU ")]

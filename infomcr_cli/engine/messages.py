@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from infomcr_cli.config.allowed_builders import trusted, trusted_groups
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override, redact_uri
 from infomcr_cli.console.text import printable
-from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.job import Job, Outcome
+from infomcr_cli.engine.search.pruning import Pruning
 from infomcr_cli.runs import State
 
 MOST_LETTERS = 1000  # of a label
@@ -27,6 +29,7 @@ class Task(BaseModel):
         trusted:  groups whose function (of a network or of data) the user has named, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
+        pruning:  by what a search ends the run early; None: it does not.
         cwd:      where relative paths start.
         modules:  where the sweep's own process finds modules, beside the places of the job's.
         log:      file that the process adds its words to.
@@ -41,6 +44,7 @@ class Task(BaseModel):
     trusted: tuple[str, ...]
     run: Path
     evaluate: bool
+    pruning: Pruning | None = None
     cwd: Path
     modules: tuple[str, ...]
     log: Path
@@ -73,7 +77,7 @@ def job_of(task: Task) -> Job:
     return Job(task.identity, task.overrides, task.label, task.config, task.run)
 
 
-def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
+def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path, pruning: Pruning | None = None) -> Task:
     """Return what a process needs to do a job; the tracking store's password is not part of it."""
     tracking = job.config.tracking
     uri = None if tracking.uri is None else redact_uri(tracking.uri)
@@ -87,7 +91,24 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path) -> Task:
         trusted=trusted_groups(config),
         run=job.run,
         evaluate=evaluate,
+        pruning=pruning,
         cwd=cwd,
         modules=tuple(map(os.path.abspath, sys.path)),
         log=log,
     )
+
+
+def encoded_outcome(outcome: Outcome) -> str:
+    """Return how an attempt at a job ended as JSON, for a process on another machine."""
+    kept = {name: getattr(outcome, name) for name in ("reason", "is_lost", "startup", "waited", "seconds")}
+    return json.dumps({**kept, "state": str(outcome.state)})
+
+
+def decoded_outcome(text: str | bytes, job: Job) -> Outcome:
+    """Return how an attempt at a job ended.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is not what `encoded_outcome` returns.
+    """
+    document = json.loads(text)
+    return Outcome(job, **{**document, "state": State(document["state"])})

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from infomcr_cli.config.grid import Point
@@ -16,7 +17,7 @@ from infomcr_cli.engine.existing_runs import ExistingRuns, place_of
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import read_status
+from infomcr_cli.runs import RunDirectory, read_status
 from infomcr_cli.runs.identity import HEAD, identity, with_other_data
 
 
@@ -37,7 +38,7 @@ def plan(points: Sequence[Point]) -> list[Job]:
     folder = Path(os.path.abspath(points[0].config.runs_dir))
     found = ExistingRuns(folder)
     common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
-    return [_job(hashed, point, common, folder, found) for hashed, point in _with_identities(unique)]
+    return [job_of(hashed, point, _label(point, common), folder, found) for hashed, point in _with_identities(unique)]
 
 
 def _with_identities(unique: Mapping[tuple[str, str | None], Point]) -> Iterator[tuple[str, Point]]:
@@ -63,14 +64,30 @@ def _same_run(first: Point, second: Point) -> InputError:
     )
 
 
-def _job(hashed: str, point: Point, common: set[str], folder: Path, found: ExistingRuns) -> Job:
+def _label(point: Point, common: set[str]) -> str:
+    return " ".join(redact_override(text) for text in point.overrides if text not in common)
+
+
+def job_of(hashed: str, point: Point, label: str, folder: Path, found: ExistingRuns) -> Job:
+    """Return the job of a run that is there, or is to be made.
+
+    Args:
+        hashed: its identity.
+        label:  what tells it from other jobs.
+        folder: of the runs.
+    """
     overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
-    label = " ".join(redact_override(text) for text in point.overrides if text not in common)
     run = found.run_of(hashed, point.config)
     if run is None:
         config = point.config
         name = re.sub(r"[^\w.-]", "_", f"{config.model.name}-{config.reg.name}-{hashed[:HEAD]}")
         return Job(hashed, overrides, label, config, folder / name)
+    return as_found_now(Job(hashed, overrides, label, point.config, run.path))
+
+
+def as_found_now(job: Job) -> Job:
+    """Return a job with the state that its run directory shows now."""
+    run = RunDirectory.open(job.run)
     status = read_status(run)
-    measured = is_measured(run, status.step, point.config.measure)
-    return Job(hashed, overrides, label, point.config, run.path, status.state, status.reason, measured)
+    measured = is_measured(run, status.step, job.config.measure)
+    return replace(job, state=status.state, reason=status.reason, measured=measured)

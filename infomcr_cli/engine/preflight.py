@@ -13,8 +13,8 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import read_training_set_sizes, training_set_size
 from infomcr_cli.engine.builder_checks import builders_of, check_found, check_imported
 from infomcr_cli.engine.existing_runs import place_of
+from infomcr_cli.engine.gpus import visible_gpus
 from infomcr_cli.engine.job import Job
-from infomcr_cli.engine.limits import visible_gpus
 from infomcr_cli.measures.settings import check_measures
 
 

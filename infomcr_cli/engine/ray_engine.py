@@ -7,7 +7,6 @@ watchdog that ends with its parent) holds on all. Retries are the scheduler's, s
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import os
 import time
@@ -18,7 +17,7 @@ from typing import Any
 from infomcr_cli.config.schema.sweep import RayEngineConfig
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
-from infomcr_cli.engine.messages import Task, job_of, read_task
+from infomcr_cli.engine.messages import Task, decoded_outcome, encoded_outcome, job_of, read_task
 from infomcr_cli.engine.process import GRACE, JobProcess, close
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
@@ -43,7 +42,7 @@ def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, st
         try:
             outcome = process.poll()
             if outcome is not None:
-                return _encoded(outcome)
+                return encoded_outcome(outcome)
             time.sleep(TICK)
         except KeyboardInterrupt:
             process.stop(State.KILLED, "the sweep was stopped", grace=GRACE)
@@ -115,7 +114,7 @@ class RayEngine:
         job, began = self._running.pop(reference)
         seconds = time.monotonic() - began
         try:
-            return _decoded(self._ray.get(reference), job)
+            return decoded_outcome(self._ray.get(reference), job)
         except self._ray.exceptions.RayError as error:
             if self._reason is not None:
                 close(job, State.KILLED, self._reason)
@@ -144,13 +143,3 @@ def _connected(address: str) -> Any:
             advice="`ray start --head` starts one; docs/cluster.md tells the rest.",
         ) from None
     return ray
-
-
-def _encoded(outcome: Outcome) -> str:
-    kept = {name: getattr(outcome, name) for name in ("reason", "is_lost", "startup", "waited", "seconds")}
-    return json.dumps({**kept, "state": str(outcome.state)})
-
-
-def _decoded(text: str, job: Job) -> Outcome:
-    document = json.loads(text)
-    return Outcome(job, **{**document, "state": State(document["state"])})

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from infomcr_cli.console.screen import say
 from infomcr_cli.engine.messages import Event, Task
+from infomcr_cli.engine.search.pruning import MedianRule
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.uploads import upload_checkpoints
@@ -62,8 +63,9 @@ def _directory(task: Task) -> tuple[RunDirectory, bool]:
 def _train(run: ActiveRun, task: Task, console: Console, began: float) -> Event:
     from infomcr_cli.training.trainer import TrainJob, run_training
 
+    ends = None if task.pruning is None else MedianRule(task.pruning, run.directory)
     try:
-        outcome = run_training(TrainJob(run, task.config, None, console, began=began))
+        outcome = run_training(TrainJob(run, task.config, None, console, began=began, ends=ends))
     except InputError as error:
         raise _Refused(str(error)) from error
     if outcome.state is State.FAILED:

@@ -6,11 +6,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.process import GRACE, close
-from infomcr_cli.runs import State
+from infomcr_cli.runs import RunDirectory, State, is_run, read_status
 from infomcr_cli.signals import Interrupted, Interruption
 
 TICK = 0.25
@@ -41,6 +41,23 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class QueueEngine(Engine, Protocol):
+    """An engine that takes all jobs at once, lets them wait in a queue, and carries them out without the sweep."""
+
+    def begun(self) -> list[Job]:
+        """Return the jobs that were seen to run since this was last called."""
+        ...
+
+    def where(self, job: Job) -> str | None:
+        """Return what the queue calls a job, None if it was not submitted."""
+        ...
+
+
+class Stopped(Exception):
+    """Somebody else ended the sweep; the text says how."""
+
+
 class Listener(Protocol):
     """A callback that follows a sweep's progress."""
 
@@ -54,6 +71,19 @@ class Listener(Protocol):
         """Some time has passed; called several times a second."""
 
 
+class Proposals(Protocol):
+    """Where jobs come from that follow from those before them."""
+
+    @property
+    def left(self) -> int:
+        """How many jobs are still to come."""
+        ...
+
+    def next(self) -> Job | None:
+        """Return the next job; None: there is none now."""
+        ...
+
+
 @dataclass
 class SweepRunner:
     """Carries out jobs.
@@ -61,6 +91,7 @@ class SweepRunner:
     Args:
         retries:   how often a job whose process was lost is tried again.
         fail_fast: stop everything at the first failure.
+        proposals: gives further jobs, once those that are known have begun; None: there are no others.
         number:    the signal that interrupted it; None: none did.
     """
 
@@ -68,6 +99,7 @@ class SweepRunner:
     listeners: Sequence[Listener]
     retries: int = 0
     fail_fast: bool = False
+    proposals: Proposals | None = None
     number: int | None = None
     _attempts: Counter[str] = field(default_factory=Counter)
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -76,7 +108,10 @@ class SweepRunner:
     _stopping: str | None = None
 
     def run(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
-        """Carry out all jobs and return what became of each, by identity; no process is left behind."""
+        """Carry out all jobs and return what became of each, by identity.
+
+        No process is left behind, but for an interrupted sweep whose engine has a queue: there the jobs go on.
+        """
         self._pending.extend(jobs)
         try:
             with Interruption() as interruption:
@@ -89,7 +124,9 @@ class SweepRunner:
     def _count_the_rest(self) -> None:
         """What was not begun stays as it was; what was, and has not said how it ended, was stopped."""
         for job in [*self._running.values(), *self._pending]:
-            if self._attempts[job.identity]:
+            if isinstance(self.engine, QueueEngine) and self.number is not None:
+                self._outcomes[job.identity] = _left_behind(job, self.engine.where(job))
+            elif self._attempts[job.identity]:
                 close(job, State.KILLED, self._stopping)
                 self._count(Outcome(job, State.KILLED, self._stopping))
             else:
@@ -97,34 +134,54 @@ class SweepRunner:
 
     def _until_done(self, interruption: Interruption) -> None:
         try:
-            while self._stopping is None and (self._pending or self._running):
+            while self._stopping is None:
                 interruption.check()
-                self._fill()
+                if not self._fill():
+                    break
                 self._wait(TICK)
+        except Stopped as stop:
+            self._drain(str(stop))
         except Interrupted as stop:
             self.number = stop.number
-            self._drain(str(stop))
+            self._leave(str(stop), GRACE)
         except KeyboardInterrupt:
             self.number = 2
-            self._drain("SIGINT, twice", grace=0.0)
+            self._leave("SIGINT, twice", 0.0)
 
-    def _fill(self) -> None:
-        while self._pending and len(self._running) < self.engine.capacity():
-            job = self._pending.popleft()
+    def _leave(self, reason: str, grace: float) -> None:
+        if not isinstance(self.engine, QueueEngine):
+            self._drain(reason, grace=grace)
+
+    def _fill(self) -> bool:
+        """Begin as many jobs as there is room for, and return whether any runs or is to be run."""
+        while len(self._running) < self.engine.capacity() and (job := self._next()) is not None:
             self._running[job.identity] = job
             self._attempts[job.identity] += 1
             self.engine.submit(job)
-            for listener in self.listeners:
-                listener.began(job)
+            if not isinstance(self.engine, QueueEngine):
+                self._began(job)
+        is_proposing = self.proposals is not None and self.proposals.left > 0
+        return bool(self._pending or self._running) or is_proposing
+
+    def _next(self) -> Job | None:
+        if self._pending:
+            return self._pending.popleft()
+        return None if self.proposals is None else self.proposals.next()
 
     def _wait(self, seconds: float) -> None:
         ended = self.engine.wait(seconds)
+        for job in self.engine.begun() if isinstance(self.engine, QueueEngine) else ():
+            self._began(job)
         for outcome in ended:
             self._collect(outcome)
         for listener in self.listeners:
             listener.poll()
         if self.fail_fast and self._stopping is None:
             self._stop_at_a_failure(ended)
+
+    def _began(self, job: Job) -> None:
+        for listener in self.listeners:
+            listener.began(job)
 
     def _collect(self, outcome: Outcome) -> None:
         job = self._running.pop(outcome.job.identity)
@@ -163,3 +220,11 @@ class SweepRunner:
                 self._wait(TICK)
         except KeyboardInterrupt:
             self._drain("SIGINT, twice", grace=0.0)
+
+
+def _left_behind(job: Job, task: str | None) -> Outcome:
+    """Return the outcome of a job that an interrupted sweep leaves in a queue."""
+    if task is None:
+        return Outcome(job, job.state, job.reason or "it was not begun")
+    state = read_status(RunDirectory(job.run)).state if is_run(job.run) else None
+    return Outcome(job, state, f"it goes on in the queue as {task}")

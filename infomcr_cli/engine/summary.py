@@ -23,12 +23,14 @@ class JobResult:
     Args:
         state: None: it has not begun.
         log:   last lines of its log, where it failed.
+        is_pruned: whether a search ended it early; its state is KILLED then.
     """
 
     job: Job
     state: State | None
     reason: str | None = None
     log: tuple[str, ...] = ()
+    is_pruned: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the job's part of the JSON document."""
@@ -39,6 +41,7 @@ class JobResult:
             "run": str(self.job.run) if is_run(self.job.run) else None,
             "reason": None if self.reason is None else printable(self.reason),
             **({"log": list(self.log)} if self.log else {}),
+            **({"pruned": True} if self.is_pruned else {}),
         }
 
 
@@ -57,13 +60,19 @@ def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, eva
 
 
 def is_incomplete(results: Iterable[JobResult]) -> bool:
-    """Return whether a job failed, was killed or has not begun."""
-    return any(result.state in (State.FAILED, State.KILLED, None) for result in results)
+    """Return whether a job failed, was killed, has not begun or still runs in a queue; one that was pruned is done."""
+    undone = (State.FAILED, State.KILLED, State.RUNNING, State.LOST, None)
+    return any(result.state in undone and not result.is_pruned for result in results)
 
 
 def count(results: Sequence[JobResult], state: State | None) -> int:
     """Return how many jobs ended in a state; None: have not begun."""
-    return sum(result.state is state for result in results)
+    return sum(result.state is state and not result.is_pruned for result in results)
+
+
+def count_pruned(results: Sequence[JobResult]) -> int:
+    """Return how many jobs a search ended early."""
+    return sum(result.is_pruned for result in results)
 
 
 def jobs_table(results: Sequence[JobResult]) -> Table:

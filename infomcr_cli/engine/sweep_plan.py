@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import SweepConfig
-from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.config.sweep_settings import OF_A_SEARCH, SweepArguments, split_arguments
 from infomcr_cli.engine.directory import name_of
 from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.engine.job import Job
@@ -21,7 +23,11 @@ from infomcr_cli.runs import State
 from infomcr_cli.runs.directory import check_folder
 from infomcr_cli.tracking.store import Store, store_of
 
+if TYPE_CHECKING:
+    from infomcr_cli.engine.search.plan import SearchPlan
+
 _UNNAMED = ("engine", "tracking", "runs_dir", "device")
+_NAMED = ("exclude", *(name for name in OF_A_SEARCH if name not in ("trials", "allow_test")))  # of sweep.
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class SweepPlan:
         overrides: as given on the command line.
         due:       the jobs that are not done.
         store:     where its runs are mirrored; None: nowhere.
+        search:    what is searched; None: every combination is done, and `jobs` has them all.
     """
 
     overrides: Sequence[str]
@@ -39,11 +46,17 @@ class SweepPlan:
     jobs: Sequence[Job]
     due: Sequence[Job]
     store: Store | None
+    search: SearchPlan | None = None
+
+    @property
+    def config(self) -> RunConfig:
+        """Settings of a run, of which those that the sweep has only once are taken."""
+        return self.jobs[0].config if self.search is None else self.search.base
 
     @property
     def runs_dir(self) -> str:
         """The folder of the runs."""
-        return self.jobs[0].config.runs_dir
+        return self.config.runs_dir
 
     @property
     def name(self) -> str:
@@ -62,6 +75,8 @@ def plan_sweep(overrides: Sequence[str], config_dir: Path | None, *, retry_faile
     """
     arguments = split_arguments(overrides, config_dir)
     settings = arguments.sweep
+    if settings.search is not None:
+        return _planned_search(overrides, arguments, config_dir)
     points = expand(arguments.overrides, config_dir, parse_exclusions(settings.exclude, config_dir))
     check_folder(points[0].config.runs_dir)
     jobs = plan([replace(point, config=resolved(point.config)) for point in points])
@@ -70,13 +85,32 @@ def plan_sweep(overrides: Sequence[str], config_dir: Path | None, *, retry_faile
     undone = [job for job in jobs if not job.is_done(settings.evaluate)]
     due = [job for job in undone if retry_failed or job.state is not State.FAILED]
     check_settings(due, evaluate=settings.evaluate)
-    config, tracking = jobs[0].config, jobs[0].config.tracking
+    return SweepPlan(overrides, settings, jobs, due, _store(jobs[0].config))
+
+
+def _planned_search(overrides: Sequence[str], arguments: SweepArguments, config_dir: Path | None) -> SweepPlan:
+    from infomcr_cli.engine.search.plan import plan_search
+
+    search = plan_search(arguments.overrides, arguments.sweep, config_dir)
+    check_folder(search.base.runs_dir)
+    if search.base.start:
+        check_start(search.base.start)
+    check_settings(search.probes, evaluate=arguments.sweep.evaluate)
+    return SweepPlan(overrides, arguments.sweep, (), (), _store(search.base), search)
+
+
+def _store(config: RunConfig) -> Store | None:
+    """Return where the runs are mirrored, after checking that the engine can do it."""
+    tracking = config.tracking
     store = None if tracking.name == "off" else store_of(tracking.uri, tracking.experiment, config.runs_dir)
     check_engine(config, store)
-    return SweepPlan(overrides, settings, jobs, due, store)
+    return store
 
 
 def is_unnamed(override: str) -> bool:
-    """Return whether an override says how the sweep is carried out: it is still the same sweep."""
+    """Return whether an override says how the sweep is carried out: it is still the same sweep.
+
+    More trials are more of the same search, other objectives are another one.
+    """
     group, _, setting = override.lstrip("+~").partition("=")[0].partition(".")
-    return group in _UNNAMED or (group == "sweep" and setting != "exclude")
+    return group in _UNNAMED or (group == "sweep" and setting not in _NAMED)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.directory import last_lines, process_at_work
+from infomcr_cli.engine.slurm_queue import TaskState, missing_command
 from infomcr_cli.engine.time_left import seconds_left
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
@@ -40,6 +41,8 @@ class JobStatus:
         measured: when measures.json was written, seconds since 1970; None: it is not there.
         line:   the last one that was logged, of a running job.
         log:    last lines of the log of a failed one.
+        task:   what Slurm shows of it now; None: it does not wait or run there, or no one answers.
+        task_id: of this task.
     """
 
     id: str
@@ -51,6 +54,8 @@ class JobStatus:
     measured: float | None = None
     line: MetricsLine | None = None
     log: tuple[str, ...] = ()
+    task: TaskState | None = None
+    task_id: str | None = None
 
     @property
     def state(self) -> State | None:
@@ -59,10 +64,28 @@ class JobStatus:
 
     @property
     def where(self) -> str:
-        """Machine and process that work, or last worked, on it; empty: none did."""
+        """Machine and process, or node and Slurm job, that work, or last worked, on it; empty: none did."""
+        node, job = self._slurm
+        if job is not None:
+            return f"{node or ''} {job}".strip()
         if self.status is None or self.status.host is None:
             return ""
         return f"{printable(self.status.host, 100)}:{self.status.pid}"
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether a search ended it early."""
+        return self.state is State.KILLED and self.status is not None and self.status.pruned_at is not None
+
+    @property
+    def _slurm(self) -> tuple[str | None, str | None]:
+        """Node and id of its Slurm job, now or when it last ran."""
+        if self.task is not None:
+            return self.task.node or None, self.task_id
+        if self.status is None or self.status.slurm_job is None:
+            return None, None
+        node = self.status.slurm_node
+        return None if node is None else printable(node, 100), printable(self.status.slurm_job, 100)
 
     @property
     def epoch(self) -> int:
@@ -81,11 +104,14 @@ class JobStatus:
             "run": None if self.run is None else printable(str(self.run), 4096),
             "host": None if status is None or status.host is None else printable(status.host, 100),
             "pid": None if status is None else status.pid,
+            **dict(zip(("slurm_node", "slurm_job"), self._slurm, strict=True)),
+            "slurm_state": None if self.task is None else self.task.state,
             "epoch": self.epoch,
             "epochs": self.epochs,
             "started": None if status is None else status.started,
             "ended": None if status is None else status.ended,
             "measured": self.measured is not None,
+            "pruned": self.is_pruned,
             "loss": None if line is None else _finite(line.values.get("train/loss")),
             "images_per_second": None if line is None else _finite(line.timing.get("images_per_second")),
             "log": list(self.log),
@@ -101,6 +127,7 @@ class SweepStatus:
         begun:    when it was last begun, seconds since 1970; None: not known.
         evaluate: whether its runs are measured.
         now:      when this was read.
+        unproposed: jobs that a search has still to propose.
     """
 
     folder: Path
@@ -109,16 +136,32 @@ class SweepStatus:
     evaluate: bool
     jobs: tuple[JobStatus, ...]
     now: float
+    unproposed: int = 0
 
     @property
     def counts(self) -> Counter[State | None]:
-        """Number of jobs in each state; None: they have not begun."""
-        return Counter(job.state for job in self.jobs)
+        """Number of jobs in each state, without the pruned ones; None: they have not begun."""
+        return Counter(job.state for job in self.jobs if not job.is_pruned) + Counter({None: self.unproposed})
+
+    @property
+    def pruned(self) -> int:
+        """Number of jobs that a search ended early."""
+        return sum(job.is_pruned for job in self.jobs)
+
+    @property
+    def total(self) -> int:
+        """Number of jobs that there are, or are to be."""
+        return len(self.jobs) + self.unproposed
 
     @property
     def is_active(self) -> bool:
-        """Whether a process carries it out, or one of its jobs runs."""
-        return self.process is not None or self.counts[State.RUNNING] > 0
+        """Whether a process carries it out, or one of its jobs runs or waits in Slurm's queue."""
+        return self.process is not None or self.counts[State.RUNNING] > 0 or bool(self.tasks)
+
+    @property
+    def tasks(self) -> Counter[str]:
+        """Number of its tasks that Slurm has, in each state, such as PENDING."""
+        return Counter(job.task.state for job in self.jobs if job.task is not None)
 
     @property
     def failures(self) -> list[JobStatus]:
@@ -137,14 +180,16 @@ class SweepStatus:
     @property
     def seconds_left(self) -> float | None:
         """Time that is left for the jobs that have not ended; None: nobody works on them, or it is not known yet."""
-        left = [job for job in self.jobs if job.state not in _ENDED]
-        if not (left and self.is_active):
+        left = [job for job in self.jobs if job.state not in _ENDED and not job.is_pruned]
+        if not (left or self.unproposed) or not self.is_active:
             return None
         known = [(job.cost, _end_of(job) - _begin_of(job)) for job in self._since_begun()]
         running = [job for job in left if job.state is State.RUNNING]
         shares = [(job, job.epoch / max(1, job.epochs)) for job in running]
         projected = [(job.cost, self._run_for(job) / share) for job, share in shares if share > 0.1]
-        return seconds_left([(job.cost, self._run_for(job)) for job in left], known or projected, max(1, len(running)))
+        costs = [(job.cost, self._run_for(job)) for job in left]
+        costs += [(job.cost, 0.0) for job in self.jobs[:1]] * self.unproposed
+        return seconds_left(costs, known or projected, max(1, len(running)))
 
     def _run_for(self, job: JobStatus) -> float:
         """Return how long a job has been running since the sweep was last begun, seconds."""
@@ -153,7 +198,8 @@ class SweepStatus:
     def _since_begun(self) -> list[JobStatus]:
         """Return the jobs that began and ended since the sweep was last begun."""
         begun = self.begun
-        return [job for job in self.jobs if job.state in _ENDED and begun is not None and _begin_of(job) >= begun]
+        ended = [job for job in self.jobs if job.state in _ENDED or job.is_pruned]
+        return [job for job in ended if begun is not None and _begin_of(job) >= begun]
 
 
 def read_sweep(folder: Path) -> SweepStatus:
@@ -170,16 +216,34 @@ def read_sweep(folder: Path) -> SweepStatus:
     entries = document.get("jobs") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{what} must be as infomcr writes it", received=printable(str(folder)))
-    jobs = list(_jobs(folder, entries))
+    jobs = list(_with_tasks(folder, _jobs(folder, entries)))
     running = [number for number, job in enumerate(jobs) if job.state is State.RUNNING]
     failed = [number for number, job in enumerate(jobs) if job.state is State.FAILED]
     failed.sort(key=lambda number: -_end_of(jobs[number]))  # the latest first
     for number in (*running[:FOLLOWED], *failed[:FOLLOWED]):
         jobs[number] = _followed(folder, jobs[number])
-    evaluate = document.get("evaluate") is not False
     return SweepStatus(
-        folder, process_at_work(folder), _number(document.get("begun")), evaluate, tuple(jobs), time.time()
+        folder,
+        process_at_work(folder),
+        begun=_number(document.get("begun")),
+        evaluate=document.get("evaluate") is not False,
+        jobs=tuple(jobs),
+        now=time.time(),
+        unproposed=int(_number(document.get("unproposed")) or 0),
     )
+
+
+def _with_tasks(folder: Path, jobs: Iterator[JobStatus]) -> Iterator[JobStatus]:
+    """Yield the jobs with what Slurm shows of them where it can be reached from here."""
+    if not (folder / "slurm").is_dir() or missing_command() is not None:
+        yield from jobs
+        return
+    from infomcr_cli.engine.slurm_alive import alive_tasks  # half a second that no other status needs
+
+    alive = alive_tasks(folder)
+    for job in jobs:
+        identifier, task = alive.get(job.id, (None, None))
+        yield job if task is None else replace(job, task=task, task_id=identifier)
 
 
 def _jobs(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[JobStatus]:

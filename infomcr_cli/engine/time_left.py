@@ -21,11 +21,15 @@ class TimeLeft:
     Args:
         jobs:  that are to be done.
         clock: in seconds.
+        more:  costs of jobs that are to be done too, and are not known yet.
     """
 
-    def __init__(self, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic, more: Sequence[float] = ()
+    ) -> None:
         self._clock = clock
         self._costs = {job.identity: cost_of(job) for job in jobs}  # of the jobs that have not ended
+        self._more = list(more)
         self._began: dict[str, float] = {}
         self._took: list[tuple[float, float]] = []  # cost and seconds of the jobs that have ended
         self._done: dict[str, float] = {}  # share of a running job
@@ -33,6 +37,9 @@ class TimeLeft:
 
     def began(self, job: Job) -> None:
         """Note that a job has begun."""
+        if job.identity not in self._costs:
+            self._costs[job.identity] = cost_of(job)
+            del self._more[:1]
         self._began[job.identity] = self._clock()
         self._workers = max(self._workers, len(self._began))
 
@@ -51,9 +58,8 @@ class TimeLeft:
         known = self._took or self._projected(now)
         if not known:
             return None
-        return seconds_left(
-            [(cost, now - self._began.get(name, now)) for name, cost in self._costs.items()], known, self._workers
-        )
+        left = [(cost, now - self._began.get(name, now)) for name, cost in self._costs.items()]
+        return seconds_left([*left, *((cost, 0.0) for cost in self._more)], known, self._workers)
 
     def _projected(self, now: float) -> list[tuple[float, float]]:
         """Return cost and seconds of the running jobs, as if they went on as they began."""
@@ -63,7 +69,7 @@ class TimeLeft:
     def text(self) -> str:
         """Return the time left as it is shown, empty if it is not known or none is left."""
         left = self.seconds()
-        return "" if left is None or not self._costs else f"{clock_time(left)} left"
+        return "" if left is None or not (self._costs or self._more) else f"{clock_time(left)} left"
 
 
 def clock_time(seconds: float) -> str:

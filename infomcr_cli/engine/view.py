@@ -32,14 +32,15 @@ class SweepView:
         console: where to; standard error, so that standard output stays a document.
         jobs:    that are to be done.
         skipped: jobs of the sweep that were done before.
+        more:    costs of jobs that are still to be proposed.
     """
 
-    def __init__(self, console: Console, jobs: Sequence[Job], skipped: int) -> None:
-        self._console, self._total, self._skipped = console, len(jobs) + skipped, skipped
+    def __init__(self, console: Console, jobs: Sequence[Job], skipped: int, more: Sequence[float] = ()) -> None:
+        self._console, self._total, self._skipped = console, len(jobs) + skipped + len(more), skipped
         self._refreshed = time.monotonic()
         self._counts: Counter[State | None] = Counter()
         self._watches: dict[str, Watch] = {}
-        self._time_left = TimeLeft(jobs)
+        self._time_left = TimeLeft(jobs, more=more)
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> SweepView:

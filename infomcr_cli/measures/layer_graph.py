@@ -24,11 +24,16 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a layer or of a bare operation."""
+    """One call of a layer or of a bare operation.
+
+    Args:
+        constants: its other arguments, such as the 3 in x + 3.
+    """
 
     operation: Any
     inputs: tuple[Edge, ...]
     outputs: tuple[Edge, ...]
+    constants: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,11 @@ def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[
             outputs = _unrolled(inner, given, calls)
         else:
             outputs = tuple(Edge(tuple(x.shape)) for x in node.outputs)
-            calls.append(Call(node.operation, given, outputs))
+            calls.append(Call(node.operation, given, outputs, _constants(node)))
         edges |= dict(zip(map(id, node.outputs), outputs, strict=True))
     return tuple(edges[id(x)] for x in graph.outputs)
+
+
+def _constants(node: Any) -> tuple[Any, ...]:
+    arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return tuple(x for x in arguments if x is not None and not isinstance(x, keras.KerasTensor))

@@ -27,7 +27,7 @@ _NO_MEASURES = (
     (re.compile(r"unnamed: .*|index|idx|id|row|run|run_id"), "index"),
     (re.compile(REPLICATE), "seed of replicates"),
     (re.compile(r"test_.*|gap|gap_.*|train_accuracy|train_error"), "score"),
-    (re.compile(r"compute"), "cost"),
+    (re.compile(r"compute|compute_.*"), "cost"),
     (re.compile(f"{RANKED}|{TEST_SIZE}|.*({STD_ERROR}|{DIRECTION}|{CONVENTION})"), "description"),
 )
 _BLANK = {"", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—"}  # neither a number nor a word

@@ -21,6 +21,7 @@ from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report import families
 from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.report.barriers import RunBarriers, barriers_between
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
     ComparedRun,
@@ -33,6 +34,7 @@ from infomcr_cli.report.evaluated_run import (
 from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.loss_note import note_on_losses
 from infomcr_cli.report.pairwise import PairAnswer, note_on_single_runs, pair_answers
+from infomcr_cli.report.search import SearchReport
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 from infomcr_cli.runs import list_checkpoints
@@ -56,6 +58,8 @@ class Comparison:
         sort:        what the user sorts by, a statistic or a column.
         answers:     how few runs differ from the first one.
         fragility:   measure → what audits say of it, see `report.audit`; empty: there is none.
+        search:      what the search found that made the runs; None: there was none.
+        barriers:    between runs that `infomcr path` connected.
         files:       paths that were written: table, page and plots.
         mlflow_run_id: of the record of the comparison; None if it is not recorded.
     """
@@ -74,6 +78,8 @@ class Comparison:
     sort: str | None = None
     answers: tuple[PairAnswer, ...] = ()
     fragility: Mapping[str, float] = field(default_factory=dict)
+    search: SearchReport | None = None
+    barriers: tuple[RunBarriers, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
@@ -111,6 +117,8 @@ class Comparison:
             "passed_over": list(self.skipped),
             "pairs": [answer.to_dict() for answer in self.answers],
             "fragility": dict(self.fragility),
+            "search": None if self.search is None else self.search.to_dict(),
+            "barriers": [one.to_dict() for one in self.barriers],
             "mixed_conventions": [conflict.sentence() for conflict in self.conflicts],
             "notes": list(self.notes),
             "files": list(self.files),
@@ -210,7 +218,7 @@ def compare_runs(
         ranking=ranking,
         sort=sort,
     )
-    comparison = replace(comparison, answers=pair_answers(comparison))
+    comparison = replace(comparison, answers=pair_answers(comparison), barriers=barriers_between(comparison.runs))
     return replace(comparison, notes=tuple(_notes(comparison)))
 
 

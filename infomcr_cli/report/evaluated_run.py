@@ -18,7 +18,7 @@ from infomcr_cli.report.compute import Compute, compute_until
 from infomcr_cli.report.settings import flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import parse_yaml
-from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, read_measures_file
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, MeasuresFile, read_measures_file
 from infomcr_cli.runs.status import read_status
 
 
@@ -93,8 +93,13 @@ class EvaluatedRun(ComparedRun):
         return None if found is None else found.std_error
 
 
-def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> ComparedRun:
+def read_compared_run(
+    directory: RunDirectory, checkpoint: str = "last", file: MeasuresFile | None = None
+) -> ComparedRun:
     """Return a run, an `EvaluatedRun` if the checkpoint was evaluated.
+
+    Args:
+        file: what measures.json holds, if it is known already.
 
     Raises:
         InputError: a file is not one that this program writes; the error names it.
@@ -104,7 +109,7 @@ def read_compared_run(directory: RunDirectory, checkpoint: str = "last") -> Comp
     if not isinstance(config, dict):
         raise InputError(f"{what} must be a mapping of settings")
     flat = flatten(config)
-    file = read_measures_file(directory)
+    file = read_measures_file(directory) if file is None else file
     status = read_status(directory)
     hide = redactor()
     shown = {key: hide(value) if isinstance(value, str) else value for key, value in flat.items()}

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
@@ -19,6 +20,9 @@ from infomcr_cli.runs import list_checkpoints
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.search import SearchReport
 
 MLFLOW = "mlflow:"
 MOST_RUNS = 100_000
@@ -221,6 +225,17 @@ def uid_of_sweep(names: Sequence[str]) -> str | None:
     document = parse_json(read_file(Path(names[0]), "sweep.json", MAX_DOCUMENT), "sweep.json")
     uid = document.get("uid") if isinstance(document, dict) else None
     return uid if isinstance(uid, str) and re.fullmatch("[0-9a-f]{32}", uid) else None
+
+
+def search_of(names: Sequence[str]) -> SearchReport | None:
+    """Return what the search found whose directory is the only one that is named; None: something else is named.
+
+    Raises:
+        InputError: its search.json is not what this program writes.
+    """
+    from infomcr_cli.report.search import read_search
+
+    return read_search(Path(names[0])) if len(names) == 1 else None
 
 
 def _run_of_job(folder: Path, listed: Path) -> Path | None:

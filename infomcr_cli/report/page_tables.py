@@ -52,6 +52,9 @@ class PageTable:
     Attributes:
         name:   of its anchor.
         folded: hidden until the reader opens it.
+        is_list: each row is a fact of its own; there is nothing to sort or filter.
+        runs:   for each row the names of the runs that it is about, which the page links with its pictures; none: it
+                is about no runs.
     """
 
     name: str
@@ -60,6 +63,8 @@ class PageTable:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     folded: bool = False
+    is_list: bool = False
+    runs: Sequence[Sequence[str]] = ()
 
 
 def page_table(name: str, table: TextTable) -> PageTable:
@@ -97,7 +102,13 @@ def settings_table(comparison: Comparison) -> PageTable:
     table = runs_table(comparison)
     order = _leading(table.head, comparison)
     rows = [[Cell(row[index]) for index in order] for row in table.rows]
-    return PageTable("runs", "Runs", [table.head[index] for index in order], rows, table.caption)
+    head = [table.head[index] for index in order]
+    return PageTable("runs", "Runs", head, rows, table.caption, runs=runs_of_rows(comparison))
+
+
+def runs_of_rows(comparison: Comparison) -> list[list[str]]:
+    """Return the names of the runs that each row of the table of runs is about."""
+    return [[run.name for run in members] for members in replicates(comparison)]
 
 
 def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
@@ -130,7 +141,8 @@ def every_run_table(comparison: Comparison, place: Path | None) -> PageTable:
     links = [mlflow_cell(run) for run in runs]
     if any(cell.address for cell in links):
         columns["MLflow"] = links
-    return PageTable("runs", "Runs", [*columns], [*zip(*columns.values(), strict=True)], _ERRORS)
+    rows = [*zip(*columns.values(), strict=True)]
+    return PageTable("runs", "Runs", [*columns], rows, _ERRORS, runs=[[run.name] for run in runs])
 
 
 def measured(run: EvaluatedRun, name: str) -> str:
@@ -150,7 +162,7 @@ def folder_link(run: ComparedRun, place: Path | None) -> str:
     """Return the address of a run's folder, from the folder of the page if that is known."""
     if place is None:
         return run.directory.path.resolve().as_uri()
-    return quote(os.path.relpath(run.directory.path.resolve(), place.resolve())) + "/"
+    return quote(os.fsencode(os.path.relpath(run.directory.path.resolve(), place.resolve()))) + "/"
 
 
 def mlflow_cell(run: ComparedRun) -> Cell:
@@ -178,7 +190,9 @@ def differing_settings(comparison: Comparison) -> PageTable:
     ]
     caption = "(run): not ranked." if len(ranked) < len(rows) else ""
     head = ("run", *names)
-    return PageTable("all-differences", "All settings that differ", head, rows if names else (), caption, folded=True)
+    about = [[run.name] for run in comparison.runs]
+    title = "All settings that differ"
+    return PageTable("all-differences", title, head, rows if names else (), caption, folded=True, runs=about)
 
 
 def _row(run: ComparedRun, names: Sequence[str]) -> list[str]:

@@ -65,11 +65,15 @@ def format_stat(value: float | None) -> str:
 def with_error(value: float | None, error: float | None) -> str:
     """Return a number with its error, to the digits that the error allows: one of the error, two if the first is 1.
 
+    An error that is no more than rounding is not shown.
+
     Examples:
         >>> with_error(-378.19, 8.07), with_error(0.1765, 0.0398), with_error(3.2, 11.4), with_error(12.345, None)
         ('-378 ± 8', '0.18 ± 0.04', '3 ± 11', '12.3')
+        >>> with_error(14.3636363636, 2e-15)
+        '14.4'
     """
-    if value is None or not error or not np.isfinite([value, error]).all():
+    if value is None or not error or not np.isfinite([value, error]).all() or abs(error) < 1e-12 * abs(value):
         return format_number(value)
     error = abs(error)
     place = int(np.floor(np.log10(error)))  # of the first digit of the error

@@ -19,9 +19,11 @@ from rich.text import Text
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
+from infomcr_cli.report.barriers import barriers_table
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.search import SearchReport
 from infomcr_cli.report.tables import RUN, TextTable, in_full, runs_table, unranked_table, with_error
 
 NARROWEST = 40
@@ -41,8 +43,18 @@ def comparison_renderables(comparison: Comparison, width: int) -> list[Renderabl
         shown += text_tables(unranked_table(comparison), width)
     if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
         shown += _ranking_tables(comparison.ranking, width, comparison.fragility)
+    if comparison.barriers:
+        shown += text_tables(barriers_table(comparison.barriers), width)
+    if comparison.search is not None:
+        shown += [part for table in comparison.search.tables() for part in text_tables(table, width)]
     written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
     return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
+
+
+def search_renderables(search: SearchReport, width: int) -> list[RenderableType]:
+    """Return the best trials or the front of a search, the importance of its axes, and notes."""
+    tables = [part for table in search.tables() for part in text_tables(table, width)]
+    return [*tables, *(Text(note) for note in search.notes), Text()]
 
 
 def written_files(files: Sequence[str]) -> list[str]:

@@ -76,6 +76,11 @@ class RunDirectory:
         """The folder of pictures."""
         return self.path / "plots"
 
+    @property
+    def landscapes(self) -> Path:
+        """The folder of landscapes, spectral densities and paths, a folder each."""
+        return self.path / "landscapes"
+
     def read(self, relative: str, limit: int = MAX_DOCUMENT) -> bytes:
         """Return the content of a file inside the directory; see `read_file`."""
         return read_file(self.path, relative, limit)

@@ -52,7 +52,9 @@ class Status(BaseModel):
         label:         what distinguishes it from the other runs of its sweep, such as "reg=on seed=2".
         step, epoch:   how far it had come when this was written.
         reached_target: whether the target training loss was reached; None where none is set.
+        pruned_at:     the epoch after which a search ended it, as worse than others; None: none did.
         pid, host, process_started: the process that works, or last worked, on it.
+        slurm_job, slurm_node: the Slurm job in which this process runs, such as "17_3", and its node; None: in none.
         place:         where the run was made, an absolute path; paths in config.yaml are as seen from there.
         store:         where its default MLflow store is, as seen from the run's directory.
     """
@@ -68,11 +70,14 @@ class Status(BaseModel):
     step: _Count = 0
     epoch: _Count = 0
     reached_target: bool | None = None
+    pruned_at: _Count | None = None
     mlflow_run_id: Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")] | None = None
     label: _Text | None = None
     pid: _Count | None = None
     host: _Text | None = None
     process_started: _Seconds | None = None
+    slurm_job: _Text | None = None
+    slurm_node: _Text | None = None
     place: _Text | None = None
     store: Literal["../mlflow", "../../mlflow"] = "../../mlflow"
 
@@ -89,8 +94,8 @@ def new_status(identity: str) -> Status:
 
 def resumed(status: Status) -> Status:
     """Return the status of a run that this process takes up again now."""
-    changes = {"state": State.RUNNING, "reason": None, "ended": None, **_this_process()}
-    return status.model_copy(update=changes)
+    cleared = dict.fromkeys(("reason", "ended", "pruned_at"))
+    return status.model_copy(update={"state": State.RUNNING, **cleared, **_this_process(), **_this_slurm_job()})
 
 
 def finished(status: Status, state: State, reason: str | None = None, *, ended: float | None = None) -> Status:
@@ -137,6 +142,12 @@ def is_this_process(status: Status) -> bool:
 def _this_process() -> dict[str, object]:
     started = psutil.Process().create_time()
     return {"pid": os.getpid(), "host": socket.gethostname(), "process_started": started}
+
+
+def _this_slurm_job() -> dict[str, str | None]:
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID")
+    return {"slurm_job": job, "slurm_node": os.environ.get("SLURMD_NODENAME") if job else None}
 
 
 def _alive(run: RunDirectory, status: Status) -> bool:

@@ -23,7 +23,7 @@ from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 IDENTITY = "infomcr.identity"
 NOTED, OWN = "infomcr.note", "infomcr.own_tags"
 MAX_PARAM, PARAMS_A_BATCH = 6000, 100
-ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json"}
+ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json", ".npz"}
 DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json", PATCH}
 
 
@@ -147,7 +147,7 @@ def _push_artifact(client: Any, path: Path, relative: str, run_id: str) -> None:
 
 
 def _artifacts(run: RunDirectory) -> list[Path]:
-    plots = sorted(run.plots.glob("*")) if run.plots.is_dir() else []
+    plots = sorted([*run.plots.glob("*"), *run.landscapes.glob("*/*")])
     plots = [path for path in plots if path.suffix in ARTIFACT_SUFFIXES and not path.name.startswith(".")]
     files = [run.config, run.overrides, run.environment, run.measures, run.path / PATCH, *plots]
     return [path for path in files if path.is_file() and not path.is_symlink() and path.name.isprintable()]

@@ -53,6 +53,18 @@ def end_parent(store: Store, run_id: str, state: State) -> None:
         client.set_terminated(run_id, mlflow_state(state))
 
 
+def log_to_parent(store: Store, uid: str, metrics: Mapping[str, float], artifacts: Iterable[Path]) -> None:
+    """Add numbers and files to the run that groups others; nothing if the store holds none of that uid."""
+    client = connect(store)
+    found = find_parent(store, uid)
+    if found is None:
+        return
+    with store_lock(store):
+        log_numbers(client, found, metrics)
+        for path in artifacts:
+            client.log_artifact(found, str(path))
+
+
 def log_comparison(
     store: Store,
     name: str,

@@ -19,7 +19,7 @@ from infomcr_cli.runs import (
 )
 from infomcr_cli.runs.lifecycle import ActiveRun
 from infomcr_cli.runs.metrics import MetricsLine
-from infomcr_cli.signals import Interruption
+from infomcr_cli.signals import Interruption, Pruned
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.loop import Position
@@ -39,6 +39,7 @@ class RunCallback:
         began:  when the work on the run began, seconds since 1970; None: with this process.
         patience: whose state is stored in each checkpoint; None: there is none.
         events: TensorBoard's event file, which gets each line of metrics; None: there is none.
+        ends:   says after each epoch, from its number and values, why training ends there; None: it goes on.
     """
 
     run: ActiveRun
@@ -53,6 +54,7 @@ class RunCallback:
     began: float | None = None
     patience: Patience | None = None
     events: EventFile | None = None
+    ends: Callable[[int, dict[str, float]], str | None] | None = None
     _timing: dict[str, float] = field(default_factory=dict)
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
@@ -74,6 +76,9 @@ class RunCallback:
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
+        if self.ends and (reason := self.ends(position.epoch, values)):
+            self.run.update(pruned_at=position.epoch)
+            raise Pruned(reason)
 
     def on_milestone(self, position: Position, level: float) -> None:
         """Save the first state whose clean training loss is at most `level`; it is kept, however old."""

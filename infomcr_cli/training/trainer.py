@@ -53,6 +53,7 @@ class TrainJob:
         profile: whether to show where the time goes, and to leave a trace in `profile/`.
         began:   when the work on the run began, seconds since 1970; None: with this process.
         on_data: is called with the number of training images before the first step.
+        ends:    says after each epoch why training ends there, see `RunCallback`; None: it never does.
     """
 
     run: ActiveRun
@@ -62,6 +63,7 @@ class TrainJob:
     profile: bool = False
     on_data: Callable[[int], None] | None = None
     began: float | None = None
+    ends: Callable[[int, dict[str, float]], str | None] | None = None
 
 
 def run_training(job: TrainJob) -> RunOutcome:
@@ -128,6 +130,7 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         position=start,
         began=job.began,
         patience=patience,
+        ends=job.ends,
     )
     events = run_callback.events = EventFile(run.directory) if config.tracking.tensorboard else None
     run.begin(step=start.step, epoch=start.epoch)

@@ -96,7 +96,7 @@ def test_jobs_share_the_machine_by_the_size_that_was_given(monkeypatch: pytest.M
 
     monkeypatch.setattr("infomcr_cli.engine.limits.psutil.virtual_memory", Memory)
     monkeypatch.setattr("infomcr_cli.engine.limits.os.sched_getaffinity", lambda pid: range(100))
-    monkeypatch.setattr("infomcr_cli.engine.limits.visible_gpus", lambda: ())
+    monkeypatch.setattr("infomcr_cli.engine.gpus.visible_gpus", lambda: ())
     engine = compose_run(["engine.memory=2G"]).engine
     assert limits_of(engine).memory == 2 * 10**9
     assert slots_of(engine, 100).count == 4  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ class DataConfig(Record):
     name: Literal["digits", "cifar10", "cifar100", "image_folder", "npz", "imagenet", "builder"]
     root: str | None = not_hashed("where the data lies: an archive, an extracted archive or a folder of images")
     cache: str | None = not_hashed("where decoded images are kept; null: the user's cache folder")
-    batch_size: Count
+    batch_size: Count = Field(description="images of a training step; an incomplete last batch is dropped")
     train_size: Count | None = Field(description="a stratified subset of this many training images; null: all")
     test_size: Count | None = Field(description="a stratified subset of this many test images; null: all")
     validation_size: Count | None = Field(description="training images set apart, stratified; null: none")

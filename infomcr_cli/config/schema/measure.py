@@ -19,20 +19,22 @@ class GammaConfig(Record):
     samples: Count = Field(description="training images that the draws come from")
     draws: Count = Field(description="T, disjoint draws")
     draw_size: AtLeastTwo = Field(description="N, images in a draw")
-    batch_norm: Literal["inference", "batch"]
+    batch_norm: Literal["inference", "batch"] = Field(
+        description="moving statistics, or those of each chunk of chunk_size consecutive samples"
+    )
     logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
     chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
     memory: Size = Field(description="memory budget, as 500MB or 2GiB")
-    precision: Literal["float32", "float64"]
+    precision: Literal["float32", "float64"] = Field(description="number format of the per-sample gradients")
     target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
 
 
 class CurvatureConfig(Record):
     """The Hessian of the training loss, known by its products with vectors."""
 
-    probes: AtLeastTwo = Field(description="Hutch++ takes three products for each")
+    probes: AtLeastTwo = Field(description="of the trace outside the Krylov space, a product each")
     eigenvalues: Count = Field(description="how many of the largest")
-    products: Count = Field(description="Lanczos spends about as many at most")
+    products: Count = Field(description="dimensions of the Krylov space, a product each")
 
 
 class SharpnessConfig(Record):
@@ -45,10 +47,10 @@ class SharpnessConfig(Record):
     iterations: Count = Field(description="of the maximisation in the box")
     noise_rho: Positive = Field(0.01, description="standard deviation of the noise of average_sharpness")
     adaptive_noise_rho: Positive = Field(0.1, description="the same in units of each weight's own magnitude")
-    noise_draws: AtLeastTwo = Field(20, description="noise vectors of both")
+    noise_draws: AtLeastTwo = Field(8, description="noise vectors of both")
     linf_rho: Positive = Field(0.002, description="greatest relative change of a weight, worst case with p = infinity")
     l2_rho: Positive = Field(0.5, description="length of the vector of relative changes, worst case with p = 2")
-    ascent_steps: Count = Field(20, description="of both worst cases")
+    ascent_steps: Count = Field(5, description="of both worst cases")
 
 
 class NoiseConfig(Record):
@@ -61,9 +63,9 @@ class NoiseConfig(Record):
 class LearningCoefficientConfig(Record):
     """Langevin chains around the weights."""
 
-    chains: AtLeastTwo = Field(4, description="independent chains, all from the weights")
+    chains: AtLeastTwo = Field(3, description="independent chains, all from the weights")
     steps: Annotated[int, Field(ge=100, le=10**9)] = Field(300, description="of each chain, the burn-in included")
-    batch: Count = Field(50, description="images of one stochastic gradient")
+    batch: Count = Field(25, description="images of one stochastic gradient")
     radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
     localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
 
@@ -72,7 +74,7 @@ class BasinVolumeConfig(Record):
     """Random rays from the weights to a rise of the loss."""
 
     rise: Positive = Field(0.1, description="c, nats")
-    rays: AtLeastTwo = Field(20, description="random directions")
+    rays: AtLeastTwo = Field(10, description="random directions")
 
 
 class LaplaceConfig(Record):
@@ -95,7 +97,7 @@ class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
     names: str | tuple[str, ...] = Field(description="a suite (fast, standard, free, volume, all), or measures")
-    batch_size: Count
+    batch_size: Count = Field(description="images of one forward or backward pass of a measurement")
     gamma: GammaConfig
     samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")
     curvature: CurvatureConfig

@@ -19,8 +19,8 @@ Width = Annotated[float, Field(gt=0, le=1_000)]
 class StyledConfig(Record):
     """What all our own architectures have in common."""
 
-    norm: Norm
-    activation: Activation
+    norm: Norm = Field(description="normalization of the hidden layers")
+    activation: Activation = Field(description="nonlinearity of the hidden layers")
     dropout: BelowOne = Field(description="share of features that are dropped; where, the architecture says")
 
 
@@ -30,8 +30,8 @@ class WideResNetConfig(StyledConfig):
     name: Literal["wrn"]
     depth: Depth = Field(description="6n+4; ignored where blocks_per_group is given")
     width: Width = Field(description="multiple of the groups 16, 32, 64; ignored where widths is given")
-    widths: tuple[Count, ...] | None
-    blocks_per_group: Depth | None
+    widths: tuple[Count, ...] | None = Field(description="channels of each group; null: width times 16, 32, 64")
+    blocks_per_group: Depth | None = Field(description="residual blocks of each group; null: as depth says")
 
     @model_validator(mode="after")
     def _depth_is_of_the_family(self) -> WideResNetConfig:
@@ -71,7 +71,7 @@ class VggConfig(StyledConfig):
     """VGG (Simonyan & Zisserman, 2015)."""
 
     name: Literal["vgg"]
-    depth: Literal[11, 13, 16, 19]
+    depth: Literal[11, 13, 16, 19] = Field(description="number of weight layers as published")
     width: Width = Field(description="multiple of the channels 64, 128, 256, 512, 512")
     head_units: tuple[Count, ...] = Field(description="hidden dense layers of the head")
 
@@ -82,7 +82,7 @@ class NinConfig(StyledConfig):
     name: Literal["nin"]
     depth: Depth = Field(description="number of blocks")
     width: Count = Field(description="multiple of base_width")
-    base_width: Count
+    base_width: Count = Field(description="channels that width multiplies")
 
 
 class MlpConfig(StyledConfig):

@@ -40,11 +40,11 @@ class ScheduleConfig(Record):
     """How long to train, how the learning rate falls, and when to evaluate and to save."""
 
     name: Literal["piecewise", "cosine", "constant"]
-    epochs: Count
+    epochs: Count = Field(description="passes over the training images")
     boundaries: tuple[Fraction, ...] = Field(description="shares of the schedule at which the rate falls")
     factor: Fraction = Field(description="what the rate is multiplied by at each boundary")
     phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
-    warmup_epochs: NonNegative
+    warmup_epochs: NonNegative = Field(description="epochs over which the rate rises from 0 to its value")
     stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
     patience: Count | None = hashed_unless_default(
         None, "stop after so many epochs in a row without a lower validation loss; null: never"
@@ -110,8 +110,8 @@ class RunConfig(Record):
     tracking: TrackingConfig = not_hashed("where MLflow mirrors")
     engine: EngineConfig = not_hashed("what carries out a sweep")
     start: str | None = Field(description="a run whose weights this one starts from, as RUN or RUN@CHECKPOINT")
-    seed: Seed
-    precision: Precision
+    seed: Seed = Field(description="of initial weights, order of batches, augmentation and dropout")
+    precision: Precision = Field(description="number format of the training step")
     device: Device = not_hashed("where to compute")
     deterministic: bool = not_hashed("the same bits on every run of one machine")
     runs_dir: Annotated[str, Field(min_length=1)] = not_hashed("where run directories are made")

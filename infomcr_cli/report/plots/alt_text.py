@@ -8,7 +8,7 @@ import numpy as np
 
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.plots.curves import runs_shown
+from infomcr_cli.report.plots.curves import groups_shown, runs_shown
 from infomcr_cli.report.plots.gaps import shown_gap
 from infomcr_cli.report.plots.scatter import GAMMA, points
 from infomcr_cli.report.tables import format_number, format_stat
@@ -37,7 +37,8 @@ def training_curves(comparison: Comparison) -> str:
     ends = [f"training loss {_range(losses, 'nats')}"] if losses else []
     ends += [f"test error {_range(errors, '%')}"] if errors else []
     at_end = f" At the end: {', '.join(ends)}." if ends else ""
-    return f"Lines over epochs of {len(runs)} runs: losses, errors and learning rate.{at_end}"
+    lines = _lines(comparison, "Lines over epochs")
+    return f"{lines}: losses, errors and learning rate.{at_end}"
 
 
 def psi_by_axis(comparison: Comparison) -> str:
@@ -54,13 +55,20 @@ def between_measures(comparison: Comparison) -> str:
 
 def gamma_along_training(comparison: Comparison) -> str:
     """Describe the lines of gamma."""
-    return f"Lines of gamma over training steps of {len(runs_shown(comparison))} runs."
+    return f"{_lines(comparison, 'Lines of gamma over training steps')}."
 
 
 def spectra(comparison: Comparison) -> str:
     """Describe the spectra."""
-    runs = len(runs_shown(comparison))
-    return f"Lines of the eigenvalues of the Gram matrix by rank, descending, on a logarithmic axis, of {runs} runs."
+    what = "Lines of the eigenvalues of the Gram matrix by rank, descending, on a logarithmic axis,"
+    return f"{_lines(comparison, what)}."
+
+
+def _lines(comparison: Comparison, what: str) -> str:
+    """Return what is drawn, and of how many runs; runs that differ only in their seed are one line."""
+    runs, groups = len(runs_shown(comparison)), len(groups_shown(comparison))
+    means = f", as {groups} means over seeds with bands" if groups < runs else ""
+    return f"{what} of {runs} runs{means}"
 
 
 def _unit(comparison: Comparison) -> str:

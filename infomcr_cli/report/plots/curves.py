@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
+from infomcr_cli.report.plots.bands import Curve, Line, band_notes, curves_of_groups
+from infomcr_cli.report.plots.marks import Mark, MarkedFigure, kept_positions, numbers
 from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, logarithmic, note, panels
-from infomcr_cli.report.tables import mark_mixed
+from infomcr_cli.report.tables import group_name, mark_mixed, replicates
 
-MOST_RUNS = 60
+MOST_RUNS = 60  # lines of a panel
 GAMMA = "gamma"
-Line = tuple[np.ndarray, np.ndarray]
 
 
 def gamma_along_training(comparison: Comparison) -> Figure | None:
@@ -29,7 +31,7 @@ def gamma_along_training(comparison: Comparison) -> Figure | None:
     if not lines:
         return None
     name = f"{mark_mixed(GAMMA, GAMMA in comparison.mixed_measures)}, nats"
-    return overlaid(comparison, {name: lines}, "step", [*cut_note(comparison), *notes])
+    return overlaid(comparison, {name: lines}, "step", notes)
 
 
 def spectra(comparison: Comparison) -> Figure | None:
@@ -38,45 +40,75 @@ def spectra(comparison: Comparison) -> Figure | None:
     if not found:
         return None
     name = mark_mixed("eigenvalue of G/N", GAMMA in comparison.mixed_measures)
-    figure = overlaid(comparison, {f"{name}, nats²": found}, "rank of the eigenvalue", cut_note(comparison))
+    figure = overlaid(comparison, {f"{name}, nats²": found}, "rank of the eigenvalue")
     logarithmic(figure.axes[0])
     return figure
 
 
-def runs_shown(comparison: Comparison) -> Sequence[EvaluatedRun]:
-    """Return the runs that have a line in a plot."""
-    return comparison.included[:MOST_RUNS]
+def groups_shown(comparison: Comparison) -> list[list[EvaluatedRun]]:
+    """Return the runs that have a line in a plot; those of a group differ only in their seed and share a line."""
+    return replicates(comparison)[:MOST_RUNS]
 
 
-def cut_note(comparison: Comparison) -> list[str]:
+def runs_shown(comparison: Comparison) -> list[EvaluatedRun]:
+    """Return the runs of those groups."""
+    return [run for group in groups_shown(comparison) for run in group]
+
+
+def _cut_note(comparison: Comparison) -> list[str]:
     """Return a note if not all runs have a line."""
-    count = len(comparison.included)
-    return [f"The first {MOST_RUNS} of {count} runs."] if count > MOST_RUNS else []
+    count, runs = len(replicates(comparison)), len(comparison.included)
+    what = "runs" if count == runs else "settings"
+    return [f"The first {MOST_RUNS} of {count} {what}."] if count > MOST_RUNS else []
 
 
 def overlaid(
     comparison: Comparison,
-    curves: Mapping[str, Mapping[str, Line]],
+    lines: Mapping[str, Mapping[str, Line]],
     x: str,
-    notes: Sequence[str],
+    notes: Sequence[str] = (),
     handles: Sequence[Line2D] = (),
-) -> Figure:
-    """Return a panel for each of `curves`, label → run → line, with one legend.
+) -> MarkedFigure:
+    """Return a panel for each of `lines`, label → run → line, with one legend; seeds are one curve with a band.
 
     Args:
+        notes:   what the plot leaves out; what its bands are is added.
         handles: further entries of the legend.
     """
-    figure, axes = panels(len(curves), width=4.8, height=2.8, columns=2)
+    figure, axes = panels(len(lines), width=4.8, height=2.8, columns=2)
     styles, own = _line_styles(comparison)
-    for panel, (name, lines) in zip(axes, curves.items(), strict=True):
-        for run, (positions, values) in lines.items():
-            panel.plot(positions, values, linewidth=1.0, alpha=0.85, **styles[run])
+    groups = groups_shown(comparison)
+    label_of = {run.name: group_name(comparison, group) for group in groups for run in group}
+    drawn: list[Curve] = []
+    for place, (panel, (name, of_runs)) in enumerate(zip(axes, lines.items(), strict=True)):
+        curves = curves_of_groups([[run.name for run in group] for group in groups], of_runs)
+        for curve in curves:
+            first = curve.runs[0]
+            label = label_of[first] if len(curve.runs) > 1 else first
+            figure.record(_mark(place, curve, label), _draw_curve(panel, curve, styles[first], len(curves)))
         panel.set_xlabel(x)
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(name)
+        drawn += curves
     legend_of(figure, [*own, *handles])
-    note(figure, notes)
+    note(figure, [*_cut_note(comparison), *notes, *band_notes(drawn)])
     return figure
+
+
+def _draw_curve(panel: Any, curve: Curve, style: Mapping[str, Any], count: int) -> list[Artist]:
+    """Draw one of some curves, and its band if it has one, the paler the more there are; return what was drawn."""
+    artists: list[Artist] = list(panel.plot(curve.x, curve.y, linewidth=1.0, alpha=0.85, **style))
+    if curve.low is not None and curve.high is not None:
+        alpha = max(0.05, min(0.18, 0.9 / count))
+        band = {"color": style["color"], "alpha": alpha, "linewidth": 0}
+        artists.append(panel.fill_between(curve.x, curve.low, curve.high, **band))
+    return artists
+
+
+def _mark(panel: int, curve: Curve, label: str) -> Mark:
+    kept = kept_positions(len(curve.x))
+    low, high = (() if edge is None else numbers(edge[kept]) for edge in (curve.low, curve.high))
+    return Mark(panel, curve.runs, label, numbers(curve.x[kept]), numbers(curve.y[kept]), low, high, note=curve.note)
 
 
 def _line_styles(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], list[Line2D]]:

@@ -15,8 +15,9 @@ from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
 from infomcr_cli.report.plots.gaps import gap_label, shown_gap, shown_gap_error
+from infomcr_cli.report.plots.marks import Mark, MarkedFigure
 from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, with_unit
-from infomcr_cli.report.tables import format_stat, mark_mixed, replicates
+from infomcr_cli.report.tables import format_stat, group_name, mark_mixed, replicates
 
 GAMMA = "gamma"
 PANELS = 9  # of one picture
@@ -33,12 +34,16 @@ class Point:
         bars:  half-lengths in x and y: the standard deviation over seeds; of a single seed the standard error, 0 if
                it is not known.
         seeds: (x, y) of each seed, if there are several.
+        runs:  their names; of a single one too.
+        label: what the setting is called.
     """
 
     x: float
     y: float
     bars: tuple[float, float]
     seeds: tuple[tuple[float, float], ...]
+    runs: tuple[str, ...]
+    label: str
     colour: str
     marker: str
     size: float
@@ -49,7 +54,7 @@ def gamma_against_gap(comparison: Comparison) -> Figure | None:
     if not points(comparison, GAMMA):
         return None
     figure, axes = panels(1, width=7.2, height=4.6)
-    _panel(axes[0], comparison, GAMMA, scale=1.2)
+    _draw_panel(figure, 0, axes[0], comparison, GAMMA, scale=1.2)
     direction = next(one.direction for one in comparison.ranking.measures if one.name == GAMMA)
     if direction in _WORDS:
         axes[0].set_xlabel(f"{axes[0].get_xlabel()} ({_WORDS[direction]})")
@@ -85,7 +90,10 @@ def pictures_of(names: Sequence[str]) -> list[Sequence[str]]:
 def points(comparison: Comparison, name: str) -> list[Point]:
     """Return a point for each setting that has the measure and the gap."""
     styles = dict(zip((run.name for run in comparison.included), _styles(comparison), strict=True))
-    found = (_point(members, name, comparison.gap, styles[members[0].name]) for members in replicates(comparison))
+    found = (
+        _point(members, name, comparison.gap, group_name(comparison, members), styles[members[0].name])
+        for members in replicates(comparison)
+    )
     return [point for point in found if point is not None]
 
 
@@ -96,17 +104,19 @@ def _varies(found: Sequence[Point]) -> bool:
 
 def _picture(comparison: Comparison, names: Sequence[str], notes: Sequence[str]) -> Figure:
     figure, axes = panels(len(names))
-    for panel, name in zip(axes, names, strict=True):
-        _panel(panel, comparison, name)
+    for place, (panel, name) in enumerate(zip(axes, names, strict=True)):
+        _draw_panel(figure, place, panel, comparison, name)
         panel.tick_params(labelsize=8)
     legend_of(figure, _legend(comparison.axes))
     note(figure, notes)
     return figure
 
 
-def _panel(panel: Any, comparison: Comparison, name: str, scale: float = 0.8) -> None:
+def _draw_panel(
+    figure: MarkedFigure, place: int, panel: Any, comparison: Comparison, name: str, scale: float = 0.8
+) -> None:
     for point in points(comparison, name):
-        _draw(panel, point, scale)
+        _draw(figure, place, panel, point, scale)
     result = next(one for one in comparison.ranking.measures if one.name == name)
     tau = result.oriented("kendall_tau")
     if tau is not None and comparison.ranking.ranked:  # of few minima it says nothing
@@ -116,34 +126,41 @@ def _panel(panel: Any, comparison: Comparison, name: str, scale: float = 0.8) ->
     panel.locator_params(axis="x", nbins=4)
 
 
-def _draw(panel: Any, point: Point, scale: float) -> None:
+def _draw(figure: MarkedFigure, place: int, panel: Any, point: Point, scale: float) -> None:
     """Draw a point see-through, and its seeds small and hollow: whatever lies at the same place stays visible."""
     colour = point.colour
     hollow: dict[str, Any] = {"linestyle": "", "color": colour, "markerfacecolor": "none"}
-    for x, y in point.seeds:
-        panel.plot(x, y, marker=point.marker, markersize=0.45 * point.size * scale, markeredgewidth=0.7, **hollow)
-    panel.errorbar(
+    size = {"markersize": 0.45 * point.size * scale, "markeredgewidth": 0.7}
+    for run, (x, y) in zip(point.runs, point.seeds, strict=False):  # a single run has no seeds
+        figure.record(Mark(place, (run,), run, (x,), (y,)), panel.plot(x, y, marker=point.marker, **size, **hollow))
+    drawn = panel.errorbar(
         point.x, point.y, xerr=point.bars[0], yerr=point.bars[1], fmt=point.marker, color=colour,
         markersize=point.size * scale, markerfacecolor=to_rgba(colour, 0.25), markeredgecolor=colour,
         markeredgewidth=1.1, elinewidth=0.9,
     )  # fmt: skip
+    what = f"mean of {len(point.seeds)} seeds ± standard deviation" if point.seeds else "± standard error"
+    mark = Mark(place, point.runs, point.label, (point.x,), (point.y,), bars=point.bars, note=what)
+    figure.record(mark, drawn.get_children())
 
 
-def _point(members: Sequence[EvaluatedRun], name: str, gap: str, style: tuple[str, str, float]) -> Point | None:
+def _point(
+    members: Sequence[EvaluatedRun], name: str, gap: str, label: str, style: tuple[str, str, float]
+) -> Point | None:
     """Return the point of the runs of one setting, or None if none of them has measure and gap."""
     known = []
     for run in members:
         x, y = run.value(name), shown_gap(run, gap)
         if x is not None and y is not None:
-            known.append((x, y, abs(run.std_error(name) or 0.0), shown_gap_error(run, gap) or 0.0))
-    if not known or any(abs(number) > 1e150 for point in known for number in point):
+            known.append((x, y, abs(run.std_error(name) or 0.0), shown_gap_error(run, gap) or 0.0, run.name))
+    if not known or any(abs(number) > 1e150 for *point, _ in known for number in point):
         return None
+    runs = tuple(run for *_, run in known)
     if len(known) == 1:
-        x, y, dx, dy = known[0]
-        return Point(x, y, (dx, dy), (), *style)
-    values = np.array(known)[:, :2]  # [seeds, 2]
+        x, y, dx, dy, _ = known[0]
+        return Point(x, y, (dx, dy), (), runs, label, *style)
+    values = np.array([point[:2] for point in known])  # [seeds, 2]
     (x, y), (dx, dy) = values.mean(axis=0).tolist(), values.std(axis=0, ddof=1).tolist()
-    return Point(x, y, (dx, dy), tuple((one, other) for one, other in values.tolist()), *style)
+    return Point(x, y, (dx, dy), tuple((one, other) for one, other in values.tolist()), runs, label, *style)
 
 
 def _styles(comparison: Comparison) -> list[tuple[str, str, float]]:

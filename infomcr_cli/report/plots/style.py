@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from infomcr_cli.report.plots.marks import Mark, MarkedFigure, Panel
+
 # Okabe and Ito's colours are distinct in all common kinds of colour blindness; markers and lines are distinct in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B2A800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
+_LETTERS_PER_INCH = 17  # of a note
 _STYLE: dict[str, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -42,6 +46,8 @@ class Plot:
         title: a line that says what it shows.
         note:  what it leaves out; part of the title too.
         alt:   says the same to someone who cannot see it, with the ranges of the numbers.
+        marks: what it shows of which runs; none: the page shows it as an image.
+        panels: where its panels are.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Plot:
     png: bytes
     note: str = ""
     alt: str = ""
+    marks: tuple[Mark, ...] = ()
+    panels: tuple[Panel, ...] = ()
 
 
 @contextmanager
@@ -66,19 +74,22 @@ def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
     """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
+    marks, placed = (figure.marks, figure.placed_panels()) if isinstance(figure, MarkedFigure) else ((), ())
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})
-    note = figure.get_suptitle()
-    return Plot(name, f"{title}. {note}" if note else title, svg.getvalue(), png.getvalue(), note, alt)
+    note = figure.get_suptitle().replace("\n", " ")
+    title = f"{title}. {note}" if note else title
+    return Plot(name, title, svg.getvalue(), png.getvalue(), note, alt, marks, placed)
 
 
-def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[Figure, list[Any]]:
+def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[MarkedFigure, list[Any]]:
     """Return a figure of `count` panels in rows of `columns`, inches each."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(max(width * columns, 4.5), height * rows + 0.4), layout="constrained", dpi=150)
+    figure = MarkedFigure(figsize=(max(width * columns, 4.5), height * rows + 0.4), layout="constrained", dpi=150)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in axes[count:]:
         unused.set_visible(False)
+    figure.record_panels(axes[:count])
     return figure, list(axes[:count])
 
 
@@ -127,4 +138,5 @@ def legend_of(figure: Figure, handles: Sequence[Any]) -> None:
 def note(figure: Figure, sentences: Sequence[str]) -> None:
     """Write what a plot leaves out above its panels; `render` adds it to the title."""
     if sentences:
-        figure.suptitle(" ".join(sentences), fontsize=8, color="#444444")
+        lines = textwrap.fill(" ".join(sentences), int(_LETTERS_PER_INCH * figure.get_figwidth()))
+        figure.suptitle(lines, fontsize=8, color="#444444")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,7 +12,8 @@ from matplotlib.lines import Line2D
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import EvaluatedRun
-from infomcr_cli.report.plots.curves import Line, cut_note, line_of, overlaid, runs_shown
+from infomcr_cli.report.plots.bands import Line
+from infomcr_cli.report.plots.curves import line_of, overlaid, runs_shown
 from infomcr_cli.report.plots.schedule_marks import KINDS, Marks, all_marks, schedule_marks
 from infomcr_cli.report.plots.style import logarithmic
 from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
@@ -25,24 +27,29 @@ _GREY = "#777777"
 def training_curves(comparison: Comparison) -> Figure | None:
     """Return losses, errors and learning rate over epochs of up to 60 runs; None if nothing was logged."""
     logged, damaged = _all_logged(comparison)
-    lines = {run: _lines(one) for run, one in logged.items()}
-    names = _names_shown(lines)
+    lines = {run: logged_lines(one) for run, one in logged.items()}
+    names = names_shown(lines)
     if not names:
         return None
-    curves = {_label(name): {run: own[name] for run, own in lines.items() if name in own} for name in names}
+    curves = {label_of_metric(name): {run: own[name] for run, own in lines.items() if name in own} for name in names}
     marks = _marks(comparison, logged)
     notes = [f"Left out, because metrics.jsonl cannot be read: {', '.join(damaged)}."] if damaged else []
-    figure = overlaid(comparison, curves, "epoch", [*cut_note(comparison), *notes], _legend(marks))
+    figure = overlaid(comparison, curves, "epoch", notes, legend_of_marks(marks))
     for panel, name in zip(figure.axes, names, strict=False):
-        if _is_positive(curves[_label(name)].values()) and (_is_loss(name) or name == LEARNING_RATE):
+        if _is_positive(curves[label_of_metric(name)].values()) and (_is_loss(name) or name == LEARNING_RATE):
             logarithmic(panel)
         if name == LEARNING_RATE:
             for line in panel.get_lines():
                 line.set_drawstyle("steps-post")  # what is logged after an epoch is the rate of the next step
-        for kind, epochs in marks.items():
-            for epoch in epochs:
-                panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=KINDS[kind], zorder=0)
+        draw_marks(panel, marks)
     return figure
+
+
+def draw_marks(panel: Any, marks: Marks) -> None:
+    """Draw a vertical line at each epoch at which the schedule changes something."""
+    for kind, epochs in marks.items():
+        for epoch in epochs:
+            panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=KINDS[kind], zorder=0)
 
 
 def _is_positive(lines: Iterable[Line]) -> bool:
@@ -50,7 +57,7 @@ def _is_positive(lines: Iterable[Line]) -> bool:
     return any((values > 0).any() for _, values in lines)
 
 
-def _names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
+def names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
     """Return the curves that have panels: the usual ones first, then what most runs have."""
     counts = Counter(name for own in lines.values() for name in own if _is_score(name) or name == LEARNING_RATE)
     usual = [name for name in _FIRST if name in counts]
@@ -58,11 +65,11 @@ def _names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
     return [*usual, *others][:MOST_CURVES] if counts.keys() != {LEARNING_RATE} else []
 
 
-def _label(name: str) -> str:
+def label_of_metric(name: str) -> str:
     """Return the label of a curve's axis, with its unit.
 
     Examples:
-        >>> _label("train/loss"), _label("test/accuracy"), _label("learning_rate")
+        >>> label_of_metric("train/loss"), label_of_metric("test/accuracy"), label_of_metric("learning_rate")
         ('train loss, nats', 'test error, %', 'learning rate')
     """
     words = name.replace("/", " ").replace("_", " ")
@@ -99,7 +106,7 @@ def _read(run: EvaluatedRun) -> list[MetricsLine]:
     return MetricsLog(run.directory).read()
 
 
-def _lines(logged: Sequence[MetricsLine]) -> dict[str, Line]:
+def logged_lines(logged: Sequence[MetricsLine]) -> dict[str, Line]:
     """Return name → line over epochs; accuracies become errors in percent."""
     points: dict[str, list[tuple[float, float]]] = {}
     for line in logged:
@@ -120,5 +127,6 @@ def _marks(comparison: Comparison, logged: Mapping[str, Sequence[MetricsLine]]) 
     return all_marks([schedule_marks(run.config, logged[run.name][-1].epoch) for run in runs])
 
 
-def _legend(marks: Marks) -> list[Line2D]:
+def legend_of_marks(marks: Marks) -> list[Line2D]:
+    """Return the entries of a legend for the kinds of vertical lines."""
     return [Line2D([], [], color=_GREY, linewidth=0.9, linestyle=KINDS[kind], label=kind) for kind in marks]

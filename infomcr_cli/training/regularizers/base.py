@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RegularizerTerm(NamedTuple):
     """What a regularizer adds to a step.
 
-    Args:
+    Attributes:
         value:    the penalty, without its weight.
         gradient: what is added to the gradient of cross-entropy, weight and sign included; one tensor for each of
                   `model.trainable_variables`.

@@ -1,0 +1,261 @@
+"""The generated parts of docs/study.md: Markdown from the tables alone, nothing from runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.study.families import family
+from benchmarks.study.pilot import PILOT
+from benchmarks.study.slices import Family
+from benchmarks.study.statistics import Floats, Interval, partial_tau, seed_share
+from benchmarks.study.tables import Row, Table
+
+GAPS = {"gap_error": "the error gap", "test_error": "the test error"}
+PLANNED = ("minima", "tuning", "regularizers", "plane")
+RANK_BY = "granulated_psi"
+NORMALISED, _VOLUME, _OTHER = "gamma_normalised", "volume", "other"
+
+
+def rows_of(name: str, tables: Path) -> list[dict[str, str]]:
+    """Return the rows of a family's table."""
+    chosen = family(name, tables)
+    return Table(tables / f"{name}.csv", chosen.keys).rows()
+
+
+def is_complete(chosen: Family, rows: Sequence[Row]) -> bool:
+    """Return whether every planned job has a row."""
+    known = {chosen.key(row) for row in rows}
+    return bool(chosen.jobs) and all(chosen.key(job) in known for job in chosen.jobs)
+
+
+def status(tables: Path) -> str:
+    """Return how far each table is, and the hours that its rows took."""
+    lines = ["| table | rows of planned | reached the target | failed | hours of one core |", "| --- " * 5 + "|"]
+    for name in PLANNED:
+        rows, planned = rows_of(name, tables), len(family(name, tables).jobs)
+        states = Counter(row.get("state") for row in rows)
+        ranked = sum(row.get("in_verdict") == "True" for row in rows)
+        lines.append(
+            f"| [{name}.csv](study/{name}.csv) | {len(rows)} of {planned or 'a number that the tuning decides'} "
+            f"| {ranked} | {states['FAILED']} | {_hours(rows):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def design(tables: Path) -> str:
+    """Return the levels of each axis, and the slices in their order."""
+    chosen = family("minima", tables)
+    lines = ["| axis | levels (settings) |", "| --- | --- |"]
+    for axis in chosen.axes:
+        counts = Counter(job[axis] for job in chosen.jobs)
+        lines.append(f"| `{axis}` | " + ", ".join(f"{level} ({count})" for level, count in counts.items()) + " |")
+    seeds = Counter(tuple(job[axis] for axis in chosen.axes) for job in chosen.jobs)
+    several = sum(count > 1 for count in seeds.values())
+    return "\n".join(lines) + (
+        f"\n\n{len(chosen.jobs)} runs of {len(seeds)} settings in {len(chosen.slices)} slices; "
+        f"{several} settings ({several / len(seeds):.0%}) have two seeds."
+    )
+
+
+def pilot(tables: Path) -> str:
+    """Return the table of the pilot."""
+    rows = rows_of("pilot", tables)
+    names = ("epochs to 0.1", "epochs to 0.03", "epochs to 0.01", "epochs")
+    lines = [" | ".join((*PILOT.axes, *names, "test error")), " | ".join(["---"] * (len(PILOT.axes) + len(names) + 1))]
+    lines += [
+        " | ".join([*(row[axis] for axis in PILOT.axes), *(row.get(name) or "–" for name in names), _percent(row)])
+        for row in rows
+    ]
+    errors = [float(row["test_error"]) for row in rows if row.get("test_error")]
+    spread = f"{min(errors):.1%} to {max(errors):.1%}" if errors else "unknown"
+    head = f"{len(rows)} of {len(PILOT.jobs)} runs; test errors from {spread}."
+    return head + "\n\n" + "\n".join(f"| {line} |" for line in lines)
+
+
+def minima(tables: Path) -> str:
+    """Return the statistics of every measure, once the table is complete."""
+    chosen, rows = family("minima", tables), rows_of("minima", tables)
+    if not is_complete(chosen, rows):
+        return _incomplete("minima", rows, chosen)
+    frame = frame_of(tables / "minima.csv")
+    ranked = frame[frame["in_verdict"]]
+    parts = [_about(ranked, len(frame))]
+    for gap, words in GAPS.items():
+        found = judgement(frame, gap, chosen.axes)
+        table = measure_table(found, averaged(ranked, chosen.axes), gap)
+        parts += [f"### By {words}", command(gap, chosen.axes), table, _leaders(found)]
+    return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
+
+
+def plane(tables: Path) -> str:
+    """Return the statistics of the plane, once it is complete."""
+    chosen, rows = family("plane", tables), rows_of("plane", tables)
+    if not is_complete(chosen, rows):
+        return _incomplete("plane", rows, chosen)
+    frame = frame_of(tables / "plane.csv")
+    parts = []
+    for limit in (None, 0.01):
+        inside = frame if limit is None else frame[frame["train_loss"] <= limit]
+        words = "All runs" if limit is None else f"Runs with a training loss of at most {limit:g} nats"
+        found = judgement(inside, "gap_error", chosen.axes)
+        parts += [
+            f"### {words}",
+            f"{len(inside)} runs.",
+            measure_table(found, averaged(inside, chosen.axes), "gap_error"),
+        ]
+    return "\n\n".join(parts)
+
+
+def frame_of(path: Path) -> pd.DataFrame:
+    """Return a table with numbers as numbers; only an empty cell is none."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def averaged(frame: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each setting: the means over its seeds."""
+    return frame.groupby(list(axes), sort=False, as_index=False).mean(numeric_only=True)
+
+
+def judgement(frame: pd.DataFrame, gap: str, axes: Sequence[str]) -> dict[str, Any]:
+    """Return the document of `infomcr judge --by-family`, measures in the order of Ψ."""
+    from infomcr_cli.report.judge_table import judge
+
+    found = judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
+    return {**found, "families": with_normalised(found["families"], list(found["measures"]))}
+
+
+def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """Return families with gamma of normalised logits, which no registry knows, in that of gamma.
+
+    Args:
+        order: all measures, best first.
+    """
+    own = {kind: list(one["measures"]) for kind, one in families.items()}
+    if NORMALISED in own.get(_OTHER, ()):
+        own[_OTHER].remove(NORMALISED)
+        own.setdefault(_VOLUME, []).append(NORMALISED)
+    ordered = {kind: sorted(names, key=order.index) for kind, names in own.items() if names}
+    firsts = sorted(ordered, key=lambda kind: order.index(ordered[kind][0]))
+    is_ranked = any(one["best"] for one in families.values())
+    return {kind: {"best": ordered[kind][0] if is_ranked else None, "measures": ordered[kind]} for kind in firsts}
+
+
+def command(gap: str, axes: Sequence[str]) -> str:
+    """Say which command prints the statistics of a table."""
+    words = f"docs/study/minima.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family"
+    return f"Computed by `infomcr judge {words}`; τ given the training loss besides."
+
+
+def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str) -> str:
+    """Return a line for each measure: family, Ψ, τ, partial τ given the training loss, K and the sign error."""
+    families = {name: one for one, part in (found["families"] or {}).items() for name in part["measures"]}
+    head = ("measure", "family", "better", "Ψ (groups)", "τ", "τ given training loss", "K", "sign error (pairs)")
+    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    for name, one in {**found["measures"], **found["references"]}.items():
+        partial = oriented(partial_of(frame, name, gap), one["direction"]) if name in frame else Interval(None)
+        lines.append(" | ".join(_cells(name, families.get(name, "–"), one, partial)))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def partial_of(frame: pd.DataFrame, name: str, gap: str) -> Interval:
+    """Return partial τ of a measure given the training loss; for the training loss itself there is none."""
+    if name == "train_loss":
+        return Interval(None)
+    columns: list[Floats] = [frame[one].to_numpy(np.float64) for one in (name, gap, "train_loss")]
+    return partial_tau(*columns)
+
+
+def oriented(one: Interval, direction: str | None) -> Interval:
+    """Return an interval so that positive means that the measure ranks as its direction claims."""
+    if direction != "higher" or one.value is None:
+        return one
+    low, high = (None if bound is None else -bound for bound in (one.high, one.low))
+    return Interval(-one.value, low, high)
+
+
+def interval_text(one: Mapping[str, Any]) -> str:
+    """Return a value with its interval, a dash for none.
+
+    Examples:
+        >>> interval_text({"value": 0.5, "low": 0.25, "high": 0.75}), interval_text({"value": None})
+        ('0.50 [0.25, 0.75]', '–')
+    """
+    if one["value"] is None:
+        return "–"
+    return f"{one['value']:.2f}" + ("" if one.get("low") is None else f" [{one['low']:.2f}, {one['high']:.2f}]")
+
+
+def _cells(name: str, kind: str, one: Mapping[str, Any], partial: Interval) -> list[str]:
+    groups, info, error = one["granulated_psi"]["groups"], one["conditional_information"], one["oriented"]["sign_error"]
+    return [
+        name,
+        kind,
+        one["direction"] or "–",
+        f"{interval_text(one['oriented']['granulated_psi'])} ({sum(groups.values())})",
+        interval_text(one["oriented"]["kendall_tau"]),
+        interval_text(vars(partial)),
+        "–" if info["value"] is None else f"{info['value']:.3f}",
+        "–" if error["mean"] is None else f"{error['mean']:.2f} ({one['sign_error']['pairs']})",
+    ]
+
+
+def _about(ranked: pd.DataFrame, rows: int) -> str:
+    losses, errors = ranked["train_loss"], ranked["test_error"]
+    return (
+        f"{len(ranked)} of {rows} runs reached the target. Their training losses lie between {losses.min():.4f} and "
+        f"{losses.max():.4f} nats, their test errors between {errors.min():.1%} and {errors.max():.1%}."
+    )
+
+
+def _leaders(found: Mapping[str, Any]) -> str:
+    """Say which measures exclude zero, and where gamma and the training loss stand."""
+    names = list(found["measures"])
+    lows = {name: one["oriented"][RANK_BY]["low"] for name, one in found["measures"].items()}
+    clear = [name for name in names if lows[name] is not None and lows[name] > 0]
+    places = [f"`{name}` is number {names.index(name) + 1}" for name in _PLACED if name in names]
+    families = "; ".join(f"{kind}: `{one['best']}`" for kind, one in (found["families"] or {}).items())
+    return (
+        f"By Ψ the interval of {len(clear)} of {len(names)} measures lies above 0. {', '.join(places)}. "
+        f"Best of each family: {families}."
+    )
+
+
+_PLACED = ("gamma", NORMALISED, "train_loss")
+
+
+def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
+    """Say what share of the variance between runs a change of the seed makes."""
+    settings = list(ranked[list(axes)].astype(str).itertuples(index=False, name=None))
+    names = [name for name in ("test_error", *_PLACED) if name in ranked]
+    shares = {name: seed_share(ranked[name].to_numpy(np.float64), settings) for name in names}
+    found = ", ".join(f"`{name}` {share:.0%}" for name, share in shares.items() if share is not None)
+    return f"### Noise of the seed\n\nShare of the variance between runs that the seed makes: {found}."
+
+
+def _incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
+    return f"The table {name}.csv is incomplete: {len(rows)} of {len(chosen.jobs)} rows. It shows nothing yet."
+
+
+def _hours(rows: Sequence[Row]) -> float:
+    names = ("compute_seconds", "compute_seconds_measures")
+    return sum(float(row.get(name) or 0) for row in rows for name in names) / 3600
+
+
+def _percent(row: Row) -> str:
+    return f"{float(row['test_error']):.1%}" if row.get("test_error") else "–"
+
+
+PARTS: Mapping[str, Callable[[Path], str]] = {
+    "status": status,
+    "design": design,
+    "pilot": pilot,
+    "minima": minima,
+    "plane": plane,
+}

@@ -1,0 +1,240 @@
+"""The space that a search proposes settings from, in Hydra's sweep syntax.
+
+interval(0.01,0.5)  tag(log,interval(1e-4,1))  int(interval(8,64))   numbers between two bounds
+range(10,41,6)                                                       numbers at equal distances
+a,b  choice(a,b)  shuffle(a,b)  glob(*)                              choices without an order
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
+
+from infomcr_cli.config import overrides as grammar
+from infomcr_cli.config.exclude import Exclusion
+from infomcr_cli.config.grid import Axis, Choice, Composer, Point, axis_of, check_axes, check_makes_weights, is_plain
+from infomcr_cli.config.reference import settings
+from infomcr_cli.config.search_path import group_choices
+from infomcr_cli.errors import InputError
+
+DIGITS = 6  # significant ones of a proposed number: what is trained is what is shown
+Value = float | int | str
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers between two bounds; both may be proposed.
+
+    Args:
+        whole: only whole numbers.
+        log:   by their logarithm.
+        step:  distance between two of them; None: any number.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+    log: bool = False
+    step: float | None = None
+
+    def nearest(self, value: float) -> float | int:
+        """Return a proposed value as it is written down: with few digits, and within the bounds.
+
+        Example: Numbers(0.01, 0.5).nearest(0.123456789) is 0.123457.
+        """
+        if self.whole:
+            return round(value)
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A setting that is searched.
+
+    Args:
+        key:     such as optimizer.learning_rate.
+        axis:    its choices; of numbers only their bounds.
+        numbers: None: it is one of its choices.
+    """
+
+    key: str
+    axis: Axis
+    numbers: Numbers | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The choices as they are written after the equals sign."""
+        return tuple(choice.text.partition("=")[2] for choice in self.axis.choices)
+
+    def choice(self, value: Value) -> Choice:
+        """Return a value as an override spells it."""
+        if self.numbers is None:
+            return self.axis.choices[self.texts.index(str(value))]
+        head = self.axis.choices[0].text.partition("=")[0]
+        return Choice(f"{head}={value!r}", value)
+
+    def describe(self) -> Any:
+        """Return the axis as JSON: by it a search that goes on is known to be the same one."""
+        if self.numbers is None:
+            return list(self.texts)
+        one = self.numbers
+        return {"low": one.low, "high": one.high, "whole": one.whole, "log": one.log, "step": one.step}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What is searched, and what all runs of the search share.
+
+    Args:
+        overrides: in the order given; a searched one is found in `searched`, any other has one value.
+    """
+
+    overrides: tuple[Axis, ...]
+    searched: Mapping[str, Searched]
+    exclusions: tuple[Exclusion, ...]
+    config_dir: Path | None = None
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(self.overrides, self.config_dir, self.exclusions)
+
+    @property
+    def combinations(self) -> int | None:
+        """Number of different settings; None: there is no end of them."""
+        total = 1
+        for one in self.searched.values():
+            if one.numbers is not None and not one.numbers.whole and one.numbers.step is None:
+                return None
+            total *= _count(one)
+        return total
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The overrides that all runs share."""
+        return tuple(axis.choices[0].text for axis in self.overrides if axis.key not in self.searched)
+
+    def spelled(self, values: Mapping[str, Value]) -> tuple[str, ...]:
+        """Return the overrides by which one proposal differs from the others."""
+        return tuple(one.choice(values[key]).text for key, one in self.searched.items())
+
+    def point(self, values: Mapping[str, Value]) -> Point | None:
+        """Return the run of some values; None if `sweep.exclude` leaves it out.
+
+        Raises:
+            InputError: they make no valid run.
+        """
+        searched = {key: one.choice(values[key]) for key, one in self.searched.items()}
+        return self._composer.point([searched.get(axis.key, axis.choices[0]) for axis in self.overrides])
+
+    def probes(self) -> Iterator[Point]:
+        """Yield runs in which each choice and each bound appears: what is wrong with one is found before the search.
+
+        Raises:
+            InputError: one of them is no valid run.
+        """
+        first = {key: _values(one)[0] for key, one in self.searched.items()}
+        changed = ({**first, key: value} for key, one in self.searched.items() for value in _values(one)[1:])
+        for values in (first, *changed):
+            point = self.point(values)
+            if point is not None:
+                yield point
+
+    def describe(self) -> dict[str, Any]:
+        """Return the searched axes as JSON."""
+        return {key: one.describe() for key, one in self.searched.items()}
+
+
+def search_space(
+    arguments: Sequence[str], config_dir: Path | None = None, exclusions: Sequence[Exclusion] = ()
+) -> SearchSpace:
+    """Return the space that the overrides describe.
+
+    Raises:
+        InputError: an override is wrong, or nothing is searched.
+
+    Example: search_space(["optimizer.learning_rate=interval(0.01,0.5)", "reg=on,off"]) searches two settings.
+    """
+    groups = group_choices(config_dir)
+    found = [_searched(override, groups) for override in grammar.parse(arguments)]
+    check_axes([one.axis for one in found], limited=False)
+    searched = {one.key: one for one in found if one.numbers is not None or len(one.axis.choices) > 1}
+    if not searched:
+        raise InputError(
+            "a search must have something to search",
+            received=" ".join(arguments) or "no override",
+            advice="For example 'optimizer.learning_rate=tag(log,interval(0.01,0.5))' or model.width=1,2,4.",
+        )
+    return SearchSpace(tuple(one.axis for one in found), searched, tuple(exclusions), config_dir)
+
+
+def _searched(override: Override, groups: Mapping[str, Sequence[str]]) -> Searched:
+    sweep = override.value() if override.is_sweep_override() else None
+    if isinstance(sweep, Sweep) and getattr(sweep, "shuffle", False):
+        sweep.shuffle = False  # the order of choices is that of the command, each time
+    if not isinstance(sweep, IntervalSweep | RangeSweep):
+        axis = axis_of(override, groups)
+        return Searched(axis.key, axis)
+    check_makes_weights(override)
+    numbers = _interval(override, sweep) if isinstance(sweep, IntervalSweep) else _range(override, sweep)
+    head = override.get_key_element()
+    bounds = dict.fromkeys((numbers.nearest(numbers.low), numbers.nearest(numbers.high)))
+    axis = Axis(
+        override.key_or_group, tuple(Choice(f"{head}={value!r}", value) for value in bounds), is_plain(override, groups)
+    )
+    return Searched(axis.key, axis, numbers if len(bounds) > 1 else None)
+
+
+def _interval(override: Override, sweep: IntervalSweep) -> Numbers:
+    low, high = float(sweep.start or 0.0), float(sweep.end or 0.0)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError("an interval must rise", received=override.input_line, advice="Write interval(LOW,HIGH).")
+    cast = isinstance(sweep.start, int) and isinstance(sweep.end, int)
+    whole = cast or "int" in sweep.tags or _is_whole(override.key_or_group)
+    low, high = (math.ceil(low), math.floor(high)) if whole else (low, high)
+    if low > high:
+        raise InputError("an interval of whole numbers must hold one", received=override.input_line)
+    return _checked(override, Numbers(low, high, whole, "log" in sweep.tags))
+
+
+def _range(override: Override, sweep: RangeSweep) -> Numbers:
+    """A range has the values that it has in any sweep: its end is not one of them."""
+    values = [float(value) for value in sweep.range()]
+    if not values:
+        raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
+    whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
+    step = None if "log" in sweep.tags else abs(float(sweep.step))
+    low, high = (round(bound, 10) for bound in (min(values), max(values)))
+    return _checked(override, Numbers(low, high, whole, "log" in sweep.tags, step))
+
+
+def _checked(override: Override, numbers: Numbers) -> Numbers:
+    if numbers.log and numbers.low <= 0:
+        raise InputError("tag(log, …) needs a lower bound above 0", received=override.input_line)
+    if numbers.whole:
+        low, high = int(numbers.low), int(numbers.high)
+        return replace(numbers, low=low, high=high, step=None if numbers.step is None else int(numbers.step))
+    return numbers
+
+
+def _is_whole(key: str) -> bool:
+    """Return whether a setting takes whole numbers only."""
+    types = {one.type for one in settings() if one.name == key}
+    return bool(types) and all(text.startswith("whole number") for text in types)
+
+
+def _values(one: Searched) -> list[Value]:
+    if one.numbers is None:
+        return list(one.texts)
+    return [choice.value for choice in one.axis.choices]
+
+
+def _count(one: Searched) -> int:
+    if one.numbers is None:
+        return len(one.axis.choices)
+    return round((one.numbers.high - one.numbers.low) / (one.numbers.step or 1)) + 1

@@ -1,0 +1,150 @@
+"""Slurm's own commands: what has become of the tasks of an array, and how they are cancelled or put back.
+
+`squeue` and `scontrol` ask the controller, which every cluster has; accounting (`sacct`) may be switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from infomcr_cli.console.text import printable
+
+ENDED = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+)
+USUAL_SIZE = 1001  # MaxArraySize where a cluster does not say
+SECONDS_TO_ANSWER = 60.0
+_FIELDS = "--format=%F|%K|%T|%N|%j"
+_MOST_IDS = 500  # on one command line
+
+
+class SlurmError(Exception):
+    """Slurm refuses a command, or does not answer."""
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """A task of an array as `squeue` shows it.
+
+    Args:
+        state: its long name, such as PENDING.
+        node:  empty: none yet.
+        job:   the name of the array.
+    """
+
+    state: str
+    node: str
+    job: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not run again unless someone puts it back."""
+        return self.state in ENDED
+
+
+def missing_command() -> str | None:
+    """Return a command of Slurm that this machine lacks, None if all are there."""
+    return next((name for name in ("sbatch", "squeue", "scancel", "scontrol") if shutil.which(name) is None), None)
+
+
+def read_queue(arrays: Collection[str], *, seconds: float = SECONDS_TO_ANSWER) -> dict[str, TaskState]:
+    """Return the tasks of some arrays that Slurm knows, by `ARRAY_INDEX`; ended ones for some minutes.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    if not arrays:
+        return {}
+    try:
+        listed = _run("squeue", "--noheader", "--states=all", f"--jobs={','.join(arrays)}", _FIELDS, seconds=seconds)
+    except SlurmError as error:
+        if "Invalid job id" in str(error):  # of a single array, which Slurm has forgotten
+            return {}
+        raise
+    return dict(_tasks(listed))
+
+
+def arrays_named(name: str) -> set[str]:
+    """Return the ids of the arrays of a name.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    listed = _run("squeue", "--noheader", "--states=all", f"--name={name}", _FIELDS)
+    return {identifier.partition("_")[0] for identifier, _ in _tasks(listed)}
+
+
+def cancel(tasks: Sequence[str]) -> None:
+    """Ask tasks, by `ARRAY_INDEX`, to end: Slurm sends SIGTERM and, half a minute later, SIGKILL.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    for start in range(0, len(tasks), _MOST_IDS):
+        _run("scancel", "--quiet", *tasks[start : start + _MOST_IDS])
+
+
+def requeue(task: str) -> None:
+    """Put a task back into its place in its array, whether it runs or has ended.
+
+    Raises:
+        SlurmError: Slurm has forgotten the task, or may not requeue it.
+    """
+    _run("scontrol", "requeue", task)
+
+
+def limit(array: str, tasks: int) -> None:
+    """Set how many tasks of an array may run at once.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    _run("scontrol", "update", f"JobId={array}", f"ArrayTaskThrottle={tasks}")
+
+
+def most_tasks() -> int:
+    """Return the most tasks that an array of this cluster may have: MaxArraySize.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"), re.MULTILINE)
+    return max(1, int(found[1])) if found else USUAL_SIZE
+
+
+def indices(text: str) -> Iterator[int]:
+    """Yield the indices that `squeue` abbreviates.
+
+    Examples:
+        >>> list(indices("1,4-6%2"))
+        [1, 4, 5, 6]
+    """
+    for part in text.partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            yield from range(int(first), int(last or first) + 1)
+
+
+def _tasks(listed: str) -> Iterator[tuple[str, TaskState]]:
+    for line in listed.splitlines():
+        array, index, state, node, name = [*line.split("|", 4), "", "", "", ""][:5]
+        for number in indices(index):
+            yield f"{array}_{number}", TaskState(state, node, name)
+
+
+def _run(*words: str, seconds: float = SECONDS_TO_ANSWER) -> str:
+    environment = {**os.environ, "SLURM_BITSTR_LEN": "0"}  # indices are listed in full, however many there are
+    try:
+        done = subprocess.run(
+            words, env=environment, capture_output=True, text=True, check=True, timeout=seconds, errors="replace"
+        )
+    except subprocess.CalledProcessError as error:
+        raise SlurmError(printable("; ".join(error.stderr.split("\n")).strip("; ") or f"{words[0]} failed")) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SlurmError(printable(f"{words[0]}: {error}")) from None
+    return done.stdout

@@ -1,0 +1,1 @@
+"""Loss landscapes around minima and between them: surfaces, spectral densities, paths."""

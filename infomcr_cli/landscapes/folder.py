@@ -1,0 +1,173 @@
+"""The folder of one result: values are kept as they are computed, so that a stopped command continues where it was.
+
+It holds `settings.json`, what the values belong to; `values.npz`, which grows; and, once all is computed, the pictures
+and the document. Other settings need another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomcr_cli.errors import InputError
+from infomcr_cli.report.output_files import check_folder
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import read_file, write_atomically
+from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.plots.style import Plot
+
+Arrays = Mapping[str, NDArray[Any]]
+VALUES, SETTINGS = "values.npz", "settings.json"
+SECONDS_BETWEEN_SAVES = 2.0
+MAX_VALUES = 1024**3
+
+
+@dataclass
+class ResultFolder:
+    """The folder of one landscape, spectrum or path.
+
+    Args:
+        path:      made if it is missing.
+        settings:  all that determines the values; plain JSON.
+        file_name: of the document, such as landscape.json.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    file_name: str
+    _saved_at: float = field(default=0.0, init=False)
+
+    def open(self, option: str, force: bool = False) -> None:
+        """Make the folder, or check that it belongs to these settings.
+
+        Args:
+            option: that names it, for messages.
+            force:  drop the values of other settings.
+
+        Raises:
+            InputError: it cannot be written to, or holds something else.
+        """
+        check_folder(self.path, option)
+        self.path.mkdir(parents=True, exist_ok=True)
+        known, content = self._read(SETTINGS), dump_json(dict(self.settings))
+        if known is not None and known != content:
+            if not force:
+                raise InputError(
+                    "a folder holds one result",
+                    received=f"{self.path}, with other settings or minima",
+                    advice="Give another --out, or --force to replace it.",
+                )
+            for name in (VALUES, self.file_name):
+                (self.path / name).unlink(missing_ok=True)
+        write_atomically(self.path / SETTINGS, content)
+
+    def resume(self, arrays: Arrays, same: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+        """Return the arrays that were kept, or those given if there are none of their shapes, or the file is damaged.
+
+        Args:
+            arrays: as they are before anything is computed.
+            same:   names of those that must be equal, such as coordinates.
+        """
+        content = self._read(VALUES, MAX_VALUES)
+        kept = None if content is None else _decode(content, arrays)
+        if kept is None or not all(np.array_equal(kept[name], arrays[name]) for name in same):
+            return dict(arrays)
+        return kept
+
+    def save(self, arrays: Arrays, *, now: bool = True) -> None:
+        """Keep arrays.
+
+        Args:
+            now: also if the last time was only a moment ago.
+        """
+        if now or time.monotonic() - self._saved_at >= SECONDS_BETWEEN_SAVES:
+            file = io.BytesIO()
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            write_atomically(self.path / VALUES, file.getvalue())
+            self._saved_at = time.monotonic()
+
+    def keep(self, name: str, arrays: Arrays) -> None:
+        """Keep arrays until all is computed: what took long, and is no result."""
+        write_atomically(self.path / f".{name}.safetensors", encode_arrays(arrays, {}))
+
+    def kept(self, name: str) -> dict[str, NDArray[Any]] | None:
+        """Return the arrays that `keep` left; None: there are none, or they are damaged."""
+        content = self._read(f".{name}.safetensors", MAX_VALUES)
+        try:
+            return None if content is None else decode_arrays(content, name)[0]
+        except InputError:
+            return None
+
+    def document(self) -> Any:
+        """Return the document; None if not all is computed."""
+        content = self._read(self.file_name)
+        return None if content is None else parse_json(content, str(self.path / self.file_name))
+
+    def finish(self, document: Mapping[str, Any], plots: Sequence[Plot]) -> dict[str, Any]:
+        """Write the pictures and, last, the document, which names all files; drop what was only kept.
+
+        Returns:
+            the document as it was written.
+        """
+        for plot in plots:
+            write_atomically(self.path / f"{plot.name}.svg", plot.svg)
+            write_atomically(self.path / f"{plot.name}.png", plot.png)
+        names = [self.file_name, VALUES, *(f"{plot.name}{end}" for plot in plots for end in (".png", ".svg"))]
+        pictures = {plot.name: {"title": plot.title, "alt": plot.alt} for plot in plots}
+        files = [str(self.path / name) for name in names]
+        whole = {**document, "folder": str(self.path), "pictures": pictures, "files": files}
+        write_atomically(self.path / self.file_name, dump_json(whole))
+        for path in self.path.glob(".*.safetensors"):
+            path.unlink()
+        return whole
+
+    def share(self, runs: Iterable[RunDirectory]) -> None:
+        """Copy the results to the same place in other runs that they are of."""
+        for run in runs:
+            other = run.landscapes / self.path.name
+            if other != self.path:
+                shutil.copytree(self.path, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+
+    def _read(self, name: str, limit: int = 64 * 1024**2) -> bytes | None:
+        try:
+            return read_file(self.path, name, limit)
+        except FileNotFoundError:
+            return None
+
+
+def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
+    """Return a name that is the same for the same settings: a kind and eight digits of their hash."""
+    return f"{kind}-{hashlib.sha256(dump_json(dict(settings))).hexdigest()[:8]}"
+
+
+def _decode(content: bytes, like: Arrays) -> dict[str, NDArray[Any]] | None:
+    """Return the arrays in an .npz file if they are of these shapes; None if not, or if the file is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {name: _member(archive, name, array) for name, array in like.items()}
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError):
+        return None
+
+
+def _member(archive: zipfile.ZipFile, name: str, like: NDArray[Any]) -> NDArray[Any]:
+    """Return one array after its own header was compared with what is expected."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if version != (1, 0) or shape != like.shape or dtype != like.dtype:
+        raise ValueError(f"{name} is {dtype} {shape}")
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -1,0 +1,137 @@
+"""The command `spectrum`: the spectral density of the Hessian, or of G/N, at minima."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from rich.console import Console, RenderableType
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.folder import ResultFolder, folder_name
+from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
+from infomcr_cli.landscapes.settings import OPERATORS, PROBES, STEPS, SpectrumSettings
+from infomcr_cli.runs.lock import locked_file
+from infomcr_cli.tracking.mirror_results import mirror_results
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SpectrumRequest:
+    """What the command line asks for.
+
+    Args:
+        runs:       RUN or RUN@CHECKPOINT, in one picture.
+        overrides:  Hydra overrides; none may change what makes a run's weights.
+        operator:   "hessian" or "fisher".
+        probes:     random vectors.
+        steps:      of Lanczos, from each.
+        width:      σ of the Gaussians; None: a hundredth of the range of the eigenvalues.
+        samples:    a number of training images or "all"; None: `measure.samples`.
+        checkpoint: of runs that name none.
+        out:        the folder of the results; None: one in `landscapes/` of each run.
+        force:      replace a spectrum with other settings in `out`.
+    """
+
+    runs: Sequence[str]
+    overrides: Sequence[str] = ()
+    operator: str = "hessian"
+    probes: int = PROBES
+    steps: int = STEPS
+    width: float | None = None
+    samples: str | None = None
+    seed: int = 0
+    checkpoint: str = "last"
+    out: Path | None = None
+    force: bool = False
+    config_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class SpectrumResult:
+    """The spectra as they are in their JSON document."""
+
+    document: Mapping[str, Any]
+    exit_code: int = 0
+
+    def to_dict(self) -> Document:
+        """Return the JSON document of `spectrum --json`."""
+        return dict(self.document)
+
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Yield range and trace of each spectrum, and the files."""
+        for run in self.document["runs"]:
+            trace, error = run["trace"]["value"], run["trace"]["std_error"]
+            shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
+            reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
+            yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
+            yield f"  trace {shown}  negative {run['negative_share']:.2%}"
+        yield f"Gaussians of width {self.document['width']:.3g}"
+        yield f"Written: {', '.join(self.document['files'])}"
+
+
+def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
+    """Compute spectral densities, write their nodes, weights and picture, and mirror them with the runs.
+
+    Probes that are computed are not computed again.
+
+    Raises:
+        InputError: a run, a checkpoint or a setting cannot be used; nothing was computed then.
+    """
+    _check(request)
+    minima = open_minima(request.runs, request.checkpoint, request.overrides, request.config_dir, done="evaluated")
+    settings = SpectrumSettings(
+        cast(Literal["hessian", "fisher"], request.operator),
+        request.probes,
+        request.steps,
+        request.width,
+        request.seed,
+        number_of_samples(request.samples, minima),
+    )
+    content = {**asdict(settings), "minima": [one.identity() for one in minima]}
+    name = folder_name(f"spectrum-{settings.operator}", content)
+    place = request.out.absolute() if request.out else minima[0].run.landscapes / name
+    folder = ResultFolder(place, content, "spectrum.json")
+    folder.open("--out" if request.out else "RUN, without --out,", request.force)
+    with locked_file(place / ".lock"):
+        document = folder.document() or _computed(settings, minima, folder, console)
+    if request.out is None:
+        runs = {one.run.path: one.run for one in minima}
+        folder.share(runs.values())
+        for run in runs.values():
+            mirror_results(run)
+    return SpectrumResult(document)
+
+
+def _check(request: SpectrumRequest) -> None:
+    """Raise InputError unless all options can be used."""
+    if not request.runs:
+        raise InputError("spectrum needs a run", received="none")
+    if request.operator not in OPERATORS:
+        raise InputError("--operator must be known", received=request.operator, accepted=OPERATORS)
+    for name, value in (("--probes", request.probes), ("--steps", request.steps)):
+        if not 1 <= value <= 10_000:
+            raise InputError(f"{name} must be 1 to 10000", received=value)
+    if request.width is not None and not 0 < request.width < 1e300:
+        raise InputError("--width must be positive and finite", received=request.width)
+    if request.seed < 0:
+        raise InputError("--seed must be 0 or more", received=request.seed)
+
+
+def _computed(
+    settings: SpectrumSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console
+) -> Document:
+    import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
+    from infomcr_cli.landscapes.density_pictures import density_pictures
+    from infomcr_cli.landscapes.spectra import compute_spectra
+
+    with redirect_stdout(sys.stderr):  # a network of the user's own may print
+        found = compute_spectra(settings, minima, folder, console)
+    document = {**asdict(settings), **found}
+    return folder.finish(document, density_pictures(document))

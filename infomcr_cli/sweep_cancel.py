@@ -1,0 +1,86 @@
+"""The command `sweep --cancel`: end the jobs of a sweep that go on in Slurm, from any terminal of its cluster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from infomcr_cli.console.text import printable
+from infomcr_cli.engine.directory import process_at_work
+from infomcr_cli.engine.slurm_alive import alive_in
+from infomcr_cli.engine.slurm_array import CANCELLED, arrays_folder, recorded_arrays, with_id
+from infomcr_cli.engine.slurm_queue import SlurmError, cancel, missing_command
+from infomcr_cli.errors import InputError
+from infomcr_cli.sweep_status import find_sweep
+
+
+@dataclass(frozen=True)
+class CancelResult:
+    """What was cancelled.
+
+    Args:
+        states: number of tasks in each state of Slurm before they were cancelled.
+    """
+
+    folder: Path
+    states: Counter[str]
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing of the sweep is left in Slurm, or it is about to end."""
+        return 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document of `sweep --cancel --json`."""
+        running = self.states["RUNNING"]
+        others = self.states.total() - running
+        name = printable(self.folder.name)
+        return {"sweep": printable(str(self.folder), 4096), "name": name, "running": running, "waiting": others}
+
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Yield one line."""
+        counts = self.to_dict()
+        if not self.states:
+            yield f"{counts['name']}: nothing of it is in Slurm"
+            return
+        yield (
+            f"{counts['name']}: cancelled {counts['running']} running and {counts['waiting']} waiting jobs; "
+            "running ones write a checkpoint first"
+        )
+
+
+def cancel_sweep(words: Sequence[str]) -> CancelResult:
+    """Cancel what Slurm has of a sweep, and let the process that carries it out, if there is one, know.
+
+    Args:
+        words: as for `sweep --status`.
+
+    Raises:
+        InputError: there is no such sweep, it was not given to Slurm, or Slurm does not answer.
+    """
+    folder, _ = find_sweep(words, "--cancel")
+    arrays = recorded_arrays(folder)
+    if not arrays:
+        raise _not_on_slurm(folder)
+    if (missing := missing_command()) is not None:
+        raise InputError(
+            "--cancel needs Slurm's commands", received=f"no {missing}", advice="Use a login node of the cluster."
+        )
+    try:
+        (arrays_folder(folder) / CANCELLED).touch()
+        alive = alive_in([with_id(array) for array in arrays])
+        cancel(list(alive))
+    except SlurmError as error:
+        raise InputError("Slurm must answer", received=str(error), advice="`sinfo` shows it.") from None
+    return CancelResult(folder, Counter(state.state for state in alive.values()))
+
+
+def _not_on_slurm(folder: Path) -> InputError:
+    process = process_at_work(folder)
+    advice = "Nothing works on it." if process is None else f"Stop its process: kill -INT {process}"
+    return InputError("--cancel ends a sweep on Slurm", received=printable(folder.name), advice=advice)

@@ -1,0 +1,30 @@
+"""Bring the mirror of a run up to date after a command has added results to its directory."""
+
+from __future__ import annotations
+
+import logging
+
+from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.errors import InputError
+from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.status import State, read_status
+from infomcr_cli.tracking.known_stores import store_of_run
+from infomcr_cli.tracking.sync import sync_run
+
+_log = logging.getLogger("infomcr.runs")
+
+
+def mirror_results(run: RunDirectory) -> None:
+    """Bring the run's own MLflow run up to date, where it has one; a run in training is mirrored by its own process.
+
+    What cannot be mirrored is named in a warning: the results are there, only their mirror is not.
+    """
+    try:
+        store = store_of_run(run)
+        if store is None or read_status(run).state is State.RUNNING:
+            return
+        problem = sync_run(run, store).problem
+    except (InputError, OSError) as error:
+        problem = str(error)
+    if problem:
+        _log.warning("%s is not mirrored: %s. Later: %s", run.name, problem, suggested_command("sync", run.path))

@@ -1,0 +1,205 @@
+"""The code blocks of the documents: taken from the pages, and run as a reader would run them.
+
+A comment before a block says how the tests treat it, where that is not by running it as it is printed:
+
+- `<!-- slow: REASON -->`: run by `make test-slow`; the quick tests check its commands and settings alone;
+- `<!-- not run: REASON -->`: its commands and settings are checked, nothing is run;
+- `<!-- tests add: WORDS -->`: every `infomcr` command of the block gets these words, such as `schedule.epochs=1`;
+- `<!-- tests put trained runs at: PATHS -->`: tiny runs, trained and measured, are put there before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer.main
+import yaml
+
+from infomcr_cli.cli import app
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.reference import settings
+from tests.cli import Answer, CommandLine, infomcr
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n`]*\n(?P<code>.*?)^(?P=indent)```$", re.M | re.S)
+MARKS = re.compile(r"(?:<!--[^>]*-->\s*)+\Z")
+MARK = re.compile(r"<!-- (slow|not run|tests add|tests put trained runs at): (.*?) -->", re.S)
+FILE = re.compile(r"# (\w+\.py)\n")  # a block that is a file of that name
+CONFIGURATION = re.compile(r"# (conf/(\w+)/(\w+)\.yaml)\n")
+SHOWN = {"text", "bibtex", "csv", "toml"}  # what no program runs
+RUN = {"sh", "console", "python", "yaml", "json"}
+FILES = {"mv", "cp", "ls", "cat", "rm"}  # programs that a block may call beside infomcr
+QUICK = ("deterministic=false",)  # it holds for a whole process
+TINY = (
+    *("data.train_size=256", "data.test_size=128", "model=mlp", "model.depth=1", "model.width=8", "schedule.epochs=2"),
+    *("measure=fast", "measure.gamma.draws=4", "measure.gamma.draw_size=50", "tracking=off"),
+)
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block of a page.
+
+    Args:
+        line:     where it begins.
+        marks:    what the comments before it say: kind → text.
+    """
+
+    page: str
+    line: int
+    language: str
+    code: str
+    marks: dict[str, str]
+
+    @property
+    def place(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    def is_run(self, full: bool) -> bool:
+        return "not run" not in self.marks and (full or "slow" not in self.marks)
+
+    def commands(self) -> Iterator[tuple[list[str], bool]]:
+        """Yield the words of each command, and whether the page shows that it is refused."""
+        lines = re.sub(r"\\\n\s*", "", self.code).splitlines()
+        shows = self.language == "console"
+        for number, line in enumerate(lines):
+            if shows and not line.startswith("$ "):
+                continue
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words:
+                yield words, shows and any(one.startswith("infomcr: ") for one in lines[number + 1 : number + 2])
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path: Path) -> list[Block]:
+    text = path.read_text(encoding="utf-8")
+    name = path.relative_to(ROOT).as_posix()
+    found = []
+    for match in BLOCK.finditer(text):
+        before = MARKS.search(text[: match.start()])
+        marks = {kind: " ".join(said.split()) for kind, said in MARK.findall(before[0] if before else "")}
+        indent = match["indent"]
+        code = "".join(line.removeprefix(indent) for line in match["code"].splitlines(keepends=True))
+        found.append(Block(name, text.count("\n", 0, match.start()) + 1, match["language"], code, marks))
+    return found
+
+
+@dataclass
+class Reader:
+    """Someone who works through a page in a folder.
+
+    Args:
+        put: puts a trained run at a path.
+        full: run what is marked slow, too.
+    """
+
+    command_line: CommandLine
+    put: Callable[[Path], None]
+    full: bool = False
+
+    def work_through(self, found: Sequence[Block]) -> dict[str, Any]:
+        """Run or check the blocks of a page, one after the other; return the names that its Python leaves behind."""
+        names: dict[str, Any] = {"__name__": "__main__"}
+        for block in found:
+            places = block.marks.get("tests put trained runs at", "") if block.is_run(self.full) else ""
+            for place in places.split():
+                self.put(Path(place))
+            kind = {"console": "sh"}.get(block.language, block.language)
+            getattr(self, f"_{kind}", self._nothing)(block, names)
+        return names
+
+    def _nothing(self, block: Block, names: dict[str, Any]) -> None:
+        assert block.language in SHOWN, f"{block.place}: name the language of the block: {sorted(RUN | SHOWN)}"
+
+    def _python(self, block: Block, names: dict[str, Any]) -> None:
+        code = compile(block.code, block.place, "exec", dont_inherit=True)
+        if not block.is_run(self.full):
+            return
+        if file := FILE.match(block.code):
+            Path(file[1]).write_text(block.code)
+        else:
+            exec(code, names)
+
+    def _json(self, block: Block, names: dict[str, Any]) -> None:
+        json.loads(block.code)
+
+    def _yaml(self, block: Block, names: dict[str, Any]) -> None:
+        """Compose a file of configuration; of a part of one, hold the names to the schema."""
+        document = yaml.safe_load(block.code)
+        if file := CONFIGURATION.match(block.code):
+            Path(file[1]).parent.mkdir(parents=True, exist_ok=True)
+            Path(file[1]).write_text(block.code)
+            compose_run([f"{file[2]}={file[3]}"], Path("conf"))
+            return
+        unknown = set(_leaves(document, "")) - {one.name for one in settings()}
+        assert not {name for name in unknown if not name.endswith(".name")}, block.place
+
+    def _sh(self, block: Block, names: dict[str, Any]) -> None:
+        added = shlex.split(block.marks.get("tests add", ""))
+        for words, is_refused in block.commands():
+            program, *rest = words
+            if program == "infomcr" and block.is_run(self.full):
+                trains = rest[0] in ("train", "sweep")
+                more = [word for word in added if trains or word.startswith("--")]
+                more += QUICK if rest[0] == "train" and "--resume" not in rest else ()
+                answer = self.command_line(*rest, *more)
+                assert (answer.code == 0) != is_refused, f"{block.place}: {shlex.join(words)}\n{answer.text}"
+            elif program == "infomcr":
+                check(rest, self.command_line, block.place)
+            elif block.is_run(self.full):
+                assert program in FILES, f"{block.place}: {program} can not be run by the tests; mark the block"
+                subprocess.run(words, check=True, capture_output=True)
+
+
+def check(words: Sequence[str], command_line: CommandLine, place: str) -> None:
+    """Hold the arguments of a command to the command line, and the settings of a run or a sweep to the schema."""
+    if words[0].startswith("-"):
+        return
+    assert words[0] in COMMANDS, f"{place}: no command {words[0]}"
+    context = COMMANDS[words[0]].make_context(words[0], list(words[1:]))
+    overrides = [word for word in context.params.get("overrides") or () if "=" in word]
+    if words[0] in ("train", "sweep") and overrides:
+        option = "--print-config" if words[0] == "train" else "--dry-run"
+        answer: Answer = command_line(words[0], *overrides, option)
+        assert answer.code == 0, f"{place}: {shlex.join(words)}\n{answer.err}"
+
+
+def train_tiny_runs(folder: Path) -> list[Path]:
+    """Train and measure two runs that differ in the batch size."""
+    made = [folder / "first", folder / "second"]
+    for path, size in zip(made, (64, 16), strict=True):
+        words = (*TINY, *QUICK, f"data.batch_size={size}", "--run-dir", str(path))
+        assert infomcr(("train", *words), folder, catch=False).code == 0
+        assert infomcr(("eval", str(path)), folder, catch=False).code == 0
+    return made
+
+
+def putter(trained: Sequence[Path]) -> Callable[[Path], None]:
+    """Return a function that puts one of some trained runs at a path, in turns."""
+    count = iter(range(10**6))
+
+    def put(place: Path) -> None:
+        if not place.exists():
+            shutil.copytree(trained[next(count) % len(trained)], place)
+
+    return put
+
+
+def _leaves(document: Any, prefix: str) -> Iterator[str]:
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

@@ -1,0 +1,381 @@
+"""The study of docs/study.md: its plan, its tables that survive the runs, its statistics and its document."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.study import evaluations, sweeps
+from benchmarks.study.__main__ import main as study
+from benchmarks.study.compared import regularizers
+from benchmarks.study.document import filled, write_document
+from benchmarks.study.families import NAMES, family
+from benchmarks.study.minima import MINIMA, open_questions
+from benchmarks.study.pilot import PILOT
+from benchmarks.study.place import Place
+from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
+from benchmarks.study.results import PARTS, is_complete
+from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
+from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
+from benchmarks.study.tables import Table
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.exclude import parse_exclusions
+from infomcr_cli.config.grid import expand
+from infomcr_cli.config.sweep_settings import split_arguments
+from infomcr_cli.runs import State, finished, read_status, write_status
+from infomcr_cli.runs.answers import pack_answers
+from infomcr_cli.runs.lifecycle import create_run
+from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
+from infomcr_cli.runs.metrics import MetricsLog
+from tests.tolerances import CLOSED_FORM
+
+TINY = Family(
+    name="tiny",
+    preset=("data=digits", "model=mlp", "model.depth=1", "model.width=8"),
+    axes=("batch", "rate"),
+    settings=lambda job: {
+        "data.batch_size": job["batch"],
+        "optimizer.learning_rate": job["rate"],
+        "reg": "off",
+        "seed": job["seed"],
+    },
+    slices=(crossed("tiny-1", {"batch": ("16", "32"), "rate": ("1e-2", "0.1"), "seed": ("0",)}),),
+)
+
+
+def make_run(place: Place, job: Levels, *, state: State = State.FINISHED) -> None:
+    """Make the directory of a run, trained and measured if it is finished."""
+    runs = place.runs / TINY.name / "runs"
+    path = runs / "-".join(TINY.key(job))
+    config = compose_run([*TINY.preset, *TINY.overrides(job), "tracking=off"])
+    spelled = [one.replace("1e-2", "0.01") for one in TINY.overrides(job)]  # as a sweep spells a number
+    run = create_run(config, spelled, path)
+    write_status(run, finished(read_status(run), state))
+    if state is State.FINISHED:
+        values = {"train/loss": 0.4, "test/loss": 0.9, "test/accuracy": 0.75, "clean_train/loss": 0.02}
+        MetricsLog(run).append(10, 1, values, {"train_seconds": 2.0, "eval_seconds": 0.5})
+        record_evaluation(run, "last", evaluation_of(job))
+
+
+def evaluation_of(job: Levels) -> Evaluation:
+    gamma = {"value": -float(job["batch"]), "std_error": 0.5, "direction": "lower", "convention": {"draws": 2}}
+    return Evaluation.model_validate({
+        "step": 10,
+        "train": {"loss": 0.02, "accuracy": 1.0},
+        "test": {"loss": 0.9, "accuracy": 0.75},
+        "gap": {"error": 0.25, "loss": 0.88},
+        "n_train": 100,
+        "n_test": 400,
+        "measures": {"gamma": gamma},
+    })  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(None, tmp_path / "runs", tmp_path / "tables")
+
+
+@pytest.fixture
+def swept(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Levels]]:
+    """Replace the sweep by one that makes run directories at once; return what it was given each time."""
+    calls: list[Sequence[Levels]] = []
+
+    def command(chosen: Family, part: Slice, due: Sequence[Levels], place: Place) -> list[str]:
+        calls.append(due)
+        for job in due:
+            make_run(place, job)
+        return [sys.executable, "-c", ""]
+
+    monkeypatch.setattr(sweeps, "_sweep_command", command)
+    return calls
+
+
+def test_rows_outlive_their_run_directories(place: Place, swept: list[Sequence[Levels]]) -> None:
+    assert sweeps.run_slice(TINY, TINY.slices[0], place) == 4
+    before = place.table(TINY).path.read_bytes()
+    shutil.rmtree(place.runs)
+    assert sweeps.run_slice(TINY, TINY.slices[0], place) == 0
+    assert place.table(TINY).path.read_bytes() == before
+    assert [len(due) for due in swept] == [4]
+
+
+def test_only_jobs_without_a_row_are_swept(place: Place, swept: list[Sequence[Levels]]) -> None:
+    sweeps.run_slice(TINY, TINY.slices[0], place)
+    lines = place.table(TINY).path.read_text().splitlines(keepends=True)
+    place.table(TINY).path.write_text("".join(lines[:2]))
+    (left,) = place.table(TINY).known()
+    shutil.rmtree(place.runs)
+    assert sweeps.run_slice(TINY, TINY.slices[0], place) == 3
+    assert len(swept[1]) == 3
+    assert {TINY.key(job) for job in swept[1]}.isdisjoint({left})
+
+
+def test_a_row_holds_axes_scores_measures_errors_and_convention(place: Place, swept: list[Sequence[Levels]]) -> None:
+    sweeps.run_slice(TINY, TINY.slices[0], place)
+    row = place.table(TINY).known()["32", "1e-2", "0"]
+    wanted = {
+        "gamma": "-32",
+        "gamma std_error": "0.5",
+        "gamma direction": "lower",
+        "gap_error": "0.25",
+        "test_error": "0.25",
+        "n_test": "400",
+        "compute_seconds": "2.5",
+        "in_verdict": "True",
+        "overrides": "data.batch_size=32 optimizer.learning_rate=1e-2 reg=off seed=0",
+    }
+    assert {name: row[name] for name in wanted} == wanted
+    conventions = json.loads((place.tables / "conventions.json").read_text())
+    assert conventions[row["conventions"]]["gamma"] == {"draws": 2}
+
+
+def test_a_failed_run_has_a_row_that_is_not_ranked(place: Place) -> None:
+    job = TINY.jobs[0]
+    make_run(place, job, state=State.FAILED)
+    assert sweeps.collect(TINY, TINY.slices[0], place) == 1
+    row = place.table(TINY).known()[TINY.key(job)]
+    assert (row["state"], row["in_verdict"]) == ("FAILED", "False")
+
+
+def test_a_second_evaluation_fills_cells_once(
+    place: Place, swept: list[Sequence[Levels]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = replace(TINY, further=lambda _: ("gamma",), followed=lambda job: job["batch"] == "16")
+    calls: list[Sequence[str]] = []
+
+    def documents(shares: Sequence[Sequence[tuple[Levels, Path]]], settings: Sequence[str], _: Place) -> list[object]:
+        calls.append(settings)
+        scores = {"checkpoint": "loss-0.3", "step": 3, "train": {"loss": 0.25}, "test": {"accuracy": 0.5}}
+        gamma = {"value": -7.5, "std_error": 0.5, "direction": "lower", "convention": {"logit_scale": 0.04}}
+        found = [path for share in shares for _, path in share]
+        return [{"run": str(path), **scores, "measures": {"gamma": gamma}} for path in found]
+
+    monkeypatch.setattr(evaluations, "_documents", documents)
+    sweeps.run_slice(twice, twice.slices[0], place)
+    for _ in range(2):
+        evaluations.run_further(twice, twice.slices[0], place)
+        evaluations.run_trajectories(twice, twice.slices[0], place)
+    rows = place.table(twice).rows()
+    assert {(row["gamma_normalised"], row["gamma_normalised direction"]) for row in rows} == {("-7.5", "lower")}
+    assert {row["gamma"] for row in rows} == {"-16", "-32"}
+    points = evaluations.trajectories(twice, place.tables).rows()
+    assert [(row["batch"], row["checkpoint"], row["gamma"]) for row in points] == [("16", "loss-0.3", "-7.5")] * 2
+    assert [evaluations.LOGIT_SCALE in one for one in calls] == [True, False]
+
+
+def test_a_sweep_of_a_slice_has_exactly_its_jobs(tmp_path: Path) -> None:
+    due = MINIMA.slices[0].jobs[:5]
+    arguments = split_arguments([*MINIMA.preset, *grid([MINIMA.settings(job) for job in due])], None)
+    points = expand(arguments.overrides, None, parse_exclusions(arguments.sweep.exclude, None))
+    found = {(point.config.optimizer.learning_rate, point.config.data.batch_size) for point in points}
+    wanted = [MINIMA.settings(job) for job in due]
+    assert len(points) == len(due)
+    assert found == {(float(one["optimizer.learning_rate"]), int(one["data.batch_size"])) for one in wanted}
+
+
+def test_a_cell_that_is_there_stays(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t.csv", ("a",))
+    assert table.merge([{"a": "1", "gamma": "2"}, {"a": "2", "gamma": ""}]) == 2
+    assert table.merge([{"a": "1", "gamma": "9", "more": "3"}, {"a": "2", "gamma": "4"}]) == 0
+    assert table.rows() == [{"a": "1", "gamma": "2", "more": "3"}, {"a": "2", "gamma": "4", "more": ""}]
+
+
+def test_the_plan_has_enough_minima_and_seeds() -> None:
+    counts = Counter(tuple(job[axis] for axis in MINIMA.axes) for job in MINIMA.jobs)
+    levels = [len({job[axis] for job in MINIMA.jobs}) for axis in MINIMA.axes]
+    assert len(MINIMA.jobs) >= 216
+    assert sum(levels[axis] >= 3 for axis in range(len(levels))) > len(levels) / 2
+    assert sum(count > 1 for count in counts.values()) >= len(counts) / 3
+    assert sum(len(part.jobs) for part in MINIMA.slices) == len(MINIMA.jobs)
+
+
+def test_minima_wait_for_a_pilot_that_reached_the_target(tmp_path: Path) -> None:
+    rows = [{**job, "epochs to 0.03": "40"} for job in PILOT.jobs]
+    assert open_questions(rows) == []
+    flips = next(row for row in rows if row["augment"] == "flips")
+    flips["epochs to 0.03"] = ""  # a level that the plan dropped
+    assert open_questions(rows) == []
+    plain = next(row for row in rows if row["augment"] == "plain" and row["width"] == "12")
+    plain["epochs to 0.03"] = ""
+    (missed,) = open_questions(rows)
+    assert f"optimizer.learning_rate={plain['learning_rate']}" in missed
+    document = tmp_path / "study.md"
+    document.write_text("")
+    with pytest.raises(SystemExit, match="plan is not settled"):
+        study(
+            ["run", "--only", "minima", "--runs", str(tmp_path), "--tables", str(tmp_path), "--document", str(document)]
+        )
+
+
+def test_status_lists_every_slice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study(["status", "--only", "minima", "--runs", str(tmp_path), "--tables", str(tmp_path)])
+    assert capsys.readouterr().out.count(" 0 of ") == len(MINIMA.slices)
+
+
+def test_every_axis_of_the_plan_has_minima_that_differ_in_it_alone() -> None:
+    for axis in MINIMA.axes:
+        rest = [name for name in MINIMA.axes if name != axis]
+        groups: dict[tuple[str, ...], set[str]] = {}
+        for job in MINIMA.jobs:
+            groups.setdefault(tuple(job[name] for name in rest), set()).add(job[axis])
+        assert any(len(found) > 1 for found in groups.values()), axis
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_slice_is_a_sweep_of_runs_that_compose(name: str, tmp_path: Path) -> None:
+    chosen = family(name, tmp_path)
+    for number, part in enumerate(chosen.slices):
+        settings = [chosen.settings(job) for job in part.jobs]
+        assert len({tuple(one) for one in settings}) == 1, part.name
+        assert not {one.partition("=")[0] for one in chosen.preset} & settings[0].keys(), "a setting is given once"
+        assert len({tuple(one.values()) for one in settings}) == len(settings), part.name
+        if number % 10 == 0:  # composing takes a while
+            compose_run([*chosen.preset, *(f"{key}={value}" for key, value in settings[-1].items())])
+
+
+def test_partial_tau_is_kendalls_formula_and_its_jackknife_leaves_each_out() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=20)
+    measure, gap = given + rng.normal(size=20), np.round(given + rng.normal(size=20), 1)
+
+    def formula(rows: np.ndarray) -> float:
+        pairs = ((measure, gap), (measure, given), (gap, given))
+        mg, mc, gc = (stats.kendalltau(one[rows], other[rows]).statistic for one, other in pairs)
+        return float((mg - mc * gc) / math.sqrt((1 - mc**2) * (1 - gc**2)))
+
+    everyone = np.arange(20)
+    scaled = math.atanh(formula(everyone))
+    left = np.array([math.atanh(formula(np.delete(everyone, one))) for one in everyone])
+    half = stats.t.ppf(0.975, 19) * (20 * scaled - 19 * left).std(ddof=1) / math.sqrt(20)
+    found = partial_tau(measure, gap, given)
+    wanted = (formula(everyone), math.tanh(scaled - half), math.tanh(scaled + half))
+    assert (found.value, found.low, found.high) == pytest.approx(wanted, rel=CLOSED_FORM)
+
+
+def test_a_measure_that_is_the_training_loss_adds_nothing_to_it() -> None:
+    rng = np.random.default_rng(1)
+    given, gap = rng.normal(size=30), rng.normal(size=30)
+    assert partial_tau(np.exp(given), gap, given).value is None
+    assert partial_tau(given[:2], gap[:2], given[:2]).value is None
+
+
+def test_seed_share_is_the_variance_within_settings() -> None:
+    values = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
+    share = seed_share(values, ["a", "a", "b", "b", "c"])
+    between = np.var([2.0, 6.0, 9.0], ddof=1)
+    assert share == pytest.approx(2.0 / (2.0 + between), rel=CLOSED_FORM)
+    assert seed_share(values, list("abcde")) is None
+
+
+def test_paired_bootstrap_pairs_seeds_and_images() -> None:
+    rng = np.random.default_rng(2)
+    first = {str(seed): rng.random(500) < 0.6 for seed in range(5)}
+    same = paired_bootstrap(first, first)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    better = {seed: correct | (rng.random(500) < 0.3) for seed, correct in first.items()}
+    found = paired_bootstrap(better, first)
+    errors = [np.mean(~better[seed]) - np.mean(~first[seed]) for seed in first]
+    assert found.value == pytest.approx(np.mean(errors), rel=CLOSED_FORM)
+    assert found.high is not None
+    assert found.high < 0
+
+
+def test_strengths_are_chosen_once_all_have_been_tried() -> None:
+    rows = [
+        {"method": method, "strength": strength, "validation_error": str(0.5 + 0.01 * abs(place - 2))}
+        for method, (_, strengths) in STRENGTHS.items()
+        for place, strength in enumerate(strengths)
+    ]
+    assert best_strengths(rows) == {method: strengths[2] for method, (_, strengths) in STRENGTHS.items()}
+    assert best_strengths(rows[1:]) == {}
+    assert len({len(strengths) for _, strengths in STRENGTHS.values()}) == 1
+
+
+def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -> None:
+    tried = [
+        {"method": method, "strength": strength, "seed": TUNING_SEED, "validation_error": "0.5"}
+        for method, (_, strengths) in STRENGTHS.items()
+        for strength in strengths
+    ]
+    Table(tmp_path / "tuning.csv", TUNING.keys).merge(tried)
+    rng = np.random.default_rng(4)
+    correct = {seed: rng.random(400) < 0.5 for seed in SEEDS}
+    rows = []
+    for job in family("regularizers", tmp_path).jobs:
+        answers = correct[job["seed"]] | (np.arange(400) < 100 if job["method"] == "sam" else False)
+        packed = pack_answers("digest", answers)
+        assert packed is not None
+        scores = {"test_error": str(1 - answers.mean()), "n_test": "400", "compute": "24", "test_digest": "digest"}
+        rows.append({**job, **scores, "test_answers": packed.correct})
+    Table(tmp_path / "regularizers.csv", TUNING.keys).merge(rows)
+    lines = {line.split(" | ")[0].strip("| "): line for line in regularizers(tmp_path).splitlines()}
+    gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
+    assert f"| -{gained:.2f} points [" in lines["sam"]
+    assert "+0.00 points [+0.00, +0.00]" in lines["gradient_norm"]
+    assert "| 1e-4 | 24 |" in lines["off"]  # of equal errors the weaker strength
+
+
+def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:
+    """Write a table in which gamma follows the test error and the margin is noise."""
+    rng = np.random.default_rng(3)
+    levels = {axis: sorted({job[axis] for job in MINIMA.jobs}) for axis in MINIMA.axes}
+    rows = []
+    for job in jobs:
+        error = 0.5 + 0.01 * sum(levels[axis].index(job[axis]) for axis in MINIMA.axes) + 0.002 * rng.random()
+        rows.append({
+            "id": f"minima-{len(rows):04x}", "state": "FINISHED", "in_verdict": "True",
+            **{name: job[name] for name in MINIMA.keys},
+            "train_loss": str(0.009 + 0.001 * rng.random()), "n_test": "10000",
+            "gap_error": str(error), "gap_error std_error": "0.005",
+            "test_error": str(error), "test_error std_error": "0.005",
+            "compute_seconds": "36", "compute_seconds_measures": "36",
+            "gamma": str(100 * error + 0.05 * rng.random()), "gamma std_error": "0.1", "gamma direction": "lower",
+            "margin": str(rng.random()), "margin direction": "higher",
+        })  # fmt: skip
+    Table(tables / "minima.csv", MINIMA.keys).merge(rows)
+
+
+def test_an_incomplete_table_shows_nothing_but_its_size(tmp_path: Path) -> None:
+    synthetic_minima(tmp_path, MINIMA.jobs[:-1])
+    text = PARTS["minima"](tmp_path)
+    rows = f"{len(MINIMA.jobs) - 1} of {len(MINIMA.jobs)}"
+    assert text == f"The table minima.csv is incomplete: {rows} rows. It shows nothing yet."
+    assert "incomplete" in regularizers(tmp_path)
+    assert rows in PARTS["status"](tmp_path)
+    assert not is_complete(TUNING, [])
+
+
+def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Path) -> None:
+    from infomcr_cli.report.judge_table import judge_file
+
+    tables, document = tmp_path / "study", tmp_path / "study.md"
+    synthetic_minima(tables, MINIMA.jobs)
+    document.write_text("".join(f"<!-- generated: {name} -->\n<!-- end -->\n" for name in ("minima", "figures")))
+    write_document(document, tables)
+    text = document.read_text()
+    found = judge_file(tables / "minima.csv", gap="gap_error", axes=MINIMA.axes).to_dict()["measures"]["gamma"]
+    psi = found["granulated_psi"]
+    assert f"| gamma | volume | lower | {psi['value']:.2f} [{psi['low']:.2f}, {psi['high']:.2f}]" in text
+    assert psi["value"] > 0.9
+    assert "Noise of the seed" in text
+    for name in ("forest-gap_error.svg", "psi.svg", "measures.png"):
+        assert (tables / name).stat().st_size > 1000
+        assert f"study/{name}" in text
+    write_document(document, tables)
+    assert document.read_text() == text  # the same table gives the same document
+
+
+def test_text_outside_of_generated_parts_stays() -> None:
+    text = "a\n<!-- generated: b -->\nold\n<!-- end -->\nc <!-- generated: d -->\nkept<!-- end -->"
+    assert filled(text, {"b": "new"}).startswith("a\n<!-- generated: b -->\n\nnew\n\n<!-- end -->\nc ")
+    assert "kept" in filled(text, {"b": "new"})
