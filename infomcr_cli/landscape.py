@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import ResultFolder, folder_name
 from infomcr_cli.landscapes.minima import Minimum, check_same_network, number_of_samples, open_minima
@@ -77,7 +78,7 @@ class LandscapeResult:
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield the range of each surface, and the files."""
         for run in self.document["runs"]:
-            yield f"{run['name']}  loss {_number(run['loss'])}  error {_percent(run['error'])}"
+            yield f"{printable(run['name'])}  loss {_number(run['loss'])}  error {_percent(run['error'])}"
             if "eigenvalues" in run:
                 yield f"  eigenvalues {', '.join(f'{value:.4g}' for value in run['eigenvalues'])}"
             yield from _range(run.get("surface"))

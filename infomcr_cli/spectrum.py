@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import ResultFolder, folder_name
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
@@ -68,7 +69,8 @@ class SpectrumResult:
         for run in self.document["runs"]:
             trace, error = run["trace"]["value"], run["trace"]["std_error"]
             shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
-            yield f"{run['name']}  {run['size']:,} eigenvalues from {run['smallest']:.4g} to {run['largest']:.4g}"
+            reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
+            yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
             yield f"  trace {shown}  negative {run['negative_share']:.2%}"
         yield f"Gaussians of width {self.document['width']:.3g}"
         yield f"Written: {', '.join(self.document['files'])}"

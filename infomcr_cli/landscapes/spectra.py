@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from rich.console import Console
 
 from infomcr_cli.console.parts import PartsProgress, duration
 from infomcr_cli.console.screen import say
+from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.density import (
     Density,
     Quadrature,
@@ -112,6 +114,7 @@ def _compute_run(
     product, size = operator(network.surface(), settings.operator)
     values.size[index], values.samples[index] = size, len(network.samples)
     left, steps = int((~values.done[index]).sum()), min(settings.steps, size)
+    _check_memory(steps, size)
     each = seconds_of(lambda: product(probe(size, settings.seed, 0)))
     what = f"{left} × {steps} products with vectors over {len(network.samples):,} images"
     say(progress.console, f"{minimum.label}: {what}: about {duration(each * steps * left)}")
@@ -121,6 +124,14 @@ def _compute_run(
         values.set(index, int(number), lanczos_quadrature(product, start, settings.steps))
         folder.save(values.arrays())
         progress.part(minimum.label)
+
+
+def _check_memory(steps: int, size: int) -> None:
+    """Raise InputError if the Lanczos vectors do not fit into memory: full reorthogonalisation keeps all of them."""
+    each, free = 8 * size, psutil.virtual_memory().available
+    if steps * each > free:
+        rule = f"--steps must leave room for its vectors of {each:,} bytes; {free:,} are free"
+        raise InputError(rule, received=steps, advice=f"Try --steps {free // each // 2}.")
 
 
 def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, width: float) -> Document:

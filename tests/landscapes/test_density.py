@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -203,3 +204,13 @@ def test_mistakes_exit_2(three_runs: Path, arguments: tuple[str, ...], words: st
     answer = infomcr(("spectrum", "runs/a", *arguments), three_runs)
     assert answer.code == 2
     assert words in answer.err
+
+
+def test_vectors_that_do_not_fit_into_memory_are_refused_before_the_work(
+    three_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spectra.psutil, "virtual_memory", lambda: SimpleNamespace(available=30_000))
+    monkeypatch.setattr(spectra, "lanczos_quadrature", None)
+    answer = infomcr(("spectrum", "runs/linear", "--samples", "40"), three_runs)
+    assert answer.code == 2
+    assert "Try --steps" in answer.err
