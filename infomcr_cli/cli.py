@@ -504,7 +504,7 @@ def spectrum(
             autocompletion=lambda: ["hessian", "fisher"],
         ),
     ] = "hessian",
-    probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 5,
+    probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 10,
     steps: Annotated[int, typer.Option(help="Lanczos steps from each, a product over the samples each.")] = 60,
     width: Annotated[
         float | None, typer.Option(help="σ of the Gaussians; default: a hundredth of the range of the eigenvalues.")
