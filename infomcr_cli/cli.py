@@ -93,7 +93,9 @@ def train(
             autocompletion=complete_run,
         ),
     ] = None,
-    print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option(help="Print the resolved settings as YAML, with their meanings, and stop.")
+    ] = False,
     config_dir: ConfigDir = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time goes; leave a TensorBoard trace.")
@@ -820,12 +822,13 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 
 def _print_config(config: Any, as_json: bool) -> None:
+    from infomcr_cli.config.explained_yaml import to_explained_yaml
     from infomcr_cli.config.yaml_text import as_document, to_yaml
 
     if as_json:
         print_json(as_document(config))
         return
-    text = to_yaml(config).decode()
+    text = to_explained_yaml(config)
     print(text if can_show(text) else to_yaml(config, escaped=True).decode(), end="")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infomcr_cli.measures.batch_norm_folding import LinearMap
     from infomcr_cli.measures.context import MeasureContext
 
-SPECTRAL_PASSES = 3500.0  # images, whatever the number of samples
+SPECTRAL_PASSES = 5000.0  # images, whatever the number of samples
 
 
 def log_frobenius_product(model: keras.Model) -> float:
