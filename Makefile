@@ -72,7 +72,7 @@ docs: $(DEV)  ## build the site of documents into site/, and its page of all mea
 	@echo "Open site/index.html"
 
 STUDY = run $(if $(CIFAR10),--data "$(CIFAR10)") $(if $(HOURS),--hours $(HOURS)) \
-	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE))
+	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE)) $(if $(RUNS),--runs "$(RUNS)")
 
 study: $(RUN)  ## go on with the study of docs/study.md (CIFAR10=PATH HOURS=2 FAMILY=minima SLICE=3)
 	$(BIN)/python -m benchmarks.study $(STUDY)
@@ -81,7 +81,7 @@ study-small: $(RUN)  ## train, measure and compare the minima of docs/study-smal
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
 bench: $(RUN)  ## what is fast, against what
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json bench.json
 
 audit: $(DEV)  ## known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock

@@ -17,15 +17,16 @@ from infomcr_cli.measures.gamma import log_volume
 from infomcr_cli.report.plots.style import COLOURS, LINES, MARKERS, panels, plot_style, render
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+NAMES = {"along_training": "gamma-along-training"}
 LENGTHS = (0.8, 1.1, 1.5, 2.0)  # made up: what a measure adds for each width of a network
 
 
 def main() -> None:
     """Draw every picture as SVG."""
-    pictures: tuple[Callable[[], Figure], ...] = (volume, granulated, sign_weights)
+    pictures: tuple[Callable[[], Figure], ...] = (volume, along_training, granulated, sign_weights)
     for draw in pictures:
         with plot_style():
-            name = draw.__name__.replace("_", "-")
+            name = NAMES.get(draw.__name__, draw.__name__.replace("_", "-"))
             (FOLDER / f"{name}.svg").write_bytes(render(name, name, draw()).svg)
 
 
@@ -50,6 +51,22 @@ def _parallelogram(panel: Any, rows: np.ndarray) -> None:
     for row, colour in zip(rows, COLOURS, strict=False):
         panel.annotate("", xy=tuple(row), xytext=(0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 1.8})
     panel.set(xlim=(-0.3, 6), ylim=(-0.3, 3.6), aspect="equal", xlabel="weight 1", ylabel="weight 2")
+
+
+def along_training() -> Figure:
+    """Return gamma over the training loss at the checkpoints of two runs; the table is of `infomcr eval`."""
+    frame = pd.read_csv(FOLDER / "gamma-along-training.csv")
+    figure, (panel,) = panels(1, width=4.5, height=3.0)
+    labels = {"off": "batches of 64", "small": "batches of 16"}
+    for (run, label), colour, marker in zip(labels.items(), COLOURS, MARKERS, strict=False):
+        rows = frame[frame["run"] == run]
+        panel.errorbar(
+            rows["train_loss"], rows["gamma"], rows["std_error"], color=colour, marker=marker, ms=4, lw=1, label=label
+        )
+    panel.set(xscale="log", xlabel="loss on all training images, nats", ylabel="gamma, nats")
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.legend(frameon=False, fontsize=8)
+    return figure
 
 
 def granulated() -> Figure:

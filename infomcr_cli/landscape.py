@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import ResultFolder, folder_name
 from infomcr_cli.landscapes.minima import Minimum, check_same_network, number_of_samples, open_minima
@@ -77,7 +78,7 @@ class LandscapeResult:
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield the range of each surface, and the files."""
         for run in self.document["runs"]:
-            yield f"{run['name']}  loss {_number(run['loss'])}  error {_percent(run['error'])}"
+            yield f"{printable(run['name'])}  loss {_number(run['loss'])}  error {_percent(run['error'])}"
             if "eigenvalues" in run:
                 yield f"  eigenvalues {', '.join(f'{value:.4g}' for value in run['eigenvalues'])}"
             yield from _range(run.get("surface"))
@@ -100,9 +101,10 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
         check_same_network(minima)
     settings = settings_of(request, minima)
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
-    place = request.out or minima[0].run.landscapes / folder_name(f"{settings.kind}-{settings.dimensions}d", content)
+    name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)
+    place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
-    folder.open("--out" if request.out else "a run in which a landscape is kept", request.force)
+    folder.open("--out" if request.out else "RUN, without --out,", request.force)
     with locked_file(place / ".lock"):
         document = folder.document() or _computed(settings, minima, folder, console)
     if request.out is None:

@@ -25,6 +25,7 @@ from infomcr_cli.measures.base import (
     all_measures,
     chosen_measures,
 )
+from infomcr_cli.measures.work import work_in
 
 INDENT = " " * 4
 _HOW = (
@@ -99,7 +100,8 @@ def _table(measures: Sequence[Measure], width: int) -> Table:
 
 def _row(one: Measure, config: MeasureConfig) -> tuple[str, ...]:
     needs = ", ".join(_SHORT.get(need, need) for need in one.needs)
-    return one.name, one.unit, one.direction, f"{one.passes(config) / config.samples:,.0f}", one.suite, needs
+    passes = sum(work_in(passes, config).passes for passes in (one.passes, *one.shares)) / config.samples
+    return one.name, one.unit, one.direction, f"{passes:,.0f}", one.suite, needs
 
 
 def _card(entry: dict[str, Any]) -> dict[str, str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -17,9 +14,10 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.folder import folder_name
 from infomcr_cli.landscapes.minima import Minimum, open_minima
 from infomcr_cli.landscapes.path_ends import check_ends
-from infomcr_cli.landscapes.path_folder import CONTROL, NUMBERS, PathFolder
+from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_settings import (
     MOST_POINTS,
     MOST_STEPS,
@@ -28,8 +26,7 @@ from infomcr_cli.landscapes.path_settings import (
     PathSettings,
     curve_training,
 )
-from infomcr_cli.report.output_files import check_folder
-from infomcr_cli.report.path_document import FILE, PathDocument
+from infomcr_cli.report.path_document import PathDocument
 from infomcr_cli.runs.lock import locked_file
 from infomcr_cli.tracking.mirror_results import mirror_results
 
@@ -102,14 +99,16 @@ def path(request: PathRequest, console: Console) -> PathResult:
     content = {**asdict(settings), "ends": [one.identity() for one in (first, last)]}
     if settings.steps:
         content["training"] = curve_training(settings, first.config)
-    place = request.out or first.run.landscapes / (request.name or _name(content))
-    check_folder(place, "--out" if request.out else "a run in which a path is kept")
+    place = request.out or first.run.landscapes / (request.name or folder_name("path", content))
     folder = PathFolder(place, content)
-    folder.open(request.force)
+    folder.open("--out" if request.out else "a run in which a path is kept", request.force)
     with locked_file(place / ".lock"):
-        document = folder.document() or _computed(settings, (first, last), folder, console)
+        document = folder.known() or _computed(settings, (first, last), folder, console)
     if request.out is None:
-        _share(place, (first, last))
+        runs = {one.run.path: one.run for one in (first, last)}
+        folder.share(runs.values())
+        for run in runs.values():
+            mirror_results(run)
     return PathResult(document)
 
 
@@ -140,11 +139,6 @@ def _samples(given: str) -> int | None:
     return int(given)
 
 
-def _name(content: Any) -> str:
-    """Return the name of a folder: the same for the same settings and minima."""
-    return f"path-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
-
-
 def _computed(
     settings: PathSettings, ends: tuple[Minimum, Minimum], folder: PathFolder, console: Console
 ) -> PathDocument:
@@ -155,25 +149,4 @@ def _computed(
 
     with redirect_stdout(sys.stderr):  # a network of the user's own may print
         document, control = compute_path(settings, ends, folder, console)
-    plot = path_plot(document)
-    (folder.path / f"{plot.name}.svg").write_bytes(plot.svg)
-    (folder.path / f"{plot.name}.png").write_bytes(plot.png)
-    names = [FILE, NUMBERS, f"{plot.name}.png", f"{plot.name}.svg", *([CONTROL] if control else [])]
-    document = document.model_copy(
-        update={
-            "folder": str(folder.path),
-            "pictures": {plot.name: {"title": plot.title, "alt": plot.alt}},
-            "files": [str(folder.path / name) for name in names],
-        }
-    )
-    folder.finish(document, control)
-    return document
-
-
-def _share(place: Path, ends: Sequence[Minimum]) -> None:
-    """Copy the folder of the results to the other run that they are of, and mirror both."""
-    for run in {one.run.path: one.run for one in ends}.values():
-        other = run.landscapes / place.name
-        if other != place:
-            shutil.copytree(place, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
-        mirror_results(run)
+    return folder.complete(document, control, path_plot(document))

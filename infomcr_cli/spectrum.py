@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import ResultFolder, folder_name
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
@@ -68,8 +69,10 @@ class SpectrumResult:
         for run in self.document["runs"]:
             trace, error = run["trace"]["value"], run["trace"]["std_error"]
             shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
-            yield f"{run['name']}  {run['size']:,} eigenvalues from {run['smallest']:.4g} to {run['largest']:.4g}"
-            yield f"  trace {shown}  negative {run['negative_share']:.2%}  Gaussians of width {run['width']:.3g}"
+            reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
+            yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
+            yield f"  trace {shown}  negative {run['negative_share']:.2%}"
+        yield f"Gaussians of width {self.document['width']:.3g}"
         yield f"Written: {', '.join(self.document['files'])}"
 
 
@@ -92,9 +95,10 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
         number_of_samples(request.samples, minima),
     )
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
-    place = request.out or minima[0].run.landscapes / folder_name(f"spectrum-{settings.operator}", content)
+    name = folder_name(f"spectrum-{settings.operator}", content)
+    place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "spectrum.json")
-    folder.open("--out" if request.out else "a run in which a spectrum is kept", request.force)
+    folder.open("--out" if request.out else "RUN, without --out,", request.force)
     with locked_file(place / ".lock"):
         document = folder.document() or _computed(settings, minima, folder, console)
     if request.out is None:
@@ -130,4 +134,4 @@ def _computed(
     with redirect_stdout(sys.stderr):  # a network of the user's own may print
         found = compute_spectra(settings, minima, folder, console)
     document = {**asdict(settings), **found}
-    return folder.finish({key: value for key, value in document.items() if key != "width"}, density_pictures(document))
+    return folder.finish(document, density_pictures(document))

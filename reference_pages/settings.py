@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
+from infomcr_cli.config.reference import Setting, settings_in
+from infomcr_cli.config.schema.sweep import SweepConfig
+from infomcr_cli.config.search_path import search_path
 from infomcr_cli.explain_config import explain_config
 from reference_pages.markdown import code, plain, table
 
@@ -31,7 +37,7 @@ def page() -> str:
     rows = [(f"[`{name}`](#{name})", _choices(one), code(one["default"] or "")) for name, one in groups.items()]
     parts = [_HEAD, "## Groups\n\n", table(("group", "choices", "default"), rows)]
     parts += ["## Of no group\n\n", table(_COLUMNS, [_row(one, None) for one in document["settings"]])]
-    return "".join([*parts, *(_group(name, one) for name, one in groups.items())])
+    return "".join([*parts, *(_group(name, one) for name, one in groups.items()), _sweep()])
 
 
 def _choices(group: Mapping[str, Any]) -> str:
@@ -43,6 +49,19 @@ def _group(name: str, group: Mapping[str, Any]) -> str:
     default = f", `{group['default']}` unless given" if group["default"] else ""
     head = f"## {name}\n\n`{name}=` {_choices(group)}{default}.\n\n"
     return head + table(_COLUMNS, [_row(one, group["default"]) for one in settings])
+
+
+def _sweep() -> str:
+    """Return the section of what a sweep is besides its runs."""
+    defaults = yaml.safe_load(next(folder / "sweep.yaml" for folder in search_path(None)).read_text(encoding="utf-8"))
+    rows = [_row(_entry(one, defaults), None) for one in settings_in(SweepConfig, "sweep")]
+    return f"## sweep\n\nFor `infomcr sweep` alone.\n\n{table(_COLUMNS, rows)}"
+
+
+def _entry(one: Setting, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    value = defaults.get(one.name.partition(".")[2])
+    example = f"{one.name}={str(value).lower() if value is not None else '…'}"
+    return {**vars(one), "only_with": one.of, "defaults": {"sweep": value}, "example": example}
 
 
 def _row(setting: Mapping[str, Any], chosen: str | None) -> tuple[str, ...]:
@@ -63,10 +82,15 @@ def _sentence(text: str) -> str:
 
 
 def _type(setting: Mapping[str, Any]) -> str:
-    """Return choices, or the type with its range."""
-    if setting["choices"]:
-        return ", ".join(map(code, setting["choices"]))
-    return " ".join(filter(None, (setting["type"], setting["range"])))
+    """Return the type in words with the choices and the range in their places, null last."""
+    kind, null, _ = str(setting["type"]).partition(", or null")
+    if kind == "null":
+        kind, null = "", "`null`"
+    choices = ", ".join(map(code, setting["choices"]))
+    kind = choices if kind == "true or false" else kind.replace("one of its choices", choices)
+    number = re.search("(whole )?number", kind)
+    place = number.end() if number else len(kind)
+    return f"{kind[:place]} {setting['range']}".strip() + kind[place:] + null
 
 
 def _default(defaults: Mapping[str, Any], chosen: str | None) -> str:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import GRAM_ROW, SUITES, all_measures, chosen_measures, gram_passes, no_passes
-from infomcr_cli.measures.evaluate import format_duration, forward_passes
+from infomcr_cli.measures.base import SUITES, all_measures, chosen_measures
+from infomcr_cli.measures.evaluate import format_duration, work_of
 from infomcr_cli.measures.families import CHANGES, FAMILIES
+from infomcr_cli.measures.work import GRAM_ROW, gram_passes, no_passes, work_in
 
 
 def test_measures_lists_the_registry(command_line):
@@ -84,7 +85,9 @@ def test_free_suite_takes_no_more_than_a_forward_and_a_backward_pass_beside_the_
 
     config = compose_run(["measure=free"]).measure
     for measure in chosen_measures("free"):
-        assert measure.passes is gram_passes or measure.passes(config) <= config.samples * GRAM_ROW, measure.name
+        assert measure.passes is gram_passes or work_in(measure.passes, config).passes <= config.samples * GRAM_ROW, (
+            measure.name
+        )
 
 
 def test_free_suite_holds_the_norms_of_layers_and_no_noise_scale_or_hessian():
@@ -142,7 +145,7 @@ def test_the_forecast_grows_with_the_chosen_measures(command_line):
 
     config = compose_run(["measure=all"]).measure
     chosen = [["margin"], ["margin", "sharpness"], ["margin", "sharpness", "gamma"]]
-    few, more, most = (forward_passes(chosen_measures(names), config) for names in chosen)
+    few, more, most = (work_of(chosen_measures(names), config).passes for names in chosen)
     assert few < more < most
     assert (format_duration(12), format_duration(600), format_duration(7200)) == ("12 s", "10 min", "2.0 h")
 

@@ -12,6 +12,7 @@ import typer.main
 import infomcr_cli
 from infomcr_cli.cli import app
 from infomcr_cli.config.reference import settings
+from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_path import group_choices
 from reference_pages import api, commands, examples
 from reference_pages import settings as settings_page
@@ -87,6 +88,7 @@ def test_page_of_settings_lacks_no_group_choice_or_setting() -> None:
     rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("| `")}
     assert not [one.name for one in settings() if one.name not in rows]
     assert not [one.name for one in settings() if one.name in rows and rows[one.name].split("|")[4].strip() == ""]
+    assert not [name for name in SweepConfig.model_fields if f"sweep.{name}" not in rows]
     for group, choices in group_choices(None).items():
         section = page.partition(f"\n## {group}\n")[2].partition("\n## ")[0]
         assert not [choice for choice in choices if f"`{choice}`" not in section], group
@@ -104,11 +106,3 @@ def test_page_of_the_python_api_lacks_no_name() -> None:
 def test_page_of_examples_has_every_script() -> None:
     page = examples.page()
     assert not [path.name for path in (ROOT / "examples").glob("*.py") if path.name not in page]
-
-
-def test_no_page_of_the_navigation_is_expected_that_exists() -> None:
-    pytest.importorskip("mkdocs")
-    from reference_pages.hooks import EXPECTED
-
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    assert not [name for name in EXPECTED if name not in navigation]

@@ -8,19 +8,22 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.study import sweeps
+from benchmarks.study import evaluations, sweeps
+from benchmarks.study.__main__ import main as study
 from benchmarks.study.compared import regularizers
 from benchmarks.study.document import filled, write_document
 from benchmarks.study.families import NAMES, family
-from benchmarks.study.minima import MINIMA
+from benchmarks.study.minima import MINIMA, open_questions
+from benchmarks.study.pilot import PILOT
 from benchmarks.study.place import Place
-from benchmarks.study.regularizers import STRENGTHS, TUNING, best_strengths
+from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
 from benchmarks.study.results import PARTS, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
 from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
@@ -30,6 +33,7 @@ from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.runs import State, finished, read_status, write_status
+from infomcr_cli.runs.answers import pack_answers
 from infomcr_cli.runs.lifecycle import create_run
 from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 from infomcr_cli.runs.metrics import MetricsLog
@@ -143,6 +147,32 @@ def test_a_failed_run_has_a_row_that_is_not_ranked(place: Place) -> None:
     assert (row["state"], row["in_verdict"]) == ("FAILED", "False")
 
 
+def test_a_second_evaluation_fills_cells_once(
+    place: Place, swept: list[Sequence[Levels]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = replace(TINY, further=lambda _: ("gamma",), followed=lambda job: job["batch"] == "16")
+    calls: list[Sequence[str]] = []
+
+    def documents(shares: Sequence[Sequence[tuple[Levels, Path]]], settings: Sequence[str], _: Place) -> list[object]:
+        calls.append(settings)
+        scores = {"checkpoint": "loss-0.3", "step": 3, "train": {"loss": 0.25}, "test": {"accuracy": 0.5}}
+        gamma = {"value": -7.5, "std_error": 0.5, "direction": "lower", "convention": {"logit_scale": 0.04}}
+        found = [path for share in shares for _, path in share]
+        return [{"run": str(path), **scores, "measures": {"gamma": gamma}} for path in found]
+
+    monkeypatch.setattr(evaluations, "_documents", documents)
+    sweeps.run_slice(twice, twice.slices[0], place)
+    for _ in range(2):
+        evaluations.run_further(twice, twice.slices[0], place)
+        evaluations.run_trajectories(twice, twice.slices[0], place)
+    rows = place.table(twice).rows()
+    assert {(row["gamma_normalised"], row["gamma_normalised direction"]) for row in rows} == {("-7.5", "lower")}
+    assert {row["gamma"] for row in rows} == {"-16", "-32"}
+    points = evaluations.trajectories(twice, place.tables).rows()
+    assert [(row["batch"], row["checkpoint"], row["gamma"]) for row in points] == [("16", "loss-0.3", "-7.5")] * 2
+    assert [evaluations.LOGIT_SCALE in one for one in calls] == [True, False]
+
+
 def test_a_sweep_of_a_slice_has_exactly_its_jobs(tmp_path: Path) -> None:
     due = MINIMA.slices[0].jobs[:5]
     arguments = split_arguments([*MINIMA.preset, *grid([MINIMA.settings(job) for job in due])], None)
@@ -169,6 +199,29 @@ def test_the_plan_has_enough_minima_and_seeds() -> None:
     assert sum(len(part.jobs) for part in MINIMA.slices) == len(MINIMA.jobs)
 
 
+def test_minima_wait_for_a_pilot_that_reached_the_target(tmp_path: Path) -> None:
+    rows = [{**job, "epochs to 0.03": "40"} for job in PILOT.jobs]
+    assert open_questions(rows) == []
+    flips = next(row for row in rows if row["augment"] == "flips")
+    flips["epochs to 0.03"] = ""  # a level that the plan dropped
+    assert open_questions(rows) == []
+    plain = next(row for row in rows if row["augment"] == "plain" and row["width"] == "12")
+    plain["epochs to 0.03"] = ""
+    (missed,) = open_questions(rows)
+    assert f"optimizer.learning_rate={plain['learning_rate']}" in missed
+    document = tmp_path / "study.md"
+    document.write_text("")
+    with pytest.raises(SystemExit, match="plan is not settled"):
+        study(
+            ["run", "--only", "minima", "--runs", str(tmp_path), "--tables", str(tmp_path), "--document", str(document)]
+        )
+
+
+def test_status_lists_every_slice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study(["status", "--only", "minima", "--runs", str(tmp_path), "--tables", str(tmp_path)])
+    assert capsys.readouterr().out.count(" 0 of ") == len(MINIMA.slices)
+
+
 def test_every_axis_of_the_plan_has_minima_that_differ_in_it_alone() -> None:
     for axis in MINIMA.axes:
         rest = [name for name in MINIMA.axes if name != axis]
@@ -184,6 +237,7 @@ def test_every_slice_is_a_sweep_of_runs_that_compose(name: str, tmp_path: Path) 
     for number, part in enumerate(chosen.slices):
         settings = [chosen.settings(job) for job in part.jobs]
         assert len({tuple(one) for one in settings}) == 1, part.name
+        assert not {one.partition("=")[0] for one in chosen.preset} & settings[0].keys(), "a setting is given once"
         assert len({tuple(one.values()) for one in settings}) == len(settings), part.name
         if number % 10 == 0:  # composing takes a while
             compose_run([*chosen.preset, *(f"{key}={value}" for key, value in settings[-1].items())])
@@ -245,6 +299,30 @@ def test_strengths_are_chosen_once_all_have_been_tried() -> None:
     assert best_strengths(rows) == {method: strengths[2] for method, (_, strengths) in STRENGTHS.items()}
     assert best_strengths(rows[1:]) == {}
     assert len({len(strengths) for _, strengths in STRENGTHS.values()}) == 1
+
+
+def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -> None:
+    tried = [
+        {"method": method, "strength": strength, "seed": TUNING_SEED, "validation_error": "0.5"}
+        for method, (_, strengths) in STRENGTHS.items()
+        for strength in strengths
+    ]
+    Table(tmp_path / "tuning.csv", TUNING.keys).merge(tried)
+    rng = np.random.default_rng(4)
+    correct = {seed: rng.random(400) < 0.5 for seed in SEEDS}
+    rows = []
+    for job in family("regularizers", tmp_path).jobs:
+        answers = correct[job["seed"]] | (np.arange(400) < 100 if job["method"] == "sam" else False)
+        packed = pack_answers("digest", answers)
+        assert packed is not None
+        scores = {"test_error": str(1 - answers.mean()), "n_test": "400", "compute": "24", "test_digest": "digest"}
+        rows.append({**job, **scores, "test_answers": packed.correct})
+    Table(tmp_path / "regularizers.csv", TUNING.keys).merge(rows)
+    lines = {line.split(" | ")[0].strip("| "): line for line in regularizers(tmp_path).splitlines()}
+    gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
+    assert f"| -{gained:.2f} points [" in lines["sam"]
+    assert "+0.00 points [+0.00, +0.00]" in lines["gradient_norm"]
+    assert "| 1e-4 | 24 |" in lines["off"]  # of equal errors the weaker strength
 
 
 def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:

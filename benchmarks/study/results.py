@@ -148,8 +148,9 @@ def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[s
 
 
 def command(gap: str, axes: Sequence[str]) -> str:
-    """Return the command that prints the statistics of a table."""
-    return f"    infomcr judge docs/study/minima.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family"
+    """Say which command prints the statistics of a table."""
+    words = f"docs/study/minima.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family"
+    return f"Computed by `infomcr judge {words}`; τ given the training loss besides."
 
 
 def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str) -> str:

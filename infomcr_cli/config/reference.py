@@ -99,6 +99,11 @@ def settings_of(group: str, tag: str) -> tuple[Setting, ...]:
     return tuple(_setting(name, field) for name, field in _fields(record, group))
 
 
+def settings_in(record: type[BaseModel], prefix: str) -> tuple[Setting, ...]:
+    """Return the settings of a record that is not chosen by a name, such as that of a sweep."""
+    return tuple(_setting(f"{prefix}.{name}", field) for name, field in record.model_fields.items())
+
+
 def _fields(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     """Yield the settings of a record and of the records in it."""
     for name, field in record.model_fields.items():

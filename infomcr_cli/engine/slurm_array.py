@@ -103,6 +103,13 @@ def arrays_folder(sweep: Path) -> Path:
     return sweep / "slurm"
 
 
+def check_path(sweep: Path) -> None:
+    """Refuse a path in which submitit would put ids of jobs."""
+    found = next((pattern for pattern in ("%j", "%t", "%A", "%a") if pattern in str(sweep.absolute())), None)
+    if found is not None:
+        raise InputError(f"engine=slurm needs a folder without {found} in its path", received=printable(str(sweep)))
+
+
 def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, limits: Limits) -> SlurmArray:
     """Make the folder of an array that is not submitted yet."""
     key = uuid.uuid4().hex[:_NAME]
@@ -149,7 +156,7 @@ def submit_array(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence
         with _outside_of_a_job():
             submitted = executor._submit_command(shlex.join(("exec", *COMMAND, str(array.folder))))
     except RuntimeError as error:  # all that submitit raises
-        raise SlurmError(printable(str(error).strip())) from None
+        raise SlurmError(printable("; ".join(str(error).strip().splitlines()))) from None
     array = replace(array, id=submitted.job_id)
     array.write()
     return array
@@ -165,7 +172,7 @@ def _parameters(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[
         "requeue": True,
         # To the process of the script, which is the task's own: it stops the job's process.
         "signal": f"B:USR2@{settings.checkpoint_before}",
-        "output": f"{array.folder}/%A_%a.log",
+        "output": f"{str(array.folder).replace('%', '%%')}/%A_%a.log",
     }
     if after:
         options["dependency"] = "afterany:" + ":".join(after)

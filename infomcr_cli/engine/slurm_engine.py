@@ -26,7 +26,7 @@ from infomcr_cli.engine.messages import Task, decoded_outcome
 from infomcr_cli.engine.process import close
 from infomcr_cli.engine.scheduler import Stopped
 from infomcr_cli.engine.slurm_alive import places_of_alive_tasks
-from infomcr_cli.engine.slurm_array import CANCELLED, SlurmArray, arrays_folder, new_array, submit_array
+from infomcr_cli.engine.slurm_array import CANCELLED, SlurmArray, arrays_folder, check_path, new_array, submit_array
 from infomcr_cli.engine.slurm_queue import SlurmError, TaskState, missing_command
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
@@ -131,6 +131,7 @@ class SlurmEngine:
         self._try_again_at = self._read_reports_at = self._poll_at = 0.0
         self._is_unreachable = False
         self._reason: str | None = None
+        check_path(folder.path)
         (arrays_folder(folder.path) / CANCELLED).unlink(missing_ok=True)
         try:
             self._limit = self._most_tasks = slurm_queue.most_tasks()

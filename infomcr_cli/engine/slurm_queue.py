@@ -144,7 +144,7 @@ def _run(*words: str, seconds: float = SECONDS_TO_ANSWER) -> str:
             words, env=environment, capture_output=True, text=True, check=True, timeout=seconds, errors="replace"
         )
     except subprocess.CalledProcessError as error:
-        raise SlurmError(printable(f"{words[0]}: {error.stderr.strip()}")) from None
+        raise SlurmError(printable("; ".join(error.stderr.split("\n")).strip("; ") or f"{words[0]} failed")) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmError(printable(f"{words[0]}: {error}")) from None
     return done.stdout

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
-WIDTH = 0.01  # σ, as a share of the range of all nodes
+WIDTH = 0.01  # default of σ, as a share of the range of all nodes
 GRID = 1001  # places at which a density is given
-TAIL = 4.0  # widths that the grid goes beyond the outermost nodes
+TAIL = 6.0  # widths that the grid goes beyond the outermost nodes
 END = 1e-10  # a Lanczos vector this short, beside the largest coefficient, is zero but for rounding
 
 
@@ -49,13 +49,11 @@ class Density(NamedTuple):
         grid:      eigenvalues t, [GRID].
         value:     φ(t), for one eigenvalue in all: its integral is 1, [GRID].
         std_error: of φ(t) over the probes, [GRID]; NaN with one probe.
-        width:     σ.
     """
 
     grid: Array
     value: Array
     std_error: Array
-    width: float
 
 
 def probe(size: int, seed: int, index: int) -> Array:
@@ -105,18 +103,26 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
     return np.array(diagonal), np.array(beside)
 
 
-def smoothed(quadratures: list[Quadrature], width: float | None = None) -> Density:
+def default_width(quadratures: list[Quadrature]) -> float:
+    """Return σ: a hundredth of the range of all nodes, of several operators if they are shown together."""
+    low, high = _range(quadratures)
+    return WIDTH * ((high - low) or abs(high) or 1.0)
+
+
+def smoothed(quadratures: list[Quadrature], width: float) -> Density:
     """Return the density that the quadratures of some probes give, with its standard error.
 
     Args:
-        width: σ, in units of the eigenvalues; None: a hundredth of the range of all nodes.
+        width: σ, in units of the eigenvalues.
     """
-    low = min(float(one.nodes.min()) for one in quadratures)
-    high = max(float(one.nodes.max()) for one in quadratures)
-    sigma = width if width is not None else WIDTH * ((high - low) or abs(high) or 1.0)
-    grid = np.linspace(low - TAIL * sigma, high + TAIL * sigma, GRID)
-    each = np.stack([_gaussians(grid, one, sigma) for one in quadratures])
-    return Density(grid, each.mean(axis=0), standard_error(each), sigma)
+    low, high = _range(quadratures)
+    grid = np.linspace(low - TAIL * width, high + TAIL * width, GRID)
+    each = np.stack([_gaussians(grid, one, width) for one in quadratures])
+    return Density(grid, each.mean(axis=0), standard_error(each))
+
+
+def _range(quadratures: list[Quadrature]) -> tuple[float, float]:
+    return min(float(one.nodes.min()) for one in quadratures), max(float(one.nodes.max()) for one in quadratures)
 
 
 def _gaussians(grid: Array, one: Quadrature, sigma: float) -> Array:

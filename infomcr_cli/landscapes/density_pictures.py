@@ -24,7 +24,7 @@ def density_pictures(document: Mapping[str, Any]) -> list[Plot]:
 def _density(document: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained", dpi=150)
     panel = figure.subplots()
-    floor = min(FEWEST / run["width"] for run in document["runs"])
+    floor = FEWEST / document["width"]
     for index, run in enumerate(document["runs"]):
         grid, value = np.array(run["density"]["grid"]), run["size"] * np.array(run["density"]["value"])
         error = run["size"] * np.array(run["density"]["std_error"] or np.zeros(len(grid)), np.float64)
@@ -44,12 +44,11 @@ def _density(document: Mapping[str, Any]) -> Figure:
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
-    widths = ", ".join(sorted({f"{run['width']:.2g}" for run in document["runs"]}))
     probes = document["probes"]
     band = " Bands: one standard error." if probes > 1 else ""
     return [
         f"{document['samples']:,} training images, {probes} probes of {document['steps']} Lanczos steps, "
-        f"Gaussians of width {widths}.{band}"
+        f"Gaussians of width {document['width']:.2g}.{band}"
     ]
 
 

@@ -124,21 +124,24 @@ class _Computation:
         size, seed = training["batch_size"], self._settings.seed
         return curve_batches(dataset, config, size, self._settings.steps, seed)
 
-    def _scored_ends(self) -> tuple[list[tuple[Score, Score]], float]:
-        """Return the scores of both ends as `eval` reports them, and the seconds that the second took."""
-        first = self._network.recorded(self._first)
-        began = time.monotonic()
-        last = self._network.recorded(self._last)
-        return [first, last], time.monotonic() - began
+    def _scored_ends(self) -> tuple[list[tuple[Score, Score]], tuple[float, float]]:
+        """Return the scores of both ends as `eval` reports them, and the seconds of each; the first compiles."""
+        clock = [time.monotonic()]
+        scores = []
+        for weights in (self._first, self._last):
+            scores.append(self._network.recorded(weights))
+            clock.append(time.monotonic())
+        return scores, (clock[1] - clock[0], clock[2] - clock[1])
 
-    def _foretell(self, seconds: float, training: Mapping[str, Any] | None) -> None:
+    def _foretell(self, seconds: tuple[float, float], training: Mapping[str, Any] | None) -> None:
         """Say what the work is, and about how long it takes.
 
         Args:
-            seconds: of one evaluation.
+            seconds: of two evaluations, of which the first compiled the network.
         """
+        compiling = max(0.0, seconds[0] - seconds[1]) * ((training is not None) * PASSES_OF_A_STEP + 1)
         train, test = len(self._network.network.samples), len(self._network.test)
-        per_image, paths = seconds / (train + test), 1 + self._settings.align + (training is not None)
+        per_image, paths = seconds[1] / (train + test), 1 + self._settings.align + (training is not None)
         renewals = train if self._network.statistics.is_needed else 0
         points = paths * self._settings.points * (train + test + renewals)
         steps = self._settings.steps * PASSES_OF_A_STEP * training["batch_size"] if training else 0
@@ -146,7 +149,7 @@ class _Computation:
         renewed = ", moving statistics renewed before" if renewals else ""
         curve = f"; {self._settings.steps:,} steps of the curve" if training else ""
         line = f"{paths} path{'s' if paths > 1 else ''} of {self._settings.points} points, each on {passes}"
-        say(self._console, f"{line}{renewed}{curve}: about {duration(per_image * (points + steps))}")
+        say(self._console, f"{line}{renewed}{curve}: about {duration(compiling + per_image * (points + steps))}")
 
     def _along(self, kind: str, weights: Callable[[float], Arrays]) -> PathValues:
         """Return the values along a path; points that are done are not computed again."""
@@ -189,6 +192,8 @@ class _Computation:
         steps = self._settings.steps
         curve = Curve(self._network.network.model, self._first, last, training, self._settings.seed)
         curve.resume(self._folder)
+        if curve.steps < steps:
+            curve.compile(next(iter(batches(curve.steps))))  # before the time that is left is counted
         with PartsProgress(self._console, "steps", steps, curve.steps).shown() as progress:
             train_curve(
                 curve,

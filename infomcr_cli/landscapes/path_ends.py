@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from infomcr_cli.config.schema.imported import ImportedModelConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.minima import Minimum
 from infomcr_cli.runs.identity import identity_settings
+from infomcr_cli.runs.io.safe_documents import parse_json
 
 NO_PART_OF_THE_NETWORK = {"dropout"}  # in inference mode
 NO_PART_OF_THE_SAMPLES = {"batch_size", "order_seed", "seed"}
+LAYERS = "model.json"  # of an imported run
 MOST = 5  # differences that an error names
 
 
@@ -37,8 +42,33 @@ def check_ends(first: Minimum, last: Minimum) -> None:
 
 
 def _model(minimum: Minimum) -> dict[str, Any]:
+    if isinstance(minimum.config.model, ImportedModelConfig):
+        document = parse_json(minimum.run.read(LAYERS), f"{LAYERS} of {minimum.run.name}")
+        layers = json.dumps(_unnamed(document), sort_keys=True)
+        return {f"{LAYERS}, SHA-256 without names": hashlib.sha256(layers.encode()).hexdigest()[:12]}
     settings = minimum.config.model.model_dump(exclude=NO_PART_OF_THE_NETWORK)
     return {f"model.{name}": value for name, value in settings.items()}
+
+
+def _unnamed(document: Any) -> Any:
+    """Return a description of layers with numbers for names: Keras counts unnamed ones through a whole process."""
+    numbers: dict[str, str] = {}
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            numbers.setdefault(value["name"], f"layer {len(numbers)}")
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            collect(inner)
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [renamed(inner) for inner in value]
+        return numbers.get(value, value) if isinstance(value, str) else value
+
+    collect(document)
+    return renamed(document)
 
 
 def _shapes(minimum: Minimum) -> dict[str, Any]:

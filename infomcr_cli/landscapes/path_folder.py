@@ -1,13 +1,12 @@
 """What is kept of a path while it is computed, so that a stopped command continues where it was, to the same bits.
 
-A folder holds `settings.json`, and until the path is complete `.points.json` (values of the points that are done) and
-`.curve.safetensors` (control point, optimizer and step). In the end it holds `path.json`, `values.npz`, the pictures,
-and `control.safetensors`, the trained control point by the names of the weights.
+Until the path is complete the folder holds `.points.json` (values of the points that are done) and `.curve.safetensors`
+(control point, optimizer and step). In the end it holds `path.json`, `values.npz`, the pictures, and
+`control.safetensors`, the trained control point by the names of the weights.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.folder import SETTINGS, ResultFolder
 from infomcr_cli.report.path_document import FILE, VALUES, PathDocument, parse_path
+from infomcr_cli.report.plots.style import Plot
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
-from infomcr_cli.runs.io.safe_files import read_file, write_atomically
-from infomcr_cli.runs.io.tensors import Array, decode_arrays, encode_arrays
+from infomcr_cli.runs.io.safe_files import write_atomically
+from infomcr_cli.runs.io.tensors import Array, encode_arrays
 
-SETTINGS, NUMBERS, CONTROL = "settings.json", "values.npz", "control.safetensors"
-_POINTS, _CURVE = ".points.json", ".curve.safetensors"
-_LARGEST = 64 * 1024**3
+CONTROL = "control.safetensors"
+_POINTS, _CURVE = ".points.json", "curve"
 Point = dict[str, float | None]
 
 
-class PathFolder:
+class PathFolder(ResultFolder):
     """The folder of one path.
 
     Args:
@@ -35,30 +35,23 @@ class PathFolder:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self._settings = path, dict(settings)
+        super().__init__(path, settings, FILE)
         self._points: dict[str, dict[str, Point]] = {}
 
-    def open(self, force: bool = False) -> None:
+    def open(self, option: str, force: bool = False) -> None:
         """Make the folder, or check that it belongs to these settings, and read the points that are done.
 
         Args:
-            force: drop a path with other settings.
+            option: that names it, for messages.
+            force:  drop a path with other settings.
 
         Raises:
-            InputError: it holds a path with other settings.
+            InputError: it cannot be written to, or holds something else.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        known, content = self._read(SETTINGS), dump_json(self._settings)
-        if known is not None and known != content:
-            if not force:
-                raise InputError(
-                    "a folder holds one path",
-                    received=f"{self.path}, with other settings or minima",
-                    advice="Give another --out or --name, or --force to replace it.",
-                )
-            for name in (FILE, NUMBERS, CONTROL, _POINTS, _CURVE):
+        if force and self._read(SETTINGS) != dump_json(dict(self.settings)):
+            for name in (CONTROL, _POINTS, f".{_CURVE}.safetensors"):
                 (self.path / name).unlink(missing_ok=True)
-        write_atomically(self.path / SETTINGS, content)
+        super().open(option, force)
         self._points = _points(self._read(_POINTS))
 
     def point(self, kind: str, index: int) -> Point | None:
@@ -72,36 +65,26 @@ class PathFolder:
 
     def keep_curve(self, arrays: Mapping[str, Array]) -> None:
         """Keep all that the next step of the curve's training depends on."""
-        write_atomically(self.path / _CURVE, encode_arrays(arrays, {}))
+        self.keep(_CURVE, arrays)
 
     def curve(self) -> dict[str, Array] | None:
         """Return what `keep_curve` kept; None: there is nothing whole."""
-        content = self._read(_CURVE)
-        try:
-            return None if content is None else decode_arrays(content, _CURVE)[0]
-        except InputError:
-            return None
+        return self.kept(_CURVE)
 
-    def finish(self, document: PathDocument, control: Mapping[str, Array] | None) -> None:
-        """Write the results, path.json last, and drop what was only kept."""
+    def complete(self, document: PathDocument, control: Mapping[str, Array] | None, plot: Plot) -> PathDocument:
+        """Write the results, path.json last, and drop what was only kept; return the document as it was written."""
         if control is not None:
             ends = [f"{one.name}@{one.checkpoint}" for one in document.ends]
             write_atomically(self.path / CONTROL, encode_arrays(control, {"ends": ends}))
-        write_atomically(self.path / NUMBERS, _npz(document))
-        write_atomically(self.path / FILE, dump_json(document.model_dump(mode="json")))
-        for name in (_POINTS, _CURVE):
-            (self.path / name).unlink(missing_ok=True)
+        self.save(_values(document))
+        written = self.finish(document.model_dump(mode="json"), [plot])
+        (self.path / _POINTS).unlink(missing_ok=True)
+        return PathDocument.model_validate(written)
 
-    def document(self) -> PathDocument | None:
+    def known(self) -> PathDocument | None:
         """Return the result of a path that is complete; None if it is not."""
         content = self._read(FILE)
         return None if content is None else parse_path(content, str(self.path / FILE))
-
-    def _read(self, name: str) -> bytes | None:
-        try:
-            return read_file(self.path, name, _LARGEST)
-        except FileNotFoundError:
-            return None
 
 
 def _points(content: bytes | None) -> dict[str, dict[str, Point]]:
@@ -123,13 +106,10 @@ def _is_point(values: Any) -> bool:
     return is_whole and all(value is None or isinstance(value, float | int) for value in values.values())
 
 
-def _npz(document: PathDocument) -> bytes:
+def _values(document: PathDocument) -> dict[str, Array]:
     """Return the values of all paths as KIND_VALUE, such as linear_train_loss; NaN where a value is not finite."""
-    file = io.BytesIO()
-    arrays = {
+    return {
         f"{kind}_{name}": np.array(getattr(one, name), np.float64)
         for kind, one in document.paths.items()
         for name in ("t", *VALUES)
     }
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()

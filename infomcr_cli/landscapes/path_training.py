@@ -71,6 +71,10 @@ class Curve:
         """How many steps were taken: a signal that comes during one does not part it from its number."""
         return int(self._optimizer.iterations)
 
+    def compile(self, batch: tuple[Any, Any]) -> None:
+        """Compile the step for batches of one shape, without taking it."""
+        self._step.get_concrete_function(tf.constant(0.0, tf.float64), *batch)
+
     def step(self, t: float, rate: float, images: Any, labels: Any) -> float:
         """Take one step at t with a share of the learning rate, and return the objective before it."""
         self._optimizer.learning_rate = self._rate * rate

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from rich.console import Console
 
 from infomcr_cli.console.parts import PartsProgress, duration
 from infomcr_cli.console.screen import say
-from infomcr_cli.landscapes.density import Density, Quadrature, lanczos_quadrature, moment, probe, smoothed
+from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.density import (
+    Density,
+    Quadrature,
+    default_width,
+    lanczos_quadrature,
+    moment,
+    probe,
+    smoothed,
+)
 from infomcr_cli.landscapes.density_operators import operator
 from infomcr_cli.landscapes.folder import ResultFolder
 from infomcr_cli.landscapes.landscape_document import finite
@@ -82,9 +92,12 @@ def compute_spectra(
         for index, minimum in enumerate(minima):
             if not values.done[index].all():
                 _compute_run(settings, minimum, index, values, folder, progress)
+    every = [one for index in range(len(minima)) for one in values.quadratures(index)]
+    width = settings.width or default_width(every)
     return {
         "samples": int(values.samples.max()),
-        "runs": [_run_document(settings, one, index, values) for index, one in enumerate(minima)],
+        "width": width,
+        "runs": [_run_document(one, values.quadratures(i), int(values.size[i]), width) for i, one in enumerate(minima)],
     }
 
 
@@ -101,8 +114,9 @@ def _compute_run(
     product, size = operator(network.surface(), settings.operator)
     values.size[index], values.samples[index] = size, len(network.samples)
     left, steps = int((~values.done[index]).sum()), min(settings.steps, size)
+    _check_memory(steps, size)
     each = seconds_of(lambda: product(probe(size, settings.seed, 0)))
-    what = f"{left} probes of {steps} products over {len(network.samples):,} images"
+    what = f"{left} × {steps} products with vectors over {len(network.samples):,} images"
     say(progress.console, f"{minimum.label}: {what}: about {duration(each * steps * left)}")
     progress.begin()
     for number in np.flatnonzero(~values.done[index]):
@@ -112,9 +126,16 @@ def _compute_run(
         progress.part(minimum.label)
 
 
-def _run_document(settings: SpectrumSettings, minimum: Minimum, index: int, values: SpectrumValues) -> Document:
-    quadratures, size = values.quadratures(index), int(values.size[index])
-    density = smoothed(quadratures, settings.width)
+def _check_memory(steps: int, size: int) -> None:
+    """Raise InputError if the Lanczos vectors do not fit into memory: full reorthogonalisation keeps all of them."""
+    each, free = 8 * size, psutil.virtual_memory().available
+    if steps * each > free:
+        rule = f"--steps must leave room for its vectors of {each:,} bytes; {free:,} are free"
+        raise InputError(rule, received=steps, advice=f"Try --steps {free // each // 2}.")
+
+
+def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, width: float) -> Document:
+    density = smoothed(quadratures, width)
     where = {"run": str(minimum.run.path), "name": minimum.label, "checkpoint": minimum.name}
     checkpoint = minimum.checkpoint
     return {
@@ -127,7 +148,6 @@ def _run_document(settings: SpectrumSettings, minimum: Minimum, index: int, valu
         "trace": _estimate(quadratures, 1, size),
         "trace_of_square": _estimate(quadratures, 2, size),
         "negative_share": _negative(quadratures),
-        "width": density.width,
         "density": _density_document(density),
         "probes": [{"nodes": one.nodes.tolist(), "weights": one.weights.tolist()} for one in quadratures],
     }

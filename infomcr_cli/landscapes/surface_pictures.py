@@ -170,12 +170,13 @@ def _mark(panel: Any, surface: DrawnSurface) -> None:
     """Mark minima and the checkpoints of training; the centre, where there are none."""
     if not surface.minima:
         panel.plot(0, 0, marker="+", color="white", markersize=8, markeredgewidth=1.6)
-    for index, (_, path) in enumerate(surface.paths):
-        style = {"marker": ".", "markersize": 4, "linewidth": 1.0, "color": "white"}
-        panel.plot(path[:, 0], path[:, 1], linestyle=LINES[index % len(LINES)], **style)
     for index, (_, place) in enumerate(surface.minima):
         face = COLOURS[1 + index % 3]
-        panel.plot(*place, marker=MARKERS[index % len(MARKERS)], color=face, markeredgecolor="white", markersize=8)
+        panel.plot(*place, marker=MARKERS[index % len(MARKERS)], color=face, markeredgecolor="white", markersize=9)
+    for index, (_, path) in enumerate(surface.paths):
+        line = {"color": "white", "linewidth": 1.0, "linestyle": LINES[index % len(LINES)]}
+        dots = {"marker": "o", "markersize": 3, "markeredgecolor": "black", "markeredgewidth": 0.5}
+        panel.plot(path[:, 0], path[:, 1], **line, **dots)
 
 
 def _legend(drawing: Drawing) -> list[Line2D]:

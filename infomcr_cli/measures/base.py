@@ -17,6 +17,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures import convention, library
 from infomcr_cli.measures.families import FAMILIES, Change, Family
 from infomcr_cli.measures.value import Direction, MeasureValue
+from infomcr_cli.measures.work import Passes, gram_passes, no_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -33,21 +34,7 @@ INITIAL = "the run's seed"  # from which its initial weights are made anew
 HISTORY = "the history of the run"
 FOLDABLE = "convolutions, dense layers and batch norms only"
 
-# Forward passes that take as long, measured on Wide ResNet 28-2 by benchmarks/measures.py.
-GRADIENT, HESSIAN_PRODUCT, GRAM_ROW = 4.0, 12.0, 12.0
-
 Compute = Callable[["MeasureContext"], MeasureValue]
-Passes = Callable[[MeasureConfig], float]
-
-
-def no_passes(config: MeasureConfig) -> float:
-    """Return 0: the measure takes no forward pass besides the common one over the samples."""
-    return 0.0
-
-
-def gram_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as all draws of gamma."""
-    return config.gamma.draws * config.gamma.draw_size * GRAM_ROW
 
 
 @dataclass(frozen=True)
@@ -63,8 +50,9 @@ class Measure:
         unit:      of the value.
         direction: `lower` or `higher` is better.
         cost:      in words, in passes over the data.
-        passes:    images that could pass forward through the network in the time that the measure takes. Measures with
-                   the same function share these passes.
+        passes:    the work beside the common pass over the samples, or how many images pass forward. Measures with
+                   the same function share it.
+        shares:    further work that it shares with other measures, likewise.
         needs:     what is shared with other measures, such as `gram` for the draws of gamma,
                    and what the network must be.
         settings:  names under `measure.` that it depends on.
@@ -83,11 +71,17 @@ class Measure:
     direction: Direction
     cost: str
     passes: Passes
+    shares: tuple[Passes, ...]
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     suite: Suite
     free: bool
     compute: Compute
+
+    @property
+    def all_passes(self) -> set[Passes]:
+        """All its work, that of the draws included."""
+        return {self.passes, *self.shares, *([gram_passes] if GRAM in self.needs else [])}
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -128,6 +122,7 @@ def register_measure(
     cost: str,
     passes: Passes,
     invariance: tuple[Change, ...] = (),
+    shares: tuple[Passes, ...] = (),
     needs: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
     suite: Suite = "all",
@@ -151,6 +146,7 @@ def register_measure(
             direction=direction,
             cost=cost,
             passes=passes,
+            shares=shares,
             needs=needs,
             settings=settings,
             suite=suite,

@@ -72,8 +72,14 @@ Array = NDArray[np.float64]
 
 def mean_loss(logits: Array, labels: NDArray[np.int32]) -> float:
     """Return the mean cross-entropy of logits [N, C] at true classes [N], nats."""
+    return float(np.mean(sample_losses(logits, labels)))
+
+
+def sample_losses(logits: Array, labels: NDArray[np.int32]) -> Array:
+    """Return the cross-entropy of each sample, nats, [N], of logits [N, C] at true classes [N]."""
     with np.errstate(invalid="ignore"):  # logits that are not finite give NaN, which the callers report
-        return float(np.mean(np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]))
+        losses: Array = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+    return losses
 
 
 def accuracy(logits: Array, labels: NDArray[np.int32]) -> float:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.base import GRAM, Compute, Suite, gram_passes, register_measure
+from infomcr_cli.measures.base import GRAM, Compute, Suite, register_measure
 from infomcr_cli.measures.draws import disjoint_draws
 from infomcr_cli.measures.families import Change, Family
 from infomcr_cli.measures.gram.record import GramRecord, LayerGroup
 from infomcr_cli.measures.value import Direction, MeasureValue, is_converged, mean_over_draws
+from infomcr_cli.measures.work import gram_passes
 
 if TYPE_CHECKING:
     import keras

@@ -10,23 +10,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.dataset import Dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import GRAM, Measure, chosen_measures, gram_passes
+from infomcr_cli.measures.base import Measure, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Passes, Speed, Work, common_pass, work_in
 
 if TYPE_CHECKING:
     import keras
 
+    from infomcr_cli.measures.loss_surface import LossSurface
 
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 _log = logging.getLogger("infomcr.measures")
 LONGEST_REASON = 300  # letters: TensorFlow's messages are long
-TIMED = 100  # images
+TIMED, SMALLEST_SHARE = 64, 0.2  # images; share of a call that their passes take at least
 
 
 def evaluate_measures(
@@ -102,7 +108,7 @@ def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
         seconds = forecast(measures, ctx)
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
-    return f", about {format_duration(seconds)} and the time to compile them"
+    return f", about {format_duration(seconds)}"
 
 
 def _computed(measure: Measure, ctx: MeasureContext, logged: list[Exception]) -> MeasureValue:
@@ -133,13 +139,10 @@ def _kind(error: Exception) -> str:
     return type(error).__name__.lstrip("_")
 
 
-def forward_passes(measures: Iterable[Measure], config: MeasureConfig) -> float:
-    """Return how many images could pass forward through the network in the time that these measures take."""
-    measures = list(measures)
-    each = {measure.passes for measure in measures}  # measures with the same function share its passes
-    if any(GRAM in measure.needs for measure in measures):
-        each.add(gram_passes)
-    return config.samples + sum(passes(config) for passes in each)
+def work_of(measures: Iterable[Measure], config: MeasureConfig) -> Work:
+    """Return the work of measures together."""
+    each = {passes for measure in measures for passes in measure.all_passes}  # each once, by however many it is shared
+    return sum((work_in(passes, config) for passes in each), common_pass(config))
 
 
 def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[float]:
@@ -147,24 +150,43 @@ def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[floa
 
     Every measure counts as one pass over the samples besides, so that the shares of cheap ones are not 0.
     """
-    seen: set[Callable[[MeasureConfig], float]] = set()
+    seen: set[Passes] = set()
     passes = []
     for measure in measures:
-        kinds = {measure.passes, *([gram_passes] if GRAM in measure.needs else [])} - seen
-        passes.append(config.samples + sum(kind(config) for kind in kinds))
+        kinds = measure.all_passes - seen
+        passes.append(config.samples + sum(work_in(kind, config).passes for kind in kinds))
         seen |= kinds
     return [one / sum(passes) for one in passes]
 
 
-def forecast(measures: Iterable[Measure], ctx: MeasureContext) -> float:
-    """Return seconds that these measures will take, without compilation; one forward pass is timed to find out."""
-    surface = ctx.surface
+def forecast(measures: Iterable[Measure], ctx: MeasureContext, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return seconds that these measures will take; passes of a few images are timed to find out.
+
+    Args:
+        clock: returns seconds, of whatever is wanted.
+    """
+    return timed_speed(ctx.surface, clock).seconds(work_of(measures, ctx.config))
+
+
+def timed_speed(surface: LossSurface, clock: Callable[[], float] = time.perf_counter) -> Speed:
+    """Return how fast a network is on its samples; what is compiled for it serves the measures too."""
     few = np.arange(min(TIMED, len(surface.labels)))
-    surface.logits(surface.weights, few)  # compiles
-    began = time.perf_counter()
-    surface.logits(surface.weights, few)
-    per_image = (time.perf_counter() - began) / len(few)
-    return forward_passes(measures, ctx.config) * per_image
+
+    def seconds(call: Callable[[Array, Indices], object], count: int) -> float:
+        began = clock()
+        noise = np.random.default_rng(0).standard_normal(surface.size)
+        call(surface.weights + 0.0 * noise, few[:count])
+        return clock() - began
+
+    def once_and_again(call: Callable[[Array, Indices], object]) -> tuple[float, float, float]:
+        """Seconds of the first calls on one image and on all, and of each alone once it is compiled."""
+        first = seconds(call, 1) + seconds(call, len(few))
+        one, all_of_them = (min(seconds(call, count) for _ in range(2)) for count in (1, len(few)))
+        return max(0.0, first - one - all_of_them), one, max(all_of_them - one, SMALLEST_SHARE * all_of_them)
+
+    _, vector, forward = once_and_again(surface.logits)
+    compilation, _, gradient = once_and_again(surface.loss_and_gradient)
+    return Speed(forward / len(few), gradient / len(few), vector, compilation)
 
 
 def format_duration(seconds: float) -> str:

@@ -33,6 +33,8 @@ class Target:
         minimum:      w*, [W].
         scale:        b > 0.
         localisation: γ > 0.
+        noisy:        the same with an estimate of L(w) from the same samples, if there is one; chains record its means,
+                      and L itself is computed for none of their points.
     """
 
     loss: Callable[[Array], float]
@@ -40,12 +42,19 @@ class Target:
     minimum: Array
     scale: float
     localisation: float
+    noisy: Callable[[Array, np.random.Generator], tuple[float, Array]] | None = None
+
+    def loss_and_gradient(self, weights: Array, rng: np.random.Generator) -> tuple[float | None, Array]:
+        """Return an unbiased estimate of the loss that comes with the gradient, if any, and the gradient."""
+        return self.noisy(weights, rng) if self.noisy else (None, self.gradient(weights, rng))
 
 
 def langevin_losses(
     target: Target, *, step: float, steps: int, every: int, seed: tuple[int, ...], burn_in: int = 0
 ) -> Array:
-    """Return L at every `every`-th of `steps` steps of one chain that starts at w* and has burnt in, [⌊steps/every⌋].
+    """Return losses of `steps` steps of one chain that starts at w* and has burnt in, [⌊steps/every⌋].
+
+    They are L after each `every`-th step, or if the target has estimates of it, their means over `every` points.
 
     δ ← e^(-γε/2) δ - (1 - e^(-γε/2))/γ · b ĝ + √((1 - e^(-γε))/γ) ξ,  δ = w - w*, ξ ~ N(0, I)
 
@@ -56,7 +65,7 @@ def langevin_losses(
     Args:
         step:    ε.
         steps:   that are recorded from.
-        every:   losses are recorded after each multiple of it.
+        every:   steps from one recorded loss to the next.
         seed:    of the chain; chains differ in it alone.
         burn_in: steps that come first and are not recorded.
 
@@ -68,14 +77,18 @@ def langevin_losses(
     rng = np.random.default_rng(seed)
     shrink = np.exp(-target.localisation * step / 2)
     pull, noise = (1 - shrink) / target.localisation, np.sqrt((1 - shrink**2) / target.localisation)
-    offset, losses = np.zeros_like(target.minimum), []
+    offset, losses, estimates = np.zeros_like(target.minimum), [], list[float]()
     for count in range(1 - burn_in, steps + 1):
-        gradient = target.gradient(target.minimum + offset, rng)
+        loss, gradient = target.loss_and_gradient(target.minimum + offset, rng)
+        if count > 0 and loss is not None:
+            estimates.append(loss)
         with np.errstate(over="ignore", invalid="ignore"):  # of a chain that diverges
-            offset = shrink * offset - pull * target.scale * gradient
-        offset += noise * rng.standard_normal(len(offset))
+            offset *= shrink
+            offset -= (pull * target.scale) * gradient
+        offset += noise * rng.standard_normal(len(offset), np.float32)  # numbers of half the size take half the time
         if count > 0 and count % every == 0:
-            losses.append(target.loss(target.minimum + offset))
+            losses.append(float(np.mean(estimates)) if estimates else target.loss(target.minimum + offset))
+            estimates.clear()
             if not np.isfinite(losses[-1]):  # it has diverged and will not come back
                 break
     return np.asarray(losses)

@@ -79,7 +79,7 @@ def _distances(model: keras.Model, samples: Any) -> list[list[tf.Tensor]]:
     images, labels = samples
     inputs = [x for x in keras.tree.flatten(images) if x.dtype.is_floating]
     seen: list[tuple[str, tf.Tensor]] = []
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape, ExitStack() as stack:
+    with tf.GradientTape(watch_accessed_variables=False) as tape, ExitStack() as stack:
         tape.watch(inputs)
         for layer in _candidates(model):
             stack.enter_context(replaced(layer, "call", _recorded(layer, seen, tape)))
@@ -88,7 +88,8 @@ def _distances(model: keras.Model, samples: Any) -> list[list[tf.Tensor]]:
     hidden = [(name, output) for name, output in seen if output is not logits]
     chosen = sorted({round(p) for p in np.linspace(0, len(hidden) - 1, min(HIDDEN, len(hidden)))}) if hidden else []
     places = [(INPUT, inputs)] * bool(inputs) + [(hidden[i][0], [hidden[i][1]]) for i in chosen]
-    return [_at(name, tensors, difference, tape) for name, tensors in places]
+    gradients = tape.gradient(difference, [tensors for _, tensors in places], unconnected_gradients="zero")
+    return [_at(name, tensors, difference, of) for (name, tensors), of in zip(places, gradients, strict=True)]
 
 
 def _difference(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -98,8 +99,7 @@ def _difference(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(is_true, logits, 0.0), axis=1) - tf.reduce_max(others, axis=1)
 
 
-def _at(name: str, tensors: list[tf.Tensor], difference: tf.Tensor, tape: tf.GradientTape) -> list[tf.Tensor]:
-    gradients = tape.gradient(difference, tensors, unconnected_gradients="zero")
+def _at(name: str, tensors: list[tf.Tensor], difference: tf.Tensor, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     rows, x = _rows(gradients), _rows(tensors)  # [n, F]
     return [
         tf.constant(name),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Readout = Callable[[tf.Tensor], tf.Tensor]
 SMALLEST_SQUARE = 1e-20  # of the length of a vector of logits that is normalised
+FEW = 100  # samples for a rough number
 DIFFERENTIATED_BLOCK = 64  # images in one pass that keeps its activations
 
 
@@ -75,6 +76,11 @@ class LossSurface:
         """W, the number of trainable weights."""
         return sum(self._sizes)
 
+    @property
+    def precision(self) -> str:
+        """`float32` or `float64`, in which the network computes here."""
+        return self._passes.precision
+
     @cached_property
     def weights(self) -> Array:
         """w, the network's trainable weights in the order of the model, flat, [W], float64."""
@@ -84,6 +90,11 @@ class LossSurface:
     def clean_logits(self) -> Array:
         """Logits at the network's weights, [N, C], float64."""
         return self.logits(self.weights)
+
+    @cached_property
+    def clean_gradient(self) -> tuple[float, Array]:
+        """L, nats, and ∇L [W] at the network's weights, on all samples."""
+        return self.loss_and_gradient(self.weights)
 
     def flat(self, arrays: Sequence[Any]) -> Array:
         """Return one array for each trainable weight as a single vector, [W]; W is 0 if there is none."""
@@ -98,9 +109,9 @@ class LossSurface:
         """Return L at `weights` [W], on the samples `indices` or on all, nats."""
         return mean_loss(self.logits(weights, indices), self.labels if indices is None else self.labels[indices])
 
-    def accuracy(self, weights: Array) -> float:
-        """Return the share of all samples that are classified correctly at `weights` [W], 0..1."""
-        return accuracy(self.logits(weights), self.labels)
+    def accuracy(self, weights: Array, indices: Indices | None = None) -> float:
+        """Return the share of the samples, or of `indices`, that are classified correctly at `weights` [W], 0..1."""
+        return accuracy(self.logits(weights, indices), self.labels if indices is None else self.labels[indices])
 
     def map_images(self, function: Callable[[keras.Model, Any], Any]) -> list[Any]:
         """Return `function(model, images)` at the network's weights, a structure of arrays for each part of the images.
@@ -140,10 +151,24 @@ class LossSurface:
 
     def hessian_product(self, vector: Array) -> Array:
         """Return H v, H the Hessian of L on all samples at the network's weights, [W]."""
+        return self._hessian_product(vector, np.arange(len(self.labels)))
+
+    def hessian_parts(self, count: int) -> list[Callable[[Array], Array]]:
+        """Return v -> H_b v for each of at least `count` parts of the samples, or of single ones; Σ_b H_b = H."""
+        pieces = min(len(self.labels), max(count, -(-len(self.labels) // DIFFERENTIATED_BLOCK)))
+        parts = np.array_split(np.arange(len(self.labels)), pieces)
+        return [partial(self._hessian_product, indices=part) for part in parts]
+
+    def _hessian_product(self, vector: Array, indices: Indices) -> Array:
         values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
-        for images, labels in self._parts(None, DIFFERENTIATED_BLOCK):
+        for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
             total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
         return total / len(self.labels)
+
+    def few(self) -> Indices:
+        """Return the samples for what needs to be known roughly only: each fourth, or all if they are few."""
+        count = len(self.labels)
+        return np.arange(0, count, 4 if count >= 4 * FEW else 1)
 
     def sub_batches(self, size: int) -> list[Indices]:
         """Return the samples in consecutive sub-batches of `size`; a short last one is dropped unless it is alone."""

@@ -28,6 +28,10 @@ from infomcr_cli.errors import InputError
 Array = NDArray[np.float64]
 Rise = Callable[[Array], float]
 RELATIVE = 1e-6  # accuracy of a radius
+QUADRATIC = 1.0  # slope of ln √(f/c) in ln r where f is quadratic
+GENTLEST, STEEPEST = 0.3, 10.0  # slopes with which the secant method goes on
+TRIES, NEAR = 6, 1e-5  # values that it takes, product of the last two distances at which it ends
+FARTHEST, SHORT = math.log(4.0), 1e-4  # its longest step, and the longest that tells no slope, in ln r
 LARGEST, SMALLEST = 1e12, 1e-12  # radii that are tried, as multiples of the first guess
 RESAMPLES = 200
 FLOOR = 0.1  # of the mean curvature, is added to each: a weight without curvature would have an endless ray
@@ -69,10 +73,11 @@ def ray_volume(
 
     Source: Scherlis & Belrose, 2025, arXiv:2501.18812.
     """
-    rng, radii = np.random.default_rng(seed), np.empty(rays)
+    rng, radii, slope = np.random.default_rng(seed), np.empty(rays), QUADRATIC
     for ray in range(rays):
         direction = scales * unit_vector(rng, len(scales))
-        guess = radii[ray] = crossing_radius(_along(rise, direction), height, guess)
+        guess, slope = _crossing(_along(rise, direction), height, guess, slope)
+        radii[ray] = guess
     powers = len(scales) * np.log(radii)
     constant = float(np.log(scales).sum()) + log_ball_volume(len(scales))
     effective = float(np.exp(2 * logsumexp(powers) - logsumexp(2 * powers)))
@@ -80,10 +85,19 @@ def ray_volume(
 
 
 def crossing_radius(rise: Callable[[float], float], height: float, guess: float) -> float:
-    """Return r with rise(r) = c: √(rise/c) - 1, linear in r where the loss is quadratic, is solved by Brent's method.
+    """Return r with rise(r) = c.
 
     Raises:
         InputError: there is none within twelve orders of magnitude of the guess.
+    """
+    return _crossing(rise, height, guess, QUADRATIC)[0]
+
+
+def _crossing(rise: Callable[[float], float], height: float, guess: float, slope: float) -> tuple[float, float]:
+    """Return r with rise(r) = c, and the slope of ln √(rise/c) in ln r there, which is 1 where the loss is quadratic.
+
+    The secant method in these logarithms takes two or three values from a good guess and slope; where it does not do
+    at once, √(rise/c) - 1 is solved by Brent's method.
     """
     from scipy.optimize import brentq
 
@@ -92,8 +106,31 @@ def crossing_radius(rise: Callable[[float], float], height: float, guess: float)
         found = rise(radius)
         return min(math.sqrt(max(found, 0.0) / height), CEILING) - 1 if math.isfinite(found) else CEILING - 1
 
+    if (quick := _secant(excess, guess, slope)) is not None:
+        return quick
     low, high = _bracket(excess, guess)
-    return high if low == high else float(brentq(excess, low, high, xtol=RELATIVE * low, rtol=RELATIVE))
+    return high if low == high else float(brentq(excess, low, high, xtol=RELATIVE * low, rtol=RELATIVE)), QUADRATIC
+
+
+def _secant(excess: Callable[[float], float], radius: float, slope: float) -> tuple[float, float] | None:
+    """Return the radius where √(rise/c) is 1, and the slope; None if a few steps do not lead there."""
+    before: tuple[float, float] | None = None  # radius, ln √(rise/c)
+    for _ in range(TRIES):
+        ratio = excess(radius) + 1
+        if not 0 < ratio < CEILING:  # too near or too far for a slope
+            before, radius = None, radius * (2.0 if ratio < CEILING else 0.25)
+            continue
+        height = math.log(ratio)
+        if before is not None and abs(step := math.log(radius / before[0])) > SHORT:
+            slope = (height - before[1]) / step
+        if not GENTLEST < slope < STEEPEST:
+            return None
+        nearer = radius * math.exp(-max(-FARTHEST, min(FARTHEST, height / slope)))
+        # the error of the line is of the order of the product of both distances
+        if abs(height) < RELATIVE or (before is not None and abs(height * before[1]) < NEAR):
+            return nearer, slope
+        before, radius = (radius, height), nearer
+    return None
 
 
 def _bracket(excess: Callable[[float], float], guess: float) -> tuple[float, float]:

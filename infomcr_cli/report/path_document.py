@@ -4,8 +4,9 @@ The barrier of a path is the most by which a value lies above the straight line 
 
     max over t of L(t) − ((1 − t) L(0) + t L(1))
 
-Source: Frankle et al., 2020, arXiv:1912.05671, there with the mean of the ends instead of the line. The same is taken
-of the error rate. It is 0 if no point lies above the line, as t = 0 is one of the points.
+Sources: Entezari et al., 2022, arXiv:2110.06296, and Frankle et al., 2020, arXiv:1912.05671, there with the mean of the
+ends instead of the line. The same is taken of the error rate. It is 0 if no point lies above the line, as t = 0 is one
+of the points.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FORMAT = 1
 DEFINITION = "max over t of value(t) - ((1 - t) value(0) + t value(1))"
 VALUES = ("train_loss", "train_error", "test_loss", "test_error")
 MOST_PATHS = 1000  # of a run that are read
+ROUNDING = 2.0**-48  # of the largest value: a height of less is none
 KINDS = {
     "linear": "straight line",
     "aligned": "straight line, channels aligned",
@@ -132,8 +134,10 @@ def barrier(t: Sequence[float], values: Sequence[float | None]) -> Barrier:
     if len(known) < len(values) or not known:
         return Barrier()
     first, last = known[0], known[-1]
-    above = [value - ((1 - place) * first + place * last) for place, value in zip(t, known, strict=True)]
+    above = [value - (first + place * (last - first)) for place, value in zip(t, known, strict=True)]
     highest = max(range(len(above)), key=above.__getitem__)
+    if above[highest] <= ROUNDING * max(map(abs, known)):
+        return Barrier(value=0.0, t=t[0])
     return Barrier(value=above[highest], t=t[highest])
 
 

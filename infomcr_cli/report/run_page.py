@@ -24,6 +24,7 @@ from infomcr_cli.report.run_tables import (
     shown_value,
 )
 
+_LANDSCAPES = {"path": "Path between minima", "spectrum": "Spectral density"}  # by how the name of a folder begins
 MOST_OPEN = 3  # pictures of evaluations that are not folded: there may be one for each checkpoint
 _FOLDERS = {"plots": "Spectra and other pictures", ".": "Other pictures"}
 
@@ -108,11 +109,13 @@ def _title(folder: str) -> str:
     """Return the title of a folder's pictures.
 
     Examples:
-        >>> _title("plots"), _title("landscapes/random-1d-1520f96b"), _title("mine")
-        ('Spectra and other pictures', 'Landscape, path or density: random-1d-1520f96b', 'mine')
+        >>> _title("plots"), _title("landscapes/path-1871ee58"), _title("mine")
+        ('Spectra and other pictures', 'Path between minima: path-1871ee58', 'mine')
     """
-    kind, _, name = folder.partition("/")
-    return f"Landscape, path or density: {name}" if kind == "landscapes" and name else _FOLDERS.get(folder, folder)
+    place, _, name = folder.partition("/")
+    if place != "landscapes" or not name:
+        return _FOLDERS.get(folder, folder)
+    return f"{_LANDSCAPES.get(name.partition('-')[0], 'Loss landscape')}: {name}"
 
 
 def _picture(found: FoundPicture) -> Picture:

@@ -22,6 +22,7 @@ from infomcr_cli.runs.io.safe_documents import parse_json
 MOST, LARGEST, LARGEST_SUM = 60, 8 * 2**20, 40 * 2**20  # pictures; bytes of one, and of all
 MOST_FACTS = 12
 _PASSED_OVER = {"checkpoints"}
+_NO_FACTS = {"folder", "title", "caption", "alt", "format"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TITLES = {"audit": "Fragility of the measures: how far each moves when something changes that should not matter"}
 
@@ -146,17 +147,16 @@ def _documents(run: RunDirectory, folder: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _facts(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the first few numbers and words of a document, and the barriers that it states."""
+    """Return the barriers that a document states, then its first few numbers and words."""
     facts = {
-        printable(str(name), 60): _shown(value)
-        for name, value in _flat(document)
-        if isinstance(value, int | float | str) and value != "" and name not in ("folder", "title", "caption", "alt")
+        printable(str(name).replace("_", " "), 60): _shown(value)
+        for name, value in (*_barriers(document), *document.items())
+        if isinstance(value, int | float | str) and value != "" and name not in _NO_FACTS
     }
     return dict(list(facts.items())[:MOST_FACTS])
 
 
-def _flat(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from document.items()
+def _barriers(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     barriers = document.get("barriers")
     for kind, values in barriers.items() if isinstance(barriers, dict) else ():
         for name, one in values.items() if isinstance(values, dict) else ():

@@ -18,6 +18,7 @@ folder={folder}
 if [ -s $folder/answer ]; then cat $folder/answer >&2; [ -e $folder/taken ] || exit 1; fi
 number=$(($(ls $folder/scripts | wc -l) + 1))
 cp "$1" $folder/scripts/$number
+env | cut -d= -f1 > $folder/variables
 [ -s $folder/answer ] && exit 1
 echo "Submitted batch job $number"
 """

@@ -190,7 +190,7 @@ class SlurmCluster:
         user = getpass.getuser()
         nodes = "\n".join(
             f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={free_port()} "
-            f"CPUs={cores} State=UNKNOWN"
+            f"CPUs={cores} RealMemory=1000 State=UNKNOWN"
             for name in NODES
         )
         text = _CONFIG.format(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -130,6 +131,41 @@ def test_no_password_is_written(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert (fake.folder / "scripts" / "1") in files
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+def test_a_sweep_that_runs_in_a_slurm_job_itself_does_not_hand_on_its_resources(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "SBATCH_ACCOUNT", "SLURM_CONF"):
+        monkeypatch.setenv(name, "7")
+    submitted(engine(), jobs)
+    variables = (fake.folder / "variables").read_text().split()
+    assert "SLURM_CONF" in variables
+    assert not {"SLURM_JOB_ID", "SLURM_MEM_PER_NODE"} & set(variables)
+    assert os.environ["SLURM_JOB_ID"] == "7"
+
+
+def test_a_path_is_written_so_that_slurm_and_its_shell_take_it_as_it_is(
+    fake: FakeSlurm, jobs: list[Job], tmp_path: Path
+) -> None:
+    settings = config_of().engine
+    assert isinstance(settings, SlurmEngineConfig)
+
+    def made(name: str) -> SlurmEngine:
+        folder = SweepDirectory(tmp_path / name / "sweeps" / "demo", "0" * 32)
+        return SlurmEngine(
+            settings, Limits(), folder, 4, lambda job: task_of(job, evaluate=False, cwd=tmp_path, log=folder.log(job))
+        )
+
+    submitted(made("a b'c 50%"), jobs)
+    (script,) = fake.scripts()
+    (output,) = [line for line in script.splitlines() if "--output" in line]
+    assert "50%%/" in output
+    assert shlex.split(output.removeprefix("#SBATCH "))[0].endswith("/%A_%a.log")
+    command = shlex.split(script.splitlines()[-1])
+    assert (Path(command[-1]) / "tasks.jsonl").is_file()
+    with pytest.raises(InputError, match="without %j"):
+        made("of %j")
 
 
 def test_more_jobs_than_an_array_may_hold_wait_for_one_another(

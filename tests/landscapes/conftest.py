@@ -1,4 +1,4 @@
-"""Shared by the tests of landscapes: three small runs with batch norm, trained once."""
+"""Shared by the tests of landscapes: small runs, trained once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,22 @@ SMALL = (
 )
 
 
+LINEAR = (
+    "model=mlp",
+    "model.depth=0",
+    "data.train_size=120",
+    "data.batch_size=40",
+    "schedule.epochs=1",
+    "tracking=off",
+)
+
+
 @pytest.fixture(scope="session")
 def three_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs/a, runs/b and runs/c, which differ in the seed; tests write into copies or with --out."""
+    """A folder with runs/a, b and c, which differ in the seed, and runs/linear; tests write elsewhere, by --out."""
     folder = tmp_path_factory.mktemp("landscapes")
     for seed, name in enumerate("abc"):
         answer = infomcr(("train", *SMALL, f"seed={seed}", "--run-dir", f"runs/{name}"), folder)
         assert answer.code == 0, answer.err
+    assert infomcr(("train", *LINEAR, "--run-dir", "runs/linear"), folder).code == 0
     return folder

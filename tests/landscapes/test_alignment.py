@@ -174,3 +174,23 @@ def test_the_same_networks_and_seed_give_the_same_alignment() -> None:
     assert all(np.array_equal(p, q) for p, q in zip(one.permutations, other.permutations, strict=True))
     assert one.after < one.before
     assert one.moved > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("VGG16", "MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetV2B0", "ResNet50", "ResNet50V2"),
+        *("DenseNet121", "ConvNeXtTiny", "Xception", "InceptionV3", "InceptionResNetV2", "NASNetMobile"),
+    ],
+)
+def test_permuted_channels_leave_published_networks_as_they_are(name: str) -> None:
+    size = 75 if name.startswith("Inception") or name == "Xception" else 32
+    model = build_model(name, input_shape=(size, size, 3), num_classes=5)
+    groups, weights = channel_groups(model), random_weights(model)
+    images = RNG.normal(size=(2, size, size, 3)).astype(np.float32)
+    before, after = (logits(model, one, images) for one in (weights, permuted(weights, groups, shuffled(groups))))
+    np.testing.assert_allclose(after, before, atol=5e-5 * np.abs(before).max())
+    assert {place.weight for group in groups for place in group.places} >= {
+        name for name, array in weights.items() if array.ndim == 4 and array.size > 1000
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import pytest
 from cli import infomcr
 
 from infomcr_cli.landscapes import spectra
-from infomcr_cli.landscapes.density import lanczos_quadrature, moment, probe, smoothed
+from infomcr_cli.landscapes.density import default_width, lanczos_quadrature, moment, probe, smoothed
 from infomcr_cli.landscapes.density_operators import GramProduct, operator
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
@@ -81,7 +82,7 @@ def test_eigenvalues_that_have_converged_do_not_come_back_as_copies() -> None:
 
 def test_one_probe_has_no_standard_error_and_zero_is_an_operator_too() -> None:
     found = [lanczos_quadrature(lambda v: 0 * v, probe(7, 0, 0), steps=5)]
-    density = smoothed(found)
+    density = smoothed(found, default_width(found))
     assert found[0].nodes.tolist() == [0.0]
     assert np.isnan(density.std_error).all()
     assert np.isfinite(density.value).all()
@@ -162,8 +163,9 @@ def test_a_document_holds_nodes_weights_and_the_width(three_runs: Path) -> None:
             assert sum(one["weights"]) == pytest.approx(1, rel=1e-9)
         mean = np.mean([np.dot(one["weights"], one["nodes"]) for one in run["probes"]])
         assert run["trace"]["value"] == pytest.approx(run["size"] * mean)
-        assert run["width"] == pytest.approx(0.01 * (run["largest"] - run["smallest"]))
         assert len(run["density"]["grid"]) == len(run["density"]["std_error"])
+    low, high = min(run["smallest"] for run in found["runs"]), max(run["largest"] for run in found["runs"])
+    assert found["width"] == pytest.approx(0.01 * (high - low))
     with np.load(three_runs / "hessian" / "values.npz") as kept:
         assert kept["nodes"].shape == (2, 3, 5)
     assert (three_runs / "hessian" / "density.svg").exists()
@@ -202,3 +204,13 @@ def test_mistakes_exit_2(three_runs: Path, arguments: tuple[str, ...], words: st
     answer = infomcr(("spectrum", "runs/a", *arguments), three_runs)
     assert answer.code == 2
     assert words in answer.err
+
+
+def test_vectors_that_do_not_fit_into_memory_are_refused_before_the_work(
+    three_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spectra.psutil, "virtual_memory", lambda: SimpleNamespace(available=30_000))
+    monkeypatch.setattr(spectra, "lanczos_quadrature", None)
+    answer = infomcr(("spectrum", "runs/linear", "--samples", "40"), three_runs)
+    assert answer.code == 2
+    assert "Try --steps" in answer.err

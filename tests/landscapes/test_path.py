@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cli import Answer, infomcr
 
 from infomcr_cli.landscapes.alignment import permuted
 from infomcr_cli.landscapes.alignment_channels import channel_groups
+from infomcr_cli.landscapes.path_ends import _unnamed
 from infomcr_cli.landscapes.path_training import Curve
 from infomcr_cli.models import build_model
 from infomcr_cli.runs import RunDirectory, load_checkpoint
@@ -233,3 +235,14 @@ def test_a_curve_that_diverges_says_so_and_keeps_the_points(folder: Path, tmp_pa
     assert "--learning-rate" in answer.err
     assert (tmp_path / "far/.points.json").exists()
     assert not (tmp_path / "far/.curve.safetensors").exists()
+
+
+def test_layers_that_keras_numbered_in_another_process_are_the_same() -> None:
+    def described(*names: str, shortcut: str) -> dict[str, Any]:
+        layers = [{"config": {"name": name}, "inbound": [[before, 0, 0]]} for before, name in pairwise(names)]
+        layers[-1]["inbound"] += [[shortcut, 0, 0]]
+        return {"name": "model", "layers": [{"config": {"name": names[0]}, "inbound": []}, *layers]}
+
+    one = _unnamed(described("input", "dense", "dense_1", "add", shortcut="dense"))
+    assert one == _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="dense_3"))
+    assert one != _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="input_2")), "other edges"

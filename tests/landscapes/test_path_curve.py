@@ -90,6 +90,8 @@ def test_a_convex_loss_has_no_barrier_and_a_loss_that_is_not_finite_none_that_is
     hessian = np.diag([1.0, 30.0])
     points = [(1 - s) * np.array([1.0, -2.0]) + s * np.array([-3.0, 0.5]) for s in t]
     assert barrier(t.tolist(), [float(w @ hessian @ w) / 2 for w in points]).value == 0
+    values = [0.025 + 0.1 * s for s in t]
+    assert barrier(t.tolist(), values).value == 0, "rounding is no barrier"
     assert barrier([0.0, 0.5, 1.0], [1.0, None, 1.0]).value is None
     assert barrier([0.0, 0.5, 1.0], [1.0, float("inf"), 1.0]).value is None
 

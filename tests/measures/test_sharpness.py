@@ -177,12 +177,18 @@ def test_noise_scale_refuses_an_unreachable_accuracy_drop():
         noise_scale(surface, drop=0.9, draws=2, seed=0, magnitude_aware=False)
 
 
-def test_bisection_takes_as_many_steps_as_forecast():
-    from infomcr_cli.measures.library.noise_scale import BISECTIONS
+def test_search_for_a_noise_scale_tries_as_many_values_as_forecast():
+    from infomcr_cli.measures.library.noise_scale import PILOT, TRIES, _pilot
 
-    counts = []
-    for scale in (1e-4, 1e-2, 1.0, 30.0):
-        sigmas = []
-        crossing(lambda sigma, scale=scale, seen=sigmas: seen.append(sigma) or np.full(2, sigma / (sigma + scale)), 0.1)
-        counts.append(len(set(sigmas)))
-    assert abs(np.mean(counts) - BISECTIONS) <= 3
+    alone, together = [], []
+    for scale in (1e-4, 1e-2, 0.03, 1.0, 30.0):
+        sigmas, seen = [], set()
+        near = _pilot(lambda sigma, s=scale, seen=seen: seen.add(sigma) or np.full(1, sigma / (sigma + s)), 0.1)
+        alone.append(len(seen))
+        found, _ = crossing(
+            lambda sigma, s=1.2 * scale, seen=sigmas: seen.append(sigma) or np.full(2, sigma / (sigma + s)), 0.1, near
+        )
+        together.append(len(sigmas))
+        assert found == pytest.approx(1.2 * scale / 9, rel=0.01)
+    assert np.mean(alone) == pytest.approx(PILOT, abs=2)
+    assert np.mean(together) == pytest.approx(TRIES, abs=1)

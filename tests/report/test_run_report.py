@@ -185,7 +185,7 @@ def test_pictures_of_a_directory_are_images_and_never_part_of_the_page(tmp_path:
         "plots/spectrum-last.png",
     ]
     facts = document["pictures"][0]["facts"]
-    assert facts == {"kind": "random", "dimensions": "2", "barrier of train_loss (linear)": "0.25"}
+    assert facts == {"kind": "random", "dimensions": "2", "barrier of train loss (linear)": "0.25"}
     left_out = [one for one in document["missing"] if "is not shown" in one]
     assert [one.split()[0] for one in left_out] == ["landscapes/surface-1/bomb.svg", "landscapes/surface-1/fake.png"]
     alt = next(one["alt"] for tag, one in parsed(tmp_path / "page.html").found if tag == "img")

@@ -32,9 +32,9 @@ class GammaConfig(Record):
 class CurvatureConfig(Record):
     """The Hessian of the training loss, known by its products with vectors."""
 
-    probes: AtLeastTwo = Field(description="Hutch++ takes three products for each")
+    probes: AtLeastTwo = Field(description="of the trace outside the Krylov space, a product each")
     eigenvalues: Count = Field(description="how many of the largest")
-    products: Count = Field(description="Lanczos spends about as many at most")
+    products: Count = Field(description="dimensions of the Krylov space, a product each")
 
 
 class SharpnessConfig(Record):
@@ -47,10 +47,10 @@ class SharpnessConfig(Record):
     iterations: Count = Field(description="of the maximisation in the box")
     noise_rho: Positive = Field(0.01, description="standard deviation of the noise of average_sharpness")
     adaptive_noise_rho: Positive = Field(0.1, description="the same in units of each weight's own magnitude")
-    noise_draws: AtLeastTwo = Field(20, description="noise vectors of both")
+    noise_draws: AtLeastTwo = Field(8, description="noise vectors of both")
     linf_rho: Positive = Field(0.002, description="greatest relative change of a weight, worst case with p = infinity")
     l2_rho: Positive = Field(0.5, description="length of the vector of relative changes, worst case with p = 2")
-    ascent_steps: Count = Field(20, description="of both worst cases")
+    ascent_steps: Count = Field(5, description="of both worst cases")
 
 
 class NoiseConfig(Record):
@@ -63,9 +63,9 @@ class NoiseConfig(Record):
 class LearningCoefficientConfig(Record):
     """Langevin chains around the weights."""
 
-    chains: AtLeastTwo = Field(4, description="independent chains, all from the weights")
+    chains: AtLeastTwo = Field(3, description="independent chains, all from the weights")
     steps: Annotated[int, Field(ge=100, le=10**9)] = Field(300, description="of each chain, the burn-in included")
-    batch: Count = Field(50, description="images of one stochastic gradient")
+    batch: Count = Field(25, description="images of one stochastic gradient")
     radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
     localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
 
@@ -74,7 +74,7 @@ class BasinVolumeConfig(Record):
     """Random rays from the weights to a rise of the loss."""
 
     rise: Positive = Field(0.1, description="c, nats")
-    rays: AtLeastTwo = Field(20, description="random directions")
+    rays: AtLeastTwo = Field(10, description="random directions")
 
 
 class LaplaceConfig(Record):

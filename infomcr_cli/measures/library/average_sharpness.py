@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.library import ANDRIUSHCHENKO
 from infomcr_cli.measures.value import MeasureValue, standard_error
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -28,10 +30,22 @@ def noise_rises(surface: LossSurface, *, rho: float, draws: int, seed: int, adap
 
     Source: Andriushchenko et al., 2023, arXiv:2302.07011, average-case sharpness.
     """
-    base = surface.loss(surface.weights)
+    from infomcr_cli.measures.cross_entropy import mean_loss
+
+    base = mean_loss(surface.clean_logits, surface.labels)
     spread = rho * np.abs(surface.weights) if adaptive else rho
     noise = (np.random.default_rng([seed, draw]).standard_normal(surface.size) for draw in range(draws))
     return np.array([surface.loss(surface.weights + spread * one) - base for one in noise])
+
+
+def normalised_pass(config: MeasureConfig) -> Work:
+    """Return the work of the pass over the samples with normalised logits."""
+    return Work(forward=config.samples, functions=0.5)
+
+
+def noise_passes(config: MeasureConfig) -> Work:
+    """Return the work of the passes at noisy weights."""
+    return Work(forward=config.samples * config.sharpness.noise_draws, vectors=config.sharpness.noise_draws)
 
 
 @register_measure(
@@ -42,7 +56,8 @@ def noise_rises(surface: LossSurface, *, rho: float, draws: int, seed: int, adap
     unit="nats",
     direction="lower",
     cost="a forward pass over the samples for each draw of noise",
-    passes=lambda config: config.samples * (config.sharpness.noise_draws + 1),
+    passes=lambda config: noise_passes(config),  # its own: the noise differs
+    shares=(normalised_pass,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.noise_rho", "sharpness.noise_draws"),
 )
@@ -60,7 +75,8 @@ def average_sharpness(ctx: MeasureContext) -> MeasureValue:
     unit="nats",
     direction="lower",
     cost="a forward pass over the samples for each draw of noise",
-    passes=lambda config: config.samples * (config.sharpness.noise_draws + 1),
+    passes=lambda config: noise_passes(config),  # its own: the noise differs
+    shares=(normalised_pass,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.adaptive_noise_rho", "sharpness.noise_draws"),
 )

@@ -11,9 +11,10 @@ from scipy.special import log_softmax
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import Direction, MeasureValue
+from infomcr_cli.measures.work import Work, no_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -101,9 +102,9 @@ def noisy_logits(ctx: MeasureContext) -> Array:
     return LossSurface(ctx.model, images, surface.labels, batch_size=ctx.config.batch_size).clean_logits
 
 
-def noisy_pass(config: MeasureConfig) -> float:
-    """Return the images of the pass over noisy samples."""
-    return config.samples
+def noisy_pass(config: MeasureConfig) -> Work:
+    """Return the work of the pass over noisy samples."""
+    return Work(forward=config.samples)
 
 
 class Score(NamedTuple):

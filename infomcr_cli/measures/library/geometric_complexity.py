@@ -8,9 +8,10 @@ import numpy as np
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import MeasureValue, standard_error
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     import keras
@@ -55,9 +56,9 @@ def _squared_slopes(model: keras.Model, images: Any, along: Any) -> Any:
     return tf.add_n(squares)
 
 
-def complexity_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as ten derivatives of each sample."""
-    return config.samples * FEW_CLASSES * GRADIENT
+def complexity_passes(config: MeasureConfig) -> Work:
+    """Return the work of ten derivatives of each sample."""
+    return Work(inputs=config.samples * FEW_CLASSES, functions=1)
 
 
 @register_measure(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.base import GRAM, gram_passes, register_measure
+from infomcr_cli.measures.base import GRAM, register_measure
 from infomcr_cli.measures.draw_measures import (
     GAMMA,
     SETTINGS,
@@ -23,6 +23,7 @@ from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.gram.record import LayerGroup
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue, mean_over_draws
+from infomcr_cli.measures.work import gram_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,118 +10,116 @@ from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import HESSIAN_PRODUCT, IMAGES, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
+from infomcr_cli.measures.krylov import KrylovSpace, Product, krylov_space, trace_outside
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
-    from infomcr_cli.measures.loss_surface import LossSurface
 
 
 Array = NDArray[np.float64]
-Product = Callable[[Array], Array]
-KRYLOV = 12  # products that Lanczos takes at least
-RELATIVE = 1e-2  # accuracy of each eigenvalue
+ACCURACY = 1e-2  # of each eigenvalue, relative
+PARTS = 16  # of the images, at least; each has probes of its own
 
 
-def largest_eigenvalues(
-    product: Product, size: int, *, count: int, tolerance: float, seed: int, products: int
-) -> tuple[Array, Array]:
-    """Return the algebraically largest eigenvalues, descending, and the residual norm of each (restarted Lanczos).
+def largest_eigenvalues(space: KrylovSpace, *, count: int, tolerance: float) -> tuple[Array, Array]:
+    """Return the algebraically largest eigenvalues that have converged, descending, and the residual norm of each.
 
-    An eigenvalue lies within ‖A v - λ v‖ of λ, so the residual bounds the error.
+    An eigenvalue lies within ‖A v - λ v‖ of λ, so the residual bounds the error; if other eigenvalues are far away, the
+    error is of the order of its square.
 
     Args:
-        product:   v -> A v, [size] -> [size], A symmetric.
-        count:     how many; at most size - 1.
-        tolerance: relative accuracy that ARPACK aims at.
-        products:  about as many products are spent at most; eigenvalues that have not converged by then are left out.
+        space:     of at least two dimensions, or of all.
+        count:     how many.
+        tolerance: relative accuracy.
 
-    Source:  Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
+    Source:  Saad, Numerical Methods for Large Eigenvalue Problems, 2011, theorem 3.8 (Kato-Temple).
     """
-    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
-
-    count = min(count, size - 1)
-    krylov = min(size, max(2 * count + 1, KRYLOV))
-    start = np.random.default_rng(seed).standard_normal(size)
-    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    restarts = max(1, (products - krylov) // (krylov - count))
-    try:
-        values, vectors = eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=tolerance, maxiter=restarts)
-    except ArpackNoConvergence as unfinished:
-        values, vectors = np.real(unfinished.eigenvalues), np.real(unfinished.eigenvectors)
-    except ArpackError:
-        if np.any(product(start)):
-            raise
-        return np.zeros(count), np.zeros(count)  # a matrix that makes a random vector 0 is 0
-    order = np.argsort(values)[::-1]
-    residuals = [np.linalg.norm(product(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
-    return values[order], np.asarray(residuals)
+    values, residuals, errors = space.ritz_values(count)
+    converged = np.minimum(residuals, np.nan_to_num(errors, nan=np.inf)) <= tolerance * np.abs(values)
+    return values[converged], residuals[converged]
 
 
-def trace(product: Product, size: int, *, probes: int, seed: int) -> tuple[float, float]:
-    """Return an unbiased estimate of tr A and its standard error, from 3·probes products (Hutch++).
+def trace(
+    product: Product, size: int, *, probes: int, seed: int, parts: Sequence[Product] | None = None
+) -> tuple[float, float]:
+    """Return an unbiased estimate of tr A and its standard error, from 2·probes products.
 
-    On the range of a sketch A S the trace is exact, tr QᵀAQ; orthogonal to it Hutchinson's estimator is used, whose
-    spread over the probes gives the standard error. The trace of a matrix of rank below `probes` is exact.
+    On a Krylov space of A the trace is exact; orthogonal to it Hutchinson's estimator is used, whose spread over the
+    probes gives the standard error. The trace of a matrix of rank below `probes` is exact. Hutch++ takes the range of
+    a random sketch for the space, and three products for each probe.
 
     Args:
         product: v -> A v, [size] -> [size], A symmetric.
         probes: at least 2.
-        seed: of the Rademacher vectors.
+        seed: of the random vectors.
+        parts: products with matrices whose sum is A; None: A itself.
 
-    Source:  Meyer, Musco, Musco & Woodruff, 2021, arXiv:2010.09649, algorithm 1.
+    Source:  Meyer, Musco, Musco & Woodruff, 2021, arXiv:2010.09649 (Hutch++); Chen & Hallman, 2023, arXiv:2205.01736
+             (the space).
 
     Examples:
         >>> value, error = trace(lambda v: 2 * v, 3, probes=3, seed=0)
         >>> round(value, 10)
         6.0
     """
-    probes = min(probes, size)
-    rng = np.random.default_rng(seed)
-    sketch, rest = (rng.choice([-1.0, 1.0], (size, probes)) for _ in range(2))
-    basis, _ = np.linalg.qr(np.stack([product(s) for s in sketch.T], axis=1))  # of A S, [size, probes]
-    within = sum(float(q @ product(q)) for q in basis.T)
-    rest -= basis @ (basis.T @ rest)
-    beyond = np.array([g @ product(g) for g in rest.T])
-    return within + float(beyond.mean()), float(beyond.std(ddof=1) / np.sqrt(probes)) if probes > 1 else 0.0
+    space = krylov_space(product, size, steps=probes, seed=seed)
+    beyond, error = trace_outside(space, parts or [product], probes=min(probes, size), seed=seed)
+    return space.trace + beyond, error
 
 
-def trace_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as the estimate of the trace."""
-    return config.samples * 3 * config.curvature.probes * HESSIAN_PRODUCT
+def space_passes(config: MeasureConfig) -> Work:
+    """Return the work of the Krylov space."""
+    steps = dimensions(config)  # with each step vectors are made orthogonal to all before
+    return Work(products=config.samples * steps, vectors=steps + steps**2 / 4, functions=2.5)
 
 
-def _trained_surface(ctx: MeasureContext) -> LossSurface:
-    """Return the loss surface.
+def probe_passes(config: MeasureConfig) -> Work:
+    """Return the work of the estimate of the trace outside the space."""
+    probes = config.curvature.probes
+    return Work(products=config.samples * probes, vectors=2 * PARTS * probes)
+
+
+def dimensions(config: MeasureConfig) -> int:
+    """Return how many dimensions the Krylov space has, if there are as many weights."""
+    return max(config.curvature.products, config.curvature.probes)
+
+
+def hessian_space(ctx: MeasureContext) -> KrylovSpace:
+    """Return a Krylov space of ∇²L, which trace and eigenvalues share.
 
     Raises:
         InputError: no weight is trainable.
     """
-    if not ctx.surface.size:
+    surface = ctx.surface
+    if not surface.size:
         raise InputError("a Hessian needs trainable weights", received=ctx.model.name)
-    return ctx.surface
+    steps, dtype = dimensions(ctx.config), surface.precision
+    return krylov_space(surface.hessian_product, surface.size, steps=steps, seed=ctx.seed, dtype=dtype)
 
 
 def estimated_trace(ctx: MeasureContext) -> MeasureValue:
     """Return an unbiased estimate of tr ∇²L with its standard error, which several measures share."""
-    surface = _trained_surface(ctx)
-    probes = min(ctx.config.curvature.probes, surface.size)
-    value, error = trace(surface.hessian_product, surface.size, probes=probes, seed=ctx.seed)
-    return MeasureValue(value, error, estimates=probes if probes > 1 else None)
+    space, surface, probes = ctx.once(hessian_space), ctx.surface, ctx.config.curvature.probes
+    parts = surface.hessian_parts(PARTS)
+    beyond, error = trace_outside(space, parts, probes=probes, seed=ctx.seed)
+    return MeasureValue(space.trace + beyond, error, estimates=len(parts) * (probes - 1) + 1)
 
 
 @register_measure(
     name="hessian_trace",
-    formula="tr ∇²L, Hutch++",
-    source="Meyer et al., SOSA 2021, arXiv:2010.09649",
+    formula="tr ∇²L, Hutch++ with a Krylov space",
+    source="Meyer et al., SOSA 2021, arXiv:2010.09649; the space: Chen & Hallman, SIMAX 2023, arXiv:2205.01736",
     family="curvature",
     unit="nats",
     direction="lower",
-    cost="three Hessian-vector products over the samples for each probe",
-    passes=trace_passes,
+    cost="curvature.products Hessian-vector products over the samples, shared, and one for each probe",
+    passes=probe_passes,
+    shares=(space_passes,),
     needs=(IMAGES,),
-    settings=("samples", "curvature.probes"),
+    settings=("samples", "curvature.probes", "curvature.products"),
 )
 def hessian_trace(ctx: MeasureContext) -> MeasureValue:
     """Return an unbiased estimate of the trace with its standard error."""
@@ -131,26 +129,20 @@ def hessian_trace(ctx: MeasureContext) -> MeasureValue:
 @register_measure(
     name="hessian_eigenvalue",
     formula="λ_max(∇²L), Lanczos",
-    source="Lehoucq et al., ARPACK, SIAM 1998; as a measure: Keskar et al., ICLR 2017, arXiv:1609.04836",
+    source="Lanczos, 1950; as a measure: Keskar et al., ICLR 2017, arXiv:1609.04836",
     family="curvature",
     unit="nats",
     direction="lower",
-    cost="at most about curvature.products Hessian-vector products over the samples",
-    passes=lambda config: config.samples * max(config.curvature.products, KRYLOV) * HESSIAN_PRODUCT,
+    cost="curvature.products Hessian-vector products over the samples, shared with hessian_trace",
+    passes=space_passes,
     needs=(IMAGES,),
     settings=("samples", "curvature.eigenvalues", "curvature.products"),
 )
 def hessian_eigenvalue(ctx: MeasureContext) -> MeasureValue:
-    """Return the largest eigenvalue, with all that were found and the residual that bounds the error of each."""
-    settings, surface = ctx.config.curvature, _trained_surface(ctx)
-    values, residuals = largest_eigenvalues(
-        surface.hessian_product,
-        surface.size,
-        count=settings.eigenvalues,
-        tolerance=RELATIVE,
-        seed=ctx.seed,
-        products=settings.products,
-    )
+    """Return the largest eigenvalue, with all that were found and the residual of each."""
+    settings, space = ctx.config.curvature, ctx.once(hessian_space)
+    values, residuals = largest_eigenvalues(space, count=settings.eigenvalues, tolerance=ACCURACY)
     if not len(values):
-        return MeasureValue(None, extras={"reason": f"no eigenvalue converged in {settings.products} products"})
+        reason = f"no eigenvalue converged in {len(space.basis)} products; try more measure.curvature.products"
+        return MeasureValue(None, extras={"reason": reason})
     return MeasureValue(float(values[0]), extras={"eigenvalues": values.tolist(), "residuals": residuals.tolist()})

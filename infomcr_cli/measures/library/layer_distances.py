@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import FOLDABLE, IMAGES, INITIAL, no_passes, register_measure
+from infomcr_cli.measures.base import FOLDABLE, IMAGES, INITIAL, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.initial import initial_values
 from infomcr_cli.measures.library import JIANG
@@ -30,6 +30,7 @@ from infomcr_cli.measures.library.layer_norms import (
 )
 from infomcr_cli.measures.library.simple import positive_margin
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work, no_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.batch_norm_folding import LinearMap
@@ -59,9 +60,9 @@ def moved_spectral_norms(ctx: MeasureContext) -> Array:
     return operator_norms(ctx.once(moved_maps))
 
 
-def moved_spectral_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as the spectral norms of the distances."""
-    return SPECTRAL_PASSES
+def moved_spectral_passes(config: MeasureConfig) -> Work:
+    """Return the work of the spectral norms of the distances."""
+    return Work(forward=SPECTRAL_PASSES)
 
 
 def sum_of_ratios(above: Iterable[float], below: Iterable[float]) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -69,8 +70,8 @@ def _summary(places: list[PlaceMargins]) -> MeasureValue:
     invariance=EVERY_CHANGE,
     unit="√(total variation)",
     direction="higher",
-    cost="one forward and four backward passes over the samples",
-    passes=lambda config: config.samples * 2 * GRADIENT,
+    cost="one forward and one backward pass over the samples",
+    passes=lambda config: Work(inputs=config.samples, functions=0.75),
     needs=(IMAGES,),
     settings=("samples",),
 )
@@ -90,7 +91,7 @@ def margin_distribution(ctx: MeasureContext) -> MeasureValue:
     unit="√(total variation)",
     direction="higher",
     cost="that of margin_distribution, on images averaged with another one of their class",
-    passes=lambda config: config.samples * 2 * GRADIENT,
+    passes=lambda config: Work(inputs=config.samples, functions=0.75),
     needs=(IMAGES, "floating-point inputs"),
     settings=("samples",),
 )

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import FOLDABLE, IMAGES, no_passes, register_measure
+from infomcr_cli.measures.base import FOLDABLE, IMAGES, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.library.simple import clean_margin
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work, no_passes
 
 if TYPE_CHECKING:
     import keras
@@ -90,9 +91,9 @@ def spectral_norms(ctx: MeasureContext) -> NDArray[np.float64]:
     return operator_norms(ctx.once(maps))
 
 
-def spectral_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as the spectral norms."""
-    return SPECTRAL_PASSES
+def spectral_passes(config: MeasureConfig) -> Work:
+    """Return the work of the spectral norms."""
+    return Work(forward=SPECTRAL_PASSES, functions=1)
 
 
 def _with_margin(log_product: float, ctx: MeasureContext) -> MeasureValue:

@@ -15,17 +15,19 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
-    from infomcr_cli.measures.loss_surface import LossSurface
+    from infomcr_cli.measures.loss_surface import Indices, LossSurface
 
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-7, 1e3  # of σ
 FLOOR = 1e-3  # standard deviation of the noise on a weight of zero, if noise grows with the weight
-BISECTIONS = 14  # about as many values of σ are tried
-STEP, WIDTH, SLOPE = 4.0, 1.02, 1.25  # factors: of the bracket's growth, of its last width, between slope's points
+FIRST, STEP = 1e-2, 4.0  # σ that is tried first, factor to the next one
+NARROW, WIDTH = 1.6, 1.02  # ratios: of a bracket that is narrow enough for a line in ln σ, of the accuracy
+PILOT, TRIES = 6.0, 4.0  # about as many values of σ are tried with one noise vector, with all of them
 
 
 def crossing_scale(
@@ -34,8 +36,8 @@ def crossing_scale(
     """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
 
     The noise on w_i is N(0, σ²), or magnitude-aware N(0, σ² w_i² + floor²). The same `draws` noise vectors, scaled,
-    are used for every σ, so that the drop is a smooth function of it and bisection works. A greater σ means a flatter
-    minimum; the bound of the source contains 1/σ².
+    are used for every σ, so that the drop is a smooth function of it. One vector on a part of the samples finds about
+    where to search. A greater σ means a flatter minimum; the bound of the source contains 1/σ².
 
     Args:
         surface:         the loss of the network.
@@ -51,45 +53,83 @@ def crossing_scale(
     Source:
         Jiang et al., 2020, arXiv:1912.02178 (drop 0.1, floor 1e-3).
     """
-    base = surface.accuracy(surface.weights)
+    right = np.argmax(surface.clean_logits, axis=1) == surface.labels
+    few = surface.few()
+
+    def noisy_accuracy(sigma: float, draw: int, indices: Indices | None = None) -> float:
+        spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
+        noise = np.random.default_rng([seed, draw]).standard_normal(surface.size)
+        return surface.accuracy(surface.weights + spread * noise, indices)
 
     def drops(sigma: float) -> Array:
-        spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
-        noise = (np.random.default_rng([seed, draw]).standard_normal(surface.size) for draw in range(draws))
-        return np.array([base - surface.accuracy(surface.weights + spread * one) for one in noise])
+        return np.array([right.mean() - noisy_accuracy(sigma, draw) for draw in range(draws)])
 
-    return crossing(drops, drop)
+    guess = _pilot(lambda sigma: np.array([right[few].mean() - noisy_accuracy(sigma, 0, few)]), drop)
+    return crossing(drops, drop, guess)
 
 
-def crossing(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
-    """Return σ where the mean of `drops(σ)` crosses `target`, by bisection in ln σ, and its standard error.
+def _pilot(drops: Callable[[float], Array], target: float) -> float | None:
+    """Return about where one noise vector alone crosses; None if it does not."""
+    known = cache(drops)
+    try:
+        low, high = _narrowed(known, target, *_bracket(known, target, FIRST, STEP))
+    except InputError:
+        return None
+    return math.sqrt(low * high)
 
-    The error is that of the mean at σ over its slope there (delta method).
+
+def crossing(drops: Callable[[float], Array], target: float, guess: float | None = None) -> tuple[float, float]:
+    """Return σ where the mean of `drops(σ)` crosses `target`, and its standard error.
+
+    The drop is bracketed closely, and taken as a line in ln σ between the two nearest values of σ that were tried. The
+    error is that of the mean near σ over the slope across the bracket (delta method).
+
+    Args:
+        drops:  σ -> the drop of each noise vector.
+        target: of their mean.
+        guess:  σ near the crossing; None: not known.
 
     Raises:
         InputError: it does not cross in 1e-7..1e3.
     """
     known = cache(drops)
-    low, high = _bracket(known, target)
-    while high / low > WIDTH:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if known(middle).mean() >= target else (middle, high)
-    sigma = math.sqrt(low * high)
-    slope = (known(sigma * SLOPE).mean() - known(sigma / SLOPE).mean()) / (2 * math.log(SLOPE))
-    here = known(sigma)
+    start, step = (FIRST, STEP) if guess is None else (guess, NARROW)
+    low, high = _narrowed(known, target, *_bracket(known, target, start, step))
+    slope = (known(high).mean() - known(low).mean()) / math.log(high / low)
+    sigma, tried = _on_line(known, target, low, high), low
+    while max(sigma / tried, tried / sigma) > WIDTH and high / low > WIDTH:
+        tried = sigma
+        low, high = (low, tried) if known(tried).mean() >= target else (tried, high)
+        sigma = _on_line(known, target, low, high)
+    here = known(tried)
     error = float(here.std(ddof=1)) / math.sqrt(len(here))
     return sigma, sigma * error / slope if slope > 0 else math.inf
 
 
-def _bracket(drops: Callable[[float], Array], target: float) -> tuple[float, float]:
-    """Widen from 0.01 until one end lies below the target and the other does not."""
-    low = high = 1e-2
+def _on_line(drops: Callable[[float], Array], target: float, low: float, high: float) -> float:
+    """Return σ between two values of σ at which a line in ln σ crosses the target."""
+    below, above = drops(low).mean(), drops(high).mean()
+    share = (target - below) / (above - below) if above > below else 0.5
+    return low * (high / low) ** float(share)
+
+
+def _narrowed(drops: Callable[[float], Array], target: float, low: float, high: float) -> tuple[float, float]:
+    """Halve a bracket in ln σ until it is narrow."""
+    while high / low > NARROW * (1 + 1e-9):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if drops(middle).mean() >= target else (middle, high)
+    return low, high
+
+
+def _bracket(drops: Callable[[float], Array], target: float, guess: float, step: float) -> tuple[float, float]:
+    """Widen from a guess until one end lies below the target and the other does not."""
+    low = high = guess
     while drops(high).mean() < target:
-        low, high = high, high * STEP
+        low, high = high, high * step
         if high > LARGEST:
             raise InputError(f"noise must be able to lower the accuracy by {target}", received=f"less at sigma={low:g}")
     while drops(low).mean() >= target:
-        low, high = low / STEP, low
+        low, high = low / step, low
         if low < SMALLEST:
             raise InputError(
                 f"little noise must lower the accuracy by less than {target}", received=f"more at {high:g}"
@@ -119,13 +159,14 @@ def _scale(ctx: MeasureContext, *, magnitude_aware: bool) -> MeasureValue:
     return MeasureValue(scale, error if math.isfinite(error) else None, estimates=settings.draws)
 
 
-def plain_passes(config: MeasureConfig) -> float:
-    """Return the images that pass forward in the search for `plain_scale`."""
-    return config.samples * BISECTIONS * config.noise.draws
+def plain_passes(config: MeasureConfig) -> Work:
+    """Return the work of the search for `plain_scale`."""
+    tried = TRIES * config.noise.draws
+    return Work(forward=config.samples * (PILOT / 4 + tried), vectors=PILOT + tried)
 
 
-def magnitude_passes(config: MeasureConfig) -> float:
-    """Return the images that pass forward in the search for `magnitude_scale`, another function of the same number."""
+def magnitude_passes(config: MeasureConfig) -> Work:
+    """Return the work of the search for `magnitude_scale`, as much as that of the other one."""
     return plain_passes(config)
 
 
@@ -136,7 +177,7 @@ def magnitude_passes(config: MeasureConfig) -> float:
     family="pac_bayes",
     unit="weights",
     direction="higher",
-    cost="some 14 forward passes over the samples for each draw of noise",
+    cost="some 4 forward passes over the samples for each draw of noise",
     passes=plain_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
@@ -153,7 +194,7 @@ def noise_scale(ctx: MeasureContext) -> MeasureValue:
     family="pac_bayes",
     unit="|w_i|",
     direction="higher",
-    cost="some 14 forward passes over the samples for each draw of noise",
+    cost="some 4 forward passes over the samples for each draw of noise",
     passes=magnitude_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import IMAGES, INITIAL, Passes, register_measure
+from infomcr_cli.measures.base import IMAGES, INITIAL, register_measure
 from infomcr_cli.measures.initial import initial_vector
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.library.noise_scale import (
@@ -28,6 +28,7 @@ from infomcr_cli.measures.library.noise_scale import (
     plain_scale,
 )
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infomcr_cli.measures.base import IMAGES, no_passes, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.library.simple import positive_margin
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import no_passes
 
 if TYPE_CHECKING:
     import keras

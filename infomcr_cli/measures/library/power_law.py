@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.base import no_passes, register_measure
+from infomcr_cli.measures.base import register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import no_passes
 
 if TYPE_CHECKING:
     import keras

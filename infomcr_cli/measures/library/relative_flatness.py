@@ -11,6 +11,7 @@ from scipy.special import softmax
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -65,7 +66,7 @@ def relative_flatness_of(surface: LossSurface) -> float:
     unit="nats",
     direction="lower",
     cost="one forward pass over the samples",
-    passes=lambda config: config.samples,
+    passes=lambda config: Work(forward=config.samples, functions=0.5),
     needs=(IMAGES, "a dense last layer"),
     settings=("samples",),
     suite="standard",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import SAME_FUNCTION
 from infomcr_cli.measures.value import MeasureValue, standard_error
+from infomcr_cli.measures.work import Work, compiled_gradient, gradient_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 
 Array = NDArray[np.float64]
+EVALUATIONS = 2.0  # of loss and gradient for each iteration of L-BFGS-B, at most
+BOOKKEEPING = 10.0  # vectors that it makes for each
 
 
 def ascent_sharpness(surface: LossSurface, *, rho: float, size: int, adaptive: bool) -> Array:
@@ -47,6 +52,10 @@ def ascent_step(weights: Array, gradient: Array, *, rho: float, adaptive: bool) 
     return rho * scale**2 * gradient / length if length > 0 else np.zeros_like(weights)
 
 
+class _SpentError(Exception):
+    """All evaluations that a search may take are spent."""
+
+
 def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> float:
     """Return 100·(max L(w + z) - L(w)) / (1 + L(w)) over |z_i| ≤ ε(|w_i| + 1), percent.
 
@@ -56,31 +65,41 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
 
     Args:
         epsilon:    ε, half-width of the box in relative units.
-        iterations: of L-BFGS-B; each takes one to two passes over all samples.
+        iterations: of L-BFGS-B; they take at most twice as many passes over all samples.
 
     Source:  Keskar et al., 2017, arXiv:1609.04836, metric 2.1 with A = I.
     """
     from scipy.optimize import Bounds, minimize
 
-    base, gradient = surface.loss_and_gradient(surface.weights)
+    base, gradient = surface.clean_gradient
     width = epsilon * (np.abs(surface.weights) + 1.0)
-    highest = base
+    highest, left = base, round(EVALUATIONS * iterations)
 
     def descent(step: Array) -> tuple[float, Array]:
-        nonlocal highest
+        nonlocal highest, left
+        if left == 0:
+            raise _SpentError
+        left -= 1
         loss, slope = surface.loss_and_gradient(surface.weights + width * step)
         highest = max(highest, loss)
         return -loss, -width * slope
 
-    minimize(
-        descent,
-        np.sign(gradient),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=Bounds(-1.0, 1.0),
-        options={"maxiter": iterations, "maxfun": 2 * iterations},
-    )
+    with suppress(_SpentError):  # a line search alone may take twenty evaluations, whatever `maxfun` says
+        minimize(
+            descent,
+            np.sign(gradient),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=Bounds(-1.0, 1.0),
+            options={"maxiter": iterations},
+        )
     return 100.0 * (highest - base) / (1.0 + base)
+
+
+def step_passes(config: MeasureConfig) -> Work:
+    """Return the work of an ascent step from the weights for each sub-batch."""
+    steps = max(1.0, config.samples / config.sharpness.sub_batch)
+    return Work(forward=config.samples, gradients=config.samples, vectors=2 * steps)
 
 
 @register_measure(
@@ -91,7 +110,8 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
-    passes=lambda config: config.samples * (GRADIENT + 1),
+    passes=lambda config: step_passes(config),  # its own: the steps differ
+    shares=(compiled_gradient,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.rho", "sharpness.sub_batch"),
     suite="standard",
@@ -110,7 +130,8 @@ def sharpness(ctx: MeasureContext) -> MeasureValue:
     unit="nats",
     direction="lower",
     cost="one forward and backward and one forward pass over the samples",
-    passes=lambda config: config.samples * (GRADIENT + 1),
+    passes=lambda config: step_passes(config),  # its own: the steps differ
+    shares=(compiled_gradient,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.adaptive_rho", "sharpness.sub_batch"),
     suite="standard",
@@ -126,6 +147,12 @@ def _mean_rise(ctx: MeasureContext, rho: float, *, adaptive: bool) -> MeasureVal
     return MeasureValue(float(rises.mean()), error, {"sub_batches": len(rises)}, estimates=len(rises))
 
 
+def search_passes(config: MeasureConfig) -> Work:
+    """Return the work of the search in the box."""
+    tried = EVALUATIONS * config.sharpness.iterations
+    return Work(gradients=config.samples * tried, vectors=BOOKKEEPING * tried)
+
+
 @register_measure(
     name="worst_case_sharpness",
     formula="100 (max L(w + z) − L(w)) / (1 + L(w)), |z_i| ≤ ε(|w_i| + 1)",
@@ -133,8 +160,9 @@ def _mean_rise(ctx: MeasureContext, rho: float, *, adaptive: bool) -> MeasureVal
     family="sharpness",
     unit="percent",
     direction="lower",
-    cost="one to two forward and backward passes over the samples for each iteration",
-    passes=lambda config: config.samples * 1.5 * config.sharpness.iterations * GRADIENT,
+    cost="at most two forward and backward passes over the samples for each iteration",
+    passes=search_passes,
+    shares=(compiled_gradient, gradient_passes),
     needs=(IMAGES,),
     settings=("samples", "sharpness.epsilon", "sharpness.iterations"),
 )

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import IMAGES, INITIAL, no_passes, register_measure
+from infomcr_cli.measures.base import IMAGES, INITIAL, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE, SAME_FUNCTION
 from infomcr_cli.measures.initial import initial_vector
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.work import no_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext

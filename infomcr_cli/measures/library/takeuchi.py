@@ -10,7 +10,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import GRAM, IMAGES, register_measure
 from infomcr_cli.measures.draw_measures import SETTINGS, mean_of_number
 from infomcr_cli.measures.library.gram import NO_DRAW
-from infomcr_cli.measures.library.hessian import estimated_trace, trace_passes
+from infomcr_cli.measures.library.hessian import estimated_trace, probe_passes, space_passes
 from infomcr_cli.measures.value import MeasureValue
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def ratio(covariance: MeasureValue, hessian: MeasureValue) -> tuple[float, float
     unit="parameters",
     direction="lower",
     cost="that of hessian_trace, shared with it",
-    passes=trace_passes,
+    passes=probe_passes,
+    shares=(space_passes,),
     needs=(GRAM, IMAGES, "raw logits and batch norm in inference mode"),
-    settings=(*SETTINGS, "samples", "curvature.probes"),
+    settings=(*SETTINGS, "samples", "curvature.probes", "curvature.products"),
 )
 def takeuchi(ctx: MeasureContext) -> MeasureValue:
     """Return the ratio with its standard error; it replaces tr(C H⁻¹), which needs all of H.

@@ -8,12 +8,13 @@ import numpy as np
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import GRADIENT, GRAM_ROW, HISTORY, IMAGES, no_passes, register_measure
+from infomcr_cli.measures.base import HISTORY, IMAGES, register_measure
 from infomcr_cli.measures.draws import disjoint_draws
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.library import JIANG
 from infomcr_cli.measures.value import MeasureValue, mean_over_draws
+from infomcr_cli.measures.work import Work, compiled_gradient, gradient_passes, no_passes
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -91,7 +92,8 @@ def sum_of_train_losses(ctx: MeasureContext) -> MeasureValue:
     unit="nats",
     direction="lower",
     cost="one forward and one backward pass over the samples",
-    passes=lambda config: config.samples * GRADIENT,
+    passes=gradient_passes,
+    shares=(compiled_gradient,),
     needs=(IMAGES,),
     settings=("samples",),
     free=True,
@@ -104,13 +106,13 @@ def final_gradient_norm(ctx: MeasureContext) -> MeasureValue:
     """
     if not ctx.surface.size:
         raise InputError("a gradient needs trainable weights", received=ctx.model.name)
-    _, gradient = ctx.surface.loss_and_gradient(ctx.surface.weights)
+    _, gradient = ctx.surface.clean_gradient
     return MeasureValue(float(np.linalg.norm(gradient)))
 
 
-def early_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as the gradients of the samples."""
-    return config.samples * GRAM_ROW
+def early_passes(config: MeasureConfig) -> Work:
+    """Return the work of the gradients of the samples."""
+    return Work(rows=config.samples)
 
 
 @register_measure(

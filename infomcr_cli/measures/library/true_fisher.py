@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import GRAM_ROW, IMAGES, register_measure
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.value import MeasureValue, standard_error
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -54,9 +55,9 @@ def sampled(ctx: MeasureContext, probabilities: Array) -> MeasureValue:
     return MeasureValue(float(found.mean()), standard_error(found), {"labels": FEW_CLASSES}, estimates=len(found))
 
 
-def fisher_passes(config: MeasureConfig) -> float:
-    """Return the forward passes that take as long as the gradients at ten labels of each sample."""
-    return config.samples * FEW_CLASSES * GRAM_ROW
+def fisher_passes(config: MeasureConfig) -> Work:
+    """Return the work of the gradients at ten labels of each sample."""
+    return Work(rows=config.samples * FEW_CLASSES)
 
 
 @register_measure(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.base import GRADIENT, IMAGES, register_measure
+from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import EVERY_CHANGE
 from infomcr_cli.measures.library import ANDRIUSHCHENKO
 from infomcr_cli.measures.value import MeasureValue, standard_error
+from infomcr_cli.measures.work import Work
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -66,6 +68,19 @@ def _projected(step: Array, rho: float, norm: Norm) -> Array:
     return step * (rho / length) if length > rho else step
 
 
+def normalised_gradient(config: MeasureConfig) -> Work:
+    """Return the work of compiling the gradient with normalised logits."""
+    return Work(functions=1)
+
+
+def ascent_passes(config: MeasureConfig) -> Work:
+    """Return the work of the ascent steps of all sub-batches."""
+    settings = config.sharpness
+    points = settings.ascent_steps + 1
+    vectors = 2 * points * max(1.0, config.samples / settings.sub_batch)
+    return Work(gradients=config.samples * points, vectors=vectors)
+
+
 @register_measure(
     name="worst_case_adaptive_sharpness",
     formula="mean_m max L_m(w + δ) − L_m(w), |δ_i| ≤ ρ|w_i|, normalised logits",
@@ -75,7 +90,8 @@ def _projected(step: Array, rho: float, norm: Norm) -> Array:
     unit="nats",
     direction="lower",
     cost="a forward and backward pass over the samples for each ascent step",
-    passes=lambda config: config.samples * (config.sharpness.ascent_steps + 1) * GRADIENT,
+    passes=lambda config: ascent_passes(config),  # its own: the steps differ
+    shares=(normalised_gradient,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.linf_rho", "sharpness.ascent_steps", "sharpness.sub_batch"),
 )
@@ -93,7 +109,8 @@ def worst_case_adaptive_sharpness(ctx: MeasureContext) -> MeasureValue:
     unit="nats",
     direction="lower",
     cost="a forward and backward pass over the samples for each ascent step",
-    passes=lambda config: config.samples * (config.sharpness.ascent_steps + 1) * GRADIENT,
+    passes=lambda config: ascent_passes(config),  # its own: the steps differ
+    shares=(normalised_gradient,),
     needs=(IMAGES,),
     settings=("samples", "sharpness.l2_rho", "sharpness.ascent_steps", "sharpness.sub_batch"),
 )
