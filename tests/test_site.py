@@ -106,11 +106,3 @@ def test_page_of_the_python_api_lacks_no_name() -> None:
 def test_page_of_examples_has_every_script() -> None:
     page = examples.page()
     assert not [path.name for path in (ROOT / "examples").glob("*.py") if path.name not in page]
-
-
-def test_no_page_of_the_navigation_is_expected_that_exists() -> None:
-    pytest.importorskip("mkdocs")
-    from reference_pages.hooks import EXPECTED
-
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    assert not [name for name in EXPECTED if name not in navigation]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("infomcr_cli", "conf", "tests", "docs", "benchmarks")
+FOLDERS = ("infomcr_cli", "conf", "tests", "docs", "benchmarks", "examples", "reference_pages")
 FILES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile")
 TEXT = {".py", ".md", ".yaml", ".toml", ".jinja", ".js", ".css"}
 
