@@ -14,7 +14,13 @@ import typer
 
 from infomcr_cli import __version__
 from infomcr_cli.command_help import App
-from infomcr_cli.complete import complete_config, complete_override, complete_run, complete_run_or_override
+from infomcr_cli.complete import (
+    complete_config,
+    complete_override,
+    complete_run,
+    complete_run_or_override,
+    complete_sweep,
+)
 from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
 from infomcr_cli.console.redaction import RedactingFilter, redact
 from infomcr_cli.console.result import Result, print_result
@@ -59,6 +65,15 @@ Overrides = Annotated[
     ),
 ]
 
+SweepOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERRIDE]...",
+        help="Hydra overrides, such as model=wrn reg=on,off 'seed=range(3)'.",
+        autocompletion=complete_sweep,
+    ),
+]
+
 
 class UploadedCheckpoints(StrEnum):
     """Which checkpoints are uploaded to MLflow."""
@@ -93,7 +108,9 @@ def train(
             autocompletion=complete_run,
         ),
     ] = None,
-    print_config: Annotated[bool, typer.Option(help="Print the resolved settings as YAML and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option(help="Print the resolved settings as YAML, with their meanings, and stop.")
+    ] = False,
     config_dir: ConfigDir = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time goes; leave a TensorBoard trace.")
@@ -140,7 +157,7 @@ def evaluate(
 
 @app.command()
 def sweep(
-    overrides: Overrides = None,
+    overrides: SweepOverrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
@@ -504,7 +521,7 @@ def spectrum(
             autocompletion=lambda: ["hessian", "fisher"],
         ),
     ] = "hessian",
-    probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 5,
+    probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 10,
     steps: Annotated[int, typer.Option(help="Lanczos steps from each, a product over the samples each.")] = 60,
     width: Annotated[
         float | None, typer.Option(help="σ of the Gaussians; default: a hundredth of the range of the eigenvalues.")
@@ -820,12 +837,13 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 
 def _print_config(config: Any, as_json: bool) -> None:
+    from infomcr_cli.config.explained_yaml import to_explained_yaml
     from infomcr_cli.config.yaml_text import as_document, to_yaml
 
     if as_json:
         print_json(as_document(config))
         return
-    text = to_yaml(config).decode()
+    text = to_explained_yaml(config)
     print(text if can_show(text) else to_yaml(config, escaped=True).decode(), end="")
 
 

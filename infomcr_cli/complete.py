@@ -28,6 +28,18 @@ def complete_override(incomplete: str) -> list[str]:
     return [offer for offer in (*offers, *settings) if offer.startswith(incomplete)]
 
 
+def complete_sweep(incomplete: str) -> list[str]:
+    """Offer what `complete_override` offers, and the settings of a sweep."""
+    begun = _broken_by_bash()
+    if begun is not None:
+        key, value = begun
+        choices = _sweep_settings().get(key, ())
+        return [one for one in choices if one.startswith(value)] or complete_override(incomplete)
+    offers = [f"{name}={one}" for name, choices in _sweep_settings().items() for one in (*choices, "")]
+    offers = [one for one in offers if one.startswith(incomplete) and one != incomplete]
+    return [*complete_override(incomplete), *offers]
+
+
 def complete_config(incomplete: str) -> list[str]:
     """Offer groups, their choices and settings, for the command that explains them."""
     from infomcr_cli.config.search_path import group_choices
@@ -68,6 +80,14 @@ def _settings() -> list[str]:
     from infomcr_cli.config.reference import settings
 
     return [setting.name for setting in settings()]
+
+
+def _sweep_settings() -> dict[str, tuple[str, ...]]:
+    """Return the settings of a sweep with the words that each may be."""
+    from infomcr_cli.config.reference import words_of
+    from infomcr_cli.config.schema.sweep import SweepConfig
+
+    return {f"sweep.{name}": words_of(field) for name, field in SweepConfig.model_fields.items()}
 
 
 def _values(key: str) -> list[str]:

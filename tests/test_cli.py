@@ -164,6 +164,17 @@ def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -
     }
 
 
+def test_print_config_says_what_each_setting_means_under_its_choice_and_reads_back_unchanged(
+    command_line: CommandLine,
+) -> None:
+    for choice in ("reg=on", "reg=gradient_norm", "model=densenet", "optimizer=muon"):
+        arguments = ("train", choice, "engine.memory=2GB", "schedule=constant", "--print-config")
+        text = command_line(*arguments).out
+        assert yaml.safe_load(text) == json.loads(command_line(*arguments, "--json").out)
+        assert text.count("  # ") > 60
+    assert "# β, weight of the penalty" in command_line("train", "reg=on", "--print-config").out
+
+
 def test_print_config_shows_the_epochs_of_equal_compute(command_line: CommandLine) -> None:
     answer = command_line("train", "reg=off", "schedule.epochs=20", "schedule.match_compute=true", "--print-config")
     schedule = yaml.safe_load(answer.out)["schedule"]

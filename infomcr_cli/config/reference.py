@@ -116,11 +116,16 @@ def _fields(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldIn
 
 def _setting(name: str, field: FieldInfo, of: tuple[str, ...] = ()) -> Setting:
     kinds = list(_types(field.annotation))
-    words = tuple(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
-    choices = words or (("true", "false") if bool in kinds else ())
     limits = [*field.metadata, *_metadata(field.annotation)]
     bounds = dict.fromkeys(text for limit in limits for text in _bounds(limit))
-    return Setting(name, field.description or "", _in_words(kinds), ", ".join(bounds), choices, of)
+    return Setting(name, field.description or "", _in_words(kinds), ", ".join(bounds), words_of(field), of)
+
+
+def words_of(field: FieldInfo) -> tuple[str, ...]:
+    """Return the words that a setting may be; empty if it is not a word of a list."""
+    kinds = list(_types(field.annotation))
+    words = tuple(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
+    return words or (("true", "false") if bool in kinds else ())
 
 
 def _in_words(kinds: list[Any]) -> str:

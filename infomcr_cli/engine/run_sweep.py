@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.factory import make_engine
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.mlflow import SweepLogger, close_logger, closed_on_error
-from infomcr_cli.engine.scheduler import Listener, SweepRunner
+from infomcr_cli.engine.scheduler import Engine, Listener, SweepRunner
 from infomcr_cli.engine.summary import JobResult, Startup, is_incomplete, job_as_found, job_result, startup_of
 from infomcr_cli.engine.sweep_plan import SweepPlan
 from infomcr_cli.engine.time_left import cost_of
@@ -24,7 +25,6 @@ from infomcr_cli.signals import Interruption
 from infomcr_cli.tracking.known_stores import add_known_store
 
 if TYPE_CHECKING:
-    from infomcr_cli.engine.search.pruning import Pruning
     from infomcr_cli.engine.search.search import Search
 
 
@@ -57,71 +57,80 @@ def run_sweep(
         way_on: says how what MLflow lacks at the end is brought there.
         search: gives the jobs one after the other; None: `plan` has them all.
     """
-    evaluate, config = plan.settings.evaluate, plan.config
-    folder = replace(folder, begun=time.time(), evaluate=evaluate)
-    more = [] if search is None else [cost_of(search.plan.probes[0])] * search.left
-    due = plan.due if search is None else tuple(search.due)
-    jobs = _jobs(plan, search)
-    view = SweepView(console, due, len(jobs) - len(due), more)
-    engine = make_engine(
-        config,
-        due,
-        folder,
-        evaluate=evaluate,
-        more=len(more),
-        is_searched=search is not None,
-        pruning=_pruning(search),
-    )
-    logger = _logger(plan, jobs, due, folder, way_on)
+    config, jobs = plan.config, _Jobs(plan, search)
+    folder = replace(folder, begun=time.time(), evaluate=plan.settings.evaluate)
+    jobs.write_as_found(folder)
+    view = SweepView(console, jobs.due, len(jobs.all) - len(jobs.due), jobs.costs_to_come)
+    engine = _engine(jobs, folder)
+    logger = _logger(jobs, folder, way_on)
+    if search is not None:
+        search.on_new = partial(jobs.write_as_found, folder)
+        search.on_known = logger.add_existing if logger else search.on_known
     listeners: list[Listener] = [*([search] if search else []), view, *([logger] if logger else [])]
     runner = SweepRunner(engine, listeners, config.engine.retries, fail_fast, search)
-    begun = folder
-
-    def write_found() -> None:
-        found = [_as_found(job, search, evaluate=evaluate) for job in _jobs(plan, search)]
-        _write(begun, plan, found, 0 if search is None else search.left)
-
-    write_found()
-    if search is not None:
-        search.on_new = write_found
-        search.on_known = logger.add_existing if logger else search.on_known
     with Interruption() as interruption:
         with view, closed_on_error(logger):
-            outcomes = runner.run(() if search else due)
-        results = tuple(
-            _result(job, outcomes.get(job.identity), search, folder, evaluate=evaluate) for job in _jobs(plan, search)
-        )
+            outcomes = runner.run(() if search else jobs.due)
+        results = jobs.results(outcomes, folder)
         failed = is_incomplete(results) or not (search is None or search.is_complete)
         number = close_logger(logger, failed, runner.number, interruption)
         if plan.store is not None and logger is not None:
             folder = replace(folder, store=plan.store.shown, mirrored=frozenset(logger.mirrored))
-        _write(folder, plan, results, 0 if search is None else search.left)
+        jobs.write(folder, results)
     return SweepOutcome(results, startup_of(outcomes.values()), number)
 
 
-def _jobs(plan: SweepPlan, search: Search | None) -> tuple[Job, ...]:
-    return tuple(plan.jobs if search is None else search.jobs.values())
+@dataclass(frozen=True)
+class _Jobs:
+    """The jobs of a sweep: the plan has them all, or a search proposes them."""
+
+    plan: SweepPlan
+    search: Search | None
+
+    @property
+    def all(self) -> tuple[Job, ...]:
+        """The jobs that are known by now."""
+        return tuple(self.plan.jobs if self.search is None else self.search.jobs.values())
+
+    @property
+    def due(self) -> tuple[Job, ...]:
+        """Those of them that are not done."""
+        return tuple(self.plan.due if self.search is None else self.search.due)
+
+    @property
+    def costs_to_come(self) -> list[float]:
+        """The cost of each job that is still to be proposed, as far as it can be known."""
+        return [] if self.search is None else [cost_of(self.search.plan.probes[0])] * self.search.left
+
+    def results(self, outcomes: Mapping[str, Outcome], folder: SweepDirectory) -> tuple[JobResult, ...]:
+        """Return what became of each job."""
+        evaluate = self.plan.settings.evaluate
+        found = (job_result(job, outcomes.get(job.identity), folder, evaluate=evaluate) for job in self.all)
+        return tuple(found) if self.search is None else tuple(map(self.search.complete, found))
+
+    def write_as_found(self, folder: SweepDirectory) -> None:
+        """Write sweep.json before jobs are begun."""
+        evaluate = self.plan.settings.evaluate
+        self.write(folder, [job_as_found(job, evaluate=evaluate) for job in self.all])
+
+    def write(self, folder: SweepDirectory, results: Sequence[JobResult]) -> None:
+        """Write sweep.json."""
+        overrides = [redact_override(text) for text in self.plan.overrides]
+        left = 0 if self.search is None else self.search.left
+        folder.write(overrides, [_entry(result) for result in results], unproposed=left)
 
 
-def _pruning(search: Search | None) -> Callable[[Job], Pruning | None]:
-    return search.pruning if search is not None else lambda job: None
-
-
-def _as_found(job: Job, search: Search | None, *, evaluate: bool) -> JobResult:
-    found = job_as_found(job, evaluate=evaluate)
-    return found if search is None else search.complete(found)
-
-
-def _result(
-    job: Job, outcome: Outcome | None, search: Search | None, folder: SweepDirectory, *, evaluate: bool
-) -> JobResult:
-    result = job_result(job, outcome, folder, evaluate=evaluate)
-    return result if search is None else search.complete(result)
-
-
-def _write(folder: SweepDirectory, plan: SweepPlan, results: Sequence[JobResult], unproposed: int) -> None:
-    overrides = [redact_override(text) for text in plan.overrides]
-    folder.write(overrides, [_entry(result) for result in results], unproposed=unproposed)
+def _engine(jobs: _Jobs, folder: SweepDirectory) -> Engine:
+    search, due = jobs.search, jobs.due
+    return make_engine(
+        jobs.plan.config,
+        due,
+        folder,
+        evaluate=folder.evaluate,
+        more=0 if search is None else search.left,
+        is_searched=search is not None,
+        pruning=search.pruning if search is not None else lambda job: None,
+    )
 
 
 def _entry(result: JobResult) -> dict[str, Any]:
@@ -131,21 +140,26 @@ def _entry(result: JobResult) -> dict[str, Any]:
     return {**result.to_dict(), **place, "epochs": job.config.schedule.epochs, "cost": cost_of(job)}
 
 
-def _logger(
-    plan: SweepPlan, jobs: Sequence[Job], due: Sequence[Job], folder: SweepDirectory, way_on: str
-) -> SweepLogger | None:
+def _logger(jobs: _Jobs, folder: SweepDirectory, way_on: str) -> SweepLogger | None:
     """Start the mirror of the sweep and give it the runs that there are already."""
+    plan = jobs.plan
     if plan.store is None:
         return None
     add_known_store(plan.config.tracking.uri)
+    due = {job.identity for job in jobs.due}
+    logger = SweepLogger(
+        plan.store, folder.name, folder.uid, _tags(plan, folder), folder.mirrored_in(plan.store) - due, way_on
+    )
+    for job in jobs.all:
+        if job.state is not None and job.identity not in due:
+            logger.add_existing(job)
+    return logger
+
+
+def _tags(plan: SweepPlan, folder: SweepDirectory) -> dict[str, str]:
     overrides = redact(" ".join(plan.overrides))
     tags = {"infomcr.kind": "sweep", "infomcr.overrides": overrides[:4000], "infomcr.directory": str(folder.path)}
     if plan.search is not None:
         tags["infomcr.objective"] = ", ".join(one.name for one in plan.search.objectives)
         tags["infomcr.test_set_chose"] = str(plan.search.uses_test).lower()
-    unfinished = {job.identity for job in due}
-    logger = SweepLogger(plan.store, folder.name, folder.uid, tags, folder.mirrored_in(plan.store) - unfinished, way_on)
-    for job in jobs:
-        if job.state is not None and job.identity not in unfinished:
-            logger.add_existing(job)
-    return logger
+    return tags

@@ -37,7 +37,7 @@ def _density(document: Mapping[str, Any]) -> Figure:
     logarithmic(panel)
     panel.set_ylim(bottom=floor)
     panel.set_xlabel("eigenvalue")
-    panel.set_ylabel("eigenvalues in a unit")
+    panel.set_ylabel("eigenvalues per unit")
     legend_of(figure, panel.get_lines())
     note(figure, _notes(document))
     return figure

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from infomcr_cli.console.parts import PartsProgress, duration
+from infomcr_cli.console.parts import SECONDS_BETWEEN_LINES, PartsProgress, duration
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import Split, evaluation_batches
 from infomcr_cli.data.streamed import StreamedImages
@@ -169,8 +169,11 @@ class _Computation:
     def _aligned(self, groups: Any) -> tuple[Alignment, dict[str, Any]]:
         """Align the second network, and check that its function is the same."""
         say(self._console, f"aligning {sum(group.size for group in groups):,} channels in {len(groups)} groups")
-        trainable = self._network.network.trainable
-        found = align(self._first, self._last, groups, trainable=trainable, seed=self._settings.seed)
+        found = self._folder.alignment(groups)
+        if found is None:
+            trainable, seed, saying = self._network.network.trainable, self._settings.seed, _SweepLines(self._console)
+            found = align(self._first, self._last, groups, trainable=trainable, seed=seed, on_sweep=saying)
+            self._folder.keep_alignment(found)
         last = found.permuted(self._last)
         self._check_function(last)
         return found, last
@@ -204,6 +207,20 @@ class _Computation:
                 on_step=lambda: progress.part("curve"),
             )
         return curve.control()
+
+
+class _SweepLines:
+    """Says now and then how many sweeps of an alignment are done; nobody knows how many there will be."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._sweeps, self._said_at = console, 0, time.monotonic()
+
+    def __call__(self) -> None:
+        """Count a sweep."""
+        self._sweeps += 1
+        if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
+            self._said_at = time.monotonic()
+            say(self._console, f"aligning: {self._sweeps} sweeps over all groups")
 
 
 def _open(first: Minimum, samples: int | None) -> PathNetwork:

@@ -1,15 +1,16 @@
 """What is kept of a path while it is computed, so that a stopped command continues where it was, to the same bits.
 
-Until the path is complete the folder holds `.points.json` (values of the points that are done) and `.curve.safetensors`
-(control point, optimizer and step). In the end it holds `path.json`, `values.npz`, the pictures, and
-`control.safetensors`, the trained control point by the names of the weights.
+Until the path is complete the folder holds `.points.json` (values of the points that are done),
+`.alignment.safetensors` (permutations) and `.curve.safetensors` (control point, optimizer and step). In the end it
+holds `path.json`, `values.npz`, the pictures, and `control.safetensors`, the trained control point by the names of the
+weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +22,13 @@ from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.io.tensors import Array, encode_arrays
 
+if TYPE_CHECKING:
+    from infomcr_cli.landscapes.alignment import Alignment
+    from infomcr_cli.landscapes.alignment_channels import ChannelGroup
+
 CONTROL = "control.safetensors"
-_POINTS, _CURVE = ".points.json", "curve"
+_POINTS, _CURVE, _ALIGNMENT = ".points.json", "curve", "alignment"
+_GROUP, _SWEEPS = "group/", "sweeps and distances"
 Point = dict[str, float | None]
 
 
@@ -49,7 +55,7 @@ class PathFolder(ResultFolder):
             InputError: it cannot be written to, or holds something else.
         """
         if force and self._read(SETTINGS) != dump_json(dict(self.settings)):
-            for name in (CONTROL, _POINTS, f".{_CURVE}.safetensors"):
+            for name in (CONTROL, _POINTS, *(f".{kept}.safetensors" for kept in (_CURVE, _ALIGNMENT))):
                 (self.path / name).unlink(missing_ok=True)
         super().open(option, force)
         self._points = _points(self._read(_POINTS))
@@ -70,6 +76,24 @@ class PathFolder(ResultFolder):
     def curve(self) -> dict[str, Array] | None:
         """Return what `keep_curve` kept; None: there is nothing whole."""
         return self.kept(_CURVE)
+
+    def keep_alignment(self, found: Alignment) -> None:
+        """Keep the permutations of an alignment."""
+        permutations = {f"{_GROUP}{place:06d}": p for place, p in enumerate(found.permutations)}
+        numbers = np.array([found.sweeps, found.before, found.after])
+        self.keep(_ALIGNMENT, {**permutations, _SWEEPS: numbers})
+
+    def alignment(self, groups: Sequence[ChannelGroup]) -> Alignment | None:
+        """Return what `keep_alignment` kept for some groups; None: there is nothing whole."""
+        from infomcr_cli.landscapes.alignment import Alignment  # imports Keras
+
+        kept = self.kept(_ALIGNMENT) or {}
+        permutations = [kept[name] for name in sorted(kept) if name.startswith(_GROUP)]
+        whole = [np.array_equal(np.sort(p), np.arange(one.size)) for p, one in zip(permutations, groups, strict=False)]
+        if _SWEEPS not in kept or len(permutations) != len(groups) or not all(whole):
+            return None
+        sweeps, before, after = kept[_SWEEPS].tolist()
+        return Alignment(tuple(groups), tuple(permutations), int(sweeps), before, after)
 
     def complete(self, document: PathDocument, control: Mapping[str, Array] | None, plot: Plot) -> PathDocument:
         """Write the results, path.json last, and drop what was only kept; return the document as it was written."""

@@ -36,7 +36,7 @@ class LandscapeSettings:
 
 
 OPERATORS = ("hessian", "fisher")
-PROBES, STEPS = 5, 60
+PROBES, STEPS = 10, 60
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from infomcr_cli.runs import list_checkpoints
 from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
+from infomcr_cli.runs.status import read_status_file
 
 if TYPE_CHECKING:
     from infomcr_cli.report.search import SearchReport
@@ -210,12 +211,20 @@ def _why_broken(path: Path) -> str | None:
 
 
 def _runs_of_sweep(folder: Path) -> list[Path]:
-    """Return the run directories that sweep.json lists, whether they exist or not."""
+    """Return the run directories that sweep.json lists, whether they exist or not; what a search pruned is left out."""
     document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
     jobs = document.get("jobs") if isinstance(document, dict) else None
-    listed = [job.get("run") for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
-    found = (_run_of_job(folder, Path(run)) for run in listed if isinstance(run, str))
-    return [run for run in found if run is not None]
+    listed = [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
+    found = ((job, _run_of_job(folder, Path(run))) for job in listed if isinstance(run := job.get("run"), str))
+    return [run for job, run in found if run is not None and not (job.get("pruned") and _is_pruned(run))]
+
+
+def _is_pruned(run: Path) -> bool:
+    """Return whether a run is as a search left it when it ended it early."""
+    try:
+        return read_status_file(run).pruned_at is not None
+    except (InputError, OSError):
+        return False
 
 
 def uid_of_sweep(names: Sequence[str]) -> str | None:

@@ -11,9 +11,14 @@ import pytest
 from optuna.trial import TrialState
 from searching import InProcessEngine, Killed, carry_out, distance, finished_runs, killed_at, planned, recorded
 
+from infomcr_cli.engine.directory import SweepDirectory
+from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.search.plan import SearchPlan
 from infomcr_cli.engine.search.result import search_report
+from infomcr_cli.engine.summary import JobResult, is_incomplete
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.gather import gather, search_of
+from infomcr_cli.report.search import write_search
 from infomcr_cli.runs import State, read_status
 from infomcr_cli.runs.directory import RunDirectory
 
@@ -163,6 +168,23 @@ def test_a_pruned_run_is_a_pruned_trial_and_stays_one(folder: Path) -> None:
     assert recorded(again) == recorded(search)
     assert not last.epochs
     assert len(engine.epochs) < 12 * 4
+
+
+def test_a_comparison_of_a_search_leaves_out_what_it_pruned(folder: Path) -> None:
+    search = carry_out(planned(folder, "sweep.pruner=median", trials=12), folder, InProcessEngine())
+    results = [search.complete(job_result_of(job)) for job in search.jobs.values()]
+    assert not is_incomplete(results)
+    SweepDirectory(folder / "sweep", "0" * 32).write([], [one.to_dict() for one in results])
+    write_search(search_report(search), folder / "sweep")
+    compared = {run.directory.name for run in gather([str(folder / "sweep")]).runs}
+    complete = {one.user_attrs["run"] for one in search.journal.trials() if one.state is TrialState.COMPLETE}
+    assert compared == complete
+    found = search_of([str(folder / "sweep")])
+    assert found == search_report(search)
+
+
+def job_result_of(job: Job) -> JobResult:
+    return JobResult(job, read_status(RunDirectory.open(job.run)).state)
 
 
 def test_a_pruned_search_killed_anywhere_tells_the_same(folder: Path) -> None:

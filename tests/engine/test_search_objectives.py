@@ -96,3 +96,11 @@ def test_a_plain_sweep_imports_no_optuna() -> None:
 
     code = "import sys, infomcr_cli.sweep, infomcr_cli.engine.run_sweep; sys.exit('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_shell_offers_the_settings_of_a_search() -> None:
+    from infomcr_cli.complete import complete_sweep
+
+    assert complete_sweep("sweep.search=") == ["sweep.search=optuna"]
+    assert {"sweep.sampler=tpe", "sweep.search_seed="} <= set(complete_sweep("sweep.s"))
+    assert complete_sweep("reg=o") == ["reg=off", "reg=on"]

@@ -49,7 +49,7 @@ def engine(fake: FakeSlurm, tmp_path: Path) -> Engines:
     folder = SweepDirectory(tmp_path / "sweeps" / "demo", "0" * 32)
     folder.path.mkdir(parents=True)
 
-    def made(*overrides: str, jobs: int = 4) -> SlurmEngine:
+    def made(*overrides: str, jobs: int = 4, is_searched: bool = False) -> SlurmEngine:
         settings = config_of(*overrides).engine
         assert isinstance(settings, SlurmEngineConfig)
         return SlurmEngine(
@@ -58,6 +58,7 @@ def engine(fake: FakeSlurm, tmp_path: Path) -> Engines:
             folder,
             jobs,
             task=lambda job: task_of(job, evaluate=False, cwd=tmp_path, log=folder.log(job)),
+            is_searched=is_searched,
         )
 
     return made
@@ -177,6 +178,19 @@ def test_more_jobs_than_an_array_may_hold_wait_for_one_another(
     assert "--array=0-0%1" in second
     assert "--dependency" not in first
     assert "--dependency=afterany:1" in second
+
+
+def test_proposed_jobs_come_as_many_as_can_run_and_wait_for_no_array(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job]
+) -> None:
+    own = engine(jobs=40, is_searched=True)
+    assert own.capacity() == 2  # engine.array_parallelism
+    submitted(own, jobs[:2])
+    submitted(own, jobs[2:3])
+    first, second = fake.scripts()
+    assert "--array=0-1%2" in first
+    assert "--array=0-0%1" in second
+    assert "--dependency" not in second
 
 
 def test_two_thousand_jobs_are_submitted_within_seconds(engine: Engines, fake: FakeSlurm, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from infomcr_cli import load_run
 from infomcr_cli.landscapes import surface as surface_module
 from infomcr_cli.landscapes.minima import open_minima
 from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
-from infomcr_cli.landscapes.surface import around, random_directions
+from infomcr_cli.landscapes.surface import around, filter_length, random_directions
 from infomcr_cli.landscapes.surface_plane import axes, mixed, plane_through
 from infomcr_cli.runs import RunDirectory, load_weights
 from tests.tolerances import CLOSED_FORM, FLOAT32
@@ -95,6 +95,18 @@ def test_a_reflected_direction_gives_the_reflected_curve(three_runs: Path) -> No
     (direction,) = random_directions(network, 1, seed=3)
     forward, backward = (around(network, [sign * direction], renew=False) for sign in (1, -1))
     assert [forward(x, 0.0) for x in (-0.4, 0.0, 0.7)] == [backward(-x, 0.0) for x in (-0.4, 0.0, 0.7)]
+
+
+def test_the_loss_curves_along_eigenvectors_as_their_eigenvalues_say(three_runs: Path) -> None:
+    """On a network without rectifiers, whose kinks bend the loss too."""
+    radius, network = 0.02, opened(three_runs, "linear", 60)
+    arguments = ("runs/linear", "--directions", "hessian", "--dimensions", "2", "--points", "3", "--samples", "60")
+    (run,) = landscape(three_runs, *arguments, "--radius", str(radius), "--out", "eigenvectors")["runs"]
+    loss, length = np.array(run["surface"]["loss"]), filter_length(network)
+    for along, value in ((loss[:, 1], run["eigenvalues"][0]), (loss[1], run["eigenvalues"][1])):
+        assert (along[0] + along[2] - 2 * along[1]) / (radius * length) ** 2 == pytest.approx(value, rel=0.01)
+    assert run["eigenvalues"][0] >= run["eigenvalues"][1] > 0
+    assert not list((three_runs / "eigenvectors").glob(".*.safetensors"))
 
 
 def test_a_linear_softmax_network_has_the_loss_of_the_closed_form(three_runs: Path) -> None:

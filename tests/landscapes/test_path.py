@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,12 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 from cli import Answer, infomcr
+from rich.console import Console
 
-from infomcr_cli.landscapes.alignment import permuted
-from infomcr_cli.landscapes.alignment_channels import channel_groups
+from infomcr_cli.landscapes.alignment import Alignment, permuted
+from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_groups
 from infomcr_cli.landscapes.path_ends import _unnamed
+from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_training import Curve
 from infomcr_cli.models import build_model
+from infomcr_cli.report.barriers import path_renderables
+from infomcr_cli.report.path_document import PathDocument, PathValues, barriers
+from infomcr_cli.report.plots.path import path_plot
 from infomcr_cli.runs import RunDirectory, load_checkpoint
 from infomcr_cli.runs.checkpoint import save_checkpoint
 from infomcr_cli.runs.io.tensors import decode_arrays
@@ -246,3 +252,31 @@ def test_layers_that_keras_numbered_in_another_process_are_the_same() -> None:
     one = _unnamed(described("input", "dense", "dense_1", "add", shortcut="dense"))
     assert one == _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="dense_3"))
     assert one != _unnamed(described("input_2", "dense_3", "dense_4", "add_7", shortcut="input_2")), "other edges"
+
+
+def test_an_alignment_is_kept_and_not_searched_again(tmp_path: Path) -> None:
+    groups = [ChannelGroup(3, ()), ChannelGroup(2, ())]
+    found = Alignment(tuple(groups), (np.array([2, 0, 1]), np.array([1, 0])), 4, 2.5, 1.25)
+    place = PathFolder(tmp_path / "one", {"points": 3})
+    place.open("--out")
+    assert place.alignment(groups) is None
+    place.keep_alignment(found)
+    kept = place.alignment(groups)
+    assert kept is not None
+    assert [p.tolist() for p in kept.permutations] == [[2, 0, 1], [1, 0]]
+    assert (kept.sweeps, kept.before, kept.after, kept.moved) == (4, 2.5, 1.25, 5)
+    assert place.alignment([ChannelGroup(2, ()), ChannelGroup(3, ())]) is None, "of another network"
+
+
+def test_values_that_are_not_finite_are_shown_as_such(plain: Any) -> None:
+    document = json.loads(json.dumps(plain))
+    for kind in document["paths"].values():
+        kind["train_loss"][2] = kind["test_loss"][2] = None
+    paths = {kind: PathValues.model_validate(values) for kind, values in document["paths"].items()}
+    broken = PathDocument.model_validate({**document, "paths": paths, "barriers": barriers(paths)})
+    assert broken.barriers["linear"]["train_loss"].value is None
+    assert broken.barriers["linear"]["train_error"].value is not None
+    assert "A gap: the loss is not finite." in path_plot(broken).note
+    console = Console(file=io.StringIO(), width=120)
+    console.print(*path_renderables(broken, 120))
+    assert "not finite" in console.file.getvalue()  # type: ignore[attr-defined]
