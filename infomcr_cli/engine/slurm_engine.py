@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from infomcr_cli.config.schema.sweep import SlurmEngineConfig
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.engine import slurm_queue
 from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job, Outcome
@@ -276,7 +277,7 @@ class SlurmEngine:
         cancelled = arrays_folder(self._folder) / CANCELLED
         if cancelled.exists():
             cancelled.unlink(missing_ok=True)
-            raise Stopped("infomcr sweep --cancel")
+            raise Stopped(suggested_command("sweep", "--cancel"))
         reported = {identifier: array.reported() for identifier, array in self._arrays().items()}
         for tracked in list(self._tracked.values()):
             if tracked.index in reported[str(tracked.array.id)]:

@@ -24,12 +24,13 @@ def check_tree(root: Path) -> None:
     pending, entries = [(root, 0)], 0
     while pending:
         folder, depth = pending.pop()
-        for entry in os.scandir(folder):
-            entries += 1
-            if entry.is_dir(follow_symlinks=False):
-                pending.append((Path(entry.path), depth + 1))
-            elif not entry.is_file(follow_symlinks=False):
-                raise _refusal(Path(entry.path), "a run directory holds plain files and directories only")
+        with os.scandir(folder) as inside:
+            for entry in inside:
+                entries += 1
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((Path(entry.path), depth + 1))
+                elif not entry.is_file(follow_symlinks=False):
+                    raise _refusal(Path(entry.path), "a run directory holds plain files and directories only")
         if depth > MAX_DEPTH or entries > MAX_ENTRIES:
             raise _refusal(folder, f"a run directory is at most {MAX_DEPTH} deep and holds at most {MAX_ENTRIES} files")
 
