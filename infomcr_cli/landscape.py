@@ -14,7 +14,8 @@ from rich.console import Console, RenderableType
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import ResultFolder, folder_name
-from infomcr_cli.landscapes.minima import Minimum, check_same_network, number_of_samples, open_minima
+from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
+from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.landscapes.settings import (
     BATCH_STATISTICS,
     DIRECTIONS,
@@ -98,7 +99,7 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
     words = request.through or request.runs
     minima = open_minima(words, request.checkpoint, request.overrides, request.config_dir, done="evaluated")
     if request.through:
-        check_same_network(minima)
+        check_same_network("the corners of a plane", minima)
     settings = settings_of(request, minima)
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
     name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)

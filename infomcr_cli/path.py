@@ -15,8 +15,7 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.folder import folder_name
-from infomcr_cli.landscapes.minima import Minimum, open_minima
-from infomcr_cli.landscapes.path_ends import check_ends
+from infomcr_cli.landscapes.minima import Minimum, open_minima, parsed_samples
 from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_settings import (
     MOST_POINTS,
@@ -26,6 +25,7 @@ from infomcr_cli.landscapes.path_settings import (
     PathSettings,
     curve_training,
 )
+from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.report.path_document import PathDocument
 from infomcr_cli.runs.lock import locked_file
 from infomcr_cli.tracking.mirror_results import mirror_results
@@ -92,9 +92,14 @@ def path(request: PathRequest, console: Console) -> PathResult:
     """
     _check(request)
     first, last = open_minima(request.runs, request.checkpoint, request.overrides, request.config_dir, done="evaluated")
-    check_ends(first, last)
+    check_same_network("the ends of a path", (first, last))
     settings = PathSettings(
-        request.points, request.steps, _samples(request.samples), request.align, request.seed, request.learning_rate
+        request.points,
+        request.steps,
+        parsed_samples(request.samples),
+        request.align,
+        request.seed,
+        request.learning_rate,
     )
     content = {**asdict(settings), "ends": [one.identity() for one in (first, last)]}
     if settings.steps:
@@ -129,14 +134,6 @@ def _check(request: PathRequest) -> None:
         raise InputError("--name must be of letters, digits, _, . and -", received=request.name)
     if request.name is not None and request.out is not None:
         raise InputError("--name and --out both say where a path goes", received=f"{request.name} and {request.out}")
-
-
-def _samples(given: str) -> int | None:
-    if given == "all":
-        return None
-    if not (given.isdecimal() and given.isascii() and 2 <= int(given) <= 10**12):
-        raise InputError("--samples must be a number of images, at least 2, or all", received=given)
-    return int(given)
 
 
 def _computed(

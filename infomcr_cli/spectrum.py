@@ -115,9 +115,10 @@ def _check(request: SpectrumRequest) -> None:
         raise InputError("spectrum needs a run", received="none")
     if request.operator not in OPERATORS:
         raise InputError("--operator must be known", received=request.operator, accepted=OPERATORS)
-    for name, value in (("--probes", request.probes), ("--steps", request.steps)):
-        if not 1 <= value <= 10_000:
-            raise InputError(f"{name} must be 1 to 10000", received=value)
+    # One step is exact for the trace, but not for the trace of the square.
+    for name, value, least in (("--probes", request.probes, 1), ("--steps", request.steps, 2)):
+        if not least <= value <= 10_000:
+            raise InputError(f"{name} must be {least} to 10000", received=value)
     if request.width is not None and not 0 < request.width < 1e300:
         raise InputError("--width must be positive and finite", received=request.width)
     if request.seed < 0:

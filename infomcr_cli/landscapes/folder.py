@@ -70,8 +70,8 @@ class ResultFolder:
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )
-            for name in (VALUES, self.file_name):
-                (self.path / name).unlink(missing_ok=True)
+            for path in (self.path / VALUES, self.path / self.file_name, *self._kept()):
+                path.unlink(missing_ok=True)
         write_atomically(self.path / SETTINGS, content)
 
     def resume(self, arrays: Arrays, same: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
@@ -111,6 +111,9 @@ class ResultFolder:
         except InputError:
             return None
 
+    def _kept(self) -> list[Path]:
+        return sorted(self.path.glob(".*.safetensors"))
+
     def document(self) -> Any:
         """Return the document; None if not all is computed."""
         content = self._read(self.file_name)
@@ -130,7 +133,7 @@ class ResultFolder:
         files = [str(self.path / name) for name in names]
         whole = {**document, "folder": str(self.path), "pictures": pictures, "files": files}
         write_atomically(self.path / self.file_name, dump_json(whole))
-        for path in self.path.glob(".*.safetensors"):
+        for path in self._kept():
             path.unlink()
         return whole
 

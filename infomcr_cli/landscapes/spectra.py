@@ -17,11 +17,11 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.density import (
     Density,
     Quadrature,
-    default_width,
     lanczos_quadrature,
     moment,
     probe,
     smoothed,
+    width_of,
 )
 from infomcr_cli.landscapes.density_operators import operator
 from infomcr_cli.landscapes.folder import ResultFolder
@@ -93,7 +93,7 @@ def compute_spectra(
             if not values.done[index].all():
                 _compute_run(settings, minimum, index, values, folder, progress)
     every = [one for index in range(len(minima)) for one in values.quadratures(index)]
-    width = settings.width or default_width(every)
+    width = width_of(every, settings.width)
     return {
         "samples": int(values.samples.max()),
         "width": width,

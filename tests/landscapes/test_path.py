@@ -17,9 +17,9 @@ from rich.console import Console
 
 from infomcr_cli.landscapes.alignment import Alignment, permuted
 from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_groups
-from infomcr_cli.landscapes.path_ends import _unnamed
 from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_training import Curve
+from infomcr_cli.landscapes.same_network import _unnamed
 from infomcr_cli.models import build_model
 from infomcr_cli.report.barriers import path_renderables
 from infomcr_cli.report.path_document import PathDocument, PathValues, barriers
