@@ -71,8 +71,8 @@ class SpectrumResult:
             shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
             reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
             yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
-            yield f"  trace {shown}  negative {run['negative_share']:.2%}"
-        yield f"Gaussians of width {self.document['width']:.3g}"
+            yield f"  trace {shown}  below -σ {run['negative_share'] * run['size']:.3g} eigenvalues"
+        yield f"Gaussians of width σ = {self.document['width']:.3g}"
         yield f"Written: {', '.join(self.document['files'])}"
 
 

@@ -100,6 +100,15 @@ def test_a_density_has_the_integral_one_however_narrow_its_gaussians_are() -> No
         assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=1e-6)
 
 
+def test_a_bulk_at_zero_counts_as_negative_on_neither_side() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([[-2.0, -1.0, 5.0], rng.normal(0, 1e-3, 397)])
+    found = [lanczos_quadrature(lambda v: values * v, probe(400, 0, index), steps=6) for index in range(2)]
+    for shift in (-1e-4, 1e-4):
+        moved = [one._replace(nodes=one.nodes + shift) for one in found]
+        assert spectra.negative_share(moved, width_of(found)) == pytest.approx(2 / 400, rel=1e-6)
+
+
 def test_products_that_are_not_finite_have_no_spectrum() -> None:
     with pytest.raises(InputError, match="finite"):
         lanczos_quadrature(lambda v: np.nan * v, probe(5, 0, 0), steps=3)
