@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder, folder_name
+from infomcr_cli.landscapes.folder import ResultFolder, folder_name, open_result
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
 from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.landscapes.settings import (
@@ -24,8 +24,6 @@ from infomcr_cli.landscapes.settings import (
     RADIUS,
     LandscapeSettings,
 )
-from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
 
 Document = dict[str, Any]
 
@@ -105,14 +103,8 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
     name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
-    folder.open("--out" if request.out else "RUN, without --out,", request.force)
-    with locked_file(place / ".lock"):
+    with open_result(folder, minima, request.out, force=request.force):
         document = folder.document() or _computed(settings, minima, folder, console)
-    if request.out is None:
-        runs = {one.run.path: one.run for one in minima}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
     return LandscapeResult(document)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import folder_name
+from infomcr_cli.landscapes.folder import folder_name, open_result
 from infomcr_cli.landscapes.minima import Minimum, open_minima, parsed_samples
 from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_settings import (
@@ -27,8 +27,6 @@ from infomcr_cli.landscapes.path_settings import (
 )
 from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.report.path_document import PathDocument
-from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
 
 
 @dataclass(frozen=True)
@@ -106,14 +104,8 @@ def path(request: PathRequest, console: Console) -> PathResult:
         content["training"] = curve_training(settings, first.config)
     place = request.out or first.run.landscapes / (request.name or folder_name("path", content))
     folder = PathFolder(place, content)
-    folder.open("--out" if request.out else "a run in which a path is kept", request.force)
-    with locked_file(place / ".lock"):
+    with open_result(folder, (first, last), request.out, force=request.force):
         document = folder.known() or _computed(settings, (first, last), folder, console)
-    if request.out is None:
-        runs = {one.run.path: one.run for one in (first, last)}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
     return PathResult(document)
 
 

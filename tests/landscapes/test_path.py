@@ -172,9 +172,11 @@ def test_compare_shows_barriers_between_its_runs(folder: Path, plain: Any) -> No
     assert found["runs"] == ["mlp0", "mlp1"]
     value = plain["barriers"]["linear"]["train_loss"]["value"]
     assert found["barriers"]["linear"]["train_loss"]["value"] == value
+    assert (found["points"], found["samples"], found["steps"]) == (plain["points"], plain["samples"], plain["steps"])
     shown = infomcr(compare, folder, catch=False).out
     assert "Barriers between runs" in shown
     assert "mlp0 – mlp1" in shown
+    assert "training images" in " ".join(shown.split())
     assert run(folder, "compare", "runs/mlp0", "--no-tracking")["barriers"] == []
 
 
