@@ -55,7 +55,7 @@ class PathNetwork:
         test = evaluation_batches(self.test, measured.dataset, measured.config.measure.batch_size)
         return train, measured.score(test)
 
-    def point(self, weights: Arrays) -> Point:
+    def renewed(self, weights: Arrays) -> Point:
         """Return the values at weights after the moving statistics of batch norm were renewed."""
         train, test = self.scores(weights, renew=True)
         found = (train.loss, 1.0 - train.accuracy, test.loss, 1.0 - test.accuracy)
@@ -156,7 +156,7 @@ class _Computation:
         with PartsProgress(self._console, "points", len(places), done).shown() as progress:
             for index, (t, point) in enumerate(zip(places.tolist(), known, strict=True)):
                 if point is None:
-                    point = self._network.point(weights(t))
+                    point = self._network.renewed(weights(t))
                     self._folder.keep_point(kind, index, point)
                     progress.part(kind)
                 found.append(point)
