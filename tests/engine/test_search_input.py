@@ -14,7 +14,8 @@ from infomcr_cli.engine.search.objectives import objectives_of
 from infomcr_cli.engine.summary import JobResult
 from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport
+from infomcr_cli.report.gather import chosen_by_test
+from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport, write_search
 from infomcr_cli.runs import State
 from infomcr_cli.runs.lifecycle import create_run
 
@@ -98,6 +99,15 @@ def test_a_run_that_several_trials_share_is_shown_once() -> None:
     several = report([(0.1, 2.0), (0.1, 2.0), (0.2, 1.0)], ["a", "a", "b"], (0, 1, 2))
     (table,) = several.tables()
     assert (table.title, len(table.rows)) == ("Pareto front, 2 runs", 2)
+
+
+def test_a_comparison_of_several_sweeps_says_where_the_test_set_chose(tmp_path: Path) -> None:
+    for name, uses_test in (("honest", False), ("tested", True)):
+        (tmp_path / name).mkdir()
+        write_search(report([(0.1,)], ["a"], (0,)).model_copy(update={"uses_test": uses_test}), tmp_path / name)
+    (tmp_path / "grid").mkdir()
+    assert chosen_by_test([str(tmp_path / "*")]) == ["tested"]
+    assert chosen_by_test([str(tmp_path / "honest"), str(tmp_path / "grid"), "mlflow:x"]) == []
 
 
 def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
