@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -173,7 +173,10 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train, measure and compare every combination of the given values, or search; run it again to continue."""
+    others = {"--dry-run": dry_run, "--fail-fast": fail_fast, "--retry-failed": retry_failed}
+    _check_alone("--cancel" if cancel else "--status" if status or watch else None, others)
     if cancel:
+        _check_alone("--cancel", {"--status": status, "--watch": watch})
         from infomcr_cli.sweep_cancel import cancel_sweep
 
         _finish(cancel_sweep(tuple(overrides or ())), as_json)
@@ -185,6 +188,13 @@ def sweep(
     request = SweepRequest(tuple(overrides or ()), dry_run, fail_fast, retry_failed, config_dir)
     result = run_command(request, stderr)
     _finish(result, as_json, f"The sweep was interrupted. {same_again(request)}" if result.number is not None else "")
+
+
+def _check_alone(option: str | None, others: Mapping[str, bool]) -> None:
+    """Raise InputError where an option is given with others that mean nothing to it: `--cancel --dry-run` cancels."""
+    given = [name for name, is_given in others.items() if is_given]
+    if option is not None and given:
+        raise InputError(f"{option} is given alone", received=f"{option} {' '.join(given)}", advice="Leave one out.")
 
 
 def _show_sweep(words: tuple[str, ...], watches: bool, as_json: bool) -> NoReturn:

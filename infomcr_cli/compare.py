@@ -60,7 +60,7 @@ def compare(request: CompareRequest) -> Comparison:
             or a file cannot be written.
     """
     from infomcr_cli.report.columns import check_max_train_loss
-    from infomcr_cli.report.gather import check_gap, gather, search_of, uid_of_sweep
+    from infomcr_cli.report.gather import check_gap, chosen_by_test, gather, search_of, uid_of_sweep
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
@@ -89,7 +89,9 @@ def compare(request: CompareRequest) -> Comparison:
         seed=request.seed,
     )
     search = request.search or search_of(request.runs)
-    notes = (*(search.notes if search else ()), *comparison.notes)
+    chosen = [] if search else chosen_by_test(request.runs)
+    on_test = [f"The test set chose the settings of {', '.join(chosen)} (sweep.allow_test=true)."] if chosen else []
+    notes = (*(search.notes if search else on_test), *comparison.notes)
     return save(
         replace(comparison, fragility=fragility_of(audits), search=search, notes=notes),
         csv=request.csv,

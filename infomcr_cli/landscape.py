@@ -13,8 +13,9 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder, folder_name
-from infomcr_cli.landscapes.minima import Minimum, check_same_network, number_of_samples, open_minima
+from infomcr_cli.landscapes.folder import ResultFolder, folder_name, open_result
+from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
+from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.landscapes.settings import (
     BATCH_STATISTICS,
     DIRECTIONS,
@@ -23,8 +24,6 @@ from infomcr_cli.landscapes.settings import (
     RADIUS,
     LandscapeSettings,
 )
-from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
 
 Document = dict[str, Any]
 
@@ -98,20 +97,14 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
     words = request.through or request.runs
     minima = open_minima(words, request.checkpoint, request.overrides, request.config_dir, done="evaluated")
     if request.through:
-        check_same_network(minima)
+        check_same_network("the corners of a plane", minima)
     settings = settings_of(request, minima)
     content = {**asdict(settings), "minima": [one.identity() for one in minima]}
     name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
-    folder.open("--out" if request.out else "RUN, without --out,", request.force)
-    with locked_file(place / ".lock"):
+    with open_result(folder, minima, request.out, force=request.force):
         document = folder.document() or _computed(settings, minima, folder, console)
-    if request.out is None:
-        runs = {one.run.path: one.run for one in minima}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
     return LandscapeResult(document)
 
 

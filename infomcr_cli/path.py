@@ -14,9 +14,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import folder_name
-from infomcr_cli.landscapes.minima import Minimum, open_minima
-from infomcr_cli.landscapes.path_ends import check_ends
+from infomcr_cli.landscapes.folder import folder_name, open_result
+from infomcr_cli.landscapes.minima import Minimum, open_minima, parsed_samples
 from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_settings import (
     MOST_POINTS,
@@ -26,9 +25,8 @@ from infomcr_cli.landscapes.path_settings import (
     PathSettings,
     curve_training,
 )
+from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.report.path_document import PathDocument
-from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
 
 
 @dataclass(frozen=True)
@@ -92,23 +90,22 @@ def path(request: PathRequest, console: Console) -> PathResult:
     """
     _check(request)
     first, last = open_minima(request.runs, request.checkpoint, request.overrides, request.config_dir, done="evaluated")
-    check_ends(first, last)
+    check_same_network("the ends of a path", (first, last))
     settings = PathSettings(
-        request.points, request.steps, _samples(request.samples), request.align, request.seed, request.learning_rate
+        request.points,
+        request.steps,
+        parsed_samples(request.samples),
+        request.align,
+        request.seed,
+        request.learning_rate,
     )
     content = {**asdict(settings), "ends": [one.identity() for one in (first, last)]}
     if settings.steps:
         content["training"] = curve_training(settings, first.config)
     place = request.out or first.run.landscapes / (request.name or folder_name("path", content))
     folder = PathFolder(place, content)
-    folder.open("--out" if request.out else "a run in which a path is kept", request.force)
-    with locked_file(place / ".lock"):
+    with open_result(folder, (first, last), request.out, force=request.force):
         document = folder.known() or _computed(settings, (first, last), folder, console)
-    if request.out is None:
-        runs = {one.run.path: one.run for one in (first, last)}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
     return PathResult(document)
 
 
@@ -129,14 +126,6 @@ def _check(request: PathRequest) -> None:
         raise InputError("--name must be of letters, digits, _, . and -", received=request.name)
     if request.name is not None and request.out is not None:
         raise InputError("--name and --out both say where a path goes", received=f"{request.name} and {request.out}")
-
-
-def _samples(given: str) -> int | None:
-    if given == "all":
-        return None
-    if not (given.isdecimal() and given.isascii() and 2 <= int(given) <= 10**12):
-        raise InputError("--samples must be a number of images, at least 2, or all", received=given)
-    return int(given)
 
 
 def _computed(

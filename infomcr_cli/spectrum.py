@@ -13,11 +13,9 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder, folder_name
+from infomcr_cli.landscapes.folder import ResultFolder, folder_name, open_result
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
 from infomcr_cli.landscapes.settings import OPERATORS, PROBES, STEPS, SpectrumSettings
-from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
 
 Document = dict[str, Any]
 
@@ -71,8 +69,8 @@ class SpectrumResult:
             shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
             reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
             yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
-            yield f"  trace {shown}  negative {run['negative_share']:.2%}"
-        yield f"Gaussians of width {self.document['width']:.3g}"
+            yield f"  trace {shown}  below -σ {run['negative_share'] * run['size']:.3g} eigenvalues"
+        yield f"Gaussians of width σ = {self.document['width']:.3g}"
         yield f"Written: {', '.join(self.document['files'])}"
 
 
@@ -98,14 +96,8 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
     name = folder_name(f"spectrum-{settings.operator}", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "spectrum.json")
-    folder.open("--out" if request.out else "RUN, without --out,", request.force)
-    with locked_file(place / ".lock"):
+    with open_result(folder, minima, request.out, force=request.force):
         document = folder.document() or _computed(settings, minima, folder, console)
-    if request.out is None:
-        runs = {one.run.path: one.run for one in minima}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
     return SpectrumResult(document)
 
 
@@ -115,9 +107,10 @@ def _check(request: SpectrumRequest) -> None:
         raise InputError("spectrum needs a run", received="none")
     if request.operator not in OPERATORS:
         raise InputError("--operator must be known", received=request.operator, accepted=OPERATORS)
-    for name, value in (("--probes", request.probes), ("--steps", request.steps)):
-        if not 1 <= value <= 10_000:
-            raise InputError(f"{name} must be 1 to 10000", received=value)
+    # One step is exact for the trace, but not for the trace of the square.
+    for name, value, least in (("--probes", request.probes, 1), ("--steps", request.steps, 2)):
+        if not least <= value <= 10_000:
+            raise InputError(f"{name} must be {least} to 10000", received=value)
     if request.width is not None and not 0 < request.width < 1e300:
         raise InputError("--width must be positive and finite", received=request.width)
     if request.seed < 0:

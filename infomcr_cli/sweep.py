@@ -19,7 +19,7 @@ from infomcr_cli.engine.run_sweep import run_sweep
 from infomcr_cli.engine.summary import JobResult, Startup, job_as_found
 from infomcr_cli.engine.sweep_plan import SweepPlan, plan_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import State
+from infomcr_cli.runs import State, is_run
 from infomcr_cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
@@ -204,7 +204,8 @@ def _compare(
     search: SearchReport | None,
 ) -> Comparison | None:
     """Compare the runs that are done; a comparison that fails is reported, and the sweep counts as done."""
-    done = [result.job for result in results if result.state in (State.FINISHED, State.SKIPPED)]
+    # Of a trial whose values are known the run may have been deleted.
+    done = [one.job for one in results if one.state in (State.FINISHED, State.SKIPPED) and is_run(one.job.run)]
     if not (plan.settings.compare and plan.settings.evaluate) or len(done) < 2:
         return None
     from infomcr_cli.compare import CompareRequest, compare

@@ -58,12 +58,15 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
     """Cancel what Slurm has of a sweep, and let the process that carries it out, if there is one, know.
 
     Args:
-        words: as for `sweep --status`.
+        words: as for `sweep --status`; there must be some if there are several sweeps.
 
     Raises:
         InputError: there is no such sweep, it was not given to Slurm, or Slurm does not answer.
     """
-    folder, _ = find_sweep(words, "--cancel")
+    folder, others = find_sweep(words, "--cancel")
+    if others:  # only of a status the last one is meant
+        names = sorted((folder.name, *others))
+        raise InputError("--cancel must name a sweep where there are several", accepted=names)
     arrays = recorded_arrays(folder)
     if not arrays:
         raise _not_on_slurm(folder)

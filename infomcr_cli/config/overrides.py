@@ -8,8 +8,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from infomcr_cli.errors import InputError
+from infomcr_cli.errors import InputError, nearest_name
 
+# Functions that list values, or say what is searched, with what other libraries call them.
+_INTERVAL, _LOG = "interval(0.01,0.5)", "tag(log,interval(0.001,1))"
+_FUNCTIONS = {
+    **{"choice": "choice(a,b)", "range": "range(0,3)", "glob": "glob(*)", "shuffle": "shuffle(range(0,3))"},
+    **{"interval": _INTERVAL, "uniform": _INTERVAL, "randint": "int(interval(8,64))", "int": "int(interval(8,64))"},
+    **{"tag": _LOG, "loguniform": _LOG, "log_uniform": _LOG},
+}
 ASKS_FOR_HELP = ("help", "list", "?")  # in place of a choice: no name is meant
 
 
@@ -81,7 +88,11 @@ def _parse(argument: str) -> Override:
 
 
 def _quoting(key: str, value: str) -> str:
-    """Say how to write a value that holds characters that Hydra interprets."""
+    """Say how to write a value that holds characters that Hydra interprets, or one of its functions."""
+    function, bracket, _ = value.partition("(")
+    meant = _FUNCTIONS.get(function) or _FUNCTIONS.get(nearest_name(function, _FUNCTIONS) or "")
+    if bracket and value.endswith(")") and function.isidentifier() and meant:
+        return f"In a shell write, for example: '{key}={meant}'"
     quoted = _quoted(key, value.strip("'\""))
     try:
         OverridesParser.create().parse_override(quoted)

@@ -179,7 +179,8 @@ def _searched(override: Override, groups: Mapping[str, Sequence[str]]) -> Search
         sweep.shuffle = False  # the order of choices is that of the command, each time
     if not isinstance(sweep, IntervalSweep | RangeSweep):
         axis = axis_of(override, groups)
-        return Searched(axis.key, axis)
+        distinct = {choice.text: choice for choice in axis.choices}  # one that is given twice is no likelier
+        return Searched(axis.key, replace(axis, choices=tuple(distinct.values())))
     check_makes_weights(override)
     numbers = _interval(override, sweep) if isinstance(sweep, IntervalSweep) else _range(override, sweep)
     head = override.get_key_element()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from pydantic import ValidationError
 
 from infomcr_cli.config.overrides import parse, refuse_sweeps
@@ -41,7 +41,7 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
     """
     own = tuple(argument for argument in arguments if argument.lstrip("+~").startswith("sweep."))
     parsed = parse(own)
-    refuse_sweeps([one for one in parsed if one.key_or_group.removeprefix("sweep.") not in _LISTS])
+    refuse_sweeps([one for one in parsed if not _is_list(one)])
     settings = _defaults(config_dir)
     for override in parsed:
         name = override.key_or_group.removeprefix("sweep.")
@@ -54,10 +54,17 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
     return SweepArguments(_validated(settings), tuple(a for a in arguments if a not in own))
 
 
+def _is_list(override: Override) -> bool:
+    """Return whether a,b gives a setting that is a list."""
+    return override.key_or_group.removeprefix("sweep.") in _LISTS and isinstance(override.value(), ChoiceSweep)
+
+
 def _value(override: Override) -> Any:
     """Return the value of an override; a,b is a list where a list is meant."""
     value = override.value()
-    return [str(one) for one in value.list] if isinstance(value, ChoiceSweep) else value
+    if not isinstance(value, ChoiceSweep):
+        return value
+    return [one.text if isinstance(one, QuotedString) else str(one) for one in value.list]
 
 
 def _check_search(settings: dict[str, Any], given: Sequence[str]) -> None:

@@ -36,6 +36,15 @@ FORMAT = 1
 TRIED = "submitted"  # a file that says that `sbatch` was called
 CANCELLED = "cancelled"  # a file beside the arrays, by which `sweep --cancel` speaks to the sweep's process
 _NAME = 12  # random letters of an array's folder
+# Variables of `sbatch` (SBATCH_…) that are not called as their options are.
+_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "array": ("array_inx",),
+    "gpus-per-node": ("gpus", "gpus_per_node", "gpus_per_task"),
+    "mem": ("mem_per_cpu", "mem_per_gpu", "mem_per_node"),
+    "requeue": ("no_requeue", "requeue"),
+    "time": ("timelimit",),
+}
+_ALWAYS = ("error", "open_mode", "wait")
 
 
 @dataclass(frozen=True)
@@ -151,9 +160,10 @@ def submit_array(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence
         return known
     (array.folder / TRIED).touch()
     try:
+        parameters = _parameters(array, settings, after)
         executor = submitit.SlurmExecutor(array.folder)
-        executor.update_parameters(**_parameters(array, settings, after))
-        with _outside_of_a_job():
+        executor.update_parameters(**parameters)
+        with _outside_of_a_job(), _without(_overriding(parameters)):
             submitted = executor._submit_command(shlex.join(("exec", *COMMAND, str(array.folder))))
     except RuntimeError as error:  # all that submitit raises
         raise SlurmError(printable("; ".join(str(error).strip().splitlines()))) from None
@@ -203,6 +213,24 @@ def _outside_of_a_job() -> Iterator[None]:
         if config is not None:
             os.environ["SLURM_CONF"] = config
         yield
+
+
+def _overriding(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the variables by which `sbatch` would take other values than those of the script."""
+    given = {**parameters, **parameters["additional_parameters"]}
+    names = {name.replace("_", "-") for name, value in given.items() if value is not None}
+    ours = (*(variable for name in names for variable in _VARIABLES.get(name, (name,))), *_ALWAYS)
+    return [f"SBATCH_{name.upper().replace('-', '_')}" for name in ours]
+
+
+@contextmanager
+def _without(names: Sequence[str]) -> Iterator[None]:
+    """Hide some variables of this process."""
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def read_array(folder: Path) -> SlurmArray:

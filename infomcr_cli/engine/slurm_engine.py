@@ -59,7 +59,10 @@ OWN_SETTINGS = {
     "signal": "engine.checkpoint_before",
     "array": "engine.array_parallelism",
 }
-_FIXED = ("dependency", "error", "job-name", "no-requeue", "nodes", "ntasks", "open-mode", "output", "requeue", "wrap")
+_FIXED = (
+    *("dependency", "error", "job-name", "no-requeue", "nodes", "ntasks", "open-mode", "output", "requeue", "wrap"),
+    *("clusters", "parsable", "quiet", "test-only", "wait"),  # after which the id of the array would not be known
+)
 _TOO_MANY = re.compile(r"submit limit|Max\w*(Submit|Jobs)|Invalid job array|temporarily", re.IGNORECASE)
 _log = logging.getLogger("infomcr.engine")
 
@@ -81,6 +84,25 @@ def check_slurm(settings: SlurmEngineConfig) -> None:
         if name in OWN_SETTINGS or name in _FIXED:
             advice = f"Set {OWN_SETTINGS[name]}." if name in OWN_SETTINGS else "Leave it out."
             raise InputError("engine.extra holds options that the engine does not set", received=name, advice=advice)
+    if settings.time is not None and seconds_of(settings.time) <= settings.checkpoint_before:
+        raise InputError(
+            "engine.time must be longer than engine.checkpoint_before: Slurm would stop each job as it starts",
+            received=f"engine.time={settings.time}, {settings.checkpoint_before} seconds before it",
+            advice="A number of engine.time is in minutes.",
+        )
+
+
+def seconds_of(time: int | str) -> int:
+    """Return a limit of time as Slurm reads it.
+
+    Examples:
+        >>> [seconds_of(one) for one in (90, "90:30", "12:00:00", "2-12", "2-12:30")]
+        [5400, 5430, 43200, 216000, 217800]
+    """
+    days, dash, rest = str(time).rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)  # days-hours…, or minutes…
+    return 86400 * int(days or 0) + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ ENDED = frozenset(
 )
 USUAL_SIZE = 1001  # MaxArraySize where a cluster does not say
 SECONDS_TO_ANSWER = 60.0
-_FIELDS = "--format=%F|%K|%T|%N|%j"
+# Without --all it says nothing of hidden partitions, where a task would seem to have ended.
+_SQUEUE = ("squeue", "--all", "--noheader", "--states=all", "--format=%F|%K|%T|%N|%j")
 _MOST_IDS = 500  # on one command line
 
 
@@ -61,7 +62,7 @@ def read_queue(arrays: Collection[str], *, seconds: float = SECONDS_TO_ANSWER) -
     if not arrays:
         return {}
     try:
-        listed = _run("squeue", "--noheader", "--states=all", f"--jobs={','.join(arrays)}", _FIELDS, seconds=seconds)
+        listed = _run(*_SQUEUE, f"--jobs={','.join(arrays)}", seconds=seconds)
     except SlurmError as error:
         if "Invalid job id" in str(error):  # of a single array, which Slurm has forgotten
             return {}
@@ -75,7 +76,7 @@ def arrays_named(name: str) -> set[str]:
     Raises:
         SlurmError: the controller does not answer.
     """
-    listed = _run("squeue", "--noheader", "--states=all", f"--name={name}", _FIELDS)
+    listed = _run(*_SQUEUE, f"--name={name}")
     return {identifier.partition("_")[0] for identifier, _ in _tasks(listed)}
 
 
@@ -138,7 +139,9 @@ def _tasks(listed: str) -> Iterator[tuple[str, TaskState]]:
 
 
 def _run(*words: str, seconds: float = SECONDS_TO_ANSWER) -> str:
-    environment = {**os.environ, "SLURM_BITSTR_LEN": "0"}  # indices are listed in full, however many there are
+    # What a user has `squeue` leave out is not left out here, and indices are listed in full, however many there are.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
+    environment = {**kept, "SLURM_BITSTR_LEN": "0"}
     try:
         done = subprocess.run(
             words, env=environment, capture_output=True, text=True, check=True, timeout=seconds, errors="replace"

@@ -170,6 +170,8 @@ class _Matching:
         return sum(float(np.vdot(self._first[name], self._permuted(name, permutations))) for name in chosen)
 
     def _improve(self, number: int, permutations: list[Indices]) -> bool:
+        if not self._matched[number]:
+            return False  # all weights of the group are frozen
         names = {place.weight for place in self._matched[number]}
         before = self.similarity(permutations, names)
         new = self._best(self._matched[number], permutations)

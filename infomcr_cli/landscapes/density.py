@@ -22,10 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.errors import InputError
+
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
 WIDTH = 0.01  # default of σ, as a share of the range of all nodes
-GRID = 1001  # places at which a density is given
+GRID = 1001  # places at which a density is given, or as many as lie σ/4 apart
+NARROWEST = 2e-4  # σ, as a share of the range of all nodes: the grid has at most 20,049 places
 TAIL = 6.0  # widths that the grid goes beyond the outermost nodes
 END = 1e-10  # a Lanczos vector this short, beside the largest coefficient, is zero but for rounding
 
@@ -46,9 +49,9 @@ class Density(NamedTuple):
     """A smoothed density on a grid.
 
     Args:
-        grid:      eigenvalues t, [GRID].
-        value:     φ(t), for one eigenvalue in all: its integral is 1, [GRID].
-        std_error: of φ(t) over the probes, [GRID]; NaN with one probe.
+        grid:      eigenvalues t, [p], p at least `GRID`.
+        value:     φ(t), for one eigenvalue in all: its integral is 1, [p].
+        std_error: of φ(t) over the probes, [p]; NaN with one probe.
     """
 
     grid: Array
@@ -70,6 +73,9 @@ def lanczos_quadrature(product: Product, start: Array, steps: int) -> Quadrature
     Args:
         product: v -> A v, [n] -> [n].
         start:   of length 1, [n].
+
+    Raises:
+        InputError: a product is not finite.
 
     Examples:
         >>> found = lanczos_quadrature(lambda v: np.array([1.0, 3.0]) * v, np.array([0.6, 0.8]), steps=5)
@@ -96,6 +102,8 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
         for _ in range(2):
             image = image - known.T @ (known @ image)
         length = float(np.linalg.norm(image))
+        if not np.isfinite(length):
+            raise InputError("a spectrum needs products with vectors that are finite", received=f"a length of {length}")
         if step + 1 == steps or length <= END * max(map(abs, (*diagonal, *beside))):
             break
         beside.append(length)
@@ -103,10 +111,15 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
     return np.array(diagonal), np.array(beside)
 
 
-def default_width(quadratures: list[Quadrature]) -> float:
-    """Return σ: a hundredth of the range of all nodes, of several operators if they are shown together."""
+def width_of(quadratures: list[Quadrature], wanted: float | None = None) -> float:
+    """Return σ: what is wanted, but not too narrow for the grid, or a hundredth of the range of all nodes.
+
+    Args:
+        quadratures: of several operators if they are shown together.
+    """
     low, high = _range(quadratures)
-    return WIDTH * ((high - low) or abs(high) or 1.0)
+    reach = (high - low) or abs(high) or 1.0
+    return WIDTH * reach if wanted is None else max(wanted, NARROWEST * reach)
 
 
 def smoothed(quadratures: list[Quadrature], width: float) -> Density:
@@ -116,7 +129,8 @@ def smoothed(quadratures: list[Quadrature], width: float) -> Density:
         width: σ, in units of the eigenvalues.
     """
     low, high = _range(quadratures)
-    grid = np.linspace(low - TAIL * width, high + TAIL * width, GRID)
+    places = max(GRID, round(4 * ((high - low) / width + 2 * TAIL)) + 1)
+    grid = np.linspace(low - TAIL * width, high + TAIL * width, places)
     each = np.stack([_gaussians(grid, one, width) for one in quadratures])
     return Density(grid, each.mean(axis=0), standard_error(each))
 
@@ -126,7 +140,7 @@ def _range(quadratures: list[Quadrature]) -> tuple[float, float]:
 
 
 def _gaussians(grid: Array, one: Quadrature, sigma: float) -> Array:
-    away = (grid[:, None] - one.nodes) / sigma  # [GRID, m]
+    away = (grid[:, None] - one.nodes) / sigma  # [p, m]
     return np.asarray(np.exp(-0.5 * away**2) @ one.weights / (sigma * np.sqrt(2 * np.pi)))
 
 

@@ -11,7 +11,8 @@ import io
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.landscapes.minima import Minimum
 from infomcr_cli.report.output_files import check_folder
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
+from infomcr_cli.runs.lock import locked_file
+from infomcr_cli.tracking.mirror_results import mirror_results
 
 if TYPE_CHECKING:
     from infomcr_cli.report.plots.style import Plot
@@ -70,8 +74,8 @@ class ResultFolder:
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )
-            for name in (VALUES, self.file_name):
-                (self.path / name).unlink(missing_ok=True)
+            for path in (self.path / VALUES, self.path / self.file_name, *self._kept()):
+                path.unlink(missing_ok=True)
         write_atomically(self.path / SETTINGS, content)
 
     def resume(self, arrays: Arrays, same: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
@@ -111,6 +115,9 @@ class ResultFolder:
         except InputError:
             return None
 
+    def _kept(self) -> list[Path]:
+        return sorted(self.path.glob(".*.safetensors"))
+
     def document(self) -> Any:
         """Return the document; None if not all is computed."""
         content = self._read(self.file_name)
@@ -130,7 +137,7 @@ class ResultFolder:
         files = [str(self.path / name) for name in names]
         whole = {**document, "folder": str(self.path), "pictures": pictures, "files": files}
         write_atomically(self.path / self.file_name, dump_json(whole))
-        for path in self.path.glob(".*.safetensors"):
+        for path in self._kept():
             path.unlink()
         return whole
 
@@ -146,6 +153,25 @@ class ResultFolder:
             return read_file(self.path, name, limit)
         except FileNotFoundError:
             return None
+
+
+@contextmanager
+def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | None, *, force: bool) -> Iterator[None]:
+    """Open the folder of a result and lock it; then copy the result to the runs that it is of, and mirror it with them.
+
+    Args:
+        minima: of which it is a result.
+        out:    as the command line names the folder; None: it is that of a run, and the result is shared.
+        force:  drop the values of other settings.
+    """
+    folder.open("--out" if out else "RUN, without --out,", force)
+    with locked_file(folder.path / ".lock"):
+        yield
+    if out is None:
+        runs = {one.run.path: one.run for one in minima}
+        folder.share(runs.values())
+        for run in runs.values():
+            mirror_results(run)
 
 
 def folder_name(kind: str, settings: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ def _around(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resu
     others = {
         "own": np.full((len(minima), 2), np.nan),
         "images": np.zeros(len(minima)),
+        "has_batch_norm": np.zeros(len(minima), bool),
         "eigenvalues": np.full((len(minima), settings.dimensions), np.nan),
         "residuals": np.full((len(minima), settings.dimensions), np.nan),
     }
@@ -55,6 +56,7 @@ def _around(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resu
     fill(surfaces, values, folder, console)
     return {
         "samples": int(values.others["images"].max()),
+        "has_batch_norm": bool(values.others["has_batch_norm"].any()),
         "axes": {"first": line.tolist(), "second": values.second.tolist() if settings.dimensions == 2 else None},
         "runs": [
             {
@@ -79,6 +81,7 @@ def _surface_around(
     renew = _is_renewed(settings, network)
     values.others["own"][index] = _numbers(network.score(network.weights))
     values.others["images"][index] = len(network.samples)
+    values.others["has_batch_norm"][index] = network.batch_statistics.is_needed
     if settings.kind == "random":
         directions = random_directions(network, settings.dimensions, settings.seed)
     else:
@@ -133,6 +136,7 @@ def _plane(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resul
         runs.append({**document, "x": float(x), "y": float(y), "in_plane": in_plane})
     return {
         "samples": len(network.samples),
+        "has_batch_norm": network.batch_statistics.is_needed,
         "axes": {"first": values.first.tolist(), "second": values.second.tolist()},
         "unit": float(np.linalg.norm(plane.first)),
         "runs": runs,

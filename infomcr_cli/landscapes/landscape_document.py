@@ -80,7 +80,8 @@ def _title(document: Mapping[str, Any]) -> str:
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
     renewed = {"keep": "kept", "renew": "renewed"}[document["batch_statistics"]]
-    lines = [f"{document['samples']:,} training images, statistics of batch norm {renewed}."]
+    statistics = f", statistics of batch norm {renewed}" if document["has_batch_norm"] else ""
+    lines = [f"{document['samples']:,} training images{statistics}."]
     surfaces = [document["surface"]] if "surface" in document else [run["surface"] for run in document["runs"]]
     if any(np.isnan(np.array(one["loss"], np.float64)).any() for one in surfaces):
         lines.append("Grey or a gap: the loss is not finite.")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.text import printable
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
@@ -16,6 +15,8 @@ from infomcr_cli.landscapes.digest import digest
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint
 from infomcr_cli.runs.checkpoint import Checkpoint
 from infomcr_cli.runs.directory import split_start
+
+MOST_DIGITS = 13  # of a number of images
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,19 @@ def _open(word: str, checkpoint: str, overrides: Sequence[str], config_dir: Path
     return minimum
 
 
+def parsed_samples(given: str) -> int | None:
+    """Return the number of images that `--samples` names; None: all.
+
+    Raises:
+        InputError: it is neither a number nor "all", or below 2.
+    """
+    if given == "all":
+        return None
+    if not (given.isdecimal() and given.isascii() and len(given) < MOST_DIGITS and int(given) >= 2):
+        raise InputError("--samples must be a number of images, at least 2, or all", received=printable(given))
+    return int(given)
+
+
 def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | None:
     """Return how many training images losses are taken of; None: all of them.
 
@@ -80,36 +94,8 @@ def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | Non
     Raises:
         InputError: it is neither, or below 2.
     """
-    if given is not None and given != "all" and not (given.isdecimal() and given.isascii() and int(given) >= 2):
-        raise InputError("--samples must be a number of training images, at least 2, or all", received=given)
-    if given == "all":
+    wanted = minima[0].config.measure.samples if given is None else parsed_samples(given)
+    if wanted is None:
         return None
-    wanted = minima[0].config.measure.samples if given is None else int(given)
     sizes = [training_set_size(one.config.data) for one in minima]  # None: the data does not lie here
     return None if all(size is not None and wanted >= size for size in sizes) else wanted
-
-
-def check_same_network(minima: Sequence[Minimum]) -> None:
-    """Raise InputError unless all minima are of one architecture and of the same data."""
-    first, *others = minima
-    for other in others:
-        if _architecture(other) != _architecture(first) or _shapes(other) != _shapes(first):
-            raise InputError(
-                "minima of one plane or path must be of the same network",
-                received=f"{first.label} ({first.config.model.name}) and {other.label} ({other.config.model.name})",
-                advice="Their model settings must agree.",
-            )
-        known = [one.checkpoint.extra.get("data") for one in (first, other)]
-        if None not in known and known[0] != known[1]:
-            raise InputError(
-                "minima of one plane or path must be of the same data", received=f"{first.label} and {other.label}"
-            )
-
-
-def _shapes(minimum: Minimum) -> dict[str, tuple[int, ...]]:
-    return {name: np.shape(array) for name, array in minimum.checkpoint.weights.items()}
-
-
-def _architecture(minimum: Minimum) -> dict[str, object]:
-    """Return the settings of the network in inference mode: dropout changes nothing there."""
-    return minimum.config.model.model_dump(exclude={"dropout"})

@@ -17,7 +17,6 @@ from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment import Alignment, align
 from infomcr_cli.landscapes.alignment_channels import channel_groups
-from infomcr_cli.landscapes.batch_statistics import BatchStatistics
 from infomcr_cli.landscapes.minima import Minimum
 from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.path_curve import Arrays, on_curve, on_line
@@ -25,7 +24,6 @@ from infomcr_cli.landscapes.path_folder import PathFolder, Point
 from infomcr_cli.landscapes.path_settings import PathSettings, curve_training
 from infomcr_cli.landscapes.path_training import Curve, curve_batches, train_curve
 from infomcr_cli.measures.draws import image_order
-from infomcr_cli.models import named_weights
 from infomcr_cli.models.score import Score
 from infomcr_cli.report.path_document import VALUES, PathDocument, PathEnd, PathScore, PathValues, barriers
 from infomcr_cli.runs import read_status
@@ -40,28 +38,26 @@ class PathNetwork:
     """The network of both minima, scored at any weights on training and test images.
 
     Args:
-        network:    at the first minimum.
-        test:       the test images that values are taken of.
-        statistics: of batch norm, renewed on the training images without augmentation.
+        network: at the first minimum.
+        test:    the test images that values are taken of.
     """
 
     network: LandscapeNetwork
     test: Split
-    statistics: BatchStatistics
 
-    def recorded(self, weights: Arrays) -> tuple[Score, Score]:
-        """Return the scores on both splits at weights with their own moving statistics, as `eval` does."""
-        self.network.place(weights)
-        measured = self.network.network
+    def scores(self, weights: Arrays, *, renew: bool = False) -> tuple[Score, Score]:
+        """Return the scores on both splits at weights with their own moving statistics, as `eval` does.
+
+        Args:
+            renew: compute the statistics anew, of the training images without augmentation.
+        """
+        train, measured = self.network.score(weights, renew=renew), self.network.network
         test = evaluation_batches(self.test, measured.dataset, measured.config.measure.batch_size)
-        return measured.score(self.network.batches()), measured.score(test)
+        return train, measured.score(test)
 
     def renewed(self, weights: Arrays) -> Point:
         """Return the values at weights after the moving statistics of batch norm were renewed."""
-        self.network.place(weights)
-        self.statistics.renew(images for images, _ in self.network.batches())
-        placed = {name: np.asarray(variable) for name, variable in named_weights(self.network.model).items()}
-        train, test = self.recorded(placed)
+        train, test = self.scores(weights, renew=True)
         found = (train.loss, 1.0 - train.accuracy, test.loss, 1.0 - test.accuracy)
         return {name: value if np.isfinite(value) else None for name, value in zip(VALUES, found, strict=True)}
 
@@ -129,7 +125,7 @@ class _Computation:
         clock = [time.monotonic()]
         scores = []
         for weights in (self._first, self._last):
-            scores.append(self._network.recorded(weights))
+            scores.append(self._network.scores(weights))
             clock.append(time.monotonic())
         return scores, (clock[1] - clock[0], clock[2] - clock[1])
 
@@ -142,7 +138,7 @@ class _Computation:
         compiling = max(0.0, seconds[0] - seconds[1]) * ((training is not None) * PASSES_OF_A_STEP + 1)
         train, test = len(self._network.network.samples), len(self._network.test)
         per_image, paths = seconds[1] / (train + test), 1 + self._settings.align + (training is not None)
-        renewals = train if self._network.statistics.is_needed else 0
+        renewals = train if self._network.network.batch_statistics.is_needed else 0
         points = paths * self._settings.points * (train + test + renewals)
         steps = self._settings.steps * PASSES_OF_A_STEP * training["batch_size"] if training else 0
         passes = f"{train:,} training and {test:,} test images"
@@ -230,7 +226,7 @@ def _open(first: Minimum, samples: int | None) -> PathNetwork:
     test = dataset.test if samples is None else dataset.test.take(order)
     if samples is not None and isinstance(test.images, StreamedImages):
         test = replace(test, images=test.pixels)
-    return PathNetwork(network, test, BatchStatistics(network.model))
+    return PathNetwork(network, test)
 
 
 def _end(minimum: Minimum, scores: tuple[Score, Score]) -> PathEnd:

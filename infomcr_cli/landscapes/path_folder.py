@@ -55,7 +55,7 @@ class PathFolder(ResultFolder):
             InputError: it cannot be written to, or holds something else.
         """
         if force and self._read(SETTINGS) != dump_json(dict(self.settings)):
-            for name in (CONTROL, _POINTS, *(f".{kept}.safetensors" for kept in (_CURVE, _ALIGNMENT))):
+            for name in (CONTROL, _POINTS):
                 (self.path / name).unlink(missing_ok=True)
         super().open(option, force)
         self._points = _points(self._read(_POINTS))

@@ -47,7 +47,7 @@ class SpectrumSettings:
         operator: the Hessian H, or G/N, which has the spectrum of the observed Fisher information.
         probes:   random vectors.
         steps:    of Lanczos, from each; fewer if the operator is smaller.
-        width:    σ of the Gaussians, in units of the eigenvalues; None: a hundredth of their range.
+        width:    σ of the Gaussians, in units of the eigenvalues, at least a 5,000th of their range; None: a hundredth.
         seed:     of the probes.
         samples:  training images; None: all.
     """

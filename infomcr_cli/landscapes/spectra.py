@@ -17,11 +17,11 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.density import (
     Density,
     Quadrature,
-    default_width,
     lanczos_quadrature,
     moment,
     probe,
     smoothed,
+    width_of,
 )
 from infomcr_cli.landscapes.density_operators import operator
 from infomcr_cli.landscapes.folder import ResultFolder
@@ -93,7 +93,7 @@ def compute_spectra(
             if not values.done[index].all():
                 _compute_run(settings, minimum, index, values, folder, progress)
     every = [one for index in range(len(minima)) for one in values.quadratures(index)]
-    width = settings.width or default_width(every)
+    width = width_of(every, settings.width)
     return {
         "samples": int(values.samples.max()),
         "width": width,
@@ -147,7 +147,7 @@ def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, wi
         "smallest": min(float(one.nodes.min()) for one in quadratures),
         "trace": _estimate(quadratures, 1, size),
         "trace_of_square": _estimate(quadratures, 2, size),
-        "negative_share": _negative(quadratures),
+        "negative_share": negative_share(quadratures, width),
         "density": _density_document(density),
         "probes": [{"nodes": one.nodes.tolist(), "weights": one.weights.tolist()} for one in quadratures],
     }
@@ -158,10 +158,12 @@ def _estimate(quadratures: list[Quadrature], power: int, size: int) -> Document:
     return {"value": value, "std_error": error if np.isfinite(error) else None}
 
 
-def _negative(quadratures: list[Quadrature]) -> float:
-    """Return the share of eigenvalues below zero, by more than rounding of the largest one."""
-    edge = -1e-6 * max(float(np.abs(one.nodes).max()) for one in quadratures)
-    return float(np.mean([one.weights[one.nodes < edge].sum() for one in quadratures]))
+def negative_share(quadratures: list[Quadrature], width: float) -> float:
+    """Return the share of eigenvalues below −σ.
+
+    Nearer to zero one node stands for the whole bulk of eigenvalues at zero, and its sign says nothing.
+    """
+    return float(np.mean([one.weights[one.nodes < -width].sum() for one in quadratures]))
 
 
 def _density_document(density: Density) -> Document:

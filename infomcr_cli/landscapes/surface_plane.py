@@ -103,16 +103,15 @@ def mixed(arrays: Sequence[Mapping[str, Any]], shares: Sequence[float], names: S
         shares: of each; they sum to 1.
         names:  of the arrays to mix; counters and the like are those of the first network.
     """
-    return {name: _mixed([one[name] for one in arrays], shares) for name in names}
+    return {name: _mixed(name, [one[name] for one in arrays], shares) for name in names}
 
 
-def _mixed(arrays: Sequence[Any], shares: Sequence[float]) -> Any:
+def _mixed(name: str, arrays: Sequence[Any], shares: Sequence[float]) -> Any:
     if not np.issubdtype(np.asarray(arrays[0]).dtype, np.floating):
         return arrays[0]
     values = [np.asarray(array, np.float64) for array in arrays]
     mean = np.sum([share * value for share, value in zip(shares, values, strict=True)], axis=0)
-    is_variance = all((value >= 0).all() for value in values)
-    return np.maximum(mean, 0.0) if is_variance else mean
+    return np.maximum(mean, 0.0) if name.endswith("variance") else mean
 
 
 def axes(places: Array, points: int) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ HEADS = {
     "test_error": "test error, %",
 }
 SHORT = {"linear": "straight line", "aligned": "line, aligned", "curve": "curve"}
-_CAPTION = f"barrier: {DEFINITION}; statistics of batch norm renewed at every point"
+_CAPTION = f"barrier: {DEFINITION}; statistics of batch norm, if there is any, renewed at every point"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,14 @@ class RunBarriers:
             kind: {name: one.model_dump(mode="json", include={"value", "t"}) for name, one in values.items()}
             for kind, values in self.document.barriers.items()
         }
-        return {"runs": list(self.runs), "barriers": found, "points": self.document.points}
+        document = self.document
+        return {
+            "runs": list(self.runs),
+            "barriers": found,
+            "points": document.points,
+            "samples": document.samples,
+            "steps": document.steps,
+        }
 
 
 def barriers_between(runs: Sequence[ComparedRun]) -> tuple[RunBarriers, ...]:
@@ -68,12 +75,20 @@ def barriers_between(runs: Sequence[ComparedRun]) -> tuple[RunBarriers, ...]:
 
 
 def barriers_table(barriers: Sequence[RunBarriers]) -> TextTable:
-    """Return a row for each pair of runs: barriers of training loss and test error on each kind of path."""
+    """Return a row for each pair of runs: barriers of training loss and test error on each kind of path.
+
+    A barrier of few points or images says less, so that their numbers stand beside it.
+    """
     kinds = [kind for kind in KINDS if any(kind in one.document.barriers for one in barriers)]
     columns = [(kind, name) for name in ("train_loss", "test_error") for kind in kinds]
-    heads = ("runs", *(f"{HEADS[name]}: {SHORT[kind]}" for kind, name in columns))
+    heads = ("runs", *(f"{HEADS[name]}: {SHORT[kind]}" for kind, name in columns), "points", "training images")
     rows = tuple(
-        (" – ".join(one.runs), *(_cell(one.document.barriers.get(kind, {}).get(name), name) for kind, name in columns))
+        (
+            " – ".join(one.runs),
+            *(_cell(one.document.barriers.get(kind, {}).get(name), name) for kind, name in columns),
+            str(one.document.points),
+            f"{one.document.samples.get('train', 0):,}",
+        )
         for one in barriers
     )
     return TextTable("Barriers between runs", heads, rows, _CAPTION)

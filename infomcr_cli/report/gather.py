@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -245,6 +246,19 @@ def search_of(names: Sequence[str]) -> SearchReport | None:
     from infomcr_cli.report.search import read_search
 
     return read_search(Path(names[0])) if len(names) == 1 else None
+
+
+def chosen_by_test(names: Sequence[str]) -> list[str]:
+    """Return the names of the sweeps, among several or in a pattern, whose search used the test set."""
+    from infomcr_cli.report.search import read_search
+
+    folders = [path for name in names for path in ([name] if os.path.lexists(name) else sorted(glob.glob(name)))]
+    found: list[str] = []
+    for folder in map(Path, folders):
+        with suppress(InputError, OSError):
+            search = read_search(folder)
+            found += [printable(folder.name)] if search is not None and search.uses_test else []
+    return found
 
 
 def _run_of_job(folder: Path, listed: Path) -> Path | None:

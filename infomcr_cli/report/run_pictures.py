@@ -125,10 +125,10 @@ def _described(
 ) -> FoundPicture:
     content, kind, name = found
     own = documents.get(stem, {})
-    listed = (document.get("pictures") for document in documents.values())
-    words = next((one[stem] for one in listed if isinstance(one, dict) and isinstance(one.get(stem), dict)), own)
+    listed = [(one, named) for one in documents.values() if isinstance(named := one.get("pictures"), dict)]
+    words = next((named[stem] for _, named in listed if isinstance(named.get(stem), dict)), own)
     title = _text(words, "title") or _text(words, "caption") or _known_title(stem)
-    about = own or next((one for one in documents.values() if stem in (one.get("pictures") or {})), {})
+    about = own or next((one for one, named in listed if stem in named), {})
     alt = _text(words, "alt") or title
     return FoundPicture(_inside(run, folder, name), title, alt, content, kind, _facts(about))
 

@@ -108,7 +108,9 @@ class SearchReport(_Record):
     @property
     def shown(self) -> tuple[SearchedTrial, ...]:
         """The trials that are shown: those of the front, or the best ones of one objective, best first."""
-        done = [one for one in self.trials if one.state == "COMPLETE" and one.values]
+        complete = [one for one in self.trials if one.state == "COMPLETE" and one.values]
+        # Trials with the same settings share a run, which is shown once.
+        done = list({one.run or str(one.number): one for one in reversed(complete)}.values())
         sign = 1 if self.objectives[0].direction == "minimize" else -1
         done.sort(key=lambda one: (sign * one.values[0], one.number))
         if len(self.objectives) == 1:
@@ -142,7 +144,8 @@ class SearchReport(_Record):
             )
             for one in self.shown
         )
-        title = f"Pareto front, {len(self.front)} trials" if several else "Best trials"
+        front = {one.run or str(one.number) for one in self.trials if one.number in self.front}
+        title = f"Pareto front, {len(front)} runs" if several else "Best trials"
         captions = ["no other trial is better in all objectives"] if several else []
         captions += ["the test set chose them"] if self.uses_test else []
         return TextTable(title, _printable(head), tuple(map(_printable, rows)), "; ".join(captions))

@@ -117,6 +117,18 @@ def test_no_single_layer_improves_a_weight_matching_of_two_hidden_layers() -> No
     assert found.after < np.quantile(everything, 0.02)
 
 
+def test_channels_of_frozen_layers_stay_where_they_are() -> None:
+    model = build_model("mlp", input_shape=(2, 2, 1), num_classes=3, depth=2, width=4)
+    groups = channel_groups(model)
+    frozen = {place.weight for place in groups[0].places}
+    names = [name for name in trainable(model) if name not in frozen]
+    second = random_weights(model, 2)
+    moved = permuted(second, groups[1:], [np.array([2, 0, 3, 1])])
+    kept, other = align(moved, second, groups, trainable=names).permutations
+    assert kept.tolist() == [0, 1, 2, 3]
+    assert other.tolist() == [2, 0, 3, 1]
+
+
 def graph_of(*layers: Any, shape: tuple[int, ...] = (6, 6, 4)) -> Any:
     inputs = keras.Input(shape)
     x = inputs

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from cli import infomcr
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes import spectra
-from infomcr_cli.landscapes.density import default_width, lanczos_quadrature, moment, probe, smoothed
+from infomcr_cli.landscapes.density import NARROWEST, lanczos_quadrature, moment, probe, smoothed, width_of
 from infomcr_cli.landscapes.density_operators import GramProduct, operator
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
@@ -72,6 +73,47 @@ def test_the_error_of_a_density_is_as_large_as_its_standard_error_says() -> None
         assert abs(value - truth) < 4 * error
 
 
+def test_the_trace_is_the_mean_of_plain_quadratic_forms_and_has_no_bias() -> None:
+    """A few large eigenvalues, as of a Hessian: of few probes the estimate is rough, of many it is right."""
+    values, few = np.concatenate([[2.5, 1.4, 1.2], np.geomspace(0.5, 1e-4, 57)]), 5
+    basis = np.linalg.qr(np.random.default_rng(1).normal(size=(60, 60)))[0]
+    matrix, estimates = (basis * values) @ basis.T, []
+    for seed in range(200):
+        starts = [probe(60, seed, index) for index in range(few)]
+        plain = [60 * start @ matrix @ start for start in starts]  # Hutchinson's estimate
+        value, error = moment([lanczos_quadrature(lambda v: matrix @ v, start, 8) for start in starts], 1, 60)
+        assert value == pytest.approx(np.mean(plain), rel=CLOSED_FORM)
+        assert error == pytest.approx(np.std(plain, ddof=1) / np.sqrt(few), rel=1e-8)
+        estimates.append(value)
+    variance_of_one = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2))  # of signs as probes
+    assert np.std(estimates) == pytest.approx(np.sqrt(variance_of_one / few), rel=0.15)
+    assert abs(np.mean(estimates) - values.sum()) < 3 * np.sqrt(variance_of_one / few / 200)
+
+
+def test_a_density_has_the_integral_one_however_narrow_its_gaussians_are() -> None:
+    diagonal = np.array([0.0, 0.1234567, 3.0, 10.0])
+    found = [lanczos_quadrature(lambda v: diagonal * v, probe(4, 0, 0), steps=4)]
+    for wanted in (1.0, 0.01, 1e-9):
+        width = width_of(found, wanted)
+        assert width == pytest.approx(max(wanted, 10 * NARROWEST))
+        density = smoothed(found, width)
+        assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=1e-6)
+
+
+def test_a_bulk_at_zero_counts_as_negative_on_neither_side() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([[-2.0, -1.0, 5.0], rng.normal(0, 1e-3, 397)])
+    found = [lanczos_quadrature(lambda v: values * v, probe(400, 0, index), steps=6) for index in range(2)]
+    for shift in (-1e-4, 1e-4):
+        moved = [one._replace(nodes=one.nodes + shift) for one in found]
+        assert spectra.negative_share(moved, width_of(found)) == pytest.approx(2 / 400, rel=1e-6)
+
+
+def test_products_that_are_not_finite_have_no_spectrum() -> None:
+    with pytest.raises(InputError, match="finite"):
+        lanczos_quadrature(lambda v: np.nan * v, probe(5, 0, 0), steps=3)
+
+
 def test_eigenvalues_that_have_converged_do_not_come_back_as_copies() -> None:
     diagonal = np.concatenate([np.linspace(0, 1, 400), [1000.0]])
     found = lanczos_quadrature(lambda v: diagonal * v, probe(401, 0, 0), steps=100)
@@ -82,7 +124,7 @@ def test_eigenvalues_that_have_converged_do_not_come_back_as_copies() -> None:
 
 def test_one_probe_has_no_standard_error_and_zero_is_an_operator_too() -> None:
     found = [lanczos_quadrature(lambda v: 0 * v, probe(7, 0, 0), steps=5)]
-    density = smoothed(found, default_width(found))
+    density = smoothed(found, width_of(found))
     assert found[0].nodes.tolist() == [0.0]
     assert np.isnan(density.std_error).all()
     assert np.isfinite(density.value).all()
@@ -196,6 +238,7 @@ def test_a_stopped_spectrum_continues_with_the_same_bits(three_runs: Path, monke
     [
         (("--operator", "fischer"), "Did you mean 'fisher'"),
         (("--probes", "0"), "1 to 10000"),
+        (("--steps", "1"), "2 to 10000"),
         (("--width", "-1"), "positive"),
         (("--samples", "0"), "or all"),
     ],

@@ -16,6 +16,7 @@ from cli import infomcr
 
 from infomcr_cli import load_run
 from infomcr_cli.landscapes import surface as surface_module
+from infomcr_cli.landscapes.folder import ResultFolder
 from infomcr_cli.landscapes.minima import open_minima
 from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.surface import around, filter_length, random_directions
@@ -237,12 +238,11 @@ def _orthogonal(*vectors: np.ndarray) -> np.ndarray:
     return basis[:, -1]
 
 
-def test_mixed_variances_are_never_negative() -> None:
-    arrays = [{"mean": np.array([value]), "variance": np.array([value])} for value in (1.0, 0.0, 0.0)]
-    shares = (-1.0, 1.0, 1.0)
-    found = mixed([{"v": one["variance"], "m": one["mean"] - 0.5} for one in arrays], shares, ["v", "m"])
-    assert found["v"] == 0.0
-    assert found["m"] == -1.5
+def test_mixed_variances_are_never_negative_and_means_may_be() -> None:
+    names = ["bn/moving_mean", "bn/moving_variance"]
+    arrays = [dict.fromkeys(names, np.array([value])) for value in (1.0, 0.0, 0.0)]  # means of rectified channels too
+    found = mixed(arrays, (-1.0, 1.0, 1.0), names)
+    assert found == {"bn/moving_mean": -1.0, "bn/moving_variance": 0.0}
 
 
 def test_points_of_a_plane_are_about_equally_far_apart_on_both_axes() -> None:
@@ -262,6 +262,7 @@ def test_points_of_a_plane_are_about_equally_far_apart_on_both_axes() -> None:
         (("runs/a", "--points", "2"), "3 to"),
         (("runs/a", "--radius", "nan"), "positive"),
         (("runs/a", "--samples", "many"), "or all"),
+        (("runs/a", "--samples", 5000 * "9"), "or all"),
         (("runs/a", "seed=3"), "seed"),
         ((), "--through"),
         (("--through", "runs/a", "runs/a", "runs/b"), "different minima"),
@@ -278,7 +279,26 @@ def test_mistakes_exit_2_and_name_what_is_accepted(three_runs: Path, arguments: 
 def test_minima_of_two_architectures_have_no_plane(three_runs: Path) -> None:
     answer = infomcr(("landscape", "--through", "runs/a", "runs/b", "runs/linear"), three_runs)
     assert answer.code == 2
-    assert "same network" in answer.err
+    assert "the corners of a plane must be minima of the same network" in answer.err
+    assert "model.depth: 1 → 0" in answer.err
+
+
+def test_eigenvectors_that_another_landscape_left_are_dropped_with_its_values(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path, {"minimum": "a"}, "landscape.json")
+    folder.open("--out")
+    folder.keep("eigenvectors-0", {"directions": np.eye(2)})
+    other = ResultFolder(tmp_path, {"minimum": "b"}, "landscape.json")
+    other.open("--out", force=True)
+    assert other.kept("eigenvectors-0") is None
+
+
+@pytest.mark.parametrize(("name", "is_said"), [("a", True), ("linear", False)])
+def test_only_of_a_network_with_batch_norm_a_picture_says_what_became_of_its_statistics(
+    three_runs: Path, name: str, is_said: bool
+) -> None:
+    found = landscape(three_runs, f"runs/{name}", "--points", "3", "--samples", "40", "--out", f"note-{name}")
+    assert found["has_batch_norm"] is is_said
+    assert ("batch norm" in found["pictures"]["curves"]["title"]) is is_said
 
 
 def test_bad_names_are_refused_before_tensorflow_is_imported(three_runs: Path) -> None:

@@ -17,11 +17,11 @@ from rich.console import Console
 
 from infomcr_cli.landscapes.alignment import Alignment, permuted
 from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_groups
-from infomcr_cli.landscapes.path_ends import _unnamed
 from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_training import Curve
+from infomcr_cli.landscapes.same_network import _unnamed
 from infomcr_cli.models import build_model
-from infomcr_cli.report.barriers import path_renderables
+from infomcr_cli.report.barriers import RunBarriers, barriers_table, path_renderables
 from infomcr_cli.report.path_document import PathDocument, PathValues, barriers
 from infomcr_cli.report.plots.path import path_plot
 from infomcr_cli.runs import RunDirectory, load_checkpoint
@@ -172,9 +172,12 @@ def test_compare_shows_barriers_between_its_runs(folder: Path, plain: Any) -> No
     assert found["runs"] == ["mlp0", "mlp1"]
     value = plain["barriers"]["linear"]["train_loss"]["value"]
     assert found["barriers"]["linear"]["train_loss"]["value"] == value
+    assert (found["points"], found["samples"], found["steps"]) == (plain["points"], plain["samples"], plain["steps"])
     shown = infomcr(compare, folder, catch=False).out
     assert "Barriers between runs" in shown
     assert "mlp0 – mlp1" in shown
+    (row,) = barriers_table([RunBarriers(PathDocument.model_validate(plain))]).rows
+    assert row[-2:] == (str(plain["points"]), str(plain["samples"]["train"]))
     assert run(folder, "compare", "runs/mlp0", "--no-tracking")["barriers"] == []
 
 

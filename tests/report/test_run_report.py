@@ -192,6 +192,16 @@ def test_pictures_of_a_directory_are_images_and_never_part_of_the_page(tmp_path:
     assert (alt or "").startswith("A bowl </script>")
 
 
+def test_a_document_that_names_no_pictures_as_it_should_does_no_harm(tmp_path: Path) -> None:
+    run = evaluated_run(tmp_path / "run")
+    (run / "plots" / "mine.png").write_bytes(PNG)
+    (run / "plots" / "notes.json").write_text('{"pictures": 3}')
+    (run / "plots" / "words.json").write_text('{"pictures": ["mine"]}')
+    found, left_out = found_pictures(RunDirectory.open(run))
+    assert [(one.file, one.title) for one in found if one.file == "plots/mine.png"] == [("plots/mine.png", "mine")]
+    assert not left_out
+
+
 def test_pictures_are_bounded_in_number_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(tmp_path / "run", config_with(), None)
     for index in range(4):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import Direction, SweepConfig
+from infomcr_cli.data import training_set_size
 from infomcr_cli.errors import InputError, nearest_name
 from infomcr_cli.runs import MetricsLog, RunDirectory, read_status
 from infomcr_cli.runs.measures_file import Evaluation, last_evaluation
 
+MANY = 10**12  # images of a source whose number is not known before it is read
 Reader = Callable[[Mapping[str, float], Evaluation], float | None]
 
 
@@ -126,7 +128,7 @@ def _direction_of(name: str) -> Direction:
 
     measures = {measure.name: measure.direction for measure in all_measures()}
     if name not in measures:
-        near = nearest_name(name.replace("val_", "validation_"), [*SCORES, *measures])
+        near = _nearest(name, measures)
         advice = "" if near is None else f" Did you mean {near!r}?"
         raise InputError(
             "an objective must be a score or a measure",
@@ -135,6 +137,14 @@ def _direction_of(name: str) -> Direction:
             advice=f"`infomcr measures` lists the measures.{advice}",
         )
     return "maximize" if measures[name] == "higher" else "minimize"
+
+
+def _nearest(name: str, measures: Iterable[str]) -> str | None:
+    """Return the objective that is meant; the test set is proposed to nobody who does not name it."""
+    if f"validation_{name}" in SCORES:
+        return f"validation_{name}"
+    scores = [known for known, score in SCORES.items() if not score.test or name.startswith(("test", "gap"))]
+    return nearest_name(name.replace("val_", "validation_"), [*scores, *measures])
 
 
 def check_objectives(objectives: Sequence[Objective], configs: Sequence[RunConfig], settings: SweepConfig) -> None:
@@ -160,7 +170,9 @@ def check_objectives(objectives: Sequence[Objective], configs: Sequence[RunConfi
             received="sweep.evaluate=false",
             advice="Leave sweep.evaluate out, or search by validation_loss.",
         )
-    _check_measured([name for name in names if name not in SCORES], configs)
+    measures = [name for name in names if name not in SCORES]
+    _check_measured(measures, configs)
+    _check_one_convention(measures, configs)
 
 
 def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
@@ -177,6 +189,26 @@ def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
             received=f"measure={configs[0].choices.get('measure', 'standard')}",
             advice=f"Add 'measure.names=[{','.join(dict.fromkeys(['gamma', *names]))}]', or measure=all.",
         )
+
+
+def _check_one_convention(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
+    """Raise InputError where trials would have a measure by several conventions, which are never ranked together."""
+    if not names:
+        return
+    from infomcr_cli.measures.base import all_measures
+
+    sizes = {config.data: training_set_size(config.data) or MANY for config in configs}
+    for measure in (one for one in all_measures() if one.name in names):
+        found = [measure.convention(config.measure, sizes[config.data]) for config in configs]
+        if other := next((one for one in found if one != found[0]), None):
+            differing = [name for name, value in found[0].items() if other.get(name) != value]
+            pairs = [", ".join(f"{name}={one.get(name)}" for name in differing) for one in (found[0], other)]
+            raise InputError(
+                f"sweep.objective={measure.name} must have one convention for all trials",
+                received=" and ".join(pairs),
+                advice="Search no number of training images, or let the measure take as many of each: "
+                f"measure.gamma.samples={min(sizes.values())} measure.samples={min(sizes.values())}.",
+            )
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,9 @@ def plan_search(arguments: Sequence[str], settings: SweepConfig, config_dir: Pat
             received=f"sweep.trials={settings.trials}, {space.combinations} combinations",
             advice="Without sweep.search each of them is done once.",
         )
-    probes = plan([replace(point, config=resolved(point.config)) for point in space.probes()])
+    points = [replace(point, config=resolved(point.config)) for point in space.probes()]
+    if not points:
+        raise InputError("a search must have something to try", received="sweep.exclude leaves out all that was tried")
+    probes = plan(points)
     check_objectives(objectives, [job.config for job in probes], settings)
     return SearchPlan(settings, space, objectives, tuple(probes))

@@ -1,10 +1,10 @@
-"""Whether two minima can be the ends of a path: of one network, and of the same data."""
+"""Whether a plane or a path can lead through minima: of one network, and of the same data."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,31 @@ LAYERS = "model.json"  # of an imported run
 MOST = 5  # differences that an error names
 
 
-def check_ends(first: Minimum, last: Minimum) -> None:
-    """Check that a point between two minima is a network too, and that both were trained on the same images.
+def check_same_network(what: str, minima: Sequence[Minimum]) -> None:
+    """Check that a point between some minima is a network too, and that all were trained on the same images.
+
+    Args:
+        what: the minima are, such as "the ends of a path".
 
     Raises:
         InputError: they are not alike; what differs is named.
     """
+    for other in minima[1:]:
+        _check_two(what, minima[0], other)
+
+
+def _check_two(what: str, first: Minimum, last: Minimum) -> None:
     models, shapes = [_model(one) for one in (first, last)], [_shapes(one) for one in (first, last)]
     differ = _differences(*models) or _differences(*shapes)
     if differ:
-        rule = "the ends of a path must be minima of the same network"
+        rule = f"{what} must be minima of the same network"
         raise InputError(rule, received=differ, advice=f"{first.label} and {last.label} differ in it.")
     known = [one.checkpoint.extra.get("data") for one in (first, last)]
     differ = _differences(_samples(first), _samples(last))
     if not differ and None not in known and known[0] != known[1]:
         differ = _differences(_seed(first), _seed(last)) or f"data {str(known[0])[:12]} → {str(known[1])[:12]}"
     if differ:
-        rule = "the ends of a path must be minima of the same data"
+        rule = f"{what} must be minima of the same data"
         raise InputError(rule, received=differ, advice=f"{first.label} and {last.label} differ in it.")
 
 
