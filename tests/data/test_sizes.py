@@ -29,7 +29,10 @@ def data_of(source: str, folder: Path, *overrides: str) -> DataConfig:
 
 @pytest.mark.parametrize("subset", SUBSETS)
 @pytest.mark.parametrize("source", WRITERS)
-def test_the_size_is_that_of_the_data_set_or_none(source: str, subset: str, tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_data_set_or_none(
+    source: str, subset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     config = data_of(source, tmp_path, *SUBSETS[subset])
     truth = len(load_dataset(config, seed=0).train)
     found = training_set_size(config)
