@@ -75,9 +75,10 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
             "--cancel needs Slurm's commands", received=f"no {missing}", advice="Use a login node of the cluster."
         )
     try:
+        known = [with_id(array) for array in arrays]
+        alive = alive_in(known)  # counted before the process at work learns of it: it cancels its tasks by itself
         (arrays_folder(folder) / CANCELLED).touch()
-        alive = alive_in([with_id(array) for array in arrays])
-        cancel(list(alive))
+        cancel(list(alive | alive_in(known)))  # and those that it has put back meanwhile
     except SlurmError as error:
         raise InputError("Slurm must answer", received=str(error), advice="`sinfo` shows it.") from None
     return CancelResult(folder, Counter(state.state for state in alive.values()))
