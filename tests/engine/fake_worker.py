@@ -1,6 +1,7 @@
 """A job's process without TensorFlow: the real worker, directory, lock, signals and checkpoints; a random walk learns.
 
-`optimizer.momentum` chooses what goes wrong: 0.13 raises, 0.66 hangs and hears no signal, 0.77 takes all memory.
+`optimizer.momentum` chooses what goes wrong: 0.13 raises, 0.14 raises once
+another job has a checkpoint, 0.66 hangs and hears no signal, 0.77 takes all memory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import time
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,7 @@ def learn(work: TrainJob, interruption: Interruption) -> None:
     MetricsLog(run).truncate_after(step)
     while step < config.schedule.epochs * STEPS:
         time.sleep(PACE)
-        misbehave(config.optimizer.momentum)
+        misbehave(config.optimizer.momentum, Path(config.runs_dir))
         step += 1
         weights = (
             0.9 * weights + np.random.default_rng([config.seed, step]).normal(size=8) * config.optimizer.learning_rate
@@ -92,8 +94,10 @@ def validation(config: Any, loss: float) -> dict[str, float]:
     return {"validation/loss": 0.1 + float(distance), "validation/accuracy": 1 / (1 + float(distance))}
 
 
-def misbehave(momentum: float) -> None:
-    if momentum == 0.13:
+def misbehave(momentum: float, runs: Path) -> None:
+    while momentum == 0.14 and not list(runs.glob("*/checkpoints/*.safetensors")):
+        time.sleep(0.01)
+    if momentum in (0.13, 0.14):
         raise ArithmeticError("this job fails on purpose")
     if momentum == 0.66:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -131,7 +131,7 @@ def test_failed_jobs_wait_for_retry_failed(light: Sweeper) -> None:
 
 
 def test_fail_fast_stops_the_others_at_a_checkpoint(light: Sweeper) -> None:
-    slow = ("schedule.epochs=500", "optimizer.momentum=0.9,0.13,0.8")
+    slow = ("schedule.epochs=500", "optimizer.momentum=0.9,0.14,0.8")
     code, document, _ = light.run(*slow, *QUIET, "--fail-fast")
     assert code == 1
     assert [job["state"] for job in document["jobs"]] == ["KILLED", "FAILED", None]
