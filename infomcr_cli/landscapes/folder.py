@@ -54,18 +54,27 @@ class ResultFolder:
     file_name: str
     _saved_at: float = field(default=0.0, init=False)
 
-    def open(self, option: str, force: bool = False) -> None:
-        """Make the folder, or check that it belongs to these settings.
+    def make(self, option: str) -> None:
+        """Make the folder if it is missing.
 
         Args:
             option: that names it, for messages.
-            force:  drop the values of other settings.
 
         Raises:
-            InputError: it cannot be written to, or holds something else.
+            InputError: it cannot be written to.
         """
         check_folder(self.path, option)
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def open(self, force: bool = False) -> None:
+        """Check that the folder belongs to these settings, or make it theirs.
+
+        Args:
+            force: drop the values of other settings.
+
+        Raises:
+            InputError: it holds something else.
+        """
         known, content = self._read(SETTINGS), dump_json(dict(self.settings))
         if known is not None and known != content:
             if not force:
@@ -157,15 +166,16 @@ class ResultFolder:
 
 @contextmanager
 def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | None, *, force: bool) -> Iterator[None]:
-    """Open the folder of a result and lock it; then copy the result to the runs that it is of, and mirror it with them.
+    """Make, lock and open the folder of a result; then copy the result to the runs that it is of, and mirror those.
 
     Args:
         minima: of which it is a result.
         out:    as the command line names the folder; None: it is that of a run, and the result is shared.
         force:  drop the values of other settings.
     """
-    folder.open("--out" if out else "RUN, without --out,", force)
-    with locked_file(folder.path / ".lock"):
+    folder.make("--out" if out else "RUN, without --out,")
+    with locked_file(folder.path / ".lock"):  # first: two commands with --force must not mix their settings and values
+        folder.open(force)
         yield
     if out is None:
         runs = {one.run.path: one.run for one in minima}

@@ -44,20 +44,19 @@ class PathFolder(ResultFolder):
         super().__init__(path, settings, FILE)
         self._points: dict[str, dict[str, Point]] = {}
 
-    def open(self, option: str, force: bool = False) -> None:
-        """Make the folder, or check that it belongs to these settings, and read the points that are done.
+    def open(self, force: bool = False) -> None:
+        """Check that the folder belongs to these settings, or make it theirs, and read the points that are done.
 
         Args:
-            option: that names it, for messages.
-            force:  drop a path with other settings.
+            force: drop a path with other settings.
 
         Raises:
-            InputError: it cannot be written to, or holds something else.
+            InputError: it holds something else.
         """
         if force and self._read(SETTINGS) != dump_json(dict(self.settings)):
             for name in (CONTROL, _POINTS):
                 (self.path / name).unlink(missing_ok=True)
-        super().open(option, force)
+        super().open(force)
         self._points = _points(self._read(_POINTS))
 
     def point(self, kind: str, index: int) -> Point | None:

@@ -18,7 +18,7 @@ from infomcr_cli.landscapes.density import NARROWEST, lanczos_quadrature, moment
 from infomcr_cli.landscapes.density_operators import GramProduct, operator
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
-from tests.landscapes.test_directions import dense_hessian, double_precision, tiny_surface  # noqa: F401 -- a fixture
+from tests.landscapes.test_directions import dense_hessian, tiny_surface
 from tests.tolerances import AUTODIFF, CLOSED_FORM, FLOAT32
 
 

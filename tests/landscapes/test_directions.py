@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 import pytest
@@ -15,17 +13,6 @@ from infomcr_cli.landscapes.directions_hessian import top_eigenvectors
 from infomcr_cli.measures.loss_surface import LossSurface
 from infomcr_cli.measures.stateless import trainable_weights
 from tests.tolerances import AUTODIFF, CLOSED_FORM
-
-
-@pytest.fixture
-def double_precision() -> Iterator[None]:
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy("float64")
-    keras.config.set_floatx("float64")
-    keras.utils.set_random_seed(1)
-    yield
-    keras.config.set_dtype_policy(before[0])
-    keras.config.set_floatx(before[1])
 
 
 def convolutional() -> keras.Model:

@@ -285,10 +285,11 @@ def test_minima_of_two_architectures_have_no_plane(three_runs: Path) -> None:
 
 def test_eigenvectors_that_another_landscape_left_are_dropped_with_its_values(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path, {"minimum": "a"}, "landscape.json")
-    folder.open("--out")
+    folder.make("--out")
+    folder.open()
     folder.keep("eigenvectors-0", {"directions": np.eye(2)})
     other = ResultFolder(tmp_path, {"minimum": "b"}, "landscape.json")
-    other.open("--out", force=True)
+    other.open(force=True)
     assert other.kept("eigenvectors-0") is None
 
 

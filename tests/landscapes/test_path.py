@@ -261,7 +261,8 @@ def test_an_alignment_is_kept_and_not_searched_again(tmp_path: Path) -> None:
     groups = [ChannelGroup(3, ()), ChannelGroup(2, ())]
     found = Alignment(tuple(groups), (np.array([2, 0, 1]), np.array([1, 0])), 4, 2.5, 1.25)
     place = PathFolder(tmp_path / "one", {"points": 3})
-    place.open("--out")
+    place.make("--out")
+    place.open()
     assert place.alignment(groups) is None
     place.keep_alignment(found)
     kept = place.alignment(groups)
