@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import keras
@@ -93,7 +93,7 @@ class GramEngine:
             passes, labels, sums = self._within_memory(images, given, chunk)
         return _record(sums, passes, representatives(images, labels, chunk))
 
-    def over(self, draws: Iterable[Samples], devices: Sequence[str] = ()) -> Iterator[GramRecord]:
+    def over(self, draws: Iterable[Samples], devices: Sequence[str] = ()) -> Generator[GramRecord, None, None]:
         """Measure draw after draw, as many at a time as there are devices.
 
         Args:

@@ -65,7 +65,7 @@ class Products(Protocol):
 class HostProducts:
     """By NumPy, on every core of the process, one weight on each."""
 
-    largest_block = 32  # more samples at a time do not fit into the processor's cache
+    largest_block: int | None = 32  # more samples at a time do not fit into the processor's cache
 
     def __init__(self) -> None:
         has_affinity = hasattr(os, "sched_getaffinity")
