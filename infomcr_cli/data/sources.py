@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """A source of images.
 
     Args:
@@ -57,7 +57,7 @@ def load_unscaled(config: DataConfig, *, seed: int) -> Dataset:
     return select(with_os_errors(_source(config).load, config), config, seed=seed)
 
 
-def _source(config: DataConfig) -> Source:
+def _source(config: DataConfig) -> DataSource:
     if config.name not in SOURCES:
         raise InputError("data must be a known source", received=config.name, accepted=sorted(SOURCES))
     return SOURCES[config.name]
@@ -180,12 +180,12 @@ def _load_builder(config: DataConfig) -> Dataset:
     return data_builder.build_dataset(config)
 
 
-SOURCES: dict[str, Source] = {
-    "builder": Source(_check_builder, _load_builder),
-    "digits": Source(_check_digits, _load_digits),
-    "cifar10": Source(_check_cifar, _load_cifar),
-    "cifar100": Source(_check_cifar, _load_cifar),
-    "image_folder": Source(_check_folder, _load_folder),
-    "imagenet": Source(_check_imagenet, _load_imagenet),
-    "npz": Source(_check_npz, _load_npz),
+SOURCES: dict[str, DataSource] = {
+    "builder": DataSource(_check_builder, _load_builder),
+    "digits": DataSource(_check_digits, _load_digits),
+    "cifar10": DataSource(_check_cifar, _load_cifar),
+    "cifar100": DataSource(_check_cifar, _load_cifar),
+    "image_folder": DataSource(_check_folder, _load_folder),
+    "imagenet": DataSource(_check_imagenet, _load_imagenet),
+    "npz": DataSource(_check_npz, _load_npz),
 }
