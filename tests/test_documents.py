@@ -23,7 +23,7 @@ NOT_RUN = {
     "it installs packages": 9,
     "needs Kubernetes": 1,
     "needs a GPU": 2,
-    "needs another machine": 2,
+    "needs another machine": 5,
     "takes hours": 2,
 }
 
