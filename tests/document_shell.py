@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Shell:
         """Run lines by bash; the first that fails ends it.
 
         Args:
-            added: program → words that each of its commands gets; of infomcr only `train` and `sweep`.
+            added: program → words that each of its commands gets; of infomcr only those that train or measure.
             typed: lines on standard input.
         """
         script = "\n".join(("set -euo pipefail", *_functions(added), code))
@@ -120,7 +120,9 @@ def _functions(added: Mapping[str, Sequence[str]]) -> list[str]:
     for program, words in added.items():
         if words:
             more = shlex.join(words)
-            cases = 'train|sweep) command infomcr "$@" ' + more + ' ;; *) command infomcr "$@" ;;'
+            measuring = shlex.join(word for word in words if word.startswith("measure."))
+            cases = f'train|sweep) command infomcr "$@" {more} ;; eval|audit) command infomcr "$@" {measuring} ;;'
+            cases += ' *) command infomcr "$@" ;;'
             body = f'case "$1" in {cases} esac' if program == "infomcr" else f'command {program} "$@" {more}'
             lines.append(f"{program}() {{ {body}; }}")
     return lines
@@ -134,13 +136,8 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                assert answer.status == 200
-                return
-        except urllib.error.HTTPError as error:
-            assert error.code in (502, 503), f"{address}: {error}"
-        except OSError:
-            pass
+        with suppress(OSError), urllib.request.urlopen(address, timeout=10) as answer:
+            assert answer.status == 200
+            return
         time.sleep(0.3)
     raise AssertionError(f"{address} never answered\n{log.read_text()}")

@@ -6,7 +6,8 @@ A comment before a block says how the tests treat it, where that is not by runni
 - `<!-- not run: REASON -->`: its commands and settings are checked, nothing is run;
 - `<!-- needs: PROGRAMS -->`: run only where these programs or Python packages are, or what else the test says it has;
 - `<!-- tests add: WORDS -->`: every `infomcr train` and `sweep` of the block gets these words, such as
-  `schedule.epochs=1`, other commands of `infomcr` those that begin with `--`, and `python` all of them;
+  `schedule.epochs=1`, `eval` and `audit` those of `measure.`, all commands of `infomcr` those that begin with `--`, and
+  `python` all of them;
 - `<!-- tests put trained runs at: PATHS -->`: tiny runs, trained and measured, are put there before;
 - `<!-- tests put files: PATHS -->`: files of the repository are copied to the reader's folder before;
 - `<!-- tests expect exit code: 1 -->`: of each `infomcr` command of the block;
@@ -41,7 +42,9 @@ from tests.document_shell import Shell, is_for_a_shell, server_of
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n`]*\n(?P<code>.*?)^(?P=indent)```$", re.M | re.S)
 MARKS = re.compile(r"(?:<!--[^>]*-->\s*)+\Z")
-KINDS = ("slow", "not run", "needs", "tests add", "tests put trained runs at", "tests put files", "tests type", "tests expect exit code")
+TREATED = ("slow", "not run", "needs")
+PREPARED = ("tests add", "tests put trained runs at", "tests put files", "tests type", "tests expect exit code")
+KINDS = TREATED + PREPARED
 MARK = re.compile(rf"<!-- ({'|'.join(KINDS)}): (.*?) -->", re.S)
 ABBREVIATED = {".venv/bin/": "", "INFOMCR_PEERS=/path/to/peers/bin/python ": ""}  # in all pages
 FILE = re.compile(r"# (\w+\.py)\n")  # a block that is a file of that name
@@ -231,7 +234,8 @@ class Reader:
         elif program == "infomcr":
             trains = rest[0] in ("train", "sweep")
             added = shlex.split(block.marks.get("tests add", ""))
-            more = [word for word in added if trains or word.startswith("--")]
+            measures = rest[0] in ("eval", "audit")
+            more = [word for word in added if trains or word.startswith("--") or (measures and word[:8] == "measure.")]
             more += QUICK if rest[0] == "train" and "--resume" not in rest else ()
             self._remove_what_was_put(rest)
             answer = self.command_line(*rest, *more)

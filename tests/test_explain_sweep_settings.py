@@ -29,7 +29,8 @@ def test_settings_of_a_sweep_have_meaning_type_default_and_an_example_that_is_ta
         given = entry["defaults"]["sweep"]
         assert default in (given, (given,), () if given == [] else given), name
         search = ["sweep.search=optuna"] if name != "sweep.search" else []
-        assert split_arguments([*search, entry["example"]])
+        if "…" not in entry["example"]:  # a text of the user's own
+            assert split_arguments([*search, entry["example"]])
 
 
 def test_settings_of_the_engines_say_which_engine_has_them(command_line: CommandLine) -> None:

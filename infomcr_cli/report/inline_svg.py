@@ -64,8 +64,7 @@ def _rewrite(element: ElementTree.Element, name: str) -> None:
     elif "id" in element.attrib:
         element.set("id", f"{name}-{element.attrib['id']}")
     if _HREF in element.attrib:
-        address = element.attrib.pop(_HREF)  # of a symbol, or an image in the address itself
-        element.set("href", f"#{name}-{address[1:]}" if address.startswith("#") else address)
+        element.set("href", f"#{name}-{element.attrib.pop(_HREF).removeprefix('#')}")
     for key in _COORDINATES:
         if key in element.attrib:
             element.set(key, _DECIMALS.sub(r"\1", element.attrib[key]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,6 +17,7 @@ from infomcr_cli.report.plots.style import note, short
 from infomcr_cli.report.tables import format_stat, mark_mixed
 
 MOST_MEASURES = 40
+LEVELS = 41  # of colour: Matplotlib draws a scale of 50 and more as an image, which no page of ours inlines
 
 
 def between_measures(comparison: Comparison) -> Figure | None:
@@ -71,7 +73,12 @@ def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], la
     figure = MarkedFigure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
     panel = figure.subplots()
     figure.record_panels([panel])
-    image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    places = np.arange(len(columns)), np.arange(len(rows))
+    colours = mpl.colormaps["PuOr_r"].resampled(LEVELS)
+    cells = panel.pcolormesh(
+        *places, values, cmap=colours, vmin=-1, vmax=1, shading="nearest", edgecolors="white", lw=0.4
+    )
+    panel.invert_yaxis()
     panel.grid(False)
     panel.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
     panel.set_yticks(range(len(rows)), rows)
@@ -81,7 +88,7 @@ def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], la
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     for row, name in enumerate(rows):
         figure.record(_row_mark(row, name, values[row], columns, label), [])
-    figure.colorbar(image, ax=panel, label=label, shrink=0.8)
+    figure.colorbar(cells, ax=panel, label=label, shrink=0.8)
     note(figure, [f"The first {MOST_MEASURES} of {measures} measures."] if measures > MOST_MEASURES else [])
     return figure
 
