@@ -73,7 +73,7 @@ class Shell:
             capture_output=True,
             text=True,
             env=self._variables(),
-            start_new_session=True,  # no terminal that could be asked for a password
+            start_new_session=True,  # no terminal that a password could be read from
             check=False,
             timeout=1500,
         )
