@@ -58,18 +58,15 @@ class MeasureContext:
             compute: a function of the module level, which is the key of its result.
         """
         if compute not in self._outcomes:
-            self._outcomes[compute] = self._outcome(compute)
-        value, error = self._outcomes[compute]
-        if error is not None:
-            raise error
+            try:
+                self._outcomes[compute] = compute(self), None
+            except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # they may hold the arrays that did not fit into memory
+                self._outcomes[compute] = None, error
+        value, failure = self._outcomes[compute]
+        if failure is not None:
+            raise failure
         return value
-
-    def _outcome(self, compute: Callable[[MeasureContext], T]) -> tuple[T | None, Exception | None]:
-        try:
-            return compute(self), None
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # they may hold the arrays that did not fit into memory
-            return None, error
 
     @property
     def surface(self) -> LossSurface:

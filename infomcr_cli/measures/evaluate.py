@@ -97,7 +97,15 @@ def measured_values(
         if progress:
             progress.measure(number, len(measures), measure.name, done, weight)
         done += weight
-        found = _computed(measure, ctx, logged)
+        try:
+            found = measure.compute(ctx)
+        except InputError as error:  # the measure does not suit this network or these images
+            found = MeasureValue(None, extras={"reason": str(error)})
+        except Exception as error:
+            if not any(error is before for before in logged):  # measures that share a failure share its line
+                logged.append(error)
+                _log_failure(measure, error)
+            found = MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
         values[measure.name] = measure.complete(found, measure.convention(ctx.config, images, order))
     return values
 
@@ -109,18 +117,6 @@ def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
     return f", about {format_duration(seconds)}"
-
-
-def _computed(measure: Measure, ctx: MeasureContext, logged: list[Exception]) -> MeasureValue:
-    try:
-        return measure.compute(ctx)
-    except InputError as error:  # the measure does not suit this network or these images
-        return MeasureValue(None, extras={"reason": str(error)})
-    except Exception as error:
-        if not any(error is before for before in logged):  # measures that share a failure share its line
-            logged.append(error)
-            _log_failure(measure, error)
-        return MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
 
 
 def _log_failure(measure: Measure, error: Exception) -> None:
