@@ -205,7 +205,10 @@ def test_minima_wait_for_a_pilot_that_reached_the_target(tmp_path: Path) -> None
     flips = next(row for row in rows if row["augment"] == "flips")
     flips["epochs to 0.03"] = ""  # a level that the plan dropped
     assert open_questions(rows) == []
-    plain = next(row for row in rows if row["augment"] == "plain" and row["width"] == "12")
+    high = next(row for row in rows if row["learning_rate"] == "0.2")
+    high["epochs to 0.03"] = ""  # a rate that the plan dropped
+    assert open_questions(rows) == []
+    plain = next(row for row in rows if row["augment"] == "plain" and row["learning_rate"] == "0.0707")
     plain["epochs to 0.03"] = ""
     (missed,) = open_questions(rows)
     assert f"optimizer.learning_rate={plain['learning_rate']}" in missed
