@@ -18,7 +18,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.tracking.mirror_results import mirror_results
+from infomcr_cli.tracking.process import MlflowProcess
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,11 @@ class EvalResult:
             yield from evaluation_renderables(evaluation)
 
 
-def evaluate(request: EvalRequest, console: Console) -> EvalResult:
+def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = False) -> EvalResult:
     """Measure checkpoints, write measures.json and the pictures of each run, and mirror them.
+
+    Args:
+        mlflow_process: mirror in a process of its own, which imports MLflow while this one measures.
 
     Raises:
         InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
@@ -68,6 +71,16 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
     names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
     for run, _ in jobs:
         _check_writable(run)
+    is_mirrored = any(config.tracking.name != "off" for _, config in jobs)
+    with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
+        for run, _ in jobs[:1]:
+            mlflow.prepare(run)
+        return EvalResult(tuple(_evaluated(jobs, names, mlflow, console)))
+
+
+def _evaluated(
+    jobs: Sequence[tuple[RunDirectory, RunConfig]], names: Sequence[list[str]], mlflow: MlflowProcess, console: Console
+) -> list[dict[str, Any]]:
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.run_evaluation import measure_run
     from infomcr_cli.report.plots.spectrum import save_spectra
@@ -82,8 +95,8 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
         save_spectra(measured, run.plots)
         results += measured
-        mirror_results(run)
-    return EvalResult(tuple(results))
+        mlflow.mirror_results(run)
+    return results
 
 
 def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
