@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 
-from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
@@ -67,9 +66,13 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
     Raises:
         InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
     """
-    jobs = [(run, _settings(run, request)) for run in map(RunDirectory.open, request.runs)]
-    names = [_checkpoints(run, request.checkpoint) for run, _ in jobs]
-    for run, _ in jobs:
+    runs, configs = [RunDirectory.open(run) for run in request.runs], []
+    for run in runs:
+        configs.append(measured_run(run, request.overrides, request.config_dir))
+        check_source(configs[-1].data)
+        check_measures(configs[-1].measure, training_set_size(configs[-1].data))
+    names = [_checkpoints(run, request.checkpoint) for run in runs]
+    for run in runs:
         _check_writable(run)
     is_mirrored = any(config.tracking.name != "off" for _, config in jobs)
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
@@ -86,7 +89,7 @@ def _evaluated(
     from infomcr_cli.report.plots.spectrum import save_spectra
 
     results: list[dict[str, Any]] = []
-    for (run, config), wanted in zip(jobs, names, strict=True):
+    for run, config, wanted in zip(runs, configs, names, strict=True):
         try:
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
                 measured = measure_run(run, config, wanted, console)
@@ -97,13 +100,6 @@ def _evaluated(
         results += measured
         mlflow.mirror_results(run)
     return results
-
-
-def _settings(run: RunDirectory, request: EvalRequest) -> RunConfig:
-    after = measured_run(run, request.overrides, request.config_dir)
-    check_source(after.data)
-    check_measures(after.measure, training_set_size(after.data))
-    return after
 
 
 def _check_writable(run: RunDirectory) -> None:

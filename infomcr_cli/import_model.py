@@ -20,7 +20,7 @@ from infomcr_cli.data import check_source
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
 from infomcr_cli.exchange.archive import config_bytes, opened_archive
-from infomcr_cli.exchange.sources import Source, find_sources
+from infomcr_cli.exchange.sources import WeightSource, find_sources
 from infomcr_cli.exchange.uploads import upload_recorded_checkpoints
 from infomcr_cli.exchange.weights_file import check_weights_file
 from infomcr_cli.experiment.resolve_settings import resolved
@@ -104,7 +104,7 @@ def import_models(request: ImportRequest, console: Console) -> ImportResult:
     return ImportResult(tuple(documents))
 
 
-def _about(source: Source, error: InputError, made: Sequence[Mapping[str, Any]]) -> InputError:
+def _about(source: WeightSource, error: InputError, made: Sequence[Mapping[str, Any]]) -> InputError:
     """Return an error that names its file, and the runs that were made before it."""
     name = printable(source.file.name)
     rule = error.rule if name in error.rule else f"{name} cannot be imported: {error.rule}"
@@ -113,7 +113,7 @@ def _about(source: Source, error: InputError, made: Sequence[Mapping[str, Any]])
     return InputError(rule, received=error.received, accepted=error.accepted, advice=advice)
 
 
-def _settings(request: ImportRequest, sources: Sequence[Source]) -> RunConfig:
+def _settings(request: ImportRequest, sources: Sequence[WeightSource]) -> RunConfig:
     keys = [override.key_or_group for override in parse(request.overrides)]
     for key, text in zip(keys, request.overrides, strict=True):
         if key.partition(".")[0] in UNKNOWN or key in TRAINING:

@@ -12,11 +12,11 @@ from rich.console import RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.directory import process_at_work
+from infomcr_cli.engine.find_sweep import find_sweep
 from infomcr_cli.engine.slurm_alive import alive_in
 from infomcr_cli.engine.slurm_array import CANCELLED, arrays_folder, recorded_arrays, with_id
 from infomcr_cli.engine.slurm_queue import SlurmError, cancel, missing_command
 from infomcr_cli.errors import InputError
-from infomcr_cli.sweep_status import find_sweep
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from rich.text import Text
 
 from infomcr_cli.console.suggestions import shortest_path
 from infomcr_cli.console.text import printable
-from infomcr_cli.engine.directory import name_of
+from infomcr_cli.engine.find_sweep import find_sweep
 from infomcr_cli.engine.sweep_status import JobStatus, SweepStatus, read_sweep
 from infomcr_cli.engine.time_left import clock_time
-from infomcr_cli.errors import InputError
 from infomcr_cli.runs import State
-from infomcr_cli.runs.surroundings import surroundings
 
 SECONDS_BETWEEN_READS = 2.0
 MOST_RUNNING, MOST_FAILED = 12, 5
@@ -118,55 +116,6 @@ def watch(words: Sequence[str], console: Console) -> StatusResult:
 def _group(result: StatusResult, width: int) -> Group:
     parts = result.renderables(width)
     return Group(*(Text(part, no_wrap=True, overflow="ellipsis") if isinstance(part, str) else part for part in parts))
-
-
-def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tuple[str, ...]]:
-    """Return the folder of a sweep, and the names of the others beside it where none was named.
-
-    Args:
-        words:  see `sweep_status`.
-        option: what the words were given to.
-
-    Raises:
-        InputError: there is no such sweep.
-    """
-    settings = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
-    sweeps = surroundings(settings.get("runs_dir", "runs")) / "sweeps"
-    there = _sweeps_in(sweeps)
-    names = [word for word in words if "=" not in word]
-    if len(names) > 1:
-        raise InputError(f"{option} takes one sweep", received=" ".join(map(printable, names)))
-    if not words or (set(settings) == {"runs_dir"} and not names):
-        if not there:
-            raise InputError(f"{option} needs a sweep that was begun", received=printable(str(sweeps)))
-        return sweeps / there[0], tuple(there[1:])
-    if names and _is_sweep(Path(names[0])):
-        return Path(names[0]), ()
-    name = names[0] if names else settings.get("sweep.name") or _name_of(words)
-    if not _is_sweep(sweeps / name) or "/" in name:
-        raise InputError(f"{option} must name a sweep that was begun", received=printable(name), accepted=sorted(there))
-    return sweeps / name, ()
-
-
-def _name_of(overrides: Sequence[str]) -> str:
-    """Return the name of the sweep that was begun with some overrides."""
-    from infomcr_cli.engine.sweep_plan import is_unnamed  # half a second that no other status needs
-
-    return name_of([word for word in overrides if not is_unnamed(word)])
-
-
-def _sweeps_in(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, the one that was begun, or ended, last first."""
-    found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
-    by_time = sorted(found, key=lambda path: (path / "sweep.json").stat().st_mtime, reverse=True)
-    return [printable(path.name) for path in by_time]
-
-
-def _is_sweep(path: Path) -> bool:
-    try:
-        return (path / "sweep.json").is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _head(status: SweepStatus) -> str:

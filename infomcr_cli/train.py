@@ -15,18 +15,23 @@ from typing import Any
 from rich.console import Console
 
 from infomcr_cli.config.allowed_builders import named_again
+from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
 from infomcr_cli.console.suggestions import shortest_path, suggested_command
-from infomcr_cli.engine.run_settings import new_run_settings, resumed_run_settings, warn_of_draws
+from infomcr_cli.data import check_source
+from infomcr_cli.engine.preflight import check_devices
+from infomcr_cli.engine.run_settings import check_start, resumed_run_settings, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
+from infomcr_cli.experiment.resolve_settings import resolved
+from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, State, has_checkpoint, read_status
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
 from infomcr_cli.signals import Interruption, stop_on_signal
-from infomcr_cli.tracking.known_stores import store_of_new_run, store_of_resumed_run
-from infomcr_cli.tracking.store import Store
+from infomcr_cli.tracking.known_stores import add_known_store, store_of_resumed_run
+from infomcr_cli.tracking.store import Store, store_of
 
 _log = logging.getLogger("infomcr.runs")
 
@@ -101,11 +106,18 @@ def settings_of(request: TrainRequest) -> RunConfig:
         InputError: the request cannot be met; nothing has been made.
     """
     if request.resume is None:
-        return new_run_settings(request.overrides, request.config_dir)
-    if request.run_dir is not None:
+        config = resolved(compose_run(request.overrides, request.config_dir))
+        if config.start:
+            check_start(config.start)
+    elif request.run_dir is not None:
         received = f"--run-dir {request.run_dir}"
-        raise InputError("a run is resumed where it is", received=received, advice="Leave it out.")
-    return resumed_run_settings(request.resume, request.overrides, request.config_dir)
+        raise InputError("--run-dir cannot be combined with --resume", received=received, advice="Leave it out.")
+    else:
+        config = resumed_run_settings(request.resume, request.overrides, request.config_dir)
+    check_source(config.data)
+    check_measures(config.measure)
+    check_devices([config])
+    return config
 
 
 def train(request: TrainRequest, console: Console) -> TrainResult:
@@ -144,7 +156,8 @@ def _store(config: RunConfig, request: TrainRequest) -> Store | None:
     if request.resume is not None:
         return store_of_resumed_run(RunDirectory.open(request.resume), config.tracking, request.overrides)
     folder = request.run_dir.parent if request.run_dir else config.runs_dir
-    return store_of_new_run(config.tracking, folder)
+    add_known_store(config.tracking.uri)  # the user gave it now
+    return store_of(config.tracking.uri, config.tracking.experiment, folder)
 
 
 def _fit(

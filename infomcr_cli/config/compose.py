@@ -127,7 +127,8 @@ def _plain(config: DictConfig) -> Any:
 def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
     """Name the setting that is at fault; Hydra's own message where it is none that we know."""
     try:
-        known = _dotted(compose("config", overrides=_choices_of(parsed)))
+        choices = [str(override.input_line) for override in parsed if _is_group(override)]
+        known = _dotted(compose("config", overrides=choices))
     except (HydraException, OmegaConfBaseException, ValueError):  # it is the choice of a group that is at fault
         return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
     for override in parsed:
@@ -171,10 +172,6 @@ def _elsewhere(group: str, leaf: str) -> str | None:
     files = [file for folder in search_path(None) for file in (folder / group).glob("*.yaml") if group]
     choices = sorted({f"{group}={file.stem}" for file in files if leaf in (OmegaConf.load(file) or {})})
     return f"It is a setting of {', '.join(choices)}." if choices else None
-
-
-def _choices_of(parsed: Sequence[Override]) -> list[str]:
-    return [str(override.input_line) for override in parsed if _is_group(override)]
 
 
 def _is_group(override: Override) -> bool:

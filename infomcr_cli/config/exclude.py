@@ -17,7 +17,7 @@ from infomcr_cli.errors import InputError
 
 
 @dataclass(frozen=True)
-class Condition:
+class OverrideCondition:
     """A setting or a group, and the values to exclude."""
 
     key: str
@@ -39,7 +39,7 @@ class Exclusion:
     """Conditions that together describe the combinations to leave out."""
 
     text: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[OverrideCondition, ...]
 
     def covers(self, spelled: Mapping[str, Any]) -> bool:
         """Return whether the overrides alone show that all conditions hold."""
@@ -71,7 +71,7 @@ def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> li
     return exclusions
 
 
-def _check(condition: Condition, choices: Mapping[str, Sequence[str]]) -> None:
+def _check(condition: OverrideCondition, choices: Mapping[str, Sequence[str]]) -> None:
     group = condition.key.partition(".")[0]
     known = sorted({*choices, *RunConfig.model_fields})
     if group not in known:
@@ -92,12 +92,12 @@ def _exclusion(text: str) -> Exclusion:
     return Exclusion(text, tuple(_condition(override) for override in parse(words)))
 
 
-def _condition(override: Override) -> Condition:
+def _condition(override: Override) -> OverrideCondition:
     if isinstance(override.value(), Glob):
-        return Condition(override.key_or_group, override, ())
+        return OverrideCondition(override.key_or_group, override, ())
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     plain = tuple(value.text if isinstance(value, QuotedString) else value for value in values)
-    return Condition(override.key_or_group, override, plain)
+    return OverrideCondition(override.key_or_group, override, plain)
 
 
 def _value(key: str, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:

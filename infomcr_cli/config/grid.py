@@ -28,7 +28,7 @@ Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One combination: the overrides that spell it, and the run that they describe."""
 
     overrides: tuple[str, ...]
@@ -44,7 +44,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Axis:
+class SweepAxis:
     """The values that one setting takes; a single one where it is not swept.
 
     Args:
@@ -58,7 +58,7 @@ class Axis:
 
 def expand(
     arguments: Sequence[str], config_dir: Path | None = None, exclusions: Sequence[Exclusion] = ()
-) -> list[Point]:
+) -> list[GridPoint]:
     """Return a run for each combination of the values that the overrides list, the last axis running fastest.
 
     Raises:
@@ -75,7 +75,7 @@ def expand(
     return points
 
 
-def _points(axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[Point]:
+def _points(axes: Sequence[SweepAxis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[GridPoint]:
     composer = Composer(axes, config_dir, exclusions)
     for combination in itertools.product(*(axis.choices for axis in axes)):
         point = composer.point(combination)
@@ -91,13 +91,15 @@ class Composer:
         exclusions: combinations to leave out.
     """
 
-    def __init__(self, axes: Sequence[Axis], config_dir: Path | None, exclusions: Sequence[Exclusion] = ()) -> None:
+    def __init__(
+        self, axes: Sequence[SweepAxis], config_dir: Path | None, exclusions: Sequence[Exclusion] = ()
+    ) -> None:
         self._axes, self._config_dir, self._exclusions = axes, config_dir, exclusions
         self._compose_all = _interpolates(axes, config_dir)
         self._bases: dict[tuple[str, ...], Settings] = {}
         self._matched_to = cache(lambda: reference_config(config_dir))
 
-    def point(self, combination: Sequence[Choice]) -> Point | None:
+    def point(self, combination: Sequence[Choice]) -> GridPoint | None:
         """Return the run of a combination; None if it is left out.
 
         Raises:
@@ -112,9 +114,9 @@ class Composer:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
             return None
-        return Point(tuple(choice.text for choice in combination), trusted(run_of(settings, self._matched_to)))
+        return GridPoint(tuple(choice.text for choice in combination), trusted(run_of(settings, self._matched_to)))
 
-    def _base(self, pairs: Sequence[tuple[Axis, Choice]]) -> Settings:
+    def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
         """Return the settings in which plain values are still to be set."""
         spelling = tuple(choice.text for axis, choice in pairs if self._compose_all or not axis.plain)
         if spelling not in self._bases:
@@ -123,7 +125,7 @@ class Composer:
         return self._bases[spelling]
 
 
-def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
+def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> SweepAxis:
     """Return the values that an override lists.
 
     Raises:
@@ -132,7 +134,7 @@ def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
     key = override.key_or_group
     if not override.is_sweep_override():
         grammar.check_choices([override], groups)
-        return Axis(key, (Choice(str(override.input_line), override.value()),), plain=False)
+        return SweepAxis(key, (Choice(str(override.input_line), override.value()),), plain=False)
     check_makes_weights(override)
     names = [name for name in groups.get(key, ()) if name]
     choices = tuple(_choice(override, element) for element in _elements(override, names))
@@ -141,7 +143,7 @@ def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> Axis:
     for choice in choices if key in groups else ():
         grammar.check_choices(grammar.parse([choice.text]), groups)
     plain = is_plain(override, groups)
-    return Axis(key, choices, plain and not any(isinstance(choice.value, dict) for choice in choices))
+    return SweepAxis(key, choices, plain and not any(isinstance(choice.value, dict) for choice in choices))
 
 
 def check_makes_weights(override: Override) -> None:
@@ -185,7 +187,7 @@ def _choice(override: Override, element: Any) -> Choice:
     return Choice(text, element)
 
 
-def check_axes(axes: Sequence[Axis], *, limited: bool = True) -> None:
+def check_axes(axes: Sequence[SweepAxis], *, limited: bool = True) -> None:
     """Raise InputError where a swept setting is given twice, or there are too many combinations.
 
     Args:
@@ -200,7 +202,7 @@ def check_axes(axes: Sequence[Axis], *, limited: bool = True) -> None:
         raise InputError(f"a sweep has at most {MOST_JOBS:,} combinations", received=f"{total:,}")
 
 
-def _interpolates(axes: Sequence[Axis], config_dir: Path | None) -> bool:
+def _interpolates(axes: Sequence[SweepAxis], config_dir: Path | None) -> bool:
     """Whether a value may follow from another, so that each combination must be composed by itself."""
     spelled = any("${" in choice.text for axis in axes for choice in axis.choices)
     return spelled or any(_refers(file) for folder in search_path(config_dir) for file in folder.rglob("*.yaml"))

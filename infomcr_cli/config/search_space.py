@@ -18,7 +18,16 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.exclude import Exclusion
-from infomcr_cli.config.grid import Axis, Choice, Composer, Point, axis_of, check_axes, check_makes_weights, is_plain
+from infomcr_cli.config.grid import (
+    Choice,
+    Composer,
+    GridPoint,
+    SweepAxis,
+    axis_of,
+    check_axes,
+    check_makes_weights,
+    is_plain,
+)
 from infomcr_cli.config.reference import settings
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
@@ -64,7 +73,7 @@ class Searched:
     """
 
     key: str
-    axis: Axis
+    axis: SweepAxis
     numbers: Numbers | None = None
 
     @property
@@ -95,7 +104,7 @@ class SearchSpace:
         overrides: in the order given; a searched one is found in `searched`, any other has one value.
     """
 
-    overrides: tuple[Axis, ...]
+    overrides: tuple[SweepAxis, ...]
     searched: Mapping[str, Searched]
     exclusions: tuple[Exclusion, ...]
     config_dir: Path | None = None
@@ -123,7 +132,7 @@ class SearchSpace:
         """Return the overrides by which one proposal differs from the others."""
         return tuple(one.choice(values[key]).text for key, one in self.searched.items())
 
-    def point(self, values: Mapping[str, Value]) -> Point | None:
+    def point(self, values: Mapping[str, Value]) -> GridPoint | None:
         """Return the run of some values; None if `sweep.exclude` leaves it out.
 
         Raises:
@@ -132,7 +141,7 @@ class SearchSpace:
         searched = {key: one.choice(values[key]) for key, one in self.searched.items()}
         return self._composer.point([searched.get(axis.key, axis.choices[0]) for axis in self.overrides])
 
-    def probes(self) -> Iterator[Point]:
+    def probes(self) -> Iterator[GridPoint]:
         """Yield runs in which each choice and each bound appears: what is wrong with one is found before the search.
 
         Raises:
@@ -185,7 +194,7 @@ def _searched(override: Override, groups: Mapping[str, Sequence[str]]) -> Search
     numbers = _interval(override, sweep) if isinstance(sweep, IntervalSweep) else _range(override, sweep)
     head = override.get_key_element()
     bounds = dict.fromkeys((numbers.nearest(numbers.low), numbers.nearest(numbers.high)))
-    axis = Axis(
+    axis = SweepAxis(
         override.key_or_group, tuple(Choice(f"{head}={value!r}", value) for value in bounds), is_plain(override, groups)
     )
     return Searched(axis.key, axis, numbers if len(bounds) > 1 else None)

@@ -90,7 +90,9 @@ def _fitted(head: str, values: Mapping[str, float], rest: tuple[str, str], width
     Training and test scores stay; then the other splits, the penalty, the time left and the speed.
     """
     speed, left = rest
-    short = {split: f"{label} {_score(values, split)}" for split, (_, label) in _SPLITS.items() if _has(values, split)}
+    short = {
+        split: f"{label} {_score(values, split)}" for split, (_, label) in _SPLITS.items() if f"{split}/loss" in values
+    }
     penalty = values.get("train/penalty")
     parts = {"train": f"train {_score(values, 'train')}", **short}
     parts |= ({"penalty": f"penalty {penalty:.1e}"} if penalty else {}) | {"left": left, "speed": speed}
@@ -100,10 +102,6 @@ def _fitted(head: str, values: Mapping[str, float], rest: tuple[str, str], width
         if len("  ".join((head, *shown))) <= width:
             kept.append(name)
     return "  ".join((head, *(part for name, part in parts.items() if name in kept)))
-
-
-def _has(values: Mapping[str, float], split: str) -> bool:
-    return f"{split}/loss" in values
 
 
 def _score(values: Mapping[str, float], split: str) -> str:

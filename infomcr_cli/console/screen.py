@@ -1,4 +1,4 @@
-"""Standard error as a console: who stops watching stops nothing."""
+"""A console on standard error that survives a closed pipe or a full disk."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from infomcr_cli.config.schema.data import DataConfig, ImagenetConfig
 from infomcr_cli.data import arrays, digits, folder, imagenet
 from infomcr_cli.data.files import as_path
-from infomcr_cli.data.sources import load_dataset, with_os_errors
+from infomcr_cli.data.sources import load_dataset, named_os_errors
 from infomcr_cli.data.subsets import check_sizes
 
 Sizes = tuple[int, int]  # images of the whole source, to train on and to test on
@@ -25,7 +25,8 @@ def training_set_size(config: DataConfig) -> int | None:
     Raises:
         InputError: more images are requested than there are, or they do not fill one batch.
     """
-    whole = with_os_errors(_sizes, config)
+    with named_os_errors(config):
+        whole = _sizes(config)
     return config.train_size if whole is None else _left(config, whole)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from infomcr_cli.config.schema.data import BuilderDataConfig, Cifar100Config, DataConfig, ImagenetConfig
 from infomcr_cli.data import arrays, cifar, data_builder, digits, download, folder, imagenet, npz
@@ -17,11 +17,9 @@ from infomcr_cli.data.scaling import scaled
 from infomcr_cli.data.subsets import check_sizes, select
 from infomcr_cli.errors import InputError
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """A source of images.
 
     Args:
@@ -37,11 +35,12 @@ def check_source(config: DataConfig) -> None:
     """Raise InputError, within milliseconds, where loading is known to fail before anything is decoded."""
     if config.cache is not None:
         cache_folder(config.cache)
-    with_os_errors(_source(config).check, config)
+    with named_os_errors(config):
+        _source(config).check(config)
 
 
 def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
-    """Return the data set of `config`, ready to be fed.
+    """Return the data set of `config`, ready for training and evaluation.
 
     Args:
         seed: of subsets and label noise where `data.seed` is null.
@@ -54,19 +53,22 @@ def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
 
 def load_unscaled(config: DataConfig, *, seed: int) -> Dataset:
     """Return the data set of `config` with the mean and deviation of its training images, whatever `scaling` says."""
-    return select(with_os_errors(_source(config).load, config), config, seed=seed)
+    with named_os_errors(config):
+        whole = _source(config).load(config)
+    return select(whole, config, seed=seed)
 
 
-def _source(config: DataConfig) -> Source:
+def _source(config: DataConfig) -> DataSource:
     if config.name not in SOURCES:
         raise InputError("data must be a known source", received=config.name, accepted=sorted(SOURCES))
     return SOURCES[config.name]
 
 
-def with_os_errors(work: Callable[[DataConfig], T], config: DataConfig) -> T:
-    """Do `work`; what the operating system refuses becomes an InputError."""
+@contextmanager
+def named_os_errors(config: DataConfig) -> Iterator[None]:
+    """Inside the block, let what the operating system refuses become an InputError that names the file."""
     try:
-        return work(config)
+        yield
     except OSError as error:
         received, reason = error.filename or config.root, error.strerror or str(error)
         raise InputError("data.root must be readable", received=received, advice=f"{reason}.") from error
@@ -180,12 +182,12 @@ def _load_builder(config: DataConfig) -> Dataset:
     return data_builder.build_dataset(config)
 
 
-SOURCES: dict[str, Source] = {
-    "builder": Source(_check_builder, _load_builder),
-    "digits": Source(_check_digits, _load_digits),
-    "cifar10": Source(_check_cifar, _load_cifar),
-    "cifar100": Source(_check_cifar, _load_cifar),
-    "image_folder": Source(_check_folder, _load_folder),
-    "imagenet": Source(_check_imagenet, _load_imagenet),
-    "npz": Source(_check_npz, _load_npz),
+SOURCES: dict[str, DataSource] = {
+    "builder": DataSource(_check_builder, _load_builder),
+    "digits": DataSource(_check_digits, _load_digits),
+    "cifar10": DataSource(_check_cifar, _load_cifar),
+    "cifar100": DataSource(_check_cifar, _load_cifar),
+    "image_folder": DataSource(_check_folder, _load_folder),
+    "imagenet": DataSource(_check_imagenet, _load_imagenet),
+    "npz": DataSource(_check_npz, _load_npz),
 }

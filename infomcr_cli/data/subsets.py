@@ -1,4 +1,4 @@
-"""Which images of a source a run sees, and which labels it is lied to about: stratified, seeded, recorded."""
+"""Which images of a source a run uses, and which labels noise replaces: stratified, seeded, recorded."""
 
 from __future__ import annotations
 

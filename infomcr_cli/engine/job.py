@@ -1,4 +1,4 @@
-"""A job of a sweep and what becomes of it. A job is its run's identity: done twice, it is done once."""
+"""A job of a sweep and its state. A job is identified by its run's hash, so equal settings run only once."""
 
 from __future__ import annotations
 

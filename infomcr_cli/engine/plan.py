@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infomcr_cli.config.grid import Point
+from infomcr_cli.config.grid import GridPoint
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.data import check_source
@@ -21,13 +21,13 @@ from infomcr_cli.runs import RunDirectory, read_status
 from infomcr_cli.runs.identity import HEAD, identity, with_other_data
 
 
-def plan(points: Sequence[Point]) -> list[Job]:
+def plan(points: Sequence[GridPoint]) -> list[Job]:
     """Return a job for each run that the points describe, in their order; equal points make one job.
 
     Raises:
         InputError: two points differ in nothing that makes weights, or the data of one is not there.
     """
-    unique: dict[tuple[str, str | None], Point] = {}
+    unique: dict[tuple[str, str | None], GridPoint] = {}
     for point in points:
         first = unique.setdefault((identity(point.config), place_of(point.config.data)), point)
         # Points that differ in other settings are two runs to the user, who would get one.
@@ -38,10 +38,14 @@ def plan(points: Sequence[Point]) -> list[Job]:
     folder = Path(os.path.abspath(points[0].config.runs_dir))
     found = ExistingRuns(folder)
     common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
-    return [job_of(hashed, point, _label(point, common), folder, found) for hashed, point in _with_identities(unique)]
+    jobs = []
+    for hashed, point in _with_identities(unique):
+        label = " ".join(redact_override(text) for text in point.overrides if text not in common)
+        jobs.append(job_of(hashed, point, label, folder, found))
+    return jobs
 
 
-def _with_identities(unique: Mapping[tuple[str, str | None], Point]) -> Iterator[tuple[str, Point]]:
+def _with_identities(unique: Mapping[tuple[str, str | None], GridPoint]) -> Iterator[tuple[str, GridPoint]]:
     """Yield each point with a distinct identity, also if several have the same settings for other data."""
     sets_of_data = Counter(hashed for hashed, _ in unique)
     for (hashed, place), point in unique.items():
@@ -54,7 +58,7 @@ def _resolved(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"choices": {}, "schedule": schedule})
 
 
-def _same_run(first: Point, second: Point) -> InputError:
+def _same_run(first: GridPoint, second: GridPoint) -> InputError:
     mine = [text for text in first.overrides if text not in second.overrides]
     other = [text for text in second.overrides if text not in first.overrides]
     return InputError(
@@ -64,11 +68,7 @@ def _same_run(first: Point, second: Point) -> InputError:
     )
 
 
-def _label(point: Point, common: set[str]) -> str:
-    return " ".join(redact_override(text) for text in point.overrides if text not in common)
-
-
-def job_of(hashed: str, point: Point, label: str, folder: Path, found: ExistingRuns) -> Job:
+def job_of(hashed: str, point: GridPoint, label: str, folder: Path, found: ExistingRuns) -> Job:
     """Return the job of a run that is there, or is to be made.
 
     Args:

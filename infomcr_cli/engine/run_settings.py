@@ -1,36 +1,21 @@
-"""The settings of one run, new or resumed, after every check that needs no TensorFlow."""
+"""The settings with which a run is resumed, and what is checked of a new one before TensorFlow is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.suggestions import suggested_command
-from infomcr_cli.data import check_source, training_set_size
-from infomcr_cli.engine.preflight import check_devices
+from infomcr_cli.data import training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.recorded_settings import resumed_run
-from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.tracking.moved_runs import read_settings
-
-
-def new_run_settings(overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
-    """Return the resolved settings of a new run.
-
-    Raises:
-        InputError: they cannot be used; nothing has been made.
-    """
-    config = resolved(compose_run(overrides, config_dir))
-    if config.start:
-        check_start(config.start)
-    return _checked(config)
 
 
 def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -44,14 +29,7 @@ def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path 
     if config.imported is not None:
         advice = f"Measure it: {suggested_command('eval', path)}"
         raise InputError("an imported run was trained elsewhere and cannot be resumed", received=path, advice=advice)
-    return _checked(with_known_builders(run, config))
-
-
-def _checked(config: RunConfig) -> RunConfig:
-    check_source(config.data)
-    check_measures(config.measure)
-    check_devices([config])
-    return config
+    return with_known_builders(run, config)
 
 
 def _recorded_overrides(run: RunDirectory) -> list[str]:

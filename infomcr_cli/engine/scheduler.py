@@ -54,7 +54,7 @@ class QueueEngine(Engine, Protocol):
         ...
 
 
-class Stopped(Exception):
+class SweepStopped(Exception):
     """Somebody else ended the sweep; the text says how."""
 
 
@@ -139,7 +139,7 @@ class SweepRunner:
                 if not self._fill():
                     break
                 self._wait(TICK)
-        except Stopped as stop:
+        except SweepStopped as stop:
             self._drain(str(stop))
         except Interrupted as stop:
             self.number = stop.number

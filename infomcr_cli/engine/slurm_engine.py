@@ -25,7 +25,7 @@ from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import Task, decoded_outcome
 from infomcr_cli.engine.process import close
-from infomcr_cli.engine.scheduler import Stopped
+from infomcr_cli.engine.scheduler import SweepStopped
 from infomcr_cli.engine.slurm_alive import places_of_alive_tasks
 from infomcr_cli.engine.slurm_array import (
     CANCELLED,
@@ -196,7 +196,7 @@ class SlurmEngine:
         """Return the jobs that ended, as soon as one has, or nothing after some seconds.
 
         Raises:
-            Stopped:    `infomcr sweep --cancel` ended the sweep.
+            SweepStopped:    `infomcr sweep --cancel` ended the sweep.
             InputError: Slurm refuses the first array.
         """
         deadline = time.monotonic() + seconds
@@ -299,7 +299,7 @@ class SlurmEngine:
         cancelled = arrays_folder(self._folder) / CANCELLED
         if cancelled.exists():
             cancelled.unlink(missing_ok=True)
-            raise Stopped(suggested_command("sweep", "--cancel"))
+            raise SweepStopped(suggested_command("sweep", "--cancel"))
         reported = {identifier: array.reported() for identifier, array in self._arrays().items()}
         for tracked in list(self._tracked.values()):
             if tracked.index in reported[str(tracked.array.id)]:

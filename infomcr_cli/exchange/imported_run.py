@@ -17,7 +17,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.text import printable
 from infomcr_cli.exchange.run_network import INITIAL, MODEL, TRAINED
-from infomcr_cli.exchange.sources import Source
+from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.trained_network import TrainedNetwork
 from infomcr_cli.exchange.weights_file import digest_of, weights_by_name
 from infomcr_cli.experiment.known_builders import remember_builders
@@ -27,7 +27,6 @@ from infomcr_cli.runs import (
     MetricsLog,
     RunDirectory,
     State,
-    describe_environment,
     new_status,
     read_status,
     save_checkpoint,
@@ -48,7 +47,7 @@ class ImportedNetwork:
         hint: a sentence about the scale of the input; None: there is nothing to say.
     """
 
-    source: Source
+    source: WeightSource
     network: TrainedNetwork
     train: Score
     test: Score
@@ -80,7 +79,7 @@ def write_run(
     with _whole_or_gone(run), active_run(run, is_new=True) as active:
         if network.architecture is not None:
             run.write(MODEL, network.architecture)
-        write_environment(run, describe_environment(runtime.devices()))
+        write_environment(run, runtime.devices())
         extra = {"data": imported.data}
         if network.initial is not None:
             save_checkpoint(run, INITIAL, Checkpoint(0, 0, network.initial, extra=extra))

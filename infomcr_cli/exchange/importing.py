@@ -22,7 +22,7 @@ from infomcr_cli.data.sources import load_unscaled
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.imported_run import ImportedNetwork, document, lines, write_run
-from infomcr_cli.exchange.sources import Source
+from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.trained_network import trained_network
 from infomcr_cli.models.logits import check_logits
 from infomcr_cli.models.score import Score, Scorer, make_scorer
@@ -50,7 +50,7 @@ class Importer:
         self._unscaled = load_unscaled(config.data, seed=config.seed)
         self._dataset = scaled(self._unscaled, config.data.scaling)
 
-    def make_run(self, source: Source, run_dir: Path | None = None) -> tuple[RunDirectory, dict[str, Any]]:
+    def make_run(self, source: WeightSource, run_dir: Path | None = None) -> tuple[RunDirectory, dict[str, Any]]:
         """Make a FINISHED run of one file and return it with its entry of the JSON document.
 
         Raises:
@@ -62,7 +62,7 @@ class Importer:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return run, document(imported, run, self._config)
 
-    def _measured(self, source: Source) -> ImportedNetwork:
+    def _measured(self, source: WeightSource) -> ImportedNetwork:
         network = trained_network(source, self._config, self._dataset)
         dataset = fitted(self._dataset, network.model)
         with user_code(f"{printable(source.file.name)} must hold a network that takes the data"):

@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """One file to import.
 
     Args:
@@ -50,7 +50,7 @@ class Source:
 
 def find_sources(
     files: Sequence[str], settings: Sequence[str], *, initial: Path | None = None, table: Path | None = None
-) -> list[Source]:
+) -> list[WeightSource]:
     """Return the files behind paths, quoted globs and the lines of a table, each once, with their settings.
 
     Args:
@@ -66,7 +66,7 @@ def find_sources(
     """
     common = dict(_setting(one) for one in settings)
     named = [_checked(path) for name in files for path in _paths(name)]
-    sources = _of_table(table, named) if table else [Source(path) for path in dict.fromkeys(named)]
+    sources = _of_table(table, named) if table else [WeightSource(path) for path in dict.fromkeys(named)]
     if not sources:
         advice = "For example: infomcr import mine.keras data=npz data.root=mine.npz."
         raise InputError("import needs a file of a model", received="none", accepted=SUFFIXES, advice=advice)
@@ -80,7 +80,7 @@ def find_sources(
     return [replace(source, settings={**common, **source.settings}) for source in sources]
 
 
-def _check_initial(source: Source) -> None:
+def _check_initial(source: WeightSource) -> None:
     """Raise InputError where the weights before training are in a file that the network cannot be filled from."""
     fitting = (".keras", ".weights.h5") if source.is_keras else (".weights.h5", ".safetensors")
     if source.initial is not None and not source.initial.name.endswith(fitting):
@@ -128,8 +128,8 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def _of_table(table: Path, named: Sequence[Path]) -> list[Source]:
-    lines: dict[Path, Source] = {}
+def _of_table(table: Path, named: Sequence[Path]) -> list[WeightSource]:
+    lines: dict[Path, WeightSource] = {}
     for source in _read_table(table):
         if lines.setdefault(source.file.resolve(), source) is not source:
             raise InputError(f"{table} must have one line for each file", received=f"two for {source.file}")
@@ -141,7 +141,7 @@ def _of_table(table: Path, named: Sequence[Path]) -> list[Source]:
     return [lines[path] for path in dict.fromkeys(path.resolve() for path in named)]
 
 
-def _read_table(table: Path) -> Iterable[Source]:
+def _read_table(table: Path) -> Iterable[WeightSource]:
     try:
         if table.stat().st_size > MAX_TABLE:
             raise InputError(f"--table must have at most {MAX_TABLE} bytes", received=f"{table.stat().st_size}")
@@ -164,12 +164,12 @@ def _read_table(table: Path) -> Iterable[Source]:
     return [_of_row(dict(zip(head, row, strict=False)), len(row) - len(head), table) for row in rows]
 
 
-def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> Source:
+def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> WeightSource:
     if surplus > 0 or not row.get(FILE, "").strip():
         raise InputError(f"each line of {table} must name a file and fit the head", received=",".join(row.values()))
     settings = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
     initial = row.get(INITIAL, "").strip()
-    return Source(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)
+    return WeightSource(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)
 
 
 def _beside(name: str, table: Path) -> Path:

@@ -15,7 +15,7 @@ from infomcr_cli.data import Dataset
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.keras_file import KerasModel, read_keras_file
-from infomcr_cli.exchange.sources import Source
+from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.weights_file import load_weights_file, weights_by_name
 from infomcr_cli.experiment.network import network
 from infomcr_cli.models.keras_internals import full_precision
@@ -45,7 +45,7 @@ class TrainedNetwork:
         return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
 
 
-def trained_network(source: Source, config: RunConfig, dataset: Dataset) -> TrainedNetwork:
+def trained_network(source: WeightSource, config: RunConfig, dataset: Dataset) -> TrainedNetwork:
     """Return the network of a file.
 
     Args:
@@ -66,7 +66,7 @@ def trained_network(source: Source, config: RunConfig, dataset: Dataset) -> Trai
     return TrainedNetwork(model, initial=initial)
 
 
-def _of_keras_file(source: Source, dataset: Dataset) -> TrainedNetwork:
+def _of_keras_file(source: WeightSource, dataset: Dataset) -> TrainedNetwork:
     read = read_keras_file(source.file)
     samples = _samples(fitted(dataset, read.model).input_shape)
     with user_code(f"{printable(source.file.name)} must hold a network that takes the data"):
@@ -74,7 +74,7 @@ def _of_keras_file(source: Source, dataset: Dataset) -> TrainedNetwork:
     return TrainedNetwork(read.model, read.architecture, read.softmax_of, _initial(source, read))
 
 
-def _initial(source: Source, read: KerasModel) -> Mapping[str, Array] | None:
+def _initial(source: WeightSource, read: KerasModel) -> Mapping[str, Array] | None:
     if source.initial is None:
         return None
     if source.initial.name.endswith(".keras"):

@@ -151,11 +151,13 @@ def _is_kept(text: str, given: AbstractSet[str]) -> bool:
 
 
 def _refuse_matching(settings: Any, key: str, value: Any) -> None:
-    """Refuse to match the compute of a run that exists: its epochs were settled when it began."""
+    """Refuse to match the compute of a run that exists: its epochs are fixed."""
     schedule = settings.get("schedule") if isinstance(settings, dict) else None
     recorded = schedule.get("match_compute", False) if isinstance(schedule, dict) else False
     if key == "schedule.match_compute" and value is not recorded:
-        raise InputError("schedule.match_compute is settled when a run begins", received=str(value).lower())
+        raise InputError(
+            "schedule.match_compute cannot be changed after a run has started", received=str(value).lower()
+        )
 
 
 def _set(settings: Any, key: str, value: Any) -> None:

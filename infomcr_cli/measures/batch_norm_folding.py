@@ -62,7 +62,10 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
             raise InputError("norms need a network of convolutions, dense layers and batch norms", received=layer.name)
     before = folded_norms(model, layers)
     owners = {id(layer): layer for layer in layers}
-    kernels = {id(layer): _kernel(layer) for layer in layers}
+    kernels = {
+        id(layer): scale(layer) if isinstance(layer, BatchNorm) else np.asarray(layer.kernel, np.float64)
+        for layer in layers
+    }
     for norm in [layer for layer in layers if id(layer) in before and before[id(layer)].over_channels]:
         owner = norm
         while (link := before.get(id(owner))) is not None and link.over_channels:
@@ -126,10 +129,6 @@ def _has_own_weights(layer: keras.Layer) -> bool:
     """Return whether a layer has floating-point weights; of a model those count that are not its layers'."""
     weights = own_variables(layer) if isinstance(layer, keras.Model) else layer.weights
     return any(map(is_floating, weights))
-
-
-def _kernel(layer: keras.Layer) -> Array:
-    return scale(layer) if isinstance(layer, BatchNorm) else np.asarray(layer.kernel, np.float64)
 
 
 def _link(graph: LayerGraph, norm: keras.layers.BatchNormalization) -> Link | None:

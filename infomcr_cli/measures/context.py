@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,7 @@ class MeasureContext:
         initial_weights: returns the weights before training by name, or None if the run did not start from random ones.
         train_loss:      mean cross-entropy on the whole training set, nats; None if not known.
         history:         what the training of the run recorded; None for a network without a run.
+        devices:         that share the draws of gamma; none: the one that TensorFlow chooses.
         on_part:         is called as parts of a long measure are done: how many, of how many, and what they are.
     """
 
@@ -46,6 +47,7 @@ class MeasureContext:
     initial_weights: InitialWeights = lambda: None
     train_loss: float | None = None
     history: RunHistory | None = None
+    devices: Sequence[str] = ()
     on_part: OnPart = lambda done, total, what: None
     _outcomes: dict[Callable[..., Any], tuple[Any, Exception | None]] = field(default_factory=dict, repr=False)
 
@@ -58,18 +60,15 @@ class MeasureContext:
             compute: a function of the module level, which is the key of its result.
         """
         if compute not in self._outcomes:
-            self._outcomes[compute] = self._outcome(compute)
-        value, error = self._outcomes[compute]
-        if error is not None:
-            raise error
+            try:
+                self._outcomes[compute] = compute(self), None
+            except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # they may hold the arrays that did not fit into memory
+                self._outcomes[compute] = None, error
+        value, failure = self._outcomes[compute]
+        if failure is not None:
+            raise failure
         return value
-
-    def _outcome(self, compute: Callable[[MeasureContext], T]) -> tuple[T | None, Exception | None]:
-        try:
-            return compute(self), None
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # they may hold the arrays that did not fit into memory
-            return None, error
 
     @property
     def surface(self) -> LossSurface:

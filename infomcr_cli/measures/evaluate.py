@@ -44,6 +44,7 @@ def evaluate_measures(
     initial_weights: InitialWeights = lambda: None,
     train_loss: float | None = None,
     history: RunHistory | None = None,
+    devices: Sequence[str] = (),
     announce: Callable[[str], None] | None = None,
     progress: EvaluationProgress | None = None,
 ) -> dict[str, MeasureValue]:
@@ -59,6 +60,7 @@ def evaluate_measures(
         initial_weights: returns the weights before training by name, or None; called only if a measure needs them.
         train_loss:      mean cross-entropy on the whole training set, nats, if already known.
         history:         what the training of the run recorded; None for a network without a run.
+        devices:         that share the draws of gamma; none: the one that TensorFlow chooses.
         announce:        called first with the expected duration, if everything is measured.
         progress:        receives which measure is next, and which parts of it are done.
 
@@ -67,7 +69,7 @@ def evaluate_measures(
     """
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
-    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history)
+    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history, devices)
     if progress:
         ctx = replace(ctx, on_part=progress.part)
     if announce and config.names == "all":
@@ -97,7 +99,15 @@ def measured_values(
         if progress:
             progress.measure(number, len(measures), measure.name, done, weight)
         done += weight
-        found = _computed(measure, ctx, logged)
+        try:
+            found = measure.compute(ctx)
+        except InputError as error:  # the measure does not suit this network or these images
+            found = MeasureValue(None, extras={"reason": str(error)})
+        except Exception as error:
+            if not any(error is before for before in logged):  # measures that share a failure share its line
+                logged.append(error)
+                _log_failure(measure, error)
+            found = MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
         values[measure.name] = measure.complete(found, measure.convention(ctx.config, images, order))
     return values
 
@@ -109,18 +119,6 @@ def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
     return f", about {format_duration(seconds)}"
-
-
-def _computed(measure: Measure, ctx: MeasureContext, logged: list[Exception]) -> MeasureValue:
-    try:
-        return measure.compute(ctx)
-    except InputError as error:  # the measure does not suit this network or these images
-        return MeasureValue(None, extras={"reason": str(error)})
-    except Exception as error:
-        if not any(error is before for before in logged):  # measures that share a failure share its line
-            logged.append(error)
-            _log_failure(measure, error)
-        return MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
 
 
 def _log_failure(measure: Measure, error: Exception) -> None:

@@ -24,7 +24,7 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
     """
     number, named = _Numbering(model), dict[str, Any]()
     for variable in model.weights:
-        if not _is_random_state(variable):
+        if not variable.path.endswith("seed_generator_state"):  # of a random generator
             named[_unused(number.path(variable), named)] = variable
     return named
 
@@ -77,10 +77,6 @@ def _snake_case(name: str) -> str:
     """Write a class name as Keras does when it names a layer after it."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _is_random_state(variable: Any) -> bool:
-    return bool(variable.path.endswith("seed_generator_state"))
 
 
 def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

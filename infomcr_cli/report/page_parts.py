@@ -72,7 +72,8 @@ def render_page(template: str, plots: Sequence[Plot], **values: Any) -> bytes:
         plots:    that are in the page; the script gets the numbers of those that have marks.
         values:   what the template shows.
     """
-    style, script = (_joined(names) for names in (("page.css",), _SCRIPTS))
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     page, data = _environment().get_template(template), page_data(plots)
     text = page.render(
         version=__version__,
@@ -122,7 +123,3 @@ def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-
-
-def _joined(names: Sequence[str]) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)

@@ -79,7 +79,8 @@ def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterat
         cells = [_with_interval(one.oriented_estimate(name), ranking.ranked) for one in results]
         if name == "granulated_psi":
             cells = [
-                cell if cell == NONE else f"{cell} ({_groups(one)})" for cell, one in zip(cells, results, strict=True)
+                cell if cell == NONE else f"{cell} ({sum(one.granulated_psi.groups.values())})"
+                for cell, one in zip(cells, results, strict=True)
             ]
         if any(cell != NONE for cell in cells):
             yield SYMBOLS[name], cells
@@ -117,10 +118,6 @@ def _caption(ranking: RankingResult, columns: Collection[str], is_audited: bool)
 def _is_constant(one: MeasureResult) -> bool:
     """Return whether a measure has no rank correlation: it or the gap is constant, or it has hardly any value."""
     return one.kendall_tau.value is None
-
-
-def _groups(one: MeasureResult) -> int:
-    return sum(one.granulated_psi.groups.values())
 
 
 def _psi(one: MeasureResult, axis: str) -> str:

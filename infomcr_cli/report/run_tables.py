@@ -42,12 +42,13 @@ def facts_table(report: RunReport) -> PageTable:
         found = {"network": f"imported from {shown_value(config.get('imported.file'))}", "data": found["data"]}
         found |= {"imported": _date(status.started)}
     else:
+        compute = None if report.evaluated is None else report.evaluated.compute
         found |= {
             "seed": shown_value(config.get("seed")),
             "came to": f"epoch {status.epoch}, step {status.step:,}",
             "began": _date(status.started),
             "ended": _date(status.ended) + _duration(status.started, status.ended),
-            "compute": _compute(report.evaluated),
+            "compute": "" if compute is None else f"{format_number(compute.epochs)} {UNIT}",
         }
     facts = found | {
         "of a sweep, as": printable(status.label or ""),
@@ -230,10 +231,6 @@ def _weights(evaluation: Evaluation | None) -> str:
 def _sizes(evaluation: Evaluation | None) -> list[tuple[int, str]]:
     pairs = ((evaluation.n_train, "training"), (evaluation.n_test, "test")) if evaluation else ()
     return [(n, what) for n, what in pairs if n is not None]
-
-
-def _compute(run: EvaluatedRun | None) -> str:
-    return "" if run is None or run.compute is None else f"{format_number(run.compute.epochs)} {UNIT}"
 
 
 def _train_error(run: EvaluatedRun) -> float | None:

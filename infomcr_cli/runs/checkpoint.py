@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,12 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
         InputError: there is none of that name.
     """
     if name == "last":
-        return _first_whole(run, lambda info: (-info.step, info.name))
+        for info in sorted(list_checkpoints(run), key=lambda info: (-info.step, info.name)):
+            try:
+                return _load(run, info.name)
+            except InputError as error:
+                _warn(run, info.name, error)
+        raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
     if name == "best":
         return _best(run)
     names = [path.name.removesuffix(_SUFFIX) for path in run.checkpoints.glob(f"*{_SUFFIX}")]
@@ -240,15 +245,6 @@ def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
     if not counts_are_sane or not (loss is None or type(loss) is float):
         raise InputError(f"{what} must say its step, epoch and training loss")
     return CheckpointInfo(name, int(step or 0), int(epoch or 0), loss)
-
-
-def _first_whole(run: RunDirectory, order: Callable[[CheckpointInfo], Any]) -> Checkpoint:
-    for info in sorted(list_checkpoints(run), key=order):
-        try:
-            return _load(run, info.name)
-        except InputError as error:
-            _warn(run, info.name, error)
-    raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
 
 
 def _best(run: RunDirectory) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""The directory of one run: where each of its files lies, how it comes into being whole, how it is opened safely."""
+"""The directory of one run: the paths of its files, how it is created whole, how it is opened safely."""
 
 from __future__ import annotations
 

@@ -106,16 +106,16 @@ class ActiveRun:
 
     def begin(self, **position: int) -> None:
         """Record that this process works on the run now, from `step` and `epoch` on if they are given."""
-        self._write(resumed(self.status).model_copy(update=position))
+        write_status(self.directory, resumed(self.status).model_copy(update=position))
 
     def update(self, **changes: Any) -> None:
         """Record how far the run has come: `step`, `epoch`, `reached_target`."""
-        self._write(self.status.model_copy(update=changes))
+        write_status(self.directory, self.status.model_copy(update=changes))
 
     def finish(self, outcome: RunOutcome) -> RunOutcome:
         """Record how the run ended, and return it; a disk on which that cannot be written is a failure."""
         try:
-            self._write(finished(self.status, outcome.state, outcome.reason))
+            write_status(self.directory, finished(self.status, outcome.state, outcome.reason))
         except OSError as error:
             reason = f"{outcome.reason or 'it finished'}; the state could not be written ({error.strerror})"
             return RunOutcome(State.FAILED, reason, outcome.exit_code or 1, outcome.advice)
@@ -141,20 +141,14 @@ class ActiveRun:
             except InputError as error:
                 status = self.status
                 if status.state is State.RUNNING and status.step and is_this_process(status):
-                    self._write(finished(status, State.FAILED, str(error)))
+                    write_status(self.directory, finished(status, State.FAILED, str(error)))
                 raise
             except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
-                self._keep_traceback()
+                with suppress(OSError):  # the disk may be full, which is then the error itself
+                    self.directory.write("error.txt", redact(traceback.format_exc()).encode())
                 advice = error.advice if isinstance(error, AdvisedError) else None
                 outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1, advice)
             return self.finish(outcome)
-
-    def _write(self, status: Status) -> None:
-        write_status(self.directory, status)
-
-    def _keep_traceback(self) -> None:
-        with suppress(OSError):  # the disk may be full, which is then the error itself
-            self.directory.write("error.txt", redact(traceback.format_exc()).encode())
 
 
 @contextmanager

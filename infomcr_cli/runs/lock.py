@@ -1,4 +1,4 @@
-"""One process on one run directory: an flock that the kernel lets go of whatever happens to its holder."""
+"""An exclusive lock on a run directory, released by the kernel if its holder dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OPEN = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextmanager
 def lock_run(run: RunDirectory) -> Iterator[None]:
-    """Hold a run directory while the block runs; its lock file's time stamp is renewed meanwhile.
+    """Lock a run directory while the block runs; the time stamp of its lock file is renewed meanwhile.
 
     Raises:
         InputError: another process holds it; its pid and host are named.
@@ -71,7 +71,7 @@ def last_heartbeat(run: RunDirectory) -> float:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, made where it is missing, while the block runs; wait for it."""
+    """Lock a file while the block runs, after waiting for it; a missing file is created."""
     descriptor = os.open(path, _OPEN, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -81,7 +81,7 @@ def locked_file(path: Path) -> Iterator[None]:
 
 
 def _acquire(descriptor: int, seconds: float) -> bool:
-    # Someone who only asks `is_held` holds a shared lock for an instant: try a little longer than that.
+    # `is_held` in another process takes a shared lock for an instant: try a little longer than that.
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -47,7 +47,6 @@ class Status(BaseModel):
         reason:        why it failed or was killed; None while all is well.
         identity:      hash of what makes the run's weights.
         uid:           random name of this run, by which its mirror in MLflow is found again.
-        reached_target: whether the target training loss was reached; None while open, or where none is set.
         mlflow_run_id: where it is mirrored, once it is.
         label:         what distinguishes it from the other runs of its sweep, such as "reg=on seed=2".
         step, epoch:   how far it had come when this was written.
@@ -93,7 +92,7 @@ def new_status(identity: str) -> Status:
 
 
 def resumed(status: Status) -> Status:
-    """Return the status of a run that this process takes up again now."""
+    """Return the status of a run that this process resumes now."""
     cleared = dict.fromkeys(("reason", "ended", "pruned_at"))
     return status.model_copy(update={"state": State.RUNNING, **cleared, **_this_process(), **_this_slurm_job()})
 
@@ -123,7 +122,7 @@ def status_document(status: Status) -> bytes:
 
 
 def read_status_file(folder: Path) -> Status:
-    """Return what status.json in `folder` says, without asking whether the process lives."""
+    """Return what status.json in `folder` says, without checking whether the process lives."""
     what = f"status.json of {printable(folder.name)}"
     document = parse_json(read_file(folder, "status.json", MAX_STATUS), what)
     try:

@@ -76,12 +76,6 @@ def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | Non
     return store_of(uri, experiment, run.path.parent, folder=default_store(run))
 
 
-def store_of_new_run(tracking: TrackingConfig, folder: Path | str) -> Store:
-    """Return the store of a new run in a folder; the URI in its settings is noted as given by the user."""
-    add_known_store(tracking.uri)
-    return store_of(tracking.uri, tracking.experiment, folder)
-
-
 def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> Store | None:
     """Return the store of a resumed run; what its directory says counts only if the user gave it before.
 

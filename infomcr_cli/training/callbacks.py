@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.progress import TrainingProgress
 from infomcr_cli.runs import (
     Checkpoint,
@@ -23,8 +24,7 @@ from infomcr_cli.signals import Interruption, Pruned
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.loop import Position
-from infomcr_cli.training.patience import Patience
-from infomcr_cli.training.state import TrainingState
+from infomcr_cli.training.setup import Setup
 
 
 @dataclass
@@ -32,28 +32,22 @@ class RunCallback:
     """The callback that writes the run directory; MLflow and the console follow it.
 
     Args:
-        mirror: of the run in MLflow; None: there is none.
-        keep:   how many checkpoints to keep; None: all.
-        early:  the checkpoint after so many epochs is kept besides, for measures of the early training.
-        data:   fingerprint of the data set, stored in each checkpoint.
-        began:  when the work on the run began, seconds since 1970; None: with this process.
-        patience: whose state is stored in each checkpoint; None: there is none.
-        events: TensorBoard's event file, which gets each line of metrics; None: there is none.
-        ends:   says after each epoch, from its number and values, why training ends there; None: it goes on.
+        mirror:   of the run in MLflow; None: there is none.
+        events:   TensorBoard's event file, which gets each line of metrics; None: there is none.
+        position: where training begins, and then how far it has come.
+        began:    when the work on the run began, seconds since 1970; None: with this process.
+        ends:     says after each epoch, from its number and values, why training ends there; None: it continues.
     """
 
     run: ActiveRun
-    state: TrainingState
+    config: RunConfig
+    setup: Setup
     progress: TrainingProgress
     interruption: Interruption
     mirror: Mirror | None
-    keep: int | None
-    data: str
-    early: int
-    position: Position = field(default_factory=Position)
+    events: EventFile | None
+    position: Position
     began: float | None = None
-    patience: Patience | None = None
-    events: EventFile | None = None
     ends: Callable[[int, dict[str, float]], str | None] | None = None
     _timing: dict[str, float] = field(default_factory=dict)
 
@@ -72,7 +66,7 @@ class RunCallback:
         MetricsLog(self.run.directory).append(position.step, position.epoch, values, timing)
         if self.events:
             self.events.add(MetricsLine(position.step, position.epoch, values, timing))
-        self._update()
+        self.run.update(step=position.step, epoch=position.epoch)
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
@@ -90,28 +84,28 @@ class RunCallback:
 
     def save_between_epochs(self) -> None:
         """Save the state at a step boundary, to resume from there; not after a loss that was not finite."""
-        if int(self.state.failed_at.numpy()) < 0:
+        if int(self.setup.state.failed_at.numpy()) < 0:
             self._save(step_name(self.position.step), None)
-
-    def _update(self) -> None:
-        self.run.update(step=self.position.step, epoch=self.position.epoch)
 
     def _note_first_step(self) -> None:
         """Note the time to the first step, and start the mirror: MLflow is imported only now, to be out of its way."""
         began = psutil.Process().create_time() if self.began is None else self.began
         self._timing = {"seconds_to_first_step": time.time() - began}
         if not self.run.status.step:  # bad input that shows later, as a broken image, fails a run that has begun
-            self._update()
+            self.run.update(step=self.position.step, epoch=self.position.epoch)
         if self.mirror:
             self.mirror.notify()
 
     def _save(self, name: str, train_loss: float | None) -> None:
+        state, patience = self.setup.state, self.setup.inputs.patience
         checkpoint = Checkpoint(
             step=self.position.step,
             epoch=self.position.epoch,
-            weights=self.state.weights(),
-            optimizer=self.state.optimizer_state(),
-            extra={"data": self.data} | ({"patience": self.patience.to_record()} if self.patience else {}),
+            weights=state.weights(),
+            optimizer=state.optimizer_state(),
+            extra={"data": self.setup.dataset.fingerprint} | ({"patience": patience.to_record()} if patience else {}),
             train_loss=train_loss,
         )
-        save_checkpoint(self.run.directory, name, checkpoint, keep=self.keep, besides=epoch_name(self.early))
+        # The one after `early_epochs` is kept besides, for measures of the early training.
+        keep, early = self.config.schedule.keep_checkpoints, epoch_name(self.config.measure.early_epochs)
+        save_checkpoint(self.run.directory, name, checkpoint, keep=keep, besides=early)

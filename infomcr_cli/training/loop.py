@@ -115,7 +115,15 @@ def _run_epoch(
     position: Position,
 ) -> Position:
     began, first = time.time(), position.step
-    position = _take_steps(state, schedule, batches, callback, position)
+    left = (position.epoch + 1) * schedule.steps_per_epoch - first  # a resumed run may begin in the middle of an epoch
+    for images, labels in islice(batches, left):
+        step = state.regularized_step if schedule.is_regularized(position.step) else state.plain_step
+        step(images, labels)
+        position = replace(position, step=position.step + 1)
+        if position.step % STEPS_BETWEEN_CHECKS == 0:
+            _check_finite(state)
+        callback.on_step(position, state.means)
+    _check_finite(state)
     trained = time.time()
     position = replace(position, epoch=position.epoch + 1)
     values, milestones = _evaluate(state, schedule, inputs, position)
@@ -132,22 +140,6 @@ def _run_epoch(
     if inputs.is_over or due:
         callback.on_checkpoint(position, values["train/loss"])
     _save_milestones(milestones, callback, position)
-    return position
-
-
-def _take_steps(
-    state: TrainingState, schedule: Schedule, batches: Iterator[Any], callback: Callback, position: Position
-) -> Position:
-    """Take the steps that are left of an epoch; a resumed run may begin in the middle of one."""
-    left = (position.epoch + 1) * schedule.steps_per_epoch - position.step
-    for images, labels in islice(batches, left):
-        step = state.regularized_step if schedule.is_regularized(position.step) else state.plain_step
-        step(images, labels)
-        position = replace(position, step=position.step + 1)
-        if position.step % STEPS_BETWEEN_CHECKS == 0:
-            _check_finite(state)
-        callback.on_step(position, state.means)
-    _check_finite(state)
     return position
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -113,15 +114,8 @@ class TrainingState:
         return {f"raw/{name}": v for name, v in named_weights(self.model).items() if id(v) in trainable}
 
     def _compile(self, regularizer: Regularizer | None) -> Step:
-        def on_replica(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-            return train_step(
-                self.model,
-                self.optimizer,
-                images,
-                labels,
-                regularizer=regularizer,
-                label_smoothing=self.label_smoothing,
-            )
+        settings: dict[str, Any] = {"regularizer": regularizer, "label_smoothing": self.label_smoothing}
+        on_replica = partial(train_step, self.model, self.optimizer, **settings)
 
         # Nothing here branches on a tensor, and without autograph the first step is ready a fifth sooner.
         @tf.function(reduce_retracing=True, autograph=False)

@@ -17,7 +17,6 @@ from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
     RunDirectory,
-    describe_environment,
     has_checkpoint,
     kept_milestones,
     load_checkpoint,
@@ -34,7 +33,6 @@ from infomcr_cli.signals import Interrupted, Interruption
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
-from infomcr_cli.training.devices import is_emulated
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.head import head_lines
 from infomcr_cli.training.loop import Callback, Position, run_epochs
@@ -98,10 +96,8 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     run, config = job.run, job.config
     runtime.prepare(config)
     _say_if_kernels_changed(run.directory, job.console)
-    write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
+    write_environment(run.directory, runtime.devices(), runtime.kernels())
     write_code_changes(run.directory)
-    if is_emulated(config.precision, runtime.devices()):
-        job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
     if job.on_data is not None:
         job.on_data(len(setup.dataset.train))
@@ -116,23 +112,10 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         config.data.batch_size,
         _changes(config, setup),
     )
-    keep, data = config.schedule.keep_checkpoints, setup.dataset.fingerprint
-    early, patience = config.measure.early_epochs, setup.inputs.patience
+    events = EventFile(run.directory) if config.tracking.tensorboard else None
     run_callback = RunCallback(
-        run,
-        setup.state,
-        progress,
-        interruption,
-        mirror,
-        keep,
-        data,
-        early,
-        position=start,
-        began=job.began,
-        patience=patience,
-        ends=job.ends,
+        run, config, setup, progress, interruption, mirror, events, start, began=job.began, ends=job.ends
     )
-    events = run_callback.events = EventFile(run.directory) if config.tracking.tensorboard else None
     run.begin(step=start.step, epoch=start.epoch)
     profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
     with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
@@ -141,8 +124,8 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
         except Interrupted:
             run_callback.save_between_epochs()
             raise
-    if patience and patience.is_over:
-        say(job.console, patience.reason)
+    if setup.inputs.patience and setup.inputs.patience.is_over:
+        say(job.console, setup.inputs.patience.reason)
     if setup.inputs.target:
         position = run_callback.position
         say(job.console, setup.inputs.target.ending(position.epoch, config.schedule.epochs))

@@ -121,7 +121,7 @@ def test_a_run_that_exists_is_not_matched_afterwards(recorded: str) -> None:
     settings = parse_yaml(to_yaml(compose_run([f"schedule.match_compute={recorded}"])), "config.yaml")
     other = {"false": "true", "true": "false"}[recorded]
     assert recorded_run(settings, [f"schedule.match_compute={recorded}"]) == recorded_run(settings)
-    with pytest.raises(InputError, match=f"settled when a run begins; got '{other}'"):
+    with pytest.raises(InputError, match=f"cannot be changed after a run has started; got '{other}'"):
         recorded_run(settings, [f"schedule.match_compute={other}"])
 
 

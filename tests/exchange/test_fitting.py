@@ -16,7 +16,7 @@ from infomcr_cli.data.scaling import scaled
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.exporting import with_scaling
 from infomcr_cli.exchange.fitting import fitted
-from infomcr_cli.exchange.sources import Source
+from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.trained_network import trained_network
 
 layers = keras.layers
@@ -52,7 +52,7 @@ def of_any_size() -> keras.Model:
 
 def test_a_network_of_any_image_size_is_checked_at_the_size_of_the_data(tmp_path: Path) -> None:
     of_any_size().save(tmp_path / "net.keras")
-    source = Source(tmp_path / "net.keras")
+    source = WeightSource(tmp_path / "net.keras")
     config: Any = None
     assert trained_network(source, config, dataset((16, 16, 3))).model.output_shape == (None, 2)
     with pytest.raises(InputError, match=r"net\.keras must hold a network that takes the data"):

@@ -12,7 +12,7 @@ from tolerances import CLOSED_FORM
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.langevin import Target, langevin_losses, stable_step, stiffness
 from infomcr_cli.measures.library.learning_coefficient import (
-    Estimate,
+    CoefficientEstimate,
     estimate,
     inverse_temperature,
     relative_localisation,
@@ -164,7 +164,7 @@ def test_stiffness_is_the_largest_curvature_and_bounds_the_step():
 
 
 def test_reason_tells_a_number_just_beyond_its_limit_from_the_limit():
-    one = Estimate(value=1.0, std_error=0.1, rhat=1.1004, draws=500.0)
+    one = CoefficientEstimate(value=1.0, std_error=0.1, rhat=1.1004, draws=500.0)
     assert "R-hat 1.1004 above 1.1" in one.problem
     assert "worth 19.99 independent draws only, fewer than 20" in replace(one, rhat=1.0, draws=19.99).problem
 

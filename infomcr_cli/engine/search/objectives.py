@@ -18,7 +18,7 @@ Reader = Callable[[Mapping[str, float], Evaluation], float | None]
 
 
 @dataclass(frozen=True)
-class Score:
+class TrialScore:
     """A score that can be an objective.
 
     Args:
@@ -48,23 +48,25 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-SCORES: Mapping[str, Score] = {
-    "validation_loss": Score(lambda line, _: line.get("validation/loss"), validation=True, evaluated=False),
-    "validation_error": Score(lambda line, _: _error(_accuracy(line)), validation=True, evaluated=False),
-    "validation_accuracy": Score(lambda line, _: _accuracy(line), "maximize", validation=True, evaluated=False),
-    "validation_gap": Score(lambda line, found: _difference(found.train.accuracy, _accuracy(line)), validation=True),
-    "validation_gap_loss": Score(
+SCORES: Mapping[str, TrialScore] = {
+    "validation_loss": TrialScore(lambda line, _: line.get("validation/loss"), validation=True, evaluated=False),
+    "validation_error": TrialScore(lambda line, _: _error(_accuracy(line)), validation=True, evaluated=False),
+    "validation_accuracy": TrialScore(lambda line, _: _accuracy(line), "maximize", validation=True, evaluated=False),
+    "validation_gap": TrialScore(
+        lambda line, found: _difference(found.train.accuracy, _accuracy(line)), validation=True
+    ),
+    "validation_gap_loss": TrialScore(
         lambda line, found: _difference(line.get("validation/loss"), found.train.loss), validation=True
     ),
-    "train_loss": Score(lambda _, found: found.train.loss),
-    "train_error": Score(lambda _, found: _error(found.train.accuracy)),
-    "train_accuracy": Score(lambda _, found: found.train.accuracy, "maximize"),
-    "test_loss": Score(lambda _, found: found.test.loss, test=True),
-    "test_error": Score(lambda _, found: _error(found.test.accuracy), test=True),
-    "test_accuracy": Score(lambda _, found: found.test.accuracy, "maximize", test=True),
-    "gap": Score(lambda _, found: found.gap.error, test=True),
-    "gap_error": Score(lambda _, found: found.gap.error, test=True),
-    "gap_loss": Score(lambda _, found: found.gap.loss, test=True),
+    "train_loss": TrialScore(lambda _, found: found.train.loss),
+    "train_error": TrialScore(lambda _, found: _error(found.train.accuracy)),
+    "train_accuracy": TrialScore(lambda _, found: found.train.accuracy, "maximize"),
+    "test_loss": TrialScore(lambda _, found: found.test.loss, test=True),
+    "test_error": TrialScore(lambda _, found: _error(found.test.accuracy), test=True),
+    "test_accuracy": TrialScore(lambda _, found: found.test.accuracy, "maximize", test=True),
+    "gap": TrialScore(lambda _, found: found.gap.error, test=True),
+    "gap_error": TrialScore(lambda _, found: found.gap.error, test=True),
+    "gap_loss": TrialScore(lambda _, found: found.gap.loss, test=True),
 }
 _INSTEAD = {"gap": "validation_gap", "gap_error": "validation_gap", "gap_loss": "validation_gap_loss"}
 

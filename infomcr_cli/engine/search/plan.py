@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.exclude import parse_exclusions
-from infomcr_cli.config.grid import Point
+from infomcr_cli.config.grid import GridPoint
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_space import Searched, SearchSpace, Value, search_space
@@ -76,7 +76,7 @@ class SearchPlan:
         label = " ".join(redact_override(text) for text in self.space.spelled(values))
         return job_of(self._identity(point), point, label, Path(self.base.runs_dir).absolute(), self._existing)
 
-    def _identity(self, point: Point) -> str:
+    def _identity(self, point: GridPoint) -> str:
         """Return the identity of a run; where data lie is no part of it unless it is searched."""
         hashed = identity(point.config)
         if {"data", "data.root"}.isdisjoint(self.space.searched):

@@ -111,7 +111,7 @@ def noisy_pass(config: MeasureConfig) -> Work:
     return Work(forward=config.samples)
 
 
-class Score(NamedTuple):
+class LogitScore(NamedTuple):
     """What is read off the logits.
 
     Args:
@@ -127,9 +127,9 @@ class Score(NamedTuple):
 
 NAKAI = "as a measure: Nakai et al., 2026, arXiv:2602.01718"
 SCORES = {
-    "train_confidence": Score("mean max_k p_k", NAKAI, "share", "higher", mean_confidence),
-    "train_entropy": Score("mean −Σ_k p_k ln p_k", NAKAI, "nats", "lower", mean_entropy),
-    "train_calibration_error": Score(
+    "train_confidence": LogitScore("mean max_k p_k", NAKAI, "share", "higher", mean_confidence),
+    "train_entropy": LogitScore("mean −Σ_k p_k ln p_k", NAKAI, "nats", "lower", mean_entropy),
+    "train_calibration_error": LogitScore(
         "Σ_b n_b/N |accuracy_b − confidence_b|, 15 bins",
         f"Guo et al., ICML 2017, arXiv:1706.04599; {NAKAI}",
         "share",

@@ -58,7 +58,7 @@ def relative_localisation(weights: Array, radius: float) -> float:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CoefficientEstimate:
     """λ̂ with what tells whether its chains have settled.
 
     Args:
@@ -83,7 +83,7 @@ class Estimate:
         return None
 
 
-def estimate(losses: Array, minimum: float, scale: float) -> Estimate:
+def estimate(losses: Array, minimum: float, scale: float) -> CoefficientEstimate:
     """Return λ̂ from the losses of chains.
 
     Args:
@@ -93,7 +93,7 @@ def estimate(losses: Array, minimum: float, scale: float) -> Estimate:
     """
     draws = effective_sample_size(losses)
     error = scale * float(losses.std(ddof=1)) / math.sqrt(draws)
-    return Estimate(scale * (float(losses.mean()) - minimum), error, split_rhat(losses), draws)
+    return CoefficientEstimate(scale * (float(losses.mean()) - minimum), error, split_rhat(losses), draws)
 
 
 @dataclass(frozen=True)

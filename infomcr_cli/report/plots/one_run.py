@@ -69,7 +69,7 @@ def learning_curves(metrics: Sequence[MetricsLine], config: Mapping[str, Any]) -
         figure, axes = panels(len(by_panel), width=4.8, height=2.8, columns=2)
         for place, (panel, (quantity, names)) in enumerate(zip(axes, by_panel.items(), strict=True)):
             for name in names:
-                label, (x, y) = _what(name), lines[name]
+                label, (x, y) = label_of_metric(name).partition(",")[0], lines[name]
                 drawn = panel.plot(x, y, linewidth=1.2, **_style(name))
                 kept = kept_positions(len(x))
                 figure.record(Mark(place, (), label, numbers(x[kept]), numbers(y[kept])), drawn)
@@ -121,10 +121,6 @@ def _quantity(name: str) -> str:
     label = label_of_metric(name)
     split, _, rest = label.partition(" ")
     return rest if split in _SPLITS and rest else label
-
-
-def _what(name: str) -> str:
-    return label_of_metric(name).partition(",")[0]
 
 
 def _style(name: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.plots.bands import Line
 from infomcr_cli.report.plots.curves import line_of, overlaid, runs_shown
 from infomcr_cli.report.plots.schedule_marks import KINDS, Marks, all_marks, schedule_marks
@@ -59,7 +58,9 @@ def _is_positive(lines: Iterable[Line]) -> bool:
 
 def names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
     """Return the curves that have panels: the usual ones first, then what most runs have."""
-    counts = Counter(name for own in lines.values() for name in own if _is_score(name) or name == LEARNING_RATE)
+    counts = Counter(
+        name for own in lines.values() for name in own if _is_loss(name) or _is_share(name) or name == LEARNING_RATE
+    )
     usual = [name for name in _FIRST if name in counts]
     others = sorted((name for name in counts if name not in usual), key=lambda name: (-counts[name], name))
     return [*usual, *others][:MOST_CURVES] if counts.keys() != {LEARNING_RATE} else []
@@ -86,24 +87,16 @@ def _is_share(name: str) -> bool:
     return any(word in name.lower() for word in ("accuracy", "error")) and not _is_loss(name)
 
 
-def _is_score(name: str) -> bool:
-    return _is_loss(name) or _is_share(name)
-
-
 def _all_logged(comparison: Comparison) -> tuple[dict[str, list[MetricsLine]], list[str]]:
     """Return the lines of metrics of each run, and the runs whose metrics.jsonl is damaged."""
     logged: dict[str, list[MetricsLine]] = {}
     damaged = []
     for run in runs_shown(comparison):
         try:
-            logged[run.name] = _read(run)
+            logged[run.name] = MetricsLog(run.directory).read()
         except (InputError, OSError):
             damaged.append(run.name)
     return logged, damaged
-
-
-def _read(run: EvaluatedRun) -> list[MetricsLine]:
-    return MetricsLog(run.directory).read()
 
 
 def logged_lines(logged: Sequence[MetricsLine]) -> dict[str, Line]:
