@@ -26,8 +26,8 @@ except SystemExit as stop:
 
 def imported(folder: Path, code: str, *arguments: str) -> set[str]:
     """Run a program and return the slow packages that it has imported at its end."""
-    told = f"\nimport sys\nprint('IMPORTED', *(name for name in {FOR_NONE!r} if name in sys.modules))"
-    command = [sys.executable, "-c", code + told, *arguments]
+    tail = f"\nimport sys\nprint('IMPORTED', *(name for name in {FOR_NONE!r} if name in sys.modules))"
+    command = [sys.executable, "-c", code + tail, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return set((done.stderr + done.stdout).rsplit("IMPORTED", 1)[1].split())
