@@ -633,7 +633,7 @@ def explain(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain the settings of a run: meaning, type, range, default and an example."""
+    """Explain the settings of a run or a sweep: meaning, type, range, default and an example."""
     from infomcr_cli.explain_config import explain_config
 
     _finish(explain_config(word, config_dir), as_json)
