@@ -267,9 +267,9 @@ def check(words: Sequence[str], command_line: CommandLine, place: str) -> None:
 
 
 def train_tiny_runs(folder: Path) -> list[Path]:
-    """Train and measure two runs that differ in the batch size."""
-    made = [folder / "first", folder / "second"]
-    for path, size in zip(made, (64, 16), strict=True):
+    """Train and measure three runs that differ in the batch size."""
+    made = [folder / "first", folder / "second", folder / "third"]
+    for path, size in zip(made, (64, 16, 32), strict=True):
         words = (*TINY, *QUICK, f"data.batch_size={size}", "--run-dir", str(path))
         assert infomcr(("train", *words), folder, catch=False).code == 0
         assert infomcr(("eval", str(path)), folder, catch=False).code == 0
