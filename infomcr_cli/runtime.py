@@ -106,8 +106,13 @@ def strategy(device: Device) -> tf.distribute.Strategy:
 @cache
 def _mirrored() -> tf.distribute.Strategy:
     """One for the whole process: two of them would take each other's sums for their own."""
+    return tf.distribute.MirroredStrategy(sharing_devices("mirrored"))
+
+
+def sharing_devices(device: Device) -> list[str]:
+    """Return the names of the devices that share work, after `prepare`; none if one device does it all."""
     places = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([place.name for place in places])
+    return [place.name for place in places] if device == "mirrored" else []
 
 
 def devices() -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,7 @@ class MeasureContext:
         initial_weights: returns the weights before training by name, or None if the run did not start from random ones.
         train_loss:      mean cross-entropy on the whole training set, nats; None if not known.
         history:         what the training of the run recorded; None for a network without a run.
+        devices:         that share the draws of gamma; none: the one that TensorFlow chooses.
         on_part:         is called as parts of a long measure are done: how many, of how many, and what they are.
     """
 
@@ -46,6 +47,7 @@ class MeasureContext:
     initial_weights: InitialWeights = lambda: None
     train_loss: float | None = None
     history: RunHistory | None = None
+    devices: Sequence[str] = ()
     on_part: OnPart = lambda done, total, what: None
     _outcomes: dict[Callable[..., Any], tuple[Any, Exception | None]] = field(default_factory=dict, repr=False)
 

@@ -7,6 +7,7 @@ One pass over the draws serves all of them. To add one, decorate a function from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -164,15 +165,15 @@ def gram_draws(ctx: MeasureContext) -> list[DrawSummary]:
         draw_size=settings.draw_size,
         draws=settings.draws,
     )
+    samples = ((ctx.dataset.standardise(train.images[chosen]), train.labels[chosen]) for chosen in draws)
+    norm, prior = squared_weight_norm(ctx.model), ctx.config.laplace.prior_precision
     found: list[DrawSummary] = []
-    for indices in draws:  # [N]
-        labels = train.labels[indices]
-        record = gram_engine(ctx.dataset.standardise(train.images[indices]), labels)
-        norm, prior = squared_weight_norm(ctx.model), ctx.config.laplace.prior_precision
-        found.append(summarise(Draw(record, labels, norm, prior)))
-        ctx.on_part(len(found), len(draws), "draws")
-        if is_converged([one.numbers[GAMMA] for one in found], settings.target_se):
-            break
+    with closing(gram_engine.over(samples, ctx.devices)) as records:
+        for chosen, record in zip(draws, records, strict=True):
+            found.append(summarise(Draw(record, train.labels[chosen], norm, prior)))
+            ctx.on_part(len(found), len(draws), "draws")
+            if is_converged([one.numbers[GAMMA] for one in found], settings.target_se):
+                break
     return found
 
 

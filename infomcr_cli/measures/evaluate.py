@@ -44,6 +44,7 @@ def evaluate_measures(
     initial_weights: InitialWeights = lambda: None,
     train_loss: float | None = None,
     history: RunHistory | None = None,
+    devices: Sequence[str] = (),
     announce: Callable[[str], None] | None = None,
     progress: EvaluationProgress | None = None,
 ) -> dict[str, MeasureValue]:
@@ -59,6 +60,7 @@ def evaluate_measures(
         initial_weights: returns the weights before training by name, or None; called only if a measure needs them.
         train_loss:      mean cross-entropy on the whole training set, nats, if already known.
         history:         what the training of the run recorded; None for a network without a run.
+        devices:         that share the draws of gamma; none: the one that TensorFlow chooses.
         announce:        called first with the expected duration, if everything is measured.
         progress:        receives which measure is next, and which parts of it are done.
 
@@ -67,7 +69,7 @@ def evaluate_measures(
     """
     check_measures(config, len(dataset.train))
     measures = chosen_measures(config.names)
-    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history)
+    ctx = MeasureContext(model, dataset, config, seed, initial_weights, train_loss, history, devices)
     if progress:
         ctx = replace(ctx, on_part=progress.part)
     if announce and config.names == "all":

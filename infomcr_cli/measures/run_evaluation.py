@@ -126,6 +126,7 @@ def measure_weights(
             initial_weights=lambda: weights_before_training(run, config, dataset),
             train_loss=train_loss,
             history=RunHistory(run, step, config.schedule.stop_at_train_loss),
+            devices=runtime.sharing_devices(config.device),
             announce=lambda text: say(console, text),
             progress=progress,
         )

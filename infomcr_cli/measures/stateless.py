@@ -108,6 +108,17 @@ def in_precision(images: Any, precision: str) -> Any:
 
 
 @contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 as float32 inside the block: by itself TensorFlow gives a GPU ten bits of it (TF32)."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+@contextmanager
 def _with_fresh_functions(layer: keras.Layer) -> Iterator[None]:
     """Trace methods that are a `tf.function` anew: a trace that Keras keeps must never refer to our tensors."""
     compiled = tf.types.experimental.PolymorphicFunction

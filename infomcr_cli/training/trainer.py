@@ -33,7 +33,6 @@ from infomcr_cli.signals import Interrupted, Interruption
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
-from infomcr_cli.training.devices import is_emulated
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.head import head_lines
 from infomcr_cli.training.loop import Callback, Position, run_epochs
@@ -99,8 +98,6 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     _say_if_kernels_changed(run.directory, job.console)
     write_environment(run.directory, runtime.devices(), runtime.kernels())
     write_code_changes(run.directory)
-    if is_emulated(config.precision, runtime.devices()):
-        job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
     if job.on_data is not None:
         job.on_data(len(setup.dataset.train))

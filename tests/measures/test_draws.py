@@ -9,7 +9,7 @@ from tolerances import CLOSED_FORM
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.draws import disjoint_draws, stratified_permutation
-from infomcr_cli.measures.gram.accumulate import Part, parts_within
+from infomcr_cli.measures.gram.parts import Part, parts_within
 from infomcr_cli.measures.value import is_converged, mean_over_draws
 
 

@@ -27,6 +27,12 @@ class GammaConfig(Record):
     memory: Size = Field(description="memory budget, as 500MB or 2GiB")
     precision: Literal["float32", "float64"] = Field(description="number format of the per-sample gradients")
     target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
+    # It came later: older runs can be measured.
+    compute: Literal["auto", "host", "device"] = Field(
+        "auto",
+        description="where per-sample gradients are multiplied: host (NumPy), device (TensorFlow, where the network "
+        "computes); auto: the device unless it is a CPU",
+    )
 
 
 class CurvatureConfig(Record):

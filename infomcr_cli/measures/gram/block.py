@@ -13,10 +13,11 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.accumulate import BlockResult
-from infomcr_cli.measures.gram.jacobian import Setting, array_of, chunk_signature, forward, leading_size
+from infomcr_cli.measures.gram.jacobian import Setting, chunk_signature, forward, leading_size
 from infomcr_cli.measures.gram.layer_jacobian import layer_gradients
 from infomcr_cli.measures.gram.layer_rules import LayerCall, own_trainable, rule_of
 from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows
+from infomcr_cli.measures.gram.products import Products
 from infomcr_cli.measures.gram.trace import GradientPlan, LayerTracer, TracedCall, plan_gradient
 from infomcr_cli.measures.stateless import measurement_scope
 
@@ -33,11 +34,18 @@ class BlockPass:
         weights:   all floating-point variables, whose values are passed to each call.
         variables: the ones to differentiate by.
         block:     a block of samples that gives the shapes; all later blocks have the same.
+        products:  where contributions are held.
     """
 
     def __init__(
-        self, setting: Setting, weights: Sequence[keras.Variable], variables: Sequence[keras.Variable], block: Any
+        self,
+        setting: Setting,
+        weights: Sequence[keras.Variable],
+        variables: Sequence[keras.Variable],
+        block: Any,
+        products: Products,
     ) -> None:
+        self._held = products.held
         self.plans: list[GradientPlan] = []
         self._setting, self._weights, self._variables = setting, list(weights), list(variables)
         self.size = leading_size(block)
@@ -55,7 +63,7 @@ class BlockPass:
         A weight that needs the Jacobian of the whole model has none.
         """
         derivative, tensors = self._function(list(values), images, labels)
-        arrays = map(array_of, tensors)  # in the order in which `_trace` lists them
+        arrays = map(self._held, tensors)  # in the order in which `_trace` lists them
 
         def contribution(shape: OuterProduct | None) -> Contribution:
             return Rows(next(arrays)) if shape is None else OuterProduct(next(arrays), next(arrays), shape.window)

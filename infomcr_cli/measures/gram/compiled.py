@@ -16,15 +16,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gram.accumulate import BlockResult, MemoryBudget
+from infomcr_cli.measures.gram.accumulate import BlockResult
 from infomcr_cli.measures.gram.block import BlockPass
-from infomcr_cli.measures.gram.jacobian import JacobianPass, Setting, array_of, forward
-from infomcr_cli.measures.gram.outer_product import Contribution, Rows, summed
+from infomcr_cli.measures.gram.jacobian import JacobianPass, Setting, forward
+from infomcr_cli.measures.gram.outer_product import Contribution, Rows
+from infomcr_cli.measures.gram.parts import MemoryBudget
+from infomcr_cli.measures.gram.products import Products
 from infomcr_cli.measures.samples import blocks, even_block_size, take
 from infomcr_cli.measures.stateless import float_weights, measurement_scope, trainable_weights
 
 MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, if samples are independent
-LARGEST_BLOCK = 32  # more samples at a time do not fit into the processor's cache
 AUDITED = 3  # samples
 TOLERANCE = 1e-3  # of Σ c_i²‖g_i‖²; a broken assumption is wrong by about 1
 NOISE = 1e-11  # of the sum over all weights: a gradient that is zero but for rounding
@@ -38,6 +39,7 @@ class CompiledPasses:
         images, labels: all samples of a draw; they give the shapes, and the first ones are audited.
         chunk_size:     samples that share batch statistics, in `batch` mode.
         memory:         what a pass may take.
+        products:       where rows are held and multiplied.
         audit:          whether to compare with an ordinary backward pass.
 
     Raises:
@@ -51,9 +53,10 @@ class CompiledPasses:
         labels: NDArray[np.int32],
         chunk_size: int,
         memory: MemoryBudget,
+        products: Products,
         audit: bool,
     ) -> None:
-        self.setting = setting
+        self.setting, self.products = setting, products
         self.weights = float_weights(setting.model)
         self.variables = trainable_weights(setting.model)
         if not self.variables:
@@ -73,7 +76,13 @@ class CompiledPasses:
 
     def values(self) -> list[tf.Tensor]:
         """Return the present values of all floating-point variables, in the precision of the measurement."""
-        return [tf.cast(tf.convert_to_tensor(v.value), self.setting.precision) for v in self.weights]
+        # `identity` brings them to the device that computes here.
+        return [tf.identity(tf.cast(tf.convert_to_tensor(v.value), self.setting.precision)) for v in self.weights]
+
+    def kernels(self, values: Sequence[tf.Tensor]) -> list[Any]:
+        """Return the values of the trainable weights among `values`, as they are held."""
+        by_identity = {id(v): x for v, x in zip(self.weights, values, strict=True)}
+        return [self.products.held(by_identity[id(v)]) for v in self.variables]
 
     def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]) -> BlockResult:
         """Return losses and contributions of a block of `block_size` samples.
@@ -98,9 +107,10 @@ class CompiledPasses:
         """Compile for the largest even block that fits into memory."""
 
         def compiled(size: int) -> BlockPass:
-            return BlockPass(self.setting, self.weights, self.variables, take(images, next(blocks(count, size))[0]))
+            first = take(images, next(blocks(count, size))[0])
+            return BlockPass(self.setting, self.weights, self.variables, first, self.products)
 
-        size = even_block_size(count, LARGEST_BLOCK)
+        size = even_block_size(count, self.products.largest_block or count)
         block = compiled(size)
         if block.sample_bytes * size <= memory.for_pass(single_block=size >= count):
             return block
@@ -137,7 +147,12 @@ class CompiledPasses:
         coefficients = np.random.default_rng(0).uniform(0.5, 1.5, len(labels)) * np.resize([1.0, -1.0], len(labels))
         gradients = self._combined_gradient(images, labels, coefficients)
         truth = np.array([float(tf.reduce_sum(tf.square(g))) for g in gradients])
-        grams = [summed(p).gram() if p else None for p in result.contributions]
+        multiply = self.products
+        kernels = self.kernels(self.values())
+        grams = [
+            multiply.gram([multiply.compact(p)], kernel)[0] if p else None
+            for p, kernel in zip(result.contributions, kernels, strict=True)
+        ]
         found = np.array([0.0 if g is None else coefficients @ g @ coefficients for g in grams])
         sizes = np.array([0.0 if g is None else np.square(coefficients) @ np.diag(g) for g in grams])
         allowed = np.maximum(TOLERANCE * np.maximum(sizes, truth), NOISE * (sizes.sum() + truth.sum()))
@@ -166,10 +181,12 @@ class CompiledPasses:
         results = []
         for indices, keep in blocks(len(labels), jacobian.size):
             derivative, rows = jacobian(values, take(images, indices), labels[indices])
-            results.append([array_of(x)[:keep] for x in (derivative.loss, derivative.log_length, *rows)])
+            held = (self.products.held(x) for x in rows)
+            results.append([x[:keep] for x in (derivative.loss.numpy(), derivative.log_length.numpy(), *held)])
         # From chunks of [n, ...] to the block's [N, ...].
-        losses, logs, *rows = (np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*results, strict=True))
+        losses, logs, *chunks = zip(*results, strict=True)
+        rows = [self.products.joined(x) for x in chunks]
         contributions: list[list[Contribution]] = [[] for _ in self.variables] if found is None else found.contributions
         for i, of_one in zip(self._by_model, rows, strict=True):
             contributions[i] = [Rows(of_one)]
-        return BlockResult(losses, logs, contributions)
+        return BlockResult(np.concatenate(losses), np.concatenate(logs), contributions)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.config.byte_size import bytes_of
@@ -15,19 +17,25 @@ from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gamma import unit_diagonal
-from infomcr_cli.measures.gram.accumulate import (
-    BlockResult,
-    GramSums,
-    MemoryBudget,
-    gram_sums,
-    parts_within,
-    single_threaded_products,
-)
+from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums
 from infomcr_cli.measures.gram.compiled import CompiledPasses
+from infomcr_cli.measures.gram.device_products import DeviceProducts
 from infomcr_cli.measures.gram.jacobian import Setting
+from infomcr_cli.measures.gram.parts import MemoryBudget, parts_within
+from infomcr_cli.measures.gram.products import HostProducts, Products, single_threaded_products
 from infomcr_cli.measures.gram.record import GramRecord, layer_group
+from infomcr_cli.measures.gram.several_devices import Samples, shared_among
 from infomcr_cli.measures.samples import blocks, checked_samples, representatives, take
-from infomcr_cli.measures.stateless import BatchNormMode, complete, natural_precision, trainable_weights
+from infomcr_cli.measures.stateless import (
+    BatchNormMode,
+    complete,
+    full_precision,
+    natural_precision,
+    trainable_weights,
+)
+
+Where = Literal["auto", "host", "device"]
+SMALLEST_BUDGET = 1 << 24  # bytes, below which a device that is full is not tried again
 
 
 class GramEngine:
@@ -42,6 +50,8 @@ class GramEngine:
         precision:   `float32` or `float64` for all arithmetic; None takes that of the model.
         audit:       compare the first samples with an ordinary backward pass; weights that differ take the Jacobian of
                      the whole model.
+        compute:     where per-sample gradients are written out and multiplied: `host` (NumPy), `device` (TensorFlow,
+                     where the network computes) or `auto`, which is the device unless that is a CPU.
 
     Example:
         engine = GramEngine(model, batch_norm="inference")
@@ -59,10 +69,12 @@ class GramEngine:
         memory: str | float = "2GB",
         precision: str | None = None,
         audit: bool = True,
+        compute: Where = "auto",
     ) -> None:
-        _check(batch_norm, logit_scale, chunk_size, precision)
+        _check(batch_norm, logit_scale, chunk_size, precision, compute)
         self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
         self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit
+        self._compute, self._compiling = compute, threading.Lock()
         self._passes: CompiledPasses | None = None
 
     def __call__(self, images: Any, labels: Any) -> GramRecord:
@@ -76,23 +88,62 @@ class GramEngine:
             InputError: labels do not fit the images or the logits, or N is not a multiple of the chunk.
         """
         images, given = checked_samples(images, labels)
-        classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
-        labels = class_indices(given, classes=classes)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
-        if chunk and len(labels) % chunk:
-            raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
-        with single_threaded_products():
+        with single_threaded_products(), full_precision():
+            passes, labels, sums = self._within_memory(images, given, chunk)
+        return _record(sums, passes, representatives(images, labels, chunk))
+
+    def over(self, draws: Iterable[Samples], devices: Sequence[str] = ()) -> Generator[GramRecord, None, None]:
+        """Measure draw after draw, as many at a time as there are devices.
+
+        Args:
+            draws:   images and labels of each; they are fetched one by one.
+            devices: names of devices that share the draws; none: TensorFlow chooses one.
+
+        Yields:
+            the record of each draw, in the order of the draws.
+        """
+        if not devices:
+            yield from (self(*draw) for draw in draws)
+            return
+        # Limits are set once: threads would undo each other's.
+        with single_threaded_products(), full_precision():
+            yield from shared_among(devices, self, draws)
+
+    def _within_memory(
+        self, images: Any, given: Any, chunk: int | None
+    ) -> tuple[CompiledPasses, NDArray[np.int32], GramSums]:
+        """Return passes, labels and sums, in smaller blocks if the device has less memory than the budget allows."""
+        while True:
+            budget = self._memory
+            try:
+                passes, labels = self._compiled(images, given, chunk)
+                return passes, labels, self._sums(passes, images, labels)
+            except tf.errors.ResourceExhaustedError:
+                if budget.total < SMALLEST_BUDGET:
+                    raise
+            with self._compiling:
+                if self._memory is budget:  # no other device was first
+                    self._memory, self._passes = MemoryBudget(budget.total / 2), None
+
+    def _compiled(self, images: Any, given: Any, chunk: int | None) -> tuple[CompiledPasses, NDArray[np.int32]]:
+        """Return the passes, compiled for the first draw and for all devices, and the draw's labels, checked."""
+        with self._compiling:
+            model = self._setting.model
+            classes = self._passes.num_classes if self._passes else complete(model, images)
+            labels = class_indices(given, classes=classes)
+            if chunk and len(labels) % chunk:
+                raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
             if self._passes is None:
+                products = products_for(self._compute)
                 self._passes = CompiledPasses(
-                    self._setting, images, labels, self._chunk_size, self._memory, self._audit
+                    self._setting, images, labels, self._chunk_size, self._memory, products, self._audit
                 )
-            sums = self._sums(self._passes, images, labels)
-        return _record(sums, self._passes, representatives(images, labels, chunk))
+            return self._passes, labels
 
     def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:
         values = passes.values()
-        by_identity = {id(v): x for v, x in zip(passes.weights, values, strict=True)}
-        kernels = [by_identity[id(v)].numpy() for v in passes.variables]
+        kernels = passes.kernels(values)
         single_block = len(labels) <= passes.block_size
         row_bytes = len(labels) * np.dtype(self._setting.precision).itemsize
         budget = self._memory.for_rows(single_block=single_block)
@@ -104,11 +155,18 @@ class GramEngine:
 
         return gram_sums(
             all_blocks,
-            parts_within([k.size for k in kernels], row_bytes, budget),
+            parts_within([int(np.prod(v.shape)) for v in passes.variables], row_bytes, budget),
             kernels,
             [group_name(v) for v in passes.variables],
+            passes.products,
             single_block=single_block,
         )
+
+
+def products_for(compute: Where) -> Products:
+    """Return what multiplies rows for a network that computes where an operation of TensorFlow is placed now."""
+    on_host = compute == "host" or (compute == "auto" and "CPU" in tf.zeros([2]).device)
+    return HostProducts() if on_host else DeviceProducts()
 
 
 def _record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64]) -> GramRecord:
@@ -165,7 +223,8 @@ _latest: dict[Any, GramEngine] = {}
 def engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
     """Return the engine of a model; the latest one is kept, since checkpoints of one run share it."""
     options: dict[str, Any] = {
-        name: getattr(settings, name) for name in ("batch_norm", "logit_scale", "chunk_size", "memory", "precision")
+        name: getattr(settings, name)
+        for name in ("batch_norm", "logit_scale", "chunk_size", "memory", "precision", "compute")
     }
     trained = tuple(id(v) for v in trainable_weights(model))  # a script may freeze layers between two calls
     key = (id(model), trained, settings.draw_size, *options.values())
@@ -189,7 +248,7 @@ def group_name(variable: keras.Variable) -> str:
     return parts[-2].split(".")[0] if len(parts) > 1 and "." in parts[-2] else parts[0].split(".")[0]
 
 
-def _check(batch_norm: str, logit_scale: float | None, chunk_size: int, precision: str | None) -> None:
+def _check(batch_norm: str, logit_scale: float | None, chunk_size: int, precision: str | None, compute: str) -> None:
     if batch_norm not in ("inference", "batch"):
         raise InputError("batch_norm must be a known mode", received=batch_norm, accepted=["inference", "batch"])
     if logit_scale is not None and not logit_scale > 0:
@@ -198,3 +257,5 @@ def _check(batch_norm: str, logit_scale: float | None, chunk_size: int, precisio
         raise InputError("chunk_size must be at least 2 in batch mode", received=chunk_size)
     if precision not in (None, "float32", "float64"):
         raise InputError("precision must be known", received=precision, accepted=["float32", "float64"])
+    if compute not in ("auto", "host", "device"):
+        raise InputError("compute must be known", received=compute, accepted=["auto", "host", "device"])

@@ -38,12 +38,16 @@ class Window:
         """Whether rows and columns of the window can be taken one after the other."""
         return self.strides == (1, 1) and self.size[0] > 1 and self.size[1] > 1
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Axes of a kernel [rows, columns, channels, groups, filters of a group] in the order of the gradients."""
+        return (3, 1, 2, 0, 4) if self.is_separable else (3, 0, 1, 2, 4)
+
     def arranged(self, kernel: Array) -> Array:
         """Return a kernel [rows, columns, channels, filters] in the order of `convolution_rows`, [weights]."""
         rows, columns, channels, filters = kernel.shape
         split = kernel.reshape(rows, columns, channels, self.groups, filters // self.groups)
-        order = (3, 1, 2, 0, 4) if self.is_separable else (3, 0, 1, 2, 4)
-        return split.transpose(order).reshape(-1)
+        return split.transpose(self.order).reshape(-1)
 
 
 def convolution_rows(images: Array, cotangent: Array, window: Window) -> Array:

@@ -11,9 +11,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
@@ -116,8 +114,3 @@ def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: An
 def leading_size(samples: Any) -> int:
     """Return the number of samples in an array or a structure of arrays."""
     return int(tf.nest.flatten(samples)[0].shape[0])
-
-
-def array_of(tensor: tf.Tensor) -> NDArray[Any]:
-    """Return a tensor as an array, on a CPU without the copy that `Tensor.numpy` makes."""
-    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

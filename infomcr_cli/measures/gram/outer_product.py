@@ -1,7 +1,8 @@
 """Per-sample gradients of one variable from one call: rows written out, or an outer product not yet multiplied out.
 
-Pure NumPy. A contribution may have its rows in a permuted order of the weights (`arranged` applies the same order to
-the weights): a permutation of the columns of J leaves G as it is.
+The records hold arrays, or tensors of a device (`device_products`); all methods but `first` are NumPy. A contribution
+may have its rows in a permuted order of the weights (`arranged` applies the same order to the weights): a permutation
+of the columns of J leaves G as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ class OuterProduct:
     right: Any
     window: Window | None = None
 
+    @property
+    def stays_factored(self) -> bool:
+        """Whether the product is cheaper to keep and to multiply than its rows."""
+        if self.window is not None:
+            return False
+        n, steps, inputs = self.left.shape
+        outputs = self.right.shape[2]
+        written_out = 2 * n * steps * inputs * outputs + n * n * inputs * outputs  # multiplications
+        is_faster = n * n * steps * steps * (inputs + outputs) < written_out
+        is_smaller = steps * (inputs + outputs) < inputs * outputs
+        return bool(is_faster and is_smaller)
+
     def rows(self) -> Array:
         """Return the gradients written out, [n, weights]."""
         if self.window is not None:
@@ -41,14 +54,7 @@ class OuterProduct:
 
     def compact(self) -> OuterProduct | Rows:
         """Return whichever is cheaper to keep and multiply: this product or its rows."""
-        if self.window is not None:
-            return Rows(self.rows(), self.window)
-        n, steps, inputs = self.left.shape
-        outputs = self.right.shape[2]
-        written_out = 2 * n * steps * inputs * outputs + n * n * inputs * outputs  # multiplications
-        is_faster = n * n * steps * steps * (inputs + outputs) < written_out
-        is_smaller = steps * (inputs + outputs) < inputs * outputs
-        return self if is_faster and is_smaller else Rows(self.rows(), self.window)
+        return self if self.stays_factored else Rows(self.rows(), self.window)
 
     def first(self, count: int) -> OuterProduct:
         """Return the part of the first samples."""
@@ -57,22 +63,14 @@ class OuterProduct:
     def in_kernel_order(self) -> Array:
         """Return the rows in the order of the kernel itself, [n, weights]."""
         rows = self.rows()
-        if self.window is None:
-            return rows
+        return rows if self.window is None else rows[:, self.kernel_order()]
+
+    def kernel_order(self) -> NDArray[np.int64]:
+        """Return the columns that the rows of a convolution have at each place of its kernel, [weights]."""
+        assert self.window is not None
         channels, filters = self.left.shape[3] // self.window.groups, self.right.shape[3]
-        order = np.arange(rows.shape[1]).reshape(*self.window.size, channels, filters)
-        return rows[:, np.argsort(self.window.arranged(order))]
-
-    def gram(self) -> Array:
-        """Return Σ_ts (left_it·left_js)(right_it·right_js), [n, n], without writing the rows out."""
-        n, steps = self.left.shape[:2]
-        left, right = (x.reshape(n * steps, -1).astype(np.float64) for x in (self.left, self.right))
-        return ((left @ left.T) * (right @ right.T)).reshape(n, steps, n, steps).sum(axis=(1, 3))
-
-    def times(self, weights: Array, start: int = 0, stop: int | None = None) -> Array:
-        """Return the gradients' products with a kernel, [n]."""
-        left, right, kernel = (x.astype(np.float64) for x in (self.left, self.right, weights))
-        return np.einsum("nta,nta->n", left, right @ kernel.T)
+        shape = *self.window.size, channels, filters
+        return np.argsort(self.window.arranged(np.arange(np.prod(shape)).reshape(shape)))
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,6 @@ class Rows:
         """Return the rows with the weights as the kernel has them, [n, weights]."""
         return self.rows()
 
-    def gram(self) -> Array:
-        """Return the products of all pairs of rows, [n, n], float64."""
-        return product_with_own_transpose([self.rows()])
-
-    def times(self, weights: Array, start: int = 0, stop: int | None = None) -> Array:
-        """Return the rows' products with a kernel, [n], float64; rows cut to columns go with those of the kernel."""
-        arranged = self.window.arranged(weights) if self.window else weights.reshape(-1)
-        return np.asarray(self.array @ arranged[start:stop], np.float64)
-
 
 Contribution = OuterProduct | Rows
 
@@ -115,7 +104,7 @@ def summed(parts: Sequence[Contribution]) -> Contribution:
     """Return the sum of the contributions of several calls, compact."""
     if len(parts) == 1:
         return parts[0].compact()
-    if all(isinstance(p, OuterProduct) and p.window is None for p in parts):
+    if are_matrix_products(parts):
         left, right = (np.concatenate([getattr(p, side) for p in parts], axis=1) for side in ("left", "right"))
         return OuterProduct(left, right).compact()
     total = parts[0].in_kernel_order()
@@ -124,19 +113,43 @@ def summed(parts: Sequence[Contribution]) -> Contribution:
     return Rows(total)
 
 
-def gram(blocks: Sequence[Contribution]) -> Array:
-    """Return the products of all pairs of the rows of several blocks of samples, [n, n], float64."""
-    if all(isinstance(b, OuterProduct) for b in blocks):
-        left, right = (np.concatenate([getattr(b, side) for b in blocks]) for side in ("left", "right"))
-        return OuterProduct(left, right).gram()
-    return product_with_own_transpose([b.rows() for b in blocks])
+def are_matrix_products(parts: Sequence[Contribution]) -> bool:
+    """Return whether all are outer products of matrices, which add up to one of more positions."""
+    return all(isinstance(p, OuterProduct) and p.window is None for p in parts)
 
 
-def product_with_own_transpose(blocks: Sequence[Array]) -> Array:
-    """Return rows · rowsᵀ, accumulated in float64, [n, n]: the exact Gram matrix of rows given in float32."""
+def gram_of_factors(left: Array, right: Array, kernel: Array) -> tuple[Array, Array]:
+    """Return the products of Σ_t left_t ⊗ right_t with each other and with a kernel, without writing the rows out.
+
+    Args:
+        left, right: [n, T, a] and [n, T, k].
+        kernel:      [a, k].
+
+    Returns:
+        (Σ_ts (left_it·left_js)(right_it·right_js), [n, n]; [n]), float64.
+    """
+    n, steps = left.shape[:2]
+    left, right, kernel = (x.astype(np.float64) for x in (left, right, kernel))
+    along = np.einsum("nta,nta->n", left, right @ kernel.T)
+    left, right = (x.reshape(n * steps, -1) for x in (left, right))
+    return ((left @ left.T) * (right @ right.T)).reshape(n, steps, n, steps).sum(axis=(1, 3)), along
+
+
+def gram_of_rows(blocks: Sequence[Array], weights: Array) -> tuple[Array, Array]:
+    """Return rows · rowsᵀ and rows · weights, accumulated in float64: exact for rows that are given in float32.
+
+    Args:
+        blocks:  rows of several blocks of samples, [n, columns] each.
+        weights: [columns].
+
+    Returns:
+        ([n, n]; [n]), float64.
+    """
     count = sum(map(len, blocks))
-    total = np.zeros((count, count))
-    for start in range(0, blocks[0].shape[1], PANEL):
-        panel = np.concatenate([rows[:, start : start + PANEL] for rows in blocks], dtype=np.float64)
+    total = np.zeros((count + 1, count + 1))
+    for start in range(0, len(weights), PANEL):
+        columns = slice(start, start + PANEL)
+        # The weights are one more row, so that one symmetric product gives both.
+        panel = np.concatenate([*(rows[:, columns] for rows in blocks), weights[None, columns]], dtype=np.float64)
         total += panel @ panel.T
-    return total
+    return total[:count, :count], total[:count, count]

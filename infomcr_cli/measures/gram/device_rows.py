@@ -1,0 +1,72 @@
+"""Per-sample gradients of a convolution's kernel by TensorFlow: the layout of `im2col`, copy for copy."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from infomcr_cli.measures.gram.im2col import Window
+
+
+def convolution_rows(images: tf.Tensor, cotangent: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return per-sample kernel gradients, [n, weights], in the order of `Window.arranged`.
+
+    Args:
+        images:    the layer's input, [n, height, width, channels].
+        cotangent: of its output, [n, height, width, filters].
+    """
+    lay_out = _separable if window.is_separable else _im2col
+    left, right = (_by_group(x, window.groups) for x in lay_out(images, cotangent, window))
+    return tf.reshape(tf.matmul(left, right, transpose_a=True), [images.shape[0], -1])
+
+
+def arranged(kernel: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return a kernel [rows, columns, channels, filters] in the order of the rows, [weights]."""
+    rows, columns, channels, filters = kernel.shape
+    split = tf.reshape(kernel, [rows, columns, channels, window.groups, filters // window.groups])
+    return tf.reshape(tf.transpose(split, window.order), [-1])
+
+
+def _separable(images: tf.Tensor, cotangent: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+    """[n, rows, columns, width of the window, channels] and [n, rows, columns, its height, filters].
+
+    Rows are those of the padded image.
+    """
+    _, out_height, out_width, _ = cotangent.shape
+    (tall, wide), (down, across), (top, left) = window.size, window.dilation, window.before
+    height, width = out_height + (tall - 1) * down, out_width + (wide - 1) * across  # with padding
+    padded = _padded(images, (top, height), (left, width))
+    columns = [padded[:, :, j * across : j * across + out_width] for j in range(wide)]
+    rows = [_padded(cotangent, (i * down, height), (0, out_width)) for i in range(tall)]
+    return tf.stack(columns, axis=3), tf.stack(rows, axis=3)
+
+
+def _im2col(images: tf.Tensor, cotangent: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+    """[n, rows, columns, places in the window, channels] and [n, rows, columns, 1, filters]."""
+    _, out_height, out_width, _ = cotangent.shape
+    (tall, wide), (down, across), (step_y, step_x) = window.size, window.dilation, window.strides
+    height, width = (out_height - 1) * step_y + 1, (out_width - 1) * step_x + 1  # from the first to the last window
+    whole = height + (tall - 1) * down, width + (wide - 1) * across
+    padded = _padded(images, (window.before[0], whole[0]), (window.before[1], whole[1]))
+    places = [
+        padded[:, i * down : i * down + height : step_y, j * across : j * across + width : step_x]
+        for i in range(tall)
+        for j in range(wide)
+    ]
+    return tf.stack(places, axis=3), cotangent[:, :, :, None]
+
+
+def _padded(x: tf.Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> tf.Tensor:
+    """Return images with zeros around them, or cut; each axis is given by what is before it and its whole length."""
+    (top, height), (left, width) = rows, columns
+    x = x[:, : height - top, : width - left]
+    bottom, right = height - top - x.shape[1], width - left - x.shape[2]
+    return tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]]) if top or left or bottom or right else x
+
+
+def _by_group(x: tf.Tensor, groups: int) -> tf.Tensor:
+    """[n, height, width, places, channels] as [n, groups, positions, places · channels of a group]."""
+    n, height, width, places, channels = x.shape
+    if groups == 1:
+        return tf.reshape(x, [n, 1, height * width, places * channels])
+    split = tf.reshape(x, [n, height * width, places, groups, channels // groups])
+    return tf.reshape(tf.transpose(split, [0, 3, 1, 2, 4]), [n, groups, height * width, -1])
