@@ -718,7 +718,8 @@ def delete(
 @app.command()
 def sync(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Run directories, quoted globs.", autocompletion=complete_run),
     ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     prune: Annotated[
