@@ -58,7 +58,7 @@ Over all settings τ of the Hessian trace with the gap is {whole:.2f}. Networks 
 have a small gap and a large trace. Among networks that do fit, it is a good measure. So name the training loss that you
 accept, or show several:
 
-<!-- not run: needs a table of tests/judging/tables -->
+<!-- tests put files: tests/judging/tables/yang2021_width_batch.csv -->
 ```sh
 infomcr judge yang2021_width_batch.csv --gap gap_error --axes batch_size,width --n-test 10000 --max-train-loss 0.01
 ```

@@ -44,7 +44,8 @@ def complete_config(incomplete: str) -> list[str]:
     """Offer groups, their choices and settings, for the command that explains them."""
     from infomcr_cli.config.search_path import group_choices
 
-    offers = [*group_choices(None), *(offer.removesuffix("=") for offer in complete_override(incomplete))]
+    of_a_sweep = ("sweep", *_sweep_settings())
+    offers = [*group_choices(None), *(offer.removesuffix("=") for offer in complete_override(incomplete)), *of_a_sweep]
     return [offer for offer in dict.fromkeys(offers) if _broken_by_bash() or offer.startswith(incomplete)]
 
 

@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.config.compose import no_such
-from infomcr_cli.config.reference import Setting, settings, settings_of
+from infomcr_cli.config.reference import Setting, settings, settings_in, settings_of
+from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_path import group_choices, search_path
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
 
 TOP = "config"  # the file of what belongs to no group
+SWEEP = "sweep"  # the file of what belongs to a sweep and to none of its runs
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class Explanation:
             default = f"  (default: {self.chosen[group]})" if group in self.chosen else ""
             yield Text.assemble((f"{group}=", "bold"), f"{' | '.join(names)}{default}")
         if self.settings:
-            yield Text(f"\n{self.title}.…" if self.title in self.choices else self.title, style="bold")
+            yield Text(f"\n{self.title}.…" if self.title in (*self.choices, SWEEP) else self.title, style="bold")
             yield _table([self._entry(one) for one in self.settings], self.chosen, self._prefix)
         if self.text:
             yield Text(self.text)
-        shown = suggested_command("config", "optimizer"), suggested_command("config", "reg.beta")
-        yield Text(f"\n`{shown[0]}` explains a group, `{shown[1]}` a setting.")
+        shown = [suggested_command("config", word) for word in ("optimizer", "reg.beta", SWEEP)]
+        yield Text(f"\n`{shown[0]}` explains a group, `{shown[1]}` a setting, `{shown[2]}` the settings of a sweep.")
 
     @property
     def _prefix(self) -> str:
@@ -93,6 +95,8 @@ class Explanation:
 def explain_config(word: str | None = None, config_dir: Path | None = None) -> Explanation:
     """Explain a group (`optimizer`), a choice (`optimizer=adam`), a part (`measure.gamma`) or a setting (`reg.beta`).
 
+    Besides the settings of runs it knows those of a sweep: `sweep`, `sweep.trials`.
+
     Args:
         word: None: list the groups and what belongs to none.
 
@@ -104,13 +108,26 @@ def explain_config(word: str | None = None, config_dir: Path | None = None) -> E
         alone = [one for one in settings() if "." not in one.name]
         return Explanation("", alone, _defaults(alone, groups, config_dir), groups, chosen)
     group, _, choice = word.partition("=")
+    if group.partition(".")[0] == SWEEP:
+        return _of_a_sweep(group, config_dir)
     if choice:
         return _of_choice(group, choice, groups, config_dir)
     found = [one for one in settings() if one.name == word or one.name.startswith(f"{word}.")]
     if not found and word not in groups:
-        raise no_such(word, [*groups, *(one.name for one in settings())])
+        raise no_such(word, [*groups, SWEEP, *(one.name for one in settings())])
     shown = {word: groups[word]} if word in groups else {}
     return Explanation(word, found, _defaults(found, groups, config_dir), shown, chosen)
+
+
+def _of_a_sweep(word: str, config_dir: Path | None) -> Explanation:
+    """Explain what a sweep is besides its runs (`sweep`), or one of these settings (`sweep.trials`)."""
+    known = settings_in(SweepConfig, SWEEP)
+    found = [one for one in known if word in (SWEEP, one.name)]
+    if not found:
+        names = [one.name.removeprefix(f"{SWEEP}.") for one in known]
+        raise InputError("a sweep has no such setting", received=word.removeprefix(f"{SWEEP}."), accepted=names)
+    values = _flat(_file("", SWEEP, config_dir), f"{SWEEP}.")
+    return Explanation(word, found, {one.name: {SWEEP: values.get(one.name)} for one in found}, chosen={SWEEP: SWEEP})
 
 
 def _of_choice(group: str, choice: str, groups: Mapping[str, Sequence[str]], config_dir: Path | None) -> Explanation:

@@ -69,7 +69,8 @@ class SpectrumResult:
             shown = f"{trace:.4g}" if error is None else f"{trace:.4g} ± {error:.2g}"
             reach = f"from {run['smallest']:.4g} to {run['largest']:.4g}"
             yield f"{printable(run['name'])}  {run['size']:,} eigenvalues {reach}"
-            yield f"  trace {shown}  below -σ {run['negative_share'] * run['size']:.3g} eigenvalues"
+            below = self.document["negative_below"]
+            yield f"  trace {shown}  below {below:.3g} {run['negative_share'] * run['size']:.3g} eigenvalues"
         yield f"Gaussians of width σ = {self.document['width']:.3g}"
         yield f"Written: {', '.join(self.document['files'])}"
 
@@ -77,7 +78,7 @@ class SpectrumResult:
 def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
     """Compute spectral densities, write their nodes, weights and picture, and mirror them with the runs.
 
-    Probes that are computed are not computed again.
+    Probes that are computed are not computed again; another width draws them anew.
 
     Raises:
         InputError: a run, a checkpoint or a setting cannot be used; nothing was computed then.
@@ -92,12 +93,15 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
         request.seed,
         number_of_samples(request.samples, minima),
     )
-    content = {**asdict(settings), "minima": [one.identity() for one in minima]}
+    # Another width is another picture of the same values.
+    content = {**asdict(settings), "width": None, "minima": [one.identity() for one in minima]}
     name = folder_name(f"spectrum-{settings.operator}", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "spectrum.json")
     with open_result(folder, minima, request.out, force=request.force):
-        document = folder.document() or _computed(settings, minima, folder, console)
+        document = folder.document()
+        if document is None or document.get("requested_width") != settings.width or "negative_below" not in document:
+            document = _computed(settings, minima, folder, console)
     return SpectrumResult(document)
 
 
@@ -126,5 +130,5 @@ def _computed(
 
     with redirect_stdout(sys.stderr):  # a network of the user's own may print
         found = compute_spectra(settings, minima, folder, console)
-    document = {**asdict(settings), **found}
+    document = {**asdict(settings), "requested_width": settings.width, **found}
     return folder.finish(document, density_pictures(document))

@@ -6,11 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from infomcr_cli.config.reference import Setting, settings_in
-from infomcr_cli.config.schema.sweep import SweepConfig
-from infomcr_cli.config.search_path import search_path
 from infomcr_cli.explain_config import explain_config
 from reference_pages.markdown import code, plain, table
 
@@ -53,15 +48,8 @@ def _group(name: str, group: Mapping[str, Any]) -> str:
 
 def _sweep() -> str:
     """Return the section of what a sweep is besides its runs."""
-    defaults = yaml.safe_load(next(folder / "sweep.yaml" for folder in search_path(None)).read_text(encoding="utf-8"))
-    rows = [_row(_entry(one, defaults), None) for one in settings_in(SweepConfig, "sweep")]
+    rows = [_row(one, None) for one in explain_config("sweep").to_dict()["settings"]]
     return f"## sweep\n\nFor `infomcr sweep` alone.\n\n{table(_COLUMNS, rows)}"
-
-
-def _entry(one: Setting, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    value = defaults.get(one.name.partition(".")[2])
-    example = f"{one.name}={str(value).lower() if value is not None else '…'}"
-    return {**vars(one), "only_with": one.of, "defaults": {"sweep": value}, "example": example}
 
 
 def _row(setting: Mapping[str, Any], chosen: str | None) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, NDArray[Any]]
 VALUES, SETTINGS = "values.npz", "settings.json"
+DOCUMENTS = ("landscape.json", "spectrum.json", "path.json")
+CONTROL, POINTS = OF_A_PATH = ("control.safetensors", ".points.json")
 SECONDS_BETWEEN_SAVES = 2.0
 MAX_VALUES = 1024**3
 
@@ -83,7 +85,7 @@ class ResultFolder:
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )
-            for path in (self.path / VALUES, self.path / self.file_name, *self._kept()):
+            for path in (*self._results(), *self._kept()):
                 path.unlink(missing_ok=True)
         write_atomically(self.path / SETTINGS, content)
 
@@ -126,6 +128,14 @@ class ResultFolder:
 
     def _kept(self) -> list[Path]:
         return sorted(self.path.glob(".*.safetensors"))
+
+    def _results(self) -> list[Path]:
+        """Return the files of a result of any kind, its pictures first: another kind has others."""
+        documents = [_parsed(self._read(name)) for name in DOCUMENTS]
+        named = [one.get("pictures") for one in documents if isinstance(one, dict)]
+        names = [name for one in named if isinstance(one, dict) for name in one if Path(name).name == name]
+        pictures = [f"{name}{suffix}" for name in names for suffix in (".png", ".svg")]
+        return [self.path / name for name in (*pictures, *DOCUMENTS, *OF_A_PATH, VALUES)]
 
     def document(self) -> Any:
         """Return the document; None if not all is computed."""
@@ -187,6 +197,14 @@ def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | Non
 def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
     """Return a name that is the same for the same settings: a kind and eight digits of their hash."""
     return f"{kind}-{hashlib.sha256(dump_json(dict(settings))).hexdigest()[:8]}"
+
+
+def _parsed(content: bytes | None) -> Any:
+    """Return what a document holds; None: there is none, or it is damaged."""
+    try:
+        return None if content is None else parse_json(content, "a document")
+    except InputError:
+        return None
 
 
 def _decode(content: bytes, like: Arrays) -> dict[str, NDArray[Any]] | None:

@@ -25,7 +25,15 @@ from infomcr_cli.landscapes.path_settings import PathSettings, curve_training
 from infomcr_cli.landscapes.path_training import Curve, curve_batches, train_curve
 from infomcr_cli.measures.draws import image_order
 from infomcr_cli.models.score import Score
-from infomcr_cli.report.path_document import VALUES, PathDocument, PathEnd, PathScore, PathValues, barriers
+from infomcr_cli.report.path_document import (
+    VALUES,
+    PathAlignment,
+    PathDocument,
+    PathEnd,
+    PathScore,
+    PathValues,
+    barriers,
+)
 from infomcr_cli.runs import read_status
 
 PASSES_OF_A_STEP = 3  # of training, in forward passes over its batch: for the forecast
@@ -244,8 +252,8 @@ def _end(minimum: Minimum, scores: tuple[Score, Score]) -> PathEnd:
     )
 
 
-def _description(alignment: Alignment) -> dict[str, Any]:
-    return {
+def _description(alignment: Alignment) -> PathAlignment:
+    description = {
         "method": "weight matching",
         "groups": len(alignment.groups),
         "channels": alignment.channels,
@@ -254,3 +262,4 @@ def _description(alignment: Alignment) -> dict[str, Any]:
         "distance_before": alignment.before,
         "distance_after": alignment.after,
     }
+    return PathAlignment.model_validate(description)

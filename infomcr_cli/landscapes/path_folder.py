@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import SETTINGS, ResultFolder
+from infomcr_cli.landscapes.folder import CONTROL, POINTS, ResultFolder
 from infomcr_cli.report.path_document import FILE, VALUES, PathDocument, parse_path
 from infomcr_cli.report.plots.style import Plot
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from infomcr_cli.landscapes.alignment import Alignment
     from infomcr_cli.landscapes.alignment_channels import ChannelGroup
 
-CONTROL = "control.safetensors"
-_POINTS, _CURVE, _ALIGNMENT = ".points.json", "curve", "alignment"
+_CURVE, _ALIGNMENT = "curve", "alignment"
 _GROUP, _SWEEPS = "group/", "sweeps and distances"
 Point = dict[str, float | None]
 
@@ -53,11 +52,8 @@ class PathFolder(ResultFolder):
         Raises:
             InputError: it holds something else.
         """
-        if force and self._read(SETTINGS) != dump_json(dict(self.settings)):
-            for name in (CONTROL, _POINTS):
-                (self.path / name).unlink(missing_ok=True)
         super().open(force)
-        self._points = _points(self._read(_POINTS))
+        self._points = _points(self._read(POINTS))
 
     def point(self, kind: str, index: int) -> Point | None:
         """Return the values of a point that is done; None: it is not."""
@@ -66,7 +62,7 @@ class PathFolder(ResultFolder):
     def keep_point(self, kind: str, index: int, values: Point) -> None:
         """Keep the values of a point."""
         self._points.setdefault(kind, {})[str(index)] = values
-        write_atomically(self.path / _POINTS, dump_json(self._points))
+        write_atomically(self.path / POINTS, dump_json(self._points))
 
     def keep_curve(self, arrays: Mapping[str, Array]) -> None:
         """Keep all that the next step of the curve's training depends on."""
@@ -101,7 +97,7 @@ class PathFolder(ResultFolder):
             write_atomically(self.path / CONTROL, encode_arrays(control, {"ends": ends}))
         self.save(_values(document))
         written = self.finish(document.model_dump(mode="json"), [plot])
-        (self.path / _POINTS).unlink(missing_ok=True)
+        (self.path / POINTS).unlink(missing_ok=True)
         return PathDocument.model_validate(written)
 
     def known(self) -> PathDocument | None:
@@ -113,7 +109,7 @@ class PathFolder(ResultFolder):
 def _points(content: bytes | None) -> dict[str, dict[str, Point]]:
     """Return points that are done; what is damaged is computed again."""
     try:
-        document = parse_json(content, _POINTS) if content is not None else {}
+        document = parse_json(content, POINTS) if content is not None else {}
     except InputError:
         return {}
     kinds = document.items() if isinstance(document, dict) else ()

@@ -94,11 +94,13 @@ def compute_spectra(
                 _compute_run(settings, minimum, index, values, folder, progress)
     every = [one for index in range(len(minima)) for one in values.quadratures(index)]
     width = width_of(every, settings.width)
-    return {
-        "samples": int(values.samples.max()),
-        "width": width,
-        "runs": [_run_document(one, values.quadratures(i), int(values.size[i]), width) for i, one in enumerate(minima)],
-    }
+    bulk = max(width, width_of(every))  # however narrow the Gaussians are
+    documents = [
+        _run_document(one, values.quadratures(index), int(values.size[index]), width)
+        | {"negative_share": negative_share(values.quadratures(index), bulk)}
+        for index, one in enumerate(minima)
+    ]
+    return {"samples": int(values.samples.max()), "width": width, "negative_below": -bulk, "runs": documents}
 
 
 def _compute_run(
@@ -147,7 +149,6 @@ def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, wi
         "smallest": min(float(one.nodes.min()) for one in quadratures),
         "trace": _estimate(quadratures, 1, size),
         "trace_of_square": _estimate(quadratures, 2, size),
-        "negative_share": negative_share(quadratures, width),
         "density": _density_document(density),
         "probes": [{"nodes": one.nodes.tolist(), "weights": one.weights.tolist()} for one in quadratures],
     }
@@ -158,12 +159,12 @@ def _estimate(quadratures: list[Quadrature], power: int, size: int) -> Document:
     return {"value": value, "std_error": error if np.isfinite(error) else None}
 
 
-def negative_share(quadratures: list[Quadrature], width: float) -> float:
-    """Return the share of eigenvalues below −σ.
+def negative_share(quadratures: list[Quadrature], bulk: float) -> float:
+    """Return the share of eigenvalues below −`bulk`.
 
     Nearer to zero one node stands for the whole bulk of eigenvalues at zero, and its sign says nothing.
     """
-    return float(np.mean([one.weights[one.nodes < -width].sum() for one in quadratures]))
+    return float(np.mean([one.weights[one.nodes < -bulk].sum() for one in quadratures]))
 
 
 def _density_document(density: Density) -> Document:

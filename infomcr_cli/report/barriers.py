@@ -10,7 +10,15 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.path_document import DEFINITION, KINDS, Barrier, PathDocument, PathEnd, paths_of
+from infomcr_cli.report.path_document import (
+    DEFINITION,
+    KINDS,
+    Barrier,
+    PathAlignment,
+    PathDocument,
+    PathEnd,
+    paths_of,
+)
 from infomcr_cli.report.tables import NONE, TextTable, format_number
 from infomcr_cli.runs import read_status
 
@@ -134,7 +142,7 @@ def _scores(end: PathEnd) -> str:
     return "   ".join(parts)
 
 
-def _alignment(found: dict[str, Any]) -> str:
-    before, after = (format_number(found[f"distance_{when}"], 4) for when in ("before", "after"))
-    moved = f"{found['moved']:,} of {found['channels']:,} channels of B moved, in {found['groups']} groups"
+def _alignment(found: PathAlignment) -> str:
+    before, after = (format_number(one, 4) for one in (found.distance_before, found.distance_after))
+    moved = f"{found.moved:,} of {found.channels:,} channels of B moved, in {found.groups} groups"
     return f"aligned: {moved}; distance of the weights {before} before, {after} after"

@@ -79,8 +79,16 @@ function makeFilterable(table, number) {
   table.parentElement.before(box);
 }
 
+function fragment() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return location.hash.slice(1); // an address that ends in #% or the like
+  }
+}
+
 function unfold() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(fragment());
   const details = target && target.closest("details");
   if (details) {
     details.open = true;

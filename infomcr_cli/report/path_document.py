@@ -90,6 +90,22 @@ class PathEnd(_Record):
     test: PathScore
 
 
+class PathAlignment(_Record):
+    """How the channels of the second network were permuted.
+
+    Attributes:
+        groups:          of channels that go together.
+        moved:           channels that changed their place.
+        distance_before: of all weights from those of the first network, and `distance_after` the permutation.
+    """
+
+    groups: int
+    channels: int
+    moved: int
+    distance_before: Number
+    distance_after: Number
+
+
 class PathDocument(_Record):
     """The whole of path.json.
 
@@ -110,7 +126,7 @@ class PathDocument(_Record):
     definition: str = DEFINITION
     paths: Annotated[dict[str, PathValues], Field(max_length=10)]
     barriers: Annotated[dict[str, dict[str, Barrier]], Field(max_length=10)]
-    alignment: dict[str, Any] | None = None
+    alignment: PathAlignment | None = None
     training: dict[str, Any] | None = None
     folder: str = ""
     pictures: dict[str, Any] = {}

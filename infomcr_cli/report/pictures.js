@@ -1,6 +1,7 @@
 // Pictures: values where the pointer is or the arrow keys lead, and the same runs marked in all pictures and tables.
 const DATA = JSON.parse(document.getElementById("page-data").textContent);
 const NEAR = 14; // in the coordinates of a picture
+const IN_CELL = 24; // from the centre of a cell of a heat map to its corner
 const chosen = { pinned: new Set(), filtered: null, pointed: null }; // numbers of runs
 const tip = document.createElement("div");
 const spoken = document.createElement("p");
@@ -24,6 +25,7 @@ function placeOf(panel, x, y) {
 }
 
 function sentenceOf(panel, mark, point) {
+  if (mark.texts.length) return [mark.label, mark.texts[point]];
   const [x, y] = [mark.x[point], mark.y[point]].map(shownNumber);
   const bars = (mark.bars || [0, 0]).map((bar) => (bar ? ` \u00b1 ${shownNumber(bar)}` : ""));
   const band = mark.low.length ? ` (${shownNumber(mark.low[point])} to ${shownNumber(mark.high[point])})` : "";
@@ -113,10 +115,11 @@ function makeInteractive(svg) {
   }
   function nearest(event) {
     const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-    let [best, least] = [null, NEAR];
+    let [best, least] = [null, Infinity];
     for (const one of points) {
       const distance = Math.hypot(one.left - place.x, one.top - place.y);
-      if (distance < least) [best, least] = [one, distance];
+      const reach = one.mark.texts.length ? IN_CELL : NEAR;
+      if (distance < Math.min(reach, least)) [best, least] = [one, distance];
     }
     return best;
   }

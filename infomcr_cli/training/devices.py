@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from infomcr_cli.models.keras_internals import all_layers, clip, is_clipping
-from infomcr_cli.processor import PROCESSORS, instructions
 
 Scalars = dict[str, tf.Tensor]
 
@@ -102,19 +100,3 @@ def _replica_part(batch: tf.Tensor, count: int) -> tf.Tensor:
 
 def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     return [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}  # as Linux names them, x86 and Arm
-
-
-def is_emulated(precision: str, devices: Sequence[str], processors: Path = PROCESSORS) -> bool:
-    """Return whether the processor lacks instructions for bfloat16, in which case float32 is several times faster.
-
-    Args:
-        devices:    in use, such as `CPU:0`; a GPU or another accelerator is taken to have them.
-        processors: Linux's description of the processor; without it the answer is False.
-    """
-    if precision != "mixed_bfloat16" or not all(device.startswith("CPU") for device in devices):
-        return False
-    known = instructions(processors)
-    return bool(known) and not known & INSTRUCTIONS

@@ -17,6 +17,7 @@ from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
     RunDirectory,
+    describe_environment,
     has_checkpoint,
     kept_milestones,
     load_checkpoint,
@@ -33,7 +34,6 @@ from infomcr_cli.signals import Interrupted, Interruption
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
-from infomcr_cli.training.devices import is_emulated
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.head import head_lines
 from infomcr_cli.training.loop import Callback, Position, run_epochs
@@ -97,10 +97,8 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     run, config = job.run, job.config
     runtime.prepare(config)
     _say_if_kernels_changed(run.directory, job.console)
-    write_environment(run.directory, runtime.devices(), runtime.kernels())
+    write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
     write_code_changes(run.directory)
-    if is_emulated(config.precision, runtime.devices()):
-        job.console.print("precision=mixed_bfloat16 is emulated on this processor, many times slower than float32.")
     setup = set_up(config)
     if job.on_data is not None:
         job.on_data(len(setup.dataset.train))

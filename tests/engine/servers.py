@@ -51,6 +51,11 @@ class Postgres:
         """What MLflow calls it."""
         return f"postgresql+psycopg://mlflow@127.0.0.1:{self._port}/mlflow"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which PostgreSQL's commands reach it."""
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self._port), "PGUSER": "mlflow"}
+
     def close(self) -> None:
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)

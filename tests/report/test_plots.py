@@ -205,5 +205,5 @@ def test_correlations_turn_measures_round_of_which_higher_is_better(tmp_path: Pa
         found = evaluation(0.1 + index / 50, {"gamma": float(index), "margin": -float(index)})
         found["measures"]["margin"]["direction"] = "higher"
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
-    image = between_measures(compare(CompareRequest((str(tmp_path),)))).axes[0].get_images()[0]
-    assert np.asarray(image.get_array()) == pytest.approx(np.ones((3, 3)))
+    cells = between_measures(compare(CompareRequest((str(tmp_path),)))).axes[0].collections[0]
+    assert np.asarray(cells.get_array()) == pytest.approx(np.ones((3, 3)))

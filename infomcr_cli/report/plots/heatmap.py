@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -11,10 +12,12 @@ from infomcr_cli.judging.rank_correlation import spearman_rho
 from infomcr_cli.judging.ties import merge_ties
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import direction_of, gaps_of, measure_names, values_of
+from infomcr_cli.report.plots.marks import Mark, MarkedFigure
 from infomcr_cli.report.plots.style import note, short
 from infomcr_cli.report.tables import format_stat, mark_mixed
 
 MOST_MEASURES = 40
+LEVELS = 41  # of colour: Matplotlib draws a scale of 50 and more as an image, which no page of ours inlines
 
 
 def between_measures(comparison: Comparison) -> Figure | None:
@@ -57,7 +60,8 @@ def _oriented(comparison: Comparison, name: str) -> np.ndarray:
 def _varies(comparison: Comparison, name: str) -> bool:
     values = values_of(comparison.included, name)
     values = values[np.isfinite(values)]
-    return len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max())
+    with np.errstate(over="ignore"):
+        return len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max())
 
 
 def _rho(one: np.ndarray, other: np.ndarray) -> float:
@@ -67,9 +71,15 @@ def _rho(one: np.ndarray, other: np.ndarray) -> float:
 
 def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str, measures: int) -> Figure:
     height, width = 0.34 * len(rows) + 1.5, 0.55 * len(columns) + 3.0
-    figure = Figure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
+    figure = MarkedFigure(figsize=(max(width, 4.5), max(height, 2.5)), layout="constrained", dpi=150)
     panel = figure.subplots()
-    image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    figure.record_panels([panel])
+    places = np.arange(len(columns)), np.arange(len(rows))
+    colours = mpl.colormaps["PuOr_r"].resampled(LEVELS)
+    cells = panel.pcolormesh(
+        *places, values, cmap=colours, vmin=-1, vmax=1, shading="nearest", edgecolors="white", lw=0.4
+    )
+    panel.invert_yaxis()
     panel.grid(False)
     panel.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
     panel.set_yticks(range(len(rows)), rows)
@@ -77,6 +87,15 @@ def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], la
         text = format_stat(None if np.isnan(value) else float(value))
         colour = "white" if abs(value) > 0.7 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, ax=panel, label=label, shrink=0.8)
+    for row, name in enumerate(rows):
+        figure.record(_row_mark(row, name, values[row], columns, label), [])
+    figure.colorbar(cells, ax=panel, label=label, shrink=0.8)
     note(figure, [f"The first {MOST_MEASURES} of {measures} measures."] if measures > MOST_MEASURES else [])
     return figure
+
+
+def _row_mark(row: int, name: str, values: np.ndarray, columns: Sequence[str], label: str) -> Mark:
+    """Return the cells of a row, each with its value in words."""
+    stats = [format_stat(None if np.isnan(value) else float(value)) for value in values]
+    texts = tuple(f"{label}, {column}: {stat}" for column, stat in zip(columns, stats, strict=True))
+    return Mark(0, (), name, tuple(map(float, range(len(columns)))), (float(row),) * len(columns), texts=texts)

@@ -53,6 +53,7 @@ class Mark:
         low, high: edges of the band around y; empty: it has none.
         bars:  half-lengths in x and y of the bars of a point; None: it has none.
         note:  what else is to be said of it, such as "mean of 3 seeds".
+        texts: what is said at each point in place of x and y, such as the value of a cell of a heat map.
     """
 
     panel: int
@@ -64,6 +65,7 @@ class Mark:
     high: tuple[float, ...] = ()
     bars: tuple[float, float] | None = None
     note: str = ""
+    texts: tuple[str, ...] = ()
 
 
 class MarkedFigure(Figure):

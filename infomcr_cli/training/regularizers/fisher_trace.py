@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from infomcr_cli.training.gradients import Tensors, connected_gradient
 from infomcr_cli.training.regularizers.base import RegularizerTerm
-from infomcr_cli.training.regularizers.sub_batches import GradientAccumulator, SubBatches, next_index, with_rng_state
+from infomcr_cli.training.regularizers.sub_batches import GradientAccumulator, SubBatches, generators_of, next_index
 
 if TYPE_CHECKING:
     import keras
@@ -50,15 +50,15 @@ class FisherTrace:
         count = self.num_sub_batches
         batch = SubBatches.split(model, images, labels, count)
 
-        def body(m: tf.Tensor, state: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
+        def body(m: tf.Tensor, generators: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(batch.weights)
-                found = batch.pass_at(batch.weights, state, m, twice=True, keep_added=self.share_pass)
+                found = batch.pass_at(batch.weights, generators, m, twice=True, keep_added=self.share_pass)
                 squared_norm = tf.add_n([tf.reduce_sum(tf.square(g)) for g in found.gradient])
             of_norm = connected_gradient(tape, squared_norm, batch.weights)
             gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]
             main = main.plus(found, m) if self.share_pass else main
-            return next_index(m, found), with_rng_state(state, found.state), value + squared_norm, gradient, main
+            return next_index(m, found), generators_of(found.state), value + squared_norm, gradient, main
 
         start = GradientAccumulator.zero(batch, count) if self.share_pass else ()
         value, gradient, main = batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)

@@ -24,8 +24,8 @@ from infomcr_cli.training.regularizers.sub_batches import (
     PARALLEL_SUB_BATCHES,
     GradientAccumulator,
     SubBatches,
+    generators_of,
     next_index,
-    with_rng_state,
 )
 
 if TYPE_CHECKING:
@@ -97,19 +97,18 @@ def _paired_passes(batch: SubBatches, count: int, perturbation: Perturbation) ->
     """Sum loss decreases, gradient differences and passes at w; iteration m passes at w and then at w'_m."""
 
     def body(
-        m: tf.Tensor, state: Tensors, decrease: tf.Tensor, difference: Tensors, main: GradientAccumulator
+        m: tf.Tensor, generators: Tensors, decrease: tf.Tensor, difference: Tensors, main: GradientAccumulator
     ) -> tuple[Any, ...]:
-        at_w = batch.pass_at(batch.weights, state, m, keep_added=True)
+        at_w = batch.pass_at(batch.weights, generators, m, keep_added=True)
         perturbed = _add(batch.weights, perturbation(at_w.gradient))
         # From the same state, so that dropout drops the same units.
-        at_perturbed = batch.pass_at(perturbed, state, m)
+        at_perturbed = batch.pass_at(perturbed, generators, m)
         # Losses and gradients of the two differ little. They are subtracted before they are added to the sums, which
         # are larger and would round the difference away.
         decrease += at_w.loss - at_perturbed.loss
-        change = [g - p for g, p in zip(at_w.gradient, at_perturbed.gradient, strict=True)]
-        difference = _add(difference, change)
-        state = with_rng_state(state, at_perturbed.state)
-        return next_index(m, at_perturbed), state, decrease, difference, main.plus(at_w, m)
+        difference = _add(difference, _subtract(at_w.gradient, at_perturbed.gradient))
+        generators = generators_of(at_perturbed.state)
+        return next_index(m, at_perturbed), generators, decrease, difference, main.plus(at_w, m)
 
     start = GradientAccumulator.zero(batch, count)
     return batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
@@ -119,14 +118,14 @@ class _PassAtW(NamedTuple):
     """A pass at w whose counterpart at w' is still to come.
 
     Args:
-        loss:     L_m(w).
-        gradient: g_m; zeros stand for a pass at w', which has no counterpart.
-        state:    from which the pass started.
+        loss:       L_m(w).
+        gradient:   g_m.
+        generators: from which the pass started.
     """
 
     loss: tf.Tensor
     gradient: Tensors
-    state: Tensors
+    generators: Tensors
 
 
 def _alternating_passes(batch: SubBatches, count: int, perturbation: Perturbation) -> tuple[Any, ...]:
@@ -140,36 +139,43 @@ def _alternating_passes(batch: SubBatches, count: int, perturbation: Perturbatio
         sub-batch m   0    1    0     1     2    3    2     3
     """
     group = PARALLEL_SUB_BATCHES if count % PARALLEL_SUB_BATCHES == 0 else 1  # sub-batches that alternate
-    dtypes = {w.dtype for w in batch.weights}
 
     def body(
-        i: tf.Tensor, state: Tensors, pending: list[_PassAtW], decrease: tf.Tensor, difference: Tensors
+        i: tf.Tensor, generators: Tensors, pending: list[_PassAtW], decrease: tf.Tensor, difference: Tensors
     ) -> tuple[Any, ...]:
         is_perturbed = tf.equal(i // group % 2, 1)
         m = i // (2 * group) * group + i % group
-        # 1 and 0 as factors in place of tf.where, which takes several times as long with a scalar condition. A product
-        # by them is exact.
-        at_w, at_perturbed = ({t: tf.cast(on, t) for t in dtypes} for on in (~is_perturbed, is_perturbed))
         # A first-in-first-out queue of `group` passes: its head was made `group` iterations ago. In a pass at w' it is
-        # the same sub-batch's pass at w. In a pass at w it is a pass at w', kept with a gradient of zeros, so that
-        # w + u(0) = w.
+        # the same sub-batch's pass at w; in a pass at w it is one at w', which nothing needs any more.
         head, *others = pending
         # In a pass at w' start from the state of its pass at w, so that dropout drops the same units.
-        start = with_rng_state(state, head.state, when=is_perturbed)
-        found = batch.pass_at(_add(batch.weights, perturbation(head.gradient)), start, m)
-        # As in `_paired_passes`, subtract before adding to the sums; a pass at w adds zeros.
+        start = [tf.where(is_perturbed, h, g) for h, g in zip(head.generators, generators, strict=True)]
+        # Branches in place of factors 0 and 1: each operation on all weights takes a hundredth of the pass.
+        weights = tf.cond(
+            is_perturbed, lambda: _add(batch.weights, perturbation(head.gradient)), lambda: list(batch.weights)
+        )
+        found = batch.pass_at(weights, start, m)
+        # As in `_paired_passes`, subtract before adding to the sums.
         decrease += tf.where(is_perturbed, head.loss - found.loss, 0)
-        change = [at_perturbed[g.dtype] * (p - g) for p, g in zip(head.gradient, found.gradient, strict=True)]
-        difference = _add(difference, change)
-        tail = _PassAtW(found.loss, [at_w[g.dtype] * g for g in found.gradient], start)
+        difference = tf.cond(
+            is_perturbed,
+            lambda: _add(difference, _subtract(head.gradient, found.gradient)),
+            lambda: list(difference),
+        )
         # Generators move on once for each sub-batch: after its pass at w.
-        state = with_rng_state(state, found.state, when=~is_perturbed)
-        return next_index(i, found), state, [*others, tail], decrease, difference
+        after = generators_of(found.state)
+        generators = [tf.where(is_perturbed, g, a) for g, a in zip(generators, after, strict=True)]
+        tail = _PassAtW(found.loss, found.gradient, start)
+        return next_index(i, found), generators, [*others, tail], decrease, difference
 
     nothing = batch.zero_loss()
-    pending = [_PassAtW(nothing, batch.zero_gradient(), batch.state) for _ in range(group)]
+    pending = [_PassAtW(nothing, batch.zero_gradient(), generators_of(batch.state)) for _ in range(group)]
     _, *sums = batch.loop(body, 2 * count, pending, nothing, batch.zero_gradient())
     return tuple(sums)
+
+
+def _subtract(left: Tensors, right: Tensors) -> Tensors:
+    return [a - b for a, b in zip(left, right, strict=True)]
 
 
 def _add(left: Tensors, right: Tensors) -> Tensors:

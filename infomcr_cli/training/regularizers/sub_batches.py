@@ -57,22 +57,26 @@ class SubBatches(NamedTuple):
         return cls(model, parts, split_evenly(labels, count), weights, state)
 
     def pass_at(
-        self, weights: Tensors, state: Tensors, m: tf.Tensor, *, twice: bool = False, keep_added: bool = False
+        self, weights: Tensors, generators: Tensors, m: tf.Tensor, *, twice: bool = False, keep_added: bool = False
     ) -> Pass:
-        """Pass over sub-batch m at `weights`; see `gradients.stateless_pass`."""
+        """Pass over sub-batch m at `weights` from the states of `generators`; see `gradients.stateless_pass`."""
         images, labels = tf.nest.map_structure(lambda x: x[m], self.images), self.labels[m]
+        given = iter(generators)
+        state = [value if value.dtype.is_floating else next(given) for value in self.state]
         return stateless_pass(self.model, weights, state, images, labels, twice=twice, keep_added=keep_added)
 
     def loop(self, body: Callable[..., tuple[Any, ...]], iterations: int, *carried: Any) -> tuple[Any, ...]:
-        """Repeat `body`, a function of index, state and carried values that returns their next values.
+        """Repeat `body`, a function of index, `generators_of` the state and carried values, of their next values.
+
+        Moving statistics are not carried: every pass starts from those of the batch.
 
         Returns:
-            the last carried values, without index and state.
+            the last carried values, without index and generators.
         """
         _, _, *last = tf.while_loop(
             lambda i, *_: i < iterations,
             body,
-            (tf.constant(0), self.state, *carried),
+            (tf.constant(0), generators_of(self.state), *carried),
             parallel_iterations=PARALLEL_SUB_BATCHES,
             maximum_iterations=iterations,
         )
@@ -153,12 +157,9 @@ class GradientAccumulator(NamedTuple):
         return Pass(loss, hits, gradient, state, logits.concat(), added)  # [M · b, C]
 
 
-def with_rng_state(state: Tensors, other: Tensors, *, when: tf.Tensor | bool = True) -> Tensors:
-    """Return a state with the states of random number generators of another, if `when` is true.
-
-    Generators are what is not floating-point in a state; moving statistics stay those of `state`.
-    """
-    return [s if s.dtype.is_floating else tf.where(when, o, s) for s, o in zip(state, other, strict=True)]
+def generators_of(state: Tensors) -> Tensors:
+    """Return the states of random number generators, and counters: what is not floating-point in a state."""
+    return [value for value in state if not value.dtype.is_floating]
 
 
 def next_index(i: tf.Tensor, found: Pass) -> tf.Tensor:
