@@ -21,9 +21,8 @@ from infomcr_cli.complete import (
     complete_run_or_override,
     complete_sweep,
 )
-from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
+from infomcr_cli.console.output import Result, can_show, close_streams, open_streams, print_json, print_result
 from infomcr_cli.console.redaction import RedactingFilter, redact
-from infomcr_cli.console.result import Result, print_result
 from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
@@ -719,7 +718,8 @@ def delete(
 @app.command()
 def sync(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Run directories, quoted globs.", autocompletion=complete_run),
     ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     prune: Annotated[

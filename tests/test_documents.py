@@ -22,7 +22,7 @@ NOT_RUN = {
     "a benchmark": 3,
     "it installs packages": 9,
     "needs Kubernetes": 1,
-    "needs a GPU": 2,
+    "needs a GPU": 3,
     "needs another machine": 5,
     "takes hours": 2,
 }

@@ -48,7 +48,12 @@ def save(
     Raises:
         InputError: a file or directory cannot be written.
     """
-    store = _store(comparison, tracking_uri) if tracking and comparison.included else None
+    store = None
+    if tracking and comparison.included:
+        try:
+            store = store_of_run(comparison.included[0].directory, tracking_uri)
+        except (InputError, OSError) as error:
+            _log.warning("The comparison is not recorded in MLflow: %s", error)
     drawn: Sequence[Plot] = ()
     if html or plots or store:
         from infomcr_cli.report.plots.all import all_plots
@@ -118,14 +123,6 @@ def _write_files(
         write_page(comparison, drawn, html, is_moved=is_moved)
         files.append(html)
     return files
-
-
-def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
-    try:
-        return store_of_run(comparison.included[0].directory, tracking_uri)
-    except (InputError, OSError) as error:
-        _log.warning("The comparison is not recorded in MLflow: %s", error)
-        return None
 
 
 def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store, parent: str | None) -> str | None:
