@@ -151,7 +151,8 @@ def evaluate(
     from infomcr_cli.evaluate import evaluate as run_command
 
     runs, overrides = _runs_and_overrides(arguments)
-    _finish(run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr), as_json)
+    request = EvalRequest(runs, overrides, checkpoint, config_dir)
+    _finish(run_command(request, stderr, mlflow_process=True), as_json)
 
 
 @app.command()
@@ -259,7 +260,7 @@ def compare(
         runs_dir=str(runs_dir),
     )
     with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
-        comparison = run_command(request)
+        comparison = run_command(request, mlflow_process=True)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     _finish(comparison, as_json)

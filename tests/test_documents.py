@@ -68,6 +68,7 @@ def test_blocks_of_a_page_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SLOW)
 def test_slow_blocks_of_a_page_run(name: str, work_through: Callable[..., dict[str, Any]]) -> None:
     work_through(name, full=True)
