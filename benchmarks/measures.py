@@ -95,8 +95,7 @@ def _timed(measure: Measure, context: MeasureContext) -> tuple[dict[str, float],
 
 def _context(options: argparse.Namespace, folder: Path) -> MeasureContext:
     from infomcr_cli.config.compose import compose_run
-    from infomcr_cli.experiment.initial_weights import initial_weights
-    from infomcr_cli.experiment.network import network
+    from infomcr_cli.experiment.network import initial_weights, network
     from infomcr_cli.measures.context import MeasureContext
 
     draws = max(1, options.images // 100)

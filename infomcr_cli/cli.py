@@ -21,9 +21,8 @@ from infomcr_cli.complete import (
     complete_run_or_override,
     complete_sweep,
 )
-from infomcr_cli.console.output import can_show, close_streams, open_streams, print_json
+from infomcr_cli.console.output import Result, can_show, close_streams, open_streams, print_json, print_result
 from infomcr_cli.console.redaction import RedactingFilter, redact
-from infomcr_cli.console.result import Result, print_result
 from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError, RunFailedError, explained
@@ -152,7 +151,8 @@ def evaluate(
     from infomcr_cli.evaluate import evaluate as run_command
 
     runs, overrides = _runs_and_overrides(arguments)
-    _finish(run_command(EvalRequest(runs, overrides, checkpoint, config_dir), stderr), as_json)
+    request = EvalRequest(runs, overrides, checkpoint, config_dir)
+    _finish(run_command(request, stderr, mlflow_process=True), as_json)
 
 
 @app.command()
@@ -260,7 +260,7 @@ def compare(
         runs_dir=str(runs_dir),
     )
     with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
-        comparison = run_command(request)
+        comparison = run_command(request, mlflow_process=True)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     _finish(comparison, as_json)
@@ -719,7 +719,8 @@ def delete(
 @app.command()
 def sync(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Run directories, quoted globs.", autocompletion=complete_run),
     ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
     prune: Annotated[

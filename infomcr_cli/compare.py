@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.report.gather import Gathered
     from infomcr_cli.report.search import SearchReport
+    from infomcr_cli.tracking.process import MlflowProcess
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,18 @@ class CompareRequest:
     search: SearchReport | None = None
 
 
-def compare(request: CompareRequest) -> Comparison:
+def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Comparison:
     """Gather the runs, rank their measures, write the files of the request.
+
+    Args:
+        mlflow_process: record in a process of its own, which imports MLflow while this one computes.
 
     Raises:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
     from infomcr_cli.report.columns import check_max_train_loss
-    from infomcr_cli.report.gather import check_gap, chosen_by_test, gather, search_of, uid_of_sweep
+    from infomcr_cli.report.gather import check_gap, gather
     from infomcr_cli.report.output_files import check_outputs
     from infomcr_cli.tracking.store import store_of
 
@@ -72,9 +77,18 @@ def compare(request: CompareRequest) -> Comparison:
     gathered = gather(
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
-    # SciPy is imported only now: everything that can be refused without it was refused
+    # SciPy and MLflow are imported only now: everything that can be refused without them was refused
+    from infomcr_cli.tracking.process import MlflowProcess
+
+    with MlflowProcess(is_separate=request.tracking and mlflow_process) as mlflow:
+        mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
+        return _compared(request, gathered, mlflow)
+
+
+def _compared(request: CompareRequest, gathered: Gathered, mlflow: MlflowProcess) -> Comparison:
     from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
     from infomcr_cli.report.comparison import compare_runs
+    from infomcr_cli.report.gather import chosen_by_test, search_of, uid_of_sweep
     from infomcr_cli.report.save import save
 
     audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
@@ -100,4 +114,5 @@ def compare(request: CompareRequest) -> Comparison:
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
         mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
+        mlflow=mlflow,
     )

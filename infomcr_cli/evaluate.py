@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.tracking.mirror_results import mirror_results
+from infomcr_cli.tracking.process import MlflowProcess
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ class EvalResult:
             yield from evaluation_renderables(evaluation)
 
 
-def evaluate(request: EvalRequest, console: Console) -> EvalResult:
+def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = False) -> EvalResult:
     """Measure checkpoints, write measures.json and the pictures of each run, and mirror them.
+
+    Args:
+        mlflow_process: mirror in a process of its own, which imports MLflow while this one measures.
 
     Raises:
         InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
@@ -71,12 +75,22 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
     names = [_checkpoints(run, request.checkpoint) for run in runs]
     for run in runs:
         _check_writable(run)
+    is_mirrored = any(config.tracking.name != "off" for config in configs)
+    with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
+        for run in runs[:1]:
+            mlflow.prepare(run)
+        return EvalResult(tuple(_evaluated(zip(runs, configs, names, strict=True), mlflow, console)))
+
+
+def _evaluated(
+    jobs: Iterable[tuple[RunDirectory, RunConfig, list[str]]], mlflow: MlflowProcess, console: Console
+) -> list[dict[str, Any]]:
     import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
     from infomcr_cli.measures.run_evaluation import measure_run
     from infomcr_cli.report.plots.spectrum import save_spectra
 
     results: list[dict[str, Any]] = []
-    for run, config, wanted in zip(runs, configs, names, strict=True):
+    for run, config, wanted in jobs:
         try:
             with redirect_stdout(sys.stderr):  # a network of the user's own may print
                 measured = measure_run(run, config, wanted, console)
@@ -85,8 +99,8 @@ def evaluate(request: EvalRequest, console: Console) -> EvalResult:
             raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
         save_spectra(measured, run.plots)
         results += measured
-        mirror_results(run)
-    return EvalResult(tuple(results))
+        mlflow.mirror_results(run)
+    return results
 
 
 def _check_writable(run: RunDirectory) -> None:

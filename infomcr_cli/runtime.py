@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,29 +11,15 @@ from pathlib import Path
 from infomcr_cli.config.devices import PARTS_OF_A_CPU
 from infomcr_cli.config.schema.run import Device, RunConfig
 from infomcr_cli.errors import InputError
+from infomcr_cli.imports import collector_paused, not_imported
 from infomcr_cli.processor import PROCESSORS, instructions
 
 NO_GPU = (
     "For an NVIDIA GPU TensorFlow needs CUDA's libraries: pip install 'tensorflow[and-cuda]' (the extra infomcr[gpu]). "
     "device=auto takes the CPU if there is no GPU."
 )
-# Keras imports these for features that no run uses, and does without them where they are missing.
-UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
-
-
-@contextmanager
-def _not_imported(names: Sequence[str]) -> Iterator[None]:
-    """Make `import NAME` fail inside the block where it has not been imported yet: a third of the start-up goes there.
-
-    No other thread may import meanwhile.
-    """
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+# Keras and TensorFlow import these for features that no run uses, and do without them where they are missing.
+UNUSED_BY_KERAS = ("matplotlib", "pandas", "scipy", "sklearn")
 
 
 @contextmanager
@@ -52,18 +36,6 @@ def _native_messages_hidden() -> Iterator[None]:
         os.close(nowhere)
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Make an import an eighth faster: three thousand modules make objects that all stay."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def prefer_onednn(processors: Path = PROCESSORS) -> None:
     """Let TensorFlow compute with oneDNN where the processor has AVX2, unless the user has chosen.
 
@@ -75,7 +47,7 @@ def prefer_onednn(processors: Path = PROCESSORS) -> None:
 
 
 prefer_onednn()
-with _native_messages_hidden(), _not_imported(UNUSED_BY_KERAS), _collector_paused():
+with _native_messages_hidden(), not_imported(UNUSED_BY_KERAS), collector_paused():
     import keras
     import tensorflow as tf
 

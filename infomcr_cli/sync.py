@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,7 @@ def sync(
     """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if requested.
 
     Args:
-        paths:        run directories.
+        paths:        run directories, or quoted patterns of them such as 'runs/*'.
         tracking_uri: the store; None: each run's own.
         prune:        what to delete; None: nothing.
         checkpoints:  whose weights to upload: "none", "best", "last" or "all"; None: as each run's settings say.
@@ -85,7 +87,7 @@ def sync(
         raise InputError(
             "sync needs run directories", received="none", advice="Name some, such as runs/*, or give --prune."
         )
-    runs = [RunDirectory.open(path) for path in paths]
+    runs = [RunDirectory.open(path) for named in paths for path in _matches(named)]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
     others = [] if paths or prune is None else [_store_beside(prune.runs_dir, tracking_uri)]
@@ -94,6 +96,11 @@ def sync(
         return SyncResult(synced)
     known = {store.uri: store for store in [*stores, *others] if store is not None}
     return SyncResult(synced, tuple(gone for store in known.values() for gone in _pruned(store, prune)))
+
+
+def _matches(path: str) -> list[str]:
+    """Return what a pattern stands for; a path that exists, or matches nothing, as it is."""
+    return [path] if os.path.lexists(path) else sorted(glob(path)) or [path]
 
 
 def _sync(run: RunDirectory, store: Store | None, checkpoints: str | None) -> SyncedRun:

@@ -75,7 +75,7 @@ class Shell:
             env=self._variables(),
             start_new_session=True,  # no terminal that a password could be read from
             check=False,
-            timeout=1500,
+            timeout=3000,
         )
 
     def serve(self, words: Sequence[str], exports: Sequence[str] = ()) -> None:

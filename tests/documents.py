@@ -5,11 +5,12 @@ A comment before a block says how the tests treat it, where that is not by runni
 - `<!-- slow: REASON -->`: run by `make test-slow`; the quick tests check its commands and settings alone;
 - `<!-- not run: REASON -->`: its commands and settings are checked, nothing is run;
 - `<!-- needs: PROGRAMS -->`: run only where these programs or Python packages are, or what else the test says it has;
-- `<!-- tests add: WORDS -->`: every `infomcr train` and `sweep` of the block gets these words, such as
-  `schedule.epochs=1`, `eval` and `audit` those of `measure.`, all commands of `infomcr` those that begin with `--`, and
-  `python` all of them;
+- `<!-- tests add: WORDS -->`: every `infomcr train` and `sweep` of the block gets these words in place of what they
+  set, such as `schedule.epochs=1`; `eval` and `audit` those of `measure.`, all commands of `infomcr` those that begin
+  with `--`, and `python` all of them;
 - `<!-- tests put trained runs at: PATHS -->`: tiny runs, trained and measured, are put there before;
 - `<!-- tests put files: PATHS -->`: files of the repository are copied to the reader's folder before;
+- `<!-- tests run before: COMMAND; COMMAND -->`: commands of infomcr that a reader has run long ago;
 - `<!-- tests expect exit code: 1 -->`: of each `infomcr` command of the block;
 - `<!-- tests type: LINES -->`: what is typed where a command reads, a word a line.
 
@@ -43,9 +44,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n`]*\n(?P<code>.*?)^(?P=indent)```$", re.M | re.S)
 MARKS = re.compile(r"(?:<!--[^>]*-->\s*)+\Z")
 TREATED = ("slow", "not run", "needs")
-PREPARED = ("tests add", "tests put trained runs at", "tests put files", "tests type", "tests expect exit code")
-KINDS = TREATED + PREPARED
+PREPARED = ("tests add", "tests put trained runs at", "tests put files", "tests run before")
+GIVEN = ("tests type", "tests expect exit code")
+KINDS = TREATED + PREPARED + GIVEN
 MARK = re.compile(rf"<!-- ({'|'.join(KINDS)}): (.*?) -->", re.S)
+TAKES_SETTINGS = re.compile(r"(\$ )?infomcr (train|sweep|eval|audit) ")
 ABBREVIATED = {".venv/bin/": "", "INFOMCR_PEERS=/path/to/peers/bin/python ": ""}  # in all pages
 FILE = re.compile(r"# (\w+\.py)\n")  # a block that is a file of that name
 CONFIGURATION = re.compile(r"# (conf/(\w+)/(\w+)\.yaml)\n")
@@ -165,6 +168,9 @@ class Reader:
             self._were_put.add(place)
         for file in block.marks.get("tests put files", "").split():
             shutil.copy(ROOT / file, Path(file).name)
+        for command in filter(None, block.marks.get("tests run before", "").split("; ")):
+            answer = self.command_line(*shlex.split(command)[1:])
+            assert answer.code == 0, f"{block.place}: {command}\n{answer.text}"
 
     def _nothing(self, block: Block, names: dict[str, Any]) -> None:
         assert block.language in SHOWN, f"{block.place}: name the language of the block: {sorted(RUN | SHOWN)}"
@@ -195,21 +201,23 @@ class Reader:
         assert not {name for name in unknown if not name.endswith(".name")}, block.place
 
     def _sh(self, block: Block, names: dict[str, Any]) -> None:
-        commands = [(words, is_refused) for words, is_refused in block.commands(self.shell.here(block.code))]
+        code = self.shell.here(block.code)
+        if self.runs(block):
+            code = _without(code, shlex.split(block.marks.get("tests add", "")))
+        commands = [(words, is_refused) for words, is_refused in block.commands(code)]
         if not self.runs(block):
             for words, _ in commands:
                 if words[0] == "infomcr":
                     check(words[1:], self.command_line, block.place)
         elif any(is_for_a_shell(words, {"infomcr", *FILES}) and not server_of(words) for words, _ in commands):
-            self._in_a_shell(block, [words for words, _ in commands])
+            self._in_a_shell(block, code, [words for words, _ in commands])
         else:
             for words, is_refused in commands:
                 self._command(block, words, is_refused)
 
-    def _in_a_shell(self, block: Block, commands: Sequence[Sequence[str]]) -> None:
+    def _in_a_shell(self, block: Block, code: str, commands: Sequence[Sequence[str]]) -> None:
         """Run a block by bash, or the server in it with what the block exports."""
         serving = [words for words in commands if server_of(words)]
-        code = self.shell.here(block.code)
         if serving:
             exports = [line for line in code.splitlines() if line.startswith("export ")]
             for words in serving:
@@ -259,9 +267,9 @@ def check(words: Sequence[str], command_line: CommandLine, place: str) -> None:
 
 
 def train_tiny_runs(folder: Path) -> list[Path]:
-    """Train and measure two runs that differ in the batch size."""
-    made = [folder / "first", folder / "second"]
-    for path, size in zip(made, (64, 16), strict=True):
+    """Train and measure three runs that differ in the batch size."""
+    made = [folder / "first", folder / "second", folder / "third"]
+    for path, size in zip(made, (64, 16, 32), strict=True):
         words = (*TINY, *QUICK, f"data.batch_size={size}", "--run-dir", str(path))
         assert infomcr(("train", *words), folder, catch=False).code == 0
         assert infomcr(("eval", str(path)), folder, catch=False).code == 0
@@ -277,6 +285,16 @@ def putter(trained: Sequence[Path]) -> Callable[[Path], None]:
             shutil.copytree(trained[next(count) % len(trained)], place)
 
     return put
+
+
+def _without(code: str, added: Sequence[str]) -> str:
+    """Return commands without the settings for which others are added: a swept setting is given once."""
+    keys = "|".join(re.escape(word.partition("=")[0]) for word in added if "=" in word)
+    if not keys:
+        return code
+    lines = re.sub(r"\\\n\s*", "", code).splitlines()
+    given = re.compile(rf"\s'?({keys})=\S*")
+    return "\n".join(given.sub("", line) if TAKES_SETTINGS.match(line) else line for line in lines)
 
 
 def _is_there(need: str) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tolerances import AUTODIFF, SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.engine.audit_jobs import audit_sweeps
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.initial_weights import initial_weights
+from infomcr_cli.experiment.network import initial_weights
 from infomcr_cli.report.audit import read_audit
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.runs.identity import identity
@@ -71,7 +72,7 @@ def test_fragility_is_over_the_spread_between_the_runs_of_the_comparison(trained
         for name in ("one", "two")
     ]
     gamma = rescaled["measures"]["gamma"]
-    assert gamma["value"] == pytest.approx(both[0]["value"], rel=1e-5)
+    assert gamma["value"] == pytest.approx(both[0]["value"], rel=AUTODIFF)
     assert gamma["minima"] == 2
     assert gamma["between_minima"] == pytest.approx(abs(both[0]["value"] - both[1]["value"]) / 2**0.5)
     assert gamma["changes"]["rescaling"]["ratio"] == pytest.approx(
@@ -110,7 +111,7 @@ def test_what_is_trained_differs_in_one_setting(trained: Path) -> None:
     assert "schedule.epochs=2" not in further
     lines = (trained / "runs" / "one" / "metrics.jsonl").read_text().splitlines()
     (rate,) = [text.partition("=")[2] for text in further if text.startswith("optimizer.learning_rate=")]
-    assert float(rate) == pytest.approx(json.loads(lines[-1])["learning_rate"], rel=1e-6)
+    assert float(rate) == pytest.approx(json.loads(lines[-1])["learning_rate"], rel=SINGLE)
     for overrides in found.values():
         plain = [text for text in overrides if not text.startswith(("seed=", "data.order", "sweep.", "start="))]
         assert compose_run(plain).measure == compose_run([*SMALL, *MEASURE]).measure

@@ -22,7 +22,7 @@ NOT_RUN = {
     "a benchmark": 3,
     "it installs packages": 9,
     "needs Kubernetes": 1,
-    "needs a GPU": 2,
+    "needs a GPU": 3,
     "needs another machine": 5,
     "takes hours": 2,
 }
@@ -68,6 +68,7 @@ def test_blocks_of_a_page_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SLOW)
 def test_slow_blocks_of_a_page_run(name: str, work_through: Callable[..., dict[str, Any]]) -> None:
     work_through(name, full=True)

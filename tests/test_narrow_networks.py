@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tolerances import FLOAT32
 
 CHILD = Path(__file__).with_name("narrow_child.py")
-FLOAT32 = 1e-4
 
 
 @pytest.mark.parametrize("onednn", ["0", "1"])

@@ -9,7 +9,7 @@ import pytest
 from rich.console import RenderableType
 from rich.text import Text
 
-from infomcr_cli.console.result import print_result
+from infomcr_cli.console.output import print_result
 
 LONG = "word " * 60
 

@@ -30,12 +30,22 @@ WORDS = {
     "strangers?": "untrusted",
     "vanished": "is_lost",
     "front_door": "command line",
+    "canvas": "plot style",
+    "downhill": "gradient step",
+    "inert": "escape_formula",
+    "lifelines?": "parent watchdog",
+    "passed[_ ]over": "skipped",
+    "starred": "mark_mixed",
+    "taken[_ ]up": "resumed",
+    "timetables?": "schedule",
+    "uphill": "normalized ascent",
     "_look(?:ed)?": "evaluation, poll, refresh",
     "look_(?:at|seconds)": "evaluation, eval_seconds",
 }
 # what is allowed, with the reason
 ALLOWED = {
     "in_verdict": "a column of tables that are already written; it is read and written under its old name",
+    '"passed_over"': "a key of the JSON of compare",
     "look_seconds": "a key of old metrics files, named where its new name is announced",
     "import closing": "contextlib.closing of the standard library",
     "closing(": "contextlib.closing of the standard library",

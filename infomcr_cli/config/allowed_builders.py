@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from infomcr_cli.config.overrides import spelled
 from infomcr_cli.config.schema.data import BuilderDataConfig
 from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
@@ -55,5 +54,10 @@ def named_again(settings: Any) -> list[str]:
         settings: what config.yaml holds.
     """
     groups = {group: settings.get(group) for group in GROUPS} if isinstance(settings, dict) else {}
-    builders = {name: group.get("builder") for name, group in groups.items() if isinstance(group, dict)}
-    return [spelled(f"{name}.builder", path) for name, path in builders.items() if isinstance(path, str)]
+    found = {name: group.get("builder") for name, group in groups.items() if isinstance(group, dict)}
+    builders = {name: path for name, path in found.items() if isinstance(path, str)}
+    if not builders:
+        return []
+    from infomcr_cli.config.overrides import spelled  # Hydra's grammar, half of the import of a list of runs
+
+    return [spelled(f"{name}.builder", path) for name, path in builders.items()]

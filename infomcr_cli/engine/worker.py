@@ -1,6 +1,6 @@
 """The process of one job: `python -m infomcr_cli.engine.worker` reads a task, does it, and says how it ended.
 
-Its standard input is its lifeline: when it closes, the sweep is gone, and the job stops at the next step boundary.
+It watches its standard input: when it closes, the sweep is gone, and the job stops at the next step boundary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     events = _own_the_standard_output()
     _raise_oom_score()
     lines: queue.Queue[bytes] = queue.Queue()
-    threading.Thread(target=_listen, args=(lines,), name="infomcr-lifeline", daemon=True).start()
+    threading.Thread(target=_listen, args=(lines,), name="infomcr-parent-watchdog", daemon=True).start()
     ensure_home()
     import infomcr_cli.training.trainer  # noqa: F401 -- seconds of work, done before there is a task
     from infomcr_cli.console.redaction import redact

@@ -15,8 +15,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
 from infomcr_cli.exchange.archive import MAX_CONFIG
 from infomcr_cli.exchange.keras_file import build
-from infomcr_cli.experiment.initial_weights import initial_weights
-from infomcr_cli.experiment.network import network, network_settings
+from infomcr_cli.experiment.network import initial_weights, network, network_settings
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint
 
 MODEL = "model.json"

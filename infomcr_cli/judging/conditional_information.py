@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
-from scipy.special import entr, rel_entr
 
+from infomcr_cli.judging.entropies import entropy_terms, relative_terms
 from infomcr_cli.judging.minima import Minima
 from infomcr_cli.judging.rank_correlation import dense_ranks
 from infomcr_cli.judging.result import ConditionalInformation, number
@@ -117,7 +117,7 @@ def _ratio(state: np.ndarray, condition: _Condition) -> float:
     counts[condition.symmetric] /= 2
     table = counts[counts.any(axis=1)].reshape(-1, 2, 2)  # [U, V_μ, V_g]
     mu, g, total = table.sum(axis=2), table.sum(axis=1), table.sum(axis=(1, 2))
-    entropy = (total * entr(g / total[:, None]).sum(axis=1)).sum()
+    entropy = (total * entropy_terms(g / total[:, None]).sum(axis=1)).sum()
     expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]
     # clipped because of rounding errors: K of a measure without information is 0, not −1e-17
-    return float(np.clip(rel_entr(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf
+    return float(np.clip(relative_terms(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from infomcr_cli.judging.result import CONFIDENCE, number
 
@@ -51,6 +50,8 @@ class Influence:
         """
         if not self.has_interval:
             return None, None
+        from scipy.special import stdtrit  # a quarter of a second to import, and few minima need none
+
         value, variance = abs(self.value), self.share * float(np.square(self.phi).sum())
         if is_perfect := value > 1 - self.step / 2:
             value, variance = 1 - self.step, 2 * self.share * self.step**2  # one pair moves both of its minima

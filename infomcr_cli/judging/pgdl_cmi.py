@@ -10,8 +10,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from scipy.special import entr
 
+from infomcr_cli.judging.entropies import entropy_terms
 from infomcr_cli.judging.minima import Minima
 from infomcr_cli.judging.result import CompetitionScore, number
 
@@ -67,7 +67,7 @@ def _score(state: np.ndarray, cell: np.ndarray) -> float:
     shares = counts[counts.any(axis=(1, 2))]  # [cells, V_μ, V_g]
     shares /= shares.sum(axis=(1, 2), keepdims=True)
     mu, g = shares.sum(axis=2), shares.sum(axis=1)
-    information = entr(mu).sum(axis=1) + entr(g).sum(axis=1) - entr(shares).sum(axis=(1, 2))
+    information = entropy_terms(mu).sum(axis=1) + entropy_terms(g).sum(axis=1) - entropy_terms(shares).sum(axis=(1, 2))
     entropy = -(g * np.log(g + _EPSILON)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(information.sum() / entropy.sum()) if len(shares) else np.nan

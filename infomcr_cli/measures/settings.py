@@ -20,26 +20,18 @@ def check_measures(config: MeasureConfig, train_size: int | None = None) -> None
     gamma = config.gamma
     _check_draws(gamma)
     _check_memory(gamma)
-    takes_draws = _takes_draws(config)
+    if config.names in SUITES:  # not looked up, since the modules of all measures take half a second to import
+        takes_draws = True  # every suite has gamma
+    elif chosen := chosen_measures(config.names):
+        takes_draws = any(GRAM in measure.needs for measure in chosen)
+    else:
+        raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
     if takes_draws and train_size is not None and gamma.draw_size > train_size:
         raise InputError(
             "measure.gamma.draw_size must not exceed the number of training images",
             received=f"draw_size={gamma.draw_size}, {train_size} images",
             advice=f"Try measure.gamma.draw_size={_fitting(gamma, train_size)}." if train_size > 1 else None,
         )
-
-
-def _takes_draws(config: MeasureConfig) -> bool:
-    """Return whether a measure is chosen that is read off the draws of gamma; check the names on the way.
-
-    A suite is not looked up, since the modules of all measures take half a second to import: every suite has gamma.
-    """
-    if config.names in SUITES:
-        return True
-    chosen = chosen_measures(config.names)
-    if not chosen:
-        raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
-    return any(GRAM in measure.needs for measure in chosen)
 
 
 def _check_draws(gamma: GammaConfig) -> None:

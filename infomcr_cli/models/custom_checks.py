@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> 
     """
     returned = f"model.builder={path} must return"
     if not isinstance(model, keras.Model):
+        if inspect.iscoroutine(model):
+            model.close()  # Python would warn that nobody awaited it
         raise InputError(f"{returned} a keras.Model", received=_kind(model), advice=_advice_for(model))
     if not isinstance(input_shape, Mapping):
         _check_inputs(model, returned)

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.models.keras_internals import called_function, full_precision, inlined_functions
@@ -124,7 +123,7 @@ def _kind_by_values(outputs: NDArray[np.float64]) -> str | None:
         return None
     if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, rtol=0, atol=TOLERANCE):
         return "softmax"
-    return "log_softmax" if np.allclose(logsumexp(outputs, axis=1), 0, rtol=0, atol=TOLERANCE) else None
+    return "log_softmax" if np.allclose(np.logaddexp.reduce(outputs, axis=1), 0, rtol=0, atol=TOLERANCE) else None
 
 
 def _refuse(kind: str | None) -> None:

@@ -221,7 +221,7 @@ def read_audit_file(path: Path) -> Audit:
 
 
 def audits_of(runs: Iterable[ComparedRun]) -> list[Audit]:
-    """Return the audits that some runs have; a file that cannot be read is passed over: it is no part of a run."""
+    """Return the audits that some runs have; a file that cannot be read is skipped: it is not part of a run."""
     found = []
     for run in runs:
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.report.columns import CONVENTION, DIRECTION, RANKED, STD_ERROR, TRAIN_LOSS, column_of
@@ -41,9 +40,11 @@ def write_table(comparison: Comparison, path: Path) -> None:
                 row[f"{column}{DIRECTION}"] = direction
             if name in conventions:
                 row[f"{column}{CONVENTION}"] = escape_formula(conventions[name].get(run.name))
+    lines = [{escape_formula(name): value for name, value in row.items()} for row in rows]
     text = StringIO()
-    frame = pd.DataFrame([{escape_formula(name): value for name, value in row.items()} for row in rows])
-    frame.to_csv(text, index=False)
+    table = csv.DictWriter(text, dict.fromkeys(name for line in lines for name in line), lineterminator="\n")
+    table.writeheader()
+    table.writerows(lines)
     write_whole(path, text.getvalue().encode(), "--csv")
 
 

@@ -21,7 +21,7 @@ from infomcr_cli.runs.io.safe_documents import parse_json
 
 MOST, LARGEST, LARGEST_SUM = 60, 8 * 2**20, 40 * 2**20  # pictures; bytes of one, and of all
 MOST_FACTS = 12
-_PASSED_OVER = {"checkpoints"}
+_SKIPPED = {"checkpoints"}
 _NO_FACTS = {"folder", "title", "caption", "alt", "format"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TITLES = {"audit": "Fragility of the measures: how far each moves when something changes that should not matter"}
@@ -81,12 +81,12 @@ def found_pictures(run: RunDirectory) -> tuple[list[FoundPicture], list[str]]:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the folders that hold PNG or SVG files, hidden ones and checkpoints passed over; none is a link."""
+    """Return the folders that hold PNG or SVG files, without hidden ones and checkpoints; none is a link."""
     found = {path.parent for path in root.rglob("*") if path.suffix in (".svg", ".png") and not path.is_symlink()}
     return sorted(
         one
         for one in found
-        if not any(part.startswith(".") or part in _PASSED_OVER for part in one.relative_to(root).parts)
+        if not any(part.startswith(".") or part in _SKIPPED for part in one.relative_to(root).parts)
     )
 
 
@@ -134,7 +134,7 @@ def _described(
 
 
 def _documents(run: RunDirectory, folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the JSON objects of a folder by the names of their files; what cannot be read is passed over."""
+    """Return the JSON objects of a folder by the names of their files; what cannot be read is skipped."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         try:

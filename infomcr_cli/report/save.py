@@ -16,6 +16,7 @@ from infomcr_cli.judging.result import STATISTICS, SYMBOLS, MeasureResult
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.runs.io.safe_documents import dump_json
 from infomcr_cli.tracking.known_stores import store_of_run
+from infomcr_cli.tracking.process import MlflowProcess
 from infomcr_cli.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def save(
     tracking: bool = False,
     tracking_uri: str | None = None,
     mlflow_parent: str | None = None,
+    mlflow: MlflowProcess | None = None,
 ) -> Comparison:
     """Write the files for which a path is given, record the comparison in MLflow; return it with where they are.
 
@@ -44,11 +46,17 @@ def save(
         tracking:     record the comparison in the store of its first run.
         tracking_uri: another store to record it in.
         mlflow_parent: uid of the sweep whose runs are compared; None: there is none.
+        mlflow:       records the comparison; None: this process does.
 
     Raises:
         InputError: a file or directory cannot be written.
     """
-    store = _store(comparison, tracking_uri) if tracking and comparison.included else None
+    store = None
+    if tracking and comparison.included:
+        try:
+            store = store_of_run(comparison.included[0].directory, tracking_uri)
+        except (InputError, OSError) as error:
+            _log.warning("The comparison is not recorded in MLflow: %s", error)
     drawn: Sequence[Plot] = ()
     if html or plots or store:
         from infomcr_cli.report.plots.all import all_plots
@@ -58,7 +66,8 @@ def save(
     comparison = replace(comparison, files=tuple(str(path) for path in files))
     if store is None:
         return comparison
-    return replace(comparison, mlflow_run_id=_record(comparison, drawn, store, mlflow_parent))
+    run_id = _record(comparison, drawn, store, mlflow_parent, mlflow or MlflowProcess())
+    return replace(comparison, mlflow_run_id=run_id)
 
 
 def tracked_metrics(comparison: Comparison) -> dict[str, float]:
@@ -120,18 +129,10 @@ def _write_files(
     return files
 
 
-def _store(comparison: Comparison, tracking_uri: str | None) -> Store | None:
-    try:
-        return store_of_run(comparison.included[0].directory, tracking_uri)
-    except (InputError, OSError) as error:
-        _log.warning("The comparison is not recorded in MLflow: %s", error)
-        return None
-
-
-def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store, parent: str | None) -> str | None:
+def _record(
+    comparison: Comparison, drawn: Sequence[Plot], store: Store, parent: str | None, mlflow: MlflowProcess
+) -> str | None:
     """Record a comparison in MLflow and return its run id; warn and return None if that fails."""
-    from infomcr_cli.tracking.parents import log_comparison
-
     runs = [run.directory for run in comparison.included]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -141,7 +142,8 @@ def _record(comparison: Comparison, drawn: Sequence[Plot], store: Store, parent:
             (folder / "comparison.json").write_bytes(dump_json(comparison.to_dict()))
             files.append(folder / "comparison.json")
             name, metrics = f"comparison of {len(runs)} runs", tracked_metrics(comparison)
-            return log_comparison(store, name, runs, metrics, files, parent=parent, note=comparison_note(comparison))
+            note = comparison_note(comparison)
+            return mlflow.log_comparison(store, name, runs, metrics, files, parent=parent, note=note)
         except Exception as error:  # MLflow raises whatever its store raises; the comparison itself is complete
             _log.warning("The comparison is not recorded in %s: %s", store.shown, redact(str(error))[:300])
             return None

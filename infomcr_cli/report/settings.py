@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from infomcr_cli.config import flat_settings
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
 from infomcr_cli.runs.identity import dotted_fields, is_within, mark_of
@@ -14,18 +15,9 @@ from infomcr_cli.runs.identity import dotted_fields, is_within, mark_of
 _IMPORTED = "imported.settings."
 
 
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as dotted names that are safe to print; lists stay whole.
-
-    Examples:
-        >>> flatten({"model": {"name": "wrn", "widths": [8, 16]}})
-        {'model.name': 'wrn', 'model.widths': [8, 16]}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in config.items() if isinstance(config, Mapping) else ():
-        name = f"{prefix}{printable(str(key), 100)}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
+def flatten(config: Any) -> dict[str, Any]:
+    """Return nested mappings as dotted names that are safe to print; lists stay whole."""
+    return flat_settings.flatten(config, key_text=lambda key: printable(str(key), 100))
 
 
 def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:

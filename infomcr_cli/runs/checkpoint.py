@@ -102,7 +102,12 @@ def save_checkpoint(
     if not _NAME.match(name) or name in ("last", "best", "all"):
         raise ValueError(f"a checkpoint's name is letters, digits and _.-; got {name!r}")
     MetricsLog(run).sync()
-    content = _encode(checkpoint)
+    arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
+    arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
+    loss = checkpoint.train_loss
+    record = {"step": int(checkpoint.step), "epoch": int(checkpoint.epoch), "extra": dict(checkpoint.extra)}
+    record["train_loss"] = float(loss) if loss is not None and math.isfinite(loss) else None
+    content = encode_arrays(arrays, record)
     run.checkpoints.mkdir(exist_ok=True)  # someone may have cleared it away
     write_atomically(run.checkpoints / f"{name}{_SUM}", _sum_line(content, name))
     path = run.checkpoints / f"{name}{_SUFFIX}"
@@ -183,15 +188,6 @@ def load_weights(run_directory: RunDirectory | Path | str, checkpoint: str = "la
     """
     run = run_directory if isinstance(run_directory, RunDirectory) else RunDirectory.open(run_directory)
     return dict(load_checkpoint(run, checkpoint).weights)
-
-
-def _encode(checkpoint: Checkpoint) -> bytes:
-    arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
-    arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
-    known = checkpoint.train_loss is not None and math.isfinite(checkpoint.train_loss)
-    loss = float(checkpoint.train_loss or 0.0) if known else None
-    record = {"step": int(checkpoint.step), "epoch": int(checkpoint.epoch), "extra": dict(checkpoint.extra)}
-    return encode_arrays(arrays, {**record, "train_loss": loss})
 
 
 def _load(run: RunDirectory, name: str) -> Checkpoint:

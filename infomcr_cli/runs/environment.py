@@ -39,14 +39,9 @@ class Environment(BaseModel):
     kernels: str | None = None
 
 
-def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None) -> None:
-    """Write what this process computes with to environment.json, without importing any of it.
-
-    Args:
-        devices: as TensorFlow names them.
-        kernels: whose compute on the processor, oneDNN or TensorFlow; None: not known.
-    """
-    environment = Environment(
+def describe_environment(devices: Sequence[str] = (), kernels: str | None = None) -> Environment:
+    """Return what this process computes with, without importing any of it."""
+    return Environment(
         python=platform.python_version(),
         platform=platform.platform(terse=True),
         processor=platform.machine(),
@@ -56,6 +51,10 @@ def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: s
         devices=tuple(devices),
         kernels=kernels,
     )
+
+
+def write_environment(run: RunDirectory, environment: Environment) -> None:
+    """Write environment.json."""
     run.write("environment.json", dump_json(environment.model_dump(mode="json")))
 
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from infomcr_cli.config.flat_settings import flatten
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import split_start
@@ -105,7 +106,7 @@ def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Return the identity settings on which two runs differ: dotted name → (before, after)."""
-    old, new = (_flat(identity_settings(config)) for config in (before, after))
+    old, new = (flatten(identity_settings(config)) for config in (before, after))
     if before.start and after.start and _origin(before.start) == _origin(after.start):
         new["start"] = old["start"]
     return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
@@ -118,10 +119,3 @@ def _origin(start: str) -> str:
         return f"{read_status_file(Path(path)).identity or path}@{name or 'last'}"
     except (InputError, OSError):  # it is gone, or was never there
         return start
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -19,6 +19,7 @@ from typing import Any
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.imports import collector_paused
 from infomcr_cli.runs.lock import locked_file
 from infomcr_cli.runs.status import State
 from infomcr_cli.tracking.moved_store import keep_default_artifacts, settle
@@ -74,13 +75,7 @@ def connect(store: Store) -> Any:
     Raises:
         Exception: MLflow's own, where the store cannot be reached.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
-
-    for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING), ("urllib3", logging.ERROR)):
-        logging.getLogger(name).setLevel(level)
-
+    client = import_mlflow()
     path = sqlite_path(store.uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +85,19 @@ def connect(store: Store) -> Any:
             _make_sqlite(path, str(store.artifacts))
         settle(store)
         _forget_places()
-        return MlflowClient(tracking_uri=store.uri)
+        return client(tracking_uri=store.uri)
+
+
+def import_mlflow() -> Any:
+    """Return the class MlflowClient; MLflow is set up so that it sends nothing home and says only what matters."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with collector_paused():
+        from mlflow.tracking import MlflowClient
+
+    for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING), ("urllib3", logging.ERROR)):
+        logging.getLogger(name).setLevel(level)
+    return MlflowClient
 
 
 def _forget_places() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.config import flat_settings
 from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
@@ -99,16 +100,17 @@ def _overrides(run: RunDirectory) -> list[str]:
     return [printable(text) for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+def flatten(settings: Any) -> dict[str, str]:
     """Return nested settings as dotted names, with values cut to MLflow's limit (config.yaml holds them whole).
 
     Example: flatten({"reg": {"alpha": 1e-4}}) is {"reg.alpha": "0.0001"}.
     """
-    if isinstance(value, Mapping):
-        pairs = [flatten(inner, f"{prefix}{key}.") for key, inner in value.items()]
-        return {name: text for part in pairs for name, text in part.items()}
-    name = "".join(c if c.isalnum() or c in "_-. /" else "_" for c in prefix.rstrip("."))[:250]
-    return {name: printable(redact(str(value)), MAX_PARAM - 1)} if name else {}
+    found: dict[str, str] = {}
+    for name, value in flat_settings.flatten(settings).items():
+        allowed = "".join(c if c.isalnum() or c in "_-. /" else "_" for c in name.rstrip("."))[:250]
+        if allowed:
+            found[allowed] = printable(redact(str(value)), MAX_PARAM - 1)
+    return found
 
 
 def _choices(config: Any) -> dict[str, str]:

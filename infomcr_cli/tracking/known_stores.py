@@ -12,10 +12,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.config.schema.experiment_name import fitting_experiment
-from infomcr_cli.config.schema.run import TrackingConfig
 from infomcr_cli.console.redaction import HIDDEN, redact, redact_uri
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
@@ -24,6 +23,9 @@ from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.tracking.moved_runs import default_store, located_uri
 from infomcr_cli.tracking.store import Store, absolute_uri, environment_uri, store_of
 from infomcr_cli.user_folders import state_folder
+
+if TYPE_CHECKING:
+    from infomcr_cli.config.schema.run import TrackingConfig
 
 _log = logging.getLogger("infomcr.runs")
 

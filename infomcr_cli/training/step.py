@@ -117,27 +117,20 @@ def take_step(
             optimizer.build(model.trainable_variables)
     labels, scale = checked_labels(model, labels), _loss_scale(optimizer)
     with smoothed_labels(label_smoothing):
-        main, penalty, gradient = _passes(model, images, labels, regularizer, scale)
+        # The regularizer comes first: it reads the moving statistics that the main pass updates.
+        term = regularizer(model, images, labels) if regularizer is not None and regularizer.is_active else None
+        if term is None or term.main is None:
+            main = _main_pass(model, images, labels, scale)
+        else:
+            main = _from_sub_batches(model, term.main, labels, scale)
+    penalty, gradient = tf.zeros(()), main.gradient
+    if term is not None:
+        penalty = term.value
+        gradient = [g + _scaled(c, scale) for g, c in zip(gradient, term.gradient, strict=True)]
     if replica_count() > 1 and scale is None:
         gradient = clipped_together(optimizer, gradient)
     optimizer.apply(replica_share(gradient), model.trainable_variables)
     return Step(main.loss, main.l2, penalty, main.accuracy, main.logits)
-
-
-def _passes(
-    model: keras.Model, images: Any, labels: Any, regularizer: Regularizer | None, scale: tf.Tensor | None
-) -> tuple[_MainPass, tf.Tensor, Tensors]:
-    """Return the main pass, the regularizer's value and the sum of both gradients."""
-    if regularizer is None or not regularizer.is_active:
-        main = _main_pass(model, images, labels, scale)
-        return main, tf.zeros(()), main.gradient
-    # The regularizer comes first: it reads the moving statistics that the main pass updates.
-    term = regularizer(model, images, labels)
-    if term.main is None:
-        main = _main_pass(model, images, labels, scale)
-    else:
-        main = _from_sub_batches(model, term.main, labels, scale)
-    return main, term.value, [g + _scaled(c, scale) for g, c in zip(main.gradient, term.gradient, strict=True)]
 
 
 def _loss_scale(optimizer: keras.Optimizer) -> tf.Tensor | None:

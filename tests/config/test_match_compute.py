@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.compute import matched, mean_passes, passes_until
@@ -46,7 +47,7 @@ def test_passes_are_those_of_a_loop_over_the_steps(phases: str, shares: tuple[fl
 @pytest.mark.parametrize("reg", REGS)
 def test_the_mean_is_that_of_the_whole_schedule(reg: str) -> None:
     config = compose_run([f"reg={reg}", "schedule.epochs=10"])
-    assert mean_passes(config.reg, config.schedule) == pytest.approx(counted(config, 10) / 100, abs=1e-10)
+    assert mean_passes(config.reg, config.schedule) == pytest.approx(counted(config, 10) / 100, abs=CLOSED_FORM)
 
 
 @pytest.mark.parametrize(("reg", "epochs"), [("on", 200), ("off", 480), ("sam", 240), ("gradient_norm", 240)])
@@ -70,7 +71,7 @@ def test_no_whole_number_of_epochs_comes_closer(reg: str, epochs: int, name: str
     wanted = epochs * mean_passes(reference_config, schedule)
     a_step = mean_passes(own, schedule)
     assert abs(found.epochs * a_step - wanted) <= 0.5 * a_step + 1e-9
-    assert found.warmup_epochs / found.epochs == pytest.approx(2 / epochs, abs=1e-10)
+    assert found.warmup_epochs / found.epochs == pytest.approx(2 / epochs, abs=CLOSED_FORM)
     assert (found.boundaries, found.phases) == (schedule.boundaries, schedule.phases)
 
 

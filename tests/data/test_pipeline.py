@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tolerances import AUTODIFF, SINGLE
 
 from infomcr_cli.data import evaluation_batches, steps_per_epoch, training_batches, training_stream
 from infomcr_cli.data.epoch_plan import plan_epoch
@@ -81,8 +82,8 @@ def test_batches_equal_the_slow_reference(made, config, augment, name, dtype) ->
     for (images, labels), (true_images, true_labels) in zip(got, expected, strict=True):
         assert images.dtype == np.float32
         assert labels.dtype == (np.float32 if chosen.mixup else np.int32)
-        np.testing.assert_allclose(images, true_images, rtol=0, atol=1e-6 if chosen.mixup else 0)
-        np.testing.assert_allclose(labels, true_labels, rtol=0, atol=1e-6 if chosen.mixup else 0)
+        np.testing.assert_allclose(images, true_images, rtol=0, atol=SINGLE if chosen.mixup else 0)
+        np.testing.assert_allclose(labels, true_labels, rtol=0, atol=SINGLE if chosen.mixup else 0)
 
 
 @pytest.mark.parametrize("name", ["standard", "mixup"])
@@ -131,7 +132,7 @@ def test_evaluation_sees_every_image_in_order(made) -> None:
     assert np.array_equal(np.concatenate([labels for _, labels in batches]), dataset.test.labels)
     pixels = np.concatenate([images for images, _ in batches])
     expected = (dataset.test.images.astype(float) - np.array(dataset.mean)) / np.array(dataset.std)
-    np.testing.assert_allclose(pixels, expected, atol=1e-5)
+    np.testing.assert_allclose(pixels, expected, atol=AUTODIFF)
 
 
 def test_a_set_smaller_than_a_batch_is_refused(made, config, augment) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import evaluation_batches, load_dataset, training_batches
@@ -19,8 +20,8 @@ def test_training_and_measurement_give_the_same_scale(scaling: str) -> None:
     expected = np.sort(((pixels - mean) / std).ravel())
     (trained, _) = next(iter(training_batches(dataset, config.data, config.augment, seed=0, epoch=0)))
     (measured, _) = next(iter(evaluation_batches(dataset.train, dataset, 64)))
-    assert np.allclose(np.sort(np.ravel(trained)), expected, atol=1e-5)
-    assert np.allclose(np.sort(np.ravel(measured)), expected, atol=1e-5)
+    assert np.allclose(np.sort(np.ravel(trained)), expected, atol=AUTODIFF)
+    assert np.allclose(np.sort(np.ravel(measured)), expected, atol=AUTODIFF)
 
 
 def test_the_ends_of_each_scale_are_as_its_name_says() -> None:

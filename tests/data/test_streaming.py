@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from layouts import augment_config, data_config, image_files, png, write_folder
+from tolerances import SINGLE
 
 from infomcr_cli.config.schema.data import ImagenetConfig
 from infomcr_cli.data import check_source, evaluation_batches, load_dataset, training_batches, training_stream
@@ -64,7 +65,7 @@ def test_pixels_are_those_of_the_files_where_no_size_changes(tmp_path) -> None:
     tested = list(evaluation_batches(dataset.test, dataset, 3))
     assert [len(labels) for _, labels in tested] == [3, 1]
     first = np.asarray(Image.open(tmp_path / "images" / "test" / "ant" / "000.png"), np.float32)
-    np.testing.assert_allclose(tested[0][0][0], (first - np.float32(MEAN)) / np.float32(STD), atol=1e-6)
+    np.testing.assert_allclose(tested[0][0][0], (first - np.float32(MEAN)) / np.float32(STD), atol=SINGLE)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

@@ -98,7 +98,7 @@ def test_a_lost_journal_is_found_again_in_the_run_directories(plan: SearchPlan, 
     assert not engine.epochs
 
 
-def test_a_torn_line_and_a_left_lock_of_the_journal_are_passed_over(plan: SearchPlan, folder: Path) -> None:
+def test_a_torn_line_and_a_left_lock_of_the_journal_are_skipped(plan: SearchPlan, folder: Path) -> None:
     before = recorded(carry_out(plan, folder, InProcessEngine()))
     journal = folder / "sweep" / "optuna.journal"
     with open(journal, "ab") as file:

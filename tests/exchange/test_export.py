@@ -15,7 +15,7 @@ import pytest
 from archives import small_file
 from cli import CommandLine
 from saved_runs import NETWORKS, SMALL, answer, run_of
-from tolerances import AUTODIFF, FLOAT32
+from tolerances import AUTODIFF, FLOAT32, SINGLE
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
@@ -225,7 +225,7 @@ def test_an_imported_run_is_exported_as_it_came(command_line: CommandLine, tmp_p
     images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 1)).astype(np.float32)
     probabilities = keras.saving.load_model("in.keras")(images)
     logits = keras.saving.load_model("out.keras")(images)
-    assert np.allclose(keras.ops.softmax(logits), probabilities, atol=1e-6)
+    assert np.allclose(keras.ops.softmax(logits), probabilities, atol=SINGLE)
 
 
 def test_a_subclassed_network_without_a_description_is_exported_to_other_formats(

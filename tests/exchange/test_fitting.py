@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import AUTODIFF
 
 from infomcr_cli.config.schema.data import Scaling
 from infomcr_cli.data import Dataset
@@ -40,7 +41,7 @@ def test_an_axis_that_is_added_for_the_network_leaves_the_scaling_as_it_was(
     samples: Any = given.train.images
     assert fit.standardise(fit.train.images) == pytest.approx(given.standardise(samples)[..., None])
     raw, logits = np.asarray(fit.train.images), network(fit.standardise(fit.train.images))
-    assert np.asarray(with_scaling(network, fit)(raw)) == pytest.approx(np.asarray(logits), abs=1e-5)
+    assert np.asarray(with_scaling(network, fit)(raw)) == pytest.approx(np.asarray(logits), abs=AUTODIFF)
 
 
 def of_any_size() -> keras.Model:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from archives import small_file
 from cli import CommandLine
-from tolerances import AUTODIFF
+from tolerances import AUTODIFF, SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
@@ -116,7 +116,7 @@ def test_weights_before_training_may_be_a_file_of_weights(command_line: CommandL
     answer(command_line, "import", "net.keras", *FEW, "--initial", "before.weights.h5")
     names = ("measure.names=[distance_from_initialization]",)
     measures = answer(command_line, "eval", "runs/net", *names)["runs"][0]["measures"]
-    assert measures["distance_from_initialization"]["value"] == pytest.approx(np.sqrt(90.0), rel=1e-6)
+    assert measures["distance_from_initialization"]["value"] == pytest.approx(np.sqrt(90.0), rel=SINGLE)
     every = answer(command_line, "eval", "runs/net", "measure.names=[parameter_count]", "--checkpoint", "all")["runs"]
     assert [one["checkpoint"] for one in every] == ["initial", "imported"]
     assert load_checkpoint(RunDirectory.open("runs/net"), "best").step == 1

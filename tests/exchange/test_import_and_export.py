@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cli import CommandLine
 from other_processes import Trained
-from tolerances import FLOAT32
+from tolerances import FLOAT32, SINGLE, STOCHASTIC
 
 from infomcr_cli.measures.draws import disjoint_draws
 
@@ -82,7 +82,7 @@ def test_networks_of_plain_keras_are_measured_compared_and_given_back_to_plain_k
         images, labels = arrays["x_test"], arrays["y_test"]
     logits = predictions([{"name": "out", "file": "out.keras", "inputs": images}])["out"].astype(np.float64)
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
-    assert evaluated["wide"]["test"]["loss"] == pytest.approx(losses.mean(), rel=1e-6)
+    assert evaluated["wide"]["test"]["loss"] == pytest.approx(losses.mean(), rel=SINGLE)
     assert evaluated["wide"]["test"]["accuracy"] == np.mean(np.argmax(logits, axis=1) == labels)
 
 
@@ -90,7 +90,7 @@ def _check_scores(run: dict[str, Any], noted: dict[str, Any]) -> None:
     """Compare losses and accuracies with those that `keras.Model.evaluate` gave where the network was trained."""
     for split in ("train", "test"):
         assert run[split]["loss"] == pytest.approx(noted[split]["loss"], rel=FLOAT32)
-        assert run[split]["accuracy"] == pytest.approx(noted[split]["accuracy"], abs=1e-6)
+        assert run[split]["accuracy"] == pytest.approx(noted[split]["accuracy"], abs=SINGLE)
 
 
 def _check_measures(measures: dict[str, Any], trained: Trained, name: str) -> None:
@@ -100,7 +100,7 @@ def _check_measures(measures: dict[str, Any], trained: Trained, name: str) -> No
         images, labels = arrays["x_train"].astype(np.float32), arrays["y_train"]
     draws = disjoint_draws(labels, stored_order=True, samples=60, draw_size=20, draws=3)
     truth = [gamma_of_draw(model, images[draw], labels[draw]) for draw in draws]
-    assert measures["gamma"]["value"] == pytest.approx(np.mean(truth), abs=1e-3)
+    assert measures["gamma"]["value"] == pytest.approx(np.mean(truth), abs=STOCHASTIC)
     assert measures["parameter_count"]["value"] == sum(np.size(weight) for weight in model.trainable_weights)
     pairs = zip(model.trainable_weights, before.trainable_weights, strict=True)
     distance = np.sqrt(sum(float(np.sum((np.asarray(a) - np.asarray(b)) ** 2)) for a, b in pairs))
@@ -130,7 +130,7 @@ def test_an_exported_network_needs_no_infomcr(command_line: CommandLine, trained
     for target in ("out.keras", "out.weights.h5", "out"):
         assert np.abs(found[target] - expected).max() <= 1e-6 * np.abs(expected).max()
         accuracy = np.mean(np.argmax(found[target], axis=1) == labels)
-        assert accuracy == pytest.approx(trained.noted["wide"]["test"]["accuracy"], abs=1e-6)
+        assert accuracy == pytest.approx(trained.noted["wide"]["test"]["accuracy"], abs=SINGLE)
     assert found["out.keras classes"].tolist() == [str(digit) for digit in range(10)]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from cli import CommandLine
 from saved_runs import NETWORKS, answer, run_of
+from tolerances import SINGLE
 
 NAMES = "measure.names=[gamma,parameter_count]"
 FAST = (NAMES, "measure.gamma.samples=20", "measure.gamma.draws=1", "measure.gamma.draw_size=20")
@@ -192,7 +193,7 @@ def test_a_regularized_run_is_served_by_mlflow_and_answers_as_eval_says(
     labels = dataset.test.labels
     losses = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
     assert np.mean(losses - logits[np.arange(len(labels)), labels]) == pytest.approx(
-        evaluated["test"]["loss"], rel=1e-6
+        evaluated["test"]["loss"], rel=SINGLE
     )
     assert np.mean(np.argmax(logits, axis=1) == labels) == evaluated["test"]["accuracy"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import SINGLE
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
@@ -58,7 +59,7 @@ def test_the_softmax_of_the_logits_is_what_the_file_gives(tmp_path: Path, name: 
     given = keras.ops.convert_to_numpy(keras.saving.load_model(path)(samples()))
     logits = read.model(samples())
     again = (keras.ops.log_softmax if "log" in name else keras.ops.softmax)(logits)
-    assert np.allclose(given, again, atol=1e-6)
+    assert np.allclose(given, again, atol=SINGLE)
     assert not np.allclose(given, logits)
     rebuilt = build(read_architecture(read.architecture, "model.json"), "model.json")
     assert list(named_weights(rebuilt)) == list(named_weights(read.model))
@@ -147,7 +148,7 @@ def test_an_adapted_normalization_is_part_of_the_layers_and_no_weight(tmp_path: 
     expected = keras.saving.load_model(path)(samples())
     rebuilt = build(read_architecture(read.architecture, "model.json"), "model.json")
     rebuilt.set_weights(read.model.get_weights())
-    assert np.allclose(rebuilt(samples()), expected, atol=1e-6)
+    assert np.allclose(rebuilt(samples()), expected, atol=SINGLE)
 
 
 def test_layers_of_one_name_in_two_inner_models_keep_weights_of_their_own(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_layers_of_one_name_in_two_inner_models_keep_weights_of_their_own(tmp_pa
     rebuilt = build(read_architecture(read.architecture, "model.json"), "model.json")
     for name, variable in named_weights(rebuilt).items():
         variable.assign(weights[name])
-    assert np.allclose(rebuilt(samples()), keras.saving.load_model(path)(samples()), atol=1e-6)
+    assert np.allclose(rebuilt(samples()), keras.saving.load_model(path)(samples()), atol=SINGLE)
 
 
 def test_the_same_network_has_the_same_description_in_every_process(tmp_path: Path) -> None:
@@ -176,4 +177,4 @@ def test_a_softmax_inside_a_recurrent_layer_is_not_its_end(tmp_path: Path) -> No
     read = read_keras_file(path)
     given = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
     assert read.softmax_of is None
-    assert np.allclose(keras.saving.load_model(path)(given), read.model(given), atol=1e-6)
+    assert np.allclose(keras.saving.load_model(path)(given), read.model(given), atol=SINGLE)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING
 
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi, group_taus
@@ -16,8 +17,6 @@ from infomcr_cli.judging.minima import Minima
 from infomcr_cli.judging.pairs import axis_pairs
 from infomcr_cli.judging.rank_correlation import dense_ranks, influence_on_tau_and_rho, spearman_rho, tau_b
 from infomcr_cli.report import judge
-
-AUTODIFF = 1e-5
 
 
 def weighted_tau(measure: np.ndarray, gap: np.ndarray, weights: np.ndarray) -> float:
@@ -41,14 +40,14 @@ def test_influence_on_tau_and_rho_is_the_derivative_by_the_weight_of_a_minimum(t
     if ties:
         measure, gap = np.round(measure), np.round(gap)
     found = influence_on_tau_and_rho(dense_ranks(measure), dense_ranks(gap))
-    assert found[0].value == pytest.approx(tau_b(measure, gap), abs=1e-12)
-    assert found[1].value == pytest.approx(spearman_rho(measure, gap), abs=1e-12)
+    assert found[0].value == pytest.approx(tau_b(measure, gap), abs=ROUNDING)
+    assert found[1].value == pytest.approx(spearman_rho(measure, gap), abs=ROUNDING)
     for one, of in zip(found, (weighted_tau, weighted_rho), strict=True):
         for i in range(12):
             step = 1e-4 * np.eye(12)[i]
             slope = (of(measure, gap, 1 + step) - of(measure, gap, 1 - step)) / 2e-4
             assert one.phi[i] == pytest.approx(slope, abs=AUTODIFF)
-        assert one.phi.sum() == pytest.approx(0, abs=1e-10)
+        assert one.phi.sum() == pytest.approx(0, abs=CLOSED_FORM)
 
 
 def test_influence_in_large_tables_is_that_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +57,7 @@ def test_influence_in_large_tables_is_that_of_a_sample(monkeypatch: pytest.Monke
     whole = influence_on_tau_and_rho(measure, dense_ranks(gap))
     monkeypatch.setattr("infomcr_cli.judging.rank_correlation._WHOLE", 1000)
     for one, other in zip(whole, influence_on_tau_and_rho(measure, dense_ranks(gap)), strict=True):
-        assert other.value == pytest.approx(one.value, abs=1e-12)
+        assert other.value == pytest.approx(one.value, abs=ROUNDING)
         assert other.interval() == pytest.approx(one.interval(), abs=2e-3)
 
 
@@ -79,7 +78,7 @@ def test_influence_on_psi_is_the_sum_over_the_pairs_of_a_minimum() -> None:
                 phi[[i, j]] += term
                 single += term**2
 
-    assert influence.phi == pytest.approx(phi, abs=1e-12)
+    assert influence.phi == pytest.approx(phi, abs=ROUNDING)
     assert influence.share == pytest.approx(1 - 2 / 3 * single / (phi**2).sum())
     assert psi.value == pytest.approx(influence.value)
     assert (psi.low, psi.high) == (None, None)  # 12 minima
@@ -90,7 +89,7 @@ def test_interval_of_psi_of_one_group_is_that_of_tau() -> None:
     frame = pd.DataFrame({"lr": range(20), "gap": rng.integers(0, 6, 20), "mu": rng.integers(0, 5, 20)})
     found = judge(frame, gap="gap", axes=["lr"]).measures[0]
     tau, psi = found.kendall_tau, found.granulated_psi
-    assert (psi.value, psi.low, psi.high) == pytest.approx((tau.value, tau.low, tau.high), abs=1e-12)
+    assert (psi.value, psi.low, psi.high) == pytest.approx((tau.value, tau.low, tau.high), abs=ROUNDING)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 9, FEWEST_RANKED - 1, FEWEST_RANKED])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import reference_statistics as reference
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.report import judge
 from infomcr_cli.report.judge_table import judge_file
@@ -65,10 +66,10 @@ def test_psi_and_sign_error_of_published_tables_equal_their_definition(task: int
     rows = [tuple(row) for row in frame[axes].itertuples(index=False)]
     for name in TASK_1:
         mu, g = frame[name].tolist(), frame["gap"].tolist()
-        assert found[name]["granulated_psi"]["value"] == pytest.approx(reference.psi(rows, mu, g)[0], abs=1e-10)
+        assert found[name]["granulated_psi"]["value"] == pytest.approx(reference.psi(rows, mu, g)[0], abs=CLOSED_FORM)
         mean, q90, largest, pairs = reference.sign_error(rows, mu, g, 10_000)
         error = found[name]["sign_error"]
-        assert (error["mean"], error["q90"], error["max"]) == pytest.approx((mean, q90, largest), abs=1e-10)
+        assert (error["mean"], error["q90"], error["max"]) == pytest.approx((mean, q90, largest), abs=CLOSED_FORM)
         assert error["pairs"] == pairs
 
 
@@ -107,6 +108,6 @@ def test_importance_of_an_axis_equals_omega_squared_of_the_f_statistic() -> None
         groups = [part["gap"].to_numpy() for _, part in frame.groupby(axis)]
         ratio, between = stats.f_oneway(*groups).statistic, len(groups) - 1
         omega = between * (ratio - 1) / (between * (ratio - 1) + len(frame))
-        assert found[axis] == pytest.approx(max(omega, 0), abs=1e-10)
+        assert found[axis] == pytest.approx(max(omega, 0), abs=CLOSED_FORM)
     lonely = pd.DataFrame({"lr": range(5), "same": [1] * 5, "gap": range(5), "mu": range(5)})
     assert judge(lonely, gap="gap", axes=["lr", "same"]).to_dict()["axis_importance"] == {"lr": None, "same": None}

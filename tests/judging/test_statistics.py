@@ -13,7 +13,7 @@ import reference_statistics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tolerances import CLOSED_FORM
+from tolerances import CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.rank_correlation import spearman_rho, tau_b
@@ -294,7 +294,7 @@ def test_sampled_conditional_information_approximates_the_exact_value(monkeypatc
     monkeypatch.setattr("infomcr_cli.judging.conditional_information.EXACT_UP_TO", 5)
     sampled = judge(frame, gap="gap", axes=AXES).to_dict()["measures"]["follows"]["conditional_information"]
     assert (exact["sampled"], sampled["sampled"]) == (False, True)
-    assert sampled["value"] == pytest.approx(exact["value"], abs=1e-3)
+    assert sampled["value"] == pytest.approx(exact["value"], abs=STOCHASTIC)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.judging.two_runs import (
     corrected,
@@ -16,8 +17,6 @@ from infomcr_cli.judging.two_runs import (
     unpaired_errors,
     unpaired_means,
 )
-
-CLOSED_FORM = 1e-10
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import AUTODIFF, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment import align, distance, permuted
@@ -101,7 +102,7 @@ def test_weight_matching_of_one_hidden_layer_is_the_best_of_all_permutations() -
     groups, names = channel_groups(model), trainable(model)
     first, second = random_weights(model, 1), random_weights(model, 2)
     all_of_them = (distance(first, permuted(second, groups, [np.array(p)]), names) for p in permutations(range(5)))
-    assert align(first, second, groups, trainable=names).after == pytest.approx(min(all_of_them), rel=1e-12)
+    assert align(first, second, groups, trainable=names).after == pytest.approx(min(all_of_them), rel=ROUNDING)
 
 
 def test_no_single_layer_improves_a_weight_matching_of_two_hidden_layers() -> None:
@@ -113,7 +114,7 @@ def test_no_single_layer_improves_a_weight_matching_of_two_hidden_layers() -> No
     everything = [distance(first, permuted(second, groups, pair), names) for pair in product(choices, repeat=2)]
     one, other = found.permutations
     alone = [distance(first, permuted(second, groups, pair), names) for p in choices for pair in ((p, other), (one, p))]
-    assert found.after == pytest.approx(min(alone), rel=1e-12)
+    assert found.after == pytest.approx(min(alone), rel=ROUNDING)
     assert found.after < np.quantile(everything, 0.02)
 
 
@@ -175,7 +176,7 @@ def test_separable_transposed_and_shared_layers_are_aligned() -> None:
     assert [group.size for group in groups] == [4, 5, 6]
     images = RNG.normal(size=(3, 6, 6, 4)).astype(np.float32)
     before, after = (logits(model, one, images) for one in (weights, permuted(weights, groups, shuffled(groups))))
-    np.testing.assert_allclose(after, before, atol=1e-5)
+    np.testing.assert_allclose(after, before, atol=AUTODIFF)
 
 
 def test_the_same_networks_and_seed_give_the_same_alignment() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tolerances import FLOAT32
+from tolerances import FLOAT32, ROUNDING, SINGLE
 
 from infomcr_cli.landscapes.batch_statistics import BatchStatistics, Moments, pooled
 from infomcr_cli.models import build_model, named_weights
@@ -36,7 +36,7 @@ def test_one_batch_gives_the_mean_and_variance_that_keras_computes_in_training()
             layer.rate = 0.0
     model(IMAGES, training=True)
     for name, value in statistics(model).items():
-        np.testing.assert_allclose(found[name], value, rtol=FLOAT32, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=FLOAT32, atol=SINGLE, err_msg=name)
 
 
 def test_batches_of_any_size_give_the_statistics_of_all_images_together() -> None:
@@ -47,7 +47,7 @@ def test_batches_of_any_size_give_the_statistics_of_all_images_together() -> Non
     model = keras.Model(inputs, outputs)
     BatchStatistics(model).renew([IMAGES[:20], IMAGES[20:36], IMAGES[36:]])
     features = np.asarray(model.get_layer("conv")(IMAGES), np.float64).reshape(-1, 5)
-    np.testing.assert_allclose(model.get_layer("norm").moving_mean, features.mean(0), rtol=FLOAT32, atol=1e-6)
+    np.testing.assert_allclose(model.get_layer("norm").moving_mean, features.mean(0), rtol=FLOAT32, atol=SINGLE)
     np.testing.assert_allclose(model.get_layer("norm").moving_variance, features.var(0), rtol=FLOAT32)
 
 
@@ -55,8 +55,8 @@ def test_pooled_moments_are_those_of_all_values_far_from_zero_too() -> None:
     values = RNG.normal(1e6, 1.0, (30, 2))
     parts = np.split(values, [7, 19])
     mean, variance = pooled([Moments(len(part), part.mean(0), part.var(0)) for part in parts])
-    np.testing.assert_allclose(mean, values.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(variance, values.var(0), rtol=1e-6)
+    np.testing.assert_allclose(mean, values.mean(0), rtol=ROUNDING)
+    np.testing.assert_allclose(variance, values.var(0), rtol=SINGLE)
 
 
 def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls() -> None:
@@ -66,7 +66,7 @@ def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls() -> None:
     x = RNG.normal(size=(50, 3)).astype(np.float32)
     BatchStatistics(model).renew([x[:20], x[20:]])
     both = np.concatenate([x, 2 * x + 1]).astype(np.float64)
-    np.testing.assert_allclose(norm.moving_mean, both.mean(0), rtol=FLOAT32, atol=1e-6)
+    np.testing.assert_allclose(norm.moving_mean, both.mean(0), rtol=FLOAT32, atol=SINGLE)
     np.testing.assert_allclose(norm.moving_variance, both.var(0), rtol=FLOAT32)
 
 

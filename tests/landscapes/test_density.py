@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from cli import infomcr
+from tolerances import AUTODIFF, CLOSED_FORM, FLOAT32, ITERATED, ROUNDING, SINGLE, STOCHASTIC
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes import spectra
@@ -19,7 +20,6 @@ from infomcr_cli.landscapes.density_operators import GramProduct, operator
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.landscapes.test_directions import dense_hessian, tiny_surface
-from tests.tolerances import AUTODIFF, CLOSED_FORM, FLOAT32
 
 
 def symmetric(size: int, seed: int = 0) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_as_many_steps_as_the_operator_is_large_give_all_eigenvalues() -> None:
     found = lanczos_quadrature(lambda v: matrix @ v, start, steps=9)
     values, vectors = np.linalg.eigh(matrix)
     np.testing.assert_allclose(found.nodes, values, rtol=CLOSED_FORM)
-    np.testing.assert_allclose(found.weights, (vectors.T @ start) ** 2, rtol=1e-8)
+    np.testing.assert_allclose(found.weights, (vectors.T @ start) ** 2, rtol=ITERATED)
 
 
 def test_moments_up_to_twice_the_steps_are_those_of_the_operator() -> None:
@@ -51,13 +51,13 @@ def test_a_quadratic_has_the_density_of_its_known_eigenvalues() -> None:
     diagonal = np.repeat([-0.5, 0.0, 2.0], [10, 70, 20])
     found = [lanczos_quadrature(lambda v: diagonal * v, probe(100, 0, i), steps=30) for i in range(2)]
     for one in found:
-        np.testing.assert_allclose(one.nodes, [-0.5, 0.0, 2.0], atol=1e-12)
+        np.testing.assert_allclose(one.nodes, [-0.5, 0.0, 2.0], atol=ROUNDING)
         np.testing.assert_allclose(one.weights, [0.1, 0.7, 0.2], rtol=CLOSED_FORM)
     density = smoothed(found, width=0.1)
     exact = np.mean(np.exp(-0.5 * ((density.grid[:, None] - diagonal) / 0.1) ** 2), axis=1) / (0.1 * np.sqrt(2 * np.pi))
-    np.testing.assert_allclose(density.value, exact, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(density.std_error, 0, atol=1e-10)
-    assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=1e-3)
+    np.testing.assert_allclose(density.value, exact, rtol=1e-9, atol=ROUNDING)
+    np.testing.assert_allclose(density.std_error, 0, atol=CLOSED_FORM)
+    assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=STOCHASTIC)
 
 
 def test_the_error_of_a_density_is_as_large_as_its_standard_error_says() -> None:
@@ -83,7 +83,7 @@ def test_the_trace_is_the_mean_of_plain_quadratic_forms_and_has_no_bias() -> Non
         plain = [60 * start @ matrix @ start for start in starts]  # Hutchinson's estimate
         value, error = moment([lanczos_quadrature(lambda v: matrix @ v, start, 8) for start in starts], 1, 60)
         assert value == pytest.approx(np.mean(plain), rel=CLOSED_FORM)
-        assert error == pytest.approx(np.std(plain, ddof=1) / np.sqrt(few), rel=1e-8)
+        assert error == pytest.approx(np.std(plain, ddof=1) / np.sqrt(few), rel=ITERATED)
         estimates.append(value)
     variance_of_one = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2))  # of signs as probes
     assert np.std(estimates) == pytest.approx(np.sqrt(variance_of_one / few), rel=0.15)
@@ -97,7 +97,7 @@ def test_a_density_has_the_integral_one_however_narrow_its_gaussians_are() -> No
         width = width_of(found, wanted)
         assert width == pytest.approx(max(wanted, 10 * NARROWEST))
         density = smoothed(found, width)
-        assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=1e-6)
+        assert np.trapezoid(density.value, density.grid) == pytest.approx(1, rel=SINGLE)
 
 
 def test_a_bulk_at_zero_counts_as_negative_on_neither_side() -> None:
@@ -106,7 +106,7 @@ def test_a_bulk_at_zero_counts_as_negative_on_neither_side() -> None:
     found = [lanczos_quadrature(lambda v: values * v, probe(400, 0, index), steps=6) for index in range(2)]
     for shift in (-1e-4, 1e-4):
         moved = [one._replace(nodes=one.nodes + shift) for one in found]
-        assert spectra.negative_share(moved, width_of(found)) == pytest.approx(2 / 400, rel=1e-6)
+        assert spectra.negative_share(moved, width_of(found)) == pytest.approx(2 / 400, rel=SINGLE)
 
 
 def test_products_that_are_not_finite_have_no_spectrum() -> None:
@@ -167,9 +167,9 @@ def test_the_spectrum_of_g_is_that_of_the_dense_gram_matrix() -> None:
     product = GramProduct(LossSurface(model, images, labels))
     gram = gram_matrix(model, images, labels) / len(labels)
     vector = np.random.default_rng(1).normal(size=len(labels))
-    np.testing.assert_allclose(product(vector), gram @ vector, rtol=AUTODIFF, atol=1e-12)
+    np.testing.assert_allclose(product(vector), gram @ vector, rtol=AUTODIFF, atol=ROUNDING)
     found = lanczos_quadrature(product, probe(len(labels), 0, 0), steps=len(labels))
-    np.testing.assert_allclose(found.nodes, np.linalg.eigvalsh(gram), rtol=AUTODIFF, atol=1e-10)
+    np.testing.assert_allclose(found.nodes, np.linalg.eigvalsh(gram), rtol=AUTODIFF, atol=CLOSED_FORM)
 
 
 def test_confident_samples_keep_their_part_of_g_in_float32() -> None:

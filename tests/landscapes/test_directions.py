@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import FLOAT32, ITERATED, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.directions import filter_axes, random_direction
@@ -51,7 +52,7 @@ def test_each_filter_of_a_direction_is_as_long_as_that_of_the_weights() -> None:
         else:
             filters = [(w[..., o], d[..., o]) for o in range(w.shape[-1])]
         for own, direction in filters:
-            assert np.linalg.norm(direction) == pytest.approx(np.linalg.norm(own), rel=1e-8), path
+            assert np.linalg.norm(direction) == pytest.approx(np.linalg.norm(own), rel=ITERATED), path
 
 
 def test_biases_and_the_weights_of_batch_norm_are_not_varied() -> None:
@@ -67,11 +68,11 @@ def test_rows_of_an_embedding_and_heads_of_attention_are_filters() -> None:
     model = keras.Model(tokens, keras.layers.Dense(3)(keras.layers.Flatten()(attended)))
     for path, w, d in parts(model):
         if "embeddings" in path:
-            np.testing.assert_allclose(np.linalg.norm(d, axis=1), np.linalg.norm(w, axis=1), rtol=1e-8)
+            np.testing.assert_allclose(np.linalg.norm(d, axis=1), np.linalg.norm(w, axis=1), rtol=ITERATED)
         elif "query/kernel" in path:  # [features, heads, key]
-            np.testing.assert_allclose(np.linalg.norm(d, axis=0), np.linalg.norm(w, axis=0), rtol=1e-8)
+            np.testing.assert_allclose(np.linalg.norm(d, axis=0), np.linalg.norm(w, axis=0), rtol=ITERATED)
         elif "attention_output/kernel" in path:  # [heads, key, features]
-            np.testing.assert_allclose(np.linalg.norm(d, axis=(0, 1)), np.linalg.norm(w, axis=(0, 1)), rtol=1e-8)
+            np.testing.assert_allclose(np.linalg.norm(d, axis=(0, 1)), np.linalg.norm(w, axis=(0, 1)), rtol=ITERATED)
         elif "bias" in path:
             assert not d.any(), path
 
@@ -127,7 +128,7 @@ def test_top_eigenvectors_are_those_of_the_dense_hessian() -> None:
     values, vectors = np.linalg.eigh(dense_hessian(surface))
     np.testing.assert_allclose(found.values, values[::-1][:2], rtol=AUTODIFF)
     for i in range(2):
-        assert abs(found.vectors[:, i] @ vectors[:, -1 - i]) == pytest.approx(1.0, abs=1e-4)
+        assert abs(found.vectors[:, i] @ vectors[:, -1 - i]) == pytest.approx(1.0, abs=FLOAT32)
         assert found.vectors[np.abs(found.vectors[:, i]).argmax(), i] > 0
     assert (found.residuals < 1e-3 * found.values).all()
 
@@ -138,7 +139,7 @@ def test_few_weights_give_the_eigenvectors_of_all_columns() -> None:
     matrix += matrix.T
     found = top_eigenvectors(lambda v: matrix @ v, 5, count=2, seed=0)
     np.testing.assert_allclose(found.values, np.linalg.eigvalsh(matrix)[::-1][:2], rtol=CLOSED_FORM)
-    np.testing.assert_allclose(found.residuals, 0, atol=1e-12)
+    np.testing.assert_allclose(found.residuals, 0, atol=ROUNDING)
 
 
 def test_a_hessian_of_zeros_has_no_directions() -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from cli import infomcr
+from tolerances import CLOSED_FORM, FLOAT32, ROUNDING, SINGLE
 
 from infomcr_cli import load_run
 from infomcr_cli.landscapes import surface as surface_module
@@ -22,7 +23,6 @@ from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.surface import around, filter_length, random_directions
 from infomcr_cli.landscapes.surface_plane import axes, mixed, plane_through
 from infomcr_cli.runs import RunDirectory, load_weights
-from tests.tolerances import CLOSED_FORM, FLOAT32
 
 
 def landscape(folder: Path, *arguments: str) -> Any:
@@ -71,7 +71,7 @@ def test_values_are_those_of_set_weights_and_evaluate(three_runs: Path, surfaces
             _, loss, accuracy = model.evaluate(images, labels, batch_size=50, verbose=0)
             found = surfaces["runs"][0]["surface"]
             assert found["loss"][i][j] == pytest.approx(loss, rel=FLOAT32)
-            assert found["error"][i][j] == pytest.approx(1 - accuracy, abs=1e-6)
+            assert found["error"][i][j] == pytest.approx(1 - accuracy, abs=SINGLE)
 
 
 def test_the_centre_is_the_minimum_itself(surfaces: Any) -> None:
@@ -204,8 +204,8 @@ def test_the_last_checkpoint_of_each_path_is_its_minimum(plane: Any) -> None:
         path = plane["paths"][run["run"]]
         assert [point["epoch"] for point in path] == sorted(point["epoch"] for point in path)
         assert len(path) >= 2
-        assert (path[-1]["x"], path[-1]["y"]) == pytest.approx((run["x"], run["y"]), abs=1e-6)
-        assert path[-1]["distance"] == pytest.approx(0, abs=1e-6)
+        assert (path[-1]["x"], path[-1]["y"]) == pytest.approx((run["x"], run["y"]), abs=SINGLE)
+        assert path[-1]["distance"] == pytest.approx(0, abs=SINGLE)
 
 
 def test_the_grid_holds_all_minima(plane: Any) -> None:
@@ -224,11 +224,11 @@ def test_coordinates_and_weights_of_a_plane_agree() -> None:
     a, b, c = np.random.default_rng(0).normal(size=(3, 40))
     plane = plane_through(a, b, c)
     for place, weights in zip(plane.corners, (a, b, c), strict=True):
-        np.testing.assert_allclose(plane.point(*place), weights, rtol=1e-12, atol=1e-12)
-        assert plane.project(weights) == pytest.approx((*place, 0.0), abs=1e-10)
-    assert plane.first @ plane.second == pytest.approx(0, abs=1e-10)
+        np.testing.assert_allclose(plane.point(*place), weights, rtol=ROUNDING, atol=ROUNDING)
+        assert plane.project(weights) == pytest.approx((*place, 0.0), abs=CLOSED_FORM)
+    assert plane.first @ plane.second == pytest.approx(0, abs=CLOSED_FORM)
     shares = plane.shares(0.3, 0.4)
-    np.testing.assert_allclose(np.dot(shares, [a, b, c]), plane.point(0.3, 0.4), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(np.dot(shares, [a, b, c]), plane.point(0.3, 0.4), rtol=1e-9, atol=ROUNDING)
     outside = plane.point(0.1, 0.2) + 0.5 * np.linalg.norm(plane.first) * _orthogonal(plane.first, plane.second)
     assert plane.project(outside) == pytest.approx((0.1, 0.2, 0.5))
 

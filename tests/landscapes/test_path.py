@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from cli import Answer, infomcr
 from rich.console import Console
+from tolerances import AUTODIFF
 
 from infomcr_cli.landscapes.alignment import Alignment, permuted
 from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_groups
@@ -120,7 +121,7 @@ def test_the_barrier_to_a_permuted_copy_is_gone_after_alignment(folder: Path) ->
     assert alignment["distance_after"] == 0
     for split in ("train", "test"):
         losses = [end[split]["loss"] for end in document["ends"]]
-        assert losses[0] == pytest.approx(losses[1], rel=1e-5), "the copy computes the same"
+        assert losses[0] == pytest.approx(losses[1], rel=AUTODIFF), "the copy computes the same"
 
 
 def stopping(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, after: int) -> None:

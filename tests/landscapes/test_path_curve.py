@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import AUTODIFF, CLOSED_FORM
+from tolerances import AUTODIFF, CLOSED_FORM, SINGLE
 
 from infomcr_cli.landscapes.path_curve import curve_gradient, curve_point, on_curve, on_line
 from infomcr_cli.landscapes.path_settings import curve_rate
@@ -30,7 +30,7 @@ def test_a_control_point_in_the_middle_gives_the_straight_line_and_its_ends_exac
     first, last = {"w": A.astype(np.float32), "count": np.array(3)}, {"w": B.astype(np.float32), "count": np.array(9)}
     middle = {"w": (first["w"] + last["w"]) / 2}
     for t in (0.25, 0.6):
-        np.testing.assert_allclose(on_curve(first, middle, last, t)["w"], on_line(first, last, t)["w"], rtol=1e-6)
+        np.testing.assert_allclose(on_curve(first, middle, last, t)["w"], on_line(first, last, t)["w"], rtol=SINGLE)
     for t, end in ((0.0, first), (1.0, last)):
         np.testing.assert_array_equal(on_line(first, last, t)["w"], end["w"])
         np.testing.assert_array_equal(on_curve(first, middle, last, t)["w"], end["w"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tolerances import CLOSED_FORM
+from tolerances import CLOSED_FORM, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.library.confidence import (
@@ -27,9 +27,9 @@ def probabilities(logits):
 def test_confidence_and_entropy_agree_with_a_loop():
     logits, labels = random_scores()
     p = probabilities(logits)
-    assert mean_confidence(logits, labels) == pytest.approx(np.mean([max(row) for row in p]), rel=1e-12)
+    assert mean_confidence(logits, labels) == pytest.approx(np.mean([max(row) for row in p]), rel=ROUNDING)
     truth = np.mean([-sum(x * np.log(x) for x in row) for row in p])
-    assert mean_entropy(logits, labels) == pytest.approx(truth, rel=1e-12)
+    assert mean_entropy(logits, labels) == pytest.approx(truth, rel=ROUNDING)
 
 
 def test_calibration_error_agrees_with_a_loop_over_bins():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from tolerances import AUTODIFF, CLOSED_FORM, STOCHASTIC
+from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -58,9 +58,9 @@ def test_embedding_has_a_gradient_and_a_hessian():
     ours, theirs = LossSurface(embedding, tokens, labels), LossSurface(dense, np.eye(6)[tokens], labels)
     vector = np.random.default_rng(2).standard_normal(ours.size)
     np.testing.assert_allclose(
-        ours.loss_and_gradient(ours.weights)[1], theirs.loss_and_gradient(theirs.weights)[1], atol=1e-12
+        ours.loss_and_gradient(ours.weights)[1], theirs.loss_and_gradient(theirs.weights)[1], atol=ROUNDING
     )
-    np.testing.assert_allclose(ours.hessian_product(vector), theirs.hessian_product(vector), atol=1e-12)
+    np.testing.assert_allclose(ours.hessian_product(vector), theirs.hessian_product(vector), atol=ROUNDING)
 
 
 def test_sub_batch_losses_average_to_the_whole():
@@ -68,7 +68,7 @@ def test_sub_batch_losses_average_to_the_whole():
     surface = LossSurface(model, *samples((4,), count=24))
     whole = surface.loss_and_gradient(surface.weights)[1]
     parts = [surface.loss_and_gradient(surface.weights, i)[1] for i in surface.sub_batches(8)]
-    np.testing.assert_allclose(np.mean(parts, axis=0), whole, atol=1e-12)
+    np.testing.assert_allclose(np.mean(parts, axis=0), whole, atol=ROUNDING)
 
 
 def test_single_sample_has_a_gradient_and_a_hessian():
@@ -78,7 +78,7 @@ def test_single_sample_has_a_gradient_and_a_hessian():
     found = [surface.loss_and_gradient(surface.weights, indices) for indices in surface.sub_batches(1)]
     whole = surface.loss_and_gradient(surface.weights)
     assert np.mean([loss for loss, _ in found]) == pytest.approx(whole[0], rel=CLOSED_FORM)
-    np.testing.assert_allclose(np.mean([row for _, row in found], axis=0), whole[1], atol=1e-12)
+    np.testing.assert_allclose(np.mean([row for _, row in found], axis=0), whole[1], atol=ROUNDING)
     vector, step = np.random.default_rng(0).standard_normal(surface.size), 1e-5
     rise = [alone.loss_and_gradient(alone.weights + s * step * vector)[1] for s in (1, -1)]
     np.testing.assert_allclose(alone.hessian_product(vector), (rise[0] - rise[1]) / (2 * step), atol=1e-7)
@@ -100,8 +100,8 @@ def test_loss_surface_leaves_the_network_unchanged():
 def test_hutchpp_trace_of_a_low_rank_matrix_is_exact():
     matrix = spectrum_matrix([5.0, -3.0, 1.0, *[0.0] * 37])
     value, error = trace(lambda v: matrix @ v, 40, probes=5, seed=0)
-    assert value == pytest.approx(3.0, abs=1e-10)
-    assert error == pytest.approx(0.0, abs=1e-10)
+    assert value == pytest.approx(3.0, abs=CLOSED_FORM)
+    assert error == pytest.approx(0.0, abs=CLOSED_FORM)
 
 
 def test_hutchpp_trace_has_a_calibrated_standard_error():
@@ -163,7 +163,7 @@ def test_lanczos_takes_as_many_products_as_it_has_dimensions_and_leaves_out_what
     matrix, used = spectrum_matrix(np.linspace(0, 1, 300)), []
     space = krylov_space(lambda v: used.append(v) or matrix @ v, 300, steps=30, seed=0)
     assert len(used) == 30
-    np.testing.assert_allclose(space.basis @ space.basis.T, np.eye(30), atol=1e-12)
+    np.testing.assert_allclose(space.basis @ space.basis.T, np.eye(30), atol=ROUNDING)
     assert not len(largest_eigenvalues(space, count=2, tolerance=1e-6)[0])
 
 
@@ -182,7 +182,7 @@ def test_largest_eigenvalue_of_a_zero_matrix_is_zero():
 
 def test_space_of_all_dimensions_has_the_whole_trace_whatever_the_multiplicities():
     matrix = spectrum_matrix([3.0] * 5 + [0.0] * 4 + [-2.0])
-    assert trace(lambda v: matrix @ v, 10, probes=10, seed=0) == (pytest.approx(13.0, abs=1e-12), 0.0)
+    assert trace(lambda v: matrix @ v, 10, probes=10, seed=0) == (pytest.approx(13.0, abs=ROUNDING), 0.0)
 
 
 def test_one_probe_for_each_part_is_worth_many_if_the_parts_are_alike():
@@ -206,7 +206,7 @@ def test_hessians_of_parts_sum_to_the_hessian():
     for count in (1, 4, 16):
         products = [part(vector) for part in surface.hessian_parts(count)]
         assert len(products) == min(count, 10)
-        np.testing.assert_allclose(np.sum(products, axis=0), surface.hessian_product(vector), atol=1e-12)
+        np.testing.assert_allclose(np.sum(products, axis=0), surface.hessian_product(vector), atol=ROUNDING)
 
 
 def test_trace_and_eigenvalues_of_a_network_share_their_products(monkeypatch):

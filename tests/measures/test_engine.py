@@ -11,10 +11,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import CLOSED_FORM
+from tolerances import CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
+from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.draw_measures import Draw, summarise
 from infomcr_cli.measures.gram.layer_rules import unregister_rule
 from infomcr_cli.measures.loss_surface import LossSurface
@@ -318,7 +319,7 @@ def test_confident_sample_has_an_accurate_row_in_float32() -> None:
     p[y[0]] = -sum(p[k] for k in range(3) if k != y[0])
     truth = np.log(np.linalg.norm(p) * np.sqrt(1 + np.float64(x[0]) @ np.float64(x[0])))
     assert record.losses[0] < 1e-10
-    assert record.log_lengths[0] == pytest.approx(truth, abs=1e-3)
+    assert record.log_lengths[0] == pytest.approx(truth, abs=STOCHASTIC)
 
 
 def test_one_sample_and_a_batch_chunk() -> None:
@@ -344,6 +345,7 @@ def test_dead_network_gives_deficient_draws_with_normalised_logits() -> None:
     keras.config.set_dtype_policy("float32")
     model = sequential((5,), L.Dense(4, "relu", kernel_initializer="zeros"), L.Dense(3))
     images, labels = samples((5,))
+    all_measures()  # each registers what it takes of a draw
     draw = summarise(Draw(GramEngine(model, logit_scale=0.04)(images, labels), labels, 1.0, 1.0))
     assert (draw.numbers["gamma"], draw.rank, draw.numbers["fisher_trace"]) == (None, 0, 0.0)
 
@@ -351,6 +353,7 @@ def test_dead_network_gives_deficient_draws_with_normalised_logits() -> None:
 def test_single_sample_has_every_number_except_gradient_noise() -> None:
     model = sequential((5,), L.Dense(3))
     images, labels = samples((5,))
+    all_measures()
     draw = summarise(Draw(GramEngine(model)(images[:1], labels[:1]), labels[:1], 1.0, 1.0))
     assert draw.rank == 1
     assert draw.numbers["gradient_noise"] is None

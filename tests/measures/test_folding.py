@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tolerances import CLOSED_FORM
+from tolerances import CLOSED_FORM, SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -263,7 +263,7 @@ def test_batch_norm_over_another_axis_is_a_separate_map(name):
     spectral = [np.linalg.norm(matrix if over_channels else bare, 2), *own, np.linalg.norm(head.kernel, 2)]
     frobenius = [np.linalg.norm(np.asarray(linear.kernel) * (s if over_channels else 1.0)), np.linalg.norm(head.kernel)]
     frobenius += [] if over_channels else [np.linalg.norm(s)]
-    assert log_spectral_product(model) == pytest.approx(2 * np.sum(np.log(spectral)), rel=1e-6)
+    assert log_spectral_product(model) == pytest.approx(2 * np.sum(np.log(spectral)), rel=SINGLE)
     assert log_frobenius_product(model) == pytest.approx(2 * np.sum(np.log(frobenius)), rel=CLOSED_FORM)
     paths = (matrix**2).sum(axis=1) + offset**2
     logits = paths @ np.asarray(head.kernel) ** 2 + np.asarray(head.bias) ** 2
@@ -277,7 +277,7 @@ def test_batch_norms_in_a_row_are_one_affine_map():
     matrix, offset = block_of(model)
     head = model.layers[-1]
     assert [one.layer.name for one in linear_maps(model)] == [model.layers[2].name, head.name]
-    np.testing.assert_allclose(linear_maps(model)[0].kernel, matrix.T, atol=1e-10)
+    np.testing.assert_allclose(linear_maps(model)[0].kernel, matrix.T, atol=CLOSED_FORM)
     logits = ((matrix**2).sum(axis=1) + offset**2) @ np.asarray(head.kernel) ** 2 + np.asarray(head.bias) ** 2
     assert log_path_norm(model) == pytest.approx(0.5 * np.log(logits.sum()), rel=CLOSED_FORM)
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import AUTODIFF, FLOAT32, SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -71,12 +72,12 @@ def test_confidence_is_that_of_the_networks_outputs_on_the_samples(found, noisy)
     truth = scores(np.asarray(model(given, training=False)), dataset.train.labels[:SAMPLES])
     prefix = "noisy_train" if noisy else "train"
     names = (f"{prefix}_confidence", f"{prefix}_entropy", f"{prefix}_calibration_error")
-    np.testing.assert_allclose([values[name].value for name in names], truth, rtol=1e-6)
+    np.testing.assert_allclose([values[name].value for name in names], truth, rtol=SINGLE)
 
 
 def test_noise_on_inputs_changes_the_confidence(found):
     *_, values = found
-    assert values["noisy_train_confidence"].value != pytest.approx(values["train_confidence"].value, rel=1e-4)
+    assert values["noisy_train_confidence"].value != pytest.approx(values["train_confidence"].value, rel=FLOAT32)
 
 
 def test_pac_bayes_bounds_follow_from_the_noise_scales_and_all_training_images(found):
@@ -114,8 +115,8 @@ def test_laplace_and_effective_dimension_are_means_over_draws_with_their_prior(f
         fisher = rows.T @ rows / 20  # [W, W]
         log_dets.append(0.5 * np.linalg.slogdet(np.eye(len(fisher)) + fisher / PRIOR)[1])
         dimensions.append(np.trace(fisher @ np.linalg.inv(fisher + PRIOR * np.eye(len(fisher)))))
-    assert values["laplace_log_det"].value == pytest.approx(np.mean(log_dets), rel=1e-5)
-    assert values["effective_dimension"].value == pytest.approx(np.mean(dimensions), rel=1e-5)
+    assert values["laplace_log_det"].value == pytest.approx(np.mean(log_dets), rel=AUTODIFF)
+    assert values["effective_dimension"].value == pytest.approx(np.mean(dimensions), rel=AUTODIFF)
     convention = values["laplace_log_det"].extras["convention"]
     assert (convention["laplace.prior_precision"], convention["samples"], convention["draws"]) == (PRIOR, SAMPLES, 2)
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tolerances import STOCHASTIC
+from tolerances import SINGLE, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -140,7 +140,7 @@ def test_rescaling_preserves_the_function(values: Any, change: Change) -> None:
 def test_measure_is_invariant_to_the_changes_that_it_claims(values: Any, change: Change) -> None:
     before, after = values["as trained"], values[change]
     claimed = [measure.name for measure in all_measures() if change in measure.invariance]
-    assert {n: after[n] for n in claimed} == pytest.approx({n: before[n] for n in claimed}, rel=1e-6)
+    assert {n: after[n] for n in claimed} == pytest.approx({n: before[n] for n in claimed}, rel=SINGLE)
 
 
 NEARLY_INVARIANT = {"magnitude_noise_scale"}  # but for the noise on weights near zero

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
@@ -100,7 +101,7 @@ def test_sums_over_layers_agree_with_dense_matrices(build):
         "inverse_margin_squared": 1 / values["margin"] ** 2,
         "path_norm_over_margin": values["path_norm"] - np.log(values["margin"]),
     }
-    assert {name: values[name] for name in truth} == pytest.approx(truth, rel=1e-6)
+    assert {name: values[name] for name in truth} == pytest.approx(truth, rel=SINGLE)
 
 
 def test_network_is_left_as_it_was():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tolerances import CLOSED_FORM
+from tolerances import CLOSED_FORM, FLOAT32, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.langevin import Target, langevin_losses, stable_step, stiffness
@@ -42,7 +42,7 @@ def found(target: Target, *, steps: int, relative: float = 0.5, seed: int = 0):
 
 
 def test_inverse_temperature_of_a_thousand_samples():
-    assert inverse_temperature(1000) == pytest.approx(144.7648, abs=1e-4)
+    assert inverse_temperature(1000) == pytest.approx(144.7648, abs=FLOAT32)
 
 
 def test_quadratic_loss_gives_half_the_number_of_weights():
@@ -152,7 +152,7 @@ def test_burn_in_is_four_relaxation_times_and_what_is_left_is_recorded():
 def test_relative_localisation_makes_a_flat_posterior_as_wide_as_its_radius():
     w = np.random.default_rng(0).standard_normal(2000) * 5
     pull = relative_localisation(w, 0.3)
-    assert np.sqrt(len(w) / pull) == pytest.approx(0.3 * np.linalg.norm(w), rel=1e-12)
+    assert np.sqrt(len(w) / pull) == pytest.approx(0.3 * np.linalg.norm(w), rel=ROUNDING)
     with pytest.raises(InputError, match="weights other than 0"):
         relative_localisation(np.zeros(3), 0.3)
 

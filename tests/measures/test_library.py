@@ -12,8 +12,7 @@ from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
-from infomcr_cli.experiment.initial_weights import initial_weights
-from infomcr_cli.experiment.network import network
+from infomcr_cli.experiment.network import initial_weights, network
 from infomcr_cli.measures.base import all_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.optimize import minimize
-from tolerances import CLOSED_FORM, FLOAT32
+from tolerances import CLOSED_FORM, FLOAT32, ITERATED, ROUNDING
 
 from infomcr_cli.measures.library.average_sharpness import noise_rises
 from infomcr_cli.measures.library.worst_case_adaptive_sharpness import highest_rise
@@ -25,7 +25,7 @@ def test_normalised_logits_are_centred_and_of_length_one():
     z = np.random.default_rng(0).standard_normal((5, 4)) * 30 + 7
     expected = z - z.mean(axis=1, keepdims=True)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(normalised(tf.constant(z)), expected, rtol=1e-12)
+    np.testing.assert_allclose(normalised(tf.constant(z)), expected, rtol=ROUNDING)
 
 
 def test_equal_logits_are_normalised_to_zero_with_a_finite_gradient():
@@ -50,7 +50,7 @@ def test_normalised_surface_has_its_own_loss_and_gradient_beside_the_plain_one(b
     truth = np.concatenate([np.ravel(g) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])])
     found, gradient = surface.loss_and_gradient(surface.weights)
     assert found == pytest.approx(float(loss), rel=CLOSED_FORM)
-    np.testing.assert_allclose(gradient, truth, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(gradient, truth, rtol=1e-7, atol=ROUNDING)
     assert plain.loss(plain.weights) == before != found
 
 
@@ -89,7 +89,7 @@ def test_worst_case_is_invariant_to_rescaling_rectified_layers(norm):
     before = worst()
     first, second = model.trainable_variables
     first.assign(3.0 * first), second.assign(second / 3.0)
-    assert worst() == pytest.approx(before, rel=1e-8)
+    assert worst() == pytest.approx(before, rel=ITERATED)
 
 
 def test_worst_case_of_a_convex_loss_is_the_highest_corner_of_the_box():

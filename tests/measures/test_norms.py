@@ -7,7 +7,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from tolerances import AUTODIFF, CLOSED_FORM
+from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
@@ -80,7 +80,7 @@ def test_folded_network_computes_the_same_outputs():
     first, second = linear_maps(model)
     images, _ = samples((4,))
     truth = np.maximum(images @ first.kernel, 0) @ second.kernel
-    np.testing.assert_allclose(model(images), truth, atol=1e-10)
+    np.testing.assert_allclose(model(images), truth, atol=CLOSED_FORM)
 
 
 def test_batch_norm_behind_a_sum_is_a_separate_map():
@@ -117,7 +117,7 @@ def test_norm_product_scales_with_a_layer():
     before = log_spectral_product(model), log_frobenius_product(model)
     model.layers[1].kernel.assign(np.asarray(model.layers[1].kernel) * 3)
     after = log_spectral_product(model), log_frobenius_product(model)
-    np.testing.assert_allclose(np.subtract(after, before), 2 * np.log(3), atol=1e-10)
+    np.testing.assert_allclose(np.subtract(after, before), 2 * np.log(3), atol=CLOSED_FORM)
 
 
 def test_norm_product_over_the_margin():
@@ -298,7 +298,7 @@ def test_margins_agree_with_sorting():
 def test_gradient_noise_is_the_trace_of_the_covariance_of_the_rows():
     rows = np.random.default_rng(0).standard_normal((8, 30)) + 2.0
     assert gradient_noise_variance(rows @ rows.T) == pytest.approx(np.trace(np.cov(rows.T)), rel=CLOSED_FORM)
-    assert gradient_noise_variance(np.ones((5, 5))) == pytest.approx(0.0, abs=1e-12)
+    assert gradient_noise_variance(np.ones((5, 5))) == pytest.approx(0.0, abs=ROUNDING)
 
 
 def test_one_sample_has_no_gradient_noise():

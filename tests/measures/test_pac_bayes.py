@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from tolerances import STOCHASTIC
+from tolerances import ROUNDING, STOCHASTIC
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.library.pac_bayes import bound, complexity, magnitude_complexity
@@ -25,7 +25,7 @@ def test_bound_of_equal_noise_agrees_with_its_formula(from_start):
     squared = sum((a - b) ** 2 if from_start else a**2 for a, b in zip(w, start, strict=True))
     truth = math.sqrt((squared / (4 * SIGMA**2) + math.log(COUNT / SIGMA) + 10) / COUNT)
     found, _ = bound(lambda s: complexity(s, squared_length=squared, count=COUNT), SIGMA, None, COUNT)
-    assert found == pytest.approx(truth, rel=1e-12)
+    assert found == pytest.approx(truth, rel=ROUNDING)
 
 
 @pytest.mark.parametrize("from_start", [True, False])
@@ -39,7 +39,7 @@ def test_bound_of_magnitude_aware_noise_agrees_with_a_loop_over_weights(from_sta
     def of(sigma):
         return magnitude_complexity(sigma, squared_length=squared, moved=w - start, count=COUNT)
 
-    assert bound(of, SIGMA, None, COUNT)[0] == pytest.approx(truth, rel=1e-12)
+    assert bound(of, SIGMA, None, COUNT)[0] == pytest.approx(truth, rel=ROUNDING)
 
 
 def test_standard_error_of_a_bound_is_its_slope_times_that_of_sigma():

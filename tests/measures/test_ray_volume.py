@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from tolerances import CLOSED_FORM
+from tolerances import AUTODIFF, CLOSED_FORM, ITERATED
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.library.basin_volume import basin_of
@@ -46,7 +46,7 @@ def test_ellipsoid_within_its_standard_error_without_scales(size):
 def test_scales_along_the_axes_make_an_ellipsoid_exact():
     h = np.geomspace(1e-4, 1e4, 60)
     one = volume(lambda d: float(h @ d**2) / 2, 60, rays=3, scales=h**-0.5)
-    assert one.value == pytest.approx(ellipsoid(h, 0.1), rel=1e-8)
+    assert one.value == pytest.approx(ellipsoid(h, 0.1), rel=ITERATED)
     assert one.effective == pytest.approx(3)
 
 
@@ -59,7 +59,7 @@ def test_scales_found_by_pilot_rays_are_those_of_a_diagonal_hessian_and_keep_the
     scales, _ = ray_scales(lambda d: h * d, rise, 30, height=0.1, pilots=2, seed=(0,))
     assert np.log(scales).sum() == pytest.approx(0, abs=1e-9)
     expected = (h + 0.1 * h.mean()) ** -0.5
-    np.testing.assert_allclose(scales / scales[0], expected / expected[0], rtol=1e-8)
+    np.testing.assert_allclose(scales / scales[0], expected / expected[0], rtol=ITERATED)
     plain, scaled = volume(rise, 30, rays=400), volume(rise, 30, rays=400, scales=scales)
     assert scaled.std_error < 0.5 * plain.std_error
     assert scaled.value == pytest.approx(ellipsoid(h, 0.1), abs=4 * scaled.std_error)
@@ -77,7 +77,7 @@ def test_scales_never_bias_a_volume_that_is_no_ellipsoid():
 def test_volume_of_a_scaled_loss_moves_by_its_closed_form():
     h = np.geomspace(1, 3, 12)
     plain, twice = (volume(lambda d, c=c: c * float(h @ d**2) / 2, 12) for c in (1.0, 2.0))
-    assert twice.value - plain.value == pytest.approx(-6 * math.log(2), abs=1e-5)
+    assert twice.value - plain.value == pytest.approx(-6 * math.log(2), abs=AUTODIFF)
 
 
 def test_standard_error_is_that_of_repeated_estimates():

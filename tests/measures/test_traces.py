@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cli import CommandLine
+from tolerances import ROUNDING
 
 from infomcr_cli.measures import gram_matrix
 from infomcr_cli.measures.loss_surface import LossSurface
@@ -100,8 +101,8 @@ def test_grouped_convolutions_outside_of_a_graph_are_compiled_once(said: list[st
         with tf.GradientTape() as tape:
             groups = zip(np.split(images, 3, -1), tf.split(layer.kernel.value, 3, -1), strict=True)
             truth = tf.concat([tf.nn.conv2d(x, k, 1, "VALID") for x, k in groups], -1)
-        np.testing.assert_allclose(found, truth, atol=1e-12)
-        np.testing.assert_allclose(by_kernel, tape.gradient(truth, layer.kernel.value, tf.sin(truth)), atol=1e-12)
+        np.testing.assert_allclose(found, truth, atol=ROUNDING)
+        np.testing.assert_allclose(by_kernel, tape.gradient(truth, layer.kernel.value, tf.sin(truth)), atol=ROUNDING)
     assert said == []
 
 

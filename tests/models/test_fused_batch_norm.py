@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import SINGLE
 
 from infomcr_cli.models.keras_internals import fused_batch_norm, normalization
 
@@ -86,7 +87,7 @@ def test_one_value_per_channel_has_zero_variance(used: list[bool]) -> None:
         learn(model, images(1, (1, 1, 3)))
     assert used
     for mine, other in zip(model.non_trainable_variables, theirs.non_trainable_variables, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-6)
+        np.testing.assert_allclose(mine, other, rtol=SINGLE)
 
 
 @pytest.fixture

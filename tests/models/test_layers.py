@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tolerances import FLOAT32, SINGLE
 
 from infomcr_cli.models.layers import group_count, normalise
 
@@ -24,13 +25,13 @@ def test_norm_equals_its_formula(norm: str, axes: Any, groups: Any) -> None:
     grouped = x.astype(np.float64).reshape(5, 4, 4, groups, 16 // groups)
     mean, variance = grouped.mean(axes, keepdims=True), grouped.var(axes, keepdims=True)
     expected = ((grouped - mean) / np.sqrt(variance + 1e-5)).reshape(x.shape)
-    np.testing.assert_allclose(normalised(x, norm, training=True), expected, atol=1e-4)
+    np.testing.assert_allclose(normalised(x, norm, training=True), expected, atol=FLOAT32)
 
 
 @pytest.mark.parametrize("norm", ["group", "layer", "none"])
 def test_only_batch_norm_mixes_images(norm: str) -> None:
     x = np.random.default_rng(0).normal(3, 2, (5, 4, 4, 16)).astype(np.float32)
-    np.testing.assert_allclose(normalised(x, norm, True)[:2], normalised(x[:2], norm, False), atol=1e-6)
+    np.testing.assert_allclose(normalised(x, norm, True)[:2], normalised(x[:2], norm, False), atol=SINGLE)
 
 
 @pytest.mark.parametrize("channels", [*range(1, 70), 512, 1000])

@@ -11,6 +11,7 @@ from typing import Any
 
 import grimp
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -106,3 +107,26 @@ def test_every_module_that_differentiates_registers_the_corrected_gradients() ->
     safe = strided_gradient.__name__
     assert len(with_tapes) > 5
     assert [m for m in with_tapes if not graph.chain_exists(importer=m, imported=safe)] == []
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 4, 5), (3, 7, 4, 5), (0, 6, 4, 5), (3, 5, 6, 4)])
+@pytest.mark.parametrize("strides", [(1, 2, 2, 1), (1, 3, 2, 1), (1, 1, 2, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize("unknown", [(), (0,), (0, 1, 2, 3)], ids=["no size", "batch", "all sizes"])
+def test_pixels_used_are_those_of_a_strided_slice(shape: Any, strides: Any, unknown: tuple[int, ...]) -> None:
+    """To the bit, and their gradient too, whichever sizes are known while the function is traced."""
+    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    place = tuple(slice(None, None, stride) for stride in strides)
+
+    @tf.function(input_signature=[tf.TensorSpec([None if axis in unknown else n for axis, n in enumerate(shape)])])
+    def used(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = strided_gradient._every(x, strides)
+            value = tf.reduce_sum(y * y)
+        return y, tape.gradient(value, x)
+
+    y, gradient = used(x)
+    expected = np.zeros_like(x)
+    expected[place] = 2 * x[place]
+    np.testing.assert_array_equal(y, x[place])
+    np.testing.assert_array_equal(gradient, expected)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_runs import config_with, evaluation, write_run
+from tolerances import ROUNDING, SINGLE, STOCHASTIC
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.plots.bands import band_notes, curves_of_groups, mean_curve
@@ -35,7 +36,7 @@ def test_edges_of_a_band_are_those_of_a_loop_over_seeds(seeds: int) -> None:
         mean, low, high = sum(values) / seeds, min(values), max(values)
         if seeds >= 5:
             low, high = (max(low, mean - statistics.stdev(values)), min(high, mean + statistics.stdev(values)))
-        assert [curve.y[place], curve.low[place], curve.high[place]] == pytest.approx([mean, low, high], rel=1e-12)
+        assert [curve.y[place], curve.low[place], curve.high[place]] == pytest.approx([mean, low, high], rel=ROUNDING)
 
 
 @pytest.mark.parametrize("seeds", [3, 6])
@@ -84,11 +85,11 @@ def test_runs_that_differ_only_in_the_seed_are_one_training_curve(tmp_path: Path
     for place in range(3):
         seeds = [losses[f"off-{seed}"][place] for seed in range(3)]
         shown = [off.y[place], off.low[place], off.high[place]]
-        assert shown == pytest.approx([sum(seeds) / 3, min(seeds), max(seeds)], rel=1e-6)
+        assert shown == pytest.approx([sum(seeds) / 3, min(seeds), max(seeds)], rel=SINGLE)
     assert off.note == "mean of 3 seeds"
     assert plot.note == "Line: mean over seeds. Band: from the smallest to the largest of 2 to 4 seeds."
     # a panel says where Matplotlib has drawn a point in the SVG
     figure.savefig(io.BytesIO(), format="svg")
     points = figure.axes[0].transData.transform(np.column_stack((off.x, off.y))) * 72 / figure.dpi
     height = 72 * figure.get_figheight()
-    assert np.array(places(plot.panels[0], off)) == pytest.approx(points * [1, -1] + [0, height], abs=1e-3)
+    assert np.array(places(plot.panels[0], off)) == pytest.approx(points * [1, -1] + [0, height], abs=STOCHASTIC)

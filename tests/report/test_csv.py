@@ -12,6 +12,7 @@ import pytest
 from cli import CommandLine
 from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, write_run
 from scipy import stats
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report import judge
@@ -88,10 +89,10 @@ def test_statistics_equal_those_of_the_written_csv(tmp_path: Path) -> None:
         for statistic in ("kendall_tau", "spearman_rho", "granulated_psi", "conditional_information", "sign_error"):
             mine, theirs = found["measures"][name][statistic], other["measures"][name][statistic]
             key = "mean" if statistic == "sign_error" else "value"
-            assert mine[key] == (None if theirs[key] is None else pytest.approx(theirs[key], abs=1e-10))
+            assert mine[key] == (None if theirs[key] is None else pytest.approx(theirs[key], abs=CLOSED_FORM))
     averaged = frame.groupby(axes)[["gamma", "gap_error"]].mean()
     tau = stats.kendalltau(averaged["gamma"], averaged["gap_error"]).statistic
-    assert found["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(tau, abs=1e-10)
+    assert found["measures"]["gamma"]["kendall_tau"]["value"] == pytest.approx(tau, abs=CLOSED_FORM)
 
 
 def test_csv_states_the_convention_of_each_value_of_a_mixed_measure(mixed: Comparison) -> None:

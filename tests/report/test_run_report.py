@@ -13,6 +13,7 @@ from chromium import answer_of, needs_chromium
 from cli import CommandLine
 from fake_runs import config_with, evaluation, write_run
 from page_reader import check_page_is_closed, parsed, text_of
+from tolerances import SINGLE
 
 from infomcr_cli.report.evaluated_run import read_compared_run
 from infomcr_cli.report.run_pictures import found_pictures
@@ -80,7 +81,7 @@ def test_learning_curves_of_the_page_are_the_lines_of_metrics_jsonl(tmp_path: Pa
     marks = {mark["label"]: mark for mark in data["pictures"]["training"]["marks"]}
     for name in ("train", "test"):
         assert marks[f"{name} loss"]["x"] == [line["epoch"] for line in lines]
-        assert marks[f"{name} loss"]["y"] == pytest.approx([line[f"{name}/loss"] for line in lines], rel=1e-6)
+        assert marks[f"{name} loss"]["y"] == pytest.approx([line[f"{name}/loss"] for line in lines], rel=SINGLE)
     gamma = data["pictures"]["gamma"]["marks"][0]
     assert gamma["y"] == [-200.0, -378.19]
     assert gamma["low"] == pytest.approx([-200.5, -386.26])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import STOCHASTIC
+from tolerances import AUTODIFF, STOCHASTIC
 
 from infomcr_cli.models import named_weights
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
@@ -28,7 +28,7 @@ def reference(request: pytest.FixtureRequest) -> Golden:
 def test_logits_equal_golden_arrays(reference: Any, training: bool) -> None:
     logits = reference.network()(reference.images, training=training)
     expected = reference.arrays["logits_train" if training else "logits_eval"]
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=AUTODIFF)
 
 
 @pytest.mark.parametrize("compiled", [tf.function, lambda function: function], ids=["graph", "eager"])

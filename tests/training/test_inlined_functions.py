@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import ROUNDING
 
 from infomcr_cli.training import LocalMinimum, train_step
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
@@ -88,4 +89,4 @@ def test_layer_with_tf_function_takes_the_steps_of_a_plain_layer(regularizer: An
     assert ours == pytest.approx(scalars, rel=1e-9)
     assert (ours["penalty"] > 0) == (regularizer is not None)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=ROUNDING)

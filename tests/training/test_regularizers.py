@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import AUTODIFF, CLOSED_FORM, FLOAT32, STOCHASTIC
+from tolerances import AUTODIFF, CLOSED_FORM, FLOAT32, SINGLE, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
@@ -60,7 +60,7 @@ def test_local_minimum_jumps_where_a_rectifier_is_at_its_kink(activation, jump):
         )
         return np.asarray(surrogate[0]).item()
 
-    assert by_weight(1e-9) - by_weight(-1e-9) == pytest.approx(jump, abs=1e-4)
+    assert by_weight(1e-9) - by_weight(-1e-9) == pytest.approx(jump, abs=FLOAT32)
 
 
 @pytest.mark.parametrize(("kind", "parts"), [("wrn", 1), ("mlp", 3), ("mlp", 4)])
@@ -274,7 +274,7 @@ def test_mixed_bfloat16_keeps_small_differences_in_float32() -> None:
         found[policy] = tf.function(LocalMinimum(4))(model, images, labels)
         assert model.compute_dtype == ("bfloat16" if policy != "float32" else "float32")
     assert_close(found["mixed_bfloat16"].gradient, ref.arrays(found["float32"].gradient), 1e-6)
-    assert float(found["mixed_bfloat16"].value) == pytest.approx(float(found["float32"].value), rel=1e-6)
+    assert float(found["mixed_bfloat16"].value) == pytest.approx(float(found["float32"].value), rel=SINGLE)
 
 
 def test_batch_that_cannot_be_split_evenly_is_refused() -> None:

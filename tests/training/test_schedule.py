@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tolerances import AUTODIFF
+from tolerances import AUTODIFF, SINGLE
 
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.training.schedule import Schedule, learning_rate
@@ -46,21 +46,21 @@ def slow_piecewise(rate: float, factor: float, drops: list[int], steps: int) -> 
 
 
 def test_learning_rate_drops_in_the_first_step_of_an_epoch() -> None:
-    np.testing.assert_allclose(rates(make_schedule(), 0.1), slow_piecewise(0.1, 0.2, [21, 42, 56], 70), rtol=1e-6)
+    np.testing.assert_allclose(rates(make_schedule(), 0.1), slow_piecewise(0.1, 0.2, [21, 42, 56], 70), rtol=SINGLE)
 
 
 def test_study_drops_the_rate_at_epochs_60_120_and_160_of_200() -> None:
     rate: Any = learning_rate(make_schedule(steps_per_epoch=390, epochs=200), 0.1)
     for epoch, before, after in ((60, 0.1, 0.02), (120, 0.02, 0.004), (160, 0.004, 0.0008)):
-        assert float(rate(390 * epoch - 1)) == pytest.approx(before, rel=1e-6)
-        assert float(rate(390 * epoch)) == pytest.approx(after, rel=1e-6)
+        assert float(rate(390 * epoch - 1)) == pytest.approx(before, rel=SINGLE)
+        assert float(rate(390 * epoch)) == pytest.approx(after, rel=SINGLE)
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 20, 37])
 def test_boundaries_shrink_with_the_schedule(epochs: int) -> None:
     schedule = make_schedule(epochs=epochs, steps_per_epoch=11)
     drops = [int(np.floor(share * schedule.steps + 0.5)) for share in (0.3, 0.6, 0.8)]
-    np.testing.assert_allclose(rates(schedule, 1.0), slow_piecewise(1.0, 0.2, drops, schedule.steps), rtol=1e-6)
+    np.testing.assert_allclose(rates(schedule, 1.0), slow_piecewise(1.0, 0.2, drops, schedule.steps), rtol=SINGLE)
 
 
 def test_constant_rate_is_a_number() -> None:
@@ -82,7 +82,7 @@ def test_warm_up_rises_linearly_and_changes_no_later_step(boundaries: tuple[floa
     schedule = make_schedule(boundaries=boundaries, warmup_epochs=2)
     expected = slow_piecewise(0.1, 0.2, drops, 70)
     expected[:14] = [0.1 * step / 14 for step in range(14)]
-    np.testing.assert_allclose(rates(schedule, 0.1), expected, rtol=1e-6)
+    np.testing.assert_allclose(rates(schedule, 0.1), expected, rtol=SINGLE)
 
 
 @pytest.mark.parametrize("phases", ["111", "011", "001", "100", "010", "101", "110"])

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import CLOSED_FORM, FLOAT32
+from tolerances import CLOSED_FORM, FLOAT32, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
@@ -56,7 +56,7 @@ def test_step_descends_the_sum_of_all_gradients(regularizer: Any) -> None:
     for name, b, g, d, c, a in zip(
         [v.path for v in model.trainable_variables], before, main, decay, added, after.trainable_variables, strict=True
     ):
-        np.testing.assert_allclose(np.asarray(a), b - 0.5 * (g + d + c), rtol=1e-9, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(np.asarray(a), b - 0.5 * (g + d + c), rtol=1e-9, atol=CLOSED_FORM, err_msg=name)
     squares = [
         np.float64(np.float32(v.regularizer.l2)) * np.sum(b * b)  # Keras rounds it to float32
         for v, b in zip(model.trainable_variables, before, strict=True)
@@ -70,7 +70,7 @@ def test_moving_statistics_are_updated_once_as_in_a_plain_step(regularizer: Any)
     plain, _ = stepped(None)
     model, _ = stepped(regularizer)
     for one, other in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
-        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-12, err_msg=one.path)
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=ROUNDING, err_msg=one.path)
 
 
 def test_scalars_are_taken_before_the_step() -> None:

@@ -14,7 +14,7 @@ UNLESS_DEFAULT: dict[str, JsonValue] = {"identity": "unless default"}
 class Record(BaseModel):
     """A frozen group of settings; unknown keys are refused, values are not coerced across types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def not_hashed(description: str, **constraints: Any) -> Any:

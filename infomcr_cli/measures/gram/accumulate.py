@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +85,13 @@ def gram_sums(
                 kept: Kept = [[block.contributions[part.index]] for part in parts]
             else:
                 losses, logs, kept = _written_out(pool, blocks(), parts, products)
-            found = pool.map(lambda of_part, part: _released(products, of_part, kernels[part.index], part), kept, parts)
-            for part, (matrix, along) in zip(parts, found, strict=True):
+            finding = {
+                index: pool.submit(_released, products, kept[index], kernels[parts[index].index], parts[index])
+                # The widest first: one that is begun last leaves the other cores idle.
+                for index in sorted(range(len(parts)), key=lambda index: -_columns_of(parts[index], kernels))
+            }
+            for index, part in enumerate(parts):  # summed in the order of the weights
+                matrix, along = finding[index].result()
                 name = names[part.index]
                 by_group[name] = by_group[name] + matrix if name in by_group else matrix  # [N, N]
                 along_weights = along_weights + along  # [N]
@@ -94,28 +99,28 @@ def gram_sums(
     return GramSums(losses, logs, along_weights + np.zeros(len(losses)), {name: by_group[name] for name in order})
 
 
+def _columns_of(part: Part, kernels: Sequence[Any]) -> int:
+    """Return the number of columns of a part."""
+    return int(np.prod(kernels[part.index].shape)) if part.stop is None else part.stop - part.start
+
+
 def _written_out(
     pool: ThreadPoolExecutor, blocks: Iterable[BlockResult], parts: Sequence[Part], products: Products
 ) -> tuple[Array, Array, Kept]:
     """Return losses, log-derivatives and compact contributions.
 
-    The rows of one block are written out while the next block is passed.
+    Rows are written out between the passes, not beside them: both use all cores, and would push each other from the
+    caches.
     """
     losses, logs = [], []
     kept: Kept = [[] for _ in parts]
-    writing: list[Future[Contribution]] = []
-
-    def collect() -> None:
-        for of_part, future in zip(kept, writing, strict=False):
-            of_part.append([future.result()])
-
     for block in blocks:
-        collect()
         losses.append(block.losses)
         logs.append(block.log_derivatives)
-        writing = [pool.submit(products.compact, block.contributions[part.index], part) for part in parts]
+        written = pool.map(products.compact, [block.contributions[part.index] for part in parts], parts)
+        for of_part, one in zip(kept, written, strict=True):
+            of_part.append([one])
         block.contributions.clear()
-    collect()
     return np.concatenate(losses), np.concatenate(logs), kept
 
 

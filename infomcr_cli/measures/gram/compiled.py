@@ -110,7 +110,7 @@ class CompiledPasses:
             first = take(images, next(blocks(count, size))[0])
             return BlockPass(self.setting, self.weights, self.variables, first, self.products)
 
-        size = even_block_size(count, self.products.largest_block or count)
+        size = even_block_size(count, count)
         block = compiled(size)
         if block.sample_bytes * size <= memory.for_pass(single_block=size >= count):
             return block

@@ -25,7 +25,6 @@ class DeviceProducts:
     """By operations of TensorFlow, one after the other: the device is shared by what each does inside."""
 
     workers = 1
-    largest_block: int | None = None
 
     def held(self, tensor: tf.Tensor) -> tf.Tensor:
         """Return the tensor itself."""

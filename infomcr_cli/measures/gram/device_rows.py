@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from infomcr_cli.measures.gram.im2col import Window
+from infomcr_cli.measures.gram.im2col import Window, overlap
 
 
 def convolution_rows(images: tf.Tensor, cotangent: tf.Tensor, window: Window) -> tf.Tensor:
@@ -29,14 +29,21 @@ def arranged(kernel: tf.Tensor, window: Window) -> tf.Tensor:
 def _separable(images: tf.Tensor, cotangent: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
     """[n, rows, columns, width of the window, channels] and [n, rows, columns, its height, filters].
 
-    Rows are those of the padded image.
+    Rows are those of the image.
     """
+    _, height, width, _ = images.shape
     _, out_height, out_width, _ = cotangent.shape
-    (tall, wide), (down, across), (top, left) = window.size, window.dilation, window.before
-    height, width = out_height + (tall - 1) * down, out_width + (wide - 1) * across  # with padding
-    padded = _padded(images, (top, height), (left, width))
-    columns = [padded[:, :, j * across : j * across + out_width] for j in range(wide)]
-    rows = [_padded(cotangent, (i * down, height), (0, out_width)) for i in range(tall)]
+    (tall, wide), (down, across), (top, before) = window.size, window.dilation, window.before
+    used = min(height, out_height + (tall - 1) * down - top)
+    columns, rows = [], []
+    for j in range(wide):
+        first, source, length = overlap(j * across - before, width, out_width)
+        part = images[:, :used, source : source + length]
+        columns.append(tf.pad(part, [[0, 0], [0, 0], [first, out_width - first - length], [0, 0]]))
+    for i in range(tall):
+        first, source, length = overlap(top - i * down, out_height, used)
+        part = cotangent[:, source : source + length]
+        rows.append(tf.pad(part, [[0, 0], [first, used - first - length], [0, 0], [0, 0]]))
     return tf.stack(columns, axis=3), tf.stack(rows, axis=3)
 
 

@@ -66,19 +66,22 @@ def convolution_rows(images: Array, cotangent: Array, window: Window) -> Array:
 
 
 def _separable(images: Array, cotangent: Array, window: Window) -> tuple[Array, Array]:
-    """[n, rows·columns, size·channels] and [n, rows·columns, size·filters], rows being those of the padded image."""
+    """[n, rows·columns, size·channels] and [n, rows·columns, size·filters], rows being those of the image.
+
+    Rows that only pad the image add nothing and are left out.
+    """
     n, height, width, channels = images.shape
     _, out_height, out_width, filters = cotangent.shape
-    (tall, wide), (down, across) = window.size, window.dilation
-    padded_height = out_height + (tall - 1) * down
-    left = np.zeros((n, padded_height, out_width, wide, channels), images.dtype)
-    used = min(height, padded_height - window.before[0])
+    (tall, wide), (down, across), (top, before) = window.size, window.dilation, window.before
+    used = min(height, out_height + (tall - 1) * down - top)
+    left = np.zeros((n, used, out_width, wide, channels), images.dtype)
     for j in range(wide):
-        first, source, length = _overlap(j * across - window.before[1], width, out_width)
-        left[:, window.before[0] :][:, :used, first : first + length, j] = images[:, :used, source:][:, :, :length]
-    right = np.zeros((n, padded_height, out_width, tall, filters), cotangent.dtype)
+        first, source, length = overlap(j * across - before, width, out_width)
+        left[:, :, first : first + length, j] = images[:, :used, source : source + length]
+    right = np.zeros((n, used, out_width, tall, filters), cotangent.dtype)
     for i in range(tall):
-        right[:, i * down : i * down + out_height, :, i] = cotangent
+        first, source, length = overlap(top - i * down, out_height, used)
+        right[:, first : first + length, :, i] = cotangent[:, source : source + length]
     return left.reshape(n, -1, wide * channels), right.reshape(n, -1, tall * filters)
 
 
@@ -102,7 +105,7 @@ def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Arr
     return left.reshape(n, out_height * out_width, -1), cotangent.reshape(n, -1, filters)
 
 
-def _overlap(shift: int, length: int, out: int) -> tuple[int, int, int]:
+def overlap(shift: int, length: int, out: int) -> tuple[int, int, int]:
     """First output position, first source position and number of positions p with 0 <= p + shift < length."""
     first = max(0, -shift)
     last = min(out, length - shift)

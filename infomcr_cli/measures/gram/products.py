@@ -34,12 +34,10 @@ class Products(Protocol):
     """Where per-sample gradients are held, written out and multiplied.
 
     Args:
-        workers:       threads that write out and multiply; each multiplies with one.
-        largest_block: samples of one pass if memory allows for more; None: all of a draw.
+        workers: threads that write out and multiply; each multiplies with one.
     """
 
     workers: int
-    largest_block: int | None
 
     def held(self, tensor: tf.Tensor) -> Any:
         """Return what a pass has computed in the form in which it is kept."""
@@ -64,8 +62,6 @@ class Products(Protocol):
 
 class HostProducts:
     """By NumPy, on every core of the process, one weight on each."""
-
-    largest_block: int | None = 32  # more samples at a time do not fit into the processor's cache
 
     def __init__(self) -> None:
         has_affinity = hasattr(os, "sched_getaffinity")

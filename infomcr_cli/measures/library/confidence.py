@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.errors import InputError
@@ -31,7 +30,7 @@ def mean_confidence(logits: Array, labels: Labels) -> float:
         logits: [N, C].
         labels: [N]; not used.
     """
-    return float(np.mean(np.exp(log_softmax(logits, axis=1).max(axis=1))))
+    return float(np.mean(np.exp(_log_softmax(logits).max(axis=1))))
 
 
 def mean_entropy(logits: Array, labels: Labels) -> float:
@@ -41,7 +40,7 @@ def mean_entropy(logits: Array, labels: Labels) -> float:
         logits: [N, C].
         labels: [N]; not used.
     """
-    logs = log_softmax(logits, axis=1)
+    logs = _log_softmax(logits)
     return max(0.0, -float(np.mean(np.sum(np.exp(logs) * logs, axis=1))))
 
 
@@ -61,10 +60,15 @@ def calibration_error(logits: Array, labels: Labels) -> float:
         >>> float(calibration_error(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
         0.0
     """
-    confidence = np.exp(log_softmax(logits, axis=1).max(axis=1))
+    confidence = np.exp(_log_softmax(logits).max(axis=1))
     surplus = (logits.argmax(axis=1) == labels) - confidence  # of accuracy
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return float(np.abs(np.bincount(bins, surplus, BINS)).sum() / len(labels))
+
+
+def _log_softmax(logits: Array) -> Array:
+    """Return log-probabilities, [N, C]; `scipy.special` would be imported by whatever lists the measures."""
+    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
 
 
 def noisy_images(images: Any, noise: float, seed: int) -> Any:

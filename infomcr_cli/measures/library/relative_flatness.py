@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from infomcr_cli.measures.base import IMAGES, register_measure
 from infomcr_cli.measures.families import SAME_FUNCTION
@@ -40,6 +39,8 @@ def closed_form_flatness(kernel: Array, features: Array, logits: Array) -> float
         >>> closed_form_flatness(np.array([[1.0, -1.0]]), np.ones((1, 1)), np.zeros((1, 2)))
         1.0
     """
+    from scipy.special import softmax
+
     p = softmax(logits, axis=1)  # [N, C]
     centre = p @ kernel.T  # [N, F]
     distances = np.stack([np.sum((row - centre) ** 2, axis=1) for row in kernel.T], axis=1)  # [N, C]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.measures.base import IMAGES, register_measure
@@ -74,6 +73,8 @@ def fisher_passes(config: MeasureConfig) -> Work:
 )
 def true_fisher_trace(ctx: MeasureContext) -> MeasureValue:
     """Return the trace, exact for up to ten classes; `labels` says how it was found."""
+    from scipy.special import softmax
+
     probabilities = softmax(ctx.surface.clean_logits, axis=1)
     few = probabilities.shape[1] <= FEW_CLASSES
     return exact(ctx, probabilities) if few else sampled(ctx, probabilities)

@@ -43,7 +43,7 @@ def curves_of_groups(groups: Sequence[Sequence[str]], lines: Mapping[str, Line])
     """Return a curve for each group of runs that differ only in their seed.
 
     Args:
-        groups: names of runs; those without a line are passed over.
+        groups: names of runs; those without a line are skipped.
         lines:  run → line. Positions at which one run of a group has no value are left out of its mean; a group
                 without two common positions is drawn run by run.
     """

@@ -60,7 +60,8 @@ def _oriented(comparison: Comparison, name: str) -> np.ndarray:
 def _varies(comparison: Comparison, name: str) -> bool:
     values = values_of(comparison.included, name)
     values = values[np.isfinite(values)]
-    return len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max())
+    with np.errstate(over="ignore"):
+        return len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max())
 
 
 def _rho(one: np.ndarray, other: np.ndarray) -> float:

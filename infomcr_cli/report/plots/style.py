@@ -73,6 +73,11 @@ def plot_style() -> Iterator[None]:
 def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
     """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title."""
     svg, png = io.BytesIO(), io.BytesIO()
+    if (
+        layout := figure.get_layout_engine()
+    ) is not None:  # once for both files, and without drawing all of it for that
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     marks, placed = (figure.marks, figure.placed_panels()) if isinstance(figure, MarkedFigure) else ((), ())
     figure.savefig(png, format="png", metadata={"Software": "infomcr"})

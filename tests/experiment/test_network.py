@@ -8,8 +8,7 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
-from infomcr_cli.experiment.initial_weights import initial_weights
-from infomcr_cli.experiment.network import network
+from infomcr_cli.experiment.network import initial_weights, network
 from infomcr_cli.models import named_weights
 
 SMALL = ("model.depth=10", "model.width=0.25", "data.train_size=64", "seed=3")

@@ -1,0 +1,62 @@
+"""Many draws at once: what is compiled serves all of them, and each is reported as it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infomcr_cli.config.compose import compose_run
+from infomcr_cli.data.dataset import Dataset, Split
+from infomcr_cli.measures import GramEngine
+from infomcr_cli.measures.context import MeasureContext
+from infomcr_cli.measures.draw_measures import gram_draws
+from infomcr_cli.measures.gram.compiled import CompiledPasses
+from tests.measures.reference import perceptron, samples
+
+DRAWS, DRAW_SIZE = 100, 10
+
+
+def draws(count: int) -> Iterator[tuple[Any, Any]]:
+    images, labels = samples((4,), count=count * DRAW_SIZE)
+    return iter([(images[k : k + DRAW_SIZE], labels[k : k + DRAW_SIZE]) for k in range(0, len(labels), DRAW_SIZE)])
+
+
+def processor_seconds(count: int) -> float:
+    """Of so many draws, compilation and data included."""
+    began = time.process_time()
+    assert len(list(GramEngine(perceptron()).over(draws(count)))) == count
+    return time.process_time() - began
+
+
+def test_a_hundred_draws_take_at_most_a_hundred_times_the_time_of_one() -> None:
+    processor_seconds(1)  # what TensorFlow does once in a process
+    assert processor_seconds(DRAWS) <= DRAWS * processor_seconds(1)
+
+
+def test_draws_share_what_is_compiled_and_are_fetched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, fetched = [], []
+    compile_passes = CompiledPasses.__init__
+    monkeypatch.setattr(CompiledPasses, "__init__", lambda *a: compiled.append(1) or compile_passes(*a))
+    given = (fetched.append(i) or draw for i, draw in enumerate(draws(4)))  # type: ignore[func-returns-value]
+    records = GramEngine(perceptron()).over(given)
+    for number in range(1, 4):
+        next(records)
+        assert len(fetched) == number
+    records.close()
+    assert len(fetched) == 3
+    assert len(compiled) == 1
+
+
+def test_each_draw_is_reported_when_it_is_done() -> None:
+    images, labels = samples((4,), count=60)
+    split = Split(images, labels)
+    dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
+    settings = ("measure.gamma.draws=6", f"measure.gamma.draw_size={DRAW_SIZE}", "measure.gamma.precision=float64")
+    parts: list[tuple[int, int, str]] = []
+    config = compose_run(settings).measure
+    ctx = MeasureContext(perceptron(), dataset, config, on_part=lambda *part: parts.append(part))
+    assert len(gram_draws(ctx)) == 6
+    assert parts == [(number, 6, "draws") for number in range(1, 7)]
