@@ -18,8 +18,8 @@ RATES = {
     "adamw": {"low": 1.5e-3, "middle": 3e-3, "high": 6e-3},
 }
 L2 = {
-    "sgd": {"zero": "0", "middle": "1e-4", "high": "1e-3"},
-    "adamw": {"zero": "0", "middle": "5e-2", "high": "5e-1"},
+    "sgd": {"zero": "0", "middle": "1e-4", "high": "5e-4"},
+    "adamw": {"zero": "0", "middle": "5e-2", "high": "2.5e-1"},
 }
 BETA = "10"
 THREE_RATES, BATCHES = ("low", "middle", "high"), ("16", "32", "64")
