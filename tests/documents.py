@@ -207,7 +207,7 @@ class Reader:
         commands = [(words, is_refused) for words, is_refused in block.commands(code)]
         if not self.runs(block):
             for words, _ in commands:
-                if words[0] == "infomcr":
+                if words[0] == "infomcr" and not block.lacks(self.provided):
                     check(words[1:], self.command_line, block.place)
         elif any(is_for_a_shell(words, {"infomcr", *FILES}) and not server_of(words) for words, _ in commands):
             self._in_a_shell(block, code, [words for words, _ in commands])

@@ -151,7 +151,7 @@ def test_augmentations_of_a_batch_are_refused(folder, name) -> None:
 
 
 MEMORY = """
-import os, sys; sys.path.insert(0, sys.argv[2])
+import os, sys; sys.path[:0] = [sys.argv[2], os.path.dirname(sys.argv[2])]
 import psutil
 from layouts import augment_config
 from test_streaming import imagenet_config
