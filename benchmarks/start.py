@@ -22,7 +22,7 @@ from benchmarks.sweep import INFOMCR, Cost, cost_of
 
 LIMITS = {"train, to the first step": 5.0, "eval": 8.0, "compare": 3.0}
 SMALL = "data=digits model=mlp data.train_size=256 data.test_size=128 schedule=constant schedule.epochs=2 measure=fast"
-GRID = "optimizer.learning_rate=0.02,0.05,0.1,0.2,0.5 seed=0,1 sweep.name=ten"
+GRID = "optimizer.learning_rate=0.01,0.02,0.05,0.1,0.2 seed=0,1 sweep.name=ten"
 FIRST = "data=digits data.train_size=64 data.test_size=64 schedule.epochs=1 measure.gamma.draw_size=32"
 
 

@@ -16,7 +16,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -228,6 +229,18 @@ class SlurmCluster:
 def short_folder() -> Path:
     """Return a new folder whose path is short enough for a socket."""
     return Path(tempfile.mkdtemp(prefix="infomcr-slurm-", dir="/tmp"))
+
+
+@contextmanager
+def running_cluster() -> Iterator[SlurmCluster]:
+    """Start a cluster; it is stopped and its folder removed whatever happens."""
+    folder = short_folder()
+    cluster = SlurmCluster(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from servers import POSTGRES, Postgres, Server, wait_until
-from slurm_cluster import SlurmCluster, missing_program, short_folder
+from slurm_cluster import SlurmCluster, missing_program, running_cluster
 
 from tests.conftest import CommandLine
 from tests.document_shell import Shell
@@ -26,13 +25,8 @@ DATABASE = "postgresql+psycopg://mlflow:choose-one@127.0.0.1/mlflow"
 @pytest.fixture
 def slurm() -> Iterator[SlurmCluster]:
     """Two nodes of one core each."""
-    folder = short_folder()
-    cluster = SlurmCluster(folder)
-    try:
+    with running_cluster() as cluster:
         yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

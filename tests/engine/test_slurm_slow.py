@@ -12,7 +12,6 @@ The tests start the cluster (slurm_cluster.py) as the user who runs them, and en
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import threading
@@ -23,7 +22,7 @@ from typing import Any
 
 import pytest
 from servers import wait_until
-from slurm_cluster import MOST_TASKS, NODES, SlurmCluster, missing_program, short_folder
+from slurm_cluster import MOST_TASKS, NODES, SlurmCluster, missing_program, running_cluster
 from sweeper import TINY, Sweeper, epochs_of, lines_of, state_of
 
 pytestmark = [
@@ -38,13 +37,8 @@ PASSWORD = "correct-horse-battery-9417"
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[SlurmCluster]:
     """Two nodes of one core each."""
-    folder = short_folder()
-    cluster = SlurmCluster(folder)
-    try:
+    with running_cluster() as cluster:
         yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
