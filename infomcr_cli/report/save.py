@@ -61,7 +61,7 @@ def save(
     if html or plots or store:
         from infomcr_cli.report.plots.all import all_plots
 
-        drawn = all_plots(comparison)
+        drawn = all_plots(comparison, png=plots is not None)  # the page and MLflow show SVG
     files = _write_files(comparison, drawn, csv, html, plots)
     comparison = replace(comparison, files=tuple(str(path) for path in files))
     if store is None:

@@ -35,33 +35,37 @@ _LAST: tuple[tuple[str, str, _Draw, _Describe], ...] = (
 )
 
 
-def all_plots(comparison: Comparison) -> tuple[Plot, ...]:
-    """Draw every plot for which the runs have the numbers, in the order in which a reader wants them."""
+def all_plots(comparison: Comparison, *, png: bool = True) -> tuple[Plot, ...]:
+    """Draw every plot for which the runs have the numbers, in the order in which a reader wants them.
+
+    Args:
+        png: draw PNG beside SVG.
+    """
     with plot_style():
         first, last = (
             [
-                render(name, title, figure, describe(comparison))
+                render(name, title, figure, describe(comparison), png=png)
                 for name, title, draw, describe in kind
                 if (figure := draw(comparison)) is not None
             ]
             for kind in (_FIRST, _LAST)
         )
-        return (*first, *_measures(comparison), *last)
+        return (*first, *_measures(comparison, png=png), *last)
 
 
-def _measures(comparison: Comparison) -> list[Plot]:
+def _measures(comparison: Comparison, *, png: bool) -> list[Plot]:
     """Return the pictures of all measures but gamma: measures, measures-2 and so on."""
     plots = []
     parts = pictures_of(varying_measures(comparison))
     for number, (figure, names) in enumerate(zip(measures_against_gap(comparison), parts, strict=True), start=1):
         name = "measures" if number == 1 else f"measures-{number}"
         title = "Each other measure against the gap" + (f", {number} of {len(parts)}" if len(parts) > 1 else "")
-        plots.append(render(name, title, figure, alt_text.measures_against_gap(comparison, names)))
+        plots.append(render(name, title, figure, alt_text.measures_against_gap(comparison, names), png=png))
     return plots
 
 
 def save_plots(plots: Sequence[Plot], folder: Path) -> list[Path]:
-    """Write each plot as SVG and PNG; return the paths.
+    """Write each plot as SVG, and as PNG if it has one; return the paths.
 
     Raises:
         InputError: the directory cannot be written to.
@@ -69,6 +73,8 @@ def save_plots(plots: Sequence[Plot], folder: Path) -> list[Path]:
     written = []
     for one in plots:
         for suffix, content in (("svg", one.svg), ("png", one.png)):
+            if not content:
+                continue
             path = folder / f"{one.name}.{suffix}"
             write_whole(path, content, "--plots")
             written.append(path)

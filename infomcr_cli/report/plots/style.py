@@ -44,6 +44,7 @@ class Plot:
     Attributes:
         name:  of its files, without a suffix.
         title: a line that says what it shows.
+        png:   empty if only SVG is wanted.
         note:  what it leaves out; part of the title too.
         alt:   says the same to someone who cannot see it, with the ranges of the numbers.
         marks: what it shows of which runs; none: the page shows it as an image.
@@ -70,9 +71,13 @@ def plot_style() -> Iterator[None]:
         yield
 
 
-def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
-    """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title."""
-    svg, png = io.BytesIO(), io.BytesIO()
+def render(name: str, title: str, figure: Figure, alt: str = "", *, png: bool = True) -> Plot:
+    """Return a figure as SVG and PNG bytes without a date; its note becomes part of the title.
+
+    Args:
+        png: False leaves PNG out, which takes longer than SVG.
+    """
+    svg, pixels = io.BytesIO(), io.BytesIO()
     if (
         layout := figure.get_layout_engine()
     ) is not None:  # once for both files, and without drawing all of it for that
@@ -80,10 +85,11 @@ def render(name: str, title: str, figure: Figure, alt: str = "") -> Plot:
         figure.set_layout_engine(None)
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
     marks, placed = (figure.marks, figure.placed_panels()) if isinstance(figure, MarkedFigure) else ((), ())
-    figure.savefig(png, format="png", metadata={"Software": "infomcr"})
+    if png:
+        figure.savefig(pixels, format="png", metadata={"Software": "infomcr"})
     note = figure.get_suptitle().replace("\n", " ")
     title = f"{title}. {note}" if note else title
-    return Plot(name, title, svg.getvalue(), png.getvalue(), note, alt, marks, placed)
+    return Plot(name, title, svg.getvalue(), pixels.getvalue(), note, alt, marks, placed)
 
 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[MarkedFigure, list[Any]]:
