@@ -56,11 +56,11 @@ def run_training(work: TrainJob) -> RunOutcome:
 
 def learn(work: TrainJob, interruption: Interruption) -> None:
     run, config = work.run.directory, work.config
-    work.run.begin()
     step, weights = 0, np.zeros(8)
     if has_checkpoint(run):
         checkpoint = load_checkpoint(run)
         step, weights = checkpoint.step, np.array(checkpoint.weights["w"])
+    work.run.begin(step=step, epoch=step // STEPS)  # the status may be older: a kill comes between two files
     MetricsLog(run).truncate_after(step)
     while step < config.schedule.epochs * STEPS:
         time.sleep(PACE)
