@@ -49,7 +49,7 @@ def _section(file: Path, document: Mapping[str, Any]) -> str:
         f"## {machine['processor']}, {machine['cores']} cores, {', '.join(sets)}",
         "",
         f"{' to '.join({dates[0]: 0, dates[-1]: 0})}, Python {machine['python']}, {', '.join(versions)}; "
-        f"[numbers of all turns]({file.as_posix()}).",
+        f"[the numbers]({file.as_posix()}).",
         "",
         *HEAD,
     ]
