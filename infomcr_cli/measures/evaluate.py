@@ -94,7 +94,7 @@ def measured_values(
     images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
     values: dict[str, MeasureValue] = {}
-    weights, done = work_shares(measures, ctx.config), 0.0
+    weights, done = work_shares(measures, within_images(ctx.config, images)), 0.0
     for number, (measure, weight) in enumerate(zip(measures, weights, strict=True), start=1):
         if progress:
             progress.measure(number, len(measures), measure.name, done, weight)
@@ -163,7 +163,15 @@ def forecast(measures: Iterable[Measure], ctx: MeasureContext, clock: Callable[[
     Args:
         clock: returns seconds, of whatever is wanted.
     """
-    return timed_speed(ctx.surface, clock).seconds(work_of(measures, ctx.config))
+    config = within_images(ctx.config, len(ctx.dataset.train))
+    return timed_speed(ctx.surface, clock).seconds(work_of(measures, config))
+
+
+def within_images(config: MeasureConfig, images: int) -> MeasureConfig:
+    """Return the settings with no more samples and draws than a training set of so many images gives."""
+    gamma, samples = config.gamma, min(config.samples, images)
+    draws = min(gamma.draws, min(gamma.samples, images) // gamma.draw_size)
+    return config.model_copy(update={"samples": samples, "gamma": gamma.model_copy(update={"draws": draws})})
 
 
 def timed_speed(surface: LossSurface, clock: Callable[[], float] = time.perf_counter) -> Speed:

@@ -59,6 +59,12 @@ def measure_rescaled(
     variables = named_weights(measured.model)
     assign_all(variables, saved.weights)
     places = rescalable_places(measured.model) if draws else []
+    if draws and not places:  # before hours of measuring
+        raise InputError(
+            "a network must have layers that can be rescaled without a change of its function",
+            received=measured.model.name,
+            advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
+        )
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
     say(console, f"{run.name} {checkpoint}: as it is")
     original = measure_weights(run, measured, saved.step, loss, console)

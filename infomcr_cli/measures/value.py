@@ -41,17 +41,28 @@ class MeasureValue:
         return {**head, **self.extras}
 
     def finite(self) -> MeasureValue:
-        """Return the same value with None for NaN and infinity, which JSON does not have."""
+        """Return the same value with None for NaN and infinity, in `extras` too: JSON does not have them."""
+        extras = {name: _finite(entry) for name, entry in self.extras.items()}
         if self.value is not None and not math.isfinite(self.value):
-            return MeasureValue(None, extras={**self.extras, "reason": f"the value is {self.value}"})
+            interval = {"interval": None} if "interval" in extras else {}
+            return MeasureValue(None, extras={**extras, **interval, "reason": f"the value is {self.value}"})
         error = self.std_error if self.std_error is not None and math.isfinite(self.std_error) else None
-        return MeasureValue(self.value, error, self.extras, self.estimates)
+        return MeasureValue(self.value, error, extras, self.estimates)
 
     def interval(self) -> dict[str, list[float]]:
         """Return the 95 % interval of an estimated value under its JSON key, and nothing for any other value."""
         if self.value is None or self.std_error is None or self.estimates is None:
             return {}
         return {"interval": list(student_interval(self.value, self.std_error, self.estimates))}
+
+
+def _finite(entry: Any) -> Any:
+    """Return an entry of a JSON document with None for every NaN and infinity in it."""
+    if isinstance(entry, Mapping):
+        return {key: _finite(one) for key, one in entry.items()}
+    if isinstance(entry, list | tuple):
+        return [_finite(one) for one in entry]
+    return None if isinstance(entry, float) and not math.isfinite(entry) else entry
 
 
 def mean_over_draws(draws: Sequence[float | None]) -> MeasureValue:

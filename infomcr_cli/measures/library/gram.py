@@ -87,8 +87,9 @@ def frobenius_norm(draw: Draw) -> float:
     suite="fast",
 )
 def effective_rank(draw: Draw) -> float:
-    """Return exp(H(p))."""
-    return formulas.effective_rank(draw.gram)
+    """Return exp(H(p)); 0 if all gradients are zero."""
+    gram = draw.scaled_gram
+    return 0.0 if gram is None else formulas.effective_rank(gram)
 
 
 @register_draw_measure(
