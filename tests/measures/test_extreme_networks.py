@@ -100,10 +100,16 @@ def test_entropy_of_a_nearly_certain_network_is_that_of_its_closed_form() -> Non
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 7, 15])
-def test_equal_logits_have_a_confidence_of_one_over_the_classes_and_lie_in_its_bin(classes: int) -> None:
+def test_equal_logits_have_a_confidence_of_one_over_the_classes(classes: int) -> None:
     logits, labels = np.full((2 * classes, classes), 3.7), np.arange(2 * classes) % classes
-    assert mean_confidence(logits, labels) == 1 / classes
+    assert mean_confidence(logits[:1], labels[:1]) == 1 / classes
     assert calibration_error(logits, labels) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_confidence_at_the_upper_edge_of_a_bin_lies_in_it() -> None:
+    """1/3 = 5/15 is in the bin below 5/15, and 0.34 in the one above it."""
+    logits = np.array([[0.0, 0.0, 0.0], [np.log(0.34), np.log(0.33), np.log(0.33)]])
+    assert calibration_error(logits, np.array([1, 0])) == pytest.approx((1 / 3 + 0.66) / 2, rel=CLOSED_FORM)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
