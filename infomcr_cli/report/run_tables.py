@@ -209,10 +209,10 @@ def _table(name: str, title: str, head: Sequence[str], rows: _Rows, caption: str
 
 def _about_measures() -> dict[str, tuple[str, str]]:
     """Return measure → what its family measures, its formula."""
-    from infomcr_cli.measures.base import all_measures
+    from infomcr_cli.measures.base import chosen_measures
     from infomcr_cli.measures.families import FAMILIES
 
-    return {one.name: (FAMILIES[one.family], one.formula) for one in all_measures()}
+    return {one.name: (FAMILIES[one.family], one.formula) for one in chosen_measures()}
 
 
 def _choice(config: Mapping[str, Any], group: str, settings: Sequence[str]) -> str:

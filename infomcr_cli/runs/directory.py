@@ -89,10 +89,6 @@ class RunDirectory:
         """Return the text of config.yaml."""
         return self.read("config.yaml", MAX_YAML)
 
-    def write(self, relative: str, content: bytes) -> None:
-        """Write a file inside the directory, whole or not at all."""
-        write_atomically(self.path / relative, content)
-
     @staticmethod
     def create(path: Path | str, *, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
         """Make a new run directory; it appears under its name only once it can be resumed.
@@ -206,9 +202,9 @@ def _create_staged(target: Path, config: bytes, overrides: Sequence[str], status
         run = RunDirectory(staging)
         run.checkpoints.mkdir()
         run.plots.mkdir()
-        run.write("config.yaml", config)
-        run.write("overrides.yaml", dump_yaml(list(overrides)))
-        run.write("status.json", status_document(status))
+        write_atomically(run.config, config)
+        write_atomically(run.overrides, dump_yaml(list(overrides)))
+        write_atomically(run.status, status_document(status))
         os.rename(staging, target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

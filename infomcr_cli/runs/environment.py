@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import write_atomically
 
 PACKAGES = ("infomcr", "tensorflow", "keras", "numpy", "mlflow", "hydra-core", "safetensors", "scikit-learn")
 
@@ -55,7 +56,7 @@ def describe_environment(devices: Sequence[str] = (), kernels: str | None = None
 
 def write_environment(run: RunDirectory, environment: Environment) -> None:
     """Write environment.json."""
-    run.write("environment.json", dump_json(environment.model_dump(mode="json")))
+    write_atomically(run.environment, dump_json(environment.model_dump(mode="json")))
 
 
 def recorded_kernels(run: RunDirectory) -> str | None:

@@ -19,6 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs.answers import Answers
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import locked_file
 
 FORMAT = 1
@@ -154,7 +155,7 @@ def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> N
         added = {"checkpoint": name, **evaluation.to_dict()}
         added["measures"] = {**_of_same_weights(recorded.get(name), added), **added.get("measures", {})}
         document = {"format": FORMAT, "checkpoints": {**recorded, name: added}}
-        run.write("measures.json", dump_json(document))
+        write_atomically(run.measures, dump_json(document))
 
 
 def _of_same_weights(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.measures import GramEngine
 from infomcr_cli.measures.context import MeasureContext
-from infomcr_cli.measures.draw_measures import gram_draws
+from infomcr_cli.measures.draws import gram_draws
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from tests.measures.reference import perceptron, samples
 

@@ -1,29 +1,48 @@
-"""One forward and one backward pass over a block of independent samples, and each weight's part in each gradient.
+"""The two compiled passes over samples that give each weight's part in each gradient.
 
-The backward pass goes to the outputs of the recorded calls only, not to the weights: per-sample weight gradients
-follow from each call's input and cotangent, by rule or by the layer's own Jacobian.
+`BlockPass` is one forward and one backward pass over a block of independent samples. Its backward pass goes to the
+outputs of the recorded calls only, not to the weights: per-sample weight gradients follow from each call's input and
+cotangent, by rule or by the layer's own Jacobian.
+
+`JacobianPass` is a vectorised Jacobian: exact for any model, at a backward pass a sample. It is needed for batch norm
+on a chunk's own statistics, with which each loss depends on the whole chunk, and for the weights for which there is
+neither a rule nor the Jacobian of a layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from contextlib import nullcontext
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from infomcr_cli.measures.gram.accumulate import BlockResult
-from infomcr_cli.measures.gram.jacobian import Setting, chunk_signature, forward, leading_size
+from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
+from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.gram.layer_jacobian import layer_gradients
 from infomcr_cli.measures.gram.layer_rules import LayerCall, own_trainable, rule_of
 from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows
 from infomcr_cli.measures.gram.products import Products
+from infomcr_cli.measures.gram.record import BlockResult
 from infomcr_cli.measures.gram.trace import GradientPlan, LayerTracer, TracedCall, plan_gradient
-from infomcr_cli.measures.stateless import measurement_scope
+from infomcr_cli.measures.loops import unremarked_loops
+from infomcr_cli.measures.samples import blocks, take
+from infomcr_cli.measures.stateless import BatchNormMode, in_precision, measurement_scope, number_of_classes
+from infomcr_cli.models.logits import check_operation
 
 # Share of all tensors of a pass that are alive at one time: set so that Wide ResNet 28-2 is one block of 100 in 2 GB.
 ALIVE = 0.45
 Gradient: TypeAlias = "tf.Tensor | OuterProduct"
+
+
+class Setting(NamedTuple):
+    """What a pass over samples depends on besides the weights and the samples."""
+
+    model: keras.Model
+    precision: str
+    batch_norm: BatchNormMode
+    logit_scale: float | None
 
 
 class BlockPass:
@@ -33,7 +52,8 @@ class BlockPass:
         setting:   model, precision, scale of the logits; batch norm's mode must be `inference`.
         weights:   all floating-point variables, whose values are passed to each call.
         variables: the ones to differentiate by.
-        block:     a block of samples that gives the shapes; all later blocks have the same.
+        images:    all samples of a draw; the first block of them gives the shapes.
+        size:      samples of a block; all blocks have the same.
         products:  where contributions are held.
     """
 
@@ -42,16 +62,18 @@ class BlockPass:
         setting: Setting,
         weights: Sequence[keras.Variable],
         variables: Sequence[keras.Variable],
-        block: Any,
+        images: Any,
+        size: int,
         products: Products,
     ) -> None:
         self._held = products.held
         self.plans: list[GradientPlan] = []
         self._setting, self._weights, self._variables = setting, list(weights), list(variables)
-        self.size = leading_size(block)
+        self.size = size
         self.num_classes = 0
         self._shapes: list[list[OuterProduct | None]] = []
-        signature = chunk_signature(self._weights, setting.precision, block)
+        indices, _ = next(blocks(leading_size(images), size))
+        signature = chunk_signature(self._weights, setting.precision, take(images, indices))
         self._function = tf.function(self._trace, autograph=False).get_concrete_function(*signature)
         tensors = [t for op in self._function.graph.get_operations() for t in op.outputs if t.dtype.is_floating]
         all_bytes = float(sum(t.dtype.size * (t.shape.num_elements() or 0) for t in tensors))
@@ -130,3 +152,90 @@ def _gradients(
         rows = layer_gradients(call, outputs, weights, tracer.operation_types(call))
         found |= {(call, id(v)): g for v, g in zip(variables, rows, strict=True)}
     return [[found[call, id(plan.variable)] for call in (*plan.by_rule, *plan.by_layer)] for plan in plans]
+
+
+class JacobianPass:
+    """A compiled function from one chunk of samples to rows of J for some variables.
+
+    Rows are those of the unit derivative at the logits: J_i = exp(log_length_i) · row_i.
+
+    Args:
+        setting:   model, precision, batch norm's mode, scale of the logits.
+        weights:   all floating-point variables, whose values are passed to each call.
+        variables: the ones to differentiate by.
+        chunk:     a chunk of samples that gives the shapes; all later chunks have the same.
+    """
+
+    def __init__(
+        self, setting: Setting, weights: Sequence[keras.Variable], variables: Sequence[keras.Variable], chunk: Any
+    ) -> None:
+        self.variables = list(variables)
+        self._setting = setting
+        self._weights = list(weights)
+        positions = {id(v): i for i, v in enumerate(self._weights)}
+        self._wanted = [positions[id(v)] for v in variables]
+        self.size = leading_size(chunk)
+        self.num_classes = 0
+        self.is_vectorised = True
+        self._signature = chunk_signature(self._weights, setting.precision, chunk)
+        try:
+            self._function = self._compile()
+        except (ValueError, TypeError, NotImplementedError):
+            self.compile_loop()
+
+    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
+        """Return the losses and, for each variable, rows of shape [n, *variable.shape]."""
+        return self._function(list(values), images, labels)
+
+    def compile_loop(self) -> None:
+        """Take sample by sample from now on: TensorFlow vectorises an operation wrongly or not at all."""
+        self.is_vectorised = False
+        self._function = self._compile()
+
+    def _compile(self) -> Any:
+        return tf.function(self._rows, autograph=False).get_concrete_function(*self._signature)
+
+    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+        wanted = [values[i] for i in self._wanted]
+        setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
+        with (
+            measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
+            kernel_gradients_as_products(setting.model) if self.is_vectorised else nullcontext(),
+            unremarked_loops(),
+        ):
+            with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
+                tape.watch(wanted)
+                logits, derivative = forward(setting, images, labels)  # [n, C]
+                self.num_classes = logits.shape[1]
+                # Along the unit direction at the logits, so that no row underflows: [n].
+                targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
+            rows = tape.jacobian(
+                targets, wanted, unconnected_gradients="zero", experimental_use_pfor=self.is_vectorised
+            )
+        return derivative, rows
+
+
+def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
+    """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
+
+    Raises:
+        InputError: the model's output is not one vector of two or more logits a sample, or it is probabilities.
+    """
+    logits = setting.model(in_precision(images, setting.precision), training=False)
+    number_of_classes(logits)
+    if tf.is_symbolic_tensor(logits):
+        check_operation(logits)
+    derivative = loss_derivative(logits, labels, setting.logit_scale)
+    return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
+
+
+def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
+    """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
+    specs = [tf.TensorSpec(v.shape, precision) for v in weights]
+    images = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, tf.as_dtype(x.dtype)), chunk)
+    return specs, images, tf.TensorSpec([leading_size(chunk)], tf.int32)
+
+
+def leading_size(samples: Any) -> int:
+    """Return the number of samples in an array or a structure of arrays."""
+    return int(tf.nest.flatten(samples)[0].shape[0])
