@@ -27,7 +27,6 @@ from infomcr_cli.runs import (
     MetricsLog,
     RunDirectory,
     State,
-    describe_environment,
     new_status,
     read_status,
     save_checkpoint,
@@ -81,7 +80,7 @@ def write_run(
     with _whole_or_gone(run), active_run(run, is_new=True) as active:
         if network.architecture is not None:
             write_atomically(run.path / MODEL, network.architecture)
-        write_environment(run, describe_environment(runtime.devices()))
+        write_environment(run, runtime.devices())
         extra = {"data": imported.data}
         if network.initial is not None:
             save_checkpoint(run, INITIAL, Checkpoint(0, 0, network.initial, extra=extra))

@@ -165,7 +165,8 @@ def gram_draws(ctx: MeasureContext) -> list[DrawSummary]:
     samples = ((ctx.dataset.standardise(train.images[chosen]), train.labels[chosen]) for chosen in draws)
     norm, prior = squared_weight_norm(ctx.model), ctx.config.laplace.prior_precision
     found: list[DrawSummary] = []
-    with closing(gram_engine.over(samples, ctx.devices)) as records:
+    one_by_one = (gram_engine(*draw) for draw in samples)
+    with closing(gram_engine.over(samples, ctx.devices) if ctx.devices else one_by_one) as records:
         for chosen, record in zip(draws, records, strict=True):
             found.append(summarise(Draw(record, train.labels[chosen], norm, prior)))
             ctx.on_part(len(found), len(draws), "draws")

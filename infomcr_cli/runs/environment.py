@@ -40,9 +40,9 @@ class Environment(BaseModel):
     kernels: str | None = None
 
 
-def describe_environment(devices: Sequence[str] = (), kernels: str | None = None) -> Environment:
-    """Return what this process computes with, without importing any of it."""
-    return Environment(
+def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None) -> None:
+    """Write what this process computes with to environment.json, without importing any of it."""
+    environment = Environment(
         python=platform.python_version(),
         platform=platform.platform(terse=True),
         processor=platform.machine(),
@@ -52,10 +52,6 @@ def describe_environment(devices: Sequence[str] = (), kernels: str | None = None
         devices=tuple(devices),
         kernels=kernels,
     )
-
-
-def write_environment(run: RunDirectory, environment: Environment) -> None:
-    """Write environment.json."""
     write_atomically(run.environment, dump_json(environment.model_dump(mode="json")))
 
 

@@ -101,19 +101,16 @@ class GramEngine:
                         self._memory, self._passes = MemoryBudget(budget.total / 2), None
         return gram_record(sums, passes, representatives(images, labels, chunk))
 
-    def over(self, draws: Iterable[Samples], devices: Sequence[str] = ()) -> Generator[GramRecord, None, None]:
-        """Measure draw after draw, as many at a time as there are devices.
+    def over(self, draws: Iterable[Samples], devices: Sequence[str]) -> Generator[GramRecord, None, None]:
+        """Measure as many draws at a time as there are devices.
 
         Args:
             draws:   images and labels of each; they are fetched one by one.
-            devices: names of devices that share the draws; none: TensorFlow chooses one.
+            devices: names of devices that share the draws, at least one.
 
         Yields:
             the record of each draw, in the order of the draws.
         """
-        if not devices:
-            yield from (self(*draw) for draw in draws)
-            return
         # Limits are set once: threads would undo each other's.
         with single_threaded_products(), full_precision():
             yield from shared_among(devices, self, draws)
