@@ -36,5 +36,6 @@ def test_digits_are_divided_as_by_scikit_learns_stratified_split() -> None:
 
 def test_reading_digits_does_not_import_scikit_learn() -> None:
     code = "import sys; from infomcr_cli.config.compose import compose_run;"
-    code += "from infomcr_cli.data.digits import load_digits; load_digits(compose_run(['data=digits']).data); print('sklearn' in sys.modules)"
+    code += "from infomcr_cli.data.digits import load_digits; load_digits(compose_run(['data=digits']).data);"
+    code += "print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
