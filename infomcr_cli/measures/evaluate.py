@@ -35,8 +35,7 @@ from infomcr_cli.models.score import Scorer, make_scorer
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint, read_status
 from infomcr_cli.runs.answers import pack_answers
 from infomcr_cli.runs.checkpoint import check_data
-from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, record_evaluation
-from infomcr_cli.runs.measures_file import Score as ScoreRecord
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, ScoreRecord, record_evaluation
 
 Document = dict[str, Any]
 _log = logging.getLogger("infomcr.measures")

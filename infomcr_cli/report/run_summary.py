@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.allowed_builders import named_again
+from infomcr_cli.config.flat_settings import chosen_names
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
@@ -70,7 +71,7 @@ def summarise_run(path: Path, repair: bool = False, tracking_uri: str | None = N
 
 def _summary_of(run: RunDirectory, repair: bool, tracking_uri: str | None) -> RunSummary:
     status, config = read_status(run), parse_yaml(run.read_config(), f"config.yaml of {run.name}")
-    choices = _choices(config)
+    choices = {printable(key, 50): printable(name, 50) for key, name in chosen_names(config).items()}
     closed = read_status_file(run.path).state is not State.RUNNING
     if repair and status.state is State.LOST and not closed:
         return _repaired(run, status, choices, tracking_uri)
@@ -130,9 +131,3 @@ def _line(
 def _unusable(path: Path, problem: str) -> RunSummary:
     name, where = printable(path.name), printable(str(path), 4096)
     return RunSummary(name, where, None, None, None, 0, 0, {}, problem=printable(problem))
-
-
-def _choices(config: Any) -> dict[str, str]:
-    groups = config if isinstance(config, dict) else {}
-    named = {key: group["name"] for key, group in groups.items() if isinstance(group, dict) and "name" in group}
-    return {printable(str(key), 50): printable(str(name), 50) for key, name in named.items()}

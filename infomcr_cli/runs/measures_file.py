@@ -64,7 +64,7 @@ class MeasureRecord(_Record):
     spectrum: list[Number] | None = None
 
 
-class Score(_Record):
+class ScoreRecord(_Record):
     """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
 
     loss: Number | None = None
@@ -92,8 +92,8 @@ class Evaluation(_Record):
     step: int | None = None
     epoch: int | None = None
     reached_target: bool | None = None
-    train: Score = Score()
-    test: Score = Score()
+    train: ScoreRecord = ScoreRecord()
+    test: ScoreRecord = ScoreRecord()
     gap: Gap = Gap()
     n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
     n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None

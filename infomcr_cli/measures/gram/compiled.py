@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gram.outer_product import Contribution, Rows
 from infomcr_cli.measures.gram.parts import MemoryBudget
-from infomcr_cli.measures.gram.passes import BlockPass, JacobianPass, Setting, forward
+from infomcr_cli.measures.gram.passes import BlockPass, JacobianPass, PassSetting, forward
 from infomcr_cli.measures.gram.products import Products
 from infomcr_cli.measures.gram.record import BlockResult
 from infomcr_cli.measures.samples import blocks, even_block_size, take
@@ -47,7 +47,7 @@ class CompiledPasses:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: PassSetting,
         images: Any,
         labels: NDArray[np.int32],
         chunk_size: int,

@@ -18,7 +18,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.device_products import DeviceProducts
 from infomcr_cli.measures.gram.parts import MemoryBudget
-from infomcr_cli.measures.gram.passes import Setting
+from infomcr_cli.measures.gram.passes import PassSetting
 from infomcr_cli.measures.gram.products import HostProducts, Products, single_threaded_products
 from infomcr_cli.measures.gram.record import GramRecord, gram_record, gram_sums
 from infomcr_cli.measures.gram.several_devices import Samples, shared_among
@@ -69,7 +69,7 @@ class GramEngine:
         compute: Where = "auto",
     ) -> None:
         _check(batch_norm, logit_scale, chunk_size, precision, compute)
-        self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
+        self._setting = PassSetting(model, precision or natural_precision(model), batch_norm, logit_scale)
         self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit
         self._compute, self._compiling = compute, threading.Lock()
         self._passes: CompiledPasses | None = None

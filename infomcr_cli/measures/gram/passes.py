@@ -36,7 +36,7 @@ ALIVE = 0.45
 Gradient: TypeAlias = "tf.Tensor | OuterProduct"
 
 
-class Setting(NamedTuple):
+class PassSetting(NamedTuple):
     """What a pass over samples depends on besides the weights and the samples."""
 
     model: keras.Model
@@ -59,7 +59,7 @@ class BlockPass:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: PassSetting,
         weights: Sequence[keras.Variable],
         variables: Sequence[keras.Variable],
         images: Any,
@@ -167,7 +167,7 @@ class JacobianPass:
     """
 
     def __init__(
-        self, setting: Setting, weights: Sequence[keras.Variable], variables: Sequence[keras.Variable], chunk: Any
+        self, setting: PassSetting, weights: Sequence[keras.Variable], variables: Sequence[keras.Variable], chunk: Any
     ) -> None:
         self.variables = list(variables)
         self._setting = setting
@@ -215,7 +215,7 @@ class JacobianPass:
         return derivative, rows
 
 
-def forward(setting: Setting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
+def forward(setting: PassSetting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
     """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
 
     Raises:
