@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infomcr_cli.report.columns import check_max_train_loss
+from infomcr_cli.report.gather import Gathered, check_gap, chosen_by_test, gather, search_of, uid_of_sweep
+from infomcr_cli.report.output_files import check_outputs
+from infomcr_cli.tracking.store import store_of
+
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
-    from infomcr_cli.report.gather import Gathered
     from infomcr_cli.report.search import SearchReport
 
 
@@ -63,8 +67,6 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
-    from infomcr_cli.report.gather import gather, uid_of_sweep
-
     _check(request)
     gathered = gather(
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
@@ -101,11 +103,6 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
 
 def _check(request: CompareRequest) -> None:
     """Raise InputError if a part of the request cannot be used, whatever the runs are."""
-    from infomcr_cli.report.columns import check_max_train_loss
-    from infomcr_cli.report.gather import check_gap
-    from infomcr_cli.report.output_files import check_outputs
-    from infomcr_cli.tracking.store import store_of
-
     check_gap(request.gap)
     check_max_train_loss(request.max_train_loss)
     check_outputs(csv=request.csv, html=request.html, plots=request.plots)
@@ -116,7 +113,6 @@ def _check(request: CompareRequest) -> None:
 def _with_search_and_audits(comparison: Comparison, request: CompareRequest, gathered: Gathered) -> Comparison:
     """Return a comparison with what a search and audits of its runs found."""
     from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
-    from infomcr_cli.report.gather import chosen_by_test, search_of
 
     audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
     search = request.search or search_of(request.runs)

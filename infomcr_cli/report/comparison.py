@@ -190,19 +190,15 @@ def compare_runs(
     conflicts = convention_conflicts(included)
     if not allow_mixed:
         refuse_convention_conflicts(conflicts)
-    minima = minima_of(included, axes, gap)
+    left_out = LeftOut(
+        runs=dict(gathered.unreadable),
+        high_loss=sum(run.high_loss for run in evaluated),
+        max_train_loss=max_train_loss,
+    )
+    minima = minima_of(included, axes, gap, conflicts, left_out)
     directions = {name: direction_of(included, name) for name in minima.names}
     ranking = judge_minima(
-        replace(
-            minima,
-            mixed=frozenset(conflict.measure for conflict in conflicts),
-            left_out=replace(
-                minima.left_out,
-                runs=dict(gathered.unreadable),
-                high_loss=sum(run.high_loss for run in evaluated),
-                max_train_loss=max_train_loss,
-            ),
-        ),
+        minima,
         gap=gap,
         n_test=min((run.evaluation.n_test for run in included if run.evaluation.n_test), default=None),
         seed=seed,
@@ -233,8 +229,19 @@ def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:
     return limit is not None and not (loss is not None and loss <= limit)
 
 
-def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> Minima:
-    """Return one row for each run that has the gap: levels of the axes, the gap, and every measure."""
+def minima_of(
+    runs: Sequence[EvaluatedRun],
+    axes: Sequence[Axis],
+    gap: str,
+    conflicts: Sequence[ConventionConflict],
+    left_out: LeftOut,
+) -> Minima:
+    """Return one row for each run that has the gap: levels of the axes, the gap, and every measure.
+
+    Args:
+        conflicts: of the conventions of measures.
+        left_out:  runs that are not ranked; what these runs lack is added.
+    """
     gaps, names = gaps_of(runs, gap), measure_names(runs)
     known = np.isfinite(gaps)
     measures = np.array([values_of(runs, name)[known] for name in names])  # [M, n]
@@ -248,5 +255,6 @@ def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> M
         names=tuple(names),
         measures=measures,
         rows=rows,
-        left_out=LeftOut(without_gap=Missing(int((~known).sum())), measures=missing_values(measures, names)),
+        mixed=frozenset(conflict.measure for conflict in conflicts),
+        left_out=replace(left_out, without_gap=Missing(int((~known).sum())), measures=missing_values(measures, names)),
     )
