@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -46,12 +48,15 @@ def prefer_onednn(processors: Path = PROCESSORS) -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
+_tensorflow_is_new = "tensorflow" not in sys.modules
 prefer_onednn()
 with _native_messages_hidden(), not_imported(UNUSED_BY_KERAS), collector_paused():
     import keras
     import tensorflow as tf
 
     tf.config.list_physical_devices()
+if _tensorflow_is_new:  # elsewhere a user's program may have garbage that this would keep
+    gc.freeze()  # what was imported stays: a collection need not pass over it for a sixth of a second
 
 from infomcr_cli.models.keras_internals import computes_with_onednn  # noqa: E402 -- after TensorFlow, quietly
 

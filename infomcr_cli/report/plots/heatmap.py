@@ -86,7 +86,8 @@ def _heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], la
     for (row, column), value in np.ndenumerate(values):
         text = format_stat(None if np.isnan(value) else float(value))
         colour = "white" if abs(value) > 0.7 else "black"
-        panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+        # It lies within its cell, so the layout need not measure it.
+        panel.text(column, row, text, ha="center", va="center", fontsize=7, color=colour, in_layout=False)
     for row, name in enumerate(rows):
         figure.record(_row_mark(row, name, values[row], columns, label), [])
     figure.colorbar(cells, ax=panel, label=label, shrink=0.8)
