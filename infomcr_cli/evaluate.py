@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 
-from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
@@ -76,31 +75,25 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
         _check_files(run, names, request.checkpoint)
         jobs.append((run, config, names if request.checkpoint == "all" else [request.checkpoint]))
     is_mirrored = any(config.tracking.name != "off" for _, config, _ in jobs)
+    results: list[dict[str, Any]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
         for run in runs[:1]:
             mlflow.prepare(run)
-        return EvalResult(tuple(_evaluated(jobs, mlflow, console)))
+        import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
+        from infomcr_cli.measures.evaluate import measure_run
+        from infomcr_cli.report.plots.spectrum import save_spectra
 
-
-def _evaluated(
-    jobs: Iterable[tuple[RunDirectory, RunConfig, list[str]]], mlflow: MlflowProcess, console: Console
-) -> list[dict[str, Any]]:
-    import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
-    from infomcr_cli.measures.evaluate import measure_run
-    from infomcr_cli.report.plots.spectrum import save_spectra
-
-    results: list[dict[str, Any]] = []
-    for run, config, wanted in jobs:
-        try:
-            with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                measured = measure_run(run, config, wanted, console)
-        except InputError as error:  # those before it are measured, and their files are written
-            rule = f"{run.name} cannot be measured: {error.rule}"
-            raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
-        save_spectra(measured, run.plots)
-        results += measured
-        mlflow.mirror_results(run)
-    return results
+        for run, config, names in jobs:
+            try:
+                with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                    measured = measure_run(run, config, names, console)
+            except InputError as error:  # those before it are measured, and their files are written
+                rule = f"{run.name} cannot be measured: {error.rule}"
+                raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
+            save_spectra(measured, run.plots)
+            results += measured
+            mlflow.mirror_results(run)
+    return EvalResult(tuple(results))
 
 
 def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:
