@@ -6,13 +6,16 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infomcr_cli.command_line.complete import complete_override, complete_run
 from infomcr_cli.command_line.shared import AsJson, RunsDir, TrackingUri, confirmed, finish, names_in, stderr
 from infomcr_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from infomcr_cli.tracking.prune import DeletedRun
 
 
 class UploadedCheckpoints(StrEnum):
@@ -124,7 +127,7 @@ def sync(
     finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
 
 
-def _is_confirmed(gone: Sequence[Any]) -> bool:
+def _is_confirmed(gone: Sequence[DeletedRun]) -> bool:
     """Ask whether runs are to be deleted in MLflow."""
     return confirmed([f"{run.name}  {run.directory} is gone" for run in gone], "in MLflow")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,9 @@ from infomcr_cli.command_line.shared import AsJson, ConfigDir, Overrides, finish
 from infomcr_cli.console.output import can_show, print_json
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from infomcr_cli.config.schema.run import RunConfig
 
 SweepOverrides = Annotated[
     list[str] | None,
@@ -63,7 +66,7 @@ def train(
     finish(result, as_json, result.problem)
 
 
-def _print_config(config: Any, as_json: bool) -> None:
+def _print_config(config: RunConfig, as_json: bool) -> None:
     from infomcr_cli.config.explained_yaml import to_explained_yaml
     from infomcr_cli.config.yaml_text import as_document, to_yaml
 
