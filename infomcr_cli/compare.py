@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +63,7 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
     """Gather the runs, rank their measures, write the files of the request.
 
     Args:
-        mlflow_process: record in a process of its own, which imports MLflow while this one computes.
+        mlflow_process: this process is the command's own: let others record in MLflow and draw half of the plots.
 
     Raises:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
@@ -98,7 +100,13 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
             tracking_uri=request.tracking_uri,
             mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
             mlflow=mlflow,
+            two_processes=mlflow_process and _can_fork(),
         )
+
+
+def _can_fork() -> bool:
+    """Whether the process of the command may fork, and gains by it: it has no threads that work."""
+    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
 def _check(request: CompareRequest) -> None:
