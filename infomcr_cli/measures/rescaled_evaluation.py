@@ -13,8 +13,8 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import evaluation_batches, load_dataset
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.evaluate import MeasuredNetwork, measure_weights, measured_network
 from infomcr_cli.measures.rescaling import rescalable_places, rescale
-from infomcr_cli.measures.run_evaluation import MeasuredNetwork, measure_weights, measured_network
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all

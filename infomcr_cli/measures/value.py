@@ -56,6 +56,7 @@ class MeasureValue:
         return {"interval": list(student_interval(self.value, self.std_error, self.estimates))}
 
 
+<<<<<<< HEAD
 def _finite(entry: Any) -> Any:
     """Return an entry of a JSON document with None for every NaN and infinity in it."""
     if isinstance(entry, Mapping):
@@ -66,15 +67,20 @@ def _finite(entry: Any) -> Any:
 
 
 def mean_over_draws(draws: Sequence[float | None]) -> MeasureValue:
+=======
+def mean_over_draws(draws: Sequence[float | None], missing: str = "") -> MeasureValue:
+>>>>>>> trunk
     """Return the mean over draws with its standard error; `extras` hold the interval and each draw.
 
     Args:
-        draws: each draw's value; None for a deficient draw, which is not averaged.
+        draws:   each draw's value; None for a deficient draw, which is not averaged.
+        missing: the reason that is given if no draw has a value.
     """
     found = np.array([v for v in draws if v is not None], np.float64)
     if len(found) < 2:
         value = float(found[0]) if len(found) else None
-        return MeasureValue(value, extras={"interval": None, "draws": list(draws)})
+        reason = {"reason": missing} if value is None and missing else {}
+        return MeasureValue(value, extras={"interval": None, "draws": list(draws), **reason})
     value, error = float(found.mean()), standard_error(found)
     return MeasureValue(
         value, error, {"interval": list(student_interval(value, error, len(found))), "draws": list(draws)}

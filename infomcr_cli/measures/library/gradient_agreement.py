@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.draw_measures import Draw, register_draw_measure
+from infomcr_cli.measures.draws import Draw, register_draw_measure
 from infomcr_cli.measures.library.spectrum import ZERO
 
 Array = NDArray[np.float64]
