@@ -56,7 +56,6 @@ class MeasureValue:
         return {"interval": list(student_interval(self.value, self.std_error, self.estimates))}
 
 
-<<<<<<< HEAD
 def _finite(entry: Any) -> Any:
     """Return an entry of a JSON document with None for every NaN and infinity in it."""
     if isinstance(entry, Mapping):
@@ -66,10 +65,7 @@ def _finite(entry: Any) -> Any:
     return None if isinstance(entry, float) and not math.isfinite(entry) else entry
 
 
-def mean_over_draws(draws: Sequence[float | None]) -> MeasureValue:
-=======
 def mean_over_draws(draws: Sequence[float | None], missing: str = "") -> MeasureValue:
->>>>>>> trunk
     """Return the mean over draws with its standard error; `extras` hold the interval and each draw.
 
     Args:

@@ -152,7 +152,15 @@ def forecast(measures: Iterable[Measure], ctx: MeasureContext, clock: Callable[[
     Args:
         clock: returns seconds, of whatever is wanted.
     """
-    return timed_speed(ctx.surface, clock).seconds(work_of(measures, ctx.config))
+    config = within_images(ctx.config, len(ctx.dataset.train))
+    return timed_speed(ctx.surface, clock).seconds(work_of(measures, config))
+
+
+def within_images(config: MeasureConfig, images: int) -> MeasureConfig:
+    """Return the settings with no more samples and draws than a training set of so many images gives."""
+    gamma, samples = config.gamma, min(config.samples, images)
+    draws = min(gamma.draws, min(gamma.samples, images) // gamma.draw_size)
+    return config.model_copy(update={"samples": samples, "gamma": gamma.model_copy(update={"draws": draws})})
 
 
 def timed_speed(surface: LossSurface, clock: Callable[[], float] = time.perf_counter) -> Speed:

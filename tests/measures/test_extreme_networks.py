@@ -8,14 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from infomcr_cli.measures.draw_measures import Draw
 from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.measures import gamma as formulas
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.cross_entropy import sample_losses, tensor_losses
-from infomcr_cli.measures.draw_measures import Draw
-from infomcr_cli.measures.evaluate import within_images, work_of, work_shares
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.gram.record import GramRecord
 from infomcr_cli.measures.library.confidence import calibration_error, mean_confidence, mean_entropy
@@ -23,6 +22,7 @@ from infomcr_cli.measures.library.gradient_agreement import gradient_disparity
 from infomcr_cli.measures.library.gram import effective_rank
 from infomcr_cli.measures.loss_surface import LossSurface, _factor
 from infomcr_cli.measures.value import MeasureValue, mean_over_draws
+from infomcr_cli.measures.work import within_images, work_of, work_shares
 
 L = keras.layers
 MARGIN = 120.0  # nats: a loss of e⁻¹²⁰ is 8e-53, below the smallest number of float32
