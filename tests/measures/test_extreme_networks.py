@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from infomcr_cli.measures.draw_measures import Draw
 from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.measures import gamma as formulas
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.cross_entropy import sample_losses, tensor_losses
+from infomcr_cli.measures.draws import Draw
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.gram.record import GramRecord
 from infomcr_cli.measures.library.confidence import calibration_error, mean_confidence, mean_entropy
