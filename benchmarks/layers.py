@@ -1,18 +1,18 @@
 """Gamma of one draw on small models of one layer: what a layer type without a closed form costs.
 
-Command:  python -m benchmarks.layers
-Milliseconds, medians of 5 after a first call: a draw of 100 in inference mode, one batched forward and backward pass
-over the same images, and a hundred passes of one image each.
+Command:  python -m benchmarks.layers [--json FILE]
+Five turns after a first call: a draw of 100 in inference mode against one batched forward and backward pass over the
+same images, and against a hundred passes of one image each.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,9 +21,10 @@ import keras
 import tensorflow as tf
 
 from benchmarks.gamma_sides import Work
+from benchmarks.rows import FASTER, SLOWER, Row, finish
 from infomcr_cli.measures import GramEngine
 
-COUNT = 100
+COUNT, TURNS = 100, 5
 LAYERS = keras.layers
 IMAGE, SERIES, PATCHES, STEPS = (32, 32, 32), (256, 32), (49, 64), (50, 32)
 KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
@@ -42,12 +43,16 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
 
 
 def main() -> int:
-    """Print a line for each layer."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Print two rows for each layer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    options, rows = parser.parse_args(), []
     for name, (shape, make) in KINDS.items():
         keras.utils.set_random_seed(0)
-        _measure(name, _model(shape, make()))
-    return 0
+        for row in _rows(name, _model(shape, make())):
+            print(row.line(), flush=True)
+            rows.append(row)
+    return finish(rows, options.json)
 
 
 def _model(shape: tuple[int, ...], layer: Any) -> keras.Model:
@@ -57,7 +62,8 @@ def _model(shape: tuple[int, ...], layer: Any) -> keras.Model:
     return keras.Model(inputs, LAYERS.Dense(10)(pool()(x) if pool else x))
 
 
-def _measure(name: str, model: keras.Model) -> None:
+def _rows(name: str, model: keras.Model) -> list[Row]:
+    """Return the rows of one layer."""
     images, labels = tf.random.normal((COUNT, *model.input_shape[1:])), tf.range(COUNT) % 10
     variables = [v.value for v in model.trainable_variables]
 
@@ -70,26 +76,34 @@ def _measure(name: str, model: keras.Model) -> None:
     singles = [(images[i : i + 1], labels[i : i + 1]) for i in range(COUNT)]
     engine, arrays = GramEngine(model), (images.numpy(), labels.numpy())
     served = ",".join(sorted(set(engine(*arrays).gradient_method.values())))
-    ways: list[Work] = [
-        lambda: engine(*arrays),
-        lambda: backward(images, labels),
-        lambda: [backward(*one) for one in singles],
+    ways: dict[str, Work] = {
+        f"{name}, by {served}": lambda: engine(*arrays),
+        "one pass of 100": lambda: backward(images, labels),
+        "100 passes of one": lambda: [backward(*one) for one in singles],
+    }
+    (title, draw), *others = _turns(ways).items()
+    meanings = (SLOWER, FASTER)
+    return [
+        Row(title, draw, against=other, other_seconds=seconds, ratios=_ratios(draw, seconds, meaning), meaning=meaning)
+        for (other, seconds), meaning in zip(others, meanings, strict=True)
     ]
-    draw, batched, one_by_one = (_milliseconds(way) for way in ways)
-    print(
-        f"{name:20} by {served:12} draw {draw:6.1f}  one pass {batched:6.1f}  {COUNT} passes {one_by_one:6.1f}",
-        flush=True,
-    )
 
 
-def _milliseconds(work: Work) -> float:
-    work()
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds)
+def _ratios(ours: list[float], others: list[float], meaning: str) -> list[float]:
+    pairs = zip(ours, others, strict=True)
+    return [other / mine if meaning == FASTER else mine / other for mine, other in pairs]
+
+
+def _turns(ways: dict[str, Work]) -> dict[str, list[float]]:
+    """Return the seconds of each way, in turns after a first call."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(TURNS + 1):
+        for name, work in ways.items():
+            start = time.perf_counter()
+            work()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Ranking 1,000 runs with 20 measures: run directories read, statistics with intervals, table printed.
 
-Command:  python benchmarks/ranking.py [--runs 1000] [--measures 20]
+Command:  python -m benchmarks.ranking [--runs 1000] [--measures 20] [--json FILE]
 Expected: at most 20 s and 1 GB. The run directories are generated; nothing is trained.
 """
 
@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import yaml
+
+from benchmarks.rows import Row, finish
 
 LIMIT_SECONDS, LIMIT_BYTES = 20.0, 1e9
 GRID: dict[str, tuple[Any, ...]] = {
@@ -69,7 +71,7 @@ def _write_run(folder: Path, config: dict[str, Any], gap: float, measures: dict[
 
 def measure(root: Path) -> dict[str, float]:
     """Compare the runs in a process of its own and return seconds and peak bytes."""
-    command = [sys.executable, __file__, "--ranking", str(root)]
+    command = [sys.executable, "-m", "benchmarks.ranking", "--ranking", str(root)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -99,6 +101,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--measures", type=int, default=20)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--ranking", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ranking:
@@ -107,12 +110,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder) / "runs", options.runs, options.measures)
         result = measure(Path(folder) / "runs")
-    print(
-        f"ranking: {result['minima']:.0f} minima, {result['measures']:.0f} measures, {result['axes']:.0f} axes: "
-        f"{result['seconds']:.1f} s (limit {LIMIT_SECONDS:.0f}; {result['cpu_seconds']:.1f} s of one core), "
-        f"{result['peak_bytes'] / 1e9:.2f} GB (limit 1)"
-    )
-    return int(result["seconds"] > LIMIT_SECONDS or result["peak_bytes"] > LIMIT_BYTES)
+    sizes = ", ".join(f"{result[key]:,.0f} {key}" for key in ("minima", "measures", "axes"))
+    peak = int(result["peak_bytes"])
+    row = Row(f"compare: {sizes}", [result["seconds"]], [result["cpu_seconds"]], peak, target=LIMIT_SECONDS)
+    print(f"{row.line()}, {LIMIT_BYTES / 1e9:g} GB")
+    return max(finish([row], options.json), int(peak > LIMIT_BYTES))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A sweep against a shell loop over the same runs, two at a time; the start-up of a job's process; the planning.
 
-Command:  python benchmarks/sweep.py [--jobs 16] [--epochs 40] [--repeats 1]
+Command:  python -m benchmarks.sweep [--jobs 16] [--epochs 40] [--repeats 1] [--json FILE]
 Expected: the sweep takes at most 5 % longer than `xargs -P2 infomcr train`; 10,000 jobs are planned within 10 s.
 """
 
@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.rows import SLOWER, Row, finish
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
 LIMIT, PLANNING_SECONDS = 1.05, 10.0
@@ -69,33 +71,47 @@ def planning() -> tuple[int, float]:
     return len(json.loads(out)["jobs"]), cost.wall
 
 
-def main() -> None:
-    """Measure in turns, print, and fail where a limit is broken."""
+def main() -> int:
+    """Measure in turns and print; 1 where a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    settings = (*SMALL, f"schedule.epochs={given.epochs}")
+    rows = [_planning_row(), *_sweep_rows(given.jobs, given.repeats, (*SMALL, f"schedule.epochs={given.epochs}"))]
+    print("\n".join(row.line() for row in rows))
+    return finish(rows, given.json)
+
+
+def _planning_row() -> Row:
     count, seconds = planning()
-    print(f"planned {count:,} jobs in {seconds:.1f} s (at most {PLANNING_SECONDS:g})")
-    loops, sweeps, startup = [], [], None
-    for _ in range(given.repeats):
+    return Row(f"the planning of {count:,} jobs", [seconds], target=PLANNING_SECONDS)
+
+
+def _sweep_rows(jobs: int, repeats: int, settings: Sequence[str]) -> list[Row]:
+    loops, sweeps = [], []
+    startup: dict[str, float] = {}
+    for _ in range(repeats):
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-            loops.append(by_loop(given.jobs, settings, Path(one)))
-            cost, document = by_sweep(given.jobs, settings, Path(other))
+            loops.append(by_loop(jobs, settings, Path(one)))
+            cost, document = by_sweep(jobs, settings, Path(other))
         sweeps.append(cost)
-        startup = document["startup_seconds"]
-        assert document["finished"] == given.jobs
-    loop, sweep = (min(costs, key=lambda cost: cost.wall) for costs in (loops, sweeps))
-    ratio = sweep.wall / loop.wall
-    print(f"{given.jobs} jobs, two at a time, best of {given.repeats}:")
-    print(f"  shell loop  {loop.wall:6.1f} s, {loop.cpu:6.1f} s of CPU")
-    print(f"  sweep       {sweep.wall:6.1f} s, {sweep.cpu:6.1f} s of CPU, {100 * (ratio - 1):+.1f} % (at most +5 %)")
-    if startup:
-        print(f"  start-up of a job's process {startup['took']:.1f} s, {startup['waited']:.1f} s of it waited for")
-    sys.exit(int(ratio > LIMIT or seconds > PLANNING_SECONDS or count != 10_000))
+        startup = document["startup_seconds"] or {}
+        assert document["finished"] == jobs
+    sweep = Row(
+        f"a sweep of {jobs} jobs, two at a time",
+        [one.wall for one in sweeps],
+        [one.cpu for one in sweeps],
+        against="a shell loop",
+        other_seconds=[one.wall for one in loops],
+        ratios=[one.wall / other.wall for one, other in zip(sweeps, loops, strict=True)],
+        meaning=SLOWER,
+        target=LIMIT,
+    )
+    starts = {"the start of a job's process": "took", "what a job waited for it": "waited"}
+    return [sweep, *(Row(name, [startup[key]]) for name, key in starts.items() if key in startup)]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

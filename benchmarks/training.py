@@ -15,43 +15,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rows import FASTER, Row, finish
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 LIMITS = {"whole": 0.96, "precision": 1.35, "torch": 0.95}
-AGAINST = {"whole": "a bare loop", "precision": "float32", "torch": "PyTorch"}
+NAMES = {"whole": "infomcr train, whole", "precision": "a step in mixed_bfloat16", "torch": "a step"}
+AGAINST = {"whole": "a bare tf.function loop", "precision": "float32", "torch": "PyTorch"}
 ROWS = (*LIMITS, "start")
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Speed of one side over that of the other, in the turns that both took.
-
-    Args:
-        ours, theirs: seconds of each turn, for the same work.
-        images:       of one turn.
-    """
-
-    row: str
-    deterministic: bool
-    ours: Sequence[float]
-    theirs: Sequence[float]
-    images: int
-
-    @property
-    def value(self) -> float:
-        """Median over the turns."""
-        return statistics.median(theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True))
-
-    def line(self) -> str:
-        """Return a line of the table."""
-        ours, theirs = (self.images / statistics.median(side) for side in (self.ours, self.theirs))
-        setting = f"deterministic={_word(self.deterministic)}"
-        speeds = f"{ours:7.1f} images/s, {AGAINST[self.row]:11} {theirs:7.1f}"
-        return f"{self.row:10}{setting:21}{speeds}   {self.value:.3f} (at least {LIMITS[self.row]})"
 
 
 def main() -> int:
@@ -65,30 +38,34 @@ def main() -> int:
             print("torch     left out: INFOMCR_PEERS names no python that has PyTorch")
         else:
             results += [_ratio(row, deterministic, options) for deterministic in (True, False)]
-    if options.json:
-        options.json.write_text(json.dumps([_entry(result) for result in results]))
-    return int(any(result.value < LIMITS[result.row] for result in results))
-
-
-def _entry(result: Ratio) -> dict[str, Any]:
-    name = f"{result.row}, deterministic={_word(result.deterministic)}"
-    return {"name": name, **asdict(result), "ratio": result.value, "seconds": list(result.ours)}
+    return finish(results, options.json)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; default: all")
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
     parser.add_argument("--steps", type=int, default=10, help="steps in a turn")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
-def _ratio(row: str, deterministic: bool, options: argparse.Namespace) -> Ratio:
+def _ratio(row: str, deterministic: bool, options: argparse.Namespace) -> Row:
     settings = {"rounds": options.rounds, "steps": options.steps, "deterministic": _word(deterministic)}
     found = _turns(row, *(f"--{name}={value}" for name, value in settings.items()))
-    result = Ratio(row, deterministic, **found)
-    print(result.line(), flush=True)
+    name = f"{NAMES[row]}, deterministic={_word(deterministic)}"
+    result = Row(
+        name,
+        found["ours"],
+        against=AGAINST[row],
+        other_seconds=found["theirs"],
+        ratios=[theirs / ours for ours, theirs in zip(found["ours"], found["theirs"], strict=True)],
+        meaning=FASTER,
+        target=LIMITS[row],
+    )
+    images = found["images"]
+    speeds = (images / statistics.median(found[side]) for side in ("ours", "theirs"))
+    print(f"{result.line()}   {' and '.join(f'{speed:.0f}' for speed in speeds)} images/s", flush=True)
     return result
 
 

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rows import MEMORY, SLOWER, Row, finish
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 KINDS = {
     "plain": ["reg=off"],
@@ -33,6 +35,7 @@ KINDS = {
     "fisher_trace_shared": ["reg=fisher_trace", "reg.share_pass=true"],
 }
 LIMITS = {"on": {"step": 3.05, "first_call": 2.5, "memory": 1.25}, "on_shared": {"step": 2.05}}
+PLAIN = "a plain step"
 STARTS = 3  # processes of each kind for the first call and the memory: medians
 _prepared: list[bool] = []  # a process is prepared once
 
@@ -46,34 +49,27 @@ def main() -> int:
     if options.turns:
         print(json.dumps(_turns(options.kinds, options)))
         return 0
-    settings = options.deterministic.split(",")
-    tables = {setting: _table(setting, options) for setting in settings}
-    if options.json:
-        options.json.write_text(json.dumps(tables))
-    return int(any(_misses(kind, row) for table in tables.values() for kind, row in table.items()))
+    print(f"Wide ResNet 28-2, 32x32x3, batch {options.batch}", flush=True)
+    rows = [row for setting in options.deterministic.split(",") for row in _table(setting, options)]
+    return finish(rows, options.json)
 
 
-def _table(deterministic: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Measure and print, line by line, all kinds in one setting of `deterministic`."""
+def _table(deterministic: str, options: argparse.Namespace) -> list[Row]:
+    """Measure and print, row by row, all kinds in one setting of `deterministic`."""
     kinds = ["plain", *(kind for kind in options.kinds or KINDS if kind != "plain")]
-    heading = f"Wide ResNet 28-2, 32x32x3, batch {options.batch}, deterministic={deterministic}; multiples of plain"
-    print(heading, flush=True)
-    turns = _child(options, deterministic, "--turns", *kinds)
-    alone, rows = {}, {}
+    seconds = _child(options, deterministic, "--turns", *kinds)
+    alone, rows = {}, []
     for kind in kinds:
         alone[kind] = _medians([_child(options, deterministic, f"--alone={kind}") for _ in range(STARTS)])
-        rows[kind] = _row(kind, turns, alone)
-        print(_line(kind, rows[kind]), flush=True)
+        found = [_step_row(kind, deterministic, seconds), *_start_rows(kind, deterministic, alone)]
+        print("\n".join(row.line() for row in found), flush=True)
+        rows += found
     return rows
-
-
-def _misses(kind: str, row: dict[str, float]) -> list[str]:
-    return [what for what, limit in LIMITS.get(kind, {}).items() if row[what] > limit]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; default: all")
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each kind")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--deterministic", choices=("true", "false", "true,false"), default="true,false")
@@ -90,8 +86,8 @@ def _child(options: argparse.Namespace, deterministic: str, *arguments: str) -> 
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], float]:
-    """Return a step on one batch in memory, waited for, and the passes that it is counted as."""
+def _step(kind: str, options: argparse.Namespace) -> Callable[[], None]:
+    """Return a step on one batch in memory, waited for."""
     import keras
     import tensorflow as tf
 
@@ -116,23 +112,23 @@ def _step(kind: str, options: argparse.Namespace) -> tuple[Callable[[], None], f
         (state.plain_step if kind == "plain" else state.regularized_step)(images, labels)
         state.failed_at.numpy()
 
-    return step, config.reg.passes
+    return step
 
 
-def _turns(kinds: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Return the seconds of each kind's steps, taken in turns after one that compiles, and its passes."""
+def _turns(kinds: list[str], options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds of each kind's steps, taken in turns after one that compiles, and those of the processors."""
     made = {kind: _step(kind, options) for kind in kinds}
-    for step, _ in made.values():
+    for step in made.values():
         step()
     seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for _ in range(options.rounds):
-        for kind, (step, _) in made.items():
+        for kind, step in made.items():
             seconds[kind].append(_timed(step))
-    return {"seconds": seconds, "passes": {kind: passes for kind, (_, passes) in made.items()}}
+    return seconds
 
 
 def _alone(kind: str, options: argparse.Namespace) -> dict[str, float]:
-    step, _ = _step(kind, options)
+    step = _step(kind, options)
     first_call, _ = _timed(step)
     step()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -150,25 +146,43 @@ def _timed(step: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - worked
 
 
-def _row(kind: str, turns: Any, alone: Any) -> dict[str, float]:
-    ours, plain = turns["seconds"][kind], turns["seconds"]["plain"]
-    step, cpu = (statistics.median(o[i] / p[i] for o, p in zip(ours, plain, strict=True)) for i in range(2))
-    return {
-        "step": step,
-        "cpu": cpu,
-        "seconds": statistics.median(wall for wall, _ in ours),
-        "passes": turns["passes"][kind],
-        **{what: alone[kind][what] / alone["plain"][what] for what in ("first_call", "memory")},
-    }
+def _step_row(kind: str, deterministic: str, seconds: dict[str, list[tuple[float, float]]]) -> Row:
+    """Return the row of the steps taken in turns."""
+    (ours, busy), (plain, _) = (zip(*seconds[one], strict=True) for one in (kind, "plain"))
+    name = f"a step, {' '.join(KINDS[kind])}, deterministic={deterministic}"
+    if kind == "plain":
+        return Row(name, ours, busy)
+    ratios = [mine / other for mine, other in zip(ours, plain, strict=True)]
+    target = LIMITS.get(kind, {}).get("step")
+    return Row(name, ours, busy, against=PLAIN, other_seconds=plain, ratios=ratios, meaning=SLOWER, target=target)
 
 
-def _line(kind: str, row: dict[str, float]) -> str:
-    limits = LIMITS.get(kind, {})
-    figures = (f"{what} {row[what]:5.2f}" + (f" (≤ {limits[what]})" if what in limits else "") for what in _SHOWN)
-    return f"{kind:20} {row['seconds']:6.2f} s  {row['passes']:.0f} passes  {'  '.join(figures)}"
+def _start_rows(kind: str, deterministic: str, alone: dict[str, dict[str, float]]) -> list[Row]:
+    """Return the rows of the first call and of the memory, each of a process of its own."""
+    if kind == "plain":
+        return []
+    limits, name = LIMITS.get(kind, {}), f"{' '.join(KINDS[kind])}, deterministic={deterministic}"
+    ours, plain = alone[kind], alone["plain"]
+    first = Row(
+        f"its first call, {name}",
+        [ours["first_call"]],
+        against=PLAIN,
+        other_seconds=[plain["first_call"]],
+        ratios=[ours["first_call"] / plain["first_call"]],
+        meaning=SLOWER,
+        target=limits.get("first_call"),
+    )
+    memory = Row(
+        f"its memory, {name}",
+        peak_bytes=int(ours["memory"]),
+        against=PLAIN,
+        other_peak_bytes=int(plain["memory"]),
+        ratios=[ours["memory"] / plain["memory"]],
+        meaning=MEMORY,
+        target=limits.get("memory"),
+    )
+    return [first, memory]
 
-
-_SHOWN = ("step", "cpu", "first_call", "memory")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +60,7 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
     """Gather the runs, rank their measures, write the files of the request.
 
     Args:
-        mlflow_process: record in a process of its own, which imports MLflow while this one computes.
+        mlflow_process: this process is the command's own: let others record in MLflow and draw half of the plots.
 
     Raises:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
@@ -82,10 +84,15 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
 
     with MlflowProcess(is_separate=request.tracking and mlflow_process) as mlflow:
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
-        return _compared(request, gathered, mlflow)
+        return _compared(request, gathered, mlflow, two_processes=mlflow_process and _can_fork())
 
 
-def _compared(request: CompareRequest, gathered: Gathered, mlflow: MlflowProcess) -> Comparison:
+def _can_fork() -> bool:
+    """Whether the process of the command may fork, and gains by it: it has no threads that work."""
+    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+
+
+def _compared(request: CompareRequest, gathered: Gathered, mlflow: MlflowProcess, *, two_processes: bool) -> Comparison:
     from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
     from infomcr_cli.report.comparison import compare_runs
     from infomcr_cli.report.gather import chosen_by_test, search_of, uid_of_sweep
@@ -115,4 +122,5 @@ def _compared(request: CompareRequest, gathered: Gathered, mlflow: MlflowProcess
         tracking_uri=request.tracking_uri,
         mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
         mlflow=mlflow,
+        two_processes=two_processes,
     )

@@ -10,8 +10,11 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.compare import changes, report, seconds_of
+from benchmarks.document import known_suites, write_document
 from benchmarks.machine import machine
 from benchmarks.measures import table
+from benchmarks.rows import FASTER, MEMORY, SLOWER, Row, compared, finish, rows_of
+from benchmarks.timing import Side
 
 DOCUMENT = {
     "machine": {"processor": "A", "cores": 2, "time": "now"},
@@ -77,3 +80,73 @@ def test_table_of_measures_names_those_that_take_nothing_in_one_line() -> None:
     lines = table({**DOCUMENT, "together": together, "estimate": estimate}).splitlines()
     assert lines[2:5] == ["| gamma | 9.0 | 4.0 |", "| all together | 9.0 | 4.0 |", "| forecast | 8.0 | 5.0 |"]
     assert lines[-1] == "Less than 0.05 s each: margin."
+
+
+def _row(name: str, *ratios: float, meaning: str, **options: Any) -> Row:
+    return Row(name, ratios=ratios, meaning=meaning, **options)
+
+
+ROWS = (
+    _row("a draw", 2.0, 1.5, 3.0, meaning=FASTER, seconds=[1.0], against="peer", other_seconds=[2.0], target=1.4),
+    Row("a step", [2.2], [4.0], against="plain", other_seconds=[1.0], ratios=[2.2], meaning=SLOWER, target=2.05),
+    _row("its memory", 2.0, meaning=MEMORY, peak_bytes=2 * 10**9, against="plain", other_peak_bytes=10**9),
+    Row("eval", [5.0, 6.0], [7.0, 8.0], target=8.0),
+)  # fmt: skip
+
+
+def test_target_is_a_least_ratio_where_ours_is_faster_and_else_a_most() -> None:
+    assert [row.is_reached for row in ROWS] == [True, False, True, True]
+    assert [row.value for row in ROWS] == [2.0, 2.2, 2.0, 5.5]
+    assert ROWS[1].line().endswith("at most 2.05: missed")
+
+
+def test_ratio_of_two_sides_is_taken_turn_by_turn() -> None:
+    ours, other = Side("ours", [], [1.0, 2.0], 5), Side("peer", [], [3.0, 5.0], 7)
+    faster, slower = (compared("a draw", ours, other, meaning) for meaning in (FASTER, SLOWER))
+    assert faster.ratios == [3.0, 2.5]
+    assert slower.ratios == [1 / 3, 0.4]
+    assert (faster.peak_bytes, faster.other_peak_bytes) == (5, 7)
+
+
+def test_rows_are_read_as_they_were_written_and_a_missed_target_is_a_failure(tmp_path: Path) -> None:
+    assert finish(ROWS, tmp_path / "rows.json") == 1
+    assert finish(ROWS[:1], None) == 0
+    document = json.loads((tmp_path / "rows.json").read_text())
+    assert [row.line() for row in rows_of(document)] == [row.line() for row in ROWS]
+    assert dict(seconds_of(document))["rows/eval"] == 7.5, "the median of the processors"
+
+
+def test_document_has_one_table_for_each_machine_the_newest_first(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    for number, processor in enumerate(("old", "new")):
+        time = f"2026-11-0{number + 1}T00:00:00"
+        record = {**machine(), "processor": processor, "time": time, "instruction_sets": ["avx2"]}
+        suites = {name: {"time": time} for name in ("gamma", "start")}
+        finish(ROWS[:3], tmp_path / "gamma.json")
+        finish(ROWS[3:], tmp_path / "start.json")
+        for name, suite in suites.items():
+            suite["found"] = json.loads((tmp_path / f"{name}.json").read_text())
+        (tmp_path / f"benchmarks/{processor}.json").write_text(json.dumps({"machine": record, "suites": suites}))
+    path = tmp_path / "benchmarks.md"
+    path.write_text("# Kept\n<!-- generated: machines -->\nold\n<!-- end -->\n")
+    write_document(path, tmp_path / "benchmarks")
+    text = path.read_text()
+    assert [line.split(",")[0] for line in text.splitlines() if line.startswith("#")] == ["# Kept", "## new", "## old"]
+    step = "| a step | 2.20 s (4.00 s of the processors) | plain | 1.00 s | 2.20 times as long |"
+    assert f"{step} at most 2.05: **missed** |" in text
+    assert "| its memory | 2.00 GB | plain | 1.00 GB | 2.00 times the memory |  |" in text
+    assert text.count("(benchmarks/new.json)") == 1
+    write_document(path, tmp_path / "benchmarks")
+    assert path.read_text() == text
+
+
+def test_suites_are_added_to_a_file_of_the_same_machine_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, here = tmp_path / "bench.json", machine()
+    assert known_suites(path, here) == {}
+    path.write_text(json.dumps({"machine": here, "suites": {"gamma": {}}}))
+    assert known_suites(path, here) == {"gamma": {}}
+    path.write_text(json.dumps({"machine": {**here, "cores": 99}, "suites": {"gamma": {}}}))
+    assert main(["ranking", "--json", str(path)]) == 2
+    assert "another cores: 99" in capsys.readouterr().err

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.generated import filled
 from benchmarks.study import evaluations, sweeps
 from benchmarks.study.__main__ import main as study
 from benchmarks.study.compared import regularizers
-from benchmarks.study.document import filled, write_document
+from benchmarks.study.document import write_document
 from benchmarks.study.families import NAMES, family
 from benchmarks.study.minima import MINIMA, open_questions
 from benchmarks.study.pilot import PILOT

@@ -38,6 +38,7 @@ def save(
     tracking_uri: str | None = None,
     mlflow_parent: str | None = None,
     mlflow: MlflowProcess | None = None,
+    two_processes: bool = False,
 ) -> Comparison:
     """Write the files for which a path is given, record the comparison in MLflow; return it with where they are.
 
@@ -47,6 +48,7 @@ def save(
         tracking_uri: another store to record it in.
         mlflow_parent: uid of the sweep whose runs are compared; None: there is none.
         mlflow:       records the comparison; None: this process does.
+        two_processes: let a forked process draw half of the plots.
 
     Raises:
         InputError: a file or directory cannot be written.
@@ -61,7 +63,8 @@ def save(
     if html or plots or store:
         from infomcr_cli.report.plots.all import all_plots
 
-        drawn = all_plots(comparison, png=plots is not None)  # the page and MLflow show SVG
+        # The page and MLflow show SVG.
+        drawn = all_plots(comparison, png=plots is not None, two_processes=two_processes)
     files = _write_files(comparison, drawn, csv, html, plots)
     comparison = replace(comparison, files=tuple(str(path) for path in files))
     if store is None:

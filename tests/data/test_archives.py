@@ -96,10 +96,10 @@ def test_a_bomb_is_refused_before_it_is_unfolded(tmp_path, config) -> None:
         for _ in range(64):  # the beginning of them will do
             file.write(zeros.compress(bytes(2**20)))
         file.write(zeros.flush())
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="must have at most"):
         load_dataset(config("cifar10", root=str(path)), seed=0)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +22,13 @@ from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.plots.all import all_plots, save_plots
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, spectra, trajectory
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
-from infomcr_cli.report.plots.scatter import gamma_against_gap, measures_against_gap, points
+from infomcr_cli.report.plots.scatter import (
+    gamma_against_gap,
+    measures_against_gap,
+    pictures_of,
+    points,
+    varying_measures,
+)
 from infomcr_cli.report.plots.schedule_marks import MOST_MARKS, all_marks, schedule_marks
 from infomcr_cli.report.plots.style import Plot, short, with_unit
 from infomcr_cli.report.plots.training import training_curves
@@ -113,7 +124,7 @@ def test_pictures_have_at_most_nine_panels_and_constant_measures_none(tmp_path: 
         found = evaluation(0.1 + index / 50, measures)
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
     comparison = compare(CompareRequest((str(tmp_path),)))
-    drawn = measures_against_gap(comparison)
+    drawn = [measures_against_gap(comparison, part) for part in pictures_of(varying_measures(comparison))]
     shown = [[panel.get_xlabel() for panel in figure.axes if panel.get_visible()] for figure in drawn]
     assert [len(labels) for labels in shown] == [5, 5]
     labels = [label for one in shown for label in one]
@@ -130,6 +141,33 @@ def test_points_are_means_in_percent_with_their_seeds(comparison: Comparison) ->
     assert [seed[0] for seed in found[0].seeds] == [run.value("gamma") for run in first]
     styles = {(point.colour, point.marker, point.size) for point in found}
     assert len(styles) == 4  # two axes of two values; the third axis has no style
+
+
+def test_the_command_draws_the_same_bytes_in_two_processes(comparison: Comparison, tmp_path: Path) -> None:
+    root = comparison.included[0].directory.path.parent
+    saved = save_plots(all_plots(compare(CompareRequest((str(root),)))), tmp_path / "here")
+    command = [sys.executable, "-c", "from infomcr_cli.cli import main; main()", "compare", str(root)]
+    there = tmp_path / "there"
+    subprocess.run([*command, "--no-tracking", "--plots", str(there)], check=True, capture_output=True)
+    assert sorted(path.name for path in there.iterdir()) == sorted(path.name for path in saved)
+    assert all((there / path.name).read_bytes() == path.read_bytes() for path in saved)
+
+
+class NoFork:
+    """A context whose processes die at once."""
+
+    def Pipe(self, duplex: bool) -> Any:
+        return multiprocessing.Pipe(duplex=duplex)
+
+    def Process(self, **_: Any) -> Any:
+        return SimpleNamespace(start=lambda: None, join=lambda: None)
+
+
+def test_plots_of_a_process_that_died_are_drawn_here(
+    comparison: Comparison, plots: Sequence[Plot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: NoFork())
+    assert all_plots(comparison, two_processes=True) == plots
 
 
 def test_titles_and_labels_of_plots_are_never_cut() -> None:

@@ -68,11 +68,11 @@ FORGERIES = {
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_checkpoint_with_a_right_checksum_is_refused(run: RunDirectory, name: str) -> None:
     plant(run, FORGERIES[name])
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError) as caught:
         load_checkpoint(run, "a")
     assert "\x1b" not in str(caught.value)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(st.binary(max_size=300))

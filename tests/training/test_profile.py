@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from infomcr_cli.console.progress import time_table
@@ -21,11 +20,13 @@ def test_profile_parts_sum_to_the_whole_time() -> None:
     with watch.part("input"):
         time.sleep(0.02)
     time.sleep(0.01)
+    before = time.perf_counter() - watch.began
     table = watch.table()
+    after = time.perf_counter() - watch.began
     assert tuple(table) == PARTS
     assert table["input"] >= 0.02
     assert table["rest"] >= 0.01
-    assert sum(table.values()) == pytest.approx(time.perf_counter() - watch.began, abs=0.01)
+    assert before <= sum(table.values()) + 1e-6 <= after + 2e-6
 
 
 def test_timed_inputs_give_the_same_batches_and_scores() -> None:

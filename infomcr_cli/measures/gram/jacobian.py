@@ -6,8 +6,8 @@ weights for which there is neither a rule nor the Jacobian of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
+from infomcr_cli.measures.gram.norm_gradient import norm_gradients_in_closed_form
 from infomcr_cli.measures.loops import unremarked_loops
 from infomcr_cli.measures.stateless import BatchNormMode, in_precision, measurement_scope, number_of_classes
 from infomcr_cli.models.logits import check_operation
@@ -70,12 +71,22 @@ class JacobianPass:
     def _compile(self) -> Any:
         return tf.function(self._rows, autograph=False).get_concrete_function(*self._signature)
 
+    @contextmanager
+    def _quick_gradients(self) -> Iterator[None]:
+        """Use gradients inside the block that take less time for many cotangents, if they are taken at once."""
+        with ExitStack() as stack:
+            if self.is_vectorised:
+                stack.enter_context(kernel_gradients_as_products(self._setting.model))
+                if self._setting.batch_norm == "batch":
+                    stack.enter_context(norm_gradients_in_closed_form(self._setting.model))
+            yield
+
     def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
         wanted = [values[i] for i in self._wanted]
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
         with (
             measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
-            kernel_gradients_as_products(setting.model) if self.is_vectorised else nullcontext(),
+            self._quick_gradients(),
             unremarked_loops(),
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:

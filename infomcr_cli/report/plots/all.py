@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -23,45 +29,89 @@ from infomcr_cli.report.plots.training import training_curves
 
 _Draw = Callable[[Comparison], Figure | None]
 _Describe = Callable[[Comparison], str]
-_FIRST: tuple[tuple[str, str, _Draw, _Describe], ...] = (
-    ("training", "Training curves", training_curves, alt_text.training_curves),
-    ("gamma-gap", "Gamma against the gap", gamma_against_gap, alt_text.gamma_against_gap),
+
+
+class _Picture(NamedTuple):
+    """How a plot is drawn, and described to someone who cannot see it; not drawn: the runs lack the numbers."""
+
+    name: str
+    title: str
+    draw: _Draw
+    describe: _Describe
+
+
+_FIRST = (
+    _Picture("training", "Training curves", training_curves, alt_text.training_curves),
+    _Picture("gamma-gap", "Gamma against the gap", gamma_against_gap, alt_text.gamma_against_gap),
 )
-_LAST: tuple[tuple[str, str, _Draw, _Describe], ...] = (
-    ("psi", "ψ by axis: rank correlation when one setting changes", psi_by_axis, alt_text.psi_by_axis),
-    ("correlations", "Rank correlation between the measures", between_measures, alt_text.between_measures),
-    ("gamma", "Gamma along training", gamma_along_training, alt_text.gamma_along_training),
-    ("spectra", "Spectra of the Gram matrix", spectra, alt_text.spectra),
+_LAST = (
+    _Picture("psi", "ψ by axis: rank correlation when one setting changes", psi_by_axis, alt_text.psi_by_axis),
+    _Picture("correlations", "Rank correlation between the measures", between_measures, alt_text.between_measures),
+    _Picture("gamma", "Gamma along training", gamma_along_training, alt_text.gamma_along_training),
+    _Picture("spectra", "Spectra of the Gram matrix", spectra, alt_text.spectra),
 )
 
 
-def all_plots(comparison: Comparison, *, png: bool = True) -> tuple[Plot, ...]:
+def all_plots(comparison: Comparison, *, png: bool = True, two_processes: bool = False) -> tuple[Plot, ...]:
     """Draw every plot for which the runs have the numbers, in the order in which a reader wants them.
 
     Args:
-        png: draw PNG beside SVG.
+        png:           draw PNG beside SVG.
+        two_processes: let a forked process draw every other one. No thread of this process may hold a lock.
     """
+    pictures = (*_FIRST, *_measures(comparison), *_LAST)
     with plot_style():
-        first, last = (
-            [
-                render(name, title, figure, describe(comparison), png=png)
-                for name, title, draw, describe in kind
-                if (figure := draw(comparison)) is not None
-            ]
-            for kind in (_FIRST, _LAST)
-        )
-        return (*first, *_measures(comparison, png=png), *last)
+        drawn = (_half_elsewhere if two_processes else _drawn)(comparison, pictures, png)
+    return tuple(plot for plot in drawn if plot is not None)
 
 
-def _measures(comparison: Comparison, *, png: bool) -> list[Plot]:
+def _drawn(comparison: Comparison, pictures: Sequence[_Picture], png: bool) -> list[Plot | None]:
+    figures = ((one, one.draw(comparison)) for one in pictures)
+    return [
+        None if figure is None else render(one.name, one.title, figure, one.describe(comparison), png=png)
+        for one, figure in figures
+    ]
+
+
+def _half_elsewhere(comparison: Comparison, pictures: Sequence[_Picture], png: bool) -> list[Plot | None]:
+    """Draw every other picture here, and the others in a process that ends when it has sent them."""
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    child = fork.Process(target=_send, args=(sender, comparison, pictures[1::2], png), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # on threads: those of NumPy's products, which are at rest
+        child.start()
+    sender.close()
+    drawn: list[Plot | None] = [None] * len(pictures)
+    drawn[0::2] = _drawn(comparison, pictures[0::2], png)
+    try:
+        drawn[1::2] = receiver.recv()
+    except EOFError:  # it failed: the same error is raised here
+        drawn[1::2] = _drawn(comparison, pictures[1::2], png)
+    child.join()
+    return drawn
+
+
+def _send(sender: Connection, *arguments: Any) -> None:
+    with suppress(Exception), sender:
+        sender.send(_drawn(*arguments))
+
+
+def _measures(comparison: Comparison) -> list[_Picture]:
     """Return the pictures of all measures but gamma: measures, measures-2 and so on."""
-    plots = []
-    parts = pictures_of(varying_measures(comparison))
-    for number, (figure, names) in enumerate(zip(measures_against_gap(comparison), parts, strict=True), start=1):
-        name = "measures" if number == 1 else f"measures-{number}"
-        title = "Each other measure against the gap" + (f", {number} of {len(parts)}" if len(parts) > 1 else "")
-        plots.append(render(name, title, figure, alt_text.measures_against_gap(comparison, names), png=png))
-    return plots
+    names = varying_measures(comparison)
+    parts = pictures_of(names)
+    count = sum(map(len, parts))
+    notes = [f"The first {count} of {len(names)} measures."] if count < len(names) else []
+    return [
+        _Picture(
+            "measures" if number == 1 else f"measures-{number}",
+            "Each other measure against the gap" + (f", {number} of {len(parts)}" if len(parts) > 1 else ""),
+            partial(measures_against_gap, names=part, notes=notes),
+            partial(alt_text.measures_against_gap, names=part),
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
 
 
 def save_plots(plots: Sequence[Plot], folder: Path) -> list[Path]:

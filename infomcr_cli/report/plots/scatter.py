@@ -63,11 +63,15 @@ def gamma_against_gap(comparison: Comparison) -> Figure | None:
     return figure
 
 
-def measures_against_gap(comparison: Comparison) -> list[Figure]:
-    """Return pictures of the gap over each other measure that varies, in the order of the ranking."""
-    names = varying_measures(comparison)
-    notes = [f"The first {MOST_PANELS} of {len(names)} measures."] if len(names) > MOST_PANELS else []
-    return [_picture(comparison, part, notes) for part in pictures_of(names)]
+def measures_against_gap(comparison: Comparison, names: Sequence[str], notes: Sequence[str] = ()) -> Figure:
+    """Return a picture of the gap over some measures, a panel for each."""
+    figure, axes = panels(len(names))
+    for place, (panel, name) in enumerate(zip(axes, names, strict=True)):
+        _draw_panel(figure, place, panel, comparison, name)
+        panel.tick_params(labelsize=8)
+    legend_of(figure, _legend(comparison.axes))
+    note(figure, notes)
+    return figure
 
 
 def varying_measures(comparison: Comparison) -> list[str]:
@@ -100,16 +104,6 @@ def points(comparison: Comparison, name: str) -> list[Point]:
 def _varies(found: Sequence[Point]) -> bool:
     values = np.array([seed[0] for point in found for seed in point.seeds or ((point.x, point.y),)])
     return len(values) == 1 or (len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max()))
-
-
-def _picture(comparison: Comparison, names: Sequence[str], notes: Sequence[str]) -> Figure:
-    figure, axes = panels(len(names))
-    for place, (panel, name) in enumerate(zip(axes, names, strict=True)):
-        _draw_panel(figure, place, panel, comparison, name)
-        panel.tick_params(labelsize=8)
-    legend_of(figure, _legend(comparison.axes))
-    note(figure, notes)
-    return figure
 
 
 def _draw_panel(

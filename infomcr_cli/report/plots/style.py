@@ -23,6 +23,7 @@ LINES = ("-", "--", "-.", ":")
 _LETTERS_PER_INCH = 17  # of a note
 _STYLE: dict[str, Any] = {
     "font.size": 9.0,
+    "font.sans-serif": ["DejaVu Sans"],  # Matplotlib's own; by default each text is sought in a dozen others too
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
