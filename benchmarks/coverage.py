@@ -28,8 +28,7 @@ from infomcr_cli.judging.conditional_information import conditional_information
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi, group_taus
 from infomcr_cli.judging.influence import Influence
-from infomcr_cli.judging.minima import Minima
-from infomcr_cli.judging.pairs import AxisPairs, axis_pairs
+from infomcr_cli.judging.minima import AxisPairs, Minima, axis_pairs
 from infomcr_cli.judging.rank_correlation import dense_ranks, influence_on_tau_and_rho, spearman_rho, tau_b
 from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.measures.value import student_interval

@@ -45,7 +45,7 @@ def main() -> None:
         print(table(json.loads(options.table.read_text(encoding="utf-8"))))
         return
     from infomcr_cli.measures.base import chosen_measures
-    from infomcr_cli.measures.evaluate import forecast
+    from infomcr_cli.measures.work import forecast
 
     with tempfile.TemporaryDirectory() as folder:
         context = _context(options, Path(folder))
@@ -95,8 +95,9 @@ def _timed(measure: Measure, context: MeasureContext) -> tuple[dict[str, float],
 
 def _context(options: argparse.Namespace, folder: Path) -> MeasureContext:
     from infomcr_cli.config.compose import compose_run
-    from infomcr_cli.experiment.network import initial_weights, network
+    from infomcr_cli.experiment.network import initial_weights, network_settings
     from infomcr_cli.measures.context import MeasureContext
+    from infomcr_cli.models import build_model
 
     draws = max(1, options.images // 100)
     chosen = {
@@ -108,7 +109,7 @@ def _context(options: argparse.Namespace, folder: Path) -> MeasureContext:
     }
     config = compose_run([*(f"{key}={value}" for key, value in chosen.items()), *options.overrides])
     dataset = _patterns(options.images)
-    model, initial = network(config, dataset), initial_weights(config, dataset)
+    model, initial = build_model(**network_settings(config, dataset)), initial_weights(config, dataset)
     _train(model, dataset)
     history = _history(folder / "run", initial or {})
     return MeasureContext(model, dataset, config.measure, 0, lambda: initial, 0.1, history)

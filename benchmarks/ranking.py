@@ -83,12 +83,11 @@ def ranking(root: Path) -> None:
     from rich.console import Console
 
     from infomcr_cli.compare import CompareRequest, compare
-    from infomcr_cli.report.terminal import comparison_renderables
 
     comparison = compare(CompareRequest((str(root),)))
     with open("/dev/null", "w") as nowhere:
         console = Console(file=nowhere, width=160)
-        for part in comparison_renderables(comparison, console.width):
+        for part in comparison.renderables(console.width):
             console.print(part)
     seconds, cpu = time.perf_counter() - start, time.process_time() - at_work
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

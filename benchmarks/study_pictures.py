@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.study_small import KEPT
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.config.compose import compose_run
-from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.report.columns import STD_ERROR
 from infomcr_cli.runs import State, finished, read_status, write_status
 from infomcr_cli.runs.lifecycle import create_run
@@ -70,7 +70,7 @@ def _overrides(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _measures(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the measures of a row with the unit and the direction that are registered."""
-    for measure in all_measures():
+    for measure in chosen_measures():
         if measure.name in row and pd.notna(row[measure.name]):
             error = row.get(f"{measure.name}{STD_ERROR}")
             yield (

@@ -18,7 +18,7 @@ from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.audit_jobs import audit_sweeps
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.sweep import SweepRequest, sweep
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infomcr_cli.report.columns import check_max_train_loss
+from infomcr_cli.report.gather import Gathered, check_gap, chosen_by_test, gather, search_of, uid_of_sweep
+from infomcr_cli.report.output_files import check_outputs
+from infomcr_cli.tracking.store import store_of
+
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
-    from infomcr_cli.report.gather import Gathered
     from infomcr_cli.report.search import SearchReport
-    from infomcr_cli.tracking.process import MlflowProcess
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,7 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
-    from infomcr_cli.report.columns import check_max_train_loss
-    from infomcr_cli.report.gather import check_gap, gather
-    from infomcr_cli.report.output_files import check_outputs
-    from infomcr_cli.tracking.store import store_of
-
-    check_gap(request.gap)
-    check_max_train_loss(request.max_train_loss)
-    check_outputs(csv=request.csv, html=request.html, plots=request.plots)
-    if request.tracking and request.tracking_uri is not None:
-        store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used
+    _check(request)
     gathered = gather(
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
@@ -84,7 +78,30 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
 
     with MlflowProcess(is_separate=request.tracking and mlflow_process) as mlflow:
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
-        return _compared(request, gathered, mlflow, two_processes=mlflow_process and _can_fork())
+        from infomcr_cli.report.comparison import compare_runs
+        from infomcr_cli.report.save import save
+
+        comparison = compare_runs(
+            gathered,
+            gap=request.gap,
+            checkpoint=request.checkpoint,
+            sort=request.sort,
+            allow_mixed=request.allow_mixed,
+            max_train_loss=request.max_train_loss,
+            by_family=request.by_family,
+            seed=request.seed,
+        )
+        return save(
+            _with_search_and_audits(comparison, request, gathered),
+            csv=request.csv,
+            html=request.html,
+            plots=request.plots,
+            tracking=request.tracking,
+            tracking_uri=request.tracking_uri,
+            mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
+            mlflow=mlflow,
+            two_processes=mlflow_process and _can_fork(),
+        )
 
 
 def _can_fork() -> bool:
@@ -92,35 +109,22 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
-def _compared(request: CompareRequest, gathered: Gathered, mlflow: MlflowProcess, *, two_processes: bool) -> Comparison:
+def _check(request: CompareRequest) -> None:
+    """Raise InputError if a part of the request cannot be used, whatever the runs are."""
+    check_gap(request.gap)
+    check_max_train_loss(request.max_train_loss)
+    check_outputs(csv=request.csv, html=request.html, plots=request.plots)
+    if request.tracking and request.tracking_uri is not None:
+        store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used
+
+
+def _with_search_and_audits(comparison: Comparison, request: CompareRequest, gathered: Gathered) -> Comparison:
+    """Return a comparison with what a search and audits of its runs found."""
     from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
-    from infomcr_cli.report.comparison import compare_runs
-    from infomcr_cli.report.gather import chosen_by_test, search_of, uid_of_sweep
-    from infomcr_cli.report.save import save
 
     audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
-    comparison = compare_runs(
-        gathered,
-        gap=request.gap,
-        checkpoint=request.checkpoint,
-        sort=request.sort,
-        allow_mixed=request.allow_mixed,
-        max_train_loss=request.max_train_loss,
-        by_family=request.by_family,
-        seed=request.seed,
-    )
     search = request.search or search_of(request.runs)
     chosen = [] if search else chosen_by_test(request.runs)
     on_test = [f"The test set chose the settings of {', '.join(chosen)} (sweep.allow_test=true)."] if chosen else []
     notes = (*(search.notes if search else on_test), *comparison.notes)
-    return save(
-        replace(comparison, fragility=fragility_of(audits), search=search, notes=notes),
-        csv=request.csv,
-        html=request.html,
-        plots=request.plots,
-        tracking=request.tracking,
-        tracking_uri=request.tracking_uri,
-        mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
-        mlflow=mlflow,
-        two_processes=two_processes,
-    )
+    return replace(comparison, fragility=fragility_of(audits), search=search, notes=notes)

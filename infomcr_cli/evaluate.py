@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 
-from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.tracking.process import MlflowProcess
 
@@ -67,56 +66,42 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
     Raises:
         InputError: a run, a checkpoint or an override cannot be used; nothing was measured then.
     """
-    runs, configs = [RunDirectory.open(run) for run in request.runs], []
+    runs, jobs = [RunDirectory.open(run) for run in request.runs], []
     for run in runs:
-        configs.append(measured_run(run, request.overrides, request.config_dir))
-        check_source(configs[-1].data)
-        check_measures(configs[-1].measure, training_set_size(configs[-1].data))
-    names = [_checkpoints(run, request.checkpoint) for run in runs]
-    for run in runs:
-        _check_writable(run)
-    is_mirrored = any(config.tracking.name != "off" for config in configs)
+        config = measured_run(run, request.overrides, request.config_dir)
+        check_source(config.data)
+        check_measures(config.measure, training_set_size(config.data))
+        names = [info.name for info in list_checkpoints(run)]  # as measures.json keeps them
+        _check_files(run, names, request.checkpoint)
+        jobs.append((run, config, names if request.checkpoint == "all" else [request.checkpoint]))
+    is_mirrored = any(config.tracking.name != "off" for _, config, _ in jobs)
+    results: list[dict[str, Any]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
         for run in runs[:1]:
             mlflow.prepare(run)
-        return EvalResult(tuple(_evaluated(zip(runs, configs, names, strict=True), mlflow, console)))
+        import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
+        from infomcr_cli.measures.evaluate import measure_run
+        from infomcr_cli.report.plots.spectrum import save_spectra
+
+        for run, config, names in jobs:
+            try:
+                with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                    measured = measure_run(run, config, names, console)
+            except InputError as error:  # those before it are measured, and their files are written
+                rule = f"{run.name} cannot be measured: {error.rule}"
+                raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
+            save_spectra(measured, run.plots)
+            results += measured
+            mlflow.mirror_results(run)
+    return EvalResult(tuple(results))
 
 
-def _evaluated(
-    jobs: Iterable[tuple[RunDirectory, RunConfig, list[str]]], mlflow: MlflowProcess, console: Console
-) -> list[dict[str, Any]]:
-    import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
-    from infomcr_cli.measures.run_evaluation import measure_run
-    from infomcr_cli.report.plots.spectrum import save_spectra
-
-    results: list[dict[str, Any]] = []
-    for run, config, wanted in jobs:
-        try:
-            with redirect_stdout(sys.stderr):  # a network of the user's own may print
-                measured = measure_run(run, config, wanted, console)
-        except InputError as error:  # those before it are measured, and their files are written
-            rule = f"{run.name} cannot be measured: {error.rule}"
-            raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
-        save_spectra(measured, run.plots)
-        results += measured
-        mlflow.mirror_results(run)
-    return results
-
-
-def _check_writable(run: RunDirectory) -> None:
-    """Raise InputError before hours of measuring whose results could not be kept."""
+def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:
+    """Raise InputError before hours of measuring what is not there, or whose results could not be kept."""
+    if not names:
+        raise InputError("a run must have a checkpoint to be measured", received=str(run.path))
+    if wanted not in ("last", "best", "all", *names):
+        raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *names])
     if not os.access(run.path, os.W_OK | os.X_OK):
         rule = "a run that is measured must be in a directory that can be written to"
         raise InputError(rule, received=str(run.path), advice="Copy it to another place, or change its permissions.")
-
-
-def _checkpoints(run: RunDirectory, wanted: str) -> list[str]:
-    """Return the checkpoints to measure by the names under which measures.json keeps them."""
-    found = [info.name for info in list_checkpoints(run)]
-    if not found:
-        raise InputError("a run must have a checkpoint to be measured", received=str(run.path))
-    if wanted == "all":
-        return found
-    if wanted not in ("last", "best", *found):
-        raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *found])
-    return [wanted]

@@ -22,7 +22,6 @@ from infomcr_cli.measures.base import (
     IMAGES,
     INITIAL,
     Measure,
-    all_measures,
     chosen_measures,
 )
 from infomcr_cli.measures.work import work_in
@@ -77,7 +76,7 @@ def list_measures(names: Sequence[str] = ()) -> MeasureList:
     Raises:
         InputError: there is no such measure or suite.
     """
-    return MeasureList(chosen_measures(tuple(names)) if names else all_measures(), cards=bool(names))
+    return MeasureList(chosen_measures(tuple(names)) if names else chosen_measures(), cards=bool(names))
 
 
 def _table(measures: Sequence[Measure], width: int) -> Table:

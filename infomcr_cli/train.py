@@ -26,7 +26,7 @@ from infomcr_cli.engine.run_settings import check_start, resumed_run_settings, w
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.experiment.resolve_settings import resolved
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, State, has_checkpoint, read_status
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
 from infomcr_cli.signals import Interruption, stop_on_signal

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from typer.models import CommandInfo, OptionInfo
 
 from infomcr_cli.cli import app
-from infomcr_cli.command_help import EXAMPLES
+from infomcr_cli.command_line.help import EXAMPLES
 from infomcr_cli.console.suggestions import suggested_command
 from reference_pages.markdown import code, plain, table
 

@@ -187,7 +187,7 @@ def test_print_config_as_json(command_line: CommandLine) -> None:
 
 
 def test_completion_offers_groups_and_choices() -> None:
-    from infomcr_cli.complete import complete_override
+    from infomcr_cli.command_line.complete import complete_override
 
     assert "reg=on" in complete_override("reg=")
     assert all(offer.startswith("da") for offer in complete_override("da"))
@@ -200,7 +200,7 @@ def test_completion_offers_groups_and_choices() -> None:
 def test_bash_breaks_words_at_the_equals_sign(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], incomplete: str, offered: set[str]
 ) -> None:
-    from infomcr_cli.complete import complete_override
+    from infomcr_cli.command_line.complete import complete_override
 
     monkeypatch.setenv("COMP_WORDS", "\n".join(("infomcr", "train", *words)))
     monkeypatch.setenv("COMP_CWORD", str(1 + len(words)))
@@ -227,7 +227,7 @@ def test_a_password_is_not_echoed(command_line: CommandLine) -> None:
     ],
 )
 def test_completion_offers_settings_and_their_values(incomplete: str, offers: list[str]) -> None:
-    from infomcr_cli.complete import complete_override
+    from infomcr_cli.command_line.complete import complete_override
 
     assert complete_override(incomplete) == offers
 
@@ -251,7 +251,7 @@ def test_completion_knows_every_setting_that_can_be_overridden(command_line: Com
 
 
 def test_completion_offers_run_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from infomcr_cli.complete import complete_run, complete_run_or_override
+    from infomcr_cli.command_line.complete import complete_run, complete_run_or_override
 
     monkeypatch.chdir(tmp_path)
     for name in ("runs/a", "runs/b", "runs/group/c"):

@@ -6,7 +6,7 @@ import pytest
 import typer.main
 
 from infomcr_cli.cli import app
-from infomcr_cli.command_help import EXAMPLES
+from infomcr_cli.command_line.help import EXAMPLES
 from tests.conftest import CommandLine
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -8,27 +8,26 @@ import subprocess
 import sys
 
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.measures.base import SUITES, all_measures, chosen_measures
-from infomcr_cli.measures.evaluate import format_duration, work_of
+from infomcr_cli.measures.base import SUITES, chosen_measures
 from infomcr_cli.measures.families import CHANGES, FAMILIES
-from infomcr_cli.measures.work import GRAM_ROW, gram_passes, no_passes, work_in
+from infomcr_cli.measures.work import GRAM_ROW, format_duration, gram_passes, no_passes, work_in, work_of
 
 
 def test_measures_lists_the_registry(command_line):
     answer = command_line("measures")
     assert answer.code == 0
-    assert all(f"{measure.name}  " in answer.out for measure in all_measures())
+    assert all(f"{measure.name}  " in answer.out for measure in chosen_measures())
 
 
 def test_measures_are_a_table_of_a_line_each_in_eighty_columns(command_line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = command_line("measures").out.splitlines()
     assert max(map(len, lines)) <= 80
-    for measure in all_measures():
+    for measure in chosen_measures():
         (line,) = [line for line in lines if line.split(" ")[0] == measure.name]
         assert measure.direction in line
         assert f" {measure.suite} " in f"{line} "
-    assert len(lines) < len(all_measures()) + 12
+    assert len(lines) < len(chosen_measures()) + 12
 
 
 def test_a_measure_that_is_named_gets_its_card(command_line):
@@ -46,7 +45,7 @@ def test_a_measure_that_is_named_gets_its_card(command_line):
 
 def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    names = [measure.name for measure in all_measures()]
+    names = [measure.name for measure in chosen_measures()]
     out = command_line("measures", *names).out
     assert max(map(len, out.splitlines())) <= 100
     assert not any(line != line.rstrip() for line in out.splitlines())
@@ -63,7 +62,7 @@ def test_each_card_is_whole_and_fits_a_hundred_columns(command_line, monkeypatch
 
 def test_measures_as_json_holds_what_a_reader_needs(command_line):
     entries = json.loads(command_line("measures", "--json").out)["measures"]
-    assert [entry["name"] for entry in entries] == [measure.name for measure in all_measures()]
+    assert [entry["name"] for entry in entries] == [measure.name for measure in chosen_measures()]
     for entry in entries:
         assert all(entry[key] for key in ("formula", "source", "family", "unit", "cost", "batch_norm", "suites"))
         assert entry["direction"] in ("lower", "higher")
@@ -77,7 +76,7 @@ def test_each_suite_has_gamma_and_a_configuration_of_its_name(command_line):
     for name in SUITES:
         names = [measure.name for measure in chosen_measures(compose_run([f"measure={name}"]).measure.names)]
         assert names[0] == "gamma"
-        assert set(names) == {one.name for one in all_measures() if name in one.suites}
+        assert set(names) == {one.name for one in chosen_measures() if name in one.suites}
 
 
 def test_free_suite_takes_no_more_than_a_forward_and_a_backward_pass_beside_the_draws():
@@ -97,7 +96,7 @@ def test_free_suite_holds_the_norms_of_layers_and_no_noise_scale_or_hessian():
 
 
 def test_the_measures_of_the_gradients_at_true_labels_say_that_they_are_of_the_empirical_fisher():
-    cards = {measure.name: f"{measure.formula} {measure.source}" for measure in all_measures()}
+    cards = {measure.name: f"{measure.formula} {measure.source}" for measure in chosen_measures()}
     for name in ("fisher_trace", "spectral_norm", "frobenius_norm"):
         assert "empirical Fisher" in cards[name]
         assert "true labels" in cards[name]
@@ -113,11 +112,11 @@ def test_every_setting_that_a_measure_names_exists():
                 yield from known(field.annotation, f"{prefix}{name}.")
 
     settings = set(known(MeasureConfig))
-    assert {name for measure in all_measures() for name in measure.settings} <= settings
+    assert {name for measure in chosen_measures() for name in measure.settings} <= settings
 
 
 def test_the_forecast_knows_every_measure_that_passes_over_the_samples():
-    without = {measure.name for measure in all_measures() if measure.passes is no_passes}
+    without = {measure.name for measure in chosen_measures() if measure.passes is no_passes}
     assert without == {
         "train_loss",
         "margin",
@@ -151,10 +150,10 @@ def test_the_forecast_grows_with_the_chosen_measures(command_line):
 
 
 def test_order_of_the_measures_does_not_depend_on_which_was_imported_first():
-    script = "import infomcr_cli.measures.library.{0}; from infomcr_cli.measures.base import all_measures;"
-    script += "print([measure.name for measure in all_measures()])"
+    script = "import infomcr_cli.measures.library.{0}; from infomcr_cli.measures.base import chosen_measures;"
+    script += "print([measure.name for measure in chosen_measures()])"
     orders = {
         subprocess.run([sys.executable, "-c", script.format(first)], check=True, capture_output=True).stdout
         for first in ("confidence", "takeuchi")
     }
-    assert orders == {f"{[measure.name for measure in all_measures()]}\n".encode()}
+    assert orders == {f"{[measure.name for measure in chosen_measures()]}\n".encode()}

@@ -180,7 +180,7 @@ def _lose(folder: Path) -> None:
         status = read_status(run)
         if status.state is not State.FINISHED:
             gone = status.model_copy(update={"state": State.RUNNING, "pid": 2**22 + 1, "reason": None})
-            run.write("status.json", gone.model_dump_json().encode())
+            run.status.write_bytes(gone.model_dump_json().encode())
 
 
 def test_a_comparison_says_how_the_runs_that_it_misses_are_measured(

@@ -10,7 +10,6 @@ import pytest
 from cli import CommandLine
 
 from infomcr_cli.runs import RunDirectory, recorded_kernels, write_environment
-from infomcr_cli.runs.environment import describe_environment
 from infomcr_cli.runtime import kernels, prefer_onednn
 
 TINY = (
@@ -49,7 +48,7 @@ def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
     for other in ("oneDNN", "TensorFlow"):
         status = json.loads((run.path / "status.json").read_text())
         (run.path / "status.json").write_text(json.dumps({**status, "state": "KILLED"}))
-        write_environment(run, describe_environment(kernels=other))
+        write_environment(run, kernels=other)
         answer = command_line("train", "--resume", "runs/a")
         assert answer.code == 0
         assert (f"began with the kernels of {other}" in answer.err) is (other != kernels())

@@ -59,7 +59,7 @@ def test_checkpoints_that_were_cleared_away_are_made_anew(tmp_path: Path) -> Non
     file = io.StringIO()
     run = train(TrainRequest((*TINY, "tracking=off"), run_dir=tmp_path / "run"), Screen(file=file)).run
     status = read_status(run).model_copy(update={"state": State.KILLED})
-    run.write("status.json", status.model_dump_json().encode())
+    run.status.write_bytes(status.model_dump_json().encode())
     for path in run.checkpoints.iterdir():
         path.unlink()
     run.checkpoints.rmdir()

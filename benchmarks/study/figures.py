@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.study.evaluations import trajectories
 from benchmarks.study.families import family
 from benchmarks.study.results import GAPS, NORMALISED, RANK_BY, frame_of, is_complete, judgement, rows_of
-from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, panels, plot_style, render, with_unit
 
 SHOWN = ("gamma", NORMALISED, "train_loss")  # and the best measure of each family
@@ -94,7 +94,7 @@ def measures_shown(found: Mapping[str, Any]) -> list[str]:
 def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
     """Return a panel for each measure: a point for each run with its standard errors, optimizers by colour."""
     figure, places = panels(len(names))
-    units = {one.name: one.unit for one in all_measures()}
+    units = {one.name: one.unit for one in chosen_measures()}
     groups = list(ranked.groupby("optimizer"))
     for panel, name in zip(places, names, strict=True):
         for colour, (_, part) in zip(COLOURS, groups, strict=False):

@@ -13,10 +13,9 @@ from infomcr_cli.api.given_data import Samples, given_data
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import chosen_measures
+from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.evaluate import measured_values
-from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.stateless import complete
 from infomcr_cli.models.names import named_weights
 from infomcr_cli.models.score import Score, make_scorer

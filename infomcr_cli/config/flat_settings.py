@@ -1,4 +1,4 @@
-"""Nested settings as dotted names."""
+"""Nested settings as dotted names, and the choices of their groups."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def flatten(settings: Any, prefix: str = "", *, key_text: Callable[[Any], str] =
         is_group = isinstance(value, Mapping)
         flat |= flatten(value, f"{name}.", key_text=key_text) if is_group else {name: value}
     return flat
+
+
+def chosen_names(settings: Any) -> dict[str, str]:
+    """Return group → chosen name, such as model → wrn, of settings that may be malformed.
+
+    Examples:
+        >>> chosen_names({"model": {"name": "wrn", "depth": 28}, "seed": 0})
+        {'model': 'wrn'}
+    """
+    groups = settings if isinstance(settings, Mapping) else {}
+    return {str(key): str(one["name"]) for key, one in groups.items() if isinstance(one, Mapping) and "name" in one}

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.data.dataset import Split
+from infomcr_cli.config.schema.data import DataConfig
+from infomcr_cli.data.dataset import Dataset, Split, whole_dataset
 
 SCALE = 255.0 / 16.0  # pixels are 0..16 in the source
 TRAIN, TEST = 1437, 360
@@ -26,13 +27,14 @@ _TEST_BITS = (
 )
 
 
-def load_digits() -> tuple[Split, Split]:
+def load_digits(config: DataConfig) -> Dataset:
     """Return one fixed, stratified division into 1,437 training and 360 test images, pixels on the 0..255 scale."""
     pixels, labels = _shipped()
     images = (pixels * SCALE).astype(np.float32).reshape(-1, 8, 8, 1)
     bits = np.frombuffer(bytes.fromhex(_TEST_BITS), np.uint8)
     is_test = np.unpackbits(bits, count=len(labels)).astype(bool)
-    return Split(images[~is_test], labels[~is_test]), Split(images[is_test], labels[is_test])
+    train, test = (Split(images[chosen], labels[chosen]) for chosen in (~is_test, is_test))
+    return whole_dataset(config.name, (train, test, tuple(str(digit) for digit in range(10))), stored_order=True)
 
 
 def _shipped() -> tuple[NDArray[np.float64], NDArray[np.int32]]:

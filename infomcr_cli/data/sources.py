@@ -39,23 +39,20 @@ def check_source(config: DataConfig) -> None:
         _source(config).check(config)
 
 
-def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
+def load_dataset(config: DataConfig, *, seed: int, is_scaled: bool = True) -> Dataset:
     """Return the data set of `config`, ready for training and evaluation.
 
     Args:
-        seed: of subsets and label noise where `data.seed` is null.
+        seed:      of subsets and label noise where `data.seed` is null.
+        is_scaled: False: with the mean and deviation of the training images, whatever `scaling` says.
 
     Raises:
         InputError: the source is missing, damaged or smaller than requested.
     """
-    return scaled(load_unscaled(config, seed=seed), config.scaling)
-
-
-def load_unscaled(config: DataConfig, *, seed: int) -> Dataset:
-    """Return the data set of `config` with the mean and deviation of its training images, whatever `scaling` says."""
     with named_os_errors(config):
         whole = _source(config).load(config)
-    return select(whole, config, seed=seed)
+    chosen = select(whole, config, seed=seed)
+    return scaled(chosen, config.scaling) if is_scaled else chosen
 
 
 def _source(config: DataConfig) -> DataSource:
@@ -76,11 +73,6 @@ def named_os_errors(config: DataConfig) -> Iterator[None]:
 
 def _check_digits(config: DataConfig) -> None:
     check_sizes(config, digits.TRAIN, digits.TEST)
-
-
-def _load_digits(config: DataConfig) -> Dataset:
-    parts = (*digits.load_digits(), tuple(str(digit) for digit in range(10)))
-    return whole_dataset(config.name, parts, stored_order=True)
 
 
 def _layout(config: DataConfig) -> cifar.Layout:
@@ -184,7 +176,7 @@ def _load_builder(config: DataConfig) -> Dataset:
 
 SOURCES: dict[str, DataSource] = {
     "builder": DataSource(_check_builder, _load_builder),
-    "digits": DataSource(_check_digits, _load_digits),
+    "digits": DataSource(_check_digits, digits.load_digits),
     "cifar10": DataSource(_check_cifar, _load_cifar),
     "cifar100": DataSource(_check_cifar, _load_cifar),
     "image_folder": DataSource(_check_folder, _load_folder),

@@ -15,7 +15,7 @@ from infomcr_cli.engine.builder_checks import builders_of, check_found, check_im
 from infomcr_cli.engine.existing_runs import place_of
 from infomcr_cli.engine.gpus import visible_gpus
 from infomcr_cli.engine.job import Job
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 
 
 def check_settings(jobs: Sequence[Job], *, evaluate: bool) -> None:

@@ -33,7 +33,7 @@ def run_job(task: Task) -> Event:
                 if event.state is not State.FINISHED:
                     return event
             if task.evaluate and not is_measured(directory, run.status.step, task.config.measure):
-                from infomcr_cli.measures.run_evaluation import measure_run
+                from infomcr_cli.measures.evaluate import measure_run
                 from infomcr_cli.report.plots.spectrum import save_spectra
 
                 save_spectra(measure_run(directory, task.config, ["last"], console), directory.plots)

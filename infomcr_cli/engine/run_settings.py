@@ -11,7 +11,7 @@ from infomcr_cli.data import training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.recorded_settings import resumed_run
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.io.safe_documents import parse_yaml

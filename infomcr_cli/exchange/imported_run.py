@@ -27,13 +27,13 @@ from infomcr_cli.runs import (
     MetricsLog,
     RunDirectory,
     State,
-    describe_environment,
     new_status,
     read_status,
     save_checkpoint,
     write_environment,
 )
 from infomcr_cli.runs.identity import identity
+from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lifecycle import RunOutcome, active_run
 
 STEP = 1  # of the trained weights, whatever their training counted; those before training have 0
@@ -79,8 +79,8 @@ def write_run(
     remember_builders(run, config)
     with _whole_or_gone(run), active_run(run, is_new=True) as active:
         if network.architecture is not None:
-            run.write(MODEL, network.architecture)
-        write_environment(run, describe_environment(runtime.devices()))
+            write_atomically(run.path / MODEL, network.architecture)
+        write_environment(run, runtime.devices())
         extra = {"data": imported.data}
         if network.initial is not None:
             save_checkpoint(run, INITIAL, Checkpoint(0, 0, network.initial, extra=extra))

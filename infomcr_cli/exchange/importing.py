@@ -18,7 +18,7 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.data import Dataset, Split, evaluation_batches
 from infomcr_cli.data.inputs import is_scalable
 from infomcr_cli.data.scaling import scaled
-from infomcr_cli.data.sources import load_unscaled
+from infomcr_cli.data.sources import load_dataset
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.imported_run import ImportedNetwork, document, lines, write_run
@@ -47,7 +47,7 @@ class Importer:
         runtime.prepare(config.model_copy(update={"precision": "float32"}))
         self._config, self._console = config, console
         self._overrides = [redact_override(override) for override in overrides]
-        self._unscaled = load_unscaled(config.data, seed=config.seed)
+        self._unscaled = load_dataset(config.data, seed=config.seed, is_scaled=False)
         self._dataset = scaled(self._unscaled, config.data.scaling)
 
     def make_run(self, source: WeightSource, run_dir: Path | None = None) -> tuple[RunDirectory, dict[str, Any]]:

@@ -15,7 +15,8 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
 from infomcr_cli.exchange.archive import MAX_CONFIG
 from infomcr_cli.exchange.keras_file import build
-from infomcr_cli.experiment.network import initial_weights, network, network_settings
+from infomcr_cli.experiment.network import initial_weights, network_settings
+from infomcr_cli.models import build_model
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint
 
 MODEL = "model.json"
@@ -29,7 +30,7 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
         InputError: model.json is missing, was changed, or names something that is not allowed.
     """
     if not isinstance(config.model, ImportedModelConfig):
-        return network(config, dataset)
+        return build_model(**network_settings(config, dataset))
     what = f"{MODEL} of {run.name}"
     try:
         content = run.read(MODEL, MAX_CONFIG)

@@ -16,17 +16,12 @@ from infomcr_cli.data import Dataset
 from infomcr_cli.models import build_model, named_weights
 
 
-def network(config: RunConfig, dataset: Dataset) -> keras.Model:
-    """Build the untrained network of a run, for the images and classes of its data set.
-
-    Raises:
-        InputError: the images do not fit the network, or the user did not name its builder.
-    """
-    return build_model(**network_settings(config, dataset))
-
-
 def network_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """Return all that a network is built from; runs for which it is equal have the same network."""
+    """Return what `build_model` takes to build the untrained network of a run, for the images and classes of its data.
+
+    Runs for which it is equal have the same network. `build_model` raises InputError where the images do not fit the
+    network, or the user did not name its builder.
+    """
     settings = config.model.model_dump()
     if isinstance(config.model, BuilderConfig):
         settings["trusted"] = is_trusted(config)
@@ -48,7 +43,8 @@ def initial_weights(config: RunConfig, dataset: Dataset) -> dict[str, Any] | Non
         return None
     with _policy(config.precision):
         keras.utils.set_random_seed(config.seed)
-        return {name: np.asarray(variable) for name, variable in named_weights(network(config, dataset)).items()}
+        model = build_model(**network_settings(config, dataset))
+        return {name: np.asarray(variable) for name, variable in named_weights(model).items()}
 
 
 @contextmanager

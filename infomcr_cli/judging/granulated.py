@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from infomcr_cli.judging.influence import Influence, nothing
-from infomcr_cli.judging.pairs import AxisPairs, signs
+from infomcr_cli.judging.minima import AxisPairs, signs
 from infomcr_cli.judging.result import Granulated, number
 
 # Σ φ² counts the variance of each single pair twice. Subtracting all of it once is right for many minima and too much

@@ -13,8 +13,7 @@ from infomcr_cli.judging.conditional_information import conditional_information
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi
 from infomcr_cli.judging.influence import FEWEST_RANKED, Influence
-from infomcr_cli.judging.minima import Minima, control_minima, ranked_minima
-from infomcr_cli.judging.pairs import AxisPairs, axis_pairs
+from infomcr_cli.judging.minima import Minima, axis_pairs, control_minima, ranked_minima
 from infomcr_cli.judging.pgdl_cmi import pgdl_cmi
 from infomcr_cli.judging.rank_correlation import dense_ranks, estimate, influence_on_tau_and_rho
 from infomcr_cli.judging.result import (
@@ -110,35 +109,38 @@ def _statistics(minima: Minima, directions: Mapping[str, str], n_test: int | Non
     results = [_empty_result(minima, name, directions, int(known[:, m].sum())) for m, name in enumerate(minima.names)]
     if minima.n < FEWEST:
         return [_Found(result, {}) for result in results]
-    ranks = np.full(known.shape, -1, np.int64)  # [n, M], −1 where missing
-    for m in range(len(results)):
-        ranks[known[:, m], m] = dense_ranks(minima.measures[known[:, m], m])
-    pairs, gap = axis_pairs(minima), dense_ranks(minima.gap)
+    ranks, gap = _ranks(minima.measures, known), dense_ranks(minima.gap)
+    pairs = axis_pairs(minima)
     information, competition = conditional_information(minima, ranks, seed), pgdl_cmi(minima, ranks)
     errors = [SignError()] * len(results) if n_test is None else sign_errors(minima, pairs, ranks, n_test=n_test)
-    return [
-        _Found(result, {})
-        if result.n < FEWEST
-        else _with_correlations(
-            replace(result, conditional_information=information[m], pgdl_cmi=competition[m], sign_error=errors[m]),
-            ranks[:, m],
-            gap,
-            pairs,
+    found = []
+    for m, result in enumerate(results):
+        if result.n < FEWEST:
+            found.append(_Found(result, {}))
+            continue
+        have = known[:, m]
+        tau, rho = influence_on_tau_and_rho(ranks[have, m], gap[have])
+        psi, on_psi = estimate_psi(ranks[:, m], gap, pairs)
+        result = replace(
+            result,
+            kendall_tau=estimate(tau, result.n),
+            spearman_rho=estimate(rho, result.n),
+            granulated_psi=psi,
+            conditional_information=information[m],
+            pgdl_cmi=competition[m],
+            sign_error=errors[m],
         )
-        for m, result in enumerate(results)
-    ]
+        influence = {"kendall_tau": _over_all(tau, have), "spearman_rho": _over_all(rho, have)}
+        found.append(_Found(result, influence | {"granulated_psi": on_psi}))
+    return found
 
 
-def _with_correlations(
-    result: MeasureResult, measure: np.ndarray, gap: np.ndarray, pairs: tuple[AxisPairs, ...]
-) -> _Found:
-    """Return a result with τ, ρ and Ψ; `measure` and `gap` are dense ranks [n], −1 where missing."""
-    have = measure >= 0
-    tau, rho = influence_on_tau_and_rho(measure[have], gap[have])
-    psi, on_psi = estimate_psi(measure, gap, pairs)
-    n, influence = result.n, {"kendall_tau": _over_all(tau, have), "spearman_rho": _over_all(rho, have)}
-    result = replace(result, kendall_tau=estimate(tau, n), spearman_rho=estimate(rho, n), granulated_psi=psi)
-    return _Found(result, influence | {"granulated_psi": on_psi})
+def _ranks(measures: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the dense ranks of each measure, −1 where missing, int64 [n, M]."""
+    ranks = np.full(known.shape, -1, np.int64)
+    for m in range(known.shape[1]):
+        ranks[known[:, m], m] = dense_ranks(measures[known[:, m], m])
+    return ranks
 
 
 def _over_all(influence: Influence, have: np.ndarray) -> Influence:

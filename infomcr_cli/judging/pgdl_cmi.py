@@ -23,7 +23,8 @@ def pgdl_cmi(minima: Minima, ranks: np.ndarray) -> list[CompetitionScore]:
     """Return the score of every measure: the minimum over pairs of axes of mean I(V_μ; V_g) / mean H(V_g).
 
     Undefined with fewer than two axes, if every gap is alike, or above 2,000 minima. In an incomplete grid the means
-    are over the combinations that occur.
+    are over the combinations that occur. If two axes tell all minima apart, each of their combinations has one pair of
+    minima, and the score is 0 whatever the measure, as in the competition's program.
 
     Args:
         ranks: dense ranks of each measure, −1 where missing, which leaves the minimum out, [n, M].
@@ -37,6 +38,8 @@ def pgdl_cmi(minima: Minima, ranks: np.ndarray) -> list[CompetitionScore]:
         cells = [_cells(minima.levels[:, pair]) for pair in chosen]
         for m, column in enumerate(ranks.T):
             have, state = column >= 0, _states(column, minima.gap)
+            if not have.any() or not np.ptp(minima.gap[have]):
+                continue
             kept = ... if have.all() else np.ix_(have, have)
             scores[m] = [_score(state[kept], cell[kept]) for cell in cells]
     return [_lowest(row, [(minima.axes[i], minima.axes[j]) for i, j in chosen]) for row in scores]

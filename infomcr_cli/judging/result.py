@@ -281,5 +281,6 @@ class RankingResult:
     def _families_to_dict(self) -> dict[str, Any] | None:
         if self.families is None:
             return None
-        best = {family: names[0] if self.ranked else None for family, names in self.families.items()}
+        known = {one.name for one in self.measures if self.ranked and one.statistic(self.rank_by) is not None}
+        best = {family: names[0] if names[0] in known else None for family, names in self.families.items()}
         return {family: {"best": best[family], "measures": list(names)} for family, names in self.families.items()}

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infomcr_cli.judging.minima import Minima
-from infomcr_cli.judging.pairs import AxisPairs, signs
+from infomcr_cli.judging.minima import AxisPairs, Minima, signs
 from infomcr_cli.judging.result import SignError, number
 
 BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as one of error rates"

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from infomcr_cli.landscapes.alignment_channels import ChannelGroup, Indices, Place
+from infomcr_cli.landscapes.alignment_channels import ChannelGroup, ChannelPlace, Indices
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, Any]
@@ -121,7 +121,7 @@ def _exact(array: Any) -> Array:
     return np.asarray(array, np.float64)
 
 
-def _moved(array: Any, place: Place, permutation: Indices) -> Any:
+def _moved(array: Any, place: ChannelPlace, permutation: Indices) -> Any:
     order = np.arange(array.shape[place.axis])
     order[place.indices] = place.indices[:, permutation]
     return array.take(order, place.axis)
@@ -135,7 +135,7 @@ class _Matching:
         self._second = {name: _exact(second[name]) for name in trainable}
         self._groups = groups
         self._matched = [[place for place in group.places if place.weight in self._first] for group in groups]
-        self._by_weight: dict[str, list[tuple[int, Place]]] = {name: [] for name in trainable}
+        self._by_weight: dict[str, list[tuple[int, ChannelPlace]]] = {name: [] for name in trainable}
         for number, places in enumerate(self._matched):
             for place in places:
                 self._by_weight[place.weight].append((number, place))
@@ -182,13 +182,13 @@ class _Matching:
         permutations[number] = new
         return True
 
-    def _best(self, places: Sequence[Place], permutations: Sequence[Indices]) -> Indices:
+    def _best(self, places: Sequence[ChannelPlace], permutations: Sequence[Indices]) -> Indices:
         """Return the permutation with the greatest Σ_i M_{i, p_i}."""
         products = np.sum([self._products(place, permutations) for place in places], axis=0)
         rows, columns = linear_sum_assignment(products, maximize=True)
         return np.asarray(columns[np.argsort(rows)], np.int64)
 
-    def _products(self, place: Place, permutations: Sequence[Indices]) -> Array:
+    def _products(self, place: ChannelPlace, permutations: Sequence[Indices]) -> Array:
         """Return M of one weight, [n, n]; its other axes are permuted as they are now."""
         second = self._permuted(place.weight, permutations, except_axis=place.axis)
         a, b = (_rows(array, place) for array in (self._first[place.weight], second))
@@ -201,12 +201,12 @@ class _Matching:
                 array = _moved(array, place, permutations[number])
         return array
 
-    def _is_ready(self, number: int, place: Place) -> bool:
+    def _is_ready(self, number: int, place: ChannelPlace) -> bool:
         others = self._by_weight[place.weight]
         return all(other < number for other, one in others if one.axis != place.axis)
 
 
-def _rows(array: Array, place: Place) -> Array:
+def _rows(array: Array, place: ChannelPlace) -> Array:
     """Return the weights of each channel as a row, [n, copies · rest]."""
     entries = np.moveaxis(array, place.axis, 0)[place.indices]  # [copies, n, rest]
     return np.moveaxis(entries, 1, 0).reshape(place.indices.shape[1], -1)

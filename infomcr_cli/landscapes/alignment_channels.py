@@ -29,7 +29,7 @@ ZERO = -1  # a channel that is 0 for every image, such as those that `pad` adds;
 
 
 @dataclass(frozen=True)
-class Place:
+class ChannelPlace:
     """Where the channels of a group stand in a weight.
 
     Args:
@@ -53,7 +53,7 @@ class ChannelGroup:
     """
 
     size: int
-    places: tuple[Place, ...]
+    places: tuple[ChannelPlace, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class WeightAxis:
     slots: Indices
 
 
-class Slots:
+class ChannelSlots:
     """The slots of a whole network: which are tied, which stay where they are, and which axes go with them."""
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
     """
     from infomcr_cli.landscapes.alignment_rules import outputs_of
 
-    graph, slots = layer_graph(model), Slots()
+    graph, slots = layer_graph(model), ChannelSlots()
     known: dict[int, Channels | None] = {}
     for call in graph.calls:
         made = outputs_of(slots, call, [known.get(id(edge)) for edge in call.inputs])
@@ -184,7 +184,7 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
     return slots.groups({id(variable): name for name, variable in named_weights(model).items()})
 
 
-def _fix_classes(slots: Slots, graph: LayerGraph, known: dict[int, Channels | None]) -> None:
+def _fix_classes(slots: ChannelSlots, graph: LayerGraph, known: dict[int, Channels | None]) -> None:
     for edge in graph.outputs:
         channels = known.get(id(edge))
         if channels is not None:
@@ -204,8 +204,8 @@ def _places(
     slots: Sequence[int],
     named: Sequence[tuple[str, int]],
     where: dict[tuple[int, int, int], int],
-) -> Iterator[Place]:
+) -> Iterator[ChannelPlace]:
     for number in dict.fromkeys(number for number, _ in signature):
         copies = [copy for one, copy in signature if one == number]
         indices = np.array([[where[number, copy, slot] for slot in slots] for copy in copies], np.int64)
-        yield Place(*named[number], indices)
+        yield ChannelPlace(*named[number], indices)

@@ -10,17 +10,17 @@ import keras
 import numpy as np
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.alignment_channels import ZERO, Channels, Slots
+from infomcr_cli.landscapes.alignment_channels import ZERO, Channels, ChannelSlots
 from infomcr_cli.measures.batch_norm_folding import CONVOLUTIONS, channel_axis, is_identity
 from infomcr_cli.measures.layer_graph import Call, is_of_keras
 from infomcr_cli.models.keras_internals import own_variables
 
 L = keras.layers
 Given = Sequence[Channels | None]  # None: no axis of the tensor can be permuted
-Rule = Callable[[Slots, Call, Given], Channels | None]
+Rule = Callable[[ChannelSlots, Call, Given], Channels | None]
 
 
-def outputs_of(slots: Slots, call: Call, given: Given) -> Channels | None:
+def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """Return the channels of what a call gives, and let its weights go with those that it is given.
 
     Raises:
@@ -60,7 +60,7 @@ def _check_activation(call: Call) -> None:
         raise _refused(call, f"its activation {getattr(activation, '__name__', activation)}")
 
 
-def _convolution(slots: Slots, call: Call, given: Given) -> Channels:
+def _convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
     inputs = slots.along(given[0], call.inputs[0], axis)
@@ -74,14 +74,14 @@ def _convolution(slots: Slots, call: Call, given: Given) -> Channels:
     return _with_bias(slots, layer, axis, outputs)
 
 
-def _transposed_convolution(slots: Slots, call: Call, given: Given) -> Channels:
+def _transposed_convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
     slots.bind(layer.kernel, -1, slots.along(given[0], call.inputs[0], axis))
     return _with_bias(slots, layer, axis, slots.bind(layer.kernel, -2))
 
 
-def _depthwise_convolution(slots: Slots, call: Call, given: Given) -> Channels:
+def _depthwise_convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
     _check_multiplier(call)
@@ -89,7 +89,7 @@ def _depthwise_convolution(slots: Slots, call: Call, given: Given) -> Channels:
     return _with_bias(slots, layer, axis, slots.bind(layer.kernel, -2, inputs))
 
 
-def _separable_convolution(slots: Slots, call: Call, given: Given) -> Channels:
+def _separable_convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
     _check_multiplier(call)
@@ -104,7 +104,7 @@ def _check_multiplier(call: Call) -> None:
         raise _refused(call, f"depth_multiplier={call.operation.depth_multiplier}")
 
 
-def _dense(slots: Slots, call: Call, given: Given) -> Channels:
+def _dense(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer, axis = call.operation, len(call.inputs[0].shape) - 1
     if given[0] is not None and given[0].axis != axis:
         raise _refused(call, "its input has the channels on another axis")
@@ -112,13 +112,13 @@ def _dense(slots: Slots, call: Call, given: Given) -> Channels:
     return _with_bias(slots, layer, axis, slots.bind(layer.kernel, -1))
 
 
-def _with_bias(slots: Slots, layer: Any, axis: int, outputs: Any) -> Channels:
+def _with_bias(slots: ChannelSlots, layer: Any, axis: int, outputs: Any) -> Channels:
     if layer.bias is not None:
         slots.bind(layer.bias, 0, outputs)
     return Channels(axis, outputs)
 
 
-def _norm(slots: Slots, call: Call, given: Given) -> Channels:
+def _norm(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     """Batch norm and group norm: everything that they own is one number for each channel."""
     layer, edge = call.operation, call.inputs[0]
     axis = int(layer.axis) % len(edge.shape)
@@ -134,7 +134,7 @@ def _norm(slots: Slots, call: Call, given: Given) -> Channels:
     return Channels(axis, channels)
 
 
-def _layer_norm(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _layer_norm(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     layer, edge = call.operation, call.inputs[0]
     axes = [int(axis) % len(edge.shape) for axis in layer.axis]
     axis = axes[-1] if given[0] is None else given[0].axis
@@ -146,14 +146,14 @@ def _layer_norm(slots: Slots, call: Call, given: Given) -> Channels | None:
     return Channels(axis, channels)
 
 
-def _scaled(slots: Slots, call: Call, given: Given) -> Channels:
+def _scaled(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     """A factor for each channel, on the last axis."""
     axis = len(call.inputs[0].shape) - 1
     channels = slots.along(given[0], call.inputs[0], axis)
     return Channels(axis, slots.bind(call.operation.gamma, 0, channels))
 
 
-def _rectified_by_slopes(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _rectified_by_slopes(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     alpha, edge = call.operation.alpha, call.inputs[0]
     axis = len(edge.shape) - 1 if given[0] is None else given[0].axis
     channels = slots.along(given[0], edge, axis)
@@ -162,7 +162,7 @@ def _rectified_by_slopes(slots: Slots, call: Call, given: Given) -> Channels | N
     return Channels(axis, channels)
 
 
-def _elementwise(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _elementwise(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """What is done to each channel alike; 0 need not stay 0."""
     if given[0] is None:
         return None
@@ -171,11 +171,11 @@ def _elementwise(slots: Slots, call: Call, given: Given) -> Channels | None:
     return Channels(given[0].axis, slots.along(given[0], call.inputs[0], given[0].axis))
 
 
-def _unchanged(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _unchanged(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     return given[0]
 
 
-def _over_space(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _over_space(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """Pooling and the like: each channel by itself, and the channels stay on their axis."""
     channels, layer = given[0], call.operation
     if channels is not None and channels.axis != channel_axis(layer, len(call.inputs[0].shape)):
@@ -183,27 +183,27 @@ def _over_space(slots: Slots, call: Call, given: Given) -> Channels | None:
     return channels
 
 
-def _pooled_over_space(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _pooled_over_space(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     channels = _over_space(slots, call, given)
     if channels is None:
         return None
     return channels if len(call.outputs[0].shape) > 2 else Channels(1, channels.slots)
 
 
-def _rescaled(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _rescaled(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     layer = call.operation
     if given[0] is not None and (np.size(layer.scale) != 1 or np.size(layer.offset) != 1):
         raise _refused(call, "a scale for each channel that is no weight")
     return _elementwise(slots, call, given)
 
 
-def _of_images(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _of_images(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     if given[0] is not None:
         raise _refused(call, "it is not at the input")
     return None
 
 
-def _merged(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _merged(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """Sums, products, extremes: the channels of all terms are tied; a term of one channel goes with any."""
     if len(given) == 1:
         return _elementwise(slots, call, given)
@@ -221,7 +221,7 @@ def _merged(slots: Slots, call: Call, given: Given) -> Channels | None:
     return Channels(axis, reduce(slots.tie, terms))
 
 
-def _concatenated(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _concatenated(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     axis = int(call.operation.axis) % len(call.inputs[0].shape)
     axes = {channels.axis for channels in given if channels is not None}
     if not axes:
@@ -235,7 +235,7 @@ def _concatenated(slots: Slots, call: Call, given: Given) -> Channels | None:
     return Channels(axis, np.concatenate(parts))
 
 
-def _padded(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _padded(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """Keras's `pad`, also of channels: those that it adds are 0."""
     channels, operation = given[0], call.operation
     if channels is None:
@@ -249,7 +249,7 @@ def _padded(slots: Slots, call: Call, given: Given) -> Channels | None:
     return Channels(channels.axis, np.concatenate([ends[0], channels.slots, ends[1]]))
 
 
-def _reshaped(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _reshaped(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     """Follow every entry of a sample to its new place."""
     channels = given[0]
     if channels is None:
@@ -270,7 +270,7 @@ def _reshaped(slots: Slots, call: Call, given: Given) -> Channels | None:
     raise _refused(call, "channels that end up on two axes")
 
 
-def _transposed(slots: Slots, call: Call, given: Given) -> Channels | None:
+def _transposed(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     if given[0] is None:
         return None
     return Channels(1 + list(call.operation.dims).index(given[0].axis), given[0].slots)

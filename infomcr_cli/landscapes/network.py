@@ -24,8 +24,8 @@ from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.batch_statistics import BatchStatistics
 from infomcr_cli.measures.draws import image_order
+from infomcr_cli.measures.evaluate import MeasuredNetwork, measured_network
 from infomcr_cli.measures.loss_surface import LossSurface
-from infomcr_cli.measures.run_evaluation import MeasuredNetwork, measured_network
 from infomcr_cli.measures.stateless import complete, trainable_weights
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all

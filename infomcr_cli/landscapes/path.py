@@ -22,7 +22,7 @@ from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.path_curve import Arrays, on_curve, on_line
 from infomcr_cli.landscapes.path_folder import PathFolder, Point
 from infomcr_cli.landscapes.path_settings import PathSettings, curve_training
-from infomcr_cli.landscapes.path_training import Curve, curve_batches, train_curve
+from infomcr_cli.landscapes.path_training import CurveTraining, curve_batches, train_curve
 from infomcr_cli.measures.draws import image_order
 from infomcr_cli.models.score import Score
 from infomcr_cli.report.path_document import (
@@ -197,7 +197,7 @@ class _Computation:
     def _trained(self, training: Mapping[str, Any], batches: Any, last: Arrays) -> dict[str, Any]:
         """Return the trained control point by name."""
         steps = self._settings.steps
-        curve = Curve(self._network.network.model, self._first, last, training, self._settings.seed)
+        curve = CurveTraining(self._network.network.model, self._first, last, training, self._settings.seed)
         curve.resume(self._folder)
         if curve.steps < steps:
             curve.compile(next(iter(batches(curve.steps))))  # before the time that is left is counted

@@ -30,7 +30,7 @@ SECONDS_BETWEEN_SAVES = 10.0
 STREAM_OF_T, STREAM_OF_NETWORK = 1, 2  # of the seed; the order of images has its own
 
 
-class Curve:
+class CurveTraining:
     """A control point in training.
 
     Args:
@@ -125,7 +125,7 @@ _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
 
 def train_curve(
-    curve: Curve,
+    curve: CurveTraining,
     batches: Callable[[int], Iterable[tuple[Any, Any]]],
     folder: PathFolder,
     *,

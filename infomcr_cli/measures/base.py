@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from infomcr_cli.config.schema.measure import MeasureConfig
+from infomcr_cli.config.byte_size import shown
+from infomcr_cli.config.schema.measure import GammaConfig, MeasureConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import convention, library
 from infomcr_cli.measures.families import FAMILIES, Change, Family
@@ -158,24 +159,21 @@ def register_measure(
     return register
 
 
-def all_measures() -> list[Measure]:
-    """Return every measure: gamma, then the others by suite, within a suite by family, and by name."""
-    for module in pkgutil.iter_modules(library.__path__):  # by name
-        import_module(f"{library.__name__}.{module.name}")  # importing it registers its measures
-    return sorted(_MEASURES.values(), key=_place)
-
-
 def _place(measure: Measure) -> tuple[bool, int, int, str]:
     return measure.name != "gamma", NESTED.index(measure.suite), list(FAMILIES).index(measure.family), measure.name
 
 
-def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
-    """Return the measures of a suite (see `SUITES`) or of a list of names, in the registry's order.
+def chosen_measures(names: str | Iterable[str] = "all") -> list[Measure]:
+    """Return the measures of a suite (see `SUITES`) or of a list of names.
+
+    Gamma is the first, then the others by suite, within a suite by family, and by name.
 
     Raises:
         InputError: a name is unknown.
     """
-    known = {measure.name: measure for measure in all_measures()}
+    for module in pkgutil.iter_modules(library.__path__):  # by name
+        import_module(f"{library.__name__}.{module.name}")  # importing it registers its measures
+    known = {measure.name: measure for measure in sorted(_MEASURES.values(), key=_place)}
     if isinstance(names, str) and names in SUITES:
         return [measure for measure in known.values() if names in measure.suites]
     wanted = [names] if isinstance(names, str) else list(names)
@@ -183,3 +181,52 @@ def chosen_measures(names: str | Iterable[str]) -> list[Measure]:
         if name not in known:
             raise InputError("measure must be a suite or known measures", received=name, accepted=[*SUITES, *known])
     return [measure for measure in known.values() if measure.name in wanted]
+
+
+def check_measures(config: MeasureConfig, train_size: int | None = None) -> None:
+    """Check that the measures exist and that there are enough images for the draws, as `eval` would.
+
+    Args:
+        train_size: training images that there are to measure on; None: not known yet, and not checked.
+
+    Raises:
+        InputError: a name is unknown, or sizes do not fit together or are more than the images.
+    """
+    gamma = config.gamma
+    _check_draws(gamma)
+    _check_memory(gamma)
+    if config.names in SUITES:  # not looked up, since the modules of all measures take half a second to import
+        takes_draws = True  # every suite has gamma
+    elif chosen := chosen_measures(config.names):
+        takes_draws = any(GRAM in measure.needs for measure in chosen)
+    else:
+        raise InputError("measure.names must name at least one measure", advice="`infomcr measures` lists them.")
+    if takes_draws and train_size is not None and gamma.draw_size > train_size:
+        raise InputError(
+            "measure.gamma.draw_size must not exceed the number of training images",
+            received=f"draw_size={gamma.draw_size}, {train_size} images",
+            advice=f"Try measure.gamma.draw_size={_fitting(gamma, train_size)}." if train_size > 1 else None,
+        )
+
+
+def _check_draws(gamma: GammaConfig) -> None:
+    if gamma.draw_size > gamma.samples:
+        rule = "measure.gamma.draw_size must not exceed measure.gamma.samples"
+        raise InputError(rule, received=f"{gamma.draw_size} and {gamma.samples}")
+    if gamma.batch_norm == "batch" and gamma.draw_size % gamma.chunk_size:
+        rule = "measure.gamma.chunk_size must divide measure.gamma.draw_size if batch_norm=batch"
+        raise InputError(rule, received=f"{gamma.chunk_size} and {gamma.draw_size}")
+
+
+def _fitting(gamma: GammaConfig, images: int) -> int:
+    """The largest draw of so many images, in whole chunks if images share batch statistics."""
+    whole = images - images % gamma.chunk_size if gamma.batch_norm == "batch" else images
+    return max(2, whole)
+
+
+def _check_memory(gamma: GammaConfig) -> None:
+    needed = gamma.draw_size**2 * 8  # the Gram matrix of a draw, float64
+    if needed > gamma.memory:
+        received = f"{shown(gamma.memory)}, for {gamma.draw_size} images"
+        advice = f"Try measure.gamma.memory={shown(2 * 10**9 * (1 + needed // 10**9))}."
+        raise InputError("measure.gamma.memory must hold the matrix of a draw", received=received, advice=advice)

@@ -76,10 +76,32 @@ def mean_loss(logits: Array, labels: NDArray[np.int32]) -> float:
 
 
 def sample_losses(logits: Array, labels: NDArray[np.int32]) -> Array:
-    """Return the cross-entropy of each sample, nats, [N], of logits [N, C] at true classes [N]."""
+    """Return the cross-entropy of each sample, nats, [N], of logits [N, C] at true classes [N].
+
+    ln(1 + Σ_{k≠y} exp(z_k - z_y)) keeps its digits however small it is.
+    """
+    rows = np.arange(len(labels))
     with np.errstate(invalid="ignore"):  # logits that are not finite give NaN, which the callers report
-        losses: Array = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+        surplus = logits - logits[rows, labels][:, None]
+        own = surplus[rows, labels]  # 0, or NaN if the logit is infinite
+        surplus[rows, labels] = -np.inf
+        losses: Array = np.logaddexp(0.0, np.logaddexp.reduce(surplus, axis=1)) + own
     return losses
+
+
+def tensor_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Return what `sample_losses` does as a function that can be differentiated twice, [N].
+
+    The derivative at the true class is the sum of the others, not a difference of numbers near 1.
+
+    Args:
+        logits: [N, C], float64.
+        labels: true classes, [N].
+    """
+    is_true = tf.one_hot(labels, logits.shape[1], on_value=True, off_value=False, dtype=tf.bool)
+    true_logit = tf.reduce_sum(tf.where(is_true, logits, 0.0), axis=1)
+    wrong = tf.where(is_true, tf.constant(float("-inf"), tf.float64), logits)
+    return tf.math.softplus(tf.reduce_logsumexp(wrong, axis=1) - true_logit)
 
 
 def accuracy(logits: Array, labels: NDArray[np.int32]) -> float:

@@ -1,38 +1,144 @@
-"""Compute measures of a network; a measure that fails does not end the others."""
+"""Compute measures of a network, or of checkpoints of a run, which are recorded in measures.json.
+
+A measure that fails does not end the others.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+import keras
+from rich.console import Console
 
+from infomcr_cli import runtime
 from infomcr_cli.config.schema.measure import MeasureConfig
-from infomcr_cli.data.dataset import Dataset
+from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.measuring import MeasuringProgress
+from infomcr_cli.console.screen import say
+from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
+from infomcr_cli.data.dataset import split_digest
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import Measure, chosen_measures
+from infomcr_cli.exchange.fitting import fitted
+from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
+from infomcr_cli.measures.base import Measure, check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.history import RunHistory
-from infomcr_cli.measures.settings import check_measures
 from infomcr_cli.measures.value import MeasureValue
-from infomcr_cli.measures.work import Passes, Speed, Work, common_pass, work_in
+from infomcr_cli.measures.work import forecast, format_duration, within_images, work_shares
+from infomcr_cli.models import named_weights
+from infomcr_cli.models.names import assign_all
+from infomcr_cli.models.score import Scorer, make_scorer
+from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint, read_status
+from infomcr_cli.runs.answers import pack_answers
+from infomcr_cli.runs.checkpoint import check_data
+from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, ScoreRecord, record_evaluation
 
-if TYPE_CHECKING:
-    import keras
-
-    from infomcr_cli.measures.loss_surface import LossSurface
-
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Document = dict[str, Any]
 _log = logging.getLogger("infomcr.measures")
 LONGEST_REASON = 300  # letters: TensorFlow's messages are long
-TIMED, SMALLEST_SHARE = 64, 0.2  # images; share of a call that their passes take at least
+
+
+@dataclass(frozen=True)
+class MeasuredNetwork:
+    """A network whose weights change from checkpoint to checkpoint, and its data."""
+
+    config: RunConfig
+    dataset: Dataset
+    model: keras.Model
+    score: Scorer
+
+
+def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str], console: Console) -> list[Document]:
+    """Measure checkpoints of one run, record them in measures.json and return their JSON documents, in order.
+
+    The network computes in float32 whatever precision it was trained in, so that numbers of different runs can be
+    compared.
+
+    Args:
+        run:         its directory.
+        config:      its settings, with those of the measures.
+        checkpoints: "last", "best" or names.
+        console:     for progress messages.
+
+    Raises:
+        InputError: a setting does not fit the data, or a checkpoint belongs to other data.
+    """
+    runtime.prepare(config.model_copy(update={"precision": "float32"}))
+    dataset = load_dataset(config.data, seed=config.seed)
+    check_measures(config.measure, len(dataset.train))
+    measured = measured_network(run, config, dataset)
+    return [_measure_checkpoint(run, measured, name, console) for name in checkpoints]
+
+
+_latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, its compiled score
+
+
+def measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
+    """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
+    settings = network_settings_of_run(config, dataset)
+    if not _latest or _latest[0][0] != settings:
+        model = network_of_run(run, config, dataset)
+        _latest[:] = [(settings, model, make_scorer(model))]
+    _, model, score = _latest[0]
+    return MeasuredNetwork(config, fitted(dataset, model), model, score)
+
+
+def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str, console: Console) -> Document:
+    config, dataset, model = measured.config, measured.dataset, measured.model
+    checkpoint = load_checkpoint(run, name)
+    check_data(checkpoint, dataset.fingerprint)
+    assign_all(named_weights(model), checkpoint.weights)
+    say(console, f"{run.name} {name}: step {checkpoint.step}")
+    (train, _), (test, correct) = (
+        measured.score.with_hits(evaluation_batches(split, dataset, config.measure.batch_size))
+        for split in (dataset.train, dataset.test)
+    )
+    values = measure_weights(run, measured, checkpoint.step, train.loss, console)
+    evaluation = Evaluation(
+        step=checkpoint.step,
+        epoch=checkpoint.epoch,
+        reached_target=read_status(run).reached_target,
+        train=ScoreRecord(loss=train.loss, accuracy=train.accuracy),
+        test=ScoreRecord(loss=test.loss, accuracy=test.accuracy),
+        gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
+        n_train=len(dataset.train),
+        n_test=len(dataset.test),
+        test_answers=pack_answers(split_digest(dataset.test), correct),
+        measures={measure: MeasureRecord(**value.to_dict()) for measure, value in values.items()},
+    )
+    is_last = name != "best" and checkpoint.step == list_checkpoints(run)[-1].step
+    for key in {name, "last"} if is_last else {name}:  # the last checkpoint is recorded under its name and as "last"
+        record_evaluation(run, key, evaluation)
+    return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}
+
+
+def measure_weights(
+    run: RunDirectory, measured: MeasuredNetwork, step: int, train_loss: float, console: Console
+) -> dict[str, MeasureValue]:
+    """Return the measures of the weights that a run's network has now.
+
+    Args:
+        step:       to which the run had been trained when they were saved.
+        train_loss: of them, on the whole training set, nats.
+    """
+    config, dataset = measured.config, measured.dataset
+    with MeasuringProgress(console).shown() as progress:
+        return evaluate_measures(
+            measured.model,
+            dataset,
+            config.measure,
+            seed=config.seed,
+            initial_weights=lambda: weights_before_training(run, config, dataset),
+            train_loss=train_loss,
+            history=RunHistory(run, step, config.schedule.stop_at_train_loss),
+            devices=runtime.sharing_devices(config.device),
+            announce=lambda text: say(console, text),
+            progress=progress,
+        )
 
 
 def evaluate_measures(
@@ -94,7 +200,7 @@ def measured_values(
     images, order = len(ctx.dataset.train), "stored" if ctx.dataset.stored_order else "stratified"
     logged: list[Exception] = []
     values: dict[str, MeasureValue] = {}
-    weights, done = work_shares(measures, ctx.config), 0.0
+    weights, done = work_shares(measures, within_images(ctx.config, images)), 0.0
     for number, (measure, weight) in enumerate(zip(measures, weights, strict=True), start=1):
         if progress:
             progress.measure(number, len(measures), measure.name, done, weight)
@@ -135,60 +241,3 @@ def _in_one_line(error: Exception) -> str:
 
 def _kind(error: Exception) -> str:
     return type(error).__name__.lstrip("_")
-
-
-def work_of(measures: Iterable[Measure], config: MeasureConfig) -> Work:
-    """Return the work of measures together."""
-    each = {passes for measure in measures for passes in measure.all_passes}  # each once, by however many it is shared
-    return sum((work_in(passes, config) for passes in each), common_pass(config))
-
-
-def work_shares(measures: Sequence[Measure], config: MeasureConfig) -> list[float]:
-    """Return each measure's share of all forward passes, 0..1, in order; measures that share passes: the first has all.
-
-    Every measure counts as one pass over the samples besides, so that the shares of cheap ones are not 0.
-    """
-    seen: set[Passes] = set()
-    passes = []
-    for measure in measures:
-        kinds = measure.all_passes - seen
-        passes.append(config.samples + sum(work_in(kind, config).passes for kind in kinds))
-        seen |= kinds
-    return [one / sum(passes) for one in passes]
-
-
-def forecast(measures: Iterable[Measure], ctx: MeasureContext, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return seconds that these measures will take; passes of a few images are timed to find out.
-
-    Args:
-        clock: returns seconds, of whatever is wanted.
-    """
-    return timed_speed(ctx.surface, clock).seconds(work_of(measures, ctx.config))
-
-
-def timed_speed(surface: LossSurface, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Return how fast a network is on its samples; what is compiled for it serves the measures too."""
-    few = np.arange(min(TIMED, len(surface.labels)))
-
-    def seconds(call: Callable[[Array, Indices], object], count: int) -> float:
-        began = clock()
-        noise = np.random.default_rng(0).standard_normal(surface.size)
-        call(surface.weights + 0.0 * noise, few[:count])
-        return clock() - began
-
-    def once_and_again(call: Callable[[Array, Indices], object]) -> tuple[float, float, float]:
-        """Seconds of the first calls on one image and on all, and of each alone once it is compiled."""
-        first = seconds(call, 1) + seconds(call, len(few))
-        one, all_of_them = (min(seconds(call, count) for _ in range(2)) for count in (1, len(few)))
-        return max(0.0, first - one - all_of_them), one, max(all_of_them - one, SMALLEST_SHARE * all_of_them)
-
-    _, vector, forward = once_and_again(surface.logits)
-    compilation, _, gradient = once_and_again(surface.loss_and_gradient)
-    return Speed(forward / len(few), gradient / len(few), vector, compilation)
-
-
-def format_duration(seconds: float) -> str:
-    """Return a rounded time with its unit; it is an estimate."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

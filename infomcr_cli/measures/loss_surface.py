@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.data.labels import class_indices
-from infomcr_cli.measures.cross_entropy import accuracy, mean_loss
+from infomcr_cli.measures.cross_entropy import accuracy, mean_loss, tensor_losses
 from infomcr_cli.measures.samples import checked_samples, take
 from infomcr_cli.measures.stateless import (
     complete,
@@ -256,21 +256,45 @@ class SurfacePasses:
         return logits if self.readout is None else self.readout(logits)
 
     def _gradient(self, values: Tensors, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
-        """The summed loss and its gradient."""
+        """The summed loss and its gradient, float64."""
+        loss, gradient, factor = self._enlarged_gradient(values, images, labels)
+        return loss, _reduced(gradient, factor)
+
+    def _enlarged_gradient(
+        self, values: Tensors, images: Any, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors, tf.Tensor]:
+        """The summed loss, its gradient times a factor, and that factor."""
         wanted = values[: len(self.trainable)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(wanted)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self._logits(values, images))
+            losses = tensor_losses(self._logits(values, images), labels)
+            factor = _factor(losses)
             loss = tf.reduce_sum(losses)
-        return loss, _dense(tape.gradient(loss, wanted, unconnected_gradients="zero"))
+            enlarged = factor * loss
+        return loss, _dense(tape.gradient(enlarged, wanted, unconnected_gradients="zero")), factor
 
     def _hessian_product(self, values: Tensors, tangents: Tensors, images: Any, labels: tf.Tensor) -> Tensors:
         wanted = values[: len(self.trainable)]
         with tf.GradientTape(watch_accessed_variables=False) as tape, twice_differentiable_moments():
             tape.watch(wanted)
-            _, gradient = self._gradient(values, images, labels)
+            _, gradient, factor = self._enlarged_gradient(values, images, labels)
             along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
-        return _dense(tape.gradient(along, wanted, unconnected_gradients="zero"))
+        return _reduced(_dense(tape.gradient(along, wanted, unconnected_gradients="zero")), factor)
+
+
+def _factor(losses: tf.Tensor) -> tf.Tensor:
+    """Return a power of two that brings the greatest of small losses near 1: below 1e-38 gradients are 0 in float32.
+
+    A power of two changes no digit of a gradient that is not that small.
+    """
+    greatest = tf.reduce_max(losses)
+    exponent = tf.where(greatest > 0, tf.floor(tf.math.log(greatest) / np.log(2.0)), 0.0)
+    return tf.stop_gradient(2.0 ** -tf.clip_by_value(exponent, -1000.0, 0.0))
+
+
+def _reduced(parts: Tensors, factor: tf.Tensor) -> Tensors:
+    """Divide by a factor, in float64."""
+    return [tf.cast(one, tf.float64) / factor for one in parts]
 
 
 def _dense(gradient: Sequence[Any]) -> Tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from infomcr_cli.measures.base import SUITES, Measure, all_measures
+from infomcr_cli.measures.base import SUITES, Measure, chosen_measures
 from infomcr_cli.measures.families import CHANGES, FAMILIES, Family
 
 _HEAD = """# Measures
@@ -61,4 +61,4 @@ def _row(cells: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(all_measures()), end="")
+    print(page(chosen_measures()), end="")

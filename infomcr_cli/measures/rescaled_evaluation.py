@@ -13,8 +13,8 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import evaluation_batches, load_dataset
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.evaluate import MeasuredNetwork, measure_weights, measured_network
 from infomcr_cli.measures.rescaling import rescalable_places, rescale
-from infomcr_cli.measures.run_evaluation import MeasuredNetwork, measure_weights, measured_network
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
@@ -59,6 +59,12 @@ def measure_rescaled(
     variables = named_weights(measured.model)
     assign_all(variables, saved.weights)
     places = rescalable_places(measured.model) if draws else []
+    if draws and not places:  # before hours of measuring
+        raise InputError(
+            "a network must have layers that can be rescaled without a change of its function",
+            received=measured.model.name,
+            advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
+        )
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
     say(console, f"{run.name} {checkpoint}: as it is")
     original = measure_weights(run, measured, saved.step, loss, console)

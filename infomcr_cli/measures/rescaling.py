@@ -47,7 +47,7 @@ RECTIFIERS = (keras.activations.linear, keras.activations.relu, keras.activation
 
 
 @dataclass(frozen=True)
-class Place:
+class RescalablePlace:
     """Where a network can be rescaled.
 
     Args:
@@ -59,7 +59,7 @@ class Place:
     apply: Callable[[float], None]
 
 
-def rescalable_places(model: keras.Model) -> list[Place]:
+def rescalable_places(model: keras.Model) -> list[RescalablePlace]:
     """Return every place of a network that is a graph of layers; none if there is no such place.
 
     Raises:
@@ -78,7 +78,7 @@ def rescalable_places(model: keras.Model) -> list[Place]:
     return found
 
 
-def rescale(places: Sequence[Place], *, largest: float, rng: np.random.Generator) -> None:
+def rescale(places: Sequence[RescalablePlace], *, largest: float, rng: np.random.Generator) -> None:
     """Multiply every place by a random factor, ln c even over ±ln `largest`.
 
     Raises:
@@ -90,7 +90,7 @@ def rescale(places: Sequence[Place], *, largest: float, rng: np.random.Generator
         place.apply(float(largest ** rng.uniform(-1, 1)))
 
 
-def _before_norm(linear: Any, norm: Any) -> Place:
+def _before_norm(linear: Any, norm: Any) -> RescalablePlace:
     def apply(factor: float) -> None:
         variance = factor**2 * (np.asarray(norm.moving_variance, np.float64) + norm.epsilon) - norm.epsilon
         if (variance < 0).any():  # ε is most of the sum: a smaller factor cannot be made up for
@@ -99,15 +99,15 @@ def _before_norm(linear: Any, norm: Any) -> Place:
         norm.moving_mean.assign(factor * np.asarray(norm.moving_mean, np.float64))
         norm.moving_variance.assign(variance)
 
-    return Place(f"{linear.name}, {norm.name}", apply)
+    return RescalablePlace(f"{linear.name}, {norm.name}", apply)
 
 
-def _homogeneous(first: Any, second: Any) -> Place:
+def _homogeneous(first: Any, second: Any) -> RescalablePlace:
     def apply(factor: float) -> None:
         _multiply(first, factor)
         second.kernel.assign(np.asarray(second.kernel, np.float64) / factor)
 
-    return Place(f"{first.name}, {second.name}", apply)
+    return RescalablePlace(f"{first.name}, {second.name}", apply)
 
 
 def _multiply(layer: Any, factor: float) -> None:

@@ -93,6 +93,8 @@ def measurement_scope(
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
         scope = stack.enter_context(keras.StatelessScope())
         for variable, value in weights:
+            # Keras takes the type of a result from the variable, not from the tensor that stands for it.
+            stack.enter_context(replaced(variable, "_dtype", keras.backend.standardize_dtype(value.dtype)))
             scope.add_update((variable, value))
         yield
 

@@ -41,11 +41,13 @@ class MeasureValue:
         return {**head, **self.extras}
 
     def finite(self) -> MeasureValue:
-        """Return the same value with None for NaN and infinity, which JSON does not have."""
+        """Return the same value with None for NaN and infinity, in `extras` too: JSON does not have them."""
+        extras = {name: _finite(entry) for name, entry in self.extras.items()}
         if self.value is not None and not math.isfinite(self.value):
-            return MeasureValue(None, extras={**self.extras, "reason": f"the value is {self.value}"})
+            interval = {"interval": None} if "interval" in extras else {}
+            return MeasureValue(None, extras={**extras, **interval, "reason": f"the value is {self.value}"})
         error = self.std_error if self.std_error is not None and math.isfinite(self.std_error) else None
-        return MeasureValue(self.value, error, self.extras, self.estimates)
+        return MeasureValue(self.value, error, extras, self.estimates)
 
     def interval(self) -> dict[str, list[float]]:
         """Return the 95 % interval of an estimated value under its JSON key, and nothing for any other value."""
@@ -54,16 +56,27 @@ class MeasureValue:
         return {"interval": list(student_interval(self.value, self.std_error, self.estimates))}
 
 
-def mean_over_draws(draws: Sequence[float | None]) -> MeasureValue:
+def _finite(entry: Any) -> Any:
+    """Return an entry of a JSON document with None for every NaN and infinity in it."""
+    if isinstance(entry, Mapping):
+        return {key: _finite(one) for key, one in entry.items()}
+    if isinstance(entry, list | tuple):
+        return [_finite(one) for one in entry]
+    return None if isinstance(entry, float) and not math.isfinite(entry) else entry
+
+
+def mean_over_draws(draws: Sequence[float | None], missing: str = "") -> MeasureValue:
     """Return the mean over draws with its standard error; `extras` hold the interval and each draw.
 
     Args:
-        draws: each draw's value; None for a deficient draw, which is not averaged.
+        draws:   each draw's value; None for a deficient draw, which is not averaged.
+        missing: the reason that is given if no draw has a value.
     """
     found = np.array([v for v in draws if v is not None], np.float64)
     if len(found) < 2:
         value = float(found[0]) if len(found) else None
-        return MeasureValue(value, extras={"interval": None, "draws": list(draws)})
+        reason = {"reason": missing} if value is None and missing else {}
+        return MeasureValue(value, extras={"interval": None, "draws": list(draws), **reason})
     value, error = float(found.mean()), standard_error(found)
     return MeasureValue(
         value, error, {"interval": list(student_interval(value, error, len(found))), "draws": list(draws)}

@@ -25,7 +25,7 @@ from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
 from infomcr_cli.report.tables import NONE, TextTable, format_number, format_stat
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
-from infomcr_cli.runs.io.safe_files import read_file
+from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 
 CHANGES = {
     "rescaling": "layers rescaled without a change of the function",
@@ -191,7 +191,7 @@ def _cell(changed: ChangedValues | None) -> str:
 
 def write_audit(run: RunDirectory, audit: Audit) -> None:
     """Write audit.json of a run."""
-    run.write(FILE, dump_json(audit.model_dump(mode="json")))
+    write_atomically(run.path / FILE, dump_json(audit.model_dump(mode="json")))
 
 
 def read_audit(run: RunDirectory) -> Audit | None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from rich.console import RenderableType
+from rich.text import Text
 
-from infomcr_cli.config.allowed_builders import named_again
-from infomcr_cli.console.suggestions import suggested_command
-from infomcr_cli.console.text import printable
 from infomcr_cli.judging.judge import judge_minima
 from infomcr_cli.judging.left_out import LeftOut, Missing
 from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import RankingResult
-from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report import families
 from infomcr_cli.report.axes import Axis, find_axes
-from infomcr_cli.report.barriers import RunBarriers, barriers_between
+from infomcr_cli.report.barriers import RunBarriers, barriers_between, barriers_table
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
     ComparedRun,
@@ -32,14 +28,11 @@ from infomcr_cli.report.evaluated_run import (
     values_of,
 )
 from infomcr_cli.report.gather import Gathered
-from infomcr_cli.report.loss_note import note_on_losses
-from infomcr_cli.report.pairwise import PairAnswer, note_on_single_runs, pair_answers
+from infomcr_cli.report.notes import notes_on
+from infomcr_cli.report.pairwise import PairAnswer, pair_answers
 from infomcr_cli.report.search import SearchReport
 from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
-from infomcr_cli.runs import list_checkpoints
-
-MOST_NAMES = 10  # runs that a note names
 
 
 @dataclass(frozen=True)
@@ -125,11 +118,24 @@ class Comparison:
             "mlflow_run_id": self.mlflow_run_id,
         }
 
-    def renderables(self, width: int) -> Iterable[RenderableType]:
-        """Return what a terminal of `width` columns shows: tables, notes and the files that were written."""
-        from infomcr_cli.report.terminal import comparison_renderables
+    def renderables(self, width: int) -> Iterator[RenderableType]:
+        """Yield what a terminal of `width` columns shows: tables, notes and the files that were written."""
+        from infomcr_cli.report.ranking_table import ranking_tables
+        from infomcr_cli.report.tables import runs_table, unranked_table
+        from infomcr_cli.report.terminal import text_tables, written_files
 
-        return comparison_renderables(self, width)
+        tables = [runs_table(self)] if self.included else []
+        yield from (part for table in tables for part in text_tables(table, width))
+        yield from (Text(f"{answer.sentence}\n") for answer in self.answers)
+        tables = [unranked_table(self)] if self.has_unranked_runs else []
+        if any(one.kendall_tau.value is not None for one in self.ranking.measures):
+            tables += ranking_tables(self.ranking, self.fragility)
+        tables += [barriers_table(self.barriers)] if self.barriers else []
+        tables += self.search.tables() if self.search else []
+        yield from (part for table in tables for part in text_tables(table, width))
+        yield from map(Text, self.notes)
+        if self.files:
+            yield Text(f"Written: {', '.join(written_files(self.files))}")
 
     def _run_to_dict(self, run: ComparedRun) -> dict[str, Any]:
         settings = {axis.name: run.settings.get(axis.name) for axis in self.axes}
@@ -184,19 +190,15 @@ def compare_runs(
     conflicts = convention_conflicts(included)
     if not allow_mixed:
         refuse_convention_conflicts(conflicts)
-    minima = minima_of(included, axes, gap)
+    left_out = LeftOut(
+        runs=dict(gathered.unreadable),
+        high_loss=sum(run.high_loss for run in evaluated),
+        max_train_loss=max_train_loss,
+    )
+    minima = minima_of(included, axes, gap, conflicts, left_out)
     directions = {name: direction_of(included, name) for name in minima.names}
     ranking = judge_minima(
-        replace(
-            minima,
-            mixed=frozenset(conflict.measure for conflict in conflicts),
-            left_out=replace(
-                minima.left_out,
-                runs=dict(gathered.unreadable),
-                high_loss=sum(run.high_loss for run in evaluated),
-                max_train_loss=max_train_loss,
-            ),
-        ),
+        minima,
         gap=gap,
         n_test=min((run.evaluation.n_test for run in included if run.evaluation.n_test), default=None),
         seed=seed,
@@ -219,7 +221,7 @@ def compare_runs(
         sort=sort,
     )
     comparison = replace(comparison, answers=pair_answers(comparison), barriers=barriers_between(comparison.runs))
-    return replace(comparison, notes=tuple(_notes(comparison)))
+    return replace(comparison, notes=tuple(notes_on(comparison)))
 
 
 def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:
@@ -227,8 +229,19 @@ def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:
     return limit is not None and not (loss is not None and loss <= limit)
 
 
-def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> Minima:
-    """Return one row for each run that has the gap: levels of the axes, the gap, and every measure."""
+def minima_of(
+    runs: Sequence[EvaluatedRun],
+    axes: Sequence[Axis],
+    gap: str,
+    conflicts: Sequence[ConventionConflict],
+    left_out: LeftOut,
+) -> Minima:
+    """Return one row for each run that has the gap: levels of the axes, the gap, and every measure.
+
+    Args:
+        conflicts: of the conventions of measures.
+        left_out:  runs that are not ranked; what these runs lack is added.
+    """
     gaps, names = gaps_of(runs, gap), measure_names(runs)
     known = np.isfinite(gaps)
     measures = np.array([values_of(runs, name)[known] for name in names])  # [M, n]
@@ -242,39 +255,6 @@ def minima_of(runs: Sequence[EvaluatedRun], axes: Sequence[Axis], gap: str) -> M
         names=tuple(names),
         measures=measures,
         rows=rows,
-        left_out=LeftOut(without_gap=Missing(int((~known).sum())), measures=missing_values(measures, names)),
+        mixed=frozenset(conflict.measure for conflict in conflicts),
+        left_out=replace(left_out, without_gap=Missing(int((~known).sum())), measures=missing_values(measures, names)),
     )
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    notes = [*note_on_single_runs(comparison), *note_on_losses(comparison.included), *comparison.ranking.notes]
-    if comparison.conflicts:
-        notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
-        notes += [conflict.sentence() for conflict in comparison.conflicts]
-    if excluded := [run for run in comparison.excluded if run.missed_target]:
-        names = ", ".join(run.name for run in excluded[:MOST_NAMES])
-        notes.append(f"Not ranked, because they missed their training-loss target ({len(excluded)}): {names}.")
-    if unevaluated := comparison.unevaluated:
-        names = " ".join(run.name for run in unevaluated[:MOST_NAMES])
-        notes.append(f"No evaluation of the checkpoint {comparison.checkpoint!r} ({len(unevaluated)}): {names}.")
-        for command in _eval_commands(comparison):
-            how = ", with the function that model.builder names" if " model.builder=" in command else ""
-            notes.append(f"To measure them{how}: `{command}`")
-    if len({run.evaluation.n_test for run in comparison.included} - {None}) > 1:
-        notes.append("The test sets differ in size; the sign error uses the smallest.")
-    if comparison.gap == "loss" and comparison.ranking.has_sign_error:
-        notes.append(LOSS_GAP)
-    return notes + [f"Skipped {line}." for line in comparison.skipped]
-
-
-def _eval_commands(comparison: Comparison) -> list[str]:
-    """Return the commands that evaluate the unevaluated runs, one for each network that the user must name again."""
-    option = [] if comparison.checkpoint == "last" else ["--checkpoint", comparison.checkpoint]
-    runs_of: dict[tuple[str, ...], list[Path]] = {}
-    for run in comparison.unevaluated[:MOST_NAMES]:
-        checkpoints = [info.name for info in list_checkpoints(run.directory)]
-        if checkpoints and comparison.checkpoint in ("last", "best", *checkpoints):
-            builder = {"model": {"builder": run.config.get("model.builder")}}
-            runs_of.setdefault(tuple(named_again(builder)), []).append(run.directory.path)
-    commands = [suggested_command("eval", *runs, *option, *named) for named, runs in runs_of.items()]
-    return [command for command in commands if command == printable(command, 8192)]

@@ -14,8 +14,7 @@ from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.columns import TRAIN_LOSS
-from infomcr_cli.report.compute import Compute, compute_until
-from infomcr_cli.report.settings import flatten, weight_settings
+from infomcr_cli.report.settings import Compute, compute_until, flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, MeasuresFile, read_measures_file

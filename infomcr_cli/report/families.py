@@ -13,9 +13,9 @@ def by_family(ranking: RankingResult) -> dict[str, tuple[str, ...]]:
 
     The registry is imported only here: it takes more than a second.
     """
-    from infomcr_cli.measures.base import all_measures
+    from infomcr_cli.measures.base import chosen_measures
 
-    family_of = {one.name: str(one.family) for one in all_measures()}
+    family_of = {one.name: str(one.family) for one in chosen_measures()}
     found: dict[str, tuple[str, ...]] = {}
     for one in ranking.measures:
         family = family_of.get(one.name, OTHER)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from infomcr_cli.judging.judge import FEWEST
 from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
+from infomcr_cli.report.families import families_table
 from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
 
 _ORIENTED = "Positive: the measure ranks as its direction (better) claims"
@@ -18,6 +19,14 @@ _FRAGILITY = (
     "fragility: the spread under changes that should not matter over the spread between minima, from `infomcr audit`"
 )
 _INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is chance alone"
+
+
+def ranking_tables(ranking: RankingResult, fragility: Mapping[str, float] | None = None) -> list[TextTable]:
+    """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
+    tables = [ranking_table(ranking, fragility), families_table(ranking)]
+    if len(ranking.axes) > 1:
+        tables += [psi_table(ranking), importance_table(ranking)]
+    return [table for table in tables if table.rows]
 
 
 def ranking_table(ranking: RankingResult, fragility: Mapping[str, float] | None = None) -> TextTable:

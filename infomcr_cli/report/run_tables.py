@@ -11,11 +11,11 @@ from typing import Any
 from infomcr_cli.config.reference import settings as known_settings
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.compute import UNIT
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.page_tables import MOST_CHARACTERS, Cell, PageTable, folder_link, mlflow_cell
 from infomcr_cli.report.run_report import RunReport
+from infomcr_cli.report.settings import UNIT
 from infomcr_cli.report.tables import NONE, format_number, in_full, with_error
 from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.measures_file import Evaluation, MeasureRecord
@@ -209,10 +209,10 @@ def _table(name: str, title: str, head: Sequence[str], rows: _Rows, caption: str
 
 def _about_measures() -> dict[str, tuple[str, str]]:
     """Return measure → what its family measures, its formula."""
-    from infomcr_cli.measures.base import all_measures
+    from infomcr_cli.measures.base import chosen_measures
     from infomcr_cli.measures.families import FAMILIES
 
-    return {one.name: (FAMILIES[one.family], one.formula) for one in all_measures()}
+    return {one.name: (FAMILIES[one.family], one.formula) for one in chosen_measures()}
 
 
 def _choice(config: Mapping[str, Any], group: str, settings: Sequence[str]) -> str:

@@ -123,9 +123,9 @@ def full_name(name: str, runs: Iterable[RunValues]) -> str:
         return name
     if any(name in run.measured for run in runs):
         return name
-    from infomcr_cli.measures.base import all_measures
+    from infomcr_cli.measures.base import chosen_measures
 
-    measures = {measure.name for measure in all_measures()} | {one for run in runs for one in run.measured}
+    measures = {measure.name for measure in chosen_measures()} | {one for run in runs for one in run.measured}
     if name in measures:
         return name
     raise _unknown(name, [*known, *(f"{group}.name" for group in groups), *sorted(measures)])

@@ -19,36 +19,15 @@ from rich.text import Text
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.result import RankingResult
-from infomcr_cli.report.barriers import barriers_table
-from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.families import families_table
-from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.ranking_table import ranking_tables
 from infomcr_cli.report.search import SearchReport
-from infomcr_cli.report.tables import RUN, TextTable, in_full, runs_table, unranked_table, with_error
+from infomcr_cli.report.tables import RUN, TextTable, in_full, with_error
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
 _NARROW_KEY = 16
 _WIDE_KEY = 32  # of a terminal of 80 columns or more
 _BREAK = re.compile(r"(?<=[_ ,/])")  # after which a name may go on in the next line
-
-
-def comparison_renderables(comparison: Comparison, width: int) -> list[RenderableType]:
-    """Return the tables and notes of a comparison for a console of `width` columns."""
-    shown: list[RenderableType] = []
-    if comparison.included:
-        shown += text_tables(runs_table(comparison), width)
-    shown += [Text(f"{answer.sentence}\n") for answer in comparison.answers]
-    if comparison.has_unranked_runs:
-        shown += text_tables(unranked_table(comparison), width)
-    if any(one.kendall_tau.value is not None for one in comparison.ranking.measures):
-        shown += _ranking_tables(comparison.ranking, width, comparison.fragility)
-    if comparison.barriers:
-        shown += text_tables(barriers_table(comparison.barriers), width)
-    if comparison.search is not None:
-        shown += [part for table in comparison.search.tables() for part in text_tables(table, width)]
-    written = [f"Written: {', '.join(written_files(comparison.files))}"] if comparison.files else []
-    return [*shown, *(Text(line) for line in (*comparison.notes, *written))]
 
 
 def search_renderables(search: SearchReport, width: int) -> list[RenderableType]:
@@ -74,7 +53,8 @@ def written_files(files: Sequence[str]) -> list[str]:
 
 def ranking_renderables(ranking: RankingResult, width: int) -> list[RenderableType]:
     """Return the tables and notes of a ranking for a console of `width` columns."""
-    return [*_ranking_tables(ranking, width), *(Text(note) for note in ranking.notes)]
+    tables = [part for table in ranking_tables(ranking) for part in text_tables(table, width)]
+    return [*tables, *(Text(note) for note in ranking.notes)]
 
 
 def text_tables(table: TextTable, width: int) -> list[RenderableType]:
@@ -82,16 +62,6 @@ def text_tables(table: TextTable, width: int) -> list[RenderableType]:
     blocks: list[RenderableType] = [_table(table, columns, width) for columns in _blocks(table, max(width, NARROWEST))]
     caption = [Text(table.caption, style="dim")] if table.caption else []
     return [Text(table.title, style="bold"), *blocks, *caption, Text()]
-
-
-def _ranking_tables(
-    ranking: RankingResult, width: int, fragility: Mapping[str, float] | None = None
-) -> list[RenderableType]:
-    """Return the statistics, and ψ by axis and the importance of the axes if there is more than one axis."""
-    tables = [ranking_table(ranking, fragility), families_table(ranking)]
-    if len(ranking.axes) > 1:
-        tables += [psi_table(ranking), importance_table(ranking)]
-    return [part for table in tables if table.rows for part in text_tables(table, width)]
 
 
 def _blocks(table: TextTable, width: int) -> Iterator[list[int]]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from infomcr_cli.runs.directory import is_run as is_run
     from infomcr_cli.runs.directory import new_run_name as new_run_name
     from infomcr_cli.runs.environment import Environment as Environment
-    from infomcr_cli.runs.environment import describe_environment as describe_environment
     from infomcr_cli.runs.environment import recorded_kernels as recorded_kernels
     from infomcr_cli.runs.environment import write_environment as write_environment
     from infomcr_cli.runs.lifecycle import write_status as write_status
@@ -54,7 +53,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "step_name",
         ],
         "directory": ["RunDirectory", "is_run", "new_run_name"],
-        "environment": ["Environment", "describe_environment", "recorded_kernels", "write_environment"],
+        "environment": ["Environment", "recorded_kernels", "write_environment"],
         "lock": ["lock_run"],
         "metrics": ["MetricsLine", "MetricsLog"],
         "lifecycle": ["write_status"],

@@ -13,6 +13,7 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import locked_file
 
 FILE = "annotations.json"
@@ -87,7 +88,7 @@ def write_annotations(
         if len(kept) > MAX_TAGS:
             raise InputError(f"a run has at most {MAX_TAGS} tags", received=len(kept))
         text = known.note if note is None else _clean_note(redact(note.strip()))
-        run.write(FILE, dump_json({"format": FORMAT, "tags": kept, "note": text}))
+        write_atomically(run.path / FILE, dump_json({"format": FORMAT, "tags": kept, "note": text}))
     return Annotations(tags=kept, note=text)
 
 

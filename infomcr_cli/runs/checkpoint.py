@@ -140,19 +140,38 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
         CorruptCheckpointError: the requested one is damaged, or no whole one is left.
         InputError: there is none of that name.
     """
+    for candidate in _candidates(run, name):
+        what = f"checkpoint {printable(candidate)} of {run.name}"
+        try:
+            arrays, record = decode_arrays(_verified(run, candidate, what), what)
+            info = _info_of(candidate, record, what)
+        except InputError as error:
+            if name != "last":
+                raise
+            _warn(run, candidate, error)
+            continue
+        extra = record.get("extra")
+        return Checkpoint(
+            step=info.step,
+            epoch=info.epoch,
+            weights=_part(arrays, "weights:"),
+            optimizer=_part(arrays, "optimizer:"),
+            extra=extra if isinstance(extra, dict) else {},
+            train_loss=info.train_loss,
+        )
+    raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
+
+
+def _candidates(run: RunDirectory, name: str) -> list[str]:
+    """Return the checkpoints that "last" may be, the newest first, or the one that "best" or a name is."""
     if name == "last":
-        for info in sorted(list_checkpoints(run), key=lambda info: (-info.step, info.name)):
-            try:
-                return _load(run, info.name)
-            except InputError as error:
-                _warn(run, info.name, error)
-        raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
+        return [info.name for info in sorted(list_checkpoints(run), key=lambda info: (-info.step, info.name))]
     if name == "best":
-        return _best(run)
+        return [_best(run)]
     names = [path.name.removesuffix(_SUFFIX) for path in run.checkpoints.glob(f"*{_SUFFIX}")]
     if name not in names:
         raise InputError("a checkpoint must exist", received=printable(name), accepted=["last", "best", *sorted(names)])
-    return _load(run, name)
+    return [name]
 
 
 def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
@@ -188,22 +207,6 @@ def load_weights(run_directory: RunDirectory | Path | str, checkpoint: str = "la
     """
     run = run_directory if isinstance(run_directory, RunDirectory) else RunDirectory.open(run_directory)
     return dict(load_checkpoint(run, checkpoint).weights)
-
-
-def _load(run: RunDirectory, name: str) -> Checkpoint:
-    what = f"checkpoint {printable(name)} of {run.name}"
-    content = _verified(run, name, what)
-    arrays, record = decode_arrays(content, what)
-    info = _info_of(name, record, what)
-    extra = record.get("extra")
-    return Checkpoint(
-        step=info.step,
-        epoch=info.epoch,
-        weights=_part(arrays, "weights:"),
-        optimizer=_part(arrays, "optimizer:"),
-        extra=extra if isinstance(extra, dict) else {},
-        train_loss=info.train_loss,
-    )
 
 
 def _verified(run: RunDirectory, name: str, what: str) -> bytes:
@@ -243,7 +246,7 @@ def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
     return CheckpointInfo(name, int(step or 0), int(epoch or 0), loss)
 
 
-def _best(run: RunDirectory) -> Checkpoint:
+def _best(run: RunDirectory) -> str:
     """A flipped bit in a header could hide the true best, so all of them are verified first."""
     whole = []
     for info in list_checkpoints(run):
@@ -255,7 +258,7 @@ def _best(run: RunDirectory) -> Checkpoint:
     ranked = [info for info in whole if info.train_loss is not None]
     if not ranked:
         raise InputError("a best checkpoint needs a recorded training loss", received=run.name, advice="Use last.")
-    return _load(run, _best_of(ranked).name)
+    return _best_of(ranked).name
 
 
 def _best_of(infos: list[CheckpointInfo]) -> CheckpointInfo:

@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,10 +89,6 @@ class RunDirectory:
         """Return the text of config.yaml."""
         return self.read("config.yaml", MAX_YAML)
 
-    def write(self, relative: str, content: bytes) -> None:
-        """Write a file inside the directory, whole or not at all."""
-        write_atomically(self.path / relative, content)
-
     @staticmethod
     def create(path: Path | str, *, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
         """Make a new run directory; it appears under its name only once it can be resumed.
@@ -109,7 +105,13 @@ class RunDirectory:
         made_here = status.model_copy(update={"place": _as_text(target), "store": store})
         missing = [folder for folder in target.parents if not os.path.lexists(folder)]
         try:
-            return _create_staged(target, config, overrides, made_here)
+            with _staged(target) as run:
+                run.checkpoints.mkdir()
+                run.plots.mkdir()
+                write_atomically(run.config, config)
+                write_atomically(run.overrides, dump_yaml(list(overrides)))
+                write_atomically(run.status, status_document(made_here))
+            return RunDirectory(target.resolve())
         except OSError as error:
             for folder in missing:  # the innermost first; one that another process uses is not empty
                 with suppress(OSError):
@@ -198,22 +200,22 @@ def new_run_name(model: str, reg: str, identity: str, when: datetime | None = No
     return re.sub(r"[^\w.-]", "_", f"{stamp}-{model}-{reg}-{identity[:8]}")
 
 
-def _create_staged(target: Path, config: bytes, overrides: Sequence[str], status: Status) -> RunDirectory:
+@contextmanager
+def _staged(target: Path) -> Iterator[RunDirectory]:
+    """Make an empty run directory beside `target`; after the block it is renamed, or removed if the block failed.
+
+    Yields:
+        the directory, under a name that is not a run's.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".creating-", dir=target.parent))
     try:
         staging.chmod(0o777 & ~_umask())
-        run = RunDirectory(staging)
-        run.checkpoints.mkdir()
-        run.plots.mkdir()
-        run.write("config.yaml", config)
-        run.write("overrides.yaml", dump_yaml(list(overrides)))
-        run.write("status.json", status_document(status))
+        yield RunDirectory(staging)
         os.rename(staging, target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    return RunDirectory(target.resolve())
 
 
 def _as_text(path: Path) -> str | None:

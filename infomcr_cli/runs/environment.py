@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import write_atomically
 
 PACKAGES = ("infomcr", "tensorflow", "keras", "numpy", "mlflow", "hydra-core", "safetensors", "scikit-learn")
 
@@ -39,9 +40,9 @@ class Environment(BaseModel):
     kernels: str | None = None
 
 
-def describe_environment(devices: Sequence[str] = (), kernels: str | None = None) -> Environment:
-    """Return what this process computes with, without importing any of it."""
-    return Environment(
+def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None) -> None:
+    """Write what this process computes with to environment.json, without importing any of it."""
+    environment = Environment(
         python=platform.python_version(),
         platform=platform.platform(terse=True),
         processor=platform.machine(),
@@ -51,11 +52,7 @@ def describe_environment(devices: Sequence[str] = (), kernels: str | None = None
         devices=tuple(devices),
         kernels=kernels,
     )
-
-
-def write_environment(run: RunDirectory, environment: Environment) -> None:
-    """Write environment.json."""
-    run.write("environment.json", dump_json(environment.model_dump(mode="json")))
+    write_atomically(run.environment, dump_json(environment.model_dump(mode="json")))
 
 
 def recorded_kernels(run: RunDirectory) -> str | None:

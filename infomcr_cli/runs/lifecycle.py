@@ -27,6 +27,7 @@ from infomcr_cli.console.redaction import redact, redact_override
 from infomcr_cli.errors import AdvisedError, InputError
 from infomcr_cli.runs.directory import RunDirectory, new_run_name
 from infomcr_cli.runs.identity import identity
+from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import is_held, lock_run
 from infomcr_cli.runs.status import (
     State,
@@ -145,7 +146,7 @@ class ActiveRun:
                 raise
             except (Exception, SystemExit) as error:  # a user's own layer may call sys.exit
                 with suppress(OSError):  # the disk may be full, which is then the error itself
-                    self.directory.write("error.txt", redact(traceback.format_exc()).encode())
+                    write_atomically(self.directory.path / "error.txt", redact(traceback.format_exc()).encode())
                 advice = error.advice if isinstance(error, AdvisedError) else None
                 outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1, advice)
             return self.finish(outcome)
@@ -205,7 +206,7 @@ def note_mlflow_run(directory: RunDirectory, run_id: str) -> None:
         status = read_status_file(directory.path)
         if status.mlflow_run_id != run_id and (status.pid == os.getpid() or not is_held(directory)):
             noted = status.model_copy(update={"mlflow_run_id": run_id})
-            directory.write("status.json", status_document(noted))
+            write_atomically(directory.status, status_document(noted))
 
 
 def write_status(directory: RunDirectory, status: Status) -> None:
@@ -213,4 +214,4 @@ def write_status(directory: RunDirectory, status: Status) -> None:
     with _writing:
         noted = read_status_file(directory.path).mlflow_run_id
         document = status_document(status.model_copy(update={"mlflow_run_id": noted}))
-        directory.write("status.json", document)
+        write_atomically(directory.status, document)

@@ -19,6 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.runs.answers import Answers
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import locked_file
 
 FORMAT = 1
@@ -63,7 +64,7 @@ class MeasureRecord(_Record):
     spectrum: list[Number] | None = None
 
 
-class Score(_Record):
+class ScoreRecord(_Record):
     """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
 
     loss: Number | None = None
@@ -91,8 +92,8 @@ class Evaluation(_Record):
     step: int | None = None
     epoch: int | None = None
     reached_target: bool | None = None
-    train: Score = Score()
-    test: Score = Score()
+    train: ScoreRecord = ScoreRecord()
+    test: ScoreRecord = ScoreRecord()
     gap: Gap = Gap()
     n_train: Annotated[int, Field(ge=1, le=10**12)] | None = None
     n_test: Annotated[int, Field(ge=1, le=10**12)] | None = None
@@ -154,7 +155,7 @@ def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> N
         added = {"checkpoint": name, **evaluation.to_dict()}
         added["measures"] = {**_of_same_weights(recorded.get(name), added), **added.get("measures", {})}
         document = {"format": FORMAT, "checkpoints": {**recorded, name: added}}
-        run.write("measures.json", dump_json(document))
+        write_atomically(run.measures, dump_json(document))
 
 
 def _of_same_weights(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -42,7 +42,8 @@ def push_description(
     own = {IDENTITY: status.identity, DIRECTORY_TAG: str(run.path), HOST: socket.gethostname(), KIND: "run"}
     origin = origin_tags("train" if status.label is None else "sweep", _note(run, config))
     origin = {key: value for key, value in origin.items() if key not in known.data.tags}  # a user may edit them
-    tags = {**_choices(config), **_commit(run), **own, **extra}
+    chosen = {f"infomcr.{printable(key, 100)}": name for key, name in flat_settings.chosen_names(config).items()}
+    tags = {**chosen, **_commit(run), **own, **extra}
     tags = {**origin, **{key: printable(value, MAX_TAG - 1) for key, value in tags.items()}}
     noted = _annotations(run, tags)
     for name in _own_tags(known.data.tags) - noted.keys():
@@ -86,8 +87,8 @@ def _follow_renaming(client: Any, run: RunDirectory, status: Status, known: Any)
 
 def _note(run: RunDirectory, config: Any) -> str:
     """Return a description of a run: what was trained on what, and the command that does it again."""
-    names = _choices(config)
-    trained, data, reg = (names.get(f"infomcr.{group}", "?") for group in ("model", "data", "reg"))
+    names = flat_settings.chosen_names(config)
+    trained, data, reg = (names.get(group, "?") for group in ("model", "data", "reg"))
     command = suggested_command("train", *_overrides(run))
     return f"{trained} on {data}, regularizer {reg}.\n\n    {command}"
 
@@ -111,12 +112,6 @@ def flatten(settings: Any) -> dict[str, str]:
         if allowed:
             found[allowed] = printable(redact(str(value)), MAX_PARAM - 1)
     return found
-
-
-def _choices(config: Any) -> dict[str, str]:
-    groups = config if isinstance(config, dict) else {}
-    named = {key: value["name"] for key, value in groups.items() if isinstance(value, dict) and "name" in value}
-    return {f"infomcr.{printable(str(key), 100)}": str(name) for key, name in named.items()}
 
 
 def _commit(run: RunDirectory) -> dict[str, str]:

@@ -17,7 +17,6 @@ from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
     RunDirectory,
-    describe_environment,
     has_checkpoint,
     kept_milestones,
     load_checkpoint,
@@ -97,7 +96,7 @@ def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> No
     run, config = job.run, job.config
     runtime.prepare(config)
     _say_if_kernels_changed(run.directory, job.console)
-    write_environment(run.directory, describe_environment(runtime.devices(), runtime.kernels()))
+    write_environment(run.directory, runtime.devices(), runtime.kernels())
     write_code_changes(run.directory)
     setup = set_up(config)
     if job.on_data is not None:

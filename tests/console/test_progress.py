@@ -139,7 +139,7 @@ def test_bar_of_an_evaluation_is_gone_when_all_is_measured() -> None:
 def test_shares_of_the_work_sum_to_one_and_passes_that_are_shared_count_once() -> None:
     from infomcr_cli.config.compose import compose_run
     from infomcr_cli.measures.base import chosen_measures
-    from infomcr_cli.measures.evaluate import work_shares
+    from infomcr_cli.measures.work import work_shares
 
     config = compose_run(["measure=all"]).measure
     measures = chosen_measures("all")

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import digits
 
 
@@ -24,7 +25,8 @@ def test_digits_are_divided_as_by_scikit_learns_stratified_split() -> None:
 
     source = load_digits()
     parts = train_test_split(np.arange(1797), test_size=digits.TEST, stratify=source.target, random_state=0)
-    for split, part in zip(digits.load_digits(), parts, strict=True):
+    dataset = digits.load_digits(compose_run(["data=digits"]).data)
+    for split, part in zip((dataset.train, dataset.test), parts, strict=True):
         chosen = np.sort(part)
         expected = (source.images[chosen] * digits.SCALE).astype(np.float32)[..., None]
         np.testing.assert_array_equal(split.images, expected)
@@ -33,5 +35,7 @@ def test_digits_are_divided_as_by_scikit_learns_stratified_split() -> None:
 
 
 def test_reading_digits_does_not_import_scikit_learn() -> None:
-    code = "import sys; from infomcr_cli.data.digits import load_digits; load_digits(); print('sklearn' in sys.modules)"
+    code = "import sys; from infomcr_cli.config.compose import compose_run;"
+    code += "from infomcr_cli.data.digits import load_digits; load_digits(compose_run(['data=digits']).data);"
+    code += "print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -131,6 +131,6 @@ def module(name: str, **content: Any) -> None:
 
 if __name__ == "__main__":
     module("infomcr_cli.training.trainer", TrainJob=TrainJob, run_training=run_training)
-    module("infomcr_cli.measures.run_evaluation", measure_run=measure_run)
+    module("infomcr_cli.measures.evaluate", measure_run=measure_run)
     run_job.PATIENCE = float(os.environ.get("LIGHT_PATIENCE", run_job.PATIENCE))
     worker.main()

@@ -99,7 +99,7 @@ def test_a_plain_sweep_imports_no_optuna() -> None:
 
 
 def test_the_shell_offers_the_settings_of_a_search() -> None:
-    from infomcr_cli.complete import complete_sweep
+    from infomcr_cli.command_line.complete import complete_sweep
 
     assert complete_sweep("sweep.search=") == ["sweep.search=optuna"]
     assert {"sweep.sampler=tpe", "sweep.search_seed="} <= set(complete_sweep("sweep.s"))

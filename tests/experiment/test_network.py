@@ -8,8 +8,8 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
-from infomcr_cli.experiment.network import initial_weights, network
-from infomcr_cli.models import named_weights
+from infomcr_cli.experiment.network import initial_weights, network_settings
+from infomcr_cli.models import build_model, named_weights
 
 SMALL = ("model.depth=10", "model.width=0.25", "data.train_size=64", "seed=3")
 
@@ -18,7 +18,8 @@ def as_training_does(config):
     """The order of `runtime.prepare` and `training.setup.set_up`."""
     keras.utils.set_random_seed(config.seed)
     dataset = load_dataset(config.data, seed=config.seed)
-    return dataset, {name: np.asarray(v) for name, v in named_weights(network(config, dataset)).items()}
+    model = build_model(**network_settings(config, dataset))
+    return dataset, {name: np.asarray(v) for name, v in named_weights(model).items()}
 
 
 def test_initial_weights_equal_those_that_training_starts_from() -> None:

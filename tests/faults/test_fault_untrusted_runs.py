@@ -47,10 +47,7 @@ def genuine(path: Path) -> RunDirectory:
     run = RunDirectory.create(path, config=config, overrides=[], status=status)
     save_checkpoint(run, "epoch-0001", Checkpoint(4, 1, {"a": np.ones(3, np.float32)}, train_loss=1.0))
     entry = {"step": 4, "train": {"loss": 1.0, "accuracy": 0.5}, "test": {"loss": 2.0, "accuracy": 0.4}}
-    run.write(
-        "measures.json",
-        json.dumps({"checkpoints": {"last": {**entry, "measures": {"gamma": {"value": 1.0}}}}}).encode(),
-    )
+    run.measures.write_text(json.dumps({"checkpoints": {"last": {**entry, "measures": {"gamma": {"value": 1.0}}}}}))
     return run
 
 
@@ -211,9 +208,9 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
     import types
 
-    session = types.ModuleType("infomcr_cli.measures.run_evaluation")
+    session = types.ModuleType("infomcr_cli.measures.evaluate")
     session.measure_run = lambda run, config, names, console: [load(run, name) for name in names][:0]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "infomcr_cli.measures.run_evaluation", session)
+    monkeypatch.setitem(sys.modules, "infomcr_cli.measures.evaluate", session)
 
 
 def load(run: RunDirectory, name: str) -> object:

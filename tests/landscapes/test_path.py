@@ -19,7 +19,7 @@ from tolerances import AUTODIFF
 from infomcr_cli.landscapes.alignment import Alignment, permuted
 from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_groups
 from infomcr_cli.landscapes.path_folder import PathFolder
-from infomcr_cli.landscapes.path_training import Curve
+from infomcr_cli.landscapes.path_training import CurveTraining
 from infomcr_cli.landscapes.same_network import _unnamed
 from infomcr_cli.models import build_model
 from infomcr_cli.report.barriers import RunBarriers, barriers_table, path_renderables
@@ -144,7 +144,7 @@ def test_a_stopped_path_continues_to_the_same_bits(
 
     command = ("path", "runs/norm0", "runs/norm1", "--points", "4", "--steps", "9", "--seed", "3")
     whole = run(folder, *command, "--out", str(tmp_path / "whole"))
-    for owner, name, after in ((PathNetwork, "renewed", 2), (Curve, "step", 5), (PathNetwork, "renewed", 1)):
+    for owner, name, after in ((PathNetwork, "renewed", 2), (CurveTraining, "step", 5), (PathNetwork, "renewed", 1)):
         with monkeypatch.context() as patch:
             stopping(patch, owner, name, after)
             answer = infomcr([*command, "--out", str(tmp_path / "parts"), "--json"], folder, catch=False)

@@ -9,7 +9,7 @@ import pytest
 from tolerances import CLOSED_FORM, ITERATED, ROUNDING
 
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.draw_measures import Draw, summarise
+from infomcr_cli.measures.draws import Draw, summarise
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.gram.record import GramRecord
 from infomcr_cli.measures.library.gradient_agreement import (

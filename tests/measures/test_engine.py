@@ -15,8 +15,8 @@ from tolerances import CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, LayerCall, SingularGramError, gram_matrix, log_volume, register_rule
-from infomcr_cli.measures.base import all_measures
-from infomcr_cli.measures.draw_measures import Draw, summarise
+from infomcr_cli.measures.base import chosen_measures
+from infomcr_cli.measures.draws import Draw, summarise
 from infomcr_cli.measures.gram.layer_rules import unregister_rule
 from infomcr_cli.measures.loss_surface import LossSurface
 from tests.measures.reference import jacobian, relative, shaken, weights
@@ -345,7 +345,7 @@ def test_dead_network_gives_deficient_draws_with_normalised_logits() -> None:
     keras.config.set_dtype_policy("float32")
     model = sequential((5,), L.Dense(4, "relu", kernel_initializer="zeros"), L.Dense(3))
     images, labels = samples((5,))
-    all_measures()  # each registers what it takes of a draw
+    chosen_measures()  # each registers what it takes of a draw
     draw = summarise(Draw(GramEngine(model, logit_scale=0.04)(images, labels), labels, 1.0, 1.0))
     assert (draw.numbers["gamma"], draw.rank, draw.numbers["fisher_trace"]) == (None, 0, 0.0)
 
@@ -353,7 +353,7 @@ def test_dead_network_gives_deficient_draws_with_normalised_logits() -> None:
 def test_single_sample_has_every_number_except_gradient_noise() -> None:
     model = sequential((5,), L.Dense(3))
     images, labels = samples((5,))
-    all_measures()
+    chosen_measures()
     draw = summarise(Draw(GramEngine(model)(images[:1], labels[:1]), labels[:1], 1.0, 1.0))
     assert draw.rank == 1
     assert draw.numbers["gradient_noise"] is None

@@ -12,7 +12,7 @@ from tolerances import CLOSED_FORM, SINGLE
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.base import INITIAL, all_measures
+from infomcr_cli.measures.base import INITIAL, chosen_measures
 from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram.engine import GramEngine
@@ -23,7 +23,7 @@ from infomcr_cli.models.keras_internals import all_layers
 from tests.measures.reference import CLASSES
 
 L = keras.layers
-FOLDED = [one.name for one in all_measures() if "folded" in one.formula and INITIAL not in one.needs]
+FOLDED = [one.name for one in chosen_measures() if "folded" in one.formula and INITIAL not in one.needs]
 SHAPE = (4, 5, 2)
 pytestmark = pytest.mark.usefixtures("double_precision")
 

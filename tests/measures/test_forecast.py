@@ -12,12 +12,12 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
-from infomcr_cli.measures.base import all_measures, chosen_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.context import MeasureContext
-from infomcr_cli.measures.evaluate import forecast, measured_values, timed_speed, work_of
+from infomcr_cli.measures.evaluate import measured_values
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.loss_surface import LossSurface, SurfacePasses
-from infomcr_cli.measures.work import GRADIENT, Speed, Work, work_in
+from infomcr_cli.measures.work import GRADIENT, Speed, Work, forecast, timed_speed, work_in, work_of
 from infomcr_cli.models import named_weights
 from tests.measures.recorded import recorded_history
 
@@ -132,6 +132,6 @@ def test_forecast_is_that_of_the_work_at_the_speed_that_a_clock_says() -> None:
     speed = timed_speed(ctx.surface, lambda: float(next(ticks)))  # each call takes one tick
     assert speed.vector == 1.0
     assert speed.forward == speed.gradient == 0.2 / 64
-    measures = [one for one in all_measures() if one.name == "sharpness"]
+    measures = [one for one in chosen_measures() if one.name == "sharpness"]
     expected = speed.seconds(work_of(measures, config))
     assert forecast(measures, ctx, lambda: float(next(ticks))) == pytest.approx(expected)

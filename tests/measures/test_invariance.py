@@ -15,7 +15,7 @@ from tolerances import SINGLE, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
-from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.families import CHANGES, SAME_FUNCTION, Change
 from infomcr_cli.measures.history import RunHistory
@@ -139,7 +139,7 @@ def test_rescaling_preserves_the_function(values: Any, change: Change) -> None:
 @pytest.mark.parametrize("change", CHANGES)
 def test_measure_is_invariant_to_the_changes_that_it_claims(values: Any, change: Change) -> None:
     before, after = values["as trained"], values[change]
-    claimed = [measure.name for measure in all_measures() if change in measure.invariance]
+    claimed = [measure.name for measure in chosen_measures() if change in measure.invariance]
     assert {n: after[n] for n in claimed} == pytest.approx({n: before[n] for n in claimed}, rel=SINGLE)
 
 
@@ -150,7 +150,7 @@ TOO_SMALL_TO_CHANGE = {"weighted_alpha"}  # the layers that are scaled have too 
 @pytest.mark.parametrize("change", CHANGES)
 def test_measure_changes_where_it_does_not_claim_to_stay(values: Any, change: Change) -> None:
     before, after = values["as trained"], values[change]
-    others = [measure.name for measure in all_measures() if change not in measure.invariance]
+    others = [measure.name for measure in chosen_measures() if change not in measure.invariance]
     assert {
         name for name in others if after[name] == pytest.approx(before[name], rel=STOCHASTIC)
     } <= NEARLY_INVARIANT | TOO_SMALL_TO_CHANGE

@@ -12,7 +12,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data.dataset import Dataset, Split
 from infomcr_cli.measures import GramEngine
 from infomcr_cli.measures.context import MeasureContext
-from infomcr_cli.measures.draw_measures import gram_draws
+from infomcr_cli.measures.draws import gram_draws
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from tests.measures.reference import perceptron, samples
 
@@ -27,7 +27,8 @@ def draws(count: int) -> Iterator[tuple[Any, Any]]:
 def processor_seconds(count: int) -> float:
     """Of so many draws, compilation and data included."""
     began = time.process_time()
-    assert len(list(GramEngine(perceptron()).over(draws(count)))) == count
+    engine = GramEngine(perceptron())
+    assert len([engine(*draw) for draw in draws(count)]) == count
     return time.process_time() - began
 
 
@@ -36,27 +37,24 @@ def test_a_hundred_draws_take_at_most_a_hundred_times_the_time_of_one() -> None:
     assert processor_seconds(DRAWS) <= DRAWS * processor_seconds(1)
 
 
-def test_draws_share_what_is_compiled_and_are_fetched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def context(*settings: str, **others: Any) -> MeasureContext:
+    """A network with 60 images, six draws."""
+    split = Split(*samples((4,), count=60))
+    dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
+    sizes = ("measure.gamma.draws=6", f"measure.gamma.draw_size={DRAW_SIZE}", "measure.gamma.precision=float64")
+    return MeasureContext(perceptron(), dataset, compose_run([*sizes, *settings]).measure, **others)
+
+
+def test_draws_share_what_is_compiled_and_none_is_fetched_that_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, fetched = [], []
-    compile_passes = CompiledPasses.__init__
+    compile_passes, standardise = CompiledPasses.__init__, Dataset.standardise
     monkeypatch.setattr(CompiledPasses, "__init__", lambda *a: compiled.append(1) or compile_passes(*a))
-    given = (fetched.append(i) or draw for i, draw in enumerate(draws(4)))  # type: ignore[func-returns-value]
-    records = GramEngine(perceptron()).over(given)
-    for number in range(1, 4):
-        next(records)
-        assert len(fetched) == number
-    records.close()
-    assert len(fetched) == 3
-    assert len(compiled) == 1
+    monkeypatch.setattr(Dataset, "standardise", lambda *a: fetched.append(1) or standardise(*a))
+    assert len(gram_draws(context("measure.gamma.target_se=1000"))) == 3
+    assert (len(fetched), len(compiled)) == (3, 1)
 
 
 def test_each_draw_is_reported_when_it_is_done() -> None:
-    images, labels = samples((4,), count=60)
-    split = Split(images, labels)
-    dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
-    settings = ("measure.gamma.draws=6", f"measure.gamma.draw_size={DRAW_SIZE}", "measure.gamma.precision=float64")
     parts: list[tuple[int, int, str]] = []
-    config = compose_run(settings).measure
-    ctx = MeasureContext(perceptron(), dataset, config, on_part=lambda *part: parts.append(part))
-    assert len(gram_draws(ctx)) == 6
+    assert len(gram_draws(context(on_part=lambda *part: parts.append(part)))) == 6
     assert parts == [(number, 6, "draws") for number in range(1, 7)]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from infomcr_cli.measures import GramEngine
-from infomcr_cli.measures.gram import jacobian
+from infomcr_cli.measures.gram import passes
 from infomcr_cli.measures.gram.norm_gradient import norm_gradients_in_closed_form
 from tests.tolerances import CLOSED_FORM
 
@@ -80,7 +80,7 @@ def test_gram_matrix_in_batch_mode_is_that_of_a_tape_for_each_sample(name: str) 
 def test_inference_mode_keeps_the_layers_own_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[Any] = []
     real = norm_gradients_in_closed_form
-    monkeypatch.setattr(jacobian, "norm_gradients_in_closed_form", lambda m: entered.append(m) or real(m))
+    monkeypatch.setattr(passes, "norm_gradients_in_closed_form", lambda m: entered.append(m) or real(m))
     model, draw = network(BatchNorm()), samples()
     GramEngine(model, batch_norm="inference")(*draw)
     assert not entered

@@ -13,7 +13,7 @@ from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.screen import Screen
 from infomcr_cli.errors import InputError
 from infomcr_cli.evaluate import EvalRequest, evaluate
-from infomcr_cli.measures.settings import check_measures
+from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, new_status
 
 
@@ -66,7 +66,7 @@ def test_possible_settings_pass(train_size, overrides):
 def test_check_measures_imports_no_tensorflow():
     script = (
         "import sys; from infomcr_cli.config.compose import compose_run;"
-        "from infomcr_cli.measures.settings import check_measures;"
+        "from infomcr_cli.measures.base import check_measures;"
         "check_measures(compose_run(['measure=all']).measure, 60000);"
         "check_measures(compose_run(['measure.names=[gamma,path_norm]']).measure, 60000);"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'mlflow', 'pandas')))"

@@ -16,7 +16,7 @@ from infomcr_cli.data import Dataset, Split
 from infomcr_cli.engine.up_to_date import is_measured
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import base as registry
-from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram import engine as gram_engine
 from infomcr_cli.runs import RunDirectory, new_status
@@ -49,7 +49,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> Non
     def compute(of: Any) -> Any:
         raise error
 
-    all_measures()
+    chosen_measures()
     monkeypatch.setitem(registry._MEASURES, name, replace(registry._MEASURES[name], compute=compute))
 
 

@@ -43,7 +43,7 @@ CompiledPasses.__call__ = noted  # type: ignore[method-assign]
 def over(engine: GramEngine, places: list[str], bad: int | None = None) -> Iterator[str]:
     """Yield all bytes of each draw's matrix; the images of one draw may be infinite."""
     draws = ((np.full_like(x, np.inf) if i == bad else x, y) for i, (x, y) in enumerate(zip(images, labels)))  # noqa: B905
-    for record in engine.over(draws, places):
+    for record in engine.over(draws, places) if places else (engine(*draw) for draw in draws):
         yield record.gram.tobytes().hex()
 
 

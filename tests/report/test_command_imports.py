@@ -71,7 +71,7 @@ def test_a_comparison_imports_special_functions_and_plots_matplotlib(evaluated: 
 
 
 def test_training_and_measuring_import_tensorflow_and_nothing_else_that_is_slow(tmp_path: Path) -> None:
-    modules = "infomcr_cli.runtime, infomcr_cli.training.trainer, infomcr_cli.measures.run_evaluation"
+    modules = "infomcr_cli.runtime, infomcr_cli.training.trainer, infomcr_cli.measures.evaluate"
     found = imported(tmp_path, f"import infomcr_cli.train, infomcr_cli.evaluate, {modules}")
     assert found == {*TENSORFLOW}
 

@@ -13,6 +13,7 @@ from fake_runs import CONVENTION, config_with, evaluation, grid_of_runs, three_r
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.left_out import LeftOut
 from infomcr_cli.judging.minima import ranked_minima
 from infomcr_cli.report.comparison import minima_of
 from infomcr_cli.runs import Checkpoint, RunDirectory, save_checkpoint
@@ -125,7 +126,7 @@ def test_gaps_that_differ_by_rounding_are_ties(tmp_path: Path) -> None:
     assert found["kendall_tau"]["value"] == pytest.approx(2 / 6**0.5)
     assert found["conditional_information"]["pairs"] == 4
     comparison = compare(CompareRequest((str(tmp_path),)))
-    minima = ranked_minima(minima_of(comparison.included, comparison.axes, "error"), average=True)
+    minima = ranked_minima(minima_of(comparison.included, comparison.axes, "error", (), LeftOut()), average=True)
     assert minima.gap.tolist() == [1.0 - 0.9, 1.0 - 0.9, 0.5]
 
 

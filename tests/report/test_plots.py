@@ -17,7 +17,7 @@ import pytest
 from fake_runs import CONVENTION, config_with, evaluation, three_runs, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
-from infomcr_cli.measures.base import all_measures
+from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.plots.all import all_plots, save_plots
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, spectra, trajectory
@@ -83,7 +83,7 @@ def test_plot_titles_state_how_many_runs_and_measures_are_cut(tmp_path: Path, mo
 
 
 def test_names_of_all_measures_fit_in_a_plot() -> None:
-    assert all(short(measure.name) == measure.name for measure in all_measures())
+    assert all(short(measure.name) == measure.name for measure in chosen_measures())
     assert short("x" * 50) == "x" * 31 + "…"
 
 
@@ -171,7 +171,7 @@ def test_plots_of_a_process_that_died_are_drawn_here(
 
 
 def test_titles_and_labels_of_plots_are_never_cut() -> None:
-    for measure in all_measures():
+    for measure in chosen_measures():
         assert with_unit(measure.name, measure.unit).replace("\n", "").replace(" ", "") == (
             f"{measure.name},{measure.unit}".replace(" ", "")
         )

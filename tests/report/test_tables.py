@@ -18,13 +18,13 @@ from infomcr_cli.report import judge
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.ranking_table import psi_table, ranking_table
 from infomcr_cli.report.tables import TextTable, format_number, runs_table, with_error
-from infomcr_cli.report.terminal import comparison_renderables, text_tables
+from infomcr_cli.report.terminal import text_tables
 
 
 def printed(comparison: Comparison, width: int) -> str:
     text = StringIO()
     console = Console(file=text, width=width)
-    for part in comparison_renderables(comparison, width):
+    for part in comparison.renderables(width):
         console.print(part)
     return text.getvalue()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from infomcr_cli.runs import RunDirectory, describe_environment, write_environment
+from infomcr_cli.runs import RunDirectory, write_environment
 from infomcr_cli.runs.environment import git_commit
 
 
 def test_versions_are_there_and_secrets_are_not(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "s3cr3t-t0ken")
-    write_environment(run, describe_environment(["CPU:0"], "oneDNN"))
+    write_environment(run, ["CPU:0"], "oneDNN")
     text = run.environment.read_text()
     record = json.loads(text)
     assert record["devices"] == ["CPU:0"]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.list_runs import RunList, RunQuery, list_runs
+from infomcr_cli.list_runs import RunQuery, list_runs
 from infomcr_cli.report.run_conditions import Condition, in_order, parse_condition
+from infomcr_cli.report.run_list import RunList
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_status
 from infomcr_cli.runs.measures_file import Evaluation, record_evaluation
 from tests.conftest import CommandLine

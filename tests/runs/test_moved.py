@@ -81,7 +81,7 @@ def test_a_moved_project_keeps_its_artifacts_with_it(project: Path) -> None:
     run_id = mirror(run, store_of_run(run))
     place = moved(project)
     run = RunDirectory.open(place / "runs" / "a")
-    run.write("measures.json", b"{}\n")
+    run.measures.write_bytes(b"{}\n")
     store = store_of_run(run)
     assert store.uri == f"sqlite:///{place}/mlflow/mlflow.db"
     assert mirror(run, store) == run_id
@@ -112,7 +112,7 @@ def test_a_copied_project_leaves_the_original_alone(project: Path) -> None:
     copy = project.parent / "a copy Ω"
     shutil.copytree(project, copy)
     run = RunDirectory.open(copy / "runs" / "a")
-    run.write("measures.json", b"{}\n")
+    run.measures.write_bytes(b"{}\n")
     assert mirror(run, store_of_run(run)) == run_id
     assert (copy / "mlflow" / "artifacts" / run_id / "artifacts" / "measures.json").is_file()
     assert before == (sorted(project.rglob("*")), (project / "mlflow" / "mlflow.db").read_bytes())

@@ -126,9 +126,9 @@ def _check_test_set(names: Sequence[str], *, allowed: bool) -> None:
 def _direction_of(name: str) -> Direction:
     if name in SCORES:
         return SCORES[name].direction
-    from infomcr_cli.measures.base import all_measures  # half a second
+    from infomcr_cli.measures.base import chosen_measures  # half a second
 
-    measures = {measure.name: measure.direction for measure in all_measures()}
+    measures = {measure.name: measure.direction for measure in chosen_measures()}
     if name not in measures:
         near = _nearest(name, measures)
         advice = "" if near is None else f" Did you mean {near!r}?"
@@ -197,10 +197,10 @@ def _check_one_convention(names: Sequence[str], configs: Sequence[RunConfig]) ->
     """Raise InputError where trials would have a measure by several conventions, which are never ranked together."""
     if not names:
         return
-    from infomcr_cli.measures.base import all_measures
+    from infomcr_cli.measures.base import chosen_measures
 
     sizes = {config.data: training_set_size(config.data) or MANY for config in configs}
-    for measure in (one for one in all_measures() if one.name in names):
+    for measure in (one for one in chosen_measures() if one.name in names):
         found = [measure.convention(config.measure, sizes[config.data]) for config in configs]
         if other := next((one for one in found if one != found[0]), None):
             differing = [name for name, value in found[0].items() if other.get(name) != value]

@@ -7,7 +7,7 @@ by weight, at the price of one pass over three samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -16,12 +16,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gram.accumulate import BlockResult
-from infomcr_cli.measures.gram.block import BlockPass
-from infomcr_cli.measures.gram.jacobian import JacobianPass, Setting, forward
 from infomcr_cli.measures.gram.outer_product import Contribution, Rows
 from infomcr_cli.measures.gram.parts import MemoryBudget
+from infomcr_cli.measures.gram.passes import BlockPass, JacobianPass, PassSetting, forward
 from infomcr_cli.measures.gram.products import Products
+from infomcr_cli.measures.gram.record import BlockResult
 from infomcr_cli.measures.samples import blocks, even_block_size, take
 from infomcr_cli.measures.stateless import float_weights, measurement_scope, trainable_weights
 
@@ -48,7 +47,7 @@ class CompiledPasses:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: PassSetting,
         images: Any,
         labels: NDArray[np.int32],
         chunk_size: int,
@@ -68,8 +67,12 @@ class CompiledPasses:
             self._block = self._compile_block(images, len(labels), memory)
             self.block_size = self._block.size
             self.gradient_methods = [plan.gradient_method for plan in self._block.plans]
-            if audit:
-                self._audit_block(self._block, images, labels)
+        if self._block and audit:  # weights for which the block pass is wrong take the Jacobian of the whole model
+            indices, keep = next(blocks(len(labels), self.block_size))
+            result = self._block(self.values(), take(images, indices), labels[indices])
+            few = indices[: max(2, min(keep, AUDITED))]
+            for i in self._disagreeing(take(images, few), labels[few], result.first(len(few))):
+                self.gradient_methods[i] = "model"
         self._by_model = [i for i, method in enumerate(self.gradient_methods) if method == "model"]
         self._jacobian = self._compile_jacobian(images, labels) if self._by_model else None
         self.num_classes = (self._block or self._jacobian).num_classes  # type: ignore[union-attr]
@@ -103,27 +106,22 @@ class CompiledPasses:
             raise InputError("the model's logits must be finite", received="losses that are NaN or infinite")
         return found
 
+    def over_blocks(self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]) -> Iterator[BlockResult]:
+        """Yield losses and contributions block by block; a short last block counts for its own samples only."""
+        for indices, keep in blocks(len(labels), self.block_size):
+            result = self(values, take(images, indices), labels[indices])
+            yield result.first(keep) if keep < self.block_size else result
+
     def _compile_block(self, images: Any, count: int, memory: MemoryBudget) -> BlockPass:
         """Compile for the largest even block that fits into memory."""
-
-        def compiled(size: int) -> BlockPass:
-            first = take(images, next(blocks(count, size))[0])
-            return BlockPass(self.setting, self.weights, self.variables, first, self.products)
-
         size = even_block_size(count, count)
-        block = compiled(size)
+        block = BlockPass(self.setting, self.weights, self.variables, images, size, self.products)
         if block.sample_bytes * size <= memory.for_pass(single_block=size >= count):
             return block
         smaller = even_block_size(count, int(memory.for_pass(single_block=False) / block.sample_bytes))
-        return compiled(smaller) if smaller < size else block
-
-    def _audit_block(self, block: BlockPass, images: Any, labels: NDArray[np.int32]) -> None:
-        """Give the weights for which the block pass is wrong to the Jacobian of the whole model."""
-        indices, keep = next(blocks(len(labels), block.size))
-        result = block(self.values(), take(images, indices), labels[indices])
-        few = indices[: max(2, min(keep, AUDITED))]
-        for i in self._disagreeing(take(images, few), labels[few], result.first(len(few))):
-            self.gradient_methods[i] = "model"
+        if smaller >= size:
+            return block
+        return BlockPass(self.setting, self.weights, self.variables, images, smaller, self.products)
 
     def _compile_jacobian(self, images: Any, labels: NDArray[np.int32]) -> JacobianPass:
         """Compile, and take sample by sample if the vectorised Jacobian fails or is wrong."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Literal
 
 import keras
@@ -16,16 +15,14 @@ from infomcr_cli.config.byte_size import bytes_of
 from infomcr_cli.config.schema.measure import GammaConfig
 from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gamma import unit_diagonal
-from infomcr_cli.measures.gram.accumulate import BlockResult, GramSums, gram_sums
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.device_products import DeviceProducts
-from infomcr_cli.measures.gram.jacobian import Setting
-from infomcr_cli.measures.gram.parts import MemoryBudget, parts_within
+from infomcr_cli.measures.gram.parts import MemoryBudget
+from infomcr_cli.measures.gram.passes import PassSetting
 from infomcr_cli.measures.gram.products import HostProducts, Products, single_threaded_products
-from infomcr_cli.measures.gram.record import GramRecord, layer_group
+from infomcr_cli.measures.gram.record import GramRecord, gram_record, gram_sums
 from infomcr_cli.measures.gram.several_devices import Samples, shared_among
-from infomcr_cli.measures.samples import blocks, checked_samples, representatives, take
+from infomcr_cli.measures.samples import checked_samples, representatives
 from infomcr_cli.measures.stateless import (
     BatchNormMode,
     complete,
@@ -56,7 +53,7 @@ class GramEngine:
     Example:
         engine = GramEngine(model, batch_norm="inference")
         record = engine(images, labels)
-        record.log_volume(), record.rank, record.gradient_method
+        record.gamma, record.rank, record.gradient_method
     """
 
     def __init__(
@@ -72,7 +69,7 @@ class GramEngine:
         compute: Where = "auto",
     ) -> None:
         _check(batch_norm, logit_scale, chunk_size, precision, compute)
-        self._setting = Setting(model, precision or natural_precision(model), batch_norm, logit_scale)
+        self._setting = PassSetting(model, precision or natural_precision(model), batch_norm, logit_scale)
         self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit
         self._compute, self._compiling = compute, threading.Lock()
         self._passes: CompiledPasses | None = None
@@ -90,41 +87,33 @@ class GramEngine:
         images, given = checked_samples(images, labels)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
         with single_threaded_products(), full_precision():
-            passes, labels, sums = self._within_memory(images, given, chunk)
-        return _record(sums, passes, representatives(images, labels, chunk))
+            while True:
+                budget = self._memory
+                try:
+                    passes, labels = self._compiled(images, given, chunk)
+                    sums = gram_sums(passes, images, labels, self._memory)
+                    break
+                except tf.errors.ResourceExhaustedError:  # the device has less memory than the budget allows
+                    if budget.total < SMALLEST_BUDGET:
+                        raise
+                with self._compiling:
+                    if self._memory is budget:  # no other device was first; again, in smaller blocks
+                        self._memory, self._passes = MemoryBudget(budget.total / 2), None
+        return gram_record(sums, passes, representatives(images, labels, chunk))
 
-    def over(self, draws: Iterable[Samples], devices: Sequence[str] = ()) -> Generator[GramRecord, None, None]:
-        """Measure draw after draw, as many at a time as there are devices.
+    def over(self, draws: Iterable[Samples], devices: Sequence[str]) -> Generator[GramRecord, None, None]:
+        """Measure as many draws at a time as there are devices.
 
         Args:
             draws:   images and labels of each; they are fetched one by one.
-            devices: names of devices that share the draws; none: TensorFlow chooses one.
+            devices: names of devices that share the draws, at least one.
 
         Yields:
             the record of each draw, in the order of the draws.
         """
-        if not devices:
-            yield from (self(*draw) for draw in draws)
-            return
         # Limits are set once: threads would undo each other's.
         with single_threaded_products(), full_precision():
             yield from shared_among(devices, self, draws)
-
-    def _within_memory(
-        self, images: Any, given: Any, chunk: int | None
-    ) -> tuple[CompiledPasses, NDArray[np.int32], GramSums]:
-        """Return passes, labels and sums, in smaller blocks if the device has less memory than the budget allows."""
-        while True:
-            budget = self._memory
-            try:
-                passes, labels = self._compiled(images, given, chunk)
-                return passes, labels, self._sums(passes, images, labels)
-            except tf.errors.ResourceExhaustedError:
-                if budget.total < SMALLEST_BUDGET:
-                    raise
-            with self._compiling:
-                if self._memory is budget:  # no other device was first
-                    self._memory, self._passes = MemoryBudget(budget.total / 2), None
 
     def _compiled(self, images: Any, given: Any, chunk: int | None) -> tuple[CompiledPasses, NDArray[np.int32]]:
         """Return the passes, compiled for the first draw and for all devices, and the draw's labels, checked."""
@@ -141,51 +130,11 @@ class GramEngine:
                 )
             return self._passes, labels
 
-    def _sums(self, passes: CompiledPasses, images: Any, labels: NDArray[np.int32]) -> GramSums:
-        values = passes.values()
-        kernels = passes.kernels(values)
-        single_block = len(labels) <= passes.block_size
-        row_bytes = len(labels) * np.dtype(self._setting.precision).itemsize
-        budget = self._memory.for_rows(single_block=single_block)
-
-        def all_blocks() -> Iterator[BlockResult]:
-            for indices, keep in blocks(len(labels), passes.block_size):
-                result = passes(values, take(images, indices), labels[indices])
-                yield result.first(keep) if keep < passes.block_size else result
-
-        return gram_sums(
-            all_blocks,
-            parts_within([int(np.prod(v.shape)) for v in passes.variables], row_bytes, budget),
-            kernels,
-            [group_name(v) for v in passes.variables],
-            passes.products,
-            single_block=single_block,
-        )
-
 
 def products_for(compute: Where) -> Products:
     """Return what multiplies rows for a network that computes where an operation of TensorFlow is placed now."""
     on_host = compute == "host" or (compute == "auto" and "CPU" in tf.zeros([2]).device)
     return HostProducts() if on_host else DeviceProducts()
-
-
-def _record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64]) -> GramRecord:
-    """Return the record of a draw.
-
-    Args:
-        sums:   for rows of unit derivatives at the logits: J_i = exp(a_i) · row_i, a the log-derivatives.
-        passes: that gave the sums.
-        same:   for each sample the first one that equals it, [N]; equal samples take the row of the first.
-    """
-    logs, pairs, weights = sums.log_derivatives[same], np.ix_(same, same), Counter[str]()
-    for variable in passes.variables:
-        weights[group_name(variable)] += int(np.prod(variable.shape))
-    groups = {name: layer_group(h[pairs], logs, weights[name]) for name, h in sums.by_group.items()}
-    unit_gram, lengths = unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
-    with np.errstate(under="ignore"):
-        products = np.exp(logs) * sums.products[same]
-    methods = {v.path: method for v, method in zip(passes.variables, passes.gradient_methods, strict=True)}
-    return GramRecord(unit_gram, lengths + logs, sums.losses[same], products, groups, methods)
 
 
 def gram_matrix(
@@ -240,12 +189,6 @@ def plain_engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
     It is that of gamma by default, so that both share what is compiled.
     """
     return engine_for(model, settings.model_copy(update={"batch_norm": "inference", "logit_scale": None}))
-
-
-def group_name(variable: keras.Variable) -> str:
-    """Return the layer group of a weight: its layer's name up to the first dot, or the outermost layer's name."""
-    parts = variable.path.split("/")
-    return parts[-2].split(".")[0] if len(parts) > 1 and "." in parts[-2] else parts[0].split(".")[0]
 
 
 def _check(batch_norm: str, logit_scale: float | None, chunk_size: int, precision: str | None, compute: str) -> None:

@@ -100,19 +100,6 @@ class Rows:
 Contribution = OuterProduct | Rows
 
 
-def summed(parts: Sequence[Contribution]) -> Contribution:
-    """Return the sum of the contributions of several calls, compact."""
-    if len(parts) == 1:
-        return parts[0].compact()
-    if are_matrix_products(parts):
-        left, right = (np.concatenate([getattr(p, side) for p in parts], axis=1) for side in ("left", "right"))
-        return OuterProduct(left, right).compact()
-    total = parts[0].in_kernel_order()
-    for part in parts[1:]:
-        total = total + part.in_kernel_order()
-    return Rows(total)
-
-
 def are_matrix_products(parts: Sequence[Contribution]) -> bool:
     """Return whether all are outer products of matrices, which add up to one of more positions."""
     return all(isinstance(p, OuterProduct) and p.window is None for p in parts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,9 +18,9 @@ from infomcr_cli.measures.gram.outer_product import (
     Contribution,
     OuterProduct,
     Rows,
+    are_matrix_products,
     gram_of_factors,
     gram_of_rows,
-    summed,
 )
 from infomcr_cli.measures.gram.parts import Part
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 WHOLE = Part(0)
+SIDES = ("left", "right")  # of an outer product
 
 
 class Products(Protocol):
@@ -77,7 +79,13 @@ class HostProducts:
 
     def compact(self, contributions: Sequence[Contribution], part: Part = WHOLE) -> Contribution:
         """Return the sum as rows, or as one outer product."""
-        whole = summed(contributions)
+        if len(contributions) == 1:
+            whole = contributions[0].compact()
+        elif are_matrix_products(contributions):
+            left, right = (np.concatenate([getattr(c, side) for c in contributions], axis=1) for side in SIDES)
+            whole = OuterProduct(left, right).compact()
+        else:
+            whole = Rows(reduce(np.add, (c.in_kernel_order() for c in contributions)))
         if part.stop is None:
             return whole
         return Rows(np.ascontiguousarray(whole.rows()[:, part.start : part.stop]), whole.window)
@@ -85,7 +93,7 @@ class HostProducts:
     def gram(self, blocks: Sequence[Contribution], kernel: NDArray[Any], part: Part = WHOLE) -> tuple[Array, Array]:
         """Return both products."""
         if all(isinstance(b, OuterProduct) for b in blocks):
-            left, right = (np.concatenate([getattr(b, side) for b in blocks]) for side in ("left", "right"))
+            left, right = (np.concatenate([getattr(b, side) for b in blocks]) for side in SIDES)
             return gram_of_factors(left, right, kernel)
         window = blocks[0].window
         weights = window.arranged(kernel) if window is not None else kernel.reshape(-1)

@@ -30,7 +30,7 @@ def mean_confidence(logits: Array, labels: Labels) -> float:
         logits: [N, C].
         labels: [N]; not used.
     """
-    return float(np.mean(np.exp(_log_softmax(logits).max(axis=1))))
+    return float(np.mean(_confidence(logits)))
 
 
 def mean_entropy(logits: Array, labels: Labels) -> float:
@@ -60,15 +60,30 @@ def calibration_error(logits: Array, labels: Labels) -> float:
         >>> float(calibration_error(np.zeros((4, 2)), np.array([0, 1, 0, 1])))
         0.0
     """
-    confidence = np.exp(_log_softmax(logits).max(axis=1))
+    confidence = _confidence(logits)
     surplus = (logits.argmax(axis=1) == labels) - confidence  # of accuracy
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return float(np.abs(np.bincount(bins, surplus, BINS)).sum() / len(labels))
 
 
+def _confidence(logits: Array) -> Array:
+    """Return the highest probability of each sample, [N]; 1/C of C equal logits, to the last bit."""
+    return np.asarray(1.0 / (1.0 + _others(logits)[1][:, 0]))
+
+
 def _log_softmax(logits: Array) -> Array:
-    """Return log-probabilities, [N, C]; `scipy.special` would be imported by whatever lists the measures."""
-    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    """Return log-probabilities, [N, C]; that of a class that is nearly certain keeps all its digits."""
+    below, others = _others(logits)
+    return np.asarray(below - np.log1p(others))
+
+
+def _others(logits: Array) -> tuple[Array, Array]:
+    """Return logits less the highest one, [N, C], and Σ e^x of them over all other classes, [N, 1]."""
+    highest = logits.argmax(axis=1)[:, None]
+    below = logits - np.take_along_axis(logits, highest, axis=1)
+    shares = np.exp(below)
+    np.put_along_axis(shares, highest, 0.0, axis=1)
+    return below, shares.sum(axis=1, keepdims=True)
 
 
 def noisy_images(images: Any, noise: float, seed: int) -> Any:

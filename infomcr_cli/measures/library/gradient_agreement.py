@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.draw_measures import Draw, register_draw_measure
+from infomcr_cli.measures.draws import Draw, register_draw_measure
 from infomcr_cli.measures.library.spectrum import ZERO
 
 Array = NDArray[np.float64]
@@ -101,4 +101,5 @@ def gradient_disparity(draw: Draw) -> float | None:
         return None
     half = count // 2
     signs = np.r_[np.full(half, 1.0 / half), np.full(count - half, -1.0 / (count - half))]
-    return float(np.sqrt(max(0.0, signs @ draw.gram @ signs)))
+    gram, longest = draw.scaled_gram, float(np.exp(draw.record.log_lengths.max()))
+    return 0.0 if gram is None else longest * float(np.sqrt(max(0.0, signs @ gram @ signs)))

@@ -11,12 +11,11 @@ import numpy as np
 
 from infomcr_cli.measures import gamma as formulas
 from infomcr_cli.measures.base import GRAM, register_measure
-from infomcr_cli.measures.draw_measures import (
+from infomcr_cli.measures.draws import (
     GAMMA,
     SETTINGS,
     Draw,
     gram_draws,
-    mean_of_number,
     register_draw_measure,
 )
 from infomcr_cli.measures.families import SAME_FUNCTION
@@ -87,8 +86,9 @@ def frobenius_norm(draw: Draw) -> float:
     suite="fast",
 )
 def effective_rank(draw: Draw) -> float:
-    """Return exp(H(p))."""
-    return formulas.effective_rank(draw.gram)
+    """Return exp(H(p)); 0 if all gradients are zero."""
+    gram = draw.scaled_gram
+    return 0.0 if gram is None else formulas.effective_rank(gram)
 
 
 @register_draw_measure(
@@ -138,7 +138,8 @@ def gamma(ctx: MeasureContext) -> MeasureValue:
 
     A deficient draw is None in `draws`, is counted in `deficient`, and is not averaged.
     """
-    draws, found = ctx.once(gram_draws), mean_of_number(ctx, GAMMA, DEFICIENT)
+    draws = ctx.once(gram_draws)
+    found = mean_over_draws([draw.numbers[GAMMA] for draw in draws], DEFICIENT)
     methods = list(draws[-1].gradient_method.values())
     extras = {
         "rank": [draw.rank for draw in draws],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 ACCURACY = 1e-2  # of each eigenvalue, relative
+TINY_LOSS = 1e-20  # nats, below which products with the Hessian may be lost in float32
 PARTS = 16  # of the images, at least; each has probes of its own
 
 
@@ -93,10 +94,14 @@ def hessian_space(ctx: MeasureContext) -> KrylovSpace:
     Raises:
         InputError: no weight is trainable.
     """
+    from infomcr_cli.measures.cross_entropy import mean_loss
+
     surface = ctx.surface
     if not surface.size:
         raise InputError("a Hessian needs trainable weights", received=ctx.model.name)
     steps, dtype = dimensions(ctx.config), surface.precision
+    if mean_loss(surface.clean_logits, surface.labels) < TINY_LOSS:
+        dtype = "float64"
     return krylov_space(surface.hessian_product, surface.size, steps=steps, seed=ctx.seed, dtype=dtype)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.draw_measures import Draw, register_draw_measure
+from infomcr_cli.measures.draws import Draw, register_draw_measure
 from infomcr_cli.measures.library.gram import NO_DRAW
 
 MACKAY = "MacKay, Neural Computation 4, 1992"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.draw_measures import Draw, register_draw_measure
+from infomcr_cli.measures.draws import Draw, register_draw_measure
 
 ZERO = "the gradients of every draw are zero"
 

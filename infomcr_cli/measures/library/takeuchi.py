@@ -8,10 +8,10 @@ import numpy as np
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import GRAM, IMAGES, register_measure
-from infomcr_cli.measures.draw_measures import SETTINGS, mean_of_number
+from infomcr_cli.measures.draws import SETTINGS, gram_draws
 from infomcr_cli.measures.library.gram import NO_DRAW
 from infomcr_cli.measures.library.hessian import estimated_trace, probe_passes, space_passes
-from infomcr_cli.measures.value import MeasureValue
+from infomcr_cli.measures.value import MeasureValue, mean_over_draws
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.context import MeasureContext
@@ -54,7 +54,8 @@ def takeuchi(ctx: MeasureContext) -> MeasureValue:
     if gamma.logit_scale is not None or gamma.batch_norm != "inference":
         received = f"measure.gamma.logit_scale={gamma.logit_scale}, measure.gamma.batch_norm={gamma.batch_norm}"
         raise InputError("takeuchi needs draws of raw logits, with batch norm in inference mode", received=received)
-    covariance, hessian = mean_of_number(ctx, "fisher_trace", NO_DRAW), ctx.once(estimated_trace)
+    covariance = mean_over_draws([draw.numbers["fisher_trace"] for draw in ctx.once(gram_draws)], NO_DRAW)
+    hessian = ctx.once(estimated_trace)
     value, error = ratio(covariance, hessian)
     extras = {"hessian_trace": hessian.value, "covariance_trace": covariance.value}
     draws = len(covariance.extras["draws"])
