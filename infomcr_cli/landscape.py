@@ -82,7 +82,7 @@ class LandscapeResult:
                 yield f"  eigenvalues {', '.join(f'{value:.4g}' for value in run['eigenvalues'])}"
             yield from _range(run.get("surface"))
         yield from _range(self.document.get("surface"))
-        yield f"Written: {', '.join(self.document['files'])}"
+        yield f"Written: {', '.join(printable(path, 4096) for path in self.document['files'])}"
 
 
 def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:

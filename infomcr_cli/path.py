@@ -102,7 +102,9 @@ def path(request: PathRequest, console: Console) -> PathResult:
     content = {**asdict(settings), "ends": [one.identity() for one in (first, last)]}
     if settings.steps:
         content["training"] = curve_training(settings, first.config)
-    place = request.out or first.run.landscapes / (request.name or folder_name("path", content))
+    place = (
+        request.out.absolute() if request.out else first.run.landscapes / (request.name or folder_name("path", content))
+    )
     folder = PathFolder(place, content)
     with open_result(folder, (first, last), request.out, force=request.force):
         document = folder.known() or _computed(settings, (first, last), folder, console)

@@ -72,7 +72,7 @@ class SpectrumResult:
             below = self.document["negative_below"]
             yield f"  trace {shown}  below {below:.3g} {run['negative_share'] * run['size']:.3g} eigenvalues"
         yield f"Gaussians of width σ = {self.document['width']:.3g}"
-        yield f"Written: {', '.join(self.document['files'])}"
+        yield f"Written: {', '.join(printable(path, 4096) for path in self.document['files'])}"
 
 
 def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:

@@ -17,6 +17,7 @@ KRYLOV = 20  # vectors that Lanczos keeps
 TOLERANCE = 1e-4  # relative, of each eigenvalue
 MOST_PRODUCTS = 400
 USUAL_PRODUCTS = 40  # for a forecast
+_RULE = "top eigenvectors need a Hessian that is finite and not zero"
 
 
 class Eigenvectors(NamedTuple):
@@ -42,15 +43,22 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
         seed:    of the start vector.
 
     Raises:
-        InputError: there are fewer weights than that, H is zero, or Lanczos did not converge.
+        InputError: there are fewer weights than that, H is zero or not finite, or Lanczos did not converge.
 
     Source: Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
     """
     if size < count:
         raise InputError("directions must be at most as many as the trainable weights", received=f"{count} of {size}")
-    values, vectors = _dense(product, size, count) if size <= DENSE else _lanczos(product, size, count, seed)
-    if not np.isfinite(vectors).all() or not values[0]:
-        raise InputError("top eigenvectors need a Hessian that is finite and not zero", received=f"λ = {values[0]:g}")
+
+    def finite(vector: Array) -> Array:
+        found = product(vector)
+        if not np.isfinite(found).all():
+            raise InputError(_RULE, received="a product with a vector that is not finite")
+        return found
+
+    values, vectors = _dense(finite, size, count) if size <= DENSE else _lanczos(finite, size, count, seed)
+    if not values.any():
+        raise InputError(_RULE, received="λ = 0")
     order = np.argsort(values)[::-1]
     vectors = vectors[:, order] * _signs(vectors[:, order])
     residuals = [np.linalg.norm(product(vectors[:, i]) - values[k] * vectors[:, i]) for i, k in enumerate(order)]

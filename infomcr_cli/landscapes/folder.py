@@ -38,7 +38,7 @@ VALUES, SETTINGS = "values.npz", "settings.json"
 DOCUMENTS = ("landscape.json", "spectrum.json", "path.json")
 CONTROL, POINTS = OF_A_PATH = ("control.safetensors", ".points.json")
 SECONDS_BETWEEN_SAVES = 2.0
-MAX_VALUES = 1024**3
+MOST_BYTES = 1024**3  # of a file that is read: a fine grid of several runs takes hundreds of megabytes
 
 
 @dataclass
@@ -96,7 +96,7 @@ class ResultFolder:
             arrays: as they are before anything is computed.
             same:   names of those that must be equal, such as coordinates.
         """
-        content = self._read(VALUES, MAX_VALUES)
+        content = self._read(VALUES)
         kept = None if content is None else _decode(content, arrays)
         if kept is None or not all(np.array_equal(kept[name], arrays[name]) for name in same):
             return dict(arrays)
@@ -120,7 +120,7 @@ class ResultFolder:
 
     def kept(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays that `keep` left; None: there are none, or they are damaged."""
-        content = self._read(f".{name}.safetensors", MAX_VALUES)
+        content = self._read(f".{name}.safetensors")
         try:
             return None if content is None else decode_arrays(content, name)[0]
         except InputError:
@@ -140,7 +140,7 @@ class ResultFolder:
     def document(self) -> Any:
         """Return the document; None if not all is computed."""
         content = self._read(self.file_name)
-        return None if content is None else parse_json(content, str(self.path / self.file_name))
+        return None if content is None else parse_json(content, str(self.path / self.file_name), limit=MOST_BYTES)
 
     def finish(self, document: Mapping[str, Any], plots: Sequence[Plot]) -> dict[str, Any]:
         """Write the pictures and, last, the document, which names all files; drop what was only kept.
@@ -167,9 +167,9 @@ class ResultFolder:
             if other != self.path:
                 shutil.copytree(self.path, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
 
-    def _read(self, name: str, limit: int = 64 * 1024**2) -> bytes | None:
+    def _read(self, name: str) -> bytes | None:
         try:
-            return read_file(self.path, name, limit)
+            return read_file(self.path, name, MOST_BYTES)
         except FileNotFoundError:
             return None
 
@@ -183,15 +183,16 @@ def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | Non
         out:    as the command line names the folder; None: it is that of a run, and the result is shared.
         force:  drop the values of other settings.
     """
+    runs = {one.run.path: one.run for one in minima} if out is None else {}
+    for run in runs.values():  # before the work: in the end the result is copied to each
+        check_folder(run.landscapes / folder.path.name, "RUN, without --out,")
     folder.make("--out" if out else "RUN, without --out,")
     with locked_file(folder.path / ".lock"):  # first: two commands with --force must not mix their settings and values
         folder.open(force)
         yield
-    if out is None:
-        runs = {one.run.path: one.run for one in minima}
-        folder.share(runs.values())
-        for run in runs.values():
-            mirror_results(run)
+    folder.share(runs.values())
+    for run in runs.values():
+        mirror_results(run)
 
 
 def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
@@ -202,7 +203,7 @@ def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
 def _parsed(content: bytes | None) -> Any:
     """Return what a document holds; None: there is none, or it is damaged."""
     try:
-        return None if content is None else parse_json(content, "a document")
+        return None if content is None else parse_json(content, "a document", limit=MOST_BYTES)
     except InputError:
         return None
 

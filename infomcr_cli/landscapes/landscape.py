@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from infomcr_cli.landscapes.folder import ResultFolder
-from infomcr_cli.landscapes.landscape_document import minimum_document, surface_document
+from infomcr_cli.landscapes.landscape_document import finite, minimum_document, surface_document
 from infomcr_cli.landscapes.minima import Minimum
 from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
 from infomcr_cli.landscapes.settings import LandscapeSettings
@@ -131,7 +131,7 @@ def _plane(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resul
     runs = []
     for index, one in enumerate(minima):
         x, y = plane.corners[index]
-        in_plane = dict(zip(("loss", "error"), map(float, values.others["in_plane"][index]), strict=True))
+        in_plane = dict(zip(("loss", "error"), finite(values.others["in_plane"][index]), strict=True))
         document = minimum_document(one, values.others["own"][index])
         runs.append({**document, "x": float(x), "y": float(y), "in_plane": in_plane})
     return {

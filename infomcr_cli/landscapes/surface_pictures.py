@@ -32,6 +32,7 @@ SMALLEST_LOSS = 1e-8  # nats: what is drawn of a loss of 0 on a logarithmic scal
 LEVELS = 24  # filled ones
 ERROR_LINES = (1, 5, 10, 25, 50, 75)  # %
 COLUMNS = 4  # runs in a row
+MOST_LINES = 101  # of a surface along each axis: each mesh of it is a shape of its own
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _surfaces(drawing: Drawing) -> Figure:
         panel: Any = figure.add_subplot(rows, columns, index + 1, projection="3d")
         height = np.log10(_drawn_loss(surface.loss))
         options = {"cmap": LOSS_COLOURS, "vmin": low, "vmax": high, "linewidth": 0, "antialiased": False}
-        panel.plot_surface(first, second, height, rstride=1, cstride=1, **options)
+        panel.plot_surface(first, second, height, rcount=MOST_LINES, ccount=MOST_LINES, **options)
         panel.set_zlim(low, high)
         panel.zaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.zaxis.set_major_formatter(lambda value, _: _plain(10.0**value, _))

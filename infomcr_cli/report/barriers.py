@@ -113,7 +113,7 @@ def path_renderables(document: PathDocument, width: int) -> list[RenderableType]
         for kind, values in document.barriers.items()
     )
     table = text_tables(TextTable("Barriers", ("path", *HEADS.values()), rows, _CAPTION), width)
-    return [*ends, *aligned, *table, Text(f"Written: {', '.join(map(printable, document.files))}")]
+    return [*ends, *aligned, *table, Text(f"Written: {', '.join(printable(path, 4096) for path in document.files)}")]
 
 
 def _label(end: PathEnd) -> str:
