@@ -20,7 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import take
 from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
-from infomcr_cli.models.keras_internals import all_layers, computing_in, replaced
+from infomcr_cli.models.keras_internals import all_layers, computing_in, of_type, replaced
 from infomcr_cli.models.logits import check_logits
 
 BatchNormMode = Literal["inference", "batch"]
@@ -93,8 +93,7 @@ def measurement_scope(
                 stack.enter_context(replaced(layer, "call", _with_batch_statistics(layer.call)))
         scope = stack.enter_context(keras.StatelessScope())
         for variable, value in weights:
-            # Keras takes the type of a result from the variable, not from the tensor that stands for it.
-            stack.enter_context(replaced(variable, "_dtype", keras.backend.standardize_dtype(value.dtype)))
+            stack.enter_context(of_type(variable, value))
             scope.add_update((variable, value))
         yield
 

@@ -83,6 +83,13 @@ def computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
 
 
 @contextmanager
+def of_type(variable: keras.Variable, value: tf.Tensor) -> Iterator[None]:
+    """Let a variable say the type of the tensor that stands for it: Keras takes that of a result from the variable."""
+    with replaced(variable, "_dtype", keras.backend.standardize_dtype(value.dtype)):
+        yield
+
+
+@contextmanager
 def full_precision(model: keras.Model) -> Iterator[None]:
     """Compute inside the block in the precision of the weights, if the layers compute in half precision.
 
