@@ -110,9 +110,8 @@ def pooled(calls: Sequence[Moments]) -> tuple[Array, Array]:
     counts = np.array([float(one.count) for one in calls])
     shares = (counts / counts.sum())[:, None]
     means, variances = (np.array([getattr(one, name) for one in calls], np.float64) for name in ("mean", "variance"))
-    with np.errstate(
-        invalid="ignore", over="ignore"
-    ):  # weights between minima may overflow: the loss is not finite then
+    # Weights between minima may overflow; the loss is not finite then.
+    with np.errstate(invalid="ignore", over="ignore"):
         mean = (shares * means).sum(0)
         return mean, (shares * (variances + (means - mean) ** 2)).sum(0)
 
