@@ -48,7 +48,7 @@ def _section(file: Path, document: Mapping[str, Any]) -> str:
     lines = [
         f"## {machine['processor']}, {machine['cores']} cores, {', '.join(sets)}",
         "",
-        f"{' to '.join({dates[0]: 0, dates[-1]: 0})}, Python {machine['python']}, {', '.join(versions)}; "
+        f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, Python {machine['python']}, {', '.join(versions)}; "
         f"[the numbers]({file.as_posix()}).",
         "",
         *HEAD,

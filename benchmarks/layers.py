@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.gamma_sides import Work
-from benchmarks.rows import FASTER, SLOWER, Row, finish
+from benchmarks.rows import FASTER, SLOWER, Row, finish, ratios_of
 from infomcr_cli.measures import GramEngine
 
 COUNT, TURNS = 100, 5
@@ -84,14 +84,11 @@ def _rows(name: str, model: keras.Model) -> list[Row]:
     (title, draw), *others = _turns(ways).items()
     meanings = (SLOWER, FASTER)
     return [
-        Row(title, draw, against=other, other_seconds=seconds, ratios=_ratios(draw, seconds, meaning), meaning=meaning)
+        Row(
+            title, draw, against=other, other_seconds=seconds, ratios=ratios_of(draw, seconds, meaning), meaning=meaning
+        )
         for (other, seconds), meaning in zip(others, meanings, strict=True)
     ]
-
-
-def _ratios(ours: list[float], others: list[float], meaning: str) -> list[float]:
-    pairs = zip(ours, others, strict=True)
-    return [other / mine if meaning == FASTER else mine / other for mine, other in pairs]
 
 
 def _turns(ways: dict[str, Work]) -> dict[str, list[float]]:

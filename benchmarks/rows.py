@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.timing import Side
+
 GIGABYTE = 1e9
 FASTER, SLOWER, MEMORY = "times faster", "times as long", "times the memory"
 
@@ -27,6 +29,7 @@ class Row:
         ratios:            of each pair of turns, or one of the medians.
         meaning:           of a ratio: FASTER, SLOWER or MEMORY; empty without an other side.
         target:            of the ratio, or of the seconds without an other side: at least for FASTER, else at most.
+        most_bytes:        that `peak_bytes` may be; 0: no limit.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Row:
     ratios: Sequence[float] = ()
     meaning: str = ""
     target: float | None = None
+    most_bytes: int = 0
 
     @property
     def value(self) -> float:
@@ -47,7 +51,9 @@ class Row:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the target is reached; so is one that is not set."""
+        """Whether the target and the limit of memory hold; so does one that is not set."""
+        if self.most_bytes and self.peak_bytes > self.most_bytes:
+            return False
         if self.target is None:
             return True
         return self.value >= self.target if self.meaning == FASTER else self.value <= self.target
@@ -61,19 +67,35 @@ class Row:
         return "   ".join(part for part in (*parts, self.limit()) if part)
 
     def limit(self) -> str:
-        """Return the target in words, and whether it is missed."""
-        if self.target is None:
-            return ""
-        wanted = f"at {'least' if self.meaning == FASTER else 'most'} {self.target:g}{'' if self.against else ' s'}"
-        return wanted if self.is_reached else f"{wanted}: missed"
+        """Return the limits in words, and whether one is missed."""
+        wanted = []
+        if self.target is not None:
+            bound = "least" if self.meaning == FASTER else "most"
+            wanted.append(f"at {bound} {self.target:g}{'' if self.against else ' s'}")
+        if self.most_bytes:
+            wanted.append(f"at most {self.most_bytes / GIGABYTE:g} GB")
+        return ", ".join(wanted) + ("" if self.is_reached else ": missed")
 
 
-def compared(name: str, ours: Any, other: Any, meaning: str, target: float | None = None) -> Row:
+def compared(name: str, ours: Side, other: Side, meaning: str, target: float | None = None, most_bytes: int = 0) -> Row:
     """Return the row of two sides of `timing.take_turns`."""
-    pairs = zip(ours.seconds, other.seconds, strict=True)
-    ratios = [theirs / mine if meaning == FASTER else mine / theirs for mine, theirs in pairs]
-    sides = {"peak_bytes": ours.peak_bytes, "other_seconds": other.seconds, "other_peak_bytes": other.peak_bytes}
-    return Row(name, ours.seconds, against=other.name, ratios=ratios, meaning=meaning, target=target, **sides)
+    return Row(
+        name,
+        ours.seconds,
+        peak_bytes=ours.peak_bytes,
+        against=other.name,
+        other_seconds=other.seconds,
+        other_peak_bytes=other.peak_bytes,
+        ratios=ratios_of(ours.seconds, other.seconds, meaning),
+        meaning=meaning,
+        target=target,
+        most_bytes=most_bytes,
+    )
+
+
+def ratios_of(ours: Sequence[float], other: Sequence[float], meaning: str) -> list[float]:
+    """Return the ratio of each pair of turns, FASTER or SLOWER."""
+    return [b / a if meaning == FASTER else a / b for a, b in zip(ours, other, strict=True)]
 
 
 def side(seconds: Sequence[float], peak_bytes: int, processor_seconds: Sequence[float] = ()) -> str:

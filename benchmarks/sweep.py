@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import SLOWER, Row, finish
+from benchmarks.rows import SLOWER, Row, finish, ratios_of
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
 LIMIT, PLANNING_SECONDS = 1.05, 10.0
@@ -86,6 +86,7 @@ def main() -> int:
 
 def _planning_row() -> Row:
     count, seconds = planning()
+    assert count == 10_000
     return Row(f"the planning of {count:,} jobs", [seconds], target=PLANNING_SECONDS)
 
 
@@ -105,7 +106,7 @@ def _sweep_rows(jobs: int, repeats: int, settings: Sequence[str]) -> list[Row]:
         [one.cpu for one in sweeps],
         against="a shell loop",
         other_seconds=[one.wall for one in loops],
-        ratios=[one.wall / other.wall for one, other in zip(sweeps, loops, strict=True)],
+        ratios=ratios_of([one.wall for one in sweeps], [one.wall for one in loops], SLOWER),
         meaning=SLOWER,
         target=LIMIT,
     )

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import FASTER, Row, finish
+from benchmarks.rows import FASTER, Row, finish, ratios_of
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 LIMITS = {"whole": 0.96, "precision": 1.35, "torch": 0.95}
@@ -59,7 +59,7 @@ def _ratio(row: str, deterministic: bool, options: argparse.Namespace) -> Row:
         found["ours"],
         against=AGAINST[row],
         other_seconds=found["theirs"],
-        ratios=[theirs / ours for ours, theirs in zip(found["ours"], found["theirs"], strict=True)],
+        ratios=ratios_of(found["ours"], found["theirs"], FASTER),
         meaning=FASTER,
         target=LIMITS[row],
     )

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import MEMORY, SLOWER, Row, finish
+from benchmarks.rows import MEMORY, SLOWER, Row, finish, ratios_of
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 KINDS = {
@@ -152,7 +152,7 @@ def _step_row(kind: str, deterministic: str, seconds: dict[str, list[tuple[float
     name = f"a step, {' '.join(KINDS[kind])}, deterministic={deterministic}"
     if kind == "plain":
         return Row(name, ours, busy)
-    ratios = [mine / other for mine, other in zip(ours, plain, strict=True)]
+    ratios = ratios_of(ours, plain, SLOWER)
     target = LIMITS.get(kind, {}).get("step")
     return Row(name, ours, busy, against=PLAIN, other_seconds=plain, ratios=ratios, meaning=SLOWER, target=target)
 

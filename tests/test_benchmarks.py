@@ -100,6 +100,12 @@ def test_target_is_a_least_ratio_where_ours_is_faster_and_else_a_most() -> None:
     assert ROWS[1].line().endswith("at most 2.05: missed")
 
 
+def test_memory_beyond_its_limit_is_a_missed_target() -> None:
+    below, above = (Row("a draw", [1.0], peak_bytes=peak, target=2.0, most_bytes=10**9) for peak in (10**9, 10**9 + 1))
+    assert (below.limit(), below.is_reached) == ("at most 2 s, at most 1 GB", True)
+    assert (above.limit(), above.is_reached) == ("at most 2 s, at most 1 GB: missed", False)
+
+
 def test_ratio_of_two_sides_is_taken_turn_by_turn() -> None:
     ours, other = Side("ours", [], [1.0, 2.0], 5), Side("peer", [], [3.0, 5.0], 7)
     faster, slower = (compared("a draw", ours, other, meaning) for meaning in (FASTER, SLOWER))
