@@ -70,14 +70,15 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
             or a file cannot be written.
     """
     _check(request)
-    gathered = gather(
-        request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
-    )
-    # SciPy and MLflow are imported only now: everything that can be refused without them was refused
     from infomcr_cli.tracking.process import MlflowProcess
 
+    # MLflow's import takes longer than anything else here, so its process starts before the runs are read.
     with MlflowProcess(is_separate=request.tracking and mlflow_process) as mlflow:
+        gathered = gather(
+            request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
+        )
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
+        # SciPy is imported only now: everything that can be refused without it was refused
         from infomcr_cli.report.comparison import compare_runs
         from infomcr_cli.report.save import save
 
