@@ -75,7 +75,7 @@ def _rows(name: str, model: keras.Model) -> list[Row]:
 
     singles = [(images[i : i + 1], labels[i : i + 1]) for i in range(COUNT)]
     engine, arrays = GramEngine(model), (images.numpy(), labels.numpy())
-    served = ",".join(sorted(set(engine(*arrays).gradient_method.values())))
+    served = " and ".join(sorted(set(engine(*arrays).gradient_method.values())))
     ways: dict[str, Work] = {
         f"{name}, by {served}": lambda: engine(*arrays),
         "one pass of 100": lambda: backward(images, labels),
