@@ -1,4 +1,4 @@
-"""Training of Wide ResNet 28-2 against what bounds it: a bare loop, PyTorch, float32; and the way to the first step.
+"""Training of Wide ResNet 28-2 against what bounds it: a bare loop, PyTorch, float32; and what the first step waits for.
 
 Command:  python -m benchmarks.training [whole] [precision] [torch] [start] [--rounds 5] [--steps 10] [--json FILE]
 Both sides of a ratio take turns in one run; it is the median over the turns. Settings that hold for a whole process
@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +76,12 @@ def _turns(*arguments: str) -> dict[str, Any]:
 
 
 def _print_start() -> None:
+    """Print the parts of the way to the first step; `benchmarks.start` times the command itself."""
     parts = _turns("start")
     print("from the command to the first step, digits, Wide ResNet 28-2: seconds, and those of the processor")
     together = [sum(seconds) for seconds in zip(*parts.values(), strict=True)]
     for part, (seconds, busy) in {**parts, "together": together}.items():
         print(f"  {part:36}{seconds:7.2f} {busy:7.2f}")
-    with tempfile.TemporaryDirectory() as folder:
-        print(f"  {'infomcr train itself, MLflow on':36}{_whole_start(Path(folder)):7.2f}", flush=True)
-
-
-def _whole_start(folder: Path) -> float:
-    """Return the seconds from the start of an `infomcr train` to its first step, as its own metrics tell."""
-    run = folder / "runs" / "a"
-    command = [str(Path(sys.executable).with_name("infomcr")), "train", f"--run-dir={run}", "data=digits"]
-    small = ["data.train_size=64", "data.test_size=64", "schedule.epochs=1", "measure.gamma.draw_size=32"]
-    subprocess.run([*command, *small], check=True, capture_output=True)
-    first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
-    return float(first["timing"]["seconds_to_first_step"])
 
 
 def _word(flag: bool) -> str:
