@@ -1,4 +1,4 @@
-"""Training of Wide ResNet 28-2 against what bounds it: a bare loop, PyTorch, float32; and what the first step waits for.
+"""Training of Wide ResNet 28-2 against what bounds it: a bare loop, PyTorch, float32; parts of the way to step one.
 
 Command:  python -m benchmarks.training [whole] [precision] [torch] [start] [--rounds 5] [--steps 10] [--json FILE]
 Both sides of a ratio take turns in one run; it is the median over the turns. Settings that hold for a whole process
