@@ -172,6 +172,8 @@ def test_a_second_evaluation_fills_cells_once(
     points = evaluations.trajectories(twice, place.tables).rows()
     assert [(row["batch"], row["checkpoint"], row["gamma"]) for row in points] == [("16", "loss-0.3", "-7.5")] * 2
     assert [evaluations.LOGIT_SCALE in one for one in calls] == [True, False]
+    evaluations.run_trajectories(MINIMA, MINIMA.slices[-1], place)  # its keys are not those of the table that is there
+    assert len(calls) == 2
 
 
 def test_a_sweep_of_a_slice_has_exactly_its_jobs(tmp_path: Path) -> None:

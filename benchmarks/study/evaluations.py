@@ -37,9 +37,12 @@ def run_further(family: Family, part: Slice, place: Place) -> None:
 
 def run_trajectories(family: Family, part: Slice, place: Place) -> None:
     """Measure gamma at every checkpoint of the runs that are to be followed, into `trajectories.csv`."""
+    followed = [one for one in runs_of(family, part, place) if family.followed(one[0])]
+    if not followed:
+        return
     table = trajectories(family, place.tables)
     known = {tuple(row[name] for name in family.keys) for row in table.rows()}
-    found = [one for one in runs_of(family, part, place) if family.followed(one[0]) and family.key(one[0]) not in known]
+    found = [one for one in followed if family.key(one[0]) not in known]
     ranked = place.table(family).known()
     finished = [one for one in found if ranked.get(family.key(one[0]), {}).get("state") == "FINISHED"]
     settings = ["measure.names=[gamma]", *_of_measures(place), "--checkpoint", "all"]
