@@ -15,7 +15,7 @@ from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
-from infomcr_cli.measures.evaluate import measured_values
+from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.stateless import complete
 from infomcr_cli.models.names import named_weights
 from infomcr_cli.models.score import Score, make_scorer
@@ -74,7 +74,7 @@ def measure(
     """
     network, seed = network_of(model), whole_number("seed", seed, least=0)
     config = _config(names, settings or {})
-    chosen = chosen_measures(config.names)
+    chosen_measures(config.names)  # raises if a name is unknown
     x, y = samples_of("train", train)
     tested = None if test is None else samples_of("test", test)
     classes = complete(network, x)
@@ -83,7 +83,7 @@ def measure(
     on_train = score(_batches((x, y), config.batch_size))
     dataset = given_data((x, y), tested, classes)
     ctx = MeasureContext(network, dataset, config, seed, _initial_weights(network, initial), on_train.loss)
-    found = {name: value.to_dict() for name, value in measured_values(chosen, ctx).items()}
+    found = {name: value.to_dict() for name, value in evaluate_measures(ctx).items()}
     if tested is None:
         return found
     class_indices(tested[1], "labels of test", classes=classes)

@@ -11,9 +11,9 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.overrides import parse, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory
-from infomcr_cli.runs.identity import differences
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")

@@ -10,6 +10,7 @@ from typing import Any
 
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
+from infomcr_cli.config.flat_settings import flatten
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
@@ -18,7 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.resolve_settings import whole_setting
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.identity import differences
+from infomcr_cli.runs.identity import identity_settings, origin
 from infomcr_cli.tracking.moved_runs import read_settings
 
 
@@ -101,6 +102,14 @@ def measured_run(
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     return with_known_builders(run, after)
+
+
+def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the identity settings on which two runs differ: dotted name → (before, after)."""
+    old, new = (flatten(identity_settings(config)) for config in (before, after))
+    if before.start and after.start and origin(before.start) == origin(after.start):
+        new["start"] = old["start"]
+    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
 
 
 def resumed_run(

@@ -9,8 +9,8 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.recorded_settings import recorded_run, resumed_run
-from infomcr_cli.runs.identity import differences, identity
+from infomcr_cli.experiment.recorded_settings import differences, recorded_run, resumed_run
+from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 BASE = compose_run(["reg=on"])
