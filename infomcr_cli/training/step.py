@@ -47,6 +47,10 @@ class Step(NamedTuple):
     accuracy: tf.Tensor
     logits: tf.Tensor
 
+    def scalars(self) -> dict[str, tf.Tensor]:
+        """Return all but the logits."""
+        return {"loss": self.loss, "l2": self.l2, "penalty": self.penalty, "accuracy": self.accuracy}
+
 
 class _MainPass(NamedTuple):
     """Scalars, logits and gradient of the objective without the regularizer."""
@@ -93,8 +97,9 @@ def train_step(
         >>> round(float(scalars["loss"]), 4)  # ln 2
         0.6931
     """
-    step = take_step(model, optimizer, images, labels, regularizer=regularizer, label_smoothing=label_smoothing)
-    return {"loss": step.loss, "l2": step.l2, "penalty": step.penalty, "accuracy": step.accuracy}
+    return take_step(
+        model, optimizer, images, labels, regularizer=regularizer, label_smoothing=label_smoothing
+    ).scalars()
 
 
 def take_step(
