@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.report.columns import check_max_train_loss
-from infomcr_cli.report.gather import Gathered, check_gap, chosen_by_test, gather, search_of, uid_of_sweep
+from infomcr_cli.report.gather import Gathered, check_gap, gather
 from infomcr_cli.report.output_files import check_outputs
+from infomcr_cli.report.run_paths import chosen_by_test, search_of, uid_of_sweep
 from infomcr_cli.tracking.store import store_of
 
 if TYPE_CHECKING:

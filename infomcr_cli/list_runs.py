@@ -14,12 +14,12 @@ from typing import Any
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.axes import full_text
 from infomcr_cli.report.output_files import check_file
 from infomcr_cli.report.run_conditions import Condition, in_order, parse_condition
 from infomcr_cli.report.run_list import UNREADABLE, RunList
 from infomcr_cli.report.run_summary import summarise_run
 from infomcr_cli.report.run_values import RunValues, full_name
-from infomcr_cli.report.settings import full_text
 from infomcr_cli.runs import is_run
 from infomcr_cli.tracking.store import store_of
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol
 
 import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from infomcr_cli.command_line.complete import complete_override
-from infomcr_cli.console.output import Result, print_result
+from infomcr_cli.console.output import print_json
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.errors import InputError
@@ -44,13 +46,35 @@ Overrides = Annotated[
 ]
 
 
+class Result(Protocol):
+    """The result of a command: a JSON document, what a terminal shows, and an exit code."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a run failed, 129, 130 or 143 interrupted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+
+    def renderables(self, width: int) -> Iterable[RenderableType]:
+        """Return what a terminal of `width` columns shows; a string is a line that is not wrapped."""
+
+
 def finish(result: Result, as_json: bool, problem: str = "") -> NoReturn:
     """Print what a command returned, and its problem on standard error; exit with its code.
+
+    Text from a run's files is never read as markup.
 
     Args:
         problem: one line, without secrets.
     """
-    print_result(result, as_json=as_json)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        console = Console()
+        for part in result.renderables(console.width):
+            shown = Text(part, no_wrap=True) if isinstance(part, str) else part
+            console.print(shown, soft_wrap=isinstance(shown, Text) and bool(shown.no_wrap))
     if problem:
         print_error(problem)
     raise typer.Exit(result.exit_code)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import labels_of
+from infomcr_cli.report.axes import flatten, full_text, labels_of
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
-from infomcr_cli.report.settings import flatten, full_text
 
 
 @dataclass(frozen=True)

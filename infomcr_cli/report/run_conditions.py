@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.ties import parse_number
-from infomcr_cli.report.settings import full_text
+from infomcr_cli.report.axes import full_text
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,

@@ -11,11 +11,10 @@ from typing import Any
 from infomcr_cli.config.reference import settings as known_settings
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
+from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, convention_text
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.page_tables import MOST_CHARACTERS, Cell, PageTable, folder_link, mlflow_cell
 from infomcr_cli.report.run_report import RunReport
-from infomcr_cli.report.settings import UNIT
 from infomcr_cli.report.tables import NONE, format_number, in_full, with_error
 from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.measures_file import Evaluation, MeasureRecord

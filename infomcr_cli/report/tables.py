@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infomcr_cli.report.columns import MEASURE
-from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
+from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.gaps import gap_label
-from infomcr_cli.report.settings import UNIT
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison

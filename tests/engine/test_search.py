@@ -17,7 +17,8 @@ from infomcr_cli.engine.search.plan import SearchPlan
 from infomcr_cli.engine.search.result import search_report
 from infomcr_cli.engine.summary import JobResult, is_incomplete
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.gather import gather, search_of
+from infomcr_cli.report.gather import gather
+from infomcr_cli.report.run_paths import search_of
 from infomcr_cli.report.search import write_search
 from infomcr_cli.runs import State, read_status
 from infomcr_cli.runs.directory import RunDirectory

@@ -14,7 +14,7 @@ from infomcr_cli.engine.search.objectives import objectives_of
 from infomcr_cli.engine.summary import JobResult
 from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.gather import chosen_by_test
+from infomcr_cli.report.run_paths import chosen_by_test
 from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport, write_search
 from infomcr_cli.runs import State
 from infomcr_cli.runs.lifecycle import create_run

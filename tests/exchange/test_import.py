@@ -67,7 +67,7 @@ def test_other_weights_and_other_settings_have_another_identity(command_line: Co
 
 
 def test_a_settings_name_of_ours_joins_that_axis(command_line: CommandLine, tmp_path: Path) -> None:
-    from infomcr_cli.report.settings import flatten, weight_settings
+    from infomcr_cli.report.axes import flatten, weight_settings
 
     small_file(tmp_path / "net.keras")
     answer(command_line, "import", "net.keras", *FEW, "--set", "optimizer.learning_rate=0.5", "--set", "seed=4")
@@ -79,7 +79,7 @@ def test_a_settings_name_of_ours_joins_that_axis(command_line: CommandLine, tmp_
 
 def test_settings_that_came_later_leave_older_runs_what_they_were() -> None:
     from infomcr_cli.config.yaml_text import to_yaml
-    from infomcr_cli.report.settings import flatten, weight_settings
+    from infomcr_cli.report.axes import flatten, weight_settings
     from infomcr_cli.runs.identity import identity_settings
 
     config = compose_run([])
