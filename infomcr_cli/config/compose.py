@@ -45,20 +45,21 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     sweep = suggested_command("sweep", *arguments, config_dir=config_dir)
     grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
-    # All of it is from the command line, or from files that the user keeps.
-    return trusted(run_of(composed(arguments, parsed, config_dir), lambda: reference_config(config_dir)))
+    config = with_matched_epochs(
+        validate(composed(arguments, parsed, config_dir)), lambda: reference_config(config_dir)
+    )
+    return trusted(config)  # all of it is from the command line, or from files that the user keeps
 
 
-def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
-    """Return the run that composed settings describe, `schedule.match_compute` turned into epochs.
+def with_matched_epochs(config: RunConfig, matched_to: Callable[[], RegConfig]) -> RunConfig:
+    """Return a run with `schedule.match_compute` turned into epochs.
 
     Args:
         matched_to: gives the regularizer whose cost is matched.
 
     Raises:
-        InputError: they do not fit the schema or together; every misfit is named.
+        InputError: the settings do not fit together.
     """
-    config = validate(settings)
     if not config.schedule.match_compute:
         return config
     schedule = matched(config.schedule, config.reg, matched_to())

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Glob, Override, QuotedString, Value
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.allowed_builders import trusted
-from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, run_of
+from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, validate, with_matched_epochs
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices, search_path
@@ -114,7 +114,8 @@ class Composer:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
             return None
-        return GridPoint(tuple(choice.text for choice in combination), trusted(run_of(settings, self._matched_to)))
+        config = with_matched_epochs(validate(settings), self._matched_to)
+        return GridPoint(tuple(choice.text for choice in combination), trusted(config))
 
     def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
         """Return the settings in which plain values are still to be set."""
