@@ -29,14 +29,23 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
     Raises:
         InputError: model.json is missing, was changed, or names something that is not allowed.
     """
-    if not isinstance(config.model, ImportedModelConfig):
-        return build_model(**network_settings(config, dataset))
+    if isinstance(config.model, ImportedModelConfig):
+        return imported_network(run, config.model)
+    return build_model(**network_settings(config, dataset))
+
+
+def imported_network(run: RunDirectory, config: ImportedModelConfig) -> keras.Model:
+    """Build the network of an imported run from the layers in its model.json.
+
+    Raises:
+        InputError: model.json is missing, was changed, or names something that is not allowed.
+    """
     what = f"{MODEL} of {run.name}"
     try:
         content = run.read(MODEL, MAX_CONFIG)
     except FileNotFoundError:
         raise InputError(f"{what} must hold the layers of the network", received="no such file") from None
-    if hashlib.sha256(content).hexdigest() != config.model.architecture:
+    if hashlib.sha256(content).hexdigest() != config.architecture:
         raise InputError(f"{what} must be as it was imported", received="another content")
     bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
     return build(read_architecture(content, what), what, most_weights=bytes_kept)

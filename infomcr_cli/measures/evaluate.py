@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from infomcr_cli import runtime
+from infomcr_cli.config.schema.imported import ImportedModelConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.measuring import MeasuringProgress
 from infomcr_cli.console.screen import say
@@ -25,13 +26,13 @@ from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.data.dataset import split_digest
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.fitting import fitted
-from infomcr_cli.exchange.run_network import network_of_run, network_settings_of_run, weights_before_training
+from infomcr_cli.exchange.run_network import imported_network, network_settings_of_run, weights_before_training
 from infomcr_cli.measures.base import Measure, check_measures, chosen_measures
 from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.history import RunHistory
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.measures.work import forecast, format_duration, within_images, work_shares
-from infomcr_cli.models import named_weights
+from infomcr_cli.models import build_model, named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.models.score import Score, Scorer, make_scorer
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, read_status
@@ -150,7 +151,10 @@ def measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> 
     """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
     settings = network_settings_of_run(config, dataset)
     if not _latest or _latest[0][0] != settings:
-        model = network_of_run(run, config, dataset)
+        if isinstance(config.model, ImportedModelConfig):
+            model = imported_network(run, config.model)
+        else:
+            model = build_model(**settings)
         _latest[:] = [(settings, model, make_scorer(model))]
     _, model, score = _latest[0]
     return MeasuredNetwork(config, fitted(dataset, model), model, score)
