@@ -102,7 +102,7 @@ def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None
     return composed(arguments, grammar.parse(arguments), config_dir)[group]
 
 
-def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
+def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> dict[str, Any]:
     """Return the plain settings that Hydra composes.
 
     Raises:
@@ -116,7 +116,7 @@ def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: P
             raise _diagnose(error, parsed) from None
 
 
-def _plain(config: DictConfig) -> Any:
+def _plain(config: DictConfig) -> dict[str, Any]:
     """Resolve a composed configuration to dicts and lists, with the choice of each group under `choices`."""
     choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
     OmegaConf.set_struct(config, False)

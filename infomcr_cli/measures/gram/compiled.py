@@ -162,7 +162,12 @@ class CompiledPasses:
         return [tf.cast(tf.convert_to_tensor(g), tf.float64) for g in gradients]
 
     def _with_model_rows(
-        self, jacobian: JacobianPass, found: BlockResult | None, values: Any, images: Any, labels: Any
+        self,
+        jacobian: JacobianPass,
+        found: BlockResult | None,
+        values: Sequence[tf.Tensor],
+        images: Any,
+        labels: NDArray[np.int32],
     ) -> BlockResult:
         """Add the rows of the weights that need the Jacobian of the whole model, chunk by chunk."""
         results = []

@@ -16,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
@@ -89,7 +91,7 @@ class BlockPass:
             if self.size >= whole:  # no smaller one is possible
                 return
 
-    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> BlockResult:
+    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]) -> BlockResult:
         """Return the losses and, for each variable, the contributions of its calls.
 
         A weight that needs the Jacobian of the whole model has none.
@@ -103,7 +105,7 @@ class BlockPass:
         contributions = [[contribution(shape) for shape in shapes] for shapes in self._shapes]
         return BlockResult(derivative.loss.numpy(), derivative.log_length.numpy(), contributions)
 
-    def _trace(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+    def _trace(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> tuple[LossDerivative, list[tf.Tensor]]:
         """Return the loss derivative and the tensors of all contributions, in one list."""
         tracer = LayerTracer(tf.compat.v1.get_default_graph())
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
@@ -194,7 +196,9 @@ class JacobianPass:
         except (ValueError, TypeError, NotImplementedError):
             self.compile_loop()
 
-    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
+    def __call__(
+        self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]
+    ) -> tuple[LossDerivative, list[tf.Tensor]]:
         """Return the losses and, for each variable, rows of shape [n, *variable.shape]."""
         return self._function(list(values), images, labels)
 
@@ -216,7 +220,7 @@ class JacobianPass:
                     stack.enter_context(norm_gradients_in_closed_form(self._setting.model))
             yield
 
-    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> tuple[LossDerivative, list[tf.Tensor]]:
         wanted = [values[i] for i in self._wanted]
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
         with (
@@ -249,7 +253,9 @@ def derivative_at(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | Non
     return LossDerivative(*(tf.stop_gradient(part) for part in loss_derivative(logits, labels, logit_scale)))
 
 
-def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
+def chunk_signature(
+    weights: Sequence[keras.Variable], precision: str, chunk: Any
+) -> tuple[list[tf.TensorSpec], Any, tf.TensorSpec]:
     """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
     specs = [tf.TensorSpec(v.shape, precision) for v in weights]
     images = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, tf.as_dtype(x.dtype)), chunk)
