@@ -236,7 +236,7 @@ def test_test_samples_that_cannot_be_scored_are_refused_before_the_measures(monk
     def too_early(*arguments: Any) -> Any:
         raise AssertionError("measured")
 
-    monkeypatch.setattr("infomcr_cli.api.measure.measured_values", too_early)
+    monkeypatch.setattr("infomcr_cli.api.measure.evaluate_measures", too_early)
     model = keras.Sequential([keras.Input([4]), L.Dense(3)])
     train = np.ones((6, 4), "float32"), np.arange(6) % 3
     with pytest.raises(InputError, match="labels of test"):
