@@ -208,21 +208,24 @@ def _compare(
     done = [one.job for one in results if one.state in (State.FINISHED, State.SKIPPED) and is_run(one.job.run)]
     if not (plan.settings.compare and plan.settings.evaluate) or len(done) < 2:
         return None
-    from infomcr_cli.compare import CompareRequest, compare
+    from infomcr_cli.report.comparison import compare_runs
+    from infomcr_cli.report.findings import with_findings
+    from infomcr_cli.report.gather import gather
+    from infomcr_cli.report.save import save
 
-    request = CompareRequest(
-        tuple(str(job.run) for job in done),
-        csv=folder.path / "comparison.csv",
-        html=folder.path / "comparison.html",
-        plots=folder.path / "plots",
-        tracking=plan.store is not None,
-        tracking_uri=done[0].config.tracking.uri,
-        runs_dir=plan.runs_dir,
-        mlflow_parent=folder.uid,
-        search=search,
-    )
+    names = [str(job.run) for job in done]
     try:
-        return compare(request)
+        gathered = gather(names)
+        comparison = compare_runs(gathered, gap="error", checkpoint="last")
+        return save(
+            with_findings(comparison, gathered, names, search=search),
+            csv=folder.path / "comparison.csv",
+            html=folder.path / "comparison.html",
+            plots=folder.path / "plots",
+            tracking=plan.store is not None,
+            tracking_uri=done[0].config.tracking.uri,
+            mlflow_parent=folder.uid,
+        )
     except InputError as error:
         say(console, f"no comparison: {error}")
         return None

@@ -113,18 +113,22 @@ def test_a_comparison_of_several_sweeps_says_where_the_test_set_chose(tmp_path: 
 def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from infomcr_cli import compare as command
     from infomcr_cli.engine.directory import SweepDirectory
     from infomcr_cli.sweep import _compare
 
     plan = plan_sweep([*SEARCH[1:2], "data=digits", "model=mlp", "seed=0,1,2", f"runs_dir={tmp_path / 'runs'}"], None)
     for job in plan.jobs[:2]:
         create_run(job.config, job.overrides, job.run)
-    compared: list[tuple[str, ...]] = []
-    monkeypatch.setattr(command, "compare", lambda request: compared.append(request.runs))
+    compared: list[list[str]] = []
+
+    def gather(names: list[str]) -> None:
+        compared.append(names)
+        raise InputError("two runs without measures")
+
+    monkeypatch.setattr("infomcr_cli.report.gather.gather", gather)
     folder = SweepDirectory(tmp_path / "sweeps" / "x", "0" * 32)
     _compare(plan, [_skipped(job) for job in plan.jobs], folder, Console(), None)
-    assert compared == [tuple(str(job.run) for job in plan.jobs[:2])]
+    assert compared == [[str(job.run) for job in plan.jobs[:2]]]
 
 
 def _skipped(job: Job) -> JobResult:
