@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.evaluate import measured_values
 from infomcr_cli.measures.stateless import complete
+from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models.names import named_weights
 from infomcr_cli.models.score import Score, make_scorer
 
@@ -183,7 +185,7 @@ def _scores(train: Score, test: Score, n_train: int, n_test: int) -> dict[str, E
         "gap_loss": (test.loss - train.loss, None, "nats"),
     }
     return {
-        name: {"value": value, "std_error": error, "unit": unit, "direction": "lower"}
+        name: replace(MeasureValue(value, error).finite(), unit=unit).to_dict()
         for name, (value, error, unit) in rows.items()
     }
 

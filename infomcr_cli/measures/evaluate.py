@@ -6,6 +6,7 @@ A measure that fails does not end the others.
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -102,9 +103,9 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
         step=checkpoint.step,
         epoch=checkpoint.epoch,
         reached_target=read_status(run).reached_target,
-        train=ScoreRecord(loss=train.loss, accuracy=train.accuracy),
-        test=ScoreRecord(loss=test.loss, accuracy=test.accuracy),
-        gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
+        train=ScoreRecord(loss=_finite(train.loss), accuracy=train.accuracy),
+        test=ScoreRecord(loss=_finite(test.loss), accuracy=test.accuracy),
+        gap=Gap(error=train.accuracy - test.accuracy, loss=_finite(test.loss - train.loss)),
         n_train=len(dataset.train),
         n_test=len(dataset.test),
         test_answers=pack_answers(split_digest(dataset.test), correct),
@@ -114,6 +115,11 @@ def _measure_checkpoint(run: RunDirectory, measured: MeasuredNetwork, name: str,
     for key in {name, "last"} if is_last else {name}:  # the last checkpoint is recorded under its name and as "last"
         record_evaluation(run, key, evaluation)
     return {"run": str(run.path), "checkpoint": name, **evaluation.to_dict()}
+
+
+def _finite(loss: float) -> float | None:
+    """JSON has no infinite loss, as that of a network whose logits overflow."""
+    return loss if math.isfinite(loss) else None
 
 
 def measure_weights(
