@@ -137,7 +137,7 @@ def test_a_working_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); from infomcr_cli.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, *TRAIN], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the working folder must exist" in done.stderr
+    assert "the working directory does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -276,8 +276,8 @@ COMPLETE = ("`infomcr measures`", "`infomcr measures --json`")
 NAMED = (
     "as `infomcr eval` writes it",
     "apply only to infomcr sweep",
-    "a network that `infomcr train` has trained",
-    "another command, infomcr sweep",
+    "need a run of `infomcr train`",
+    "infomcr sweep for several values",
 )
 
 

@@ -45,11 +45,11 @@ def samples_of(name: str, pair: Any) -> tuple[Any, NDArray[np.int32]]:
     images, labels = pair
     if isinstance(images, tf.data.Dataset):
         advice = "Collect it: x, y = next(iter(dataset.unbatch().batch(10_000)))."
-        raise InputError(f"{name} must hold arrays, not a tf.data.Dataset", advice=advice)
+        raise InputError(f"{name} must contain arrays, not a tf.data.Dataset", advice=advice)
     if any(np.ndim(leaf) == 0 for leaf in keras.tree.flatten(images)):  # lists of numbers, not a list of inputs
         images = np.asarray(images)
         if images.ndim == 0 or images.dtype.kind not in "biuf":
-            raise InputError(f"{name} must hold arrays", received=f"{images.dtype} {images.shape}")
+            raise InputError(f"{name} must contain arrays", received=f"{images.dtype} {images.shape}")
     return checked_samples(images, labels)
 
 

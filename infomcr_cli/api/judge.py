@@ -48,7 +48,7 @@ def judge(
     from infomcr_cli.report.judge_table import judge as judge_frame
 
     if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
-        raise InputError("frame must be a pandas DataFrame", received=type(frame).__name__)
+        raise InputError("frame must be a pandas.DataFrame", received=type(frame).__name__)
     axes, measures = _names(axes), None if measures is None else _names(measures)
     if not axes:
         raise InputError("axes must name at least one column")

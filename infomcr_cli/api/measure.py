@@ -127,7 +127,7 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         place = place.get(group) if isinstance(place, dict) else None
     if not isinstance(place, dict) or leaf not in place or leaf == "names":
-        raise InputError("settings must be settings of measures", received=key, accepted=_dotted(plain))
+        raise InputError("settings must contain only settings of measures", received=key, accepted=_dotted(plain))
     place[leaf] = value
 
 
@@ -153,7 +153,7 @@ def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:
     if shapes[0] != shapes[1]:
         odd = sorted({name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items())})
         received = f"{len(odd)} odd weights: {', '.join(odd[:3])}"
-        raise InputError("initial must hold the weights of the network before training", received=received)
+        raise InputError("initial must be the network's weights before training", received=received)
     return lambda: given
 
 

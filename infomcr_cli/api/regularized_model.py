@@ -110,7 +110,7 @@ class RegularizedModel(keras.Model):
             InputError: the loss is another one.
         """
         if loss_weights is not None:
-            raise InputError("a RegularizedModel has one loss, without loss_weights", received=loss_weights)
+            raise InputError("RegularizedModel does not support loss_weights", received=loss_weights)
         self._label_smoothing = label_smoothing_of(loss)
         dtype = "float64" if self.network.compute_dtype == "float64" else "float32"
         super().compile(optimizer, CrossEntropy(self._label_smoothing, dtype=dtype), None, *arguments, **options)
@@ -180,7 +180,7 @@ class RegularizedModel(keras.Model):
         kind = type(self._regularizer).__name__
         if self._regularizer is not None and OWN.get(kind) is not type(self._regularizer):
             advice = "model.save(FILE) saves the network inside."
-            raise InputError("only a regularizer of infomcr can be saved", received=kind, advice=advice)
+            raise InputError("only infomcr's own regularizers can be saved", received=kind, advice=advice)
         settings = None if self._regularizer is None else {"kind": kind, **asdict(self._regularizer)}
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network, "regularizer": settings}

@@ -125,7 +125,7 @@ class SavedRun:
             raise InputError("a split must be known", received=split, accepted=SPLITS)
         found = getattr(self._dataset, split)
         if found is None:
-            raise InputError("the run has no validation split", advice="It has one if data.validation_size is given.")
+            raise InputError("the run has no validation split", advice="Train with data.validation_size=N to have one.")
         return self._dataset.standardise(found.images[:]), found.labels
 
     def standardise(self, images: Any) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ def cache_folder(wanted: str | None) -> Path:
     if wanted is not None:
         folder = as_path(wanted)
         if not _writable(folder):
-            raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
+            raise InputError("data.cache must be a writable folder", received=wanted, advice="Try null.")
         return folder
     candidates = (os.environ.get("INFOMCR_CACHE"), cache_folder_of_user())
     found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)

@@ -86,7 +86,7 @@ class Dataset:
         shape = self.train.images.shape
         if isinstance(shape, dict) or len(shape) != 4:
             raise InputError(
-                "training and the networks of the catalogue need images, [n, height, width, channels]", received=shape
+                "training with the built-in networks needs images, [n, height, width, channels]", received=shape
             )
         return int(shape[1]), int(shape[2]), int(shape[3])
 

@@ -75,7 +75,7 @@ def _download(origin: Origin, place: Path) -> None:
                 got = keras.utils.get_file(origin.file, origin.url, file_hash=origin.sha256, cache_subdir=beside)
         except Exception as error:  # Keras raises bare Exception and ValueError
             raise InputError(
-                "the archive must be downloaded, or be present",
+                "the archive could not be downloaded",
                 received=origin.url,
                 advice=f"Download it elsewhere and try data.root=PATH/{origin.file}. ({str(error)!r})",
             ) from error

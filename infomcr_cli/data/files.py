@@ -64,7 +64,7 @@ def as_path(name: str) -> Path:
     try:
         return Path(os.path.realpath(os.path.expanduser(name)))
     except ValueError as error:
-        raise InputError("a path must be one that the system can have", received=name) from error
+        raise InputError("not a valid path", received=name) from error
 
 
 def _fill(needed: str) -> str:
@@ -236,12 +236,12 @@ def _safe_name(root: Path, name: str) -> str:
     # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and reads the disk.
     parts = name.split("/")
     if name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or "\\" in name or "\0" in name:
-        raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")
+        raise InputError("an archive must not contain names that point outside it", received=f"{name} in {root}")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 def _no_link(root: Path, name: str) -> InputError:
-    return InputError("an archive must have no links and no devices", received=f"{name} in {root}")
+    return InputError("an archive must not contain links or devices", received=f"{name} in {root}")
 
 
 def _bound(root: Path, what: str, size: int, most: int) -> None:
@@ -256,5 +256,5 @@ def damaged(root: Path, error: Exception, needed: str = "a tar or zip archive") 
     return InputError(
         f"data.root must name {needed} that can be read",
         received=str(root),
-        advice=f"It was refused: {str(error)!r} ({type(error).__name__}). Get it anew.",
+        advice=f"It cannot be read: {str(error)!r} ({type(error).__name__}). Download it again.",
     )

@@ -92,7 +92,7 @@ def _decode(name: str, read: Reader, size: tuple[int, ...] | None = None) -> NDA
     with opened(io.BytesIO(read()), name, most=MAX_PIXELS) as image:
         if size is not None and (image.height, image.width) != size:
             raise InputError(
-                f"images must be of one size, here {size[1]}x{size[0]}",
+                f"all images must have the same size, here {size[1]}x{size[0]}",
                 received=f"{image.width}x{image.height} in {name}",
                 advice="Resize them, or use data=imagenet, which crops.",
             )

@@ -71,7 +71,7 @@ def _tested(root: Path) -> str:
 
 def _split_folder(root: Path, name: str) -> Path:
     if not (root / name).is_dir():
-        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"No {name}/ in it.")
+        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"It has no folder {name}/.")
     return root / name
 
 

@@ -33,7 +33,7 @@ def is_image_name(name: str) -> bool:
     lower = name.lower()
     if lower.endswith(OTHER_ENDINGS):
         raise InputError(
-            "the images of a class must be JPEG or PNG files",
+            "class folders may contain only JPEG and PNG files",
             received=name,
             advice="Convert it, or move it to another place.",
         )
@@ -78,7 +78,7 @@ def _check(image: Image.Image, name: str, most: int) -> None:
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]
     if image.mode not in GREY | COLOUR or any(layout.endswith("16B") for layout in stored):
         raise InputError(
-            "images must have 8 bits a channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
+            "images must have 8 bits per channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
         )
 
 

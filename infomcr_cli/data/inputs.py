@@ -62,12 +62,14 @@ def checked_array(name: str, array: Array) -> Array:
     if array.dtype.kind == "f":
         held = array.astype(np.float32)
         if not np.isfinite(held).all():
-            raise InputError(f"{name} must hold finite numbers", received="NaN or infinity")
+            raise InputError(f"{name} must contain finite numbers", received="NaN or infinity")
         return held
     if array.dtype == np.uint8 or array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind not in "iu":
-        raise InputError(f"{name} must hold numbers", received=str(array.dtype))
+        raise InputError(f"{name} must contain numbers", received=str(array.dtype))
     if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
-        raise InputError(f"{name} must hold whole numbers of at most 32 bits", received=f"{array.min()}..{array.max()}")
+        raise InputError(
+            f"{name} must contain whole numbers of at most 32 bits", received=f"{array.min()}..{array.max()}"
+        )
     return array.astype(np.int32)

@@ -69,7 +69,7 @@ def check_classes(
         if not classes:
             raise InputError(f"data.root must name {layout}", received=str(root), advice=_without_images(root, split))
     if len(known) < 2:
-        raise InputError("there must be at least two classes to learn", received=f"{known} in {root}")
+        raise InputError("there must be at least two classes", received=f"{known} in {root}")
     unknown = [name for name in tested if name not in known]
     if unknown:
         rule = f"every class of {splits[1]} must have an image in {splits[0]}"

@@ -117,13 +117,13 @@ def _check_headers(headers: dict[str, Header], keys: dict[str, str]) -> None:
             )
     train, test = (headers[f"{split}_images"][0][1:] for split in ("train", "test"))
     if train != test:
-        raise InputError("training and test images must be of one shape", received=f"{train} and {test}")
+        raise InputError("training and test images must have the same shape", received=f"{train} and {test}")
 
 
 def _check_type(name: str, key: str, dtype: np.dtype[Any]) -> None:
     if "labels" in key and dtype.kind not in "biuf":
         raise InputError(
-            f"{name} must be numbers, the whole number of each image's class",
+            f"{name} must be integers, the class of each image",
             received=dtype,
             advice="Store them as integers: labels.astype(int).",
         )
@@ -169,5 +169,7 @@ def class_names(members: Members, count: int) -> tuple[str, ...]:
         return tuple(str(i) for i in range(count))
     shape, dtype = members.header("class_names")
     if dtype.kind != "U" or len(shape) != 1 or not count <= shape[0] <= MAX_CLASSES:
-        raise InputError(f"class_names must be text for each of the {count} classes", received=f"{dtype} {shape}")
+        raise InputError(
+            f"class_names must be strings, one for each of the {count} classes", received=f"{dtype} {shape}"
+        )
     return tuple(members.read("class_names").tolist())

@@ -102,7 +102,7 @@ def _check_files(config: DataConfig, official: Callable[[str], bool], needed: st
         check_classes(counts["train"], counts["test"], root, layout=folder.LAYOUT)
         check_sizes(config, *(sum(counts[split].values()) for split in ("train", "test")))
     elif not any(map(folder.is_image, heads)):
-        raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It begins with {heads[:3]}.")
+        raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It contains {heads[:3]}.")
 
 
 def _load_cifar(config: DataConfig) -> Dataset:

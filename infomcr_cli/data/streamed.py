@@ -71,7 +71,7 @@ class StreamedImages:
         """Return the decoded images at a slice or at indices, in that order."""
         names = self.names[chosen]
         if names.ndim != 1:
-            raise IndexError("streamed images are taken by a slice or a vector of indices")
+            raise IndexError("index streamed images with a slice or a vector of indices")
         images = self._in_parallel(self._decode, names)
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)
 

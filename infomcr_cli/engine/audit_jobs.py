@@ -76,9 +76,9 @@ def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> 
     changed = differences(config, resolved(compose_run(kept, config_dir)))
     if changed:
         raise InputError(
-            "a run that is trained again must be described by its overrides.yaml and the configuration",
+            "to retrain a run, its overrides.yaml and the configuration must reproduce its settings",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
-            advice="Any run can be audited by rescaling alone; --config-dir names a configuration of your own.",
+            advice="Audit it by rescaling only, or give your own configuration with --config-dir.",
         )
     return kept
 
@@ -119,7 +119,7 @@ def _last_rate(run: RunDirectory) -> float:
             continue
     positive = [rate for rate in rates if rate > 0]
     if not positive:
-        raise InputError("a run that is trained further must have logged a learning rate", received=run.name)
+        raise InputError("to train a run further, it must have logged a learning rate", received=run.name)
     return positive[-1]
 
 

@@ -34,7 +34,9 @@ def check_found(builders: Sequence[BuilderConfig]) -> None:
         module = path.partition(":")[0]
         if PATTERN.fullmatch(path) and not is_module(module):
             rule = "model.builder must name a module that can be imported"
-            raise InputError(rule, received=path, advice=f"There is no module {module} here or where Python looks.")
+            raise InputError(
+                rule, received=path, advice=f"There is no module {module} in the working directory or on Python's path."
+            )
         if not PATTERN.fullmatch(path):
             raise InputError("model.builder must be package.module:function", received=path)
 
@@ -58,4 +60,4 @@ def _refusal(process: subprocess.CompletedProcess[str], builders: Sequence[Build
         last = process.stderr.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         received = ", ".join(dict.fromkeys(model.builder for model in builders))
         rule = "model.builder must name a module that can be imported"
-        return InputError(rule, received=received, advice=f"The import ended the process: {printable(last[0])}")
+        return InputError(rule, received=received, advice=f"Importing it ended the process: {printable(last[0])}")

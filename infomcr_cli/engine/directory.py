@@ -115,7 +115,7 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
         (path / "logs").mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise InputError(f"a sweep needs a folder that can be written ({error.strerror})", received=str(path)) from None
+        raise InputError(f"the sweep's folder is not writable ({error.strerror})", received=str(path)) from None
     try:
         _lock(descriptor, name)
         yield _opened(path)
@@ -130,9 +130,9 @@ def _lock(descriptor: int, name: str) -> None:
             time.sleep(0.02)
             continue
         raise InputError(
-            "a sweep is carried out by one process at a time",
+            "a sweep can be run by only one process at a time",
             received=name,
-            advice=f"Process {_holder(descriptor)} is at work on it: wait for it or stop it.",
+            advice=f"Process {_holder(descriptor)} is running it: wait for it, or stop it.",
         )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)

@@ -52,9 +52,9 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
 def _check_memory(memory: int | None) -> None:
     if memory is not None and memory < LEAST_BYTES:
         raise InputError(
-            f"engine.memory must hold a job's process, at least {shown(LEAST_BYTES)}",
+            f"engine.memory must be large enough for a job's process, at least {shown(LEAST_BYTES)}",
             received=shown(memory),
-            advice="It holds TensorFlow before it trains. Try engine.memory=2GB.",
+            advice="TensorFlow alone needs this much. Try engine.memory=2GB.",
         )
 
 

@@ -27,16 +27,18 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
     there = _sweeps_in(sweeps)
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
-        raise InputError(f"{option} takes one sweep", received=" ".join(map(printable, names)))
+        raise InputError(f"{option} takes only one sweep", received=" ".join(map(printable, names)))
     if not words or (set(settings) == {"runs_dir"} and not names):
         if not there:
-            raise InputError(f"{option} needs a sweep that was begun", received=printable(str(sweeps)))
+            raise InputError(f"{option} needs a sweep that was started", received=printable(str(sweeps)))
         return sweeps / there[0], tuple(there[1:])
     if names and _is_sweep(Path(names[0])):
         return Path(names[0]), ()
     name = names[0] if names else settings.get("sweep.name") or _name_of(words)
     if not _is_sweep(sweeps / name) or "/" in name:
-        raise InputError(f"{option} must name a sweep that was begun", received=printable(name), accepted=sorted(there))
+        raise InputError(
+            f"{option} must name a sweep that was started", received=printable(name), accepted=sorted(there)
+        )
     return sweeps / name, ()
 
 

@@ -101,7 +101,7 @@ def _check_there(names: Sequence[str], known: Sequence[Gpu]) -> None:
                 "engine.devices must be GPUs of this machine",
                 received=name,
                 accepted=visible,
-                advice=None if visible else "Neither CUDA_VISIBLE_DEVICES nor nvidia-smi names any. Try device=cpu.",
+                advice=None if visible else "Neither CUDA_VISIBLE_DEVICES nor nvidia-smi lists any. Try device=cpu.",
             )
 
 
@@ -113,14 +113,14 @@ def _room(name: str, engine: LocalEngineConfig, known: Sequence[Gpu]) -> int:
     memory = next((gpu.free for gpu in known if gpu.is_called(name)), None)
     if memory is None:
         raise InputError(
-            "engine.device_memory needs a GPU whose memory nvidia-smi knows",
+            "engine.device_memory needs a GPU whose memory nvidia-smi reports",
             received=f"engine.device_memory={shown(engine.device_memory)}, GPU {name}",
-            advice="engine.jobs_per_device=2 says how many jobs share one.",
+            advice="Use engine.jobs_per_device=2 instead.",
         )
     if memory < engine.device_memory:
         raise InputError(
-            "engine.device_memory must be no more than a GPU has free",
+            "engine.device_memory must not exceed the free memory of a GPU",
             received=f"{shown(engine.device_memory)}, {memory / 1e9:.1f} GB on GPU {name}",
-            advice="engine.devices names the GPUs to use.",
+            advice="Choose other GPUs with engine.devices.",
         )
     return int(memory // engine.device_memory)

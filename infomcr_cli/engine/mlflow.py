@@ -102,7 +102,7 @@ class SweepLogger:
         self._wait(time.monotonic() + limit, is_hurried)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
-            _log.warning("MLflow at %s lacks a part of %s. %s", self._store.shown, self._name, self._way_on)
+            _log.warning("MLflow at %s is missing data of %s. %s", self._store.shown, self._name, self._way_on)
         return complete
 
     def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:
@@ -176,7 +176,7 @@ class SweepLogger:
             run = RunDirectory.open(job.run)
             mirror(run, self._store, client=self._client, progress=progress, tags={PARENT: str(self._parent)})
         except InputError as error:
-            _log.warning("%s is not mirrored: %s", job.name, redact(str(error)))
+            _log.warning("Could not mirror %s to MLflow: %s", job.name, redact(str(error)))
             self._refused.add(job.identity)
             return
         self._refused.discard(job.identity)
@@ -205,15 +205,13 @@ class SweepLogger:
 
     def _note_success(self) -> None:
         if self._failed:
-            _log.warning("MLflow at %s answers again; %s is caught up.", self._store.shown, self._name)
+            _log.warning("MLflow at %s is reachable again; %s is up to date.", self._store.shown, self._name)
         self._failed = False
 
     def _note_failure(self, error: Exception) -> None:
         if not self._failed:
             reason = redact(str(error)).splitlines()[:1] or [""]
-            _log.warning(
-                "MLflow at %s does not take %s; the sweep continues: %s", self._store.shown, self._name, reason[0]
-            )
+            _log.warning("MLflow at %s rejects %s; the sweep continues: %s", self._store.shown, self._name, reason[0])
         self._failed = True
         self._client = None
         self._progress.clear()

@@ -62,9 +62,9 @@ def _same_run(first: GridPoint, second: GridPoint) -> InputError:
     mine = [text for text in first.overrides if text not in second.overrides]
     other = [text for text in second.overrides if text not in first.overrides]
     return InputError(
-        "the jobs of a sweep must differ in what makes their weights",
+        "the jobs of a sweep must differ in settings that change the weights",
         received=f"{' '.join(mine)} and {' '.join(other)}",
-        advice="Give one value; measure, device and tracking are chosen for the whole sweep.",
+        advice="Give one value: measure, device and tracking apply to the whole sweep.",
     )
 
 

@@ -166,7 +166,7 @@ def close(job: Job, state: State, reason: str | None) -> None:
     try:
         close_run(RunDirectory.open(job.run), state, reason)
     except (InputError, OSError) as error:
-        _log.warning("%s stays as it is, though its job is %s: %s", job.run.name, state, redact(str(error)))
+        _log.warning("Could not update %s, whose job is %s: %s", job.run.name, state, redact(str(error)))
 
 
 def _exit_reason(code: int) -> str:

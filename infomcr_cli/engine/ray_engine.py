@@ -67,9 +67,9 @@ class RayEngine:
         if not self.capacity():
             self._ray.shutdown()
             raise InputError(
-                "the Ray cluster must have room for a job",
+                "the Ray cluster has no room for a job",
                 received=f"{settings.cpus:g} cores and {settings.gpus:g} GPUs for each",
-                advice="`ray status` shows what it has; engine.cpus and engine.gpus say what a job takes.",
+                advice="`ray status` shows its resources; set engine.cpus and engine.gpus accordingly.",
             )
 
     def capacity(self) -> int:
@@ -138,8 +138,8 @@ def _connected(address: str) -> Any:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         raise InputError(
-            f"engine.address must be a Ray cluster that answers ({str(error).splitlines()[0][:200]})",
+            f"engine.address must be a reachable Ray cluster ({str(error).splitlines()[0][:200]})",
             received=address,
-            advice="`ray start --head` starts one; docs/cluster.md tells the rest.",
+            advice="Start one with `ray start --head`; see docs/cluster.md.",
         ) from None
     return ray

@@ -78,7 +78,7 @@ def _upload(run: RunDirectory, task: Task, console: Console) -> None:
     is_chosen = task.config.tracking.checkpoints != "none"
     problem = upload_checkpoints(run, task.config, store_of_run(run)) if is_chosen else None
     if problem:
-        say(console, f"The weights of {run.name} are not in MLflow: {problem}")
+        say(console, f"Could not upload the weights of {run.name} to MLflow: {problem}")
 
 
 def _print_traceback(run: RunDirectory, console: Console) -> None:

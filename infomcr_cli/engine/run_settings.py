@@ -65,7 +65,7 @@ def warn_of_draws(config: RunConfig, say: Callable[[str], None]) -> Callable[[in
         try:
             check_measures(config.measure, images)
         except InputError as error:
-            say(f"eval will refuse to measure this run as it is set: {error}")
+            say(f"With these settings, eval will refuse to measure this run: {error}")
 
     images = training_set_size(config.data)
     if images is None:

@@ -116,7 +116,9 @@ def check_path(sweep: Path) -> None:
     """Refuse a path in which submitit would put ids of jobs."""
     found = next((pattern for pattern in ("%j", "%t", "%A", "%a") if pattern in str(sweep.absolute())), None)
     if found is not None:
-        raise InputError(f"engine=slurm needs a folder without {found} in its path", received=printable(str(sweep)))
+        raise InputError(
+            f"engine=slurm does not support {found} in the path of the sweep's folder", received=printable(str(sweep))
+        )
 
 
 def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, limits: Limits) -> SlurmArray:

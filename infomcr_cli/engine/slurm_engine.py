@@ -78,17 +78,19 @@ def check_slurm(settings: SlurmEngineConfig) -> None:
         raise InputError(
             "engine=slurm needs Slurm's commands on this machine",
             received=f"no {missing}",
-            advice="Start the sweep on a login node of the cluster, or take engine=local.",
+            advice="Start the sweep on a login node of the cluster, or use engine=local.",
         )
     for name in settings.extra:
         if name in OWN_SETTINGS or name in _FIXED:
             advice = f"Set {OWN_SETTINGS[name]}." if name in OWN_SETTINGS else "Leave it out."
-            raise InputError("engine.extra holds options that the engine does not set", received=name, advice=advice)
+            raise InputError(
+                "engine.extra must not contain options that the engine sets itself", received=name, advice=advice
+            )
     if settings.time is not None and seconds_of(settings.time) <= settings.checkpoint_before:
         raise InputError(
-            "engine.time must be longer than engine.checkpoint_before: Slurm would stop each job as it starts",
+            "engine.time must be longer than engine.checkpoint_before, or Slurm would stop each job at its start",
             received=f"engine.time={settings.time}, {settings.checkpoint_before} seconds before it",
-            advice="A number of engine.time is in minutes.",
+            advice="A plain number for engine.time is in minutes.",
         )
 
 
@@ -169,7 +171,7 @@ class SlurmEngine:
             self._alive = places_of_alive_tasks(folder.path)
         except SlurmError as error:
             raise InputError(
-                "engine=slurm needs a Slurm controller that answers", received=str(error), advice="`sinfo` shows it."
+                "the Slurm controller does not answer", received=str(error), advice="Check it with `sinfo`."
             ) from None
         for identifier in {str(array.id) for array, _ in self._alive.values()}:
             with suppress(SlurmError):  # which names the tasks that have ended
@@ -268,8 +270,8 @@ class SlurmEngine:
             return
         if not (self._has_submitted or self._tracked):
             shutil.rmtree(array.folder)
-            raise InputError("Slurm must accept the jobs", received=str(error), advice="`sinfo` shows its partitions.")
-        _log.warning("Slurm does not take %d jobs now; they are tried again: %s", jobs, error)
+            raise InputError("Slurm rejected the jobs", received=str(error), advice="`sinfo` shows the partitions.")
+        _log.warning("Slurm rejects %d jobs for now; they will be submitted again: %s", jobs, error)
         self._unsure, self._most_tasks = array, self._limit
         self._try_again_at = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
 

@@ -75,7 +75,7 @@ def _mappings(value: Any, what: str) -> Iterator[Mapping[str, Any]]:
         current = pending.pop()
         count += 1
         if count > MAX_NODES:
-            raise InputError(f"{what} must hold at most {MAX_NODES} values")
+            raise InputError(f"{what} must not contain more than {MAX_NODES} values")
         if isinstance(current, dict):
             yield current
             pending += current.values()
@@ -85,7 +85,7 @@ def _mappings(value: Any, what: str) -> Iterator[Mapping[str, Any]]:
 
 def _check_node(node: Mapping[str, Any], what: str) -> None:
     if node.get("quantization_config") or node.get("lora_rank"):
-        raise InputError(f"{what} must hold plain weights", received="quantized or low-rank ones", advice=WAY_OUT)
+        raise InputError(f"{what} must contain plain weights", received="quantized or low-rank weights", advice=WAY_OUT)
     if "inbound_nodes" in node and "module" not in node:
         raise _legacy(what, node.get("name"))
     for call in node.get("inbound_nodes") or ():
@@ -112,12 +112,12 @@ def _check_call(call: Any, what: str) -> None:
     """What takes no tensor of the graph is computed as soon as Keras reads it, however large its result is."""
     kinds = (node.get("class_name") for node in _mappings(call, what))
     if isinstance(call, dict) and "__keras_tensor__" not in kinds:
-        raise InputError(f"{what} must describe layers that take the output of others", received="constants alone")
+        raise InputError(f"{what} must describe layers that use the output of other layers", received="only constants")
 
 
 def _check_precision(dtype: Any, what: str) -> None:
     if isinstance(dtype, str) and (dtype == "string" or "_from_" in dtype):
-        raise InputError(f"{what} must hold plain numbers", received=printable(dtype, 50), advice=WAY_OUT)
+        raise InputError(f"{what} must contain plain numbers", received=printable(dtype, 50), advice=WAY_OUT)
 
 
 def _is_allowed(kind: str, module: Any) -> bool:
@@ -145,7 +145,7 @@ def _check_value(node: Mapping[str, Any], what: str) -> None:
     config = node.get("config")
     dtype = config.get("dtype") if isinstance(config, dict) else None
     if dtype is not None and not (isinstance(dtype, str) and _NUMBERS.fullmatch(dtype)):
-        raise InputError(f"{what} must hold arrays of numbers", received=printable(str(dtype), 50))
+        raise InputError(f"{what} must contain arrays of numbers", received=printable(str(dtype), 50))
 
 
 def _legacy(what: str, name: Any) -> InputError:
@@ -157,5 +157,5 @@ def _legacy(what: str, name: Any) -> InputError:
 def _refused(what: str, module: Any, name: Any) -> InputError:
     received = printable(f"{module}.{name}" if module else str(name), 200).replace("registered as.", "registered as ")
     return InputError(
-        f"{what} must name only layers of Keras that compute and do nothing else", received=received, advice=WAY_OUT
+        f"{what} must contain only Keras layers that compute and do nothing else", received=received, advice=WAY_OUT
     )

@@ -60,7 +60,7 @@ def copy_weights(archive: zipfile.ZipFile, path: Path, place: Path) -> None:
     """
     if WEIGHTS not in archive.namelist():
         advice = "Save it anew with Keras 3: model.save('mine.keras')."
-        raise InputError(f"a .keras file must hold {WEIGHTS}", received=str(path), advice=advice)
+        raise InputError(f"a .keras file must contain {WEIGHTS}", received=str(path), advice=advice)
     size = archive.getinfo(WEIGHTS).file_size
     if size > psutil.virtual_memory().available // 2:
         raise _refused(path, "weights that fit into memory", f"{size} bytes")

@@ -91,13 +91,11 @@ def export_network(
     try:
         write(exporter.model, target, wanted, about)
     except OSError as error:
-        raise InputError(
-            "export needs a place that can be written to", received=str(target), advice=f"{error}."
-        ) from None
+        raise InputError("export needs a writable path", received=str(target), advice=f"{error}.") from None
     except NotImplementedError as error:  # what Keras raises at a layer of the user's own without get_config
         said = printable(" ".join(str(error).partition("Please")[0].split()), 300)
         advice = "Give it get_config(), or export NAME.weights.h5 or a SavedModel."
-        raise InputError("a network must be one that Keras can describe", received=said, advice=advice) from None
+        raise InputError("Keras cannot serialize this network", received=said, advice=advice) from None
     return {"file": str(target), "format": str(wanted), **about, "notes": _notes(exporter.model, wanted)}
 
 

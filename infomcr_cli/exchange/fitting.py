@@ -57,9 +57,9 @@ def _check_classes(dataset: Dataset, model: keras.Model) -> None:
     if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1] or shape[1] < max(2, dataset.num_classes):
         begins_at_1 = 0 not in dataset.train.labels
         raise InputError(
-            "a network must give a logit for each class of the data, at least two",
+            "a network must output one logit per class of the data, at least two",
             received=f"outputs {shape}, {dataset.num_classes} classes",
-            advice="No training label is 0: classes are counted from 0." if begins_at_1 else None,
+            advice="No training label is 0, but classes are numbered from 0." if begins_at_1 else None,
         )
 
 

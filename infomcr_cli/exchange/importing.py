@@ -75,7 +75,7 @@ class Importer:
     def _score(self, scorer: Scorer, dataset: Dataset, split: Split) -> Score:
         score = scorer(evaluation_batches(split, dataset, self._config.measure.batch_size))
         if not score.is_finite:
-            raise InputError("a network must give finite losses", received=f"{score.loss} on {len(split)} samples")
+            raise InputError("the network's losses must be finite", received=f"{score.loss} on {len(split)} samples")
         return score
 
 

@@ -128,7 +128,7 @@ def _with_logits(original: keras.Model, what: str) -> KerasModel:
     statistics = {id(variable) for layer in adapted for variable in layer.variables}
     carried = [variable for variable in original.weights if id(variable) not in statistics]
     if [tuple(v.shape) for v in carried] != [tuple(v.shape) for v in model.weights]:
-        raise InputError(f"{what} must give the same network when it is built again", advice=WAY_OUT)
+        raise InputError(f"{what} must rebuild the same network", advice=WAY_OUT)
     for variable, source in zip(model.weights, carried, strict=True):
         variable.assign(source)
     return KerasModel(model, original, architecture_bytes(architecture), softmax_of)
@@ -173,10 +173,10 @@ def _number_shared(value: Any, numbers: dict[int, int]) -> None:
 def _check_size(model: Any, most_weights: int, what: str) -> None:
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         advice = "Begin it with keras.Input(shape), or call model.build((None, *shape)), and save it anew."
-        raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=advice)
+        raise InputError(f"{what} must describe a network with known input shapes", advice=advice)
     for layer in all_layers(model):
         if not type(layer).__module__.startswith("keras.src."):
-            raise InputError(f"{what} must name only layers of Keras", received=type(layer).__name__)
+            raise InputError(f"{what} must contain only Keras layers", received=type(layer).__name__)
     weights = sum(_count(variable.shape) for variable in model.weights)
     if weights > most_weights:
         raise InputError(
@@ -185,7 +185,9 @@ def _check_size(model: Any, most_weights: int, what: str) -> None:
         )
     for tensor in _tensors(model):
         if _count([n for n in tensor.shape if n is not None]) > MAX_FEATURES:
-            raise InputError(f"{what} must make at most {MAX_FEATURES} numbers of a sample", received=tensor.shape)
+            raise InputError(
+                f"{what} must not compute more than {MAX_FEATURES} numbers per sample", received=tensor.shape
+            )
 
 
 def _tensors(model: keras.Model) -> Iterator[Any]:

@@ -36,7 +36,7 @@ def onnx_model(model: keras.Model) -> Any:
     except Exception as error:  # tf2onnx raises anything at a graph that it cannot translate
         said = printable(" ".join(str(error).split()), 300)
         advice = "Export it as NAME.keras or as a SavedModel."
-        raise InputError("export to ONNX needs operations that ONNX knows", received=said, advice=advice) from None
+        raise InputError("export to ONNX supports only operations of ONNX", received=said, advice=advice) from None
     return translated
 
 

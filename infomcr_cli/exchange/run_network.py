@@ -35,9 +35,9 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
     try:
         content = run.read(MODEL, MAX_CONFIG)
     except FileNotFoundError:
-        raise InputError(f"{what} must hold the layers of the network", received="no such file") from None
+        raise InputError(f"{what} must contain the layers of the network", received="no such file") from None
     if hashlib.sha256(content).hexdigest() != config.model.architecture:
-        raise InputError(f"{what} must be as it was imported", received="another content")
+        raise InputError(f"{what} must not change after the import", received="different content")
     bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
     return build(read_architecture(content, what), what, most_weights=bytes_kept)
 

@@ -33,14 +33,14 @@ def without_softmax(architecture: Architecture) -> tuple[Architecture, str | Non
     ending = _ending(last)
     if ending in SIGMOID:
         raise InputError(
-            "a network must give a logit for each class, at least two",
+            "a network must output one logit per class, at least two",
             received=f"{ending} at its end",
             advice="With one sigmoid output: end in two logits, 0 and what the sigmoid was given. " + ADVICE,
         )
     if ending not in SOFTMAX:
         return logits, None
     if _axis(last) != -1:
-        raise InputError("a softmax must go over the last axis", received=f"axis {_axis(last)}", advice=ADVICE)
+        raise InputError("a softmax must act on the last axis", received=f"axis {_axis(last)}", advice=ADVICE)
     _take_away(last)
     return logits, str(last.get("name") or last["config"].get("name"))
 
@@ -77,7 +77,7 @@ def _output_name(outputs: Any) -> str:
     if isinstance(outputs, list) and len(outputs) == 3 and isinstance(outputs[0], str):
         return outputs[0]
     shown = f"outputs by name: {', '.join(outputs)}" if isinstance(outputs, dict) else f"{len(outputs or [])} outputs"
-    raise InputError("a network must have one output, and no name for it", received=shown[:200], advice=ADVICE)
+    raise InputError("a network must have a single, unnamed output", received=shown[:200], advice=ADVICE)
 
 
 def _ending(layer: Architecture) -> str | None:

@@ -69,11 +69,13 @@ def find_sources(
     sources = _of_table(table, named) if table else [WeightSource(path) for path in dict.fromkeys(named)]
     if not sources:
         advice = "For example: infomcr import mine.keras data=npz data.root=mine.npz."
-        raise InputError("import needs a file of a model", received="none", accepted=SUFFIXES, advice=advice)
+        raise InputError("import needs a model file", received="none", accepted=SUFFIXES, advice=advice)
     if initial is not None:
         if len(sources) > 1:
             advice = f"Give a column {INITIAL!r} in --table."
-            raise InputError("--initial belongs to one file", received=f"{len(sources)} files", advice=advice)
+            raise InputError(
+                "--initial can be used with one file only", received=f"{len(sources)} files", advice=advice
+            )
         sources = [replace(sources[0], initial=_checked(initial))]
     for source in sources:
         _check_initial(source)
@@ -124,7 +126,7 @@ def _checked(path: Path) -> Path:
         rule = "a model must be a file of a known kind"
         raise InputError(rule, received=str(path), accepted=SUFFIXES, advice=advice)
     if not path.is_file():
-        raise InputError("a model must be a file that exists", received=str(path))
+        raise InputError("the model file must exist", received=str(path))
     return path
 
 
@@ -154,10 +156,10 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
     try:
         head, *rows = [row for row in reader if row]
     except (csv.Error, ValueError) as error:
-        raise InputError("--table must be a CSV file with a head", received=str(table), advice=f"{error}.") from None
+        raise InputError("--table must be a CSV file with a header", received=str(table), advice=f"{error}.") from None
     head = [name.strip() for name in head]
     if FILE not in head or len(set(head)) < len(head):
-        raise InputError(f"--table must have a column {FILE!r}, and each column once", received=",".join(head))
+        raise InputError(f"--table must have a column {FILE!r} and unique column names", received=",".join(head))
     for name in head:
         if not _NAME.fullmatch(name):
             raise InputError("a column of --table must be the name of a setting", received=printable(name))
@@ -166,7 +168,7 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
 
 def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> WeightSource:
     if surplus > 0 or not row.get(FILE, "").strip():
-        raise InputError(f"each line of {table} must name a file and fit the head", received=",".join(row.values()))
+        raise InputError(f"each line of {table} must name a file and match the header", received=",".join(row.values()))
     settings = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
     initial = row.get(INITIAL, "").strip()
     return WeightSource(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)

@@ -84,7 +84,7 @@ def _initial(source: WeightSource, read: KerasModel) -> Mapping[str, Array] | No
         before = read_keras_file(source.file, source.initial)
     initial, trained = weights_by_name(before.model), weights_by_name(read.model)
     if {name: array.shape for name, array in initial.items()} != {name: array.shape for name, array in trained.items()}:
-        raise InputError("--initial must hold weights of the same network", received=str(source.initial))
+        raise InputError("--initial must contain weights of the same network", received=str(source.initial))
     return initial
 
 
@@ -96,7 +96,7 @@ def _check_same(read: KerasModel, samples: Any) -> None:
     if read.softmax_of is not None:
         found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
     if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4, equal_nan=True):
-        raise InputError("a network must be the same when it is built again from its layers", received=read.model.name)
+        raise InputError("the network must be the same when it is rebuilt from its layers", received=read.model.name)
 
 
 def _samples(shape: Any) -> Any:

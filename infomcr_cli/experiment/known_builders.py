@@ -37,7 +37,7 @@ def remember_builders(run: RunDirectory, config: RunConfig) -> None:
             with open(_file(), "a", encoding="ascii") as file:
                 file.write(f"{line}\n")
         except OSError:
-            _log.info("this user's folder %s cannot be written to", _file().parent)
+            _log.info("the folder %s is not writable", _file().parent)
 
 
 def with_known_builders(run: RunDirectory, config: RunConfig) -> RunConfig:

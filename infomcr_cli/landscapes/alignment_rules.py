@@ -44,7 +44,7 @@ def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None
 def _refused(call: Call, why: str) -> InputError:
     layer = call.operation
     return InputError(
-        "channels can be aligned only if it is known what every layer does to them",
+        "alignment does not support every layer",
         received=f"{layer.name} ({type(layer).__name__}): {why}",
         advice="Leave --align out.",
     )

@@ -103,7 +103,7 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
             image = image - known.T @ (known @ image)
         length = float(np.linalg.norm(image))
         if not np.isfinite(length):
-            raise InputError("a spectrum needs products with vectors that are finite", received=f"a length of {length}")
+            raise InputError("a spectrum needs finite matrix-vector products", received=f"a length of {length}")
         if step + 1 == steps or length <= END * max(map(abs, (*diagonal, *beside))):
             break
         beside.append(length)

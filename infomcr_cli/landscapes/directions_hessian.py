@@ -48,7 +48,7 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
     Source: Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
     """
     if size < count:
-        raise InputError("directions must be at most as many as the trainable weights", received=f"{count} of {size}")
+        raise InputError("there cannot be more directions than trainable weights", received=f"{count} of {size}")
 
     def finite(vector: Array) -> Array:
         found = product(vector)
@@ -88,5 +88,7 @@ def _lanczos(product: Product, size: int, count: int, seed: int) -> tuple[Array,
         return eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=TOLERANCE, maxiter=restarts)
     except ArpackError as error:  # no convergence, or a matrix that is zero
         raise InputError(
-            "top eigenvectors must converge", received=str(error).splitlines()[0], advice="Try --directions random."
+            "the top eigenvectors did not converge",
+            received=str(error).splitlines()[0],
+            advice="Try --directions random.",
         ) from None

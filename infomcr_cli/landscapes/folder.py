@@ -81,7 +81,7 @@ class ResultFolder:
         if known is not None and known != content:
             if not force:
                 raise InputError(
-                    "a folder holds one result",
+                    "a folder can contain only one result",
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )

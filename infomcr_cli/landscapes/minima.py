@@ -65,7 +65,7 @@ def _open(word: str, checkpoint: str, overrides: Sequence[str], config_dir: Path
     run = RunDirectory.open(path)
     config = measured_run(run, overrides, config_dir, done=done)
     if not list_checkpoints(run):
-        raise InputError(f"a run must have a checkpoint to be {done}", received=str(run.path))
+        raise InputError(f"a run needs a checkpoint to be {done}", received=str(run.path))
     name = named or checkpoint
     minimum = Minimum(run, name, config, load_checkpoint(run, name))
     check_source(config.data)

@@ -186,7 +186,7 @@ class _Computation:
         before, after = (self._logits(weights) for weights in (self._last, aligned))
         change = float(np.abs(after - before).max() / np.abs(before).max())
         if not change <= SAME:
-            raise InputError("alignment must leave the network's function as it is", received=f"{change:g} of a logit")
+            raise InputError("alignment must not change the network's function", received=f"{change:g} of a logit")
 
     def _logits(self, weights: Arrays) -> Any:
         network = self._network.network

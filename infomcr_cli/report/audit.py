@@ -216,7 +216,7 @@ def read_audit_file(path: Path) -> Audit:
     try:
         content = read_file(path.parent, path.name, MAX_DOCUMENT)
     except OSError as error:
-        raise InputError("the file of an audit must be readable", received=str(path), advice=error.strerror) from None
+        raise InputError("the audit file must be readable", received=str(path), advice=error.strerror) from None
     return _parsed(content, str(path))
 
 

@@ -63,7 +63,7 @@ class Mirror:
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
         if not self._complete:
-            _log.warning("MLflow at %s lacks a part of %s. %s", *self._names(), self._way_on())
+            _log.warning("MLflow at %s is missing data of %s. %s", *self._names(), self._way_on())
         return self._complete
 
     def _begin(self) -> None:
@@ -107,14 +107,14 @@ class Mirror:
 
     def _note_success(self) -> None:
         if self._failed_since is not None:
-            _log.warning("MLflow at %s answers again; %s is caught up.", *self._names())
+            _log.warning("MLflow at %s is reachable again; %s is up to date.", *self._names())
         self._failed_since = None
 
     def _note_failure(self, error: Exception) -> None:
         if self._failed_since is None:
             self._failed_since = time.time()
             reason = redact(str(error)).splitlines()[:1]
-            _log.warning("MLflow at %s does not take %s; training continues: %s", *self._names(), *reason or [""])
+            _log.warning("MLflow at %s rejects %s; training continues: %s", *self._names(), *reason or [""])
 
     def _way_on(self) -> str:
         """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""

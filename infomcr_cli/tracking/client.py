@@ -149,9 +149,9 @@ def experiment_id(client: Any, store: Store) -> str:
                 raise
     if found.lifecycle_stage != "active":
         raise InputError(
-            "tracking.experiment must not be deleted in MLflow",
+            "tracking.experiment was deleted in MLflow",
             received=store.experiment,
-            advice="Restore it there or give tracking.experiment another name.",
+            advice="Restore it in MLflow, or set tracking.experiment to another name.",
         )
     return str(found.experiment_id)
 

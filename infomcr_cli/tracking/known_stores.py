@@ -43,7 +43,7 @@ def add_known_store(uri: str | None) -> None:
         with open(_known_stores(), "a", encoding="ascii") as file:
             file.write(_digest(uri) + "\n")
     except OSError:
-        _log.info("this user's folder %s cannot be written to", _known_stores().parent)
+        _log.info("the folder %s is not writable", _known_stores().parent)
 
 
 def is_known(uri: str) -> bool:
@@ -99,11 +99,13 @@ def _followed(run: RunDirectory, uri: str) -> str | None:
         return given
     shown = printable(redact(uri))
     if HIDDEN in uri:
-        _log.warning("%s is mirrored in %s, whose password is kept nowhere; give tracking.uri again.", run.name, shown)
+        _log.warning("%s is mirrored in %s, whose password is not stored; give tracking.uri again.", run.name, shown)
         return None
     located = located_uri(run, uri)
     if not (is_known(uri) or is_known(located)):
-        _log.warning("%s names the store %s, which you never gave; give it as tracking.uri to use it.", run.name, shown)
+        _log.warning(
+            "%s names the store %s, which you have never used; give it as tracking.uri to use it.", run.name, shown
+        )
         return None
     return located
 

@@ -38,7 +38,11 @@ def log_report(run: RunDirectory, page: str, name: str, tracking_uri: str | None
             connect(store).log_text(run_id, page, name)
     except Exception as error:  # MLflow raises whatever its store raises; the page itself is written
         again = suggested_command("report", run.path)
-        _log.warning("The report is not in MLflow: %s. Later: %s", redact(" ".join(str(error).split())[:300]), again)
+        _log.warning(
+            "Could not upload the report to MLflow: %s. Retry later: %s",
+            redact(" ".join(str(error).split())[:300]),
+            again,
+        )
         return None
     return run_id
 

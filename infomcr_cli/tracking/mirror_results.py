@@ -27,4 +27,6 @@ def mirror_results(run: RunDirectory) -> None:
     except (InputError, OSError) as error:
         problem = str(error)
     if problem:
-        _log.warning("%s is not mirrored: %s. Later: %s", run.name, problem, suggested_command("sync", run.path))
+        _log.warning(
+            "Could not mirror %s to MLflow: %s. Retry later: %s", run.name, problem, suggested_command("sync", run.path)
+        )

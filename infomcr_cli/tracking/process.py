@@ -141,7 +141,7 @@ class MlflowProcess:
             self._send(function, arguments)
         answer = self._process.stdout.readline()
         if not answer.endswith(b"\n"):
-            raise MlflowProcessError(f"its process ended with code {self._process.wait()}")
+            raise MlflowProcessError(f"its process exited with code {self._process.wait()}")
         document = json.loads(answer)
         for logger, level, message in document["log"]:
             logging.getLogger(logger).log(level, "%s", message)

@@ -125,5 +125,5 @@ def test_cancel_ends_what_slurm_has_and_nothing_else(
 def test_cancel_refuses_a_sweep_that_is_not_on_slurm(tmp_path: Path, command_line: CommandLine) -> None:
     make_sweep(tmp_path, [None])
     answer = command_line("sweep", "--cancel", "made")
-    assert (answer.code, "--cancel ends a sweep on Slurm" in answer.err) == (2, True)
+    assert (answer.code, "--cancel works only for sweeps on Slurm" in answer.err) == (2, True)
     assert command_line("sweep", "--cancel", "mad").code == 2

@@ -170,7 +170,7 @@ def test_a_function_of_the_users_gives_arrays_and_tf_data_alike(module: str) -> 
     ("function", "rule"),
     [
         ("wrong", "must return"),
-        ("endless", "must end"),
+        ("endless", "must be finite"),
         ("fractional", "whole numbers"),
         ("nothing", r"data\.builder must name a function"),
     ],

@@ -105,7 +105,7 @@ def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
 
 def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
-    with pytest.raises(InputError, match="column 'word' must hold numbers; got 'a'"):
+    with pytest.raises(InputError, match="column 'word' must contain numbers; got 'a'"):
         ranking_of(path, measures=["word"])
     with pytest.raises(InputError, match=r"got '0,5'. Write a point before decimals: 0\.5"):
         ranking_of(path, gap="comma")
@@ -221,12 +221,12 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("lr,gap,mu\n1,0.1,1\n".encode("utf-16"), "must be text in UTF-8"),
-        (b"PK\x03\x04\xff\xfe", "must be text in UTF-8"),
+        ("lr,gap,mu\n1,0.1,1\n".encode("utf-16"), "must be UTF-8 text"),
+        (b"PK\x03\x04\xff\xfe", "must be UTF-8 text"),
         (b"\n \n", "it is empty"),
         (b"lr,width,gap\n1,1,0.1,2\n", "4 fields in row 2"),
         (b"lr,width,gap, gap\n1,1,0.1,1\n", "column names must be unique; got 'gap'"),
-        (b"lr|width|gap\n1|1|2\n", "a column must be in the table; got 'gap'"),
+        (b"lr|width|gap\n1|1|2\n", "there is no such column in the table; got 'gap'"),
     ],
 )
 def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: bytes, words: str) -> None:
@@ -263,7 +263,7 @@ def test_direction_option_reverses_the_order_and_is_reported(command_line: Comma
         (["gama=higher"], "got 'gama'. Accepted: gamma. Did you mean 'gamma'"),
         (["gamma=hihger"], "got 'hihger'. Accepted: lower, higher. Did you mean 'higher'"),
         (["gamma"], "must be NAME=lower or NAME=higher; got 'gamma'"),
-        (["lr=higher"], "a direction must be of a measure that is ranked; got 'lr'"),
+        (["lr=higher"], "--direction must name a ranked measure; got 'lr'"),
         (["gamma=lower", "gamma=higher"], "one direction"),
     ],
 )

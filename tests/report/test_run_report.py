@@ -252,7 +252,7 @@ def test_report_is_an_artifact_of_the_run_in_mlflow(
     monkeypatch.setattr(Client, "log_text", lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING):
         assert report_run(ReportRequest(run, tracking_uri="http://127.0.0.1:1")).mlflow_run_id is None
-    assert "The report is not in MLflow" in caplog.text
+    assert "Could not upload the report to MLflow" in caplog.text
 
 
 @needs_chromium

@@ -43,7 +43,9 @@ class OptimizerSettings(Record):
     def _one_kind_of_clipping(self) -> OptimizerSettings:
         given = [f"optimizer.{name}={getattr(self, name):g}" for name in _CLIPPING if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"a gradient is clipped in one way; got {', '.join(given)}. Set the others to null.")
+            raise ValueError(
+                f"at most one kind of gradient clipping can be set; got {', '.join(given)}. Set the others to null."
+            )
         return self
 
     @model_validator(mode="after")
@@ -53,7 +55,7 @@ class OptimizerSettings(Record):
             value = getattr(self, name)
             if not self.use_ema and value != fields[name].default:
                 raise ValueError(
-                    f"optimizer.{name} needs the average of the weights; got {value:g} with optimizer.use_ema=false. "
+                    f"optimizer.{name} requires averaged weights; got {value:g} with optimizer.use_ema=false. "
                     "Set optimizer.use_ema=true."
                 )
         return self

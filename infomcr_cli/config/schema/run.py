@@ -59,7 +59,7 @@ class ScheduleConfig(Record):
     @classmethod
     def _rising(cls, boundaries: tuple[float, ...]) -> tuple[float, ...]:
         if any(later <= earlier for earlier, later in pairwise(boundaries)):
-            raise ValueError(f"schedule.boundaries must rise; got {list(boundaries)}")
+            raise ValueError(f"schedule.boundaries must be increasing; got {list(boundaries)}")
         return boundaries
 
     @model_validator(mode="after")
@@ -68,8 +68,8 @@ class ScheduleConfig(Record):
             value = getattr(self, name)
             if self.match_compute and value is not None:
                 raise ValueError(
-                    f"schedule.match_compute needs a schedule that goes to its end; got schedule.{name}={value:g}. "
-                    "Set the one to false or the other to null."
+                    f"schedule.match_compute cannot be combined with early stopping; got schedule.{name}={value:g}. "
+                    "Set match_compute to false, or the other setting to null."
                 )
         return self
 
@@ -127,7 +127,7 @@ class RunConfig(Record):
             augment.name not in ("none", "standard") or augment.cutout or augment.mixup
         ):
             raise ValueError(
-                "data=imagenet must be augmented by none or standard, without cutout and mixup; "
+                "data=imagenet supports only augment=none and augment=standard, without cutout and mixup; "
                 f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
             )
         return self
@@ -137,8 +137,8 @@ class RunConfig(Record):
         if self.schedule.patience is not None and self.data.validation_size is None:
             raise ValueError(
                 f"schedule.patience needs a validation split; got schedule.patience={self.schedule.patience} with "
-                "data.validation_size=null. Set apart some training images, such as data.validation_size=200: "
-                "the test set never decides where training stops."
+                "data.validation_size=null. Hold out some training images, such as data.validation_size=200: "
+                "the test set is never used for early stopping."
             )
         return self
 
@@ -146,7 +146,7 @@ class RunConfig(Record):
     def _muon_computes_in_float32(self) -> RunConfig:
         if self.optimizer.name == "muon" and self.precision == "float64":
             raise ValueError(
-                "optimizer=muon needs float32 weights: Keras's Muon takes no others; got precision=float64. "
+                "optimizer=muon needs float32 weights, because Keras's Muon supports no others; got precision=float64. "
                 "Use precision=float32 or mixed_bfloat16."
             )
         return self

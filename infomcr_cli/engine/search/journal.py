@@ -124,9 +124,9 @@ class Journal:
         for key, now in description.items():
             if key in recorded and recorded[key] != now:
                 raise InputError(
-                    f"a search goes on with the {key} that it was begun with",
+                    f"a search must be continued with the {key} that it was started with",
                     received=str(now)[:300],
-                    advice=f"{path.parent.name} has {str(recorded[key])[:300]}. Give the new search a sweep.name.",
+                    advice=f"{path.parent.name} has {str(recorded[key])[:300]}. Give this search another sweep.name.",
                 )
             if key not in recorded:
                 self._study.set_user_attr(key, now)

@@ -110,13 +110,15 @@ def plan_search(arguments: Sequence[str], settings: SweepConfig, config_dir: Pat
     space = search_space(arguments, config_dir, parse_exclusions(settings.exclude, config_dir))
     if space.combinations is not None and space.combinations < settings.trials:
         raise InputError(
-            "a search must have no more trials than there are settings",
+            "a search cannot have more trials than combinations",
             received=f"sweep.trials={settings.trials}, {space.combinations} combinations",
-            advice="Without sweep.search each of them is done once.",
+            advice="Without sweep.search, all combinations are trained.",
         )
     points = [replace(point, config=resolved(point.config)) for point in space.probes()]
     if not points:
-        raise InputError("a search must have something to try", received="sweep.exclude leaves out all that was tried")
+        raise InputError(
+            "a search needs a valid combination", received="sweep.exclude excluded every combination that was tried"
+        )
     probes = plan(points)
     check_objectives(objectives, [job.config for job in probes], settings)
     return SearchPlan(settings, space, objectives, tuple(probes))

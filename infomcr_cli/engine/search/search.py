@@ -147,9 +147,9 @@ class Search:
             return
         if job.identity != trial.user_attrs.get("identity", job.identity):
             raise InputError(
-                "the runs of a search must be those that it was begun with",
+                "the runs of a search must not change",
                 received=f"trial {trial.number} was {trial.user_attrs.get('run')}",
-                advice="Its other settings have changed, in the command or in conf/. Give the new search a sweep.name.",
+                advice="Fixed settings changed, in the command or in conf/. Give this search another sweep.name.",
             )
         self.jobs.setdefault(job.identity, job)
         if trial.state is TrialState.COMPLETE:

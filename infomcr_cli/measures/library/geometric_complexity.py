@@ -35,7 +35,9 @@ def squared_slopes(surface: LossSurface, along: Any) -> Any:
 
     for x in keras.tree.flatten(surface.images):
         if not np.issubdtype(x.dtype, np.floating):
-            raise InputError("a derivative by the inputs needs inputs that are real numbers", received=str(x.dtype))
+            raise InputError(
+                "the derivative with respect to the inputs needs real-valued inputs", received=str(x.dtype)
+            )
     return np.concatenate(surface.map_differentiated(_squared_slopes, along))
 
 

@@ -73,7 +73,7 @@ def sum_of_ratios(above: Iterable[float], below: Iterable[float]) -> float:
     """
     above, below = np.asarray(above), np.asarray(below)
     if not np.all(below > 0):
-        raise InputError("a ratio to the spectral norm needs layers that are not zero", received="a layer of zeros")
+        raise InputError("the ratio to the spectral norm needs non-zero layers", received="a layer of zeros")
     return float(np.sum(above / below))
 
 

@@ -53,7 +53,7 @@ def relative_localisation(weights: Array, radius: float) -> float:
     """
     length = float(np.linalg.norm(weights))
     if length == 0:
-        raise InputError("the localisation relative to the weights needs weights other than 0")
+        raise InputError("the relative localisation needs non-zero weights")
     return len(weights) / (radius * length) ** 2
 
 

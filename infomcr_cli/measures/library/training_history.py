@@ -29,7 +29,7 @@ def history_of(ctx: MeasureContext) -> RunHistory:
         InputError: the network has none.
     """
     if ctx.history is None:
-        raise InputError("a measure of the training needs a network that `infomcr train` has trained")
+        raise InputError("measures of the training need a run of `infomcr train`")
     return ctx.history
 
 
