@@ -103,7 +103,7 @@ def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:
     if wanted not in ("last", "best", "all", *names):
         raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *names])
     if not os.access(run.path, os.W_OK | os.X_OK):
-        rule = "a run that is measured must be in a directory that can be written to"
+        rule = "the directory of a measured run must be writable"
         raise InputError(
             rule, received=str(run.path), advice="Copy the run to another place, or change its permissions."
         )

@@ -185,7 +185,7 @@ def _warn_of_refusal(plan: SweepPlan, console: Console) -> None:
     try:
         check_names(plan.jobs if plan.search is None else plan.search.probes, evaluate=plan.settings.evaluate)
     except InputError as error:
-        say(console, f"This sweep will be refused: {error}")
+        say(console, f"This sweep would be refused: {error}")
 
 
 def same_again(request: SweepRequest) -> str:

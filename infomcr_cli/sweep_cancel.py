@@ -46,7 +46,7 @@ class CancelResult:
         """Yield one line."""
         counts = self.to_dict()
         if not self.states:
-            yield f"{counts['name']}: nothing of it is in Slurm"
+            yield f"{counts['name']}: it has no jobs in Slurm"
             return
         yield (
             f"{counts['name']}: cancelled {counts['running']} running and {counts['waiting']} waiting jobs; "

@@ -196,6 +196,6 @@ def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
     if not run.is_new and not has_checkpoint(run.directory):
         lines.append("There is no checkpoint: training starts from the beginning.")
     elif not run.is_new and not run.directory.metrics.exists():
-        lines.append("metrics.jsonl is missing, and with it the epochs up to the checkpoint.")
+        lines.append("metrics.jsonl is missing, so the metrics of the epochs before the checkpoint are lost.")
     for line in lines:
         say(console, line)

@@ -121,7 +121,7 @@ def test_what_permissions_forbid_is_reported_before_any_work(locked: Path) -> No
     refused = {name: "Permission denied" in problem for name, problem in problems.items()}
     assert refused == {"a": False, "b": True, "c": True}
     assert evaluated.code == 2
-    assert "must be in a directory that can be written to" in evaluated.err
+    assert "must be writable" in evaluated.err
 
 
 def test_a_folder_for_runs_is_looked_at_before_a_sweep_begins(command_line: CommandLine, tmp_path: Path) -> None:

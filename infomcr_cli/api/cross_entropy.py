@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from infomcr_cli.errors import InputError
 
-_ADVICE = "Leave loss out, or give SparseCategoricalCrossentropy(from_logits=True)."
+_ADVICE = "Omit loss, or pass SparseCategoricalCrossentropy(from_logits=True)."
 
 
 @keras.saving.register_keras_serializable(package="infomcr")

@@ -43,8 +43,8 @@ def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapp
 def refuse_weights(weights: Any, name: str = "sample_weight") -> None:
     """Raise InputError if samples have weights."""
     if weights is not None:
-        rule = "a RegularizedModel weights all samples alike"
-        raise InputError(rule, received=name, advice="Leave the weights out, or repeat samples in the data.")
+        rule = "a RegularizedModel weights all samples equally"
+        raise InputError(rule, received=name, advice="Remove the weights, or repeat samples in the data.")
 
 
 def _batch_sizes(given: Mapping[str, Any]) -> list[int]:

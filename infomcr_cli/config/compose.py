@@ -43,7 +43,7 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     """
     parsed = grammar.parse(arguments)
     sweep = suggested_command("sweep", *arguments, config_dir=config_dir)
-    grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
+    grammar.refuse_sweeps(parsed, f"For several values, use {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
     # All of it is from the command line, or from files that the user keeps.
     return trusted(run_of(composed(arguments, parsed, config_dir), lambda: reference_config(config_dir)))

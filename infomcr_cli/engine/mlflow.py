@@ -44,7 +44,7 @@ class SweepLogger:
         uid: str,
         tags: dict[str, str],
         mirrored: Iterable[str] = (),
-        way_on: str = "The same sweep again brings it.",
+        way_on: str = "Run the same sweep again to add it.",
     ) -> None:
         self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
         self._lock, self._wake, self._is_closing = threading.Lock(), threading.Event(), threading.Event()

@@ -115,7 +115,7 @@ class JobProcess:
         if self._given is None or self._ending is not None:
             return
         if self._limits.timeout is not None and now - self._given > self._limits.timeout:
-            self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
+            self.stop(State.FAILED, f"it exceeded engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
         elif self._limits.memory is not None and (used := self._memory()) > self._limits.memory:
             reason = f"it used {used / 1e9:.2f} GB, more than engine.memory={self._limits.memory / 1e9:g} GB allows"
             self.stop(State.FAILED, reason, grace=0.0)
@@ -177,4 +177,4 @@ def _exit_reason(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    return f"its process was killed by {name}{hint}"

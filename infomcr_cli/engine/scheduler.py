@@ -227,4 +227,4 @@ def _left_behind(job: Job, task: str | None) -> Outcome:
     if task is None:
         return Outcome(job, job.state, job.reason or "it was not begun")
     state = read_status(RunDirectory(job.run)).state if is_run(job.run) else None
-    return Outcome(job, state, f"it goes on in the queue as {task}")
+    return Outcome(job, state, f"it continues in the queue as {task}")

@@ -37,7 +37,7 @@ SECONDS_TO_ANSWER = 10.0  # Slurm kills the task half a minute after SIGTERM
 SECONDS_FOR_A_SIGNAL = 1.0  # the job's process may hear a signal a little before this one
 _THREADS = ("INFOMCR_THREADS", "TF_NUM_INTRAOP_THREADS")
 _REASONS = {
-    signal.SIGUSR2: "its limit of time in Slurm is near; it goes on from its checkpoint",
+    signal.SIGUSR2: "its Slurm time limit is near; it continues from its checkpoint",
     signal.SIGTERM: "Slurm preempted, requeued or cancelled it",
 }
 
@@ -80,7 +80,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
     array.result(index).unlink(missing_ok=True)
     starts = _noted_start(array, index, message.run)
     if starts.fruitless > array.retries:
-        reason = f"{starts.fruitless} starts in a row ended without a further checkpoint; give it more engine.time"
+        reason = f"{starts.fruitless} starts in a row ended without a new checkpoint; increase engine.time"
         return _reported(array, index, Outcome(job_of(message), State.FAILED, reason))
     process = JobProcess({name: str(array.threads) for name in _THREADS})
 

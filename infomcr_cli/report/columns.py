@@ -120,7 +120,7 @@ class Column:
         if self.known or not self.words:
             return
         example = self.example(np.ones(len(self.cells), bool)) or ""
-        advice = "Write a point before decimals: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
+        advice = "Use a decimal point: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
         raise InputError(f"column {self.name!r} must contain numbers", received=example, advice=advice)
 
 

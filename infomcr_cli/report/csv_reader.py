@@ -18,8 +18,8 @@ MAX_BYTES = 512 * 1024**2
 MAX_LINE = 1024 * 1024
 DELIMITERS = (",", ";", "\t")
 _FORMULA = ("'=", "'+", "'-", "'@")  # as `csv_writer.escape_formula` writes names
-_TOO_LONG = "The header is row 1. A delimiter at the end of a row starts another field."
-_AS_CSV = "Save it as CSV in UTF-8, with a header and one row for each minimum."
+_TOO_LONG = "The header is row 1. A trailing delimiter adds an empty field."
+_AS_CSV = "Save it as UTF-8 CSV with a header and one row per minimum."
 
 
 def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:

@@ -118,7 +118,7 @@ def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
 
 
 def _advice() -> str:
-    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
+    ways = "Give run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
     return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
@@ -198,14 +198,14 @@ def _runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
 def _why_broken(path: Path) -> str | None:
     """Return why a path is a broken run; None if it never was a run."""
     if path.is_symlink() and not path.exists():
-        return "it is a link to nothing"
+        return "it is a broken link"
     if path.name.startswith(".") or not path.is_dir():
         return None
     if not os.access(path, os.R_OK | os.X_OK):
         return "Permission denied"
     for name in ("config.yaml", "status.json"):
         if os.path.lexists(path / name) and not (path / name).is_file():
-            return f"{name} must be a plain file"
+            return f"{name} must be a regular file"
     there = [name for name in ("config.yaml", "status.json") if (path / name).is_file()]
     is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is not a run
     return f"{' and '.join({'config.yaml', 'status.json'} - {*there})} is missing" if is_part else None

@@ -196,7 +196,7 @@ def _notes(ranking: RankingResult, minima: Minima) -> list[str]:
     notes = []
     if minima.mixed:
         names = ", ".join(sorted(minima.mixed))
-        notes.append(f"Numbers of different conventions are ranked together; they are marked with *: {names}.")
+        notes.append(f"Values of different conventions are ranked together; they are marked with *: {names}.")
     gap, lowest = ranking.gap, -1 if ranking.gap in _OWN_ERROR_GAPS else 0
     if not ranking.has_sign_error:
         return notes

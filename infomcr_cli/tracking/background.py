@@ -119,7 +119,9 @@ class Mirror:
     def _way_on(self) -> str:
         """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""
         if has_secret(self._store.uri):
-            return f"Later, with the store's password in --tracking-uri: {suggested_command('sync', self._run.path)}"
+            return (
+                f"Retry later, with the store's password in --tracking-uri: {suggested_command('sync', self._run.path)}"
+            )
         return f"Later: {suggested_command('sync', self._run.path, '--tracking-uri', self._store.uri)}"
 
     def _names(self) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def store_of_mirror(run: RunDirectory, tracking_uri: str | None = None) -> tuple
         return store, None
     if read_status_file(run.path).mlflow_run_id is None:
         return None, None
-    return None, "its run in MLflow stays: its store is not known here; give --tracking-uri"
+    return None, "its run in MLflow was not deleted, because its store is unknown here; give --tracking-uri"
 
 
 def delete_mirror(store: Store, uid: str) -> tuple[str | None, str | None]:

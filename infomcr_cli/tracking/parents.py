@@ -87,7 +87,7 @@ def log_comparison(
     with store_lock(store):
         experiment = experiment_id(client, store)
         compared = [find_run(client, experiment, read_status(run).uid) or run.name for run in runs]
-        note = note or f"The measures of {len(compared)} runs ranked by how they follow the generalization gap."
+        note = note or f"The measures of {len(compared)} runs, ranked by how well they order the generalization gap."
         tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared), **origin_tags("compare", note)}
         if parent is not None and (found := find_run(client, experiment, parent)) is not None:
             tags[PARENT] = found

@@ -59,7 +59,7 @@ def sync_run(run: RunDirectory, store: Store | None) -> SyncedRun:
     """Mirror a run in a store, and return what became of it whatever MLflow raises."""
     state = read_status(run).state
     if store is None:
-        return SyncedRun(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
+        return SyncedRun(run.name, state, None, None, "its store is unknown here; give --tracking-uri")
     try:
         return SyncedRun(run.name, state, store.shown, mirror(run, store))
     except Exception as error:  # whatever MLflow raises, the other runs are still mirrored

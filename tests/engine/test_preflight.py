@@ -101,7 +101,7 @@ def test_a_dry_run_refuses_what_the_settings_show_and_says_what_the_data_show(
     assert TOO_FEW in refused(command_line, tmp_path, *sweep, "data.train_size=64")
     answer = command_line(*sweep, "data=npz", f"data.root={tmp_path}/sources/few.npz")
     assert (answer.code, "2 jobs" in answer.out) == (0, True)
-    assert f"This sweep will be refused: {TOO_FEW}" in answer.err
+    assert f"This sweep would be refused: {TOO_FEW}" in answer.err
 
 
 @pytest.mark.parametrize(

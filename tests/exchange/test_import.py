@@ -156,9 +156,9 @@ BAD = {
     "nothing": ((), "import needs a model file"),
     "a training's setting": (("net.keras", "optimizer.learning_rate=0.1"), "--set optimizer.learning_rate=0.1"),
     "a training's batch": (("net.keras", "data.batch_size=8"), "--set data.batch_size=8"),
-    "a model for a whole file": (("net.keras", "model=wrn"), "holds its own layers"),
+    "a model for a whole file": (("net.keras", "model=wrn"), "contains its layers"),
     "weights without a model": (("net.weights.h5",), "needs the network"),
-    "a place that is taken": (("net.keras", "--run-dir", "taken"), "a directory of its own"),
+    "a place that is taken": (("net.keras", "--run-dir", "taken"), "already exists"),
     "a place for two": (("net.keras", "two.keras", "--run-dir", "r"), "--run-dir can be used with one file only"),
     "weights before training for two": (
         ("net.keras", "two.keras", "--initial", "net.keras"),

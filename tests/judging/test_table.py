@@ -162,7 +162,7 @@ def test_measure_known_only_for_unranked_rows_is_rejected_with_a_reason(tmp_path
     path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
     document = ranking_of(path)
     assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
-    assert document["left_out"]["columns"]["mu"] == "only known for runs that are not ranked"
+    assert document["left_out"]["columns"]["mu"] == "known only for runs that are not ranked"
     assert ranking_of(path, measures=["mu"])["measures"]["mu"]["n"] == 0
 
 

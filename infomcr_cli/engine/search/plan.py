@@ -94,7 +94,7 @@ def _in_words(one: Searched) -> str:
     numbers = one.numbers
     kind = "whole numbers" if numbers.whole else "numbers"
     step = f" in steps of {numbers.step:g}" if numbers.step not in (None, 1) else ""
-    return f"{kind} from {numbers.low:g} to {numbers.high:g}{step}{', by their logarithm' if numbers.log else ''}"
+    return f"{kind} from {numbers.low:g} to {numbers.high:g}{step}{', on a logarithmic scale' if numbers.log else ''}"
 
 
 def plan_search(arguments: Sequence[str], settings: SweepConfig, config_dir: Path | None) -> SearchPlan:

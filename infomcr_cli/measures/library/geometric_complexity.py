@@ -71,7 +71,7 @@ def complexity_passes(config: MeasureConfig) -> Work:
     invariance=SAME_FUNCTION,
     unit="logits²",
     direction="lower",
-    cost="one forward and one backward pass over the samples for each of at most 10 logits",
+    cost="one forward and one backward pass over the samples for up to 10 logits",
     passes=complexity_passes,
     needs=(IMAGES, "real inputs"),
     settings=("samples",),

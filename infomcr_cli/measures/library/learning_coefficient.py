@@ -161,7 +161,7 @@ def _passes(config: MeasureConfig) -> Work:
     family="volume",
     unit="effective weights / 2",
     direction="lower",
-    cost="a gradient of learning_coefficient.batch images for each step of each chain",
+    cost="one gradient of learning_coefficient.batch images per step of each chain",
     passes=_passes,
     shares=(compiled_gradient,),
     needs=(IMAGES,),

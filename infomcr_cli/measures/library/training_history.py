@@ -123,7 +123,7 @@ def early_passes(config: MeasureConfig) -> Work:
     invariance=EVERY_CHANGE,
     unit="nats²",
     direction="lower",
-    cost="the gradient of each sample, once more",
+    cost="the gradient of each sample, computed again",
     passes=early_passes,
     needs=(HISTORY, IMAGES),
     settings=("samples", "early_epochs", "gamma.draw_size", "gamma.precision"),
