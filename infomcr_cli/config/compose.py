@@ -136,7 +136,7 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
             return no_such(override.key_or_group, known)
     key = getattr(error, "full_key", None)
     if key and isinstance(error, MissingMandatoryValue):
-        return InputError(f"{key} is required", advice=f"Add {key}=VALUE.")
+        return InputError(f"{key} must be given", advice=f"Add {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
 
 

@@ -151,7 +151,7 @@ def check_makes_weights(override: Override) -> None:
     group = override.key_or_group.partition(".")[0]
     if group in ("engine", "tracking", "sweep", "measure"):
         raise InputError(
-            f"all jobs of a sweep have the same {group}",
+            f"a sweep has one {group} for all its jobs",
             received=override.input_line,
             advice="Sweep only settings that change the weights.",
         )

@@ -25,7 +25,7 @@ Names = Mapping[str, tuple[str, str]]  # input → its training and its test arr
 
 
 def npz_sizes(path: Path) -> tuple[int, int]:
-    """Return how many training and test samples an .npz file holds, images or not, from its headers.
+    """Return the number of training and test samples in an .npz file, images or not, from its headers.
 
     Raises:
         InputError: an array is missing, or cannot be inputs or labels.
@@ -37,7 +37,7 @@ def npz_sizes(path: Path) -> tuple[int, int]:
 
 
 def named_inputs(path: Path) -> Names | None:
-    """Return the inputs in an .npz file whose arrays are not images; None if they are, or if it is no such file.
+    """Return the inputs in an .npz file that does not contain images; None for other files.
 
     They are called train_NAME and test_NAME, or x_train and x_test. A single one is images if it is called `images`,
     or `x` with three or four axes.

@@ -22,7 +22,7 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an official archive keeps what.
+    """The layout of an official archive.
 
     Args:
         train, test: patterns of file names, without the ending .bin.
@@ -54,7 +54,7 @@ def cifar100(labels: str) -> Layout:
 
 
 def is_official(name: str, layout: Layout) -> bool:
-    """Return whether a file of this name belongs to the layout, or lists its classes."""
+    """Return whether a file of this name is part of the layout, or lists its classes."""
     base = PurePosixPath(name).name
     pattern = rf"(?:{layout.train}|{layout.test})(?:\.bin)?"
     return bool(re.fullmatch(pattern, base)) or base in (layout.names[0][0], layout.names[1])

@@ -34,7 +34,7 @@ _REFUSED = (pickle.UnpicklingError, ValueError, LookupError, TypeError, Attribut
 
 
 class _Made:
-    """What a pickled call would have made: its arguments and its state, no more."""
+    """A placeholder for the result of a pickled call, with its arguments and state."""
 
     state: tuple[Any, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Data of the user's own, from a function that data.builder names: this runs the user's code."""
+"""Load data with the function that data.builder names; this runs the user's code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK = 1024  # samples that are drawn together from an unbatched tf.data.Datase
 
 
 def check_builder(config: BuilderDataConfig) -> None:
-    """Raise InputError if the user did not name the function, or not in the right form; nothing is imported."""
+    """Raise InputError if the user did not name the function, or not in the right form. Imports nothing."""
     check_trusted(config.builder, trusted=config._is_trusted, setting=SETTING)
 
 
@@ -71,7 +71,7 @@ def _split(part: Any, name: str) -> Split:
 
 
 def _drawn(part: Any, name: str) -> tuple[Any, Any]:
-    """Return all samples of a tf.data.Dataset, which may be batched or not."""
+    """Return all samples of a tf.data.Dataset, batched or not."""
     if not isinstance(part.element_spec, tuple) or len(part.element_spec) != 2:
         raise InputError(f"{SETTING} must return {RETURNS}", received=f"elements of {part.element_spec}")
     if int(part.cardinality()) == -1:
@@ -83,7 +83,7 @@ def _drawn(part: Any, name: str) -> tuple[Any, Any]:
         arrays = x if isinstance(x, Mapping) else {"": x}
         held += sum(array.nbytes for array in arrays.values())
         if held > MAX_HELD:
-            raise InputError(f"the {name} data must not exceed {MAX_HELD} bytes", received=f"{held} bytes and more")
+            raise InputError(f"the {name} data must have at most {MAX_HELD} bytes", received=f"{held} bytes and more")
         for key, array in arrays.items():
             inputs.setdefault(key, []).append(array)
         labels.append(y)

@@ -1,4 +1,4 @@
-"""A file of arrays: train_images, train_labels, test_images, test_labels and, where wanted, class_names."""
+"""Load an .npz file: train_images, train_labels, test_images, test_labels and, optionally, class_names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of the four arrays, of the images from their headers alone.
+    """Return the shapes of the four arrays; those of the images come from their headers.
 
     Raises:
         InputError: an array is missing or damaged, or cannot be images or labels.
@@ -58,7 +58,7 @@ def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
 
 
 class Members:
-    """The arrays of an open file by their names; each is what its own header says, or an error."""
+    """The arrays of an open file by name, each checked against its header."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -80,7 +80,7 @@ class Members:
 
 @contextmanager
 def open_members(path: Path) -> Iterator[Members]:
-    """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError.
+    """Open an .npz file; damage that is found inside the block raises InputError.
 
     Yields:
         the arrays by name, read on demand.
@@ -95,7 +95,7 @@ def open_members(path: Path) -> Iterator[Members]:
 
 
 def _keys(names: dict[str, Any], path: Path) -> dict[str, str]:
-    """Return the name of each array in the file: ours, or the one that Keras uses."""
+    """Return the name of each array in the file: ours, or Keras's."""
     found = {key: name for key in KEYS for name in (SYNONYMS[key], key) if name in names}
     missing = [key for key in KEYS if key not in found]
     if missing:

@@ -1,4 +1,4 @@
-"""data.scaling: what a network is given of each pixel."""
+"""Scale the inputs of a data set, by data.scaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the functions of the users' own networks can be had, before the first job of a sweep is begun.
+"""Check that the users' network functions can be imported, before the first job of a sweep starts.
 
 A dry run looks for their modules only. Before the first job starts, a separate process imports them, as each job
 will: that takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into
@@ -23,13 +23,13 @@ COMMAND = (sys.executable, "-m", "infomcr_cli.engine.import_builders")
 
 
 def builders_of(configs: Iterable[RunConfig]) -> list[BuilderConfig]:
-    """Return the networks of users' own among some runs, each once."""
+    """Return the users' network functions among some runs, each once."""
     models = (config.model for config in configs if isinstance(config.model, BuilderConfig))
     return list({model.model_dump_json(): model for model in models}.values())
 
 
 def check_found(builders: Sequence[BuilderConfig]) -> None:
-    """Raise InputError where a function's module is not there; nothing is imported."""
+    """Raise InputError if a function's module is missing; imports nothing."""
     for path in dict.fromkeys(model.builder for model in builders):
         module = path.partition(":")[0]
         if PATTERN.fullmatch(path) and not is_module(module):
@@ -42,7 +42,7 @@ def check_found(builders: Sequence[BuilderConfig]) -> None:
 
 
 def check_imported(builders: Sequence[BuilderConfig]) -> None:
-    """Raise InputError where a function cannot be imported or does not take its keywords."""
+    """Raise InputError if a function cannot be imported or does not take its keywords."""
     if not builders:
         return
     named = [(model.builder, sorted(model.settings)) for model in builders]

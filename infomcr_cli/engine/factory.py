@@ -1,4 +1,4 @@
-"""The engine that the settings ask for."""
+"""Create the engine that the settings choose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infomcr_cli.tracking.store import SERVER_ADVICE, Store, sqlite_path
 
 
 def check_engine(config: RunConfig, store: Store | None) -> None:
-    """Refuse what an engine cannot do, before anything is made.
+    """Raise InputError if the engine cannot run the sweep, before anything is created.
 
     Raises:
         InputError: a job has no room for its process, a GPU is not there, several machines would share a SQLite

@@ -1,4 +1,4 @@
-"""Find a sweep by its name, its folder or the overrides that it was begun with."""
+"""Find a sweep by its name, its folder or the overrides that it was started with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infomcr_cli.runs.surroundings import surroundings
 
 
 def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tuple[str, ...]]:
-    """Return the folder of a sweep, and the names of the others beside it where none was named.
+    """Return the folder of a sweep, and the names of the other sweeps if none was named.
 
     Args:
         words:  the name of a sweep, the path of its folder, or the overrides that it was begun with; none: the sweep
@@ -43,14 +43,14 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
 
 
 def _name_of(overrides: Sequence[str]) -> str:
-    """Return the name of the sweep that was begun with some overrides."""
+    """Return the name of the sweep that was started with some overrides."""
     from infomcr_cli.engine.sweep_plan import is_unnamed  # half a second that no other status needs
 
     return name_of([word for word in overrides if not is_unnamed(word)])
 
 
 def _sweeps_in(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, the one that was begun, or ended, last first."""
+    """Return the names of the sweeps in a folder, the most recently started or ended one first."""
     found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
     by_time = sorted(found, key=lambda path: (path / "sweep.json").stat().st_mtime, reverse=True)
     return [printable(path.name) for path in by_time]

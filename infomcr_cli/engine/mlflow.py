@@ -28,7 +28,7 @@ _log = logging.getLogger("infomcr.runs")
 
 
 class SweepLogger:
-    """Keeps a parent run in MLflow and a child for each job. It never slows a job, and catches up by itself.
+    """Mirrors a sweep in MLflow as a parent run with a child per job, without slowing the jobs.
 
     Args:
         name, uid: of the parent; made once for each uid.
@@ -63,7 +63,7 @@ class SweepLogger:
         self._thread.start()
 
     def add_existing(self, job: Job) -> None:
-        """Mirror a run that was there before, as a child of this sweep, unless the store is known to hold it as one."""
+        """Mirror an existing run as a child of this sweep, unless the store already has it as one."""
         with self._lock:
             (self._known if job.identity in self.mirrored else self._waiting)[job.identity] = job
         self._wake.set()
@@ -88,7 +88,7 @@ class SweepLogger:
             self._wake.set()
 
     def close(self, state: State, *, limit: float = 600.0, is_hurried: Callable[[], bool] = lambda: False) -> bool:
-        """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
+        """Mirror what is left, end the parent run and stop; return whether MLflow has everything.
 
         The store is tried once more: one that is gone refuses at once, one that hangs costs two timeouts.
 
@@ -231,7 +231,7 @@ def closed_on_error(logger: SweepLogger | None) -> Iterator[None]:
 def close_logger(
     logger: SweepLogger | None, failed: bool, number: int | None, interruption: Interruption
 ) -> int | None:
-    """Close the logger and return the signal that ended the sweep; None: none did.
+    """Close the logger and return the signal that ended the sweep, or None.
 
     A first signal meanwhile leaves it little time, a second SIGINT none.
 

@@ -68,7 +68,7 @@ _log = logging.getLogger("infomcr.engine")
 
 
 def check_slurm(settings: SlurmEngineConfig) -> None:
-    """Raise InputError where jobs cannot be submitted from here, or an option is the engine's own."""
+    """Raise InputError if jobs cannot be submitted from here, or if `engine.extra` has an option of the engine."""
     if importlib.util.find_spec("submitit") is None:
         raise InputError(
             "engine=slurm needs the package submitit", advice="pip install 'infomcr[slurm]', or engine=local."
@@ -109,7 +109,7 @@ def seconds_of(time: int | str) -> int:
 
 @dataclass(frozen=True)
 class _Tracked:
-    """A job that Slurm has.
+    """A job that was submitted to Slurm.
 
     Args:
         index: of its task in the array.
@@ -178,11 +178,11 @@ class SlurmEngine:
                 slurm_queue.limit(identifier, settings.array_parallelism)
 
     def capacity(self) -> int:
-        """Return how many jobs may be handed over: all, for Slurm lets them wait."""
+        """Return the number of jobs that may be submitted: all, because Slurm queues them."""
         return self._jobs
 
     def submit(self, job: Job) -> None:
-        """Attach to a job's task if Slurm still has it; put it back, or submit it with the others at the next wait."""
+        """Attach to a job's task if Slurm still has it; otherwise requeue it, or submit it at the next `wait`."""
         alive, former = self._alive.pop(job.identity, None), self._former.pop(job.identity, None)
         if alive is not None:
             self._tracked[job.identity] = _Tracked(job, *alive)
@@ -190,12 +190,12 @@ class SlurmEngine:
             self._waiting.append(job)
 
     def begun(self) -> list[Job]:
-        """Return the jobs that were seen to run since this was last called."""
+        """Return the jobs that have started since the last call."""
         begun, self._begun = self._begun, []
         return begun
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return the jobs that ended, as soon as one has, or nothing after some seconds.
+        """Wait until a job has ended, at most some seconds; return those that have.
 
         Raises:
             SweepStopped:    `infomcr sweep --cancel` ended the sweep.
@@ -210,7 +210,7 @@ class SlurmEngine:
             time.sleep(min(TICK, max(0.0, deadline - time.monotonic())))
 
     def stop(self, reason: str, *, grace: float) -> None:
-        """Cancel all tasks; Slurm itself bounds the time that they have for a checkpoint."""
+        """Cancel all tasks; Slurm limits the time for their checkpoints."""
         self._reason = reason
         self._ended += [Outcome(job, State.KILLED, reason) for job in self._waiting]
         self._waiting.clear()
@@ -222,10 +222,10 @@ class SlurmEngine:
             _log.warning("Slurm did not cancel the jobs: %s", error)
 
     def close(self) -> None:
-        """Let go; the tasks go on in Slurm."""
+        """Detach; the tasks continue in Slurm."""
 
     def where(self, job: Job) -> str | None:
-        """Return the task of a job that Slurm has, None if it was not submitted."""
+        """Return the Slurm task of a job; None if it was not submitted."""
         tracked = self._tracked.get(job.identity)
         return None if tracked is None else tracked.task_id
 
@@ -314,7 +314,7 @@ class SlurmEngine:
             return Outcome(tracked.job, State.LOST, "the report of its task cannot be read", is_lost=True)
 
     def _poll(self) -> None:
-        """Ask Slurm what has become of the tasks that have reported nothing."""
+        """Query Slurm about the tasks that have not reported."""
         try:
             queue = slurm_queue.read_queue(self._ids())
         except SlurmError as error:

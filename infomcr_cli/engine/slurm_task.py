@@ -66,13 +66,13 @@ class Starts:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do the task of this array that Slurm has started, and return its exit code."""
+    """Run the task that Slurm has started, and return its exit code."""
     array = read_array(Path(arguments[0]))
     return carry_out(array, int(os.environ["SLURM_ARRAY_TASK_ID"]))
 
 
 def carry_out(array: SlurmArray, index: int) -> int:
-    """Do one job of an array in a process of this machine; report how it ended unless Slurm interrupted it."""
+    """Run one job of an array in a process of this machine; report its outcome unless Slurm interrupted it."""
     received: list[int] = []
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which the job's process inherits
     message = array.task(index)
@@ -97,7 +97,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
 
 
 def _watched(process: JobProcess, received: list[int], notice: float) -> Outcome:
-    """Return how a job's process ended; a signal to this one stops it at its next step boundary."""
+    """Wait for a job's process and return its outcome; forward signals as requests to stop."""
     is_stopping = False
     while (outcome := process.poll()) is None:
         if received and not is_stopping:

@@ -1,4 +1,4 @@
-"""The formats that a network is exported to, known by the name of the file, without TensorFlow."""
+"""The export formats, recognized by file name; TensorFlow is not imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACCEPTED = ("NAME.keras", "NAME.weights.h5", "NAME.onnx", "NAME (a SavedModel fo
 
 
 def format_of(target: Path) -> Format:
-    """Return the format that a file's name asks for; a name without a suffix is a SavedModel's folder.
+    """Return the format for a file name; a name without a suffix is a SavedModel folder.
 
     Raises:
         InputError: the suffix is of none of them.
@@ -36,7 +36,7 @@ def format_of(target: Path) -> Format:
 
 
 def check_target(target: Path, *, force: bool) -> None:
-    """Raise InputError where a network cannot be written to that place, or not in that format.
+    """Raise InputError if a network cannot be written to that path, or not in that format.
 
     Args:
         force: what stands there may be replaced: a file by a file, a SavedModel by a SavedModel.

@@ -1,4 +1,4 @@
-"""The network of a run: built from its settings, or from the layers that an imported run keeps in model.json."""
+"""Build the network of a run from its settings, or from model.json if it was imported."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
 
 
 def network_settings_of_run(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """Return all that the network of a run is built from; runs for which it is equal have the same network."""
+    """Return everything that determines the network of a run; runs for which it is equal have the same network."""
     if isinstance(config.model, ImportedModelConfig):
         return config.model.model_dump()
     return network_settings(config, dataset)
 
 
 def weights_before_training(run: RunDirectory, config: RunConfig, dataset: Dataset) -> Mapping[str, Any] | None:
-    """Return the weights that a run began with, by name; None where nobody knows them."""
+    """Return the initial weights of a run by name; None if they are unknown."""
     if config.imported is None:
         return initial_weights(config, dataset)
     known = INITIAL in (info.name for info in list_checkpoints(run))

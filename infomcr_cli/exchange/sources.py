@@ -1,4 +1,4 @@
-"""Which files are imported, and what their user says about the training of each."""
+"""Find the files to import, and the training settings that the user gave for each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class WeightSource:
 
     @property
     def is_keras(self) -> bool:
-        """Whether the file holds the layers beside the weights."""
+        """Whether the file contains layers as well as weights."""
         return self.file.name.endswith(".keras")
 
     @property
     def run_name(self) -> str:
-        """The name of a run that is called after the file."""
+        """The run name, derived from the file name."""
         stem = next(self.file.name.removesuffix(suffix) for suffix in SUFFIXES if self.file.name.endswith(suffix))
         return re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "imported"
 
@@ -51,7 +51,7 @@ class WeightSource:
 def find_sources(
     files: Sequence[str], settings: Sequence[str], *, initial: Path | None = None, table: Path | None = None
 ) -> list[WeightSource]:
-    """Return the files behind paths, quoted globs and the lines of a table, each once, with their settings.
+    """Return the files given by paths, quoted globs and the rows of a table, each once, with their settings.
 
     Args:
         settings: KEY=VALUE, for every file.
@@ -83,7 +83,7 @@ def find_sources(
 
 
 def _check_initial(source: WeightSource) -> None:
-    """Raise InputError where the weights before training are in a file that the network cannot be filled from."""
+    """Raise InputError if the file of the initial weights has the wrong format for the network."""
     fitting = (".keras", ".weights.h5") if source.is_keras else (".weights.h5", ".safetensors")
     if source.initial is not None and not source.initial.name.endswith(fitting):
         name = printable(source.file.name)
@@ -99,7 +99,7 @@ def _setting(text: str) -> tuple[str, Setting]:
 
 
 def _value(text: str) -> Setting:
-    """Return a number or a boolean where a text spells one, else the text."""
+    """Parse a number or a boolean; return other text unchanged."""
     text = text.strip()
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -175,6 +175,6 @@ def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> WeightSource:
 
 
 def _beside(name: str, table: Path) -> Path:
-    """A table names files as they lie beside it, or from the working folder."""
+    """Resolve a file of a table, relative to the table or to the working directory."""
     beside = table.parent / name
     return _checked(beside if beside.exists() else Path(name))

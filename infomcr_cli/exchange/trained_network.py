@@ -1,4 +1,4 @@
-"""A file → a network with its trained weights, and those before training where they are known."""
+"""Read a file as a network with its trained weights, and its initial weights if they are known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from infomcr_cli.runs.io.tensors import Array
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network out of a file.
+    """A network from a file.
 
     Args:
         model:        gives logits, with the trained weights.
@@ -89,7 +89,7 @@ def _initial(source: WeightSource, read: KerasModel) -> Mapping[str, Array] | No
 
 
 def _check_same(read: KerasModel, samples: Any) -> None:
-    """Raise InputError where the network that was built again is not the one of the file."""
+    """Raise InputError if the rebuilt network differs from that of the file."""
     with full_precision(read.original):
         expected, found = read.original(samples, training=False), read.model(samples, training=False)
     expected = np.asarray(expected[0] if isinstance(expected, list) else expected)

@@ -106,7 +106,7 @@ def measured_run(
 def resumed_run(
     settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
 ) -> RunConfig:
-    """Return the settings with which a run is resumed.
+    """Return the settings to resume a run with.
 
     Args:
         name:     the run as the user named it.

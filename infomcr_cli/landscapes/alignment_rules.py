@@ -1,4 +1,4 @@
-"""How each kind of layer takes channels to channels: the rules by which groups of channels are derived."""
+"""Rules that map the input channels of each kind of layer to its output channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rule = Callable[[ChannelSlots, Call, Given], Channels | None]
 
 
 def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """Return the channels of what a call gives, and let its weights go with those that it is given.
+    """Return the channels of a call's outputs, and bind its weights to those of its inputs.
 
     Raises:
         InputError: the layer has no rule.

@@ -1,4 +1,4 @@
-"""Directions of largest curvature: the top eigenvectors of the Hessian of the loss, from its products with vectors."""
+"""Compute the directions of largest curvature: the top eigenvectors of the Hessian, by Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
 
 
 def _signs(vectors: Array) -> Array:
-    """An eigenvector is known up to its sign, and the surface is drawn one way round."""
+    """Fix the signs of eigenvectors, which are otherwise arbitrary."""
     largest = np.abs(vectors).argmax(axis=0)
     return np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
 

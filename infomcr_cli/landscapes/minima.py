@@ -1,4 +1,4 @@
-"""The minima that a command names, RUN or RUN@CHECKPOINT, read and checked before TensorFlow is imported."""
+"""Open the minima that a command names (RUN or RUN@CHECKPOINT) before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Minimum:
 
     @property
     def label(self) -> str:
-        """What pictures call it."""
+        """The label in plots."""
         return self.run.name if self.name == "last" else f"{self.run.name}@{self.name}"
 
     def identity(self) -> dict[str, object]:
-        """Return what its losses depend on: its weights, and its data where the checkpoint names them."""
+        """Return the identity of its losses: the weights, and the data if the checkpoint names them."""
         return {"weights": digest(self.checkpoint.weights), "data": self.checkpoint.extra.get("data")}
 
 
@@ -86,7 +86,7 @@ def parsed_samples(given: str) -> int | None:
 
 
 def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | None:
-    """Return how many training images losses are taken of; None: all of them.
+    """Return the number of training images for the losses; None for all.
 
     Args:
         given: a number or "all", as typed; None: `measure.samples`.

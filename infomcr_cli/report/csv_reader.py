@@ -71,7 +71,7 @@ def _check_file(path: Path, shown: str) -> None:
     if not path.is_file():
         raise InputError("the table must be a regular file", received=shown)
     if (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(f"the table must not exceed {MAX_BYTES} bytes", received=f"{size} bytes")
+        raise InputError(f"the table must have at most {MAX_BYTES} bytes", received=f"{size} bytes")
 
 
 def _rows(file: TextIO, named: Sequence[str], shown: str) -> Iterator[list[str]]:

@@ -103,4 +103,4 @@ def _exists(path: Path) -> bool:
 
 
 def _refusal(path: Path, option: str, why: str, what: str = "a file") -> InputError:
-    return InputError(f"{option} must name {what} that is writable ({why})", received=printable(str(path)))
+    return InputError(f"{option} must name {what} that can be written ({why})", received=printable(str(path)))

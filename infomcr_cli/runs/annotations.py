@@ -77,7 +77,7 @@ def write_annotations(
     for name, value in (tags or {}).items():
         _check_tag(name, value)
     if note is not None and len(note) > MAX_NOTE:
-        raise InputError(f"a note must not exceed {MAX_NOTE} characters", received=f"{len(note)} characters")
+        raise InputError(f"a note must have at most {MAX_NOTE} characters", received=f"{len(note)} characters")
     with locked_file(run.path / ".annotations.lock"):
         known = read_annotations(run)
         for name in remove:
@@ -86,7 +86,7 @@ def write_annotations(
         added = {name: printable(redact(value), MAX_VALUE) for name, value in (tags or {}).items()}
         kept = {name: value for name, value in sorted({**known.tags, **added}.items()) if name not in remove}
         if len(kept) > MAX_TAGS:
-            raise InputError(f"a run cannot have more than {MAX_TAGS} tags", received=len(kept))
+            raise InputError(f"a run can have at most {MAX_TAGS} tags", received=len(kept))
         text = known.note if note is None else _clean_note(redact(note.strip()))
         write_atomically(run.path / FILE, dump_json({"format": FORMAT, "tags": kept, "note": text}))
     return Annotations(tags=kept, note=text)
@@ -110,7 +110,7 @@ def _check_tag(name: str, value: str) -> None:
             received=printable(name),
         )
     if len(value) > MAX_VALUE:
-        raise InputError(f"a tag's value must not exceed {MAX_VALUE} characters", received=f"{len(value)} characters")
+        raise InputError(f"a tag's value must have at most {MAX_VALUE} characters", received=f"{len(value)} characters")
 
 
 def _clean_note(text: str) -> str:

@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "count": ({"train_labels": np.zeros(8, int)}, "train_labels \\[n\\]"),
     "flat": ({"train_images": np.zeros((9, 60), np.uint8)}, "train_images must be \\[n"),
-    "shapes": ({"test_images": np.zeros((3, 5, 5, 3), np.uint8)}, "of one shape"),
+    "shapes": ({"test_images": np.zeros((3, 5, 5, 3), np.uint8)}, "the same shape"),
     "empty": ({"train_images": np.zeros((0, 5, 4, 3), np.uint8)}, "train_images must be numbers"),
 }
 

@@ -70,7 +70,9 @@ def test_a_function_that_hydra_does_not_know_is_not_quoted(value: str) -> None:
 def test_trials_of_different_conventions_are_not_ranked_together(tmp_path: Path) -> None:
     sizes = ("data.train_size=interval(300,600)",)
     common = ("sweep.objective=gamma", "measure.gamma.draw_size=50")
-    with pytest.raises(InputError, match=r"one convention for all trials; got 'samples=300, draws=6 and samples=600"):
+    with pytest.raises(
+        InputError, match=r"the same convention in all trials; got 'samples=300, draws=6 and samples=600"
+    ):
         planned(tmp_path, *common, "measure.gamma.samples=10000", space=sizes)
     assert planned(tmp_path, *common, "measure.gamma.samples=300", space=sizes).objectives[0].name == "gamma"
     assert planned(tmp_path, "measure.gamma.samples=10000", space=sizes).objectives[0].name == "validation_loss"

@@ -166,7 +166,7 @@ BAD = {
     ),
     "an unknown scale": (("net.keras", "data.scaling=half"), "data.scaling must be one of its values"),
     "data that is missing": (("net.keras", "data=npz", "data.root=none.npz"), "and exist"),
-    "too few classes": (("few.keras",), "a logit for each class"),
+    "too few classes": (("few.keras",), "one logit per class"),
     "images of another size": (("large.keras",), "fit the inputs of the network"),
 }
 
@@ -206,7 +206,7 @@ def test_a_file_that_does_not_fit_is_named_with_the_runs_made_before_it(
     keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]).save(tmp_path / "b.keras")
     said = command_line("import", "a.keras", "b.keras", *FEW)
     assert said.code == 2
-    assert "b.keras cannot be imported: a network must give a logit for each class" in said.err
+    assert "b.keras cannot be imported: a network must output one logit per class" in said.err
     assert f"Imported before it: {tmp_path / 'runs' / 'a'}" in said.err
 
 

@@ -212,7 +212,7 @@ def test_data_folders_and_archives_with_anything_in_them(
         (["train", "data.bach_size=64"], "batch_size"),
         (["train", "data.batch_size=0"], "at least 1"),
         (["train", "reg=on", "reg.num_sub_batches=7"], "divide"),
-        (["train", "schedule.match_compute=true", "schedule.stop_at_train_loss=0.1"], "to its end"),
+        (["train", "schedule.match_compute=true", "schedule.stop_at_train_loss=0.1"], "early stopping"),
         (["train", "tracking.uri=htp://x"], "tracking.uri"),
         (["train", "--resume", "nowhere"], "run"),
         (["eval", "nowhere"], "run"),

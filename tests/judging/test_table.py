@@ -107,7 +107,7 @@ def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
     with pytest.raises(InputError, match="column 'word' must contain numbers; got 'a'"):
         ranking_of(path, measures=["word"])
-    with pytest.raises(InputError, match=r"got '0,5'. Write a point before decimals: 0\.5"):
+    with pytest.raises(InputError, match=r"got '0,5'. Use a decimal point: 0\.5"):
         ranking_of(path, gap="comma")
 
 
@@ -242,7 +242,7 @@ def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
         ranking_of(tmp_path / "none.csv")
     with pytest.raises(InputError, match="File name too long"):
         ranking_of(tmp_path / ("x" * 300))
-    with pytest.raises(InputError, match="plain file"):
+    with pytest.raises(InputError, match="regular file"):
         ranking_of(Path("/dev/null"))
 
 
@@ -360,7 +360,7 @@ def test_weights_of_the_sign_error_are_noted_only_if_there_is_one(tmp_path: Path
 
 def test_two_rows_give_one_sentence(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", {"lr": ["1", "2"], "gap": ["0.1", "0.2"], "mu": ["1", "2"]})
-    assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima; there are 2."]
+    assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima, but there are 2."]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -144,7 +144,7 @@ def test_an_outdated_evaluation_is_not_shown_as_that_of_the_run(tmp_path: Path) 
     (run / "measures.json").write_text(json.dumps({"format": 1, "checkpoints": found}))
     document = report_run(ReportRequest(run, tmp_path / "page.html", tracking=False)).to_dict()
     assert document["evaluation"]["checkpoint"] == "best"
-    assert "The newest evaluation is of step 40; the run is at step 60." in document["missing"]
+    assert "The latest evaluation is of step 40, but the run is at step 60." in document["missing"]
 
 
 @pytest.mark.parametrize(

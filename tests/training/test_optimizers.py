@@ -275,7 +275,7 @@ def test_a_setting_out_of_range_names_the_way_out(overrides: list[str], words: l
 
 def test_an_optimizer_that_the_installed_keras_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(keras.optimizers, "Muon")
-    with pytest.raises(InputError, match=r"optimizer=muon needs a Keras that knows muon; got 'Keras 3\."):
+    with pytest.raises(InputError, match=r"optimizer=muon needs a Keras version that supports muon; got 'Keras 3\."):
         state_of("optimizer=muon")
 
 

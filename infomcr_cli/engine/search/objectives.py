@@ -1,4 +1,4 @@
-"""What a search minimizes or maximizes: scores and measures of the last checkpoint, read from the run's directory."""
+"""The objectives of a search: scores and measures of the last checkpoint, read from the run directory."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _direction_of(name: str) -> Direction:
 
 
 def _nearest(name: str, measures: Iterable[str]) -> str | None:
-    """Return the objective that is meant; the test set is proposed to nobody who does not name it."""
+    """Return the closest objective; test scores are suggested only if the name mentions the test set."""
     if f"validation_{name}" in SCORES:
         return f"validation_{name}"
     scores = [known for known, score in SCORES.items() if not score.test or name.startswith(("test", "gap"))]
@@ -178,7 +178,7 @@ def check_objectives(objectives: Sequence[Objective], configs: Sequence[RunConfi
 
 
 def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
-    """Raise InputError where a measure is no part of those that `measure` chooses."""
+    """Raise InputError if a measure is not among those that `measure` selects."""
     if not names:
         return
     from infomcr_cli.measures.base import chosen_measures
@@ -194,7 +194,7 @@ def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
 
 
 def _check_one_convention(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
-    """Raise InputError where trials would have a measure by several conventions, which are never ranked together."""
+    """Raise InputError if trials would have different conventions of a measure."""
     if not names:
         return
     from infomcr_cli.measures.base import chosen_measures

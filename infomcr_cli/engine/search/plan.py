@@ -1,4 +1,4 @@
-"""From the arguments of a search to its space and its objectives, checked before anything is made."""
+"""Plan a search: parse its space and objectives from the arguments, and check them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from infomcr_cli.runs.identity import identity, with_other_data
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search consists of.
+    """The plan of a search.
 
     Args:
         settings: of the sweep.
@@ -44,18 +44,18 @@ class SearchPlan:
 
     @property
     def uses_test(self) -> bool:
-        """Whether the test set chooses the settings."""
+        """Whether the objectives use the test set."""
         return any(one.uses_test for one in self.objectives)
 
     @property
     def summary(self) -> str:
-        """What is searched, in a line for each axis."""
+        """The search space, one line per axis."""
         goals = ", ".join(f"{one.direction} {one.name}" for one in self.objectives)
         axes = [f"  {key}: {_in_words(one)}" for key, one in self.space.searched.items()]
         return "\n".join((f"A search of {self.settings.trials} trials, to {goals}:", *axes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is searched as JSON."""
+        """Return the search space as JSON."""
         return {
             "wanted": self.settings.trials,
             "objectives": [{"name": one.name, "direction": one.direction} for one in self.objectives],
@@ -77,7 +77,7 @@ class SearchPlan:
         return job_of(self._identity(point), point, label, Path(self.base.runs_dir).absolute(), self._existing)
 
     def _identity(self, point: GridPoint) -> str:
-        """Return the identity of a run; where data lie is no part of it unless it is searched."""
+        """Return the identity of a run; the path of the data is part of it only if it is searched."""
         hashed = identity(point.config)
         if {"data", "data.root"}.isdisjoint(self.space.searched):
             return hashed

@@ -94,7 +94,7 @@ def _finite(digits: str) -> float:
 
 def _check_size(content: bytes, what: str, limit: int) -> None:
     if len(content) > limit:
-        raise InputError(f"{what} must not exceed {limit} bytes", received=f"{len(content)} bytes")
+        raise InputError(f"{what} must have at most {limit} bytes", received=f"{len(content)} bytes")
 
 
 def _check_nesting(value: Any, what: str) -> None:
@@ -102,7 +102,7 @@ def _check_nesting(value: Any, what: str) -> None:
     while level:
         depth += 1
         if depth > MAX_NESTING:
-            raise InputError(f"{what} must not be nested more than {MAX_NESTING} deep")
+            raise InputError(f"{what} must be nested at most {MAX_NESTING} deep")
         level = [inner for outer in level for inner in _children(outer)]
 
 
