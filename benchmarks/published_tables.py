@@ -37,15 +37,15 @@ This page applies `infomcr judge` to tables of trained minima that other studies
 not ours. Positive values mean that the measure ranks as its direction claims; [Ranking measures](judging.md) explains
 the statistics. The tests compare them with values that were computed independently of this program
 (`tests/judging/test_published_tables.py`). Copies of the tables, with their origin and licence, are in
-`tests/judging/tables`. `python -m benchmarks.published_tables --write` writes this page, in 12 seconds on one core of an
-AMD EPYC (Zen 4).
+`tests/judging/tables`. `python -m benchmarks.published_tables --write` writes this page, in 12 seconds on one core of
+an AMD EPYC (Zen 4).
 """
 _PGDL = """
 ## Predicting Generalization in Deep Learning (NeurIPS 2020)
 
 Two tasks of the competition, with the four measures of one of its teams. `gap` is training minus test accuracy.
-`pgdl_cmi` is the competition's own score, reproduced to nine decimals; [Ranking measures](judging.md) says how it differs
-from K. The names of the axes are not known.
+`pgdl_cmi` is the competition's own score, reproduced to nine decimals; [Ranking measures](judging.md) says how it
+differs from K. The names of the axes are not known.
 """
 _YANG = """
 ## ResNet18 of 14 widths and 13 batch sizes (Yang et al., 2021)
@@ -54,9 +54,9 @@ _YANG = """
 error minus training error. The measures are those of the study. `distance_between_seeds`, `cka_between_seeds` and
 `mode_connectivity` compare two networks of a setting; for the last two, higher values are better.
 
-Over all settings, τ of the Hessian trace with the gap is {whole:.2f}: networks that do not fit their training images have a
-small gap and a large trace. Among networks that do fit, it is a good measure. So state the training loss that you
-accept, or show several:
+Over all settings, τ of the Hessian trace with the gap is {whole:.2f}: networks that do not fit their training images
+have a small gap and a large trace. Among networks that do fit, it is a good measure. So state the training loss that
+you accept, or show several:
 
 <!-- tests put files: tests/judging/tables/yang2021_width_batch.csv -->
 ```sh

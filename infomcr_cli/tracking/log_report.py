@@ -1,4 +1,4 @@
-"""Put the report on a run into MLflow, as an artifact of the run's mirror."""
+"""Upload the report of a run to MLflow, as an artifact of its run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def log_report(run: RunDirectory, page: str, name: str, tracking_uri: str | None
 
 
 def _mirrored(run: RunDirectory, store: Store) -> str | None:
-    """Return the id of the run's mirror; a run in training is mirrored by its own process alone."""
+    """Return the id of the run's mirror; only its own process mirrors a run in training."""
     status = read_status(run)
     if status.state is not State.RUNNING:
         return mirror(run, store)

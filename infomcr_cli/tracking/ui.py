@@ -1,4 +1,4 @@
-"""The MLflow UI on the right store, for this machine only: its command, the addresses of its pages, its process."""
+"""Serve the MLflow UI for a store on this machine: command, page addresses, process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORT = 5000
 
 @dataclass(frozen=True)
 class UiCommand:
-    """How the UI is started.
+    """The command that starts the UI.
 
     Args:
         arguments:   for a separate process, without a shell.
