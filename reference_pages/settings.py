@@ -31,7 +31,7 @@ def page() -> str:
     groups: dict[str, Any] = document["groups"]
     rows = [(f"[`{name}`](#{name})", _choices(one), code(one["default"] or "")) for name, one in groups.items()]
     parts = [_HEAD, "## Groups\n\n", table(("group", "choices", "default"), rows)]
-    parts += ["## Of no group\n\n", table(_COLUMNS, [_row(one, None) for one in document["settings"]])]
+    parts += ["## Settings outside groups\n\n", table(_COLUMNS, [_row(one, None) for one in document["settings"]])]
     return "".join([*parts, *(_group(name, one) for name, one in groups.items()), _sweep()])
 
 

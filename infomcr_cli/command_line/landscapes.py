@@ -50,7 +50,7 @@ def path_between(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute loss and error along paths between two minima, and the barriers; repeat it to continue."""
+    """Compute loss and error along paths between two minima, and the barriers; run it again to continue."""
     from infomcr_cli.path import PathRequest
     from infomcr_cli.path import path as run_command
 
@@ -122,7 +122,7 @@ def landscape(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute training loss and error around minima, or on the plane through three; repeat it to continue."""
+    """Compute training loss and error around minima, or on the plane through three; run it again to continue."""
     from infomcr_cli.landscape import LandscapeRequest
     from infomcr_cli.landscape import landscape as run_command
 
@@ -180,7 +180,7 @@ def spectrum(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate the eigenvalue density of the Hessian, or of G/N; repeat it to continue."""
+    """Estimate the eigenvalue density of the Hessian, or of G/N; run it again to continue."""
     from infomcr_cli.spectrum import SpectrumRequest
     from infomcr_cli.spectrum import spectrum as run_command
 

@@ -93,7 +93,7 @@ def sweep(
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare all combinations of the given values, or search them; repeat it to continue."""
+    """Train, measure and compare all combinations of the given values, or search them; run it again to continue."""
     others = {"--dry-run": dry_run, "--fail-fast": fail_fast, "--retry-failed": retry_failed}
     _check_alone("--cancel" if cancel else "--status" if status or watch else None, others)
     if cancel:
