@@ -9,8 +9,8 @@ from infomcr_cli.measures.families import CHANGES, FAMILIES, Family
 
 _HEAD = """# Measures
 
-`make docs` generates this page. `infomcr measures` prints one line per measure, `infomcr measures NAME` all details of
-one, and `infomcr measures --json` one document. [method.md](method.md) explains the symbols.
+`make docs` generates this page. `infomcr measures` prints one line per measure, or all details of the measures that you
+name; `infomcr measures --json` prints one document. [method.md](method.md) explains the symbols.
 
 All measures are computed on training images. A value has a unit, the direction that is expected to generalize better,
 and the convention it was computed with; estimates also have a standard error and an interval. If a measure is not

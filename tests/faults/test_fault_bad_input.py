@@ -219,7 +219,7 @@ def test_data_folders_and_archives_with_anything_in_them(
         (["compare", "nowhere"], "nowhere"),
         (["sync", "nowhere"], "run"),
         (["runs", "--runs-dir", "nowhere"], "nowhere"),
-        (["train", "--run-dir", "/proc/x/y"], "written"),
+        (["train", "--run-dir", "/proc/x/y"], "cannot be created"),
     ],
 )
 def test_known_mistakes_get_their_way_out(folder: Path, arguments: list[str], said: str) -> None:
