@@ -79,16 +79,13 @@ def measure(
     tested = None if test is None else samples_of("test", test)
     classes = complete(network, x)
     class_indices(y, "labels of train", classes=classes)
-    score = make_scorer(network)
-    on_train = score(_batches((x, y), config.batch_size))
-    dataset = given_data((x, y), tested, classes)
-    ctx = MeasureContext(network, dataset, config, seed, _initial_weights(network, initial), on_train.loss)
-    found = {name: value.to_dict() for name, value in measured_values(chosen, ctx).items()}
-    if tested is None:
-        return found
-    class_indices(tested[1], "labels of test", classes=classes)
-    on_test = score(_batches(tested, config.batch_size))
-    return found | _scores(on_train, on_test, len(y), len(tested[1]))
+    score, before = make_scorer(network), _initial_weights(network, initial)
+    on_train, scores = score(_batches((x, y), config.batch_size)), {}
+    if tested is not None:  # first: what cannot be scored is refused before the measures, which may take hours
+        class_indices(tested[1], "labels of test", classes=classes)
+        scores = _scores(on_train, score(_batches(tested, config.batch_size)), len(y), len(tested[1]))
+    ctx = MeasureContext(network, given_data((x, y), tested, classes), config, seed, before, on_train.loss)
+    return {name: value.to_dict() for name, value in measured_values(chosen, ctx).items()} | scores
 
 
 def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureConfig:

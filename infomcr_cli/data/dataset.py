@@ -112,7 +112,7 @@ class Dataset:
 
 
 Channels = tuple[float, ...]
-BLOCK = 4096  # images that are looked at together, so that memory stays small
+BLOCK, BLOCK_NUMBERS = 4096, 2**26  # images, and numbers of float64, that are looked at together: half a gigabyte
 
 # Of the CIFAR-10 training images, as the study uses them.
 CIFAR10: tuple[Channels, Channels] = ((125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048))
@@ -144,7 +144,9 @@ def channel_statistics(train: Split) -> tuple[Channels, Channels]:
 
 
 def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
-    return (split.pixels[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
+    pixels = split.pixels
+    count = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, pixels[0].size)))
+    return (pixels[i : i + count].astype(np.float64) for i in range(0, len(pixels), count))
 
 
 def split_digest(split: Split) -> str:

@@ -46,7 +46,7 @@ def training_stream(
         float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
 
     Raises:
-        InputError: the training split is smaller than one batch.
+        InputError: the training split is smaller than one batch, or the samples are not images.
     """
     check_batch(data_config.batch_size, len(dataset.train))
     if isinstance(dataset.train.images, StreamedImages):
@@ -59,10 +59,10 @@ def training_stream(
             first_step=first_step,
             options=_options(threads=dataset.train.images.decoders),
         )
+    shape = len(dataset.train), data_config.batch_size, dataset.image_shape
     source, scale = resident(dataset.train), Scale.of(dataset)
 
     def draws(epoch: int) -> EpochPlan:
-        shape = len(dataset.train), data_config.batch_size, dataset.image_shape
         plan = plan_epoch(*shape, augment_config, seed=seed, epoch=int(epoch))
         return plan.since(first_step if epoch == first_epoch else 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from rich.console import Console
 from infomcr_cli.console.parts import SECONDS_BETWEEN_LINES, PartsProgress, duration
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import Split, evaluation_batches
-from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment import Alignment, align
 from infomcr_cli.landscapes.alignment_channels import channel_groups
 from infomcr_cli.landscapes.minima import Minimum
-from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
+from infomcr_cli.landscapes.network import LandscapeNetwork, in_memory, open_network
 from infomcr_cli.landscapes.path_curve import Arrays, on_curve, on_line
 from infomcr_cli.landscapes.path_folder import PathFolder, Point
 from infomcr_cli.landscapes.path_settings import PathSettings, curve_training
@@ -231,10 +230,7 @@ def _open(first: Minimum, samples: int | None) -> PathNetwork:
     network = open_network(first.run, first.config, first.checkpoint, samples)
     dataset = network.network.dataset
     order = image_order(dataset.test.labels, dataset.stored_order)[:samples]
-    test = dataset.test if samples is None else dataset.test.take(order)
-    if samples is not None and isinstance(test.images, StreamedImages):
-        test = replace(test, images=test.pixels)
-    return PathNetwork(network, test)
+    return PathNetwork(network, in_memory(dataset.test if samples is None else dataset.test.take(order)))
 
 
 def _end(minimum: Minimum, scores: tuple[Score, Score]) -> PathEnd:

@@ -230,3 +230,14 @@ def test_judge_refuses_what_it_cannot_rank(options: dict[str, Any], message: str
 
 def test_one_axis_may_be_given_as_a_word() -> None:
     assert judge(table(), gap="gap", axes="lr") == judge(table(), gap="gap", axes=["lr"])
+
+
+def test_test_samples_that_cannot_be_scored_are_refused_before_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(*arguments: Any) -> Any:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("infomcr_cli.api.measure.measured_values", too_early)
+    model = keras.Sequential([keras.Input([4]), L.Dense(3)])
+    train = np.ones((6, 4), "float32"), np.arange(6) % 3
+    with pytest.raises(InputError, match="labels of test"):
+        measure(model, train, (train[0], np.full(6, 3)), names=["train_loss"])
