@@ -277,6 +277,7 @@ NAMED = (
     "as `infomcr eval` writes it",
     "apply only to infomcr sweep",
     "need a run of `infomcr train`",
+    "while `infomcr ui` is running",
     "infomcr sweep for several values",
 )
 
