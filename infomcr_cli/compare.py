@@ -125,6 +125,10 @@ def _with_search_and_audits(comparison: Comparison, request: CompareRequest, gat
     audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
     search = request.search or search_of(request.runs)
     chosen = [] if search else chosen_by_test(request.runs)
-    on_test = [f"The test set chose the settings of {', '.join(chosen)} (sweep.allow_test=true)."] if chosen else []
+    on_test = (
+        [f"The test set was used to choose the settings of {', '.join(chosen)} (sweep.allow_test=true)."]
+        if chosen
+        else []
+    )
     notes = (*(search.notes if search else on_test), *comparison.notes)
     return replace(comparison, fragility=fragility_of(audits), search=search, notes=notes)

@@ -82,7 +82,7 @@ class StatusResult:
         for job in failed[:MOST_FAILED]:
             yield from _failure(job, status.folder)
         if len(failed) > MOST_FAILED:
-            yield f"and {len(failed) - MOST_FAILED} more that failed; --json has all"
+            yield f"and {len(failed) - MOST_FAILED} more failed jobs; --json lists all"
         if self.others:
             yield f"Other sweeps here: {', '.join(self.others)}"
 

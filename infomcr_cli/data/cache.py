@@ -1,4 +1,4 @@
-"""Decoded once: a data set as memory-mapped arrays in the user's cache folder, under a key made of its content."""
+"""Cache a decoded data set as memory-mapped arrays in the user's cache folder, keyed by its content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def cache_folder(wanted: str | None) -> Path:
-    """Return a folder that can be written: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
+    """Return a writable folder: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
 
     Raises:
         InputError: the folder of `data.cache` cannot be written.
@@ -33,7 +33,7 @@ def cache_folder(wanted: str | None) -> Path:
     if wanted is not None:
         folder = as_path(wanted)
         if not _writable(folder):
-            raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
+            raise InputError("data.cache must be a writable folder", received=wanted, advice="Try null.")
         return folder
     candidates = (os.environ.get("INFOMCR_CACHE"), cache_folder_of_user())
     found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)
@@ -41,7 +41,7 @@ def cache_folder(wanted: str | None) -> Path:
 
 
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
-    """Return the data set under `key`, memory-mapped; where it is missing or damaged it is decoded and kept.
+    """Return the cached data set of `key`, memory-mapped; if it is missing or damaged, decode and cache it.
 
     It is written beside its place and renamed, so that any number of processes may start at once.
     """

@@ -1,4 +1,4 @@
-"""Which channels of a network can be permuted without a change of its function, derived from its graph of layers.
+"""Derive from a network's graph of layers which channels can be permuted without changing its function.
 
 Every channel of every tensor has a slot. A convolution or dense layer makes new slots for its outputs; a sum ties the
 slots of its terms, so that a residual stream has one permutation; a concatenation puts slots side by side. Each axis of

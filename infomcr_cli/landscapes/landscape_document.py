@@ -18,7 +18,7 @@ AXES = {"random": "random direction {}", "hessian": "eigenvector {}"}
 
 
 def minimum_document(minimum: Minimum, own: Array) -> Document:
-    """Return what a minimum is and its own loss, with its own statistics.
+    """Return the description of a minimum, with its loss under its own statistics.
 
     Args:
         own: loss, nats, and error, 0..1.
@@ -43,7 +43,7 @@ def finite(array: Array) -> Any:
 
 
 def drawing_of(document: Mapping[str, Any]) -> Drawing:
-    """Return what the pictures of a landscape show."""
+    """Return the data of the plots of a landscape."""
     first, second = document["axes"]["first"], document["axes"]["second"] or [0.0]
     if document["kind"] == "plane":
         surfaces, names = [_drawn_plane(document)], ("distance along B − A", "distance across")

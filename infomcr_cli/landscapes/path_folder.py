@@ -1,4 +1,4 @@
-"""What is kept of a path while it is computed, so that a stopped command continues where it was, to the same bits.
+"""Store the state of a path while it is computed, so that a command can be continued with identical bits.
 
 Until the path is complete the folder holds `.points.json` (values of the points that are done),
 `.alignment.safetensors` (permutations) and `.curve.safetensors` (control point, optimizer and step). In the end it

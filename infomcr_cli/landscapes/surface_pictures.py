@@ -1,4 +1,4 @@
-"""Pictures of surfaces: curves, contours and surfaces of several runs side by side, on one scale."""
+"""Plot surfaces: curves, contours and surfaces of several runs side by side, on one scale."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def _plain(value: float, _: Any) -> str:
 
 
 def _alt(kind: str, drawing: Drawing) -> str:
-    """Describe a picture to someone who cannot see it."""
+    """Return the alternative text of a picture."""
     described = [
         f"{one.label}: loss {np.nanmin(one.loss):.3g} to {np.nanmax(one.loss):.3g} nats, "
         f"error {100 * np.nanmin(one.error):.3g} to {100 * np.nanmax(one.error):.3g} %"

@@ -53,7 +53,7 @@ def check_gap(gap: str) -> None:
         InputError: it is not.
     """
     if gap not in GAPS:
-        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
+        raise InputError("--gap must be a recorded gap", received=gap, accepted=GAPS)
 
 
 def gather(
@@ -114,21 +114,21 @@ def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
     if checkpoint not in known:
         known |= {info.name for run in runs for info in list_checkpoints(run.directory)}
     if checkpoint not in known:
-        raise InputError("a run must have that checkpoint", received=checkpoint, accepted=sorted(known))
+        raise InputError("no evaluation of that checkpoint", received=checkpoint, accepted=sorted(known))
 
 
 def _advice() -> str:
-    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
+    ways = "Give run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
     return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
 def _nothing_to_compare(names: Sequence[str], unreadable: Mapping[str, str]) -> InputError:
     received = ", ".join(printable(name) for name in names) or "nothing"
     if not unreadable:
-        return InputError("there must be at least one run to compare", received=received, advice=_advice())
+        return InputError("there is no run to compare", received=received, advice=_advice())
     reasons = "; ".join(f"{run}: {why}" for run, why in list(unreadable.items())[:3])
     more = f" (and {len(unreadable) - 3} more)" if len(unreadable) > 3 else ""
-    return InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
+    return InputError(f"none of the runs can be read ({reasons}{more})", received=received)
 
 
 def _reason(error: InputError | OSError) -> str:
@@ -143,7 +143,7 @@ def _paths(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
         return [Path(name)]
     if glob.has_magic(name):
         if not (matches := sorted(glob.glob(name))):
-            raise InputError("a pattern must match something", received=printable(name), advice=_advice())
+            raise InputError("the pattern matches nothing", received=printable(name), advice=_advice())
         return [Path(match) for match in matches]
     RunDirectory.open(name)  # raises and names the nearest run
     return []
@@ -155,7 +155,7 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
     from infomcr_cli.tracking.store import store_of
 
     if not name.strip():
-        raise InputError("mlflow:EXPERIMENT must name an experiment", received=f"mlflow:{name}")
+        raise InputError("there is no such MLflow experiment", received=f"mlflow:{name}")
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
     try:
         found = run_directories_of_experiment(store)
@@ -163,7 +163,7 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
         rule = f"the MLflow experiment must be readable ({redact(str(error))[:300]})"
         raise InputError(rule, received=f"{name} in {store.shown}") from None
     if not found:
-        raise InputError("the MLflow experiment must hold runs of this machine", received=f"{name} in {store.shown}")
+        raise InputError("the MLflow experiment has no runs of this machine", received=f"{name} in {store.shown}")
     return found
 
 
@@ -198,14 +198,14 @@ def _runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
 def _why_broken(path: Path) -> str | None:
     """Return why a path is a broken run; None if it never was a run."""
     if path.is_symlink() and not path.exists():
-        return "it is a link to nothing"
+        return "it is a broken link"
     if path.name.startswith(".") or not path.is_dir():
         return None
     if not os.access(path, os.R_OK | os.X_OK):
         return "Permission denied"
     for name in ("config.yaml", "status.json"):
         if os.path.lexists(path / name) and not (path / name).is_file():
-            return f"{name} must be a plain file"
+            return f"{name} must be a regular file"
     there = [name for name in ("config.yaml", "status.json") if (path / name).is_file()]
     is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is not a run
     return f"{' and '.join({'config.yaml', 'status.json'} - {*there})} is missing" if is_part else None

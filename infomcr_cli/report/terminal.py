@@ -186,5 +186,5 @@ def _notes(measures: Mapping[str, Any]) -> list[Text]:
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
     if deficient := sum(value is None for value in draws):
         shown = f"{deficient} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
-        notes.append(Text(f"{shown} and not part of the mean."))
+        notes.append(Text(f"{shown} and excluded from the mean."))
     return notes

@@ -97,7 +97,7 @@ def test_a_temporary_folder_of_someone_else_is_not_trusted(monkeypatch, tmp_path
 
 
 def test_an_explicit_cache_must_be_writable(images, config) -> None:
-    with pytest.raises(InputError, match=r"data\.cache must be a folder that can be written"):
+    with pytest.raises(InputError, match=r"data\.cache must be a writable folder"):
         load_dataset(config("image_folder", root=str(images), cache="/dev/null/x"), seed=0)
 
 

@@ -133,7 +133,7 @@ def _register(
         family="pac_bayes",
         unit="error",
         direction="lower",
-        cost="that of the noise scale, shared with it",
+        cost="that of noise_scale, shared",
         passes=passes,
         needs=(IMAGES, *needs),
         settings=("samples", "noise.accuracy_drop", "noise.draws"),

@@ -29,7 +29,7 @@ def history_of(ctx: MeasureContext) -> RunHistory:
         InputError: the network has none.
     """
     if ctx.history is None:
-        raise InputError("a measure of the training needs a network that `infomcr train` has trained")
+        raise InputError("measures of the training need a run of `infomcr train`")
     return ctx.history
 
 
@@ -123,7 +123,7 @@ def early_passes(config: MeasureConfig) -> Work:
     invariance=EVERY_CHANGE,
     unit="nats²",
     direction="lower",
-    cost="the gradient of each sample, once more",
+    cost="the gradient of each sample, computed again",
     passes=early_passes,
     needs=(HISTORY, IMAGES),
     settings=("samples", "early_epochs", "gamma.draw_size", "gamma.precision"),
