@@ -86,5 +86,5 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
 
 def _not_on_slurm(folder: Path) -> InputError:
     process = process_at_work(folder)
-    advice = "Nothing works on it." if process is None else f"Stop its process: kill -INT {process}"
+    advice = "It is not running." if process is None else f"Stop its process: kill -INT {process}"
     return InputError("--cancel works only for sweeps on Slurm", received=printable(folder.name), advice=advice)

@@ -57,7 +57,7 @@ class SweepDirectory:
         return self.path / "logs" / f"{job.id}.log"
 
     def tail(self, job: Job, lines: int = 12) -> list[str]:
-        """Return the last lines of a job's log, safe to print; none where there is no log."""
+        """Return the last lines of a job's log, safe to print; empty if there is no log."""
         return last_lines(self.log(job), lines)
 
     def mirrored_in(self, store: Store) -> frozenset[str]:

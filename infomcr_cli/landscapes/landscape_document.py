@@ -30,7 +30,7 @@ def minimum_document(minimum: Minimum, own: Array) -> Document:
 
 
 def surface_document(values: SurfaceValues, index: int, dimensions: int) -> Document:
-    """Return losses and errors of a surface, [p][q], or [p] of a curve; null where a loss is not finite."""
+    """Return losses and errors of a surface, [p][q], or [p] for a curve; null if a loss is not finite."""
     found = {"loss": values.loss[index], "error": values.error[index]}
     return {name: finite(array if dimensions == 2 else array[:, 0]) for name, array in found.items()}
 

@@ -126,7 +126,7 @@ def _is_point(values: Any) -> bool:
 
 
 def _values(document: PathDocument) -> dict[str, Array]:
-    """Return the values of all paths as KIND_VALUE, such as linear_train_loss; NaN where a value is not finite."""
+    """Return the values of all paths as KIND_VALUE, such as linear_train_loss; NaN if a value is not finite."""
     return {
         f"{kind}_{name}": np.array(getattr(one, name), np.float64)
         for kind, one in document.paths.items()

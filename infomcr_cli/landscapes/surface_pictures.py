@@ -168,7 +168,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _mark(panel: Any, surface: DrawnSurface) -> None:
-    """Mark minima and the checkpoints of training; the centre, where there are none."""
+    """Mark minima and the checkpoints of training, or the centre if there are none."""
     if not surface.minima:
         panel.plot(0, 0, marker="+", color="white", markersize=8, markeredgewidth=1.6)
     for index, (_, place) in enumerate(surface.minima):

@@ -1,4 +1,4 @@
-"""Check, rule by rule, that what a user's function returned is a network that can be trained and measured."""
+"""Check that a user's function returned a network that can be trained and measured."""
 
 from __future__ import annotations
 

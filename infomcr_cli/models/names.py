@@ -1,4 +1,4 @@
-"""Name weights by paths that are the same in every process, whatever else was built before."""
+"""Name weights by paths that are the same in every process, independent of other models."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Search:
         self._settle(outcome.job, outcome.final_state, outcome.reason)
 
     def poll(self) -> None:
-        """Do nothing: a job ends itself where it is pruned."""
+        """Do nothing, because jobs prune themselves."""
 
     def _proposed(self, values: dict[str, Any], **attributes: Any) -> Job | None:
         """Add a trial, and return its job if that is to be run."""

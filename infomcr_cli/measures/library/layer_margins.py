@@ -1,4 +1,4 @@
-"""Margins at the input and at hidden layers over their total variation, of samples as they are and of mixed ones."""
+"""Margins at the input and at hidden layers, relative to the total variation, of original and of mixed samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local learning coefficient: how fast the volume of low loss shrinks, as a Langevin chain around w finds it."""
+"""The local learning coefficient: how fast the volume of low loss shrinks, estimated by Langevin chains around w."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness: the rise of the loss after an ascent step, as in SAM, plain or adaptive, or in the worst case of a box."""
+"""Sharpness: the rise of the loss after an ascent step, as in SAM (plain or adaptive), or the worst case in a box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures that cost little: training loss, margin, number of weights, distance from initialization."""
+"""Cheap measures: training loss, margin, number of weights, distance from initialization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of the training: how fast it went, and what the gradients were early and at the end."""
+"""Measures of the training history: its speed, and the gradients early and at the end."""
 
 from __future__ import annotations
 

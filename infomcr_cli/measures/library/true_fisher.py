@@ -1,4 +1,4 @@
-"""The trace of the Fisher information itself, whose labels the network draws: y ~ p(y|x)."""
+"""The trace of the Fisher information proper, with labels drawn from the network: y ~ p(y|x)."""
 
 from __future__ import annotations
 
