@@ -118,9 +118,11 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
 
 def _check(request: AuditRequest) -> None:
     if not (request.rescalings or request.seeds or request.orders or request.more_epochs):
-        raise InputError("an audit must change something", received="--rescalings 0", advice="Try --rescalings 4.")
+        raise InputError(
+            "an audit must make at least one change", received="--rescalings 0", advice="Try --rescalings 4."
+        )
     if not request.factor > 1:
-        raise InputError("the largest factor of a rescaling must be above 1", received=str(request.factor))
+        raise InputError("--factor must be above 1", received=str(request.factor))
 
 
 def _minima(against: Sequence[str]) -> list[EvaluatedRun]:

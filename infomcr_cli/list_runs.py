@@ -56,7 +56,9 @@ def list_runs(
     """
     root, query = Path(folder), query or RunQuery()
     if not root.is_dir():
-        raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
+        raise InputError(
+            "there is no such runs folder", received=printable(str(root)), advice="Give it with --runs-dir."
+        )
     if query.csv is not None:
         check_file(query.csv, "--csv")
     if repair:

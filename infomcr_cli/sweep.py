@@ -150,7 +150,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
                 comparison = _compare(plan, outcome.jobs, folder, console, found)
     if outcome.number is not None and plan.config.engine.name == "slurm":
         end = suggested_command("sweep", "--cancel", shortest_path(folder.path))
-        say(console, f"Its jobs go on in Slurm. To end them: {end}")
+        say(console, f"Its jobs continue in Slurm. To cancel them: {end}")
     return SweepResult(outcome.jobs, folder.path, comparison, outcome.startup, stopped.number, found)
 
 
@@ -176,7 +176,7 @@ def _found(search: Search, plan: SweepPlan, folder: SweepDirectory, console: Con
         try:
             log_to_parent(plan.store, folder.uid, found.numbers(), [folder.path / "search.json"])
         except Exception as error:  # whatever MLflow raises: the search itself is complete
-            say(console, f"The search is not recorded in {plan.store.shown}: {redact(str(error))[:300]}")
+            say(console, f"Could not record the search in {plan.store.shown}: {redact(str(error))[:300]}")
     return found
 
 
@@ -185,7 +185,7 @@ def _warn_of_refusal(plan: SweepPlan, console: Console) -> None:
     try:
         check_names(plan.jobs if plan.search is None else plan.search.probes, evaluate=plan.settings.evaluate)
     except InputError as error:
-        say(console, f"This sweep will be refused: {error}")
+        say(console, f"This sweep would be refused: {error}")
 
 
 def same_again(request: SweepRequest) -> str:
@@ -227,5 +227,5 @@ def _compare(
             mlflow_parent=folder.uid,
         )
     except InputError as error:
-        say(console, f"no comparison: {error}")
+        say(console, f"could not compare the runs: {error}")
         return None

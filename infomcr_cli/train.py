@@ -139,7 +139,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         remember_builders(directory, config)
     with active_run(directory, is_new=is_new, folder_is_new=folder_is_new) as run:
         if run.status.state is State.FINISHED:
-            say(console, f"{directory.path} is finished already.")
+            say(console, f"{directory.path} has already finished.")
             return TrainResult(directory, State.FINISHED, None, 0)
         _print_head(run, store, console)
         if (outcome := _import_trainer(run)) is None:
@@ -185,7 +185,7 @@ def _upload(run: RunDirectory, config: RunConfig, store: Store | None) -> None:
         problem = upload_checkpoints(run, config, store)
     if problem:
         again = suggested_command("sync", run.path)
-        _log.warning("The weights of %s are not in MLflow: %s. Later: %s", run.name, problem, again)
+        _log.warning("Could not upload the weights of %s to MLflow: %s. Retry later: %s", run.name, problem, again)
 
 
 def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
@@ -195,6 +195,6 @@ def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
     if not run.is_new and not has_checkpoint(run.directory):
         lines.append("There is no checkpoint: training starts from the beginning.")
     elif not run.is_new and not run.directory.metrics.exists():
-        lines.append("metrics.jsonl is missing, and with it the epochs up to the checkpoint.")
+        lines.append("metrics.jsonl is missing, so the metrics of the epochs before the checkpoint are lost.")
     for line in lines:
         say(console, line)

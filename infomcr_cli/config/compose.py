@@ -43,7 +43,7 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     """
     parsed = grammar.parse(arguments)
     sweep = suggested_command("sweep", *arguments, config_dir=config_dir)
-    grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
+    grammar.refuse_sweeps(parsed, f"For several values, use {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
     config = with_matched_epochs(
         validate(composed(arguments, parsed, config_dir)), lambda: reference_config(config_dir)
@@ -94,7 +94,7 @@ def validate(settings: Any) -> RunConfig:
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             raise validation_errors(error) from None
-        raise InputError("a configuration must be plain settings", advice=str(error)) from None
+        raise InputError("a configuration may contain only plain settings", advice=str(error)) from None
 
 
 def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None = None) -> Any:
@@ -137,7 +137,7 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
             return no_such(override.key_or_group, known)
     key = getattr(error, "full_key", None)
     if key and isinstance(error, MissingMandatoryValue):
-        return InputError(f"{key} must be given", advice=f"Write {key}=VALUE.")
+        return InputError(f"{key} must be given", advice=f"Add {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
 
 

@@ -71,7 +71,7 @@ def expand(
     check_axes(axes)
     points = list(_points(axes, config_dir, exclusions))
     if not points:
-        raise InputError("a sweep must have a job", received="sweep.exclude leaves out every combination")
+        raise InputError("a sweep needs at least one job", received="sweep.exclude leaves out every combination")
     return points
 
 
@@ -154,7 +154,7 @@ def check_makes_weights(override: Override) -> None:
         raise InputError(
             f"a sweep has one {group} for all its jobs",
             received=override.input_line,
-            advice="What is swept must make different weights.",
+            advice="Sweep only settings that change the weights.",
         )
 
 
@@ -171,7 +171,7 @@ def _elements(override: Override, names: Sequence[str]) -> list[Any]:
     if not (override.is_choice_sweep() or override.is_range_sweep()):
         search = "An interval is searched: add sweep.search=optuna sweep.trials=30 sweep.objective=validation_loss."
         raise InputError(
-            "a sweep must list its values",
+            "a sweep needs a list of values",
             received=override.input_line,
             advice=search if override.is_interval_sweep() else "Write a,b,c or range(0,3) or glob(*).",
         )
@@ -198,7 +198,7 @@ def check_axes(axes: Sequence[SweepAxis], *, limited: bool = True) -> None:
     for axis in axes:
         total *= len(axis.choices)
         if len(axis.choices) > 1 and sum(other.key == axis.key for other in axes) > 1:
-            raise InputError("a swept setting is given once", received=axis.key)
+            raise InputError("a swept setting must be given only once", received=axis.key)
     if limited and total > MOST_JOBS:
         raise InputError(f"a sweep has at most {MOST_JOBS:,} combinations", received=f"{total:,}")
 

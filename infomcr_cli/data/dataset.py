@@ -1,4 +1,4 @@
-"""What every data source becomes: splits of raw images with integer labels."""
+"""The data set that every source is loaded into: splits of raw images with integer labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test split with what a network needs to know of them.
+    """A training and a test split, with the facts that a network needs.
 
     Args:
         name:         the word after `data=`.
@@ -86,7 +86,7 @@ class Dataset:
         shape = self.train.images.shape
         if isinstance(shape, dict) or len(shape) != 4:
             raise InputError(
-                "training and the networks of the catalogue need images, [n, height, width, channels]", received=shape
+                "training with the built-in networks needs images, [n, height, width, channels]", received=shape
             )
         return int(shape[1]), int(shape[2]), int(shape[3])
 
@@ -125,7 +125,7 @@ def whole_dataset(
     stored_order: bool,
     scale: tuple[Channels, Channels] | None = None,
 ) -> Dataset:
-    """Return the whole of a source: training split, test split and class names with what follows from them.
+    """Return the data set of a source from its training split, test split and class names.
 
     Args:
         scale: mean and std; None: of all training images.

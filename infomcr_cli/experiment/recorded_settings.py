@@ -45,7 +45,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         key = override.key_or_group
         value = whole_setting(key, override.value())
         if key == "experiment":
-            raise InputError("an experiment is chosen when a run begins", received=override.input_line)
+            raise InputError("an experiment cannot be changed after a run has started", received=override.input_line)
         if key in choices:
             # With its own settings, for one of them may have no default.
             own = [other.input_line for other in overrides if other.key_or_group.startswith(f"{key}.")]
@@ -97,7 +97,7 @@ def measured_run(
     changed = differences(before, after)
     if changed:
         raise InputError(
-            f"a run is {done} with the settings that made its weights",
+            f"a run must be {done} with the settings that determined its weights",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
             advice="Overrides may change measure, tracking, device and data.root.",
         )
@@ -115,7 +115,7 @@ def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any
 def resumed_run(
     settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
 ) -> RunConfig:
-    """Return the settings with which a run is resumed.
+    """Return the settings to resume a run with.
 
     Args:
         name:     the run as the user named it.
@@ -129,7 +129,7 @@ def resumed_run(
     if changed:
         shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
         raise InputError(
-            "a run is resumed with the settings that make its weights",
+            "a run must be resumed with the settings that determine its weights",
             received=shown,
             advice=f"For a new run from this one's weights: {_new_run(name, arguments, recorded, config_dir)}",
         )

@@ -1,4 +1,4 @@
-"""The network of a run, scored at any weights on the same training images.
+"""Evaluate a run's network at any weights on the same training images.
 
 | symbol | meaning | shape |
 | --- | --- | --- |
@@ -41,7 +41,7 @@ Arrays = Mapping[str, Any]  # weights and moving statistics by name
 
 @dataclass(frozen=True)
 class LandscapeNetwork:
-    """A network that is scored at one set of weights after another, in inference mode, without augmentation.
+    """A network that is evaluated at different weights, in inference mode, without augmentation.
 
     Runs of the same architecture may share the Keras model behind it: whoever uses the model itself assigns weights
     first, by `place`.

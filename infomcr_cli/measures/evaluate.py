@@ -6,6 +6,7 @@ A measure that fails does not end the others.
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -134,14 +135,19 @@ def _evaluation(
         step=checkpoint.step,
         epoch=checkpoint.epoch,
         reached_target=read_status(run).reached_target,
-        train=ScoreRecord(loss=train.loss, accuracy=train.accuracy),
-        test=ScoreRecord(loss=test.loss, accuracy=test.accuracy),
-        gap=Gap(error=train.accuracy - test.accuracy, loss=test.loss - train.loss),
+        train=ScoreRecord(loss=_finite(train.loss), accuracy=train.accuracy),
+        test=ScoreRecord(loss=_finite(test.loss), accuracy=test.accuracy),
+        gap=Gap(error=train.accuracy - test.accuracy, loss=_finite(test.loss - train.loss)),
         n_train=len(dataset.train),
         n_test=len(dataset.test),
         test_answers=pack_answers(split_digest(dataset.test), correct),
         measures=records,
     )
+
+
+def _finite(loss: float) -> float | None:
+    """JSON has no infinite loss, as that of a network whose logits overflow."""
+    return loss if math.isfinite(loss) else None
 
 
 _latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, its compiled score

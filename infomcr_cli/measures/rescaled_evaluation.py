@@ -63,12 +63,12 @@ def measure_rescaled(
     places = rescalable_places(measured.model) if draws else []
     if draws and not places:  # before hours of measuring
         raise InputError(
-            "a network must have layers that can be rescaled without a change of its function",
+            "the network has no layers that can be rescaled without changing its function",
             received=measured.model.name,
             advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
         )
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
-    say(console, f"{run.name} {checkpoint}: as it is")
+    say(console, f"{run.name} {checkpoint}: unchanged")
     original = evaluate_measures(measured.context(run, saved.step, loss), console)
     logits, found, change = _logits(measured), [], 0.0
     for draw in range(draws):
@@ -77,7 +77,7 @@ def measure_rescaled(
         now = _logits(measured)
         change = max(change, float(np.abs(now - logits).max() / np.abs(logits).max()))
         if not change <= SAME:
-            raise InputError("rescaling must leave the network's function as it is", received=f"{change:g} of a logit")
+            raise InputError("rescaling must not change the network's function", received=f"{change:g} of a logit")
         say(console, f"{run.name} {checkpoint}: rescaled, {draw + 1} of {draws}")
         found.append(evaluate_measures(measured.context(run, saved.step, loss), console))
     assign_all(variables, saved.weights)

@@ -57,7 +57,7 @@ def refuse_convention_conflicts(conflicts: Sequence[ConventionConflict]) -> None
         shown = ". ".join(conflict.sentence() for conflict in conflicts[:5])
         more = f" (and {len(conflicts) - 5} more measures)" if len(conflicts) > 5 else ""
         raise InputError(
-            f"numbers of different conventions must not be ranked together: {shown}{more}",
+            f"values of different conventions cannot be ranked together: {shown}{more}",
             advice="Evaluate all runs with the same measure settings, or use --allow-mixed to rank and mark them.",
         )
 

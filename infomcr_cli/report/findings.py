@@ -34,6 +34,6 @@ def with_findings(
     audits = [read_audit_file(audit)] if audit else audits_of(gathered.runs)
     search = search or search_of(names)
     chosen = [] if search else chosen_by_test(names)
-    on_test = [f"The test set chose the settings of {', '.join(chosen)} (sweep.allow_test=true)."] if chosen else []
-    notes = (*(search.notes if search else on_test), *comparison.notes)
+    tested = f"The test set was used to choose the settings of {', '.join(chosen)} (sweep.allow_test=true)."
+    notes = (*(search.notes if search else [tested] if chosen else []), *comparison.notes)
     return replace(comparison, fragility=fragility_of(audits), search=search, notes=notes)

@@ -42,7 +42,7 @@ def check_gap(gap: str) -> None:
         InputError: it is not.
     """
     if gap not in GAPS:
-        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
+        raise InputError("--gap must be a recorded gap", received=gap, accepted=GAPS)
 
 
 def gather(
@@ -124,16 +124,16 @@ def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
     if checkpoint not in known:
         known |= {info.name for run in runs for info in list_checkpoints(run.directory)}
     if checkpoint not in known:
-        raise InputError("a run must have that checkpoint", received=checkpoint, accepted=sorted(known))
+        raise InputError("no evaluation of that checkpoint", received=checkpoint, accepted=sorted(known))
 
 
 def _nothing_to_compare(names: Sequence[str], unreadable: Mapping[str, str]) -> InputError:
     received = ", ".join(printable(name) for name in names) or "nothing"
     if not unreadable:
-        return InputError("there must be at least one run to compare", received=received, advice=ways_to_name_runs())
+        return InputError("there is no run to compare", received=received, advice=ways_to_name_runs())
     reasons = "; ".join(f"{run}: {why}" for run, why in list(unreadable.items())[:3])
     more = f" (and {len(unreadable) - 3} more)" if len(unreadable) > 3 else ""
-    return InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
+    return InputError(f"none of the runs can be read ({reasons}{more})", received=received)
 
 
 def _reason(error: InputError | OSError) -> str:

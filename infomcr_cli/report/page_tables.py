@@ -31,8 +31,8 @@ from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
 
 MOST_CHARACTERS = 10_000  # of a setting
 _ERRORS = (
-    "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
-    "links to MLflow open while the command ui serves it."
+    "± is the standard error: for gamma over its draws, for error rates binomial. The links to MLflow work while "
+    "`infomcr ui` is running."
 )
 
 

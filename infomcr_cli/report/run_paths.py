@@ -37,7 +37,7 @@ def paths_of(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
         return [Path(name)]
     if glob.has_magic(name):
         if not (matches := sorted(glob.glob(name))):
-            raise InputError("a pattern must match something", received=printable(name), advice=ways_to_name_runs())
+            raise InputError("the pattern matches nothing", received=printable(name), advice=ways_to_name_runs())
         return [Path(match) for match in matches]
     RunDirectory.open(name)  # raises and names the nearest run
     return []
@@ -106,7 +106,7 @@ def chosen_by_test(names: Sequence[str]) -> list[str]:
 
 def ways_to_name_runs() -> str:
     """Return the advice for who named no run."""
-    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
+    ways = "Give run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
     return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 
 
@@ -116,7 +116,7 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
     from infomcr_cli.tracking.store import store_of
 
     if not name.strip():
-        raise InputError("mlflow:EXPERIMENT must name an experiment", received=f"mlflow:{name}")
+        raise InputError("there is no such MLflow experiment", received=f"mlflow:{name}")
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
     try:
         found = run_directories_of_experiment(store)
@@ -124,21 +124,21 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
         rule = f"the MLflow experiment must be readable ({redact(str(error))[:300]})"
         raise InputError(rule, received=f"{name} in {store.shown}") from None
     if not found:
-        raise InputError("the MLflow experiment must hold runs of this machine", received=f"{name} in {store.shown}")
+        raise InputError("the MLflow experiment has no runs of this machine", received=f"{name} in {store.shown}")
     return found
 
 
 def _why_broken(path: Path) -> str | None:
     """Return why a path is a broken run; None if it never was a run."""
     if path.is_symlink() and not path.exists():
-        return "it is a link to nothing"
+        return "it is a broken link"
     if path.name.startswith(".") or not path.is_dir():
         return None
     if not os.access(path, os.R_OK | os.X_OK):
         return "Permission denied"
     for name in ("config.yaml", "status.json"):
         if os.path.lexists(path / name) and not (path / name).is_file():
-            return f"{name} must be a plain file"
+            return f"{name} must be a regular file"
     there = [name for name in ("config.yaml", "status.json") if (path / name).is_file()]
     is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is not a run
     return f"{' and '.join({'config.yaml', 'status.json'} - {*there})} is missing" if is_part else None

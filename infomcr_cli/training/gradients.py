@@ -145,7 +145,7 @@ def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
     if len(labels.shape) == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if len(labels.shape) not in (1, 2) or (len(labels.shape) == 2 and labels.shape[1] not in (None, logits.shape[1])):
-        rule = f"labels must be class indices [b] or class weights [b, {logits.shape[1]}]"
+        rule = f"labels must be class indices [b] or class probabilities [b, {logits.shape[1]}]"
         raise InputError(rule, received=str(tuple(labels.shape)))
     return labels
 

@@ -71,7 +71,7 @@ def train_step(
     regularizer: Regularizer | None = None,
     label_smoothing: float = 0.0,
 ) -> dict[str, tf.Tensor]:
-    """Take one step and return its scalars.
+    """Take one training step and return its scalars.
 
     The gradient is that of cross-entropy and of the model's own losses (penalties on weights and activations, and what
     layers give to `add_loss`), plus what the regularizer adds; moving statistics are updated once. With `regularizer`
@@ -79,16 +79,16 @@ def train_step(
 
     Args:
         images: standardised, [B, H, W, C].
-        labels: integers [B], or class weights [B, C].
-        label_smoothing: share of each label that is spread evenly over all classes, in the loss that is minimized and
-            in the regularizer's passes; not in the loss that is returned.
+        labels: integers [B], or class probabilities [B, C].
+        label_smoothing: fraction of each label that is spread evenly over all classes, in the minimized loss and in
+            the regularizer's passes, but not in the returned loss.
 
     Returns:
         loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
-            without its weight), accuracy (0..1), all before the step.
+            before its weight), accuracy (0..1), all before the step.
 
     Raises:
-        InputError: the model gives probabilities, or labels are not classes of the model.
+        InputError: the model outputs probabilities, or labels are not classes of the model.
 
     Examples:
         >>> import keras, numpy as np

@@ -120,8 +120,10 @@ def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
 def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
     before, now = recorded_kernels(run), runtime.kernels()
     if before not in (None, now):
-        kernels = f"This run began with the kernels of {before} and continues with those of {now}"
-        console.print(f"{kernels}: right, but not the same bits. TF_ENABLE_ONEDNN_OPTS=0 or 1 chooses.", soft_wrap=True)
+        kernels = f"This run started with the kernels of {before} and continues with those of {now}"
+        console.print(
+            f"{kernels}: correct, but not bit-identical. Choose with TF_ENABLE_ONEDNN_OPTS=0 or 1.", soft_wrap=True
+        )
 
 
 def _progress(job: TrainJob, setup: Setup, start: Position) -> TrainingProgress:

@@ -64,7 +64,7 @@ def test_a_run_that_is_none_or_is_changed_is_refused(command_line: CommandLine) 
     assert load_run("runs/a").measures == {}
     for path, overrides, message in (
         ("runs/b", (), "a run must be a directory"),
-        ("runs/a", ["seed=5"], "settings that made its weights"),
+        ("runs/a", ["seed=5"], "settings that determined its weights"),
         ("runs/a", "nonsense=1", "has no such setting"),
     ):
         with pytest.raises(InputError, match=message):
@@ -165,9 +165,9 @@ def test_weights_before_training_are_taken_in_every_form(form: str) -> None:
     [
         ({"names": "gama"}, r"suite or known measures; got 'gama'.*Did you mean 'gamma'"),
         ({"names": []}, "names must name at least one measure"),
-        ({"settings": {"gamma.drws": 3}}, "settings must be settings of measures; got 'gamma.drws'"),
+        ({"settings": {"gamma.drws": 3}}, "settings must contain only settings of measures; got 'gamma.drws'"),
         ({"settings": {"gamma.draws": 0}}, "gamma.draws must be at least 1"),
-        ({"settings": {"names": "all"}}, "settings must be settings of measures"),
+        ({"settings": {"names": "all"}}, "settings must contain only settings of measures"),
         ({"initial": [np.zeros(3)]}, "initial must be what model.get_weights"),
         ({"train": vectors()[0]}, r"train must be a pair of arrays \(x, y\)"),
         ({"test": (vectors()[0], vectors()[1] + 5)}, r"labels of test must be 0\.\.2"),
@@ -217,7 +217,7 @@ def test_judge_gives_the_document_of_the_command(
         ({"gap": "gpa"}, "the gap must be a column of the table; got 'gpa'"),
         ({"axes": []}, "axes must name at least one column"),
         ({"axes": ["lr", "lr"]}, "must be different columns; got 'lr'"),
-        ({"frame": {"gap": [1]}}, r"frame must be a pandas DataFrame; got 'dict'"),
+        ({"frame": {"gap": [1]}}, r"frame must be a pandas.DataFrame; got 'dict'"),
         ({"n_test": 0}, "n_test|n-test"),
     ],
     ids=str,

@@ -140,7 +140,9 @@ def test_a_group_that_is_chosen_again_without_what_has_no_default_is_refused(ove
 
 
 def test_an_experiment_is_not_chosen_for_a_run_that_exists() -> None:
-    with pytest.raises(InputError, match="an experiment is chosen when a run begins; got 'experiment=demo'"):
+    with pytest.raises(
+        InputError, match="an experiment cannot be changed after a run has started; got 'experiment=demo'"
+    ):
         recorded_run(parse_yaml(to_yaml(BASE), "config.yaml"), ["experiment=demo"])
 
 

@@ -131,7 +131,7 @@ def test_unsupported_network_gives_a_reason_and_leaves_other_measures(measured):
         MeasureContext(build_model(**network_settings(config, dataset)), dataset, config.measure)
     )
     assert values["spectral_product"].value is None
-    assert "batch norms" in values["spectral_product"].extras["reason"]
+    assert "batch norm" in values["spectral_product"].extras["reason"]
     assert values["margin"].value is not None
 
 

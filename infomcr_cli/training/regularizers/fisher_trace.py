@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FisherTrace:
-    """The penalty with its settings.
+    """A penalty on the mean squared norm of the sub-batch gradients, differentiated exactly.
 
     Args:
         num_sub_batches: M; must divide the batch.
         beta:            β, weight of mean‖g_m‖²; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m (ghost batch norm), so that there is no main pass.
+        share_pass:      use the mean of the g_m as the main gradient (ghost batch norm), which saves the main pass.
     """
 
     num_sub_batches: int = 8

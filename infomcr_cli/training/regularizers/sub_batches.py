@@ -102,7 +102,7 @@ def split_evenly(batch: Any, parts: int) -> tf.Tensor:
     if parts < 1 or (size is not None and size % parts):
         raise InputError("num_sub_batches must divide the batch", received=f"{parts} sub-batches of {size} images")
     if size is None and parts > 1:
-        rule = f"num_sub_batches={parts} must divide every batch; the last one of an epoch may be smaller: drop it"
+        rule = f"num_sub_batches={parts} must divide every batch; if the last one of an epoch is smaller, drop it"
         with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(batch)[0] % parts, 0, message=rule)]):
             batch = tf.identity(batch)
     return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
