@@ -99,7 +99,7 @@ def test_a_function_that_a_run_directory_names_is_not_called(
     assert command_line("train", *trained, "--run-dir", "theirs").code == 0
     monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "another user"))
     sys.modules.pop(module)
-    with pytest.raises(InputError, match=r"model\.builder must be named by you"):
+    with pytest.raises(InputError, match=r"model\.builder must be given on the command line"):
         load_run("theirs").model()
     assert module not in sys.modules
     assert load_run("theirs", [own[1]]).model().count_params() == 650
