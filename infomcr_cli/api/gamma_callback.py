@@ -9,8 +9,9 @@ import keras
 
 from infomcr_cli.api.arguments import network_of, samples_of, whole_number
 from infomcr_cli.api.gamma import Gamma, check_chunk, checked_draws, over_draws
+from infomcr_cli.data.labels import class_indices
 from infomcr_cli.measures.gram.engine import GramEngine
-from infomcr_cli.measures.stateless import BatchNormMode
+from infomcr_cli.measures.stateless import BatchNormMode, complete
 
 
 class GammaCallback(keras.callbacks.Callback):
@@ -75,8 +76,15 @@ class GammaCallback(keras.callbacks.Callback):
         self._engine: GramEngine | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Create the engine for the trained network."""
-        self._engine = GramEngine(network_of(self.model), **self._options)
+        """Create the engine for the trained network.
+
+        Raises:
+            InputError: the data is not what the network takes, as far as that is known before it is built.
+        """
+        network = network_of(self.model)
+        if network.built:  # now, and not after `every` epochs
+            class_indices(self._labels, "labels of data", classes=complete(network, self._images))
+        self._engine = GramEngine(network, **self._options)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure gamma if it is due."""

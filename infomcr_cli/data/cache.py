@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.user_folders import cache_folder_of_user, temporary_folder
 
 FORMAT = 2  # raised when the decoding changes, so that old entries are not found
+LEFT_OVER = 24 * 3600.0  # seconds after which what is half written belongs to a process that was killed
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -68,8 +70,17 @@ def content_key(root: Path, *settings: str) -> str:
     return digest.hexdigest()[:32]
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove the hidden folders in a folder that processes which were killed left there, gigabytes each."""
+    for path in folder.glob(".*-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(path, ignore_errors=True)
+
+
 def _write(dataset: Dataset, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(place.parent)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from infomcr_cli.data.cache import remove_left_over
 from infomcr_cli.errors import InputError
 
 
@@ -69,6 +70,7 @@ def _download(origin: Origin, place: Path) -> None:
     import keras
 
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(place.parent)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as beside:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress

@@ -217,3 +217,12 @@ def test_callback_warns_of_singular_draws() -> None:
 def test_callback_refuses_before_training(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         GammaCallback(**options)
+
+
+def test_callback_refuses_data_that_does_not_fit_the_network_before_the_first_epoch() -> None:
+    begun: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    x, y = data()
+    with pytest.raises(InputError, match="labels of data"):
+        fit(GammaCallback(4, (x, y + 1), draw_size=10), count)
+    assert not begun
