@@ -70,7 +70,7 @@ def test_gather_skips_non_runs_and_deduplicates(tmp_path: Path) -> None:
     assert len(document["passed_over"]) == 2
     with pytest.raises(InputError, match="Did you mean"):
         compare(CompareRequest((str(tmp_path / "run-O"),)))
-    with pytest.raises(InputError, match="at least one run"):
+    with pytest.raises(InputError, match="no run to compare"):
         compare(CompareRequest((str(tmp_path / "*.txt"),)))
 
 
