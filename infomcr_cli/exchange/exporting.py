@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +119,15 @@ def as_functional(network: keras.Model, dataset: Dataset) -> keras.Model:
     """Return a functional network; a subclassed one becomes its only layer."""
     if _is_graph(network):
         return network
-    image = keras.Input(dataset.input_shape, name="image")
-    return keras.Model(image, network(image), name=network.name)
+    images = _symbolic(dataset.standardise(dataset.test.images[:1]))
+    return keras.Model(images, network(images), name=network.name)
+
+
+def _symbolic(sample: Any, name: str = "image") -> Any:
+    """Return what stands for a sample, or for each array by its name, in a graph of layers."""
+    if isinstance(sample, Mapping):
+        return {key: _symbolic(array, key) for key, array in sample.items()}
+    return keras.Input(sample.shape[1:], dtype=str(sample.dtype), name=name)
 
 
 def _is_graph(network: keras.Model) -> bool:

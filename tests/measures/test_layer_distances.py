@@ -119,7 +119,7 @@ def test_network_without_initial_weights_says_so_and_keeps_the_other_measures():
     values = measured(as_trained(perceptron)[0], None)
     without = {name for name, one in values.items() if one.value is None}
     assert without == {"frobenius_distance", "spectral_distance", "spectral_distance_product"}
-    assert all("before training" in values[name].extras["reason"] for name in without)
+    assert all("initial weights" in values[name].extras["reason"] for name in without)
 
 
 def test_initial_weights_of_another_network_are_refused():
