@@ -190,7 +190,7 @@ def test_the_data_function_of_a_run_directory_is_called_only_where_the_user_name
     shutil.copytree("r", "theirs")
     refused = command_line("eval", "theirs", *FAST)
     assert refused.code == 2
-    assert "data.builder must be named by you" in refused.err
+    assert "data.builder must be given on the command line" in refused.err
     assert f"data.builder={module}:arrays" in refused.err
     assert answer(command_line, "eval", "theirs", builder, *FAST)["runs"][0]["measures"]["gamma"]["value"]
 
