@@ -15,7 +15,7 @@ PIP    := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-faults lint docs bench study study-small audit lock clean
 
-help:  ## list the targets
+help:  ## list all targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # $(call install,LOCK,WHAT,SIZE): pip's own lines are many, so a line for each twenty packages stands for them.
@@ -42,7 +42,7 @@ $(DEV): requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock,work on infomcr (linters and Ray included),3.5 GB)
 	@touch $(RUN) $(TEST) $(DEV)
 
-setup: $(RUN)  ## make .venv with infomcr in it, from the lock file
+setup: $(RUN)  ## install infomcr into .venv from the lock file
 
 demo: $(RUN)  ## train small and large batches, with and without the regularizer, evaluate, compare
 	$(BIN)/infomcr sweep experiment=demo data.batch_size=16,64 reg=off,on 'seed=range(3)' runs_dir=demo/runs sweep.name=demo
@@ -50,23 +50,23 @@ demo: $(RUN)  ## train small and large batches, with and without the regularizer
 	@echo "Plots:     demo/sweeps/demo/plots/ and, all on one page, demo/sweeps/demo/comparison.html"
 	@echo "MLflow UI: $(BIN)/infomcr ui --runs-dir demo/runs"
 
-test: $(TEST)  ## the tests and the examples of docstrings, slow ones left out
+test: $(TEST)  ## run the quick tests and the docstring examples
 	$(BIN)/python -m pytest -q --doctest-modules infomcr_cli
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-test-slow: $(DEV)  ## the long studies and cluster tests
+test-slow: $(DEV)  ## run the slow tests (studies, clusters)
 	$(BIN)/python -m pytest -q -m slow
 
-test-faults: $(TEST)  ## cause every fault for real and print what was observed
+test-faults: $(TEST)  ## cause every fault for real and print the results
 	$(BIN)/python -m pytest -q -m faults
 
-lint: $(DEV)  ## ruff, mypy --strict, the layers contract
+lint: $(DEV)  ## run ruff, mypy --strict and the layers check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(DEV)  ## build the site of documents into site/, and its page of all measures from the registry
+docs: $(DEV)  ## build the documentation site in site/, and docs/measures.md
 	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html"
@@ -74,25 +74,25 @@ docs: $(DEV)  ## build the site of documents into site/, and its page of all mea
 STUDY = run $(if $(CIFAR10),--data "$(CIFAR10)") $(if $(HOURS),--hours $(HOURS)) \
 	$(if $(FAMILY),--only $(FAMILY)) $(if $(SLICE),--slice $(SLICE)) $(if $(RUNS),--runs "$(RUNS)")
 
-study: $(RUN)  ## go on with the study of docs/study.md (CIFAR10=PATH HOURS=2 FAMILY=minima SLICE=3)
+study: $(RUN)  ## continue the study of docs/study.md (CIFAR10=PATH HOURS=2 FAMILY=minima SLICE=3)
 	$(BIN)/python -m benchmarks.study $(STUDY)
 
 study-small: $(RUN)  ## train, measure and compare the minima of docs/study-small.md (CIFAR10=PATH)
 	$(BIN)/python -m benchmarks.study_small $(if $(CIFAR10),--data "$(CIFAR10)")
 
-bench: $(RUN)  ## what is fast, against what
+bench: $(RUN)  ## run the benchmarks
 	$(BIN)/python -m benchmarks --json bench.json
 
-audit: $(DEV)  ## known vulnerabilities of the locked packages
+audit: $(DEV)  ## check the locked packages for known vulnerabilities
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-lock:  ## solve the lock files anew (needs uv)
+lock:  ## update the lock files (needs uv)
 	$(COMPILE) --upgrade --extra test --extra lint --extra docs --extra ray --extra slurm --extra audit -o requirements-dev.lock
 	$(COMPILE) -c requirements-dev.lock --extra test -o requirements-test.lock
 	$(COMPILE) -c requirements-dev.lock --extra build -o requirements.lock
 
-clean:  ## remove what make made, not your runs
+clean:  ## remove everything that make created, but not your runs
 	rm -rf $(VENV) build dist site .*_cache .hypothesis

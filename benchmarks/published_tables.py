@@ -31,32 +31,32 @@ YANG_MEASURES = (
 LOSSES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)
 ACCURACIES = (0.0, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 N_TEST = 10_000
-_HEAD = """# Published tables judged
+_HEAD = """# Rankings of published tables
 
-`infomcr judge` on tables of trained minima that other studies published. They show what the statistics say about
-measures that are not ours. The tests hold the statistics to values that were computed independently of this program
+This page applies `infomcr judge` to tables of trained minima that other studies published, and so to measures that are
+not ours. Positive values mean that the measure ranks as its direction claims; [Ranking measures](judging.md) explains
+the statistics. The tests compare them with values that were computed independently of this program
 (`tests/judging/test_published_tables.py`). Copies of the tables, with their origin and licence, are in
-`tests/judging/tables`. This page is written by `python -m benchmarks.published_tables --write`, in 12 seconds on one
-core of an AMD EPYC (Zen 4). [judging.md](judging.md) explains the statistics. Positive values mean that the measure
-ranks as its direction claims.
+`tests/judging/tables`. `python -m benchmarks.published_tables --write` writes this page, in 12 seconds on one core of
+an AMD EPYC (Zen 4).
 """
 _PGDL = """
 ## Predicting Generalization in Deep Learning (NeurIPS 2020)
 
-Two tasks of the competition with the four measures of one of its teams. `gap` is training less test accuracy.
-`pgdl_cmi` is the competition's own score, met to nine decimals; [judging.md](judging.md) says how it differs from K.
-The names of the axes are not known.
+Two tasks of the competition, with the four measures of one of its teams. `gap` is training minus test accuracy.
+`pgdl_cmi` is the competition's own score, reproduced to nine decimals; [Ranking measures](judging.md) says how it
+differs from K. The names of the axes are not known.
 """
 _YANG = """
 ## ResNet18 of 14 widths and 13 batch sizes (Yang et al., 2021)
 
-910 networks on CIFAR-10 without augmentation: 182 settings of five seeds, which are averaged. The gap is test error
-less training error. The measures are those of the study. `distance_between_seeds`, `cka_between_seeds` and
-`mode_connectivity` compare two networks of a setting; of the last two, higher values are better.
+910 networks on CIFAR-10 without augmentation: 182 settings with five seeds each, which are averaged. The gap is test
+error minus training error. The measures are those of the study. `distance_between_seeds`, `cka_between_seeds` and
+`mode_connectivity` compare two networks of a setting; for the last two, higher values are better.
 
-Over all settings τ of the Hessian trace with the gap is {whole:.2f}. Networks that do not fit their training images
-have a small gap and a large trace. Among networks that do fit, it is a good measure. So name the training loss that you
-accept, or show several:
+Over all settings, τ of the Hessian trace with the gap is {whole:.2f}: networks that do not fit their training images
+have a small gap and a large trace. Among networks that do fit, it is a good measure. So state the training loss that
+you accept, or show several:
 
 <!-- tests put files: tests/judging/tables/yang2021_width_batch.csv -->
 ```sh

@@ -1,4 +1,4 @@
-"""The same network without a regularizer and with two: training loss, test accuracy, gamma."""
+"""Train the same network without a regularizer and with two: training loss, test accuracy, gamma."""
 
 import keras
 from sklearn.datasets import load_digits

@@ -1,4 +1,4 @@
-"""Rank measures over a small grid of minima: which of them orders the generalization gap?"""
+"""Rank measures by how well they order the generalization gap of a small grid of minima."""
 
 import keras
 import pandas as pd

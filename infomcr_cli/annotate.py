@@ -43,7 +43,7 @@ class AnnotatedRun:
         if self.annotations.note:
             yield Text(self.annotations.note)
         if self.is_changed:
-            yield f"`{suggested_command('sync', shortest_path(self.run.path))}` brings them to MLflow."
+            yield f"`{suggested_command('sync', shortest_path(self.run.path))}` copies them to MLflow."
 
 
 def tag_run(path: Path | str, words: Sequence[str], remove: Sequence[str] = ()) -> AnnotatedRun:

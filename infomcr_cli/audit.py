@@ -16,11 +16,14 @@ from rich.text import Text
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.engine.audit_jobs import audit_sweeps
+from infomcr_cli.engine.directory import locked_directory
+from infomcr_cli.engine.preflight import check_content, check_names
+from infomcr_cli.engine.run_sweep import run_sweep
+from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory
-from infomcr_cli.sweep import SweepRequest, sweep
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.value import MeasureValue
@@ -115,9 +118,11 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
 
 def _check(request: AuditRequest) -> None:
     if not (request.rescalings or request.seeds or request.orders or request.more_epochs):
-        raise InputError("an audit must change something", received="--rescalings 0", advice="Try --rescalings 4.")
+        raise InputError(
+            "an audit must make at least one change", received="--rescalings 0", advice="Try --rescalings 4."
+        )
     if not request.factor > 1:
-        raise InputError("the largest factor of a rescaling must be above 1", received=str(request.factor))
+        raise InputError("--factor must be above 1", received=str(request.factor))
 
 
 def _minima(against: Sequence[str]) -> list[EvaluatedRun]:
@@ -136,12 +141,16 @@ def _trained(overrides: Sequence[str], console: Console, config_dir: Path | None
     from infomcr_cli.report.audit import MeasuredValue
     from infomcr_cli.report.evaluated_run import EvaluatedRun, read_compared_run
 
-    result = sweep(SweepRequest(tuple(overrides), config_dir=config_dir), console)
-    if result.number is not None:
-        raise SystemExit(result.exit_code)
+    plan = plan_sweep(overrides, config_dir, retry_failed=False)
+    check_names(plan.due, evaluate=plan.settings.evaluate)
+    check_content(plan.due, evaluate=plan.settings.evaluate)
+    with locked_directory(plan.runs_dir, plan.name) as folder:
+        outcome = run_sweep(plan, folder, console, fail_fast=False, way_on="")  # MLflow, which it is for, is off
+    if outcome.number is not None:
+        raise SystemExit(128 + outcome.number)
     values: list[Values] = []
     problems = []
-    for job in result.jobs:
+    for job in outcome.jobs:
         path = job.to_dict()["run"]
         run = read_compared_run(RunDirectory.open(path)) if path is not None else None
         if isinstance(run, EvaluatedRun):

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how it ends. What is heavy is imported once it is known to be needed."""
+"""The command line `infomcr`: registers the commands and maps errors to exit codes. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
 
 app = App(
     name="infomcr",
-    help="Which minimum of a network will generalize, and how to train towards such minima.",
+    help="Train networks, measure gamma and other flatness and generalization measures, and rank the measures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _exit_code() -> int:
-    """Run the command and return how it ended, with one line on whatever was refused."""
+    """Run the command and return its exit code; print an error as one line."""
     try:
         app()
     except SystemExit as stop:
@@ -94,7 +94,7 @@ def _exit_code() -> int:
 
 
 def _refused(error: OSError) -> int:
-    """Say what the operating system refused: standard output, a path of the user's, or something of the machine."""
+    """Print an error of the operating system as one line and return the exit code: 2 for a bad path, else 1."""
     if _closed_output():
         return 1
     reason = explained(error)
@@ -105,8 +105,8 @@ def _refused(error: OSError) -> int:
 
 
 def _closed_output() -> int:
-    """Write what is left of standard output; return 1 where it does not take it, said unless nobody reads it."""
+    """Flush standard output; return 1 if that fails, and print the reason unless the reader closed the pipe."""
     broken = close_streams()
     if broken is not None and not isinstance(broken, BrokenPipeError):
-        complain(f"standard output cannot be written ({broken.strerror})")
+        complain(f"cannot write to standard output ({broken.strerror})")
     return int(broken is not None)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.report.columns import check_max_train_loss
-from infomcr_cli.report.gather import Gathered, check_gap, chosen_by_test, gather, search_of, uid_of_sweep
+from infomcr_cli.report.gather import check_gap, gather
 from infomcr_cli.report.output_files import check_outputs
+from infomcr_cli.report.run_paths import uid_of_sweep
 from infomcr_cli.tracking.store import store_of
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
-    from infomcr_cli.report.search import SearchReport
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,6 @@ class CompareRequest:
         by_family:    name the best measure of each family.
         audit:        a file that `infomcr audit` wrote; None: those of the runs that have one.
         seed:         of simulated differences, sampled pairs and control measures.
-        search:       what a search found that made the runs; None: read beside a sweep that is named.
-        mlflow_parent: uid of the sweep whose runs are compared, in MLflow the parent; None: there is none.
     """
 
     runs: tuple[str, ...]
@@ -55,8 +53,6 @@ class CompareRequest:
     by_family: bool = False
     audit: Path | None = None
     seed: int = 0
-    mlflow_parent: str | None = None
-    search: SearchReport | None = None
 
 
 def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Comparison:
@@ -80,6 +76,7 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
         # SciPy is imported only now: everything that can be refused without it was refused
         from infomcr_cli.report.comparison import compare_runs
+        from infomcr_cli.report.findings import with_findings
         from infomcr_cli.report.save import save
 
         comparison = compare_runs(
@@ -93,13 +90,13 @@ def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Compari
             seed=request.seed,
         )
         return save(
-            _with_search_and_audits(comparison, request, gathered),
+            with_findings(comparison, gathered, request.runs, audit=request.audit),
             csv=request.csv,
             html=request.html,
             plots=request.plots,
             tracking=request.tracking,
             tracking_uri=request.tracking_uri,
-            mlflow_parent=request.mlflow_parent or uid_of_sweep(request.runs),
+            mlflow_parent=uid_of_sweep(request.runs),
             mlflow=mlflow,
             two_processes=mlflow_process and _can_fork(),
         )
@@ -117,15 +114,3 @@ def _check(request: CompareRequest) -> None:
     check_outputs(csv=request.csv, html=request.html, plots=request.plots)
     if request.tracking and request.tracking_uri is not None:
         store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used
-
-
-def _with_search_and_audits(comparison: Comparison, request: CompareRequest, gathered: Gathered) -> Comparison:
-    """Return a comparison with what a search and audits of its runs found."""
-    from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
-
-    audits = [read_audit_file(request.audit)] if request.audit else audits_of(gathered.runs)
-    search = request.search or search_of(request.runs)
-    chosen = [] if search else chosen_by_test(request.runs)
-    on_test = [f"The test set chose the settings of {', '.join(chosen)} (sweep.allow_test=true)."] if chosen else []
-    notes = (*(search.notes if search else on_test), *comparison.notes)
-    return replace(comparison, fragility=fragility_of(audits), search=search, notes=notes)

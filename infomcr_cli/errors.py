@@ -100,13 +100,13 @@ def explained(error: OSError) -> InputError | RunFailedError | None:
     name = errno.errorcode.get(error.errno or 0, "")
     if name in _OF_A_PATH and error.filename is not None:
         path = error.filename if isinstance(error.filename, int) else os.fsdecode(error.filename)
-        return InputError(f"a path must be one that can be used ({error.strerror})", received=path)
+        return InputError(f"cannot use this path ({error.strerror})", received=path)
     if name == "ENOENT" and _has_no_working_folder():
-        return InputError("the working folder must exist", advice="It was removed: go to another one.")
+        return InputError("the working directory does not exist", advice="It was removed; change to another one.")
     if name in _OF_THE_MACHINE:
         named = isinstance(error.filename, str | bytes)
         what = repr(os.fsdecode(error.filename)) if named else "standard output, or a file,"
-        return RunFailedError(f"{what} cannot be written to or read ({error.strerror})")
+        return RunFailedError(f"{what} cannot be read or written ({error.strerror})")
     return None
 
 

@@ -99,9 +99,11 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
 def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:
     """Raise InputError before hours of measuring what is not there, or whose results could not be kept."""
     if not names:
-        raise InputError("a run must have a checkpoint to be measured", received=str(run.path))
+        raise InputError("the run has no checkpoint to measure", received=str(run.path))
     if wanted not in ("last", "best", "all", *names):
         raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *names])
     if not os.access(run.path, os.W_OK | os.X_OK):
-        rule = "a run that is measured must be in a directory that can be written to"
-        raise InputError(rule, received=str(run.path), advice="Copy it to another place, or change its permissions.")
+        rule = "the directory of a measured run must be writable"
+        raise InputError(
+            rule, received=str(run.path), advice="Copy the run to another place, or change its permissions."
+        )

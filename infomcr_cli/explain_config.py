@@ -132,7 +132,7 @@ def _of_a_sweep(word: str, config_dir: Path | None) -> Explanation:
 
 def _of_choice(group: str, choice: str, groups: Mapping[str, Sequence[str]], config_dir: Path | None) -> Explanation:
     if group not in groups:
-        raise InputError("only a group has choices", received=group, accepted=groups)
+        raise InputError("this setting is not a group and has no choices", received=group, accepted=groups)
     if choice not in groups[group]:
         raise InputError(f"{group} must be one of its choices", received=choice, accepted=groups[group])
     if not any(one.name.startswith(f"{group}.") for one in settings()):

@@ -117,17 +117,15 @@ def _settings(request: ImportRequest, sources: Sequence[WeightSource]) -> RunCon
     keys = [override.key_or_group for override in parse(request.overrides)]
     for key, text in zip(keys, request.overrides, strict=True):
         if key.partition(".")[0] in UNKNOWN or key in TRAINING:
-            advice = f"Say how the network was trained with --set {text}."
-            raise InputError(
-                "import trains nothing, so that no setting of a training is taken", received=text, advice=advice
-            )
+            advice = f"Record how the network was trained with --set {text}."
+            raise InputError("import does not train, so it takes no training settings", received=text, advice=advice)
         if key.partition(".")[0] == "model" and any(source.is_keras for source in sources):
-            rule = "a .keras file holds its own layers, so that model= is for files of weights alone"
+            rule = "a .keras file contains its layers, so model= is only for weights files"
             raise InputError(rule, received=text, advice="Leave it out.")
     if not any(key == "model" for key in keys) and not all(source.is_keras for source in sources):
         weights = next(source.file for source in sources if not source.is_keras)
         advice = "Try model=wrn with its settings, or model=builder model.builder=package.module:function."
-        raise InputError("a file of weights needs the network that they are of", received=str(weights), advice=advice)
+        raise InputError("a weights file needs the network that it belongs to", received=str(weights), advice=advice)
     raw = () if "data.scaling" in keys else ("data.scaling=raw",)
     config = resolved(compose_run([*request.overrides, *raw], request.config_dir))
     data = config.data.model_copy(update={"batch_size": 1})
@@ -148,12 +146,10 @@ def _check_place(run_dir: Path | None, count: int) -> None:
     if run_dir is None:
         return
     if count > 1:
-        advice = "Leave it out and give the folder of all runs: runs_dir=FOLDER."
-        raise InputError("--run-dir is for one file", received=f"{count} files", advice=advice)
+        advice = "Use runs_dir=FOLDER instead, the folder for all runs."
+        raise InputError("--run-dir can be used with one file only", received=f"{count} files", advice=advice)
     if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-        raise InputError(
-            "a new run needs a directory of its own", received=str(run_dir), advice="Give another --run-dir."
-        )
+        raise InputError("the run directory already exists", received=str(run_dir), advice="Give another --run-dir.")
 
 
 def _mirror(run: RunDirectory, console: Console) -> None:

@@ -133,7 +133,7 @@ def _check(request: LandscapeRequest) -> None:
     """Raise InputError unless all options fit together."""
     if bool(request.runs) == bool(request.through):
         received = "both" if request.runs else "neither"
-        raise InputError("landscape takes runs, or --through with three minima", received=received)
+        raise InputError("landscape takes either runs, or --through with three minima", received=received)
     if request.through and (request.dimensions == 1 or request.radius is not None or request.directions != "random"):
         rule = "a plane through three minima has its own directions: --through takes no --dimensions 1, --radius and "
         raise InputError(f"{rule}--directions")

@@ -29,12 +29,12 @@ from infomcr_cli.measures.work import work_in
 INDENT = " " * 4
 _HOW = (
     "Choose with measure=fast, standard, free, volume or all, or measure.names=[gamma,sharpness]. "
-    f"`{suggested_command('measures', 'gamma')}` shows all about a measure, "
-    "`infomcr measures --json` gives one document."
+    f"`{suggested_command('measures', 'gamma')}` prints all details of a measure, "
+    "`infomcr measures --json` one document."
 )
 _COST = (
-    "cost: as many forward passes over measure.samples images take as long, with the default settings. Measures that "
-    "need draws share those of gamma."
+    "cost: in forward passes over measure.samples images, with the default settings. Measures that need draws share "
+    "those of gamma."
 )
 _WIDEST_UNIT = 12
 _SHORT = {GRAM: "draws", IMAGES: "images", INITIAL: "seed", HISTORY: "history", FOLDABLE: "plain layers"}

@@ -14,12 +14,12 @@ from typing import Any
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.axes import full_text
 from infomcr_cli.report.output_files import check_file
 from infomcr_cli.report.run_conditions import Condition, in_order, parse_condition
 from infomcr_cli.report.run_list import UNREADABLE, RunList
 from infomcr_cli.report.run_summary import summarise_run
 from infomcr_cli.report.run_values import RunValues, full_name
-from infomcr_cli.report.settings import full_text
 from infomcr_cli.runs import is_run
 from infomcr_cli.tracking.store import store_of
 
@@ -56,7 +56,9 @@ def list_runs(
     """
     root, query = Path(folder), query or RunQuery()
     if not root.is_dir():
-        raise InputError("runs must be in a folder", received=printable(str(root)), advice="Give it with --runs-dir.")
+        raise InputError(
+            "there is no such runs folder", received=printable(str(root)), advice="Give it with --runs-dir."
+        )
     if query.csv is not None:
         check_file(query.csv, "--csv")
     if repair:

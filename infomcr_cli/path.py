@@ -114,7 +114,7 @@ def path(request: PathRequest, console: Console) -> PathResult:
 def _check(request: PathRequest) -> None:
     """Raise InputError unless all options can be used."""
     if len(request.runs) != 2:
-        raise InputError("a path is between two runs, RUN or RUN@CHECKPOINT", received=" ".join(request.runs) or "none")
+        raise InputError("path takes two runs, each RUN or RUN@CHECKPOINT", received=" ".join(request.runs) or "none")
     if not 3 <= request.points <= MOST_POINTS:
         raise InputError(f"--points must be 3 to {MOST_POINTS}", received=request.points)
     if not 0 <= request.steps <= MOST_STEPS:
@@ -125,9 +125,9 @@ def _check(request: PathRequest) -> None:
     if request.seed < 0:
         raise InputError("--seed must be 0 or more", received=request.seed)
     if request.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", request.name):
-        raise InputError("--name must be of letters, digits, _, . and -", received=request.name)
+        raise InputError("--name may contain only letters, digits, _, . and -", received=request.name)
     if request.name is not None and request.out is not None:
-        raise InputError("--name and --out both say where a path goes", received=f"{request.name} and {request.out}")
+        raise InputError("--name and --out cannot be combined", received=f"{request.name} and {request.out}")
 
 
 def _computed(

@@ -17,8 +17,8 @@ from infomcr_cli.imports import collector_paused, not_imported
 from infomcr_cli.processor import PROCESSORS, instructions
 
 NO_GPU = (
-    "For an NVIDIA GPU TensorFlow needs CUDA's libraries: pip install 'tensorflow[and-cuda]' (the extra infomcr[gpu]). "
-    "device=auto takes the CPU if there is no GPU."
+    "For an NVIDIA GPU, TensorFlow needs the CUDA libraries: pip install 'tensorflow[and-cuda]' (the extra "
+    "infomcr[gpu]). device=auto uses the CPU if there is no GPU."
 )
 # Keras and TensorFlow import these for features that no run uses, and do without them where they are missing.
 UNUSED_BY_KERAS = ("matplotlib", "pandas", "scipy", "sklearn")

@@ -108,7 +108,7 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
 def _check(request: SpectrumRequest) -> None:
     """Raise InputError unless all options can be used."""
     if not request.runs:
-        raise InputError("spectrum needs a run", received="none")
+        raise InputError("spectrum needs at least one run", received="none")
     if request.operator not in OPERATORS:
         raise InputError("--operator must be known", received=request.operator, accepted=OPERATORS)
     # One step is exact for the trace, but not for the trace of the square.

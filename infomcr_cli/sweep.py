@@ -150,7 +150,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
                 comparison = _compare(plan, outcome.jobs, folder, console, found)
     if outcome.number is not None and plan.config.engine.name == "slurm":
         end = suggested_command("sweep", "--cancel", shortest_path(folder.path))
-        say(console, f"Its jobs go on in Slurm. To end them: {end}")
+        say(console, f"Its jobs continue in Slurm. To cancel them: {end}")
     return SweepResult(outcome.jobs, folder.path, comparison, outcome.startup, stopped.number, found)
 
 
@@ -176,7 +176,7 @@ def _found(search: Search, plan: SweepPlan, folder: SweepDirectory, console: Con
         try:
             log_to_parent(plan.store, folder.uid, found.numbers(), [folder.path / "search.json"])
         except Exception as error:  # whatever MLflow raises: the search itself is complete
-            say(console, f"The search is not recorded in {plan.store.shown}: {redact(str(error))[:300]}")
+            say(console, f"Could not record the search in {plan.store.shown}: {redact(str(error))[:300]}")
     return found
 
 
@@ -185,7 +185,7 @@ def _warn_of_refusal(plan: SweepPlan, console: Console) -> None:
     try:
         check_names(plan.jobs if plan.search is None else plan.search.probes, evaluate=plan.settings.evaluate)
     except InputError as error:
-        say(console, f"This sweep will be refused: {error}")
+        say(console, f"This sweep would be refused: {error}")
 
 
 def same_again(request: SweepRequest) -> str:
@@ -208,21 +208,24 @@ def _compare(
     done = [one.job for one in results if one.state in (State.FINISHED, State.SKIPPED) and is_run(one.job.run)]
     if not (plan.settings.compare and plan.settings.evaluate) or len(done) < 2:
         return None
-    from infomcr_cli.compare import CompareRequest, compare
+    from infomcr_cli.report.comparison import compare_runs
+    from infomcr_cli.report.findings import with_findings
+    from infomcr_cli.report.gather import gather
+    from infomcr_cli.report.save import save
 
-    request = CompareRequest(
-        tuple(str(job.run) for job in done),
-        csv=folder.path / "comparison.csv",
-        html=folder.path / "comparison.html",
-        plots=folder.path / "plots",
-        tracking=plan.store is not None,
-        tracking_uri=done[0].config.tracking.uri,
-        runs_dir=plan.runs_dir,
-        mlflow_parent=folder.uid,
-        search=search,
-    )
+    names = [str(job.run) for job in done]
     try:
-        return compare(request)
+        gathered = gather(names)
+        comparison = compare_runs(gathered, gap="error", checkpoint="last")
+        return save(
+            with_findings(comparison, gathered, names, search=search),
+            csv=folder.path / "comparison.csv",
+            html=folder.path / "comparison.html",
+            plots=folder.path / "plots",
+            tracking=plan.store is not None,
+            tracking_uri=done[0].config.tracking.uri,
+            mlflow_parent=folder.uid,
+        )
     except InputError as error:
-        say(console, f"no comparison: {error}")
+        say(console, f"could not compare the runs: {error}")
         return None

@@ -46,7 +46,7 @@ class CancelResult:
         """Yield one line."""
         counts = self.to_dict()
         if not self.states:
-            yield f"{counts['name']}: nothing of it is in Slurm"
+            yield f"{counts['name']}: it has no jobs in Slurm"
             return
         yield (
             f"{counts['name']}: cancelled {counts['running']} running and {counts['waiting']} waiting jobs; "
@@ -66,7 +66,7 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
     folder, others = find_sweep(words, "--cancel")
     if others:  # only of a status the last one is meant
         names = sorted((folder.name, *others))
-        raise InputError("--cancel must name a sweep where there are several", accepted=names)
+        raise InputError("--cancel needs the name of a sweep if there are several", accepted=names)
     arrays = recorded_arrays(folder)
     if not arrays:
         raise _not_on_slurm(folder)
@@ -80,11 +80,11 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
         (arrays_folder(folder) / CANCELLED).touch()
         cancel(list(alive | alive_in(known)))  # and those that it has put back meanwhile
     except SlurmError as error:
-        raise InputError("Slurm must answer", received=str(error), advice="`sinfo` shows it.") from None
+        raise InputError("Slurm does not answer", received=str(error), advice="Check it with `sinfo`.") from None
     return CancelResult(folder, Counter(state.state for state in alive.values()))
 
 
 def _not_on_slurm(folder: Path) -> InputError:
     process = process_at_work(folder)
-    advice = "Nothing works on it." if process is None else f"Stop its process: kill -INT {process}"
-    return InputError("--cancel ends a sweep on Slurm", received=printable(folder.name), advice=advice)
+    advice = "It is not running." if process is None else f"Stop its process: kill -INT {process}"
+    return InputError("--cancel works only for sweeps on Slurm", received=printable(folder.name), advice=advice)

@@ -82,7 +82,7 @@ class StatusResult:
         for job in failed[:MOST_FAILED]:
             yield from _failure(job, status.folder)
         if len(failed) > MOST_FAILED:
-            yield f"and {len(failed) - MOST_FAILED} more that failed; --json has all"
+            yield f"and {len(failed) - MOST_FAILED} more failed jobs; --json lists all"
         if self.others:
             yield f"Other sweeps here: {', '.join(self.others)}"
 
@@ -121,11 +121,11 @@ def _group(result: StatusResult, width: int) -> Group:
 def _head(status: SweepStatus) -> str:
     words = [printable(status.folder.name)]
     if status.process is not None:
-        words.append(f"process {status.process} is at work on it")
+        words.append(f"running in process {status.process}")
     else:
-        words.append("its jobs are running" if status.is_active else "nothing works on it")
+        words.append("its jobs are running" if status.is_active else "not running")
     if status.begun is not None:
-        words.append(f"begun {datetime.fromtimestamp(status.begun).astimezone():%Y-%m-%d %H:%M}")
+        words.append(f"started {datetime.fromtimestamp(status.begun).astimezone():%Y-%m-%d %H:%M}")
     return "  ".join((*words, printable(str(shortest_path(status.folder)))))
 
 

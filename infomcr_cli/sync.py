@@ -84,9 +84,7 @@ def sync(
         InputError: a path is not a run, tracking_uri is not a store, or nothing is named; nothing was done then.
     """
     if not paths and prune is None:
-        raise InputError(
-            "sync needs run directories", received="none", advice="Name some, such as runs/*, or give --prune."
-        )
+        raise InputError("sync needs run directories", received="none", advice="Give some, such as runs/*, or --prune.")
     runs = [RunDirectory.open(path) for named in paths for path in _matches(named)]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,10 +139,14 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         remember_builders(directory, config)
     with active_run(directory, is_new=is_new, folder_is_new=folder_is_new) as run:
         if run.status.state is State.FINISHED:
-            say(console, f"{directory.path} is finished already.")
+            say(console, f"{directory.path} has already finished.")
             return TrainResult(directory, State.FINISHED, None, 0)
         _print_head(run, store, console)
-        outcome = _fit(run, config, store, request.profile, warn, console)
+        if (outcome := _import_trainer(run)) is None:
+            from infomcr_cli.training.trainer import TrainJob, run_training
+
+            with redirect_stdout(sys.stderr):  # a network of the user's own may print
+                outcome = run_training(TrainJob(run, config, store, console, request.profile, warn))
         if outcome.state is State.FINISHED:
             _upload(directory, config, store)
     again = named_again(config.model_dump())
@@ -160,23 +164,18 @@ def _store(config: RunConfig, request: TrainRequest) -> Store | None:
     return store_of(config.tracking.uri, config.tracking.experiment, folder)
 
 
-def _fit(
-    run: ActiveRun,
-    config: RunConfig,
-    store: Store | None,
-    profile: bool,
-    warn: Callable[[int], None] | None,
-    console: Console,
-) -> RunOutcome:
-    # TensorFlow takes seconds to import: a signal that comes meanwhile ends the run at once. The outer block keeps
-    # further signals from interrupting the writing of the state.
-    with Interruption():
+def _import_trainer(run: ActiveRun) -> RunOutcome | None:
+    """Import TensorFlow, which takes seconds; a signal that comes meanwhile ends the run at once.
+
+    Returns:
+        how the run ended; None: it goes on.
+    """
+    with Interruption():  # keeps further signals from interrupting the writing of the state
         with stop_on_signal() as stopped:
-            from infomcr_cli.training.trainer import TrainJob, run_training
-        if stopped.number is not None:
-            return run.finish(RunOutcome(State.KILLED, signal.Signals(stopped.number).name, 128 + stopped.number))
-    with redirect_stdout(sys.stderr):  # a network of the user's own may print
-        return run_training(TrainJob(run, config, store, console, profile, warn))
+            import infomcr_cli.training.trainer  # noqa: F401
+        if stopped.number is None:
+            return None
+        return run.finish(RunOutcome(State.KILLED, signal.Signals(stopped.number).name, 128 + stopped.number))
 
 
 def _upload(run: RunDirectory, config: RunConfig, store: Store | None) -> None:
@@ -186,7 +185,7 @@ def _upload(run: RunDirectory, config: RunConfig, store: Store | None) -> None:
         problem = upload_checkpoints(run, config, store)
     if problem:
         again = suggested_command("sync", run.path)
-        _log.warning("The weights of %s are not in MLflow: %s. Later: %s", run.name, problem, again)
+        _log.warning("Could not upload the weights of %s to MLflow: %s. Retry later: %s", run.name, problem, again)
 
 
 def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
@@ -196,6 +195,6 @@ def _print_head(run: ActiveRun, store: Store | None, console: Console) -> None:
     if not run.is_new and not has_checkpoint(run.directory):
         lines.append("There is no checkpoint: training starts from the beginning.")
     elif not run.is_new and not run.directory.metrics.exists():
-        lines.append("metrics.jsonl is missing, and with it the epochs up to the checkpoint.")
+        lines.append("metrics.jsonl is missing, so the metrics of the epochs before the checkpoint are lost.")
     for line in lines:
         say(console, line)

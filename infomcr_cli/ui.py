@@ -77,7 +77,7 @@ def _pages(store: Store, address: str) -> list[Page]:
     try:
         return [Page(one.name, run_table(address, one.id)) for one in experiments_with_runs(store)]
     except Exception as error:  # MLflow raises whatever its store raises; the server may still work
-        _log.warning("The experiments of %s cannot be listed: %s", store.shown, redact(str(error))[:300])
+        _log.warning("Could not list the experiments of %s: %s", store.shown, redact(str(error))[:300])
         return []
 
 

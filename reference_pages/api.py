@@ -9,7 +9,7 @@ _STUB = Path(__file__).resolve().parents[1] / "infomcr_cli" / "__init__.pyi"
 _HEAD = """# Python API
 
 `from infomcr_cli import NAME` gives each of the names below. The import takes milliseconds: TensorFlow is imported at
-the first use. [In a script](../python.md) shows them at work; this page is made from their docstrings.
+the first use. [In Python](../python.md) shows how to use them. This page is generated from their docstrings.
 
 """
 _SECTIONS = {

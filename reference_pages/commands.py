@@ -19,14 +19,14 @@ from reference_pages.markdown import code, plain, table
 
 _HEAD = """# Commands
 
-This page is made from the command line. `infomcr COMMAND --help` shows the same in a terminal.
+This page is generated. `infomcr COMMAND --help` prints the same in a terminal.
 
-- Every command takes `--json`: one JSON document on standard output, everything else on standard error
+- With `--json`, every command prints one JSON document on standard output and everything else on standard error
   ([JSON documents](json.md)).
 - Exit codes: 0 done; 1 a run failed; 2 bad input, with a message that says what was received and what is accepted;
   129, 130 and 143 interrupted.
 - An override is `GROUP=CHOICE` or `GROUP.SETTING=VALUE`; [Settings](settings.md) lists all of them.
-- `infomcr --install-completion` makes the Tab key complete commands, settings, their values and run folders.
+- `infomcr --install-completion` enables Tab completion of commands, settings, their values and run directories.
 
 """
 

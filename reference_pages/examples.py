@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 _HEAD = """# Examples
 
-The scripts of the folder `examples/`, each shorter than a page. The tests run all of them.
+The scripts in `examples/`, each shorter than a page. The tests run all of them.
 
 """
 

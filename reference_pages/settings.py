@@ -11,14 +11,14 @@ from reference_pages.markdown import code, plain, table
 
 _HEAD = """# Settings
 
-A run is one choice from each group and the settings below, each written as an override on the command line:
-`infomcr train model=wrn reg=on data.batch_size=64 seed=3`. This page is made from the schema;
-`infomcr config GROUP`, `infomcr config GROUP=CHOICE` and `infomcr config SETTING` show the same in a terminal, and
-`infomcr train --print-config` all values of a run.
+A run takes one choice from each group. Write choices and settings as overrides on the command line:
+`infomcr train model=wrn reg=on data.batch_size=64 seed=3`. This page is generated; `infomcr config GROUP`,
+`infomcr config GROUP=CHOICE` and `infomcr config SETTING` print the same in a terminal, and
+`infomcr train --print-config` prints all values of a run.
 
-A setting "only with" some choices does not exist with the others. A mistyped name or a value out of range is refused
-before anything is loaded, with the nearest name that exists. `null` is no value. A value with spaces, commas or
-brackets goes in quotes for the shell: `'model.widths=[8,16,32]'`.
+A setting "only with" some choices does not exist for the others. Unknown names and values out of range are refused
+before anything is loaded; the error suggests the closest valid name. `null` means no value. Quote values with spaces,
+commas or brackets for the shell: `'model.widths=[8,16,32]'`.
 
 """
 _COLUMNS = ("setting", "type and range", "default", "meaning", "example")
@@ -31,7 +31,7 @@ def page() -> str:
     groups: dict[str, Any] = document["groups"]
     rows = [(f"[`{name}`](#{name})", _choices(one), code(one["default"] or "")) for name, one in groups.items()]
     parts = [_HEAD, "## Groups\n\n", table(("group", "choices", "default"), rows)]
-    parts += ["## Of no group\n\n", table(_COLUMNS, [_row(one, None) for one in document["settings"]])]
+    parts += ["## Settings outside groups\n\n", table(_COLUMNS, [_row(one, None) for one in document["settings"]])]
     return "".join([*parts, *(_group(name, one) for name, one in groups.items()), _sweep()])
 
 

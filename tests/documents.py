@@ -288,7 +288,7 @@ def putter(trained: Sequence[Path]) -> Callable[[Path], None]:
 
 
 def _without(code: str, added: Sequence[str]) -> str:
-    """Return commands without the settings for which others are added: a swept setting is given once."""
+    """Return commands without the settings for which others are added: a swept setting must be given only once."""
     keys = "|".join(re.escape(word.partition("=")[0]) for word in added if "=" in word)
     if not keys:
         return code

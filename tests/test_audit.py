@@ -93,7 +93,7 @@ def test_an_audit_that_changes_nothing_or_cannot_rescale_is_refused(trained: Pat
         [INFOMCR, "audit", "runs/one", "--rescalings", "0"], cwd=trained, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    assert "must change something" in answer.stderr
+    assert "must make at least one change" in answer.stderr
 
 
 def sweeps(trained: Path, **options: Any) -> dict[str, list[str]]:

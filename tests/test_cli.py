@@ -150,7 +150,7 @@ def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -
     _untrained("runs/mine")
     answer = command_line("eval", "runs/mine")
     assert answer.code == 2
-    assert "must have a checkpoint" in answer.err
+    assert "has no checkpoint" in answer.err
 
 
 def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -> None:

@@ -101,7 +101,7 @@ def test_an_experiment_shows_its_file(command_line: CommandLine) -> None:
         ("optimiser", "Did you mean 'optimizer'?"),
         ("optimizer=adma", "Did you mean 'adam'?"),
         ("reg.bta", "Did you mean 'reg.beta'?"),
-        ("seed=1", "only a group has choices"),
+        ("seed=1", "this setting is not a group and has no choices"),
     ],
 )
 def test_a_name_that_does_not_exist_leads_to_the_nearest(command_line: CommandLine, word: str, said: str) -> None:

@@ -121,7 +121,7 @@ def test_what_permissions_forbid_is_reported_before_any_work(locked: Path) -> No
     refused = {name: "Permission denied" in problem for name, problem in problems.items()}
     assert refused == {"a": False, "b": True, "c": True}
     assert evaluated.code == 2
-    assert "must be in a directory that can be written to" in evaluated.err
+    assert "must be writable" in evaluated.err
 
 
 def test_a_folder_for_runs_is_looked_at_before_a_sweep_begins(command_line: CommandLine, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_working_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); from infomcr_cli.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, *TRAIN], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the working folder must exist" in done.stderr
+    assert "the working directory does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -276,8 +276,9 @@ COMPLETE = ("`infomcr measures`", "`infomcr measures --json`")
 NAMED = (
     "as `infomcr eval` writes it",
     "apply only to infomcr sweep",
-    "a network that `infomcr train` has trained",
-    "another command, infomcr sweep",
+    "need a run of `infomcr train`",
+    "while `infomcr ui` is running",
+    "infomcr sweep for several values",
 )
 
 

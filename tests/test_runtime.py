@@ -51,4 +51,4 @@ def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
         write_environment(run, kernels=other)
         answer = command_line("train", "--resume", "runs/a")
         assert answer.code == 0
-        assert (f"began with the kernels of {other}" in answer.err) is (other != kernels())
+        assert (f"started with the kernels of {other}" in answer.err) is (other != kernels())

@@ -1,1 +1,1 @@
-"""The functions and classes of a user's own script, one a file; `infomcr_cli` offers them by name."""
+"""The public Python API, one function or class per file; `infomcr_cli` exports all of them."""

@@ -1,4 +1,4 @@
-"""Check what a script passes: the network, its samples, whole numbers."""
+"""Check the arguments of the public API: the network, its samples, whole numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infomcr_cli.measures.samples import checked_samples
 
 
 def network_of(model: Any) -> keras.Model:
-    """Return the network that is measured: the model itself, or the one inside a `RegularizedModel`.
+    """Return the network to measure: the model itself, or the one inside a `RegularizedModel`.
 
     Raises:
         InputError: it is no Keras model, or Keras does not run on TensorFlow.
@@ -31,7 +31,7 @@ def network_of(model: Any) -> keras.Model:
 
 
 def samples_of(name: str, pair: Any) -> tuple[Any, NDArray[np.int32]]:
-    """Return the images and labels of a pair (x, y) as arrays of one length.
+    """Return the images and labels of a pair (x, y) as arrays of the same length.
 
     Args:
         name: of the argument, for messages.
@@ -45,11 +45,11 @@ def samples_of(name: str, pair: Any) -> tuple[Any, NDArray[np.int32]]:
     images, labels = pair
     if isinstance(images, tf.data.Dataset):
         advice = "Collect it: x, y = next(iter(dataset.unbatch().batch(10_000)))."
-        raise InputError(f"{name} must hold arrays, not a tf.data.Dataset", advice=advice)
+        raise InputError(f"{name} must contain arrays, not a tf.data.Dataset", advice=advice)
     if any(np.ndim(leaf) == 0 for leaf in keras.tree.flatten(images)):  # lists of numbers, not a list of inputs
         images = np.asarray(images)
         if images.ndim == 0 or images.dtype.kind not in "biuf":
-            raise InputError(f"{name} must hold arrays", received=f"{images.dtype} {images.shape}")
+            raise InputError(f"{name} must contain arrays", received=f"{images.dtype} {images.shape}")
     return checked_samples(images, labels)
 
 

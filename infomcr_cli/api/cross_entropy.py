@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from infomcr_cli.errors import InputError
 
-_ADVICE = "Leave loss out, or give SparseCategoricalCrossentropy(from_logits=True)."
+_ADVICE = "Omit loss, or pass SparseCategoricalCrossentropy(from_logits=True)."
 
 
 @keras.saving.register_keras_serializable(package="infomcr")
 class CrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits [b, C] at class indices [b] or [b, 1], or at class weights [b, C], nats.
+    """Cross-entropy of logits [b, C] at class indices [b] or [b, 1], or at class probabilities [b, C], nats.
 
     Args:
         label_smoothing: share of each label that is spread evenly over all classes.
@@ -35,12 +35,12 @@ class CrossEntropy(keras.losses.Loss):
         return (1 - self.label_smoothing) * losses + self.label_smoothing * uniform if self.label_smoothing else losses
 
     def get_config(self) -> dict[str, Any]:
-        """Return what a saved file keeps of it."""
+        """Return the configuration that a saved file contains."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 def label_smoothing_of(loss: Any) -> float:
-    """Return the share of label smoothing of a loss; raise InputError unless it is mean cross-entropy of logits."""
+    """Return the label smoothing of a loss; raise InputError unless the loss is mean cross-entropy of logits."""
     if loss is None or isinstance(loss, CrossEntropy):
         return getattr(loss, "label_smoothing", 0.0)
     kinds = (keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy)

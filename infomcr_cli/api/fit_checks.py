@@ -1,4 +1,4 @@
-"""What `fit` of a `RegularizedModel` refuses before the first step."""
+"""Checks that `fit` of a `RegularizedModel` makes before the first step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_SIZE = 32  # of Keras, if none is given
 
 
 def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapping[str, Any]) -> None:
-    """Check the data of `fit`, as far as it is known before training.
+    """Check the data of `fit`, as far as possible before training.
 
     Args:
         given: all arguments of `keras.Model.fit` by name.
@@ -43,12 +43,12 @@ def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapp
 def refuse_weights(weights: Any, name: str = "sample_weight") -> None:
     """Raise InputError if samples have weights."""
     if weights is not None:
-        rule = "a RegularizedModel weights all samples alike"
-        raise InputError(rule, received=name, advice="Leave the weights out, or repeat samples in the data.")
+        rule = "a RegularizedModel weights all samples equally"
+        raise InputError(rule, received=name, advice="Remove the weights, or repeat samples in the data.")
 
 
 def _batch_sizes(given: Mapping[str, Any]) -> list[int]:
-    """Return the sizes of a whole and of the last batch, as far as they are known."""
+    """Return the sizes of a full batch and of the last one, as far as they are known."""
     x = given["x"]
     if isinstance(x, tf.data.Dataset):
         shapes = [spec.shape for spec in tf.nest.flatten(x.element_spec)]

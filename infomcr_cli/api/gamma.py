@@ -29,8 +29,8 @@ class Gamma:
     Args:
         value:     mean over the draws of full rank, nats; None if every draw is singular.
         std_error: standard error of the mean, nats; None for fewer than two draws of full rank.
-        draws:     gamma of each draw, nats; None for a singular draw, which is not averaged.
-        rank:      rank of the Gram matrix of each draw; of a singular one it is below `draw_size`.
+        draws:     gamma of each draw, nats; None for a singular draw, which is excluded from the mean.
+        rank:      rank of the Gram matrix of each draw, below `draw_size` if it is singular.
         draw_size: N, samples in a draw.
         interval:  95 % interval of the value by Student's t, nats; None if there is no standard error.
     """
@@ -74,27 +74,27 @@ def gamma(
 ) -> Gamma:
     """Return gamma = ½ ln det G of a network, the mean over disjoint draws, in nats; lower is flatter.
 
-    Row i of J is the gradient of sample i's cross-entropy by all trainable weights, and G = J Jᵀ. The draws are
-    consecutive samples in the order in which they are given: samples 0 to N - 1, then N to 2N - 1, and so on. Fewer
-    samples than draws · draw_size give ⌊n / draw_size⌋ draws. The network is left as it is. A second call with
-    the same network, at other weights, compiles nothing.
+    G = J Jᵀ, where row i of J is the gradient of sample i's cross-entropy with respect to all trainable weights. The
+    draws are consecutive samples: 0 to N - 1, then N to 2N - 1, and so on. If there are fewer than draws · draw_size
+    samples, there are ⌊n / draw_size⌋ draws. The network is not changed. A second call with the same network, at
+    other weights, does not compile again.
 
     Args:
         model:       any Keras 3 model that maps a sample to logits, or a `RegularizedModel`.
-        images:      what the model takes, scaled as in its training, [n, ...]; a dict for a model of named inputs.
+        images:      inputs of the model, scaled as in its training, [n, ...]; a dict by input name if it has several.
         labels:      true classes, whole numbers, [n] or [n, 1].
         draws:       T, at most this many draws.
         draw_size:   N, samples in a draw, at least 2.
         batch_norm:  `inference` (moving statistics) or `batch` (statistics of chunks of `chunk_size` samples).
-        logit_scale: s; the loss is that of z / (‖z‖ s). None: raw logits. The study takes 0.04 to compare minima
+        logit_scale: s; the loss of z / (‖z‖ s) is used. None: raw logits. The study uses 0.04 to compare minima
                      found with and without its regularizer.
         chunk_size:  samples that share batch statistics in `batch` mode; it must divide draw_size.
 
     Returns:
-        the value, its standard error, each draw's value and rank. A singular draw, as of duplicated samples, is None.
+        the value, its standard error, and value and rank of each draw. The value of a singular draw is None.
 
     Raises:
-        InputError: the model gives probabilities, labels are not classes, or there are fewer samples than one draw.
+        InputError: the model outputs probabilities, labels are not classes, or the samples do not fill one draw.
 
     Examples:
         >>> import keras, numpy as np
@@ -137,7 +137,7 @@ def check_chunk(batch_norm: str, draw_size: int, chunk_size: int) -> None:
 
 
 def over_draws(engine: GramEngine, images: Any, labels: NDArray[np.int32], draws: list[NDArray[np.int64]]) -> Gamma:
-    """Return gamma of an engine's network over draws of samples."""
+    """Return gamma of the network of an engine over draws of samples."""
     records: list[GramRecord] = [engine(take(images, indices), labels[indices]) for indices in draws]
     values, ranks = tuple(one.gamma for one in records), tuple(one.rank for one in records)
     mean = mean_over_draws(values)
@@ -149,7 +149,7 @@ _latest: dict[Any, GramEngine] = {}
 
 
 def _engine_for(network: keras.Model, images: Any, draw_size: int, options: dict[str, Any]) -> GramEngine:
-    """Return the engine of a network; the latest one is kept, since what it compiles takes longer than a draw."""
+    """Return the engine of a network; the latest one is cached, because compiling takes longer than a draw."""
     kinds = [(x.shape[1:], str(x.dtype)) for x in keras.tree.flatten(images)]
     key = repr((id(network), [id(v) for v in trainable_weights(network)], kinds, draw_size, options))
     if key not in _latest:

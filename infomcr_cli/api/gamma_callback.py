@@ -1,4 +1,4 @@
-"""`GammaCallback`: gamma beside the other metrics of `fit`."""
+"""`GammaCallback`: adds gamma to the metrics of `fit`."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import keras
 
 from infomcr_cli.api.arguments import network_of, samples_of, whole_number
 from infomcr_cli.api.gamma import Gamma, check_chunk, checked_draws, over_draws
+from infomcr_cli.data.labels import class_indices
 from infomcr_cli.measures.gram.engine import GramEngine
-from infomcr_cli.measures.stateless import BatchNormMode
+from infomcr_cli.measures.stateless import BatchNormMode, complete
 
 
 class GammaCallback(keras.callbacks.Callback):
-    """Measure gamma every few epochs of `fit`, and add it to the epoch's logs.
+    """Compute gamma every few epochs of `fit`, and add it to the epoch's logs.
 
-    The logs get `gamma` and `gamma_std_error`, both in nats, before `History` and the progress bar read them. Callbacks
-    that read logs, such as `TensorBoard`, stand behind this one in the list. In other epochs the two are absent, as
-    `val_loss` is with `validation_freq`. Neither the network nor its training changes, and what is compiled at the
-    first time serves all others.
+    Adds `gamma` and `gamma_std_error`, in nats, to the logs of the measured epochs, before `History` and the progress
+    bar read them. List callbacks that read logs, such as `TensorBoard`, after this one. The network and its training
+    are not changed. Only the first measurement compiles.
 
     Args:
         every:       epochs between two measurements; the first is at the end of epoch `every`.
-        data:        (x, y), samples as `fit` takes them, scaled in the same way, and their classes [n].
+        data:        (x, y), samples scaled as for `fit`, and their classes [n].
         draws:       T, at most this many draws; see `gamma`.
         draw_size:   N, samples in a draw.
         batch_norm:  `inference` or `batch`.
         logit_scale: s of normalised logits, or None.
         chunk_size:  samples that share batch statistics in `batch` mode.
-        name:        of the value in the logs.
+        name:        name of the value in the logs.
 
     Attributes:
-        history: the `Gamma` of each measured epoch, by its number, counted from 1.
+        history: the `Gamma` of each measured epoch, by epoch number from 1.
 
     Raises:
-        InputError: the data is no pair of arrays, or holds fewer samples than one draw.
+        InputError: the data is not a pair of arrays, or has fewer samples than one draw.
 
     Examples:
         >>> import keras, numpy as np
@@ -76,8 +76,15 @@ class GammaCallback(keras.callbacks.Callback):
         self._engine: GramEngine | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Make the engine of the network that is fitted."""
-        self._engine = GramEngine(network_of(self.model), **self._options)
+        """Create the engine for the trained network.
+
+        Raises:
+            InputError: the data is not what the network takes, as far as that is known before it is built.
+        """
+        network = network_of(self.model)
+        if network.built:  # now, and not after `every` epochs
+            class_indices(self._labels, "labels of data", classes=complete(network, self._images))
+        self._engine = GramEngine(network, **self._options)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure gamma if it is due."""

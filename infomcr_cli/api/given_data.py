@@ -1,4 +1,4 @@
-"""Arrays that a script passes, as the data set that measures take; they are scaled already."""
+"""Wrap the user's arrays, which are already scaled, as the data set that measures use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GivenSamples:
 
 
 class GivenData(Dataset):
-    """A data set whose samples are what the network takes: nothing is shifted or scaled."""
+    """A data set whose samples are passed to the network unchanged."""
 
     def standardise(self, images: Any) -> Any:
         """Return the samples as they are."""
@@ -42,7 +42,7 @@ Samples = tuple[Any, NDArray[np.int32]]
 
 
 def given_data(train: Samples, test: Samples | None, classes: int) -> GivenData:
-    """Return the data set of training and test samples; they keep their order."""
+    """Return the data set of training and test samples, in the given order."""
     images, labels = train
     if test is None:
         test = take(images, np.arange(0)), labels[:0]

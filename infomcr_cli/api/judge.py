@@ -1,4 +1,4 @@
-"""`judge`: how well measures rank the generalization gap of the runs in a table."""
+"""`judge`: ranks measures by how well they order the generalization gap of the minima in a table."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def judge(
     measures: Sequence[str] | None = None,
     n_test: int | None = None,
 ) -> dict[str, Any]:
-    """Return how well each measure of a table ranks the gap: the JSON document of `infomcr judge`, as a dict.
+    """Rank the measures of a table by how well they order the gap; return the document of `infomcr judge` as a dict.
 
     Args:
-        frame:    one row for each run. A column `seed` that is not an axis numbers replicates, which are averaged.
-        gap:      column of the generalization gap, such as test error less training error, 0..1.
+        frame:    one row per run. Runs that differ only in a column `seed` are averaged, unless `seed` is an axis.
+        gap:      column of the generalization gap, such as test error minus training error, 0..1.
         axes:     columns of the hyperparameters that were varied.
-        measures: columns to rank; None: all that hold numbers and are not scores, costs or numbers of rows.
-        n_test:   samples of the test set, for the weights of the sign error; None: that of the column `n_test`.
+        measures: columns to rank; None: all numeric columns except scores, costs and indices.
+        n_test:   size of the test set, for the weights of the sign error; None: the column `n_test`.
 
     Returns:
         {"n": minima, "measures": {NAME: {"kendall_tau": {"value", "low", "high"}, …}}, …}; a statistic that is not
         available is None.
 
     Raises:
-        InputError: a column is absent, is named twice or holds no numbers, or n_test is below 1.
+        InputError: a column is missing, given twice or not numeric, or n_test is below 1.
 
     Examples:
         >>> import pandas as pd
@@ -48,7 +48,7 @@ def judge(
     from infomcr_cli.report.judge_table import judge as judge_frame
 
     if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
-        raise InputError("frame must be a pandas DataFrame", received=type(frame).__name__)
+        raise InputError("frame must be a pandas.DataFrame", received=type(frame).__name__)
     axes, measures = _names(axes), None if measures is None else _names(measures)
     if not axes:
         raise InputError("axes must name at least one column")

@@ -1,9 +1,10 @@
-"""`measure`: generalization measures of any Keras model, as `infomcr eval` takes them."""
+"""`measure`: computes the generalization measures of any Keras model, like `infomcr eval`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from infomcr_cli.data.labels import class_indices
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
-from infomcr_cli.measures.evaluate import measured_values
+from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.stateless import complete
+from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models.names import named_weights
 from infomcr_cli.models.score import Score, make_scorer
 
@@ -36,29 +38,29 @@ def measure(
     initial: Any = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
-    """Return measures of a network: what `infomcr eval` writes for a run with the same data in the same order.
+    """Compute measures of a network; the result equals that of `infomcr eval` on the same data in the same order.
 
-    The samples are what the network takes, scaled as in its training; nothing is done to them. The network is left
-    as it is. A measure that is not available has the value None and a `reason`; the others are computed.
+    The samples are passed to the network unchanged, so scale them as in its training. The network
+    is not changed. A measure that is not available has the value None and a `reason`; the others are computed.
 
     Args:
         model:    any Keras 3 model that maps a sample to logits, or a `RegularizedModel`.
-        train:    (x, y), training samples and their classes: x [n, ...], or a dict of arrays for a model of named
-                  inputs; y whole numbers, [n] or [n, 1]. Draws and subsets are taken from the first ones.
-        test:     (x, y) of test samples; None: the scores on it are left out.
+        train:    (x, y), training samples and their classes: x [n, ...], or a dict of arrays by input name if it
+                  has several; y whole numbers, [n] or [n, 1]. Draws and subsets are taken from the first ones.
+        test:     (x, y) of test samples; None: omit test scores.
         names:    a suite such as `fast`, `standard` or `all`, a measure, or a list of measures; `infomcr measures`
                   lists them.
-        seed:     of random choices, such as noise on the weights; never of the draws of gamma.
-        initial:  the weights before training, for measures that need them: `model.get_weights()` of that time, a dict
+        seed:     seed for random choices, such as noise on the weights; does not affect the draws of gamma.
+        initial:  the weights before training, for measures that need them: the earlier `model.get_weights()`, a dict
                   from `named_weights`, or a model that holds them.
-        settings: settings below `measure.` by name, such as {"gamma.draw_size": 50}; the others are those of the suite.
+        settings: settings of `measure.` by name, such as {"gamma.draw_size": 50}; others are those of the suite.
 
     Returns:
         {NAME: {"value", "std_error", "unit", "direction", "convention", …}}. With a test set also `train_error`,
         `test_error` and `gap_error` as fractions, `test_loss` and `gap_loss` in nats.
 
     Raises:
-        InputError: the model gives probabilities, a name is unknown, or arrays do not fit together.
+        InputError: the model outputs probabilities, a name is unknown, or arrays do not fit together.
 
     Examples:
         >>> import keras, numpy as np
@@ -74,21 +76,18 @@ def measure(
     """
     network, seed = network_of(model), whole_number("seed", seed, least=0)
     config = _config(names, settings or {})
-    chosen = chosen_measures(config.names)
+    chosen_measures(config.names)  # raises if a name is unknown
     x, y = samples_of("train", train)
     tested = None if test is None else samples_of("test", test)
     classes = complete(network, x)
     class_indices(y, "labels of train", classes=classes)
-    score = make_scorer(network)
-    on_train = score(_batches((x, y), config.batch_size))
-    dataset = given_data((x, y), tested, classes)
-    ctx = MeasureContext(network, dataset, config, seed, _initial_weights(network, initial), on_train.loss)
-    found = {name: value.to_dict() for name, value in measured_values(chosen, ctx).items()}
-    if tested is None:
-        return found
-    class_indices(tested[1], "labels of test", classes=classes)
-    on_test = score(_batches(tested, config.batch_size))
-    return found | _scores(on_train, on_test, len(y), len(tested[1]))
+    score, before = make_scorer(network), _initial_weights(network, initial)
+    on_train, scores = score(_batches((x, y), config.batch_size)), {}
+    if tested is not None:  # first: what cannot be scored is refused before the measures, which may take hours
+        class_indices(tested[1], "labels of test", classes=classes)
+        scores = _scores(on_train, score(_batches(tested, config.batch_size)), len(y), len(tested[1]))
+    ctx = MeasureContext(network, given_data((x, y), tested, classes), config, seed, before, on_train.loss)
+    return {name: value.to_dict() for name, value in evaluate_measures(ctx).items()} | scores
 
 
 def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureConfig:
@@ -127,7 +126,7 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         place = place.get(group) if isinstance(place, dict) else None
     if not isinstance(place, dict) or leaf not in place or leaf == "names":
-        raise InputError("settings must be settings of measures", received=key, accepted=_dotted(plain))
+        raise InputError("settings must contain only settings of measures", received=key, accepted=_dotted(plain))
     place[leaf] = value
 
 
@@ -137,7 +136,7 @@ def _dotted(plain: Mapping[str, Any]) -> list[str]:
 
 
 def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:
-    """Return a function that gives the weights before training by name, or None if they are not known.
+    """Return a function that returns the weights before training by name, or None if they are unknown.
 
     Raises:
         InputError: they are not those of the network.
@@ -153,7 +152,7 @@ def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:
     if shapes[0] != shapes[1]:
         odd = sorted({name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items())})
         received = f"{len(odd)} odd weights: {', '.join(odd[:3])}"
-        raise InputError("initial must hold the weights of the network before training", received=received)
+        raise InputError("initial must be the network's weights before training", received=received)
     return lambda: given
 
 
@@ -175,7 +174,7 @@ def _batches(samples: Samples, size: int) -> Iterator[tuple[Any, Any]]:
 
 
 def _scores(train: Score, test: Score, n_train: int, n_test: int) -> dict[str, Entry]:
-    """Return error rates with their binomial standard errors, losses, and gaps: test less training."""
+    """Return error rates with their binomial standard errors, losses, and gaps (test minus training)."""
     errors = [(1 - score.accuracy, n) for score, n in ((train, n_train), (test, n_test))]
     (on_train, train_se), (on_test, test_se) = ((e, float(np.sqrt(e * (1 - e) / n))) for e, n in errors)
     rows = {
@@ -186,7 +185,7 @@ def _scores(train: Score, test: Score, n_train: int, n_test: int) -> dict[str, E
         "gap_loss": (test.loss - train.loss, None, "nats"),
     }
     return {
-        name: {"value": value, "std_error": error, "unit": unit, "direction": "lower"}
+        name: replace(MeasureValue(value, error).finite(), unit=unit).to_dict()
         for name, (value, error, unit) in rows.items()
     }
 

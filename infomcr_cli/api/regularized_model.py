@@ -1,4 +1,4 @@
-"""`RegularizedModel`: a Keras model whose `fit` takes the steps of `train_step`, with a regularizer.
+"""`RegularizedModel`: a Keras model whose `fit` trains with a regularizer, by the steps of `train_step`.
 
 `fit` reads batches, calls callbacks and evaluates as Keras does. Only the step is another one: cross-entropy and the
 network's own losses, plus what the regularizer adds to the gradient.
@@ -30,22 +30,20 @@ OF_THE_STEP = ("cross_entropy", "penalty")  # logs of training alone
 
 @keras.saving.register_keras_serializable(package="infomcr")
 class RegularizedModel(keras.Model):
-    """A network with a regularizer, to be compiled and fitted as any Keras model.
+    """A network with a regularizer that is compiled and fitted like any Keras model.
 
-    The loss is cross-entropy of logits, which the regularizers are defined on. Each step equals that of
-    `train_step`. The logs of an epoch have `loss` (cross-entropy and the network's own losses, as Keras counts
-    it), `cross_entropy` (nats), `penalty` (the regularizer's value without its weight) and the compiled metrics;
-    `evaluate` gives `loss` and the metrics. `save`, `save_weights`, `load_weights` and `export` are those of the
-    network inside: a saved file is loaded by plain Keras, without this package.
+    The loss is cross-entropy of logits. Each step equals that of `train_step`. The logs of an epoch have `loss`
+    (cross-entropy plus the network's own losses, as in Keras), `cross_entropy` (nats), `penalty` (the regularizer's
+    value before its weight) and the compiled metrics; `evaluate` returns `loss` and the metrics. `save`,
+    `save_weights`, `load_weights` and `export` act on the inner network, so plain Keras can load a saved file.
 
     Args:
-        network:     a Keras model that maps a sample to logits; its weights are trained. It is kept as `.network`.
-        regularizer: `LocalMinimum()`, `SAM()`, `GradientNorm()`, `FisherTrace()` or a function of the same form; None
-                     for the plain step. The attribute may be set between two calls of `fit`, or by a callback, to begin
-                     or to end with it.
+        network:     a Keras model that returns logits; its weights are trained. Available as `.network`.
+        regularizer: `LocalMinimum()`, `SAM()`, `GradientNorm()`, `FisherTrace()` or a callable of the same form; None
+                     for plain steps. Set the attribute between two calls of `fit`, or in a callback, to switch it.
 
     Raises:
-        InputError: the network is no Keras model; later, a batch cannot be split into the regularizer's sub-batches,
+        InputError: the network is not a Keras model; later, a batch cannot be split into the regularizer's sub-batches,
             or samples have weights.
 
     Examples:
@@ -76,7 +74,7 @@ class RegularizedModel(keras.Model):
 
     @property
     def regularizer(self) -> Regularizer | None:
-        """What is added to each step; None for the plain one."""
+        """The regularizer of each step; None for plain steps."""
         return self._regularizer
 
     @regularizer.setter
@@ -98,7 +96,7 @@ class RegularizedModel(keras.Model):
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, *arguments: Any, **options: Any
     ) -> None:
-        """Compile as any Keras model; the loss is cross-entropy of logits.
+        """Compile like any Keras model; the loss is cross-entropy of logits.
 
         Args:
             optimizer: of Keras; clipping, averages of weights and loss scaling are its own.
@@ -110,13 +108,13 @@ class RegularizedModel(keras.Model):
             InputError: the loss is another one.
         """
         if loss_weights is not None:
-            raise InputError("a RegularizedModel has one loss, without loss_weights", received=loss_weights)
+            raise InputError("RegularizedModel does not support loss_weights", received=loss_weights)
         self._label_smoothing = label_smoothing_of(loss)
         dtype = "float64" if self.network.compute_dtype == "float64" else "float32"
         super().compile(optimizer, CrossEntropy(self._label_smoothing, dtype=dtype), None, *arguments, **options)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a model that is loaded from a file as it was when it was saved."""
+        """Compile a loaded model as it was when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
@@ -156,23 +154,23 @@ class RegularizedModel(keras.Model):
         return {name: value for name, value in results.items() if name not in OF_THE_STEP}
 
     def save(self, *arguments: Any, **options: Any) -> None:
-        """Save the network inside, which plain Keras loads; the optimizer is not in the file."""
+        """Save the inner network without the optimizer; plain Keras can load it."""
         self.network.save(*arguments, **options)
 
     def save_weights(self, *arguments: Any, **options: Any) -> None:
-        """Save the weights of the network inside."""
+        """Save the weights of the inner network."""
         self.network.save_weights(*arguments, **options)
 
     def load_weights(self, *arguments: Any, **options: Any) -> None:
-        """Load weights that were saved from the network inside."""
+        """Load saved weights into the inner network."""
         self.network.load_weights(*arguments, **options)
 
     def export(self, *arguments: Any, **options: Any) -> None:
-        """Export the network inside for serving."""
+        """Export the inner network for serving."""
         self.network.export(*arguments, **options)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `keras.saving.save_model` writes about this model, the regularizer included.
+        """Return the configuration for `keras.saving.save_model`, including the regularizer.
 
         Raises:
             InputError: the regularizer is a function of the user.
@@ -180,7 +178,7 @@ class RegularizedModel(keras.Model):
         kind = type(self._regularizer).__name__
         if self._regularizer is not None and OWN.get(kind) is not type(self._regularizer):
             advice = "model.save(FILE) saves the network inside."
-            raise InputError("only a regularizer of infomcr can be saved", received=kind, advice=advice)
+            raise InputError("only infomcr's own regularizers can be saved", received=kind, advice=advice)
         settings = None if self._regularizer is None else {"kind": kind, **asdict(self._regularizer)}
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network, "regularizer": settings}

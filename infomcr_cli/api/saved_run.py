@@ -1,4 +1,4 @@
-"""`load_run`: the settings, metrics, measures and networks of a run that `infomcr` trained."""
+"""`load_run`: opens a run directory, with its settings, metrics, measures and networks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class SavedRun:
     """A run directory, read on demand.
 
     Args:
-        path:   of the directory.
-        config: its resolved settings, such as `config.optimizer.learning_rate`; `config.model_dump()` is a dict.
+        path:   path of the directory.
+        config: resolved settings, such as `config.optimizer.learning_rate`; `config.model_dump()` is a dict.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class SavedRun:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """What was logged, a row for each epoch: step, epoch, values such as `train/loss`, and clock times.
+        """The logged metrics, one row per epoch: step, epoch, values such as `train/loss`, and times.
 
         Raises:
             InputError: metrics.jsonl is not what this program writes.
@@ -63,7 +63,7 @@ class SavedRun:
 
     @property
     def evaluations(self) -> dict[str, dict[str, Any]]:
-        """What `infomcr eval` found at each checkpoint: scores, gaps, measures, as in its JSON document."""
+        """The results of `infomcr eval` for each checkpoint, as in its JSON document: scores, gaps, measures."""
         recorded = read_measures_file(self._directory).checkpoints
         return {name: evaluation.to_dict() for name, evaluation in recorded.items()}
 
@@ -97,7 +97,7 @@ class SavedRun:
         return model
 
     def initial_weights(self) -> dict[str, Any] | None:
-        """Return the weights before training by name, as `measure` takes them; None if they are not known.
+        """Return the weights before training by name, for `measure`; None if they are unknown.
 
         They are drawn again from the run's seed; so are the states of this process's random generators.
 
@@ -110,7 +110,7 @@ class SavedRun:
         return None if found is None else dict(found)
 
     def arrays(self, split: str = "train") -> tuple[Any, NDArray[np.int32]]:
-        """Return the samples and labels of a split as the network takes them: standardised, in stored order.
+        """Return the samples and labels of a split, standardised for the network, in stored order.
 
         Args:
             split: train, test or validation.
@@ -125,11 +125,11 @@ class SavedRun:
             raise InputError("a split must be known", received=split, accepted=SPLITS)
         found = getattr(self._dataset, split)
         if found is None:
-            raise InputError("the run has no validation split", advice="It has one if data.validation_size is given.")
+            raise InputError("the run has no validation split", advice="Train with data.validation_size=N to have one.")
         return self._dataset.standardise(found.images[:]), found.labels
 
     def standardise(self, images: Any) -> NDArray[np.float32]:
-        """Return images as the network takes them: (pixels - mean) / std of the run's data, or as its scaling says.
+        """Return images scaled for the network: (pixels - mean) / std of the run's data, or as `data.scaling` says.
 
         Args:
             images: pixels on the 0..255 scale, [..., channels].
@@ -158,21 +158,21 @@ class SavedRun:
 
 
 def load_run(path: str | PathLike[str], overrides: Sequence[str] = ()) -> SavedRun:
-    """Return a run that `infomcr train` left behind.
+    """Open a run directory.
 
-    A run directory may come from anyone: nothing in it is executed. If its network is built by a function of the
-    user's own that was not named for it before, name the function, as on the command line:
+    Nothing in the directory is executed, since it may come from anyone. If its network is built by a function that
+    you have not named for this run before, name it as on the command line:
     `load_run(path, ["model.builder=package.module:net"])`.
 
     Args:
-        path:      the run's directory.
-        overrides: settings of today, such as "data.root=/data/cifar10"; none may change what makes the weights.
+        path:      the run directory.
+        overrides: changed settings, such as "data.root=/data/cifar10"; they must not change how the weights were made.
 
     Returns:
         an object with `config`, `metrics` (a DataFrame), `measures`, `model(checkpoint)` and `arrays(split)`.
 
     Raises:
-        InputError: there is no run, it holds links or broken files, or an override does not fit.
+        InputError: there is no run, it contains links or broken files, or an override is not allowed.
 
     Examples:
         >>> from infomcr_cli import load_run

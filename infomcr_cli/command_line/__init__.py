@@ -1,1 +1,1 @@
-"""The commands as the command line takes them: arguments, options and their help."""
+"""The arguments, options and help of each command."""

@@ -16,27 +16,29 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Run directories, quoted globs, mlflow:EXPERIMENT.",
+            help="Run directories, folders of runs or sweeps, quoted globs, or mlflow:EXPERIMENT.",
             autocompletion=complete_run,
         ),
     ],
-    gap: Annotated[str, typer.Option(help="What to rank against: error, loss or test_error.")] = "error",
-    checkpoint: Annotated[str, typer.Option(help="Which evaluated checkpoint to compare.")] = "last",
-    sort: Annotated[str | None, typer.Option(help="A measure, a column or a statistic to order by.")] = None,
+    gap: Annotated[str, typer.Option(help="The gap to rank by: error, loss or test_error.")] = "error",
+    checkpoint: Annotated[str, typer.Option(help="The evaluated checkpoint to compare.")] = "last",
+    sort: Annotated[str | None, typer.Option(help="Sort by this measure, column or statistic.")] = None,
     csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
     html: Annotated[
         Path | None, typer.Option(readable=False, help="Write one self-contained page to this file.")
     ] = None,
     plots: Annotated[
-        Path | None, typer.Option(readable=False, help="Write the pictures to this folder, SVG and PNG.")
+        Path | None, typer.Option(readable=False, help="Write the plots to this folder, as SVG and PNG.")
     ] = None,
-    allow_mixed: Annotated[bool, typer.Option(help="Rank numbers of different conventions together, marked.")] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option(help="Rank values of different conventions together, and mark them.")
+    ] = False,
     max_train_loss: MaxTrainLoss = None,
     by_family: ByFamily = False,
     audit: Annotated[
         Path | None,
         typer.Option(
-            readable=False, metavar="FILE", help="What `infomcr audit` wrote; default: that of a run, if any."
+            readable=False, metavar="FILE", help="The audit.json that `infomcr audit` wrote; default: that of a run."
         ),
     ] = None,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
@@ -76,37 +78,42 @@ def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
     html: Annotated[
         Path | None,
-        typer.Option(readable=False, help="The file to write; default: report.html in the run's directory."),
+        typer.Option(readable=False, help="The file to write; default: report.html in the run directory."),
     ] = None,
-    tracking: Annotated[bool, typer.Option(help="Put it into MLflow too, where the run is.")] = True,
+    tracking: Annotated[bool, typer.Option(help="Upload the page to the run in MLflow.")] = True,
     tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: the run's own.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write one self-contained page on a run: settings, curves, measures and how to read them, pictures."""
+    """Write a self-contained HTML page about a run: settings, curves, measures with explanations, plots."""
     from infomcr_cli.report_run import ReportRequest, report_run
 
     finish(report_run(ReportRequest(run, html, tracking, tracking_uri)), as_json)
 
 
 def judge(
-    table: Annotated[Path, typer.Argument(readable=False, metavar="FILE.csv", help="One minimum a line.")],
-    gap: Annotated[str, typer.Option(help="The column of the generalization gap.")],
-    axes: Annotated[str, typer.Option(help="The columns of hyperparameters, separated by commas.")],
+    table: Annotated[
+        Path, typer.Argument(readable=False, metavar="FILE.csv", help="A table with one row per minimum.")
+    ],
+    gap: Annotated[str, typer.Option(help="The column with the generalization gap.")],
+    axes: Annotated[str, typer.Option(help="The columns with hyperparameters, separated by commas.")],
     measures: Annotated[
-        str | None, typer.Option(help="The columns to judge; default: all numbers except scores, costs and indices.")
+        str | None,
+        typer.Option(help="The columns to rank; default: all numeric ones except scores, costs and indices."),
     ] = None,
     n_test: Annotated[
         int | None, typer.Option(help="Size of the test set, for the sign error; default: the column n_test.")
     ] = None,
     direction: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=lower|higher", help="Which values of a measure are better; may be repeated."),
+        typer.Option(
+            metavar="NAME=lower|higher", help="Whether lower or higher values of a measure are better; repeatable."
+        ),
     ] = None,
     max_train_loss: MaxTrainLoss = None,
     by_family: ByFamily = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rank the measures of an external CSV table."""
+    """Rank measures by how well they order the generalization gap in a CSV table."""
     from infomcr_cli.judge_file import JudgeResult
     from infomcr_cli.report.judge_table import judge_file
 

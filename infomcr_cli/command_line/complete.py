@@ -1,4 +1,4 @@
-"""What the shell offers while a command is typed: groups, choices, settings and their values, and run folders."""
+"""Shell completion: config groups, choices, settings and their values, and run directories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OF_A_MEASURED_RUN = ("measure", "device", "data.root", "tracking")
 
 
 def complete_override(incomplete: str) -> list[str]:
-    """Offer groups with their choices and settings; for what stands before `=`, its choices or values."""
+    """Complete `GROUP=CHOICE`, setting names, and the values of a setting after its `=`."""
     from infomcr_cli.config.search_path import group_choices
 
     choices = group_choices(None)
@@ -29,7 +29,7 @@ def complete_override(incomplete: str) -> list[str]:
 
 
 def complete_sweep(incomplete: str) -> list[str]:
-    """Offer what `complete_override` offers, and the settings of a sweep."""
+    """Complete overrides and the settings of a sweep."""
     begun = _broken_by_bash()
     if begun is not None:
         key, value = begun
@@ -41,7 +41,7 @@ def complete_sweep(incomplete: str) -> list[str]:
 
 
 def complete_config(incomplete: str) -> list[str]:
-    """Offer groups, their choices and settings, for the command that explains them."""
+    """Complete the argument of `config`: groups, choices and settings."""
     from infomcr_cli.config.search_path import group_choices
 
     of_a_sweep = ("sweep", *_sweep_settings())
@@ -50,7 +50,7 @@ def complete_config(incomplete: str) -> list[str]:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Offer run directories, and folders that may hold some; without a word the runs in runs/."""
+    """Complete run directories and folders that may contain some; an empty word completes to the runs in runs/."""
     folder, _, begun = incomplete.rpartition("/")
     place = Path(folder or ("/" if incomplete.startswith("/") else "."))
     if not incomplete and Path("runs").is_dir():
@@ -60,7 +60,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def complete_run_or_override(incomplete: str) -> list[str]:
-    """Offer run directories, then the settings of measures and what else a measured run can be given."""
+    """Complete run directories, then the overrides that `eval` and similar commands accept."""
     overrides = complete_override(incomplete)
     if _broken_by_bash() is not None:
         return overrides
@@ -68,7 +68,7 @@ def complete_run_or_override(incomplete: str) -> list[str]:
 
 
 def _folders(place: Path) -> Iterator[str]:
-    """Yield the names of run directories as they are, of other folders with a slash; nothing hidden."""
+    """Yield the names of run directories, and those of other folders with a slash; skip hidden ones."""
     try:
         found = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith("."))
     except OSError:
@@ -84,7 +84,7 @@ def _settings() -> list[str]:
 
 
 def _sweep_settings() -> dict[str, tuple[str, ...]]:
-    """Return the settings of a sweep with the words that each may be."""
+    """Return the settings of a sweep with the choices of each."""
     from infomcr_cli.config.reference import words_of
     from infomcr_cli.config.schema.sweep import SweepConfig
 
@@ -98,7 +98,7 @@ def _values(key: str) -> list[str]:
 
 
 def _broken_by_bash() -> tuple[str, str] | None:
-    """Return what stands before and after `=` if bash broke the word there; it replaces only what comes after."""
+    """Return the parts before and after `=` if bash split the word there, since it completes only the second."""
     words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
     reached = words[: int(at) + 1] if at.isdecimal() else []
     match reached:

@@ -1,4 +1,4 @@
-"""Help of a command: usage without odd brackets, flags without a type, and what overrides can say."""
+"""The help of a command: a clean usage line, examples, and the config groups with their choices."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ WITH_GROUPS = ("train", "sweep")  # commands that take any override
 
 
 class Command(TyperCommand):
-    """A command whose help shows examples, and the groups of the configuration with their choices."""
+    """A command whose help shows examples and the config groups with their choices."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words of the usage line: what an argument is called says whether it repeats or may be left out."""
+        """Return the words of the usage line; metavars already show which arguments are optional or repeatable."""
         arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
         return [self.options_metavar or "", *(one.metavar or (one.name or "").upper() for one in arguments)]
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters; a flag needs no word for its type."""
+        """Return the parameters; flags get no metavar."""
         params = super().get_params(ctx)
         for one in params:
             if getattr(one, "is_flag", False) and one.metavar is None:
@@ -100,7 +100,7 @@ class Command(TyperCommand):
 
 
 class App(typer.Typer):
-    """Commands with such a help."""
+    """A Typer app whose commands use `Command`."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
         """Return a decorator that adds a command."""

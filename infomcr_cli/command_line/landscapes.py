@@ -16,32 +16,41 @@ def path_between(
         list[str],
         typer.Argument(
             metavar="A B [OVERRIDE]...",
-            help="Two runs of one network on the same data, RUN or RUN@CHECKPOINT; then overrides.",
+            help="Two runs of the same network and data, each RUN or RUN@CHECKPOINT; then overrides.",
             autocompletion=complete_run_or_override,
         ),
     ],
     align: Annotated[
-        bool, typer.Option("--align", help="Permute the channels of B to those of A (Ainsworth et al., 2023).")
+        bool, typer.Option("--align", help="Permute the channels of B to match A (Ainsworth et al., 2023).")
     ] = False,
-    points: Annotated[int, typer.Option(help="Points of each path, the ends included.")] = 21,
-    steps: Annotated[int, typer.Option(help="Training steps of the curve (Garipov et al., 2018); 0: no curve.")] = 1000,
-    samples: Annotated[str, typer.Option(help="Training and test images of each point, a number or all.")] = "all",
+    points: Annotated[int, typer.Option(help="Points on each path, including both ends.")] = 21,
+    steps: Annotated[
+        int, typer.Option(help="Training steps for the curve (Garipov et al., 2018); 0: no curve.")
+    ] = 1000,
+    samples: Annotated[str, typer.Option(help="Training and test images per point: a number, or all.")] = "all",
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of the curve at the start; default: that of A if SGD trained it, else 0.01.")
+        float | None,
+        typer.Option(help="Initial learning rate for the curve; default: that of A if SGD trained it, else 0.01."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the curve's batches and places, and of the alignment.")] = 0,
-    checkpoint: Annotated[str, typer.Option(help="Of runs that name none: last, best, or the name of one.")] = "last",
+    seed: Annotated[int, typer.Option(help="Seed for the training of the curve and for the alignment.")] = 0,
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint of runs given without one: last, best, or a name.")
+    ] = "last",
     name: Annotated[
-        str | None, typer.Option(help="Of the folder in landscapes/ of both runs; default: one for these settings.")
+        str | None,
+        typer.Option(help="Name of the folder in landscapes/ of both runs; default: derived from the settings."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(readable=False, help="Another folder for the results; compare does not see it.")
+        Path | None,
+        typer.Option(
+            readable=False, help="Write the results to this folder instead, where compare will not find them."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another path in --name or --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a different path in --name or --out.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show loss and error from one minimum to another, and the barrier between; run it again to continue."""
+    """Compute loss and error along paths between two minima, and the barriers; run it again to continue."""
     from infomcr_cli.path import PathRequest
     from infomcr_cli.path import path as run_command
 
@@ -69,51 +78,51 @@ def landscape(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]... [OVERRIDE]...",
-            help="Runs, RUN or RUN@CHECKPOINT, side by side on one scale; then overrides.",
+            help="Runs, each RUN or RUN@CHECKPOINT, plotted on one scale; then overrides.",
             autocompletion=complete_run_or_override,
         ),
     ] = None,
     through: Annotated[
         tuple[str, str, str] | None,
-        typer.Option(metavar="A B C", help="The plane through three minima, with the paths of their training."),
+        typer.Option(metavar="A B C", help="Plot the plane through three minima, with their training trajectories."),
     ] = None,
     directions: Annotated[
         str,
         typer.Option(
-            help="random: Gaussian, normalised by filter (Li et al., 2018); biases and the weights of norms stay as "
-            "they are. hessian: the top eigenvectors, of all weights.",
+            help="random: Gaussian, filter-normalised (Li et al., 2018); biases and normalization layers stay fixed. "
+            "hessian: the top eigenvectors over all weights.",
             autocompletion=lambda: ["random", "hessian"],
         ),
     ] = "random",
     dimensions: Annotated[int | None, typer.Option(help="1: curves; 2: contours and surfaces. Default: 1.")] = None,
-    points: Annotated[int | None, typer.Option(help="Points of each axis; default: 51 of a curve, else 25.")] = None,
+    points: Annotated[int | None, typer.Option(help="Points per axis; default: 51 for a curve, else 25.")] = None,
     radius: Annotated[
         float | None,
         typer.Option(
-            help="How far to both sides, in lengths of the network's filters; default: 1, along eigenvectors 0.02."
+            help="Distance to either side, relative to the norms of the filters; default: 1, along eigenvectors 0.02."
         ),
     ] = None,
     batch_statistics: Annotated[
         str | None,
         typer.Option(
-            help="Moving statistics of batch norm: keep those of the minimum, or renew them at each point. Default: "
-            "keep, for they are part of the minimum; renew with --through, for between minima none fit.",
+            help="keep or renew: use the minimum's moving statistics of batch norm, or recompute them at each point. "
+            "Default: keep, because they are part of the minimum; renew with --through, because none fit in between.",
             autocompletion=lambda: ["keep", "renew"],
         ),
     ] = None,
     samples: Annotated[
-        str | None, typer.Option(help="Training images, a number or all; default: measure.samples.")
+        str | None, typer.Option(help="Training images: a number, or all; default: measure.samples.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of random directions.")] = 0,
-    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    seed: Annotated[int, typer.Option(help="Seed for random directions.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint: last, best, or a name.")] = "last",
     out: Annotated[
-        Path | None, typer.Option(readable=False, help="The folder of the results; default: landscapes/ of each run.")
+        Path | None, typer.Option(readable=False, help="Folder for the results; default: landscapes/ of each run.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another landscape in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a different landscape in --out.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show training loss and error around minima, or on the plane through three; run it again to continue."""
+    """Compute training loss and error around minima, or on the plane through three; run it again to continue."""
     from infomcr_cli.landscape import LandscapeRequest
     from infomcr_cli.landscape import landscape as run_command
 
@@ -142,36 +151,36 @@ def spectrum(
         list[str],
         typer.Argument(
             metavar="RUN... [OVERRIDE]...",
-            help="Runs, RUN or RUN@CHECKPOINT, in one picture; then overrides.",
+            help="Runs, each RUN or RUN@CHECKPOINT, in one plot; then overrides.",
             autocompletion=complete_run_or_override,
         ),
     ],
     operator: Annotated[
         str,
         typer.Option(
-            help="hessian: of the training loss. fisher: G/N of the gradients of single samples, with the spectrum of "
-            "the observed Fisher information but for zeros.",
+            help="hessian: the Hessian of the training loss. fisher: G/N of the per-sample gradients, which has the "
+            "non-zero eigenvalues of the empirical Fisher information.",
             autocompletion=lambda: ["hessian", "fisher"],
         ),
     ] = "hessian",
     probes: Annotated[int, typer.Option(help="Random vectors; their spread gives the standard error.")] = 10,
-    steps: Annotated[int, typer.Option(help="Lanczos steps from each, a product over the samples each.")] = 60,
+    steps: Annotated[int, typer.Option(help="Lanczos steps per vector; each takes one product over all samples.")] = 60,
     width: Annotated[
-        float | None, typer.Option(help="σ of the Gaussians; default: a hundredth of the range of the eigenvalues.")
+        float | None, typer.Option(help="σ of the Gaussian kernel; default: 1 % of the range of the eigenvalues.")
     ] = None,
     samples: Annotated[
-        str | None, typer.Option(help="Training images, a number or all; default: measure.samples.")
+        str | None, typer.Option(help="Training images: a number, or all; default: measure.samples.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random vectors.")] = 0,
-    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    seed: Annotated[int, typer.Option(help="Seed for the random vectors.")] = 0,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint: last, best, or a name.")] = "last",
     out: Annotated[
-        Path | None, typer.Option(readable=False, help="The folder of the results; default: landscapes/ of each run.")
+        Path | None, typer.Option(readable=False, help="Folder for the results; default: landscapes/ of each run.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another result in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a different result in --out.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate how the eigenvalues of the Hessian, or of G/N, are distributed; run it again to continue."""
+    """Estimate the eigenvalue density of the Hessian, or of G/N; run it again to continue."""
     from infomcr_cli.spectrum import SpectrumRequest
     from infomcr_cli.spectrum import spectrum as run_command
 

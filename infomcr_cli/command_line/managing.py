@@ -32,12 +32,13 @@ def runs(
         list[str] | None,
         typer.Argument(
             metavar="[CONDITION]...",
-            help="Only runs of which all hold: reg.name=on 'optimizer.l2>=1e-4'; = != < <= > >=, in quotes.",
+            help="List only runs that meet all conditions, such as reg.name=on 'optimizer.l2>=1e-4'. Operators: "
+            "= != < <= > >=.",
             autocompletion=complete_override,
         ),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A setting, measure or score to sort by; -NAME: descending.")
+        str | None, typer.Option(metavar="NAME", help="Sort by this setting, measure or score; -NAME: descending.")
     ] = None,
     columns: Annotated[str | None, typer.Option(metavar="NAME,...", help="The columns to show.")] = None,
     csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
@@ -46,7 +47,7 @@ def runs(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a folder and their states: all of them, or those with some settings, measures or states."""
+    """List the runs of a folder, all or those that meet conditions on settings, measures or states."""
     from infomcr_cli.list_runs import RunQuery, list_runs
 
     query = RunQuery(tuple(conditions or ()), sort, names_in(columns), csv)
@@ -56,12 +57,12 @@ def runs(
 def tag(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
     tags: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME[=VALUE]]...", help="Tags; none: show those it has.")
+        list[str] | None, typer.Argument(metavar="[NAME[=VALUE]]...", help="Tags to set; default: print the tags.")
     ] = None,
-    remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Take a tag away; repeatable.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Remove this tag; repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tag a run; `infomcr runs tag.NAME=VALUE` finds it again."""
+    """Set, remove or print the tags of a run; find it with `infomcr runs tag.NAME=VALUE`."""
     from infomcr_cli.annotate import tag_run
 
     finish(tag_run(run, tags or (), remove or ()), as_json)
@@ -70,11 +71,11 @@ def tag(
 def note(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.", autocompletion=complete_run)],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The note, '' to remove it; default: show it.")
+        str | None, typer.Argument(metavar="[TEXT]", help="The note, or '' to remove it; default: print it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a run a note, in place of the one it had."""
+    """Set, replace or print the note of a run."""
     from infomcr_cli.annotate import note_run
 
     finish(note_run(run, text), as_json)
@@ -82,13 +83,13 @@ def note(
 
 def delete(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     tracking_uri: Annotated[
-        str | None, typer.Option(help="The MLflow store that has them; default: each run's own.")
+        str | None, typer.Option(help="The MLflow store to delete them in; default: each run's own.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move runs to the folder .trash beside them, and delete them in MLflow, where they can be restored too."""
+    """Move runs to .trash in the runs folder and delete them in MLflow; both can be undone."""
     from infomcr_cli.delete_runs import RunToDelete, delete_runs
 
     if not yes and not sys.stdin.isatty():
@@ -105,18 +106,20 @@ def sync(
         list[str] | None,
         typer.Argument(metavar="RUN...", help="Run directories, quoted globs.", autocompletion=complete_run),
     ] = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="An MLflow store; default: each run's own.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="The MLflow store; default: each run's own.")] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Delete runs in MLflow whose directories you deleted, after a question.")
+        bool,
+        typer.Option("--prune", help="Also delete MLflow runs whose directories you deleted, after confirmation."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask for confirmation.")] = False,
     checkpoints: Annotated[
-        UploadedCheckpoints | None, typer.Option(help="Upload these weights; default: as each run says.")
+        UploadedCheckpoints | None,
+        typer.Option(help="Checkpoints whose weights to upload; default: each run's tracking.checkpoints."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Write run directories to MLflow, in any store, as often as you like; renamed runs are renamed there."""
+    """Copy run directories to an MLflow store, including changed names and tags; safe to repeat."""
     from infomcr_cli.sync import PruneRequest
     from infomcr_cli.sync import sync as run_command
 
@@ -136,10 +139,10 @@ def ui(
     runs_dir: RunsDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-    opens: Annotated[bool, typer.Option("--open", help="Open the table of the latest runs in a browser.")] = False,
+    opens: Annotated[bool, typer.Option("--open", help="Open the latest experiment in a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Browse the runs in the MLflow UI, on this machine only."""
+    """Serve the MLflow UI on this machine and print the addresses of the experiments."""
     from infomcr_cli.ui import UiRequest
     from infomcr_cli.ui import ui as run_command
 

@@ -20,11 +20,11 @@ def evaluate(
             autocompletion=complete_run_or_override,
         ),
     ],
-    checkpoint: Annotated[str, typer.Option(help="last, best, all, or the name of one.")] = "last",
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint to measure: last, best, all, or a name.")] = "last",
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure gamma and other generalization measures of a run, with the generalization gap."""
+    """Compute gamma, other measures and the generalization gap of runs."""
     from infomcr_cli.evaluate import EvalRequest
     from infomcr_cli.evaluate import evaluate as run_command
 
@@ -40,27 +40,27 @@ def audit(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="RUN", help="Runs whose measures give the spread between minima: a quoted glob; repeatable."
+            metavar="RUN", help="Evaluated runs, or a quoted glob, that define the spread between minima; repeatable."
         ),
     ] = None,
-    rescalings: Annotated[int, typer.Option(min=0, max=1000, help="How often layers are rescaled.")] = 4,
-    factor: Annotated[float, typer.Option(help="Largest factor of a rescaling.")] = 3.0,
-    seeds: Annotated[int, typer.Option(min=0, max=1000, help="Train it again with so many other seeds.")] = 0,
-    orders: Annotated[int, typer.Option(min=0, max=1000, help="And with so many other orders of batches.")] = 0,
+    rescalings: Annotated[int, typer.Option(min=0, max=1000, help="Number of random layer rescalings.")] = 4,
+    factor: Annotated[float, typer.Option(help="Largest rescaling factor.")] = 3.0,
+    seeds: Annotated[int, typer.Option(min=0, max=1000, help="Retrain with this many other seeds.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, max=1000, help="Retrain with this many other batch orders.")] = 0,
     more_epochs: Annotated[
-        list[int] | None, typer.Option(min=1, help="Train it so many epochs further; repeatable.")
+        list[int] | None, typer.Option(min=1, help="Train for this many more epochs; repeatable.")
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint: last, best, or a name.")] = "last",
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far each measure moves when something changes that should not matter."""
+    """Test how much each measure changes when something changes that should not matter."""
     from infomcr_cli.audit import AuditRequest
     from infomcr_cli.audit import audit as run_command
 
     runs, overrides = runs_and_overrides(arguments)
     if len(runs) != 1:
-        raise InputError("audit takes one run", received=" ".join(runs), advice="Others are named by --against.")
+        raise InputError("audit takes one run", received=" ".join(runs), advice="Give the others with --against.")
     request = AuditRequest(
         runs[0],
         overrides,
@@ -78,11 +78,12 @@ def audit(
 
 def measures(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Measures to show all about: formula, source, …")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Print all details of these measures: formula, source, …"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the measures that eval knows, a line each, or show all about some of them."""
+    """List all measures, one per line, or print the details of some."""
     from infomcr_cli.list_measures import list_measures
 
     finish(list_measures(names or ()), as_json)

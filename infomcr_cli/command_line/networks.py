@@ -15,15 +15,15 @@ def import_model(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE]... [OVERRIDE]...", help="Files of models or quoted globs, then overrides such as data=npz."
+            metavar="[FILE]... [OVERRIDE]...", help="Model files or quoted globs, then overrides such as data=npz."
         ),
     ] = None,
-    run_dir: Annotated[
-        Path | None, typer.Option(readable=False, help="The run's directory; default: runs/FILE.")
-    ] = None,
+    run_dir: Annotated[Path | None, typer.Option(readable=False, help="The run directory; default: runs/FILE.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter of the training, for compare; repeatable."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Record a training hyperparameter, used by compare; repeatable."
+        ),
     ] = None,
     initial: Annotated[
         Path | None, typer.Option(readable=False, metavar="FILE", help="The weights before training.")
@@ -31,13 +31,13 @@ def import_model(
     table: Annotated[
         Path | None,
         typer.Option(
-            readable=False, metavar="FILE.csv", help="A line for each file: a column `file`, the rest settings."
+            readable=False, metavar="FILE.csv", help="A table with a column `file`; the other columns are settings."
         ),
     ] = None,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make runs of networks that were trained elsewhere: .keras files, or weights with model=."""
+    """Create runs from networks trained elsewhere: .keras files, or weight files with model=."""
     from infomcr_cli.import_model import ImportRequest, import_models
 
     files, overrides = split_words(arguments or [])
@@ -54,13 +54,13 @@ def export(
         ),
     ],
     overrides: Overrides = None,
-    checkpoint: Annotated[str, typer.Option(help="last, best, or the name of one.")] = "last",
-    raw: Annotated[bool, typer.Option("--raw", help="Leave out the scaling of the input.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint: last, best, or a name.")] = "last",
+    raw: Annotated[bool, typer.Option("--raw", help="Omit the layer that scales the input.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's network as a plain Keras model, the scaling of its input included."""
+    """Export a run's network as a plain Keras model (or ONNX, or SavedModel) that scales its input."""
     from infomcr_cli.export import ExportRequest, export_run
 
     request = ExportRequest(run, file, tuple(overrides or ()), checkpoint, raw, force, config_dir)

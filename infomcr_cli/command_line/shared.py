@@ -1,16 +1,18 @@
-"""What commands share: common options, words that are runs or overrides, and how a result is printed."""
+"""Common options of the commands, the split of arguments into runs and overrides, and printing of results."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol
 
 import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from infomcr_cli.command_line.complete import complete_override
-from infomcr_cli.console.output import Result, print_result
+from infomcr_cli.console.output import print_json
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.errors import InputError
@@ -18,19 +20,19 @@ from infomcr_cli.errors import InputError
 stderr = Screen(stderr=True)
 
 MaxTrainLoss = Annotated[
-    float | None, typer.Option(metavar="LOSS", help="Leave out what has a higher training loss; it is said how many.")
+    float | None, typer.Option(metavar="LOSS", help="Exclude runs with a higher training loss, and print how many.")
 ]
-ByFamily = Annotated[bool, typer.Option("--by-family", help="Name the best measure of each family.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ByFamily = Annotated[bool, typer.Option("--by-family", help="Print the best measure of each family.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
 TrackingUri = Annotated[
-    str | None, typer.Option(help="An MLflow store; default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs.")
+    str | None, typer.Option(help="The MLflow store; default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs.")
 ]
 ConfigDir = Annotated[
     Path | None,
     typer.Option(
-        readable=False,  # here and below: what cannot be read is said where it is read, in one line
-        help="A folder of configuration that comes before infomcr's own; default: conf/, where there is one.",
+        readable=False,  # here and below: the code that reads a file reports errors, in one line
+        help="A configuration folder that takes precedence over infomcr's own; default: conf/, if it exists.",
     ),
 ]
 
@@ -44,37 +46,59 @@ Overrides = Annotated[
 ]
 
 
+class Result(Protocol):
+    """The result of a command: a JSON document, what a terminal shows, and an exit code."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a run failed, 129, 130 or 143 interrupted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+
+    def renderables(self, width: int) -> Iterable[RenderableType]:
+        """Return what a terminal of `width` columns shows; a string is a line that is not wrapped."""
+
+
 def finish(result: Result, as_json: bool, problem: str = "") -> NoReturn:
-    """Print what a command returned, and its problem on standard error; exit with its code.
+    """Print the result of a command, and its problem on standard error; exit with its exit code.
+
+    Text from a run's files is never read as markup.
 
     Args:
         problem: one line, without secrets.
     """
-    print_result(result, as_json=as_json)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        console = Console()
+        for part in result.renderables(console.width):
+            shown = Text(part, no_wrap=True) if isinstance(part, str) else part
+            console.print(shown, soft_wrap=isinstance(shown, Text) and bool(shown.no_wrap))
     if problem:
         print_error(problem)
     raise typer.Exit(result.exit_code)
 
 
 def continued(command: Callable[[], Result], as_json: bool) -> NoReturn:
-    """Run a command that continues where it was stopped, and print its result."""
+    """Run a command that can be interrupted and continued, and print its result."""
     from infomcr_cli.signals import stop_on_signal
 
     with stop_on_signal() as stopped:
         result = command()
     if stopped.number is not None:
-        print_error("stopped; the same command continues")
+        print_error("stopped; run the same command again to continue")
         raise typer.Exit(128 + stopped.number)
     finish(result, as_json)
 
 
 def runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return runs and overrides.
+    """Split arguments into runs and overrides.
 
-    A run is a path; whatever has a `=` and is no path that exists is an override.
+    A word with a `=` is an override unless it is an existing path.
 
     Raises:
-        InputError: no run is named.
+        InputError: there is no run.
     """
     runs, overrides = split_words(arguments)
     if not runs:
@@ -87,13 +111,13 @@ def runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str
 
 
 def split_words(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what is no override, and the overrides: whatever has a `=` and is no path that exists."""
+    """Split words into others and overrides: those with a `=` that are not existing paths."""
     overrides = tuple(word for word in arguments if "=" in word and not os.path.exists(word))
     return tuple(word for word in arguments if word not in overrides), overrides
 
 
 def names_in(listed: str | None) -> tuple[str, ...]:
-    """Return the names in a list with commas; one that contains a comma is in double quotes."""
+    """Return the names in a comma-separated list; a name that contains a comma is in double quotes."""
     import csv
 
     names = next(csv.reader([listed or ""], skipinitialspace=True), [])
@@ -101,7 +125,7 @@ def names_in(listed: str | None) -> tuple[str, ...]:
 
 
 def confirmed(lines: Sequence[str], where: str) -> bool:
-    """Show what goes, a line for each run, and ask."""
+    """Print one line for each run to delete, and ask for confirmation."""
     for line in lines:
         say(stderr, line)
     question = f"Delete {len(lines)} run{'s' if len(lines) > 1 else ''} {where}?"

@@ -30,23 +30,21 @@ SweepOverrides = Annotated[
 def train(
     overrides: Overrides = None,
     run_dir: Annotated[
-        Path | None, typer.Option(readable=False, help="The run's directory; default: a new one in runs/.")
+        Path | None, typer.Option(readable=False, help="The run directory; default: a new one in runs/.")
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             readable=False,
             metavar="RUN",
-            help="Continue a run from its checkpoint.",
+            help="Resume this run from its last checkpoint.",
             autocompletion=complete_run,
         ),
     ] = None,
-    print_config: Annotated[
-        bool, typer.Option(help="Print the resolved settings as YAML, with their meanings, and stop.")
-    ] = False,
+    print_config: Annotated[bool, typer.Option(help="Print the resolved settings as commented YAML and exit.")] = False,
     config_dir: ConfigDir = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show where the time goes; leave a TensorBoard trace.")
+        bool, typer.Option("--profile", help="Print where the time goes, and write a TensorBoard trace.")
     ] = False,
     as_json: AsJson = False,
     multirun: Annotated[bool, typer.Option("--multirun", "-m", hidden=True)] = False,
@@ -54,7 +52,7 @@ def train(
     """Train a network, with or without the regularizer."""
     if multirun:  # Hydra's word for a sweep
         sweep = suggested_command("sweep", *(overrides or ()), config_dir=config_dir)
-        raise InputError("train trains one run", received="-m", advice=f"Several values are a sweep: {sweep}")
+        raise InputError("train trains one run", received="-m", advice=f"To train several, use {sweep}")
     from infomcr_cli.train import TrainRequest, settings_of
     from infomcr_cli.train import train as run_command
 
@@ -79,21 +77,23 @@ def _print_config(config: RunConfig, as_json: bool) -> None:
 
 def sweep(
     overrides: SweepOverrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the jobs and stop.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything at the first failure.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and exit.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop all jobs at the first failure.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry jobs that failed before.")] = False,
     status: Annotated[
         bool,
-        typer.Option("--status", help="Show how far a sweep is, by its name or its overrides; default: the last one."),
+        typer.Option(
+            "--status", help="Show the progress of a sweep, given its name or overrides; default: the last one."
+        ),
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="With --status: until nothing works on it any more.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --status: refresh until the sweep has ended.")] = False,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="End the jobs of a sweep on Slurm, by its name or its overrides.")
+        bool, typer.Option("--cancel", help="Cancel the Slurm jobs of a sweep, given its name or overrides.")
     ] = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train, measure and compare every combination of the given values, or search; run it again to continue."""
+    """Train, measure and compare all combinations of the given values, or search them; run it again to continue."""
     others = {"--dry-run": dry_run, "--fail-fast": fail_fast, "--retry-failed": retry_failed}
     _check_alone("--cancel" if cancel else "--status" if status or watch else None, others)
     if cancel:
@@ -112,14 +112,18 @@ def sweep(
 
 
 def _check_alone(option: str | None, others: Mapping[str, bool]) -> None:
-    """Raise InputError where an option is given with others that mean nothing to it: `--cancel --dry-run` cancels."""
+    """Raise InputError if an option is combined with others that it would ignore, as in `--cancel --dry-run`."""
     given = [name for name, is_given in others.items() if is_given]
     if option is not None and given:
-        raise InputError(f"{option} is given alone", received=f"{option} {' '.join(given)}", advice="Leave one out.")
+        raise InputError(
+            f"{option} cannot be combined with other options",
+            received=f"{option} {' '.join(given)}",
+            advice="Leave one out.",
+        )
 
 
 def _show_sweep(words: tuple[str, ...], watches: bool, as_json: bool) -> NoReturn:
-    """Print how far a sweep is, once or until it has ended."""
+    """Print the progress of a sweep, once or until it has ended."""
     from infomcr_cli.sweep_status import sweep_status, watch
 
     finish(watch(words, stderr) if watches else sweep_status(words), as_json)
@@ -130,7 +134,7 @@ def explain(
         str | None,
         typer.Argument(
             metavar="[GROUP|GROUP=CHOICE|SETTING]",
-            help="Such as optimizer, optimizer=adam, measure.gamma or reg.beta.",
+            help="For example optimizer, optimizer=adam, measure.gamma or reg.beta.",
             autocompletion=complete_config,
         ),
     ] = None,

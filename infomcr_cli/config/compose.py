@@ -43,22 +43,23 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     """
     parsed = grammar.parse(arguments)
     sweep = suggested_command("sweep", *arguments, config_dir=config_dir)
-    grammar.refuse_sweeps(parsed, f"Several values are a sweep: {sweep}")
+    grammar.refuse_sweeps(parsed, f"For several values, use {sweep}")
     grammar.check_choices(parsed, group_choices(config_dir))
-    # All of it is from the command line, or from files that the user keeps.
-    return trusted(run_of(composed(arguments, parsed, config_dir), lambda: reference_config(config_dir)))
+    config = with_matched_epochs(
+        validate(composed(arguments, parsed, config_dir)), lambda: reference_config(config_dir)
+    )
+    return trusted(config)  # all of it is from the command line, or from files that the user keeps
 
 
-def run_of(settings: Any, matched_to: Callable[[], RegConfig]) -> RunConfig:
-    """Return the run that composed settings describe, `schedule.match_compute` turned into epochs.
+def with_matched_epochs(config: RunConfig, matched_to: Callable[[], RegConfig]) -> RunConfig:
+    """Return a run with `schedule.match_compute` turned into epochs.
 
     Args:
         matched_to: gives the regularizer whose cost is matched.
 
     Raises:
-        InputError: they do not fit the schema or together; every misfit is named.
+        InputError: the settings do not fit together.
     """
-    config = validate(settings)
     if not config.schedule.match_compute:
         return config
     schedule = matched(config.schedule, config.reg, matched_to())
@@ -93,7 +94,7 @@ def validate(settings: Any) -> RunConfig:
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             raise validation_errors(error) from None
-        raise InputError("a configuration must be plain settings", advice=str(error)) from None
+        raise InputError("a configuration may contain only plain settings", advice=str(error)) from None
 
 
 def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None = None) -> Any:
@@ -101,7 +102,7 @@ def composed_group(group: str, arguments: Sequence[str], config_dir: Path | None
     return composed(arguments, grammar.parse(arguments), config_dir)[group]
 
 
-def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> Any:
+def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: Path | None) -> dict[str, Any]:
     """Return the plain settings that Hydra composes.
 
     Raises:
@@ -115,7 +116,7 @@ def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: P
             raise _diagnose(error, parsed) from None
 
 
-def _plain(config: DictConfig) -> Any:
+def _plain(config: DictConfig) -> dict[str, Any]:
     """Resolve a composed configuration to dicts and lists, with the choice of each group under `choices`."""
     choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
     OmegaConf.set_struct(config, False)
@@ -136,7 +137,7 @@ def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
             return no_such(override.key_or_group, known)
     key = getattr(error, "full_key", None)
     if key and isinstance(error, MissingMandatoryValue):
-        return InputError(f"{key} must be given", advice=f"Write {key}=VALUE.")
+        return InputError(f"{key} must be given", advice=f"Add {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
 
 

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Glob, Override, QuotedString, Value
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.allowed_builders import trusted
-from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, run_of
+from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, validate, with_matched_epochs
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices, search_path
@@ -71,7 +71,7 @@ def expand(
     check_axes(axes)
     points = list(_points(axes, config_dir, exclusions))
     if not points:
-        raise InputError("a sweep must have a job", received="sweep.exclude leaves out every combination")
+        raise InputError("a sweep needs at least one job", received="sweep.exclude leaves out every combination")
     return points
 
 
@@ -114,7 +114,8 @@ class Composer:
             settings = _set(settings, axis.key, choice.value) if axis.plain else settings
         if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
             return None
-        return GridPoint(tuple(choice.text for choice in combination), trusted(run_of(settings, self._matched_to)))
+        config = with_matched_epochs(validate(settings), self._matched_to)
+        return GridPoint(tuple(choice.text for choice in combination), trusted(config))
 
     def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
         """Return the settings in which plain values are still to be set."""
@@ -153,7 +154,7 @@ def check_makes_weights(override: Override) -> None:
         raise InputError(
             f"a sweep has one {group} for all its jobs",
             received=override.input_line,
-            advice="What is swept must make different weights.",
+            advice="Sweep only settings that change the weights.",
         )
 
 
@@ -170,7 +171,7 @@ def _elements(override: Override, names: Sequence[str]) -> list[Any]:
     if not (override.is_choice_sweep() or override.is_range_sweep()):
         search = "An interval is searched: add sweep.search=optuna sweep.trials=30 sweep.objective=validation_loss."
         raise InputError(
-            "a sweep must list its values",
+            "a sweep needs a list of values",
             received=override.input_line,
             advice=search if override.is_interval_sweep() else "Write a,b,c or range(0,3) or glob(*).",
         )
@@ -197,7 +198,7 @@ def check_axes(axes: Sequence[SweepAxis], *, limited: bool = True) -> None:
     for axis in axes:
         total *= len(axis.choices)
         if len(axis.choices) > 1 and sum(other.key == axis.key for other in axes) > 1:
-            raise InputError("a swept setting is given once", received=axis.key)
+            raise InputError("a swept setting must be given only once", received=axis.key)
     if limited and total > MOST_JOBS:
         raise InputError(f"a sweep has at most {MOST_JOBS:,} combinations", received=f"{total:,}")
 

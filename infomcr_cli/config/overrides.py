@@ -48,7 +48,7 @@ def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value."
     for override in overrides:
         if override.is_sweep_override():
             raise InputError(
-                "one run takes one value for each setting",
+                "a run takes one value per setting",
                 received=override.input_line,
                 advice=advice,
             )
@@ -72,12 +72,12 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
 def _parse(argument: str) -> Override:
     key, separator, value = argument.partition("=")
     if (not separator and not argument.startswith("~")) or not key.lstrip("+~"):
-        raise InputError("an override is written KEY=VALUE", received=argument, advice=_meant(argument))
+        raise InputError("an override must have the form KEY=VALUE", received=argument, advice=_meant(argument))
     if key.lstrip("+~").startswith(("hydra.", "hydra/")):
         raise InputError(
-            "Hydra composes a run and does not launch it: its own settings would change nothing",
+            "Hydra only composes the configuration, so settings under hydra. have no effect",
             received=argument,
-            advice="The place is --run-dir or runs_dir=, and several values are for another command, infomcr sweep.",
+            advice="Use --run-dir or runs_dir= for the directory, and infomcr sweep for several values.",
         )
     try:
         return OverridesParser.create().parse_override(argument)

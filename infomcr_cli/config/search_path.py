@@ -32,7 +32,7 @@ def search_path(config_dir: Path | None) -> list[Path]:
         InputError: --config-dir is no folder.
     """
     if config_dir is not None and not config_dir.is_dir():
-        raise InputError("--config-dir must be a folder of YAML groups", received=str(config_dir))
+        raise InputError("--config-dir must be a folder that contains config groups", received=str(config_dir))
     user = config_dir or Path("conf")
     folders = [user.resolve()] if _holds_groups(user) or config_dir else []
     return list(dict.fromkeys([*folders, own_conf()]))

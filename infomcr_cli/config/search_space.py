@@ -175,7 +175,7 @@ def search_space(
     searched = {one.key: one for one in found if one.numbers is not None or len(one.axis.choices) > 1}
     if not searched:
         raise InputError(
-            "a search must have something to search",
+            "a search needs at least one setting with several values",
             received=" ".join(arguments) or "no override",
             advice="For example 'optimizer.learning_rate=tag(log,interval(0.01,0.5))' or model.width=1,2,4.",
         )
@@ -203,12 +203,14 @@ def _searched(override: Override, groups: Mapping[str, Sequence[str]]) -> Search
 def _interval(override: Override, sweep: IntervalSweep) -> Numbers:
     low, high = float(sweep.start or 0.0), float(sweep.end or 0.0)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError("an interval must rise", received=override.input_line, advice="Write interval(LOW,HIGH).")
+        raise InputError(
+            "an interval must be increasing", received=override.input_line, advice="Write interval(LOW,HIGH)."
+        )
     cast = isinstance(sweep.start, int) and isinstance(sweep.end, int)
     whole = cast or "int" in sweep.tags or _is_whole(override.key_or_group)
     low, high = (math.ceil(low), math.floor(high)) if whole else (low, high)
     if low > high:
-        raise InputError("an interval of whole numbers must hold one", received=override.input_line)
+        raise InputError("an interval of integers must contain an integer", received=override.input_line)
     return _checked(override, Numbers(low, high, whole, "log" in sweep.tags))
 
 

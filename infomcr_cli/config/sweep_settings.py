@@ -92,5 +92,5 @@ def _defaults(config_dir: Path | None) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError("sweep.yaml must be plain YAML", received=str(file), advice=str(error)) from None
     if not isinstance(settings, dict):
-        raise InputError("sweep.yaml must hold the settings of a sweep", received=str(file))
+        raise InputError("sweep.yaml must contain settings of a sweep", received=str(file))
     return settings

@@ -102,7 +102,7 @@ class RedactingFilter(logging.Filter):
 
 
 def _credentials(scheme: str, rest: str) -> str | None:
-    """Return what precedes the @ of a URI's host; None where nothing does, or only the name of a database's user.
+    """Return the credentials before the @ of a URI; None if there are none, or only a database user's name.
 
     The last @ before a slash ends it: a password may itself hold one. SQLAlchemy lets it hold slashes too, and a port
     that is no number is the beginning of such a password.

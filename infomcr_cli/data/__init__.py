@@ -1,4 +1,4 @@
-"""Sources become arrays; arrays become batches. Only `pipeline` needs TensorFlow, and is imported late."""
+"""Load data sources as arrays and iterate over them in batches. Only `pipeline` imports TensorFlow, when used."""
 
 from typing import TYPE_CHECKING
 

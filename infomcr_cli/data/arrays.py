@@ -25,7 +25,7 @@ Names = Mapping[str, tuple[str, str]]  # input → its training and its test arr
 
 
 def npz_sizes(path: Path) -> tuple[int, int]:
-    """Return how many training and test samples an .npz file holds, images or not, from its headers.
+    """Return the number of training and test samples in an .npz file, images or not, from its headers.
 
     Raises:
         InputError: an array is missing, or cannot be inputs or labels.
@@ -37,7 +37,7 @@ def npz_sizes(path: Path) -> tuple[int, int]:
 
 
 def named_inputs(path: Path) -> Names | None:
-    """Return the inputs in an .npz file whose arrays are not images; None if they are, or if it is no such file.
+    """Return the inputs in an .npz file that does not contain images; None for other files.
 
     They are called train_NAME and test_NAME, or x_train and x_test. A single one is images if it is called `images`,
     or `x` with three or four axes.
@@ -113,7 +113,7 @@ def dataset_of(name: str, train: Split, test: Split, class_names: tuple[str, ...
     """
     shapes = [_sample_shape(split) for split in (train, test)]
     if shapes[0] != shapes[1]:
-        raise InputError("training and test inputs must be of one shape", received=f"{shapes[0]} and {shapes[1]}")
+        raise InputError("training and test inputs must have the same shape", received=f"{shapes[0]} and {shapes[1]}")
     mean, std = _statistics(train.images) if is_scalable(train.images) else ((), ())
     return Dataset(name, train, test, class_names, mean, std, True, _fingerprint(train, test))
 
@@ -153,7 +153,7 @@ def _one_length(shapes: Mapping[str, tuple[int, ...]]) -> int:
     lengths = {shape[0] if shape else 0 for shape in shapes.values()}
     if len(lengths) != 1 or lengths == {0}:
         shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise InputError("inputs and labels must have one length, at least 1", received=shown)
+        raise InputError("inputs and labels must have the same length, at least 1", received=shown)
     return int(lengths.pop())
 
 

@@ -1,4 +1,4 @@
-"""A step of the plan → a batch: one gather of pixels, one mask, and where wanted a mixture."""
+"""Compute an augmented batch from a step of the plan: a gather of pixels, a mask, and optionally mixup."""
 
 from __future__ import annotations
 

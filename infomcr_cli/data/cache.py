@@ -1,4 +1,4 @@
-"""Decoded once: a data set as memory-mapped arrays in the user's cache folder, under a key made of its content."""
+"""Cache a decoded data set as memory-mapped arrays in the user's cache folder, keyed by its content."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +20,12 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.user_folders import cache_folder_of_user, temporary_folder
 
 FORMAT = 2  # raised when the decoding changes, so that old entries are not found
+LEFT_OVER = 24 * 3600.0  # seconds after which what is half written belongs to a process that was killed
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def cache_folder(wanted: str | None) -> Path:
-    """Return a folder that can be written: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
+    """Return a writable folder: `data.cache`, INFOMCR_CACHE, the user's cache folder, or a temporary one.
 
     Raises:
         InputError: the folder of `data.cache` cannot be written.
@@ -31,7 +33,7 @@ def cache_folder(wanted: str | None) -> Path:
     if wanted is not None:
         folder = as_path(wanted)
         if not _writable(folder):
-            raise InputError("data.cache must be a folder that can be written", received=wanted, advice="Try null.")
+            raise InputError("data.cache must be a writable folder", received=wanted, advice="Try null.")
         return folder
     candidates = (os.environ.get("INFOMCR_CACHE"), cache_folder_of_user())
     found = next((Path(folder) for folder in candidates if folder and _writable(Path(folder))), None)
@@ -39,7 +41,7 @@ def cache_folder(wanted: str | None) -> Path:
 
 
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
-    """Return the data set under `key`, memory-mapped; where it is missing or damaged it is decoded and kept.
+    """Return the cached data set of `key`, memory-mapped; if it is missing or damaged, decode and cache it.
 
     It is written beside its place and renamed, so that any number of processes may start at once.
     """
@@ -68,8 +70,17 @@ def content_key(root: Path, *settings: str) -> str:
     return digest.hexdigest()[:32]
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove the hidden folders in a folder that processes which were killed left there, gigabytes each."""
+    for path in folder.glob(".*-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(path, ignore_errors=True)
+
+
 def _write(dataset: Dataset, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(place.parent)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)

@@ -22,7 +22,7 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an official archive keeps what.
+    """The layout of an official archive.
 
     Args:
         train, test: patterns of file names, without the ending .bin.
@@ -54,7 +54,7 @@ def cifar100(labels: str) -> Layout:
 
 
 def is_official(name: str, layout: Layout) -> bool:
-    """Return whether a file of this name belongs to the layout, or lists its classes."""
+    """Return whether a file of this name is part of the layout, or lists its classes."""
     base = PurePosixPath(name).name
     pattern = rf"(?:{layout.train}|{layout.test})(?:\.bin)?"
     return bool(re.fullmatch(pattern, base)) or base in (layout.names[0][0], layout.names[1])
@@ -78,7 +78,7 @@ def _read_split(files: Files, pattern: str, layout: Layout, classes: int) -> Spl
     names = [name for name in files if re.fullmatch(rf"{pattern}(?:\.bin)?", PurePosixPath(name).name)]
     if not names:
         raise InputError(
-            "a CIFAR archive must have training and test batches", received=sorted(files)[:5], advice=_AGAIN
+            "a CIFAR archive must contain training and test batches", received=sorted(files)[:5], advice=_AGAIN
         )
     parts = [_read_file(name, files[name](), layout, classes) for name in sorted(names, key=_number)]
     pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -104,7 +104,7 @@ def _read_pickled(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.ui
     batch = read_batch(data, name=name)
     pixels, labels = batch.get("data"), _integers(batch.get(layout.label))
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):
-        raise InputError(f"a batch must hold {PIXELS} bytes for each of its labels", received=name, advice=_AGAIN)
+        raise InputError(f"a batch must contain {PIXELS} bytes per label", received=name, advice=_AGAIN)
     return pixels, labels
 
 
@@ -118,7 +118,9 @@ def _integers(labels: Any) -> NDArray[np.int64]:
 def _read_binary(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     count, place = layout.label_bytes
     if len(data) % (count + PIXELS):
-        raise InputError(f"a binary batch must be records of {count + PIXELS} bytes", received=name, advice=_AGAIN)
+        raise InputError(
+            f"a binary batch must consist of records of {count + PIXELS} bytes", received=name, advice=_AGAIN
+        )
     records = np.frombuffer(data, np.uint8).reshape(-1, count + PIXELS)
     return records[:, count:], records[:, place].astype(np.int64)
 

@@ -34,7 +34,7 @@ _REFUSED = (pickle.UnpicklingError, ValueError, LookupError, TypeError, Attribut
 
 
 class _Made:
-    """What a pickled call would have made: its arguments and its state, no more."""
+    """A placeholder for the result of a pickled call, with its arguments and state."""
 
     state: tuple[Any, ...] = ()
 
@@ -90,7 +90,7 @@ def read_batch(data: bytes, *, name: str) -> dict[str, Any]:
         raise InputError(
             "a CIFAR batch must be a pickled dictionary of plain data",
             received=name,
-            advice=f"Nothing in it was run; it was refused: {error}. Take the binary version of the archive.",
+            advice=f"Nothing in it was executed. It was refused: {error}. Use the binary version of the archive.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Data of the user's own, from a function that data.builder names: this runs the user's code."""
+"""Load data with the function that data.builder names; this runs the user's code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK = 1024  # samples that are drawn together from an unbatched tf.data.Datase
 
 
 def check_builder(config: BuilderDataConfig) -> None:
-    """Raise InputError if the user did not name the function, or not in the right form; nothing is imported."""
+    """Raise InputError if the user did not name the function, or not in the right form. Imports nothing."""
     check_trusted(config.builder, trusted=config._is_trusted, setting=SETTING)
 
 
@@ -39,7 +39,9 @@ def build_dataset(config: BuilderDataConfig) -> Dataset:
     try:
         inspect.signature(function).bind(**config.settings)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{SETTING} must take the settings", received=config.builder, advice=f"{error}.") from None
+        raise InputError(
+            f"{SETTING} must accept the given data.settings", received=config.builder, advice=f"{error}."
+        ) from None
     with user_code(f"{SETTING}={config.builder} must return data without an error"):
         parts = function(**config.settings)
         if not isinstance(parts, Sequence) or len(parts) != 2:
@@ -57,7 +59,7 @@ def build_dataset(config: BuilderDataConfig) -> Dataset:
 def _check_same_shape(train: Split, test: Split) -> None:
     shapes = [split.images.shape[1:] for split in (train, test)]
     if shapes[0] != shapes[1]:
-        raise InputError("training and test images must be of one shape", received=f"{shapes[0]} and {shapes[1]}")
+        raise InputError("training and test images must have the same shape", received=f"{shapes[0]} and {shapes[1]}")
 
 
 def _split(part: Any, name: str) -> Split:
@@ -69,11 +71,11 @@ def _split(part: Any, name: str) -> Split:
 
 
 def _drawn(part: Any, name: str) -> tuple[Any, Any]:
-    """Return all samples of a tf.data.Dataset, which may be batched or not."""
+    """Return all samples of a tf.data.Dataset, batched or not."""
     if not isinstance(part.element_spec, tuple) or len(part.element_spec) != 2:
         raise InputError(f"{SETTING} must return {RETURNS}", received=f"elements of {part.element_spec}")
     if int(part.cardinality()) == -1:
-        raise InputError(f"the {name} tf.data.Dataset must end", received="an infinite one")
+        raise InputError(f"the {name} tf.data.Dataset must be finite", received="an infinite one")
     batches = part if len(part.element_spec[1].shape) else part.batch(BLOCK)
     inputs: dict[str, list[Any]] = {}
     labels, held = [], 0
@@ -86,6 +88,6 @@ def _drawn(part: Any, name: str) -> tuple[Any, Any]:
             inputs.setdefault(key, []).append(array)
         labels.append(y)
     if not labels:
-        raise InputError(f"the {name} tf.data.Dataset must hold samples", received="none")
+        raise InputError(f"the {name} tf.data.Dataset must contain samples", received="none")
     joined = {key: np.concatenate(arrays) for key, arrays in inputs.items()}
     return joined.get("", joined), np.concatenate(labels)

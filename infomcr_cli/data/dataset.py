@@ -1,4 +1,4 @@
-"""What every data source becomes: splits of raw images with integer labels."""
+"""The data set that every source is loaded into: splits of raw images with integer labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test split with what a network needs to know of them.
+    """A training and a test split, with the facts that a network needs.
 
     Args:
         name:         the word after `data=`.
@@ -86,7 +86,7 @@ class Dataset:
         shape = self.train.images.shape
         if isinstance(shape, dict) or len(shape) != 4:
             raise InputError(
-                "training and the networks of the catalogue need images, [n, height, width, channels]", received=shape
+                "training with the built-in networks needs images, [n, height, width, channels]", received=shape
             )
         return int(shape[1]), int(shape[2]), int(shape[3])
 
@@ -112,7 +112,7 @@ class Dataset:
 
 
 Channels = tuple[float, ...]
-BLOCK = 4096  # images that are looked at together, so that memory stays small
+BLOCK, BLOCK_NUMBERS = 4096, 2**26  # images, and numbers of float64, that are looked at together: half a gigabyte
 
 # Of the CIFAR-10 training images, as the study uses them.
 CIFAR10: tuple[Channels, Channels] = ((125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048))
@@ -125,7 +125,7 @@ def whole_dataset(
     stored_order: bool,
     scale: tuple[Channels, Channels] | None = None,
 ) -> Dataset:
-    """Return the whole of a source: training split, test split and class names with what follows from them.
+    """Return the data set of a source from its training split, test split and class names.
 
     Args:
         scale: mean and std; None: of all training images.
@@ -144,7 +144,9 @@ def channel_statistics(train: Split) -> tuple[Channels, Channels]:
 
 
 def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
-    return (split.pixels[i : i + BLOCK].astype(np.float64) for i in range(0, len(split), BLOCK))
+    pixels = split.pixels
+    count = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, pixels[0].size)))
+    return (pixels[i : i + count].astype(np.float64) for i in range(0, len(pixels), count))
 
 
 def split_digest(split: Split) -> str:

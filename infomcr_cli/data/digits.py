@@ -1,4 +1,4 @@
-"""The digits that scikit-learn ships: 1,797 grey images of 8×8 pixels, 10 classes.
+"""Load the digits of scikit-learn: 1,797 grey images of 8×8 pixels, 10 classes.
 
 Importing scikit-learn takes seconds, a quarter of the way to the first step; its file is read without it.
 """
@@ -28,7 +28,7 @@ _TEST_BITS = (
 
 
 def load_digits(config: DataConfig) -> Dataset:
-    """Return one fixed, stratified division into 1,437 training and 360 test images, pixels on the 0..255 scale."""
+    """Return a fixed, stratified split into 1,437 training and 360 test images, with pixels from 0 to 255."""
     pixels, labels = _shipped()
     images = (pixels * SCALE).astype(np.float32).reshape(-1, 8, 8, 1)
     bits = np.frombuffer(bytes.fromhex(_TEST_BITS), np.uint8)

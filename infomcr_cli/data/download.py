@@ -1,4 +1,4 @@
-"""The official CIFAR archives, binary version, from where their authors publish them, by Keras's own downloader."""
+"""Download the official binary CIFAR archives from their authors' site, with Keras's downloader."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from infomcr_cli.data.cache import remove_left_over
 from infomcr_cli.errors import InputError
 
 
@@ -49,7 +50,7 @@ ORIGINS = {
 
 
 def fetched(origin: Origin, folder: Path) -> Path:
-    """Return the archive in `folder`, or what `keras.datasets` unpacked earlier; download it where there is neither.
+    """Return the archive in `folder`, or what `keras.datasets` unpacked earlier; otherwise download it.
 
     Raises:
         InputError: it cannot be downloaded, or is not what its checksum says.
@@ -65,17 +66,18 @@ def fetched(origin: Origin, folder: Path) -> Path:
 
 
 def _download(origin: Origin, place: Path) -> None:
-    """Download beside the place and rename, so that several processes may do it at once."""
+    """Download to a temporary file and rename it, so that several processes may do it at once."""
     import keras
 
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(place.parent)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as beside:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress
                 got = keras.utils.get_file(origin.file, origin.url, file_hash=origin.sha256, cache_subdir=beside)
         except Exception as error:  # Keras raises bare Exception and ValueError
             raise InputError(
-                "the archive must be downloaded, or be present",
+                "the archive could not be downloaded",
                 received=origin.url,
                 advice=f"Download it elsewhere and try data.root=PATH/{origin.file}. ({str(error)!r})",
             ) from error

@@ -1,4 +1,4 @@
-"""What happens to which image in an epoch: all random draws of the input, by NumPy, before TensorFlow sees a pixel.
+"""Plan an epoch: draw all randomness of the input pipeline with NumPy, before TensorFlow gets a pixel.
 
 Batch i of epoch e is a pure function of (seed, e, i): a run resumed at any step sees the same bits, and no random
 state has to be saved. Each kind of draw has its own random stream, so that switching one off leaves the others alone.

@@ -1,4 +1,4 @@
-"""The files of a folder or an archive, by name. An archive is read, never unpacked: nothing is written anywhere."""
+"""Read the files of a folder or an archive by name, without unpacking the archive."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def source_path(root: str | None, *, needed: str) -> Path:
 
 
 def as_path(name: str) -> Path:
-    """Return a path that the user named, its ~ expanded; InputError where it cannot be one."""
+    """Return the user's path with ~ expanded; raise InputError if it is not a valid path."""
     try:
         return Path(os.path.realpath(os.path.expanduser(name)))
     except ValueError as error:
-        raise InputError("a path must be one that the system can have", received=name) from error
+        raise InputError("not a valid path", received=name) from error
 
 
 def _fill(needed: str) -> str:
@@ -80,7 +80,7 @@ def _neighbour(path: Path) -> str:
 
 
 def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
-    """Return how to read each wanted file of a folder or an archive, by its name relative to `root`.
+    """Return a reader for each wanted file of a folder or an archive, by its name relative to `root`.
 
     Hidden files and folders are skipped: `wanted` is not called for them.
 
@@ -101,7 +101,7 @@ def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
 
 
 def first_names(root: Path, count: int = 20) -> list[str]:
-    """Return some names of a folder or an archive that are not hidden: cheap, only an archive's head is read."""
+    """Return some visible names of a folder or an archive; of an archive only the beginning is read."""
     source = folder_names(root) if root.is_dir() else (name for name, _, _ in _members(root))
     return [name for name, _ in zip(source, range(count), strict=False)]
 
@@ -140,7 +140,7 @@ def read_path(path: Path) -> bytes:
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """Return the error of a file or a folder that the system does not let us read."""
+    """Return the error for a file or folder that cannot be read."""
     return InputError("data must be readable", received=str(path), advice=f"{error.strerror or repr(error)}.")
 
 
@@ -181,7 +181,7 @@ def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
-    """Return the decompressed stream; these readers, unlike tarfile's own, hold the checksum against the data."""
+    """Return the decompressed stream; unlike tarfile's own readers, these verify the checksum."""
     head = file.read(6)
     file.seek(0)
     found = (reader for magic, reader in _READERS.items() if head.startswith(magic))
@@ -241,7 +241,7 @@ def _safe_name(root: Path, name: str) -> str:
 
 
 def _no_link(root: Path, name: str) -> InputError:
-    return InputError("an archive must have no links and no devices", received=f"{name} in {root}")
+    return InputError("an archive must contain no links and no devices", received=f"{name} in {root}")
 
 
 def _bound(root: Path, what: str, size: int, most: int) -> None:
@@ -250,11 +250,11 @@ def _bound(root: Path, what: str, size: int, most: int) -> None:
 
 
 def damaged(root: Path, error: Exception, needed: str = "a tar or zip archive") -> InputError:
-    """Return the error of an archive that cannot be read."""
+    """Return the error for an archive that cannot be read."""
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a seek to nowhere is damage
         return unreadable(root, error)
     return InputError(
         f"data.root must name {needed} that can be read",
         received=str(root),
-        advice=f"It was refused: {str(error)!r} ({type(error).__name__}). Get it anew.",
+        advice=f"It cannot be read: {str(error)!r} ({type(error).__name__}). Download it again.",
     )

@@ -28,7 +28,7 @@ def is_image(name: str) -> bool:
 
 
 def place_of(name: str) -> Place | None:
-    """Return where train/CLASS/FILE, which may stand a few folders down, belongs; None for any other name.
+    """Return split and class of a path train/CLASS/FILE, which may be nested in folders; None for other names.
 
     Raises:
         InputError: it is an image of another kind than JPEG and PNG.
@@ -70,7 +70,7 @@ def read_images(files: Files, root: Path) -> tuple[Split, Split, tuple[str, ...]
 
 
 def _decode_all(files: Files) -> NDArray[np.uint8]:
-    """Return all images, [n, H, W, C]; grey ones among coloured ones get three equal channels."""
+    """Return all images, [n, H, W, C]; if some are coloured, grey ones get three equal channels."""
     (name, read), *others = files.items()
     first = _decode(name, read)
     if first.size * len(files) > MAX_BYTES:
@@ -92,7 +92,7 @@ def _decode(name: str, read: Reader, size: tuple[int, ...] | None = None) -> NDA
     with opened(io.BytesIO(read()), name, most=MAX_PIXELS) as image:
         if size is not None and (image.height, image.width) != size:
             raise InputError(
-                f"images must be of one size, here {size[1]}x{size[0]}",
+                f"all images must have the same size, here {size[1]}x{size[0]}",
                 received=f"{image.width}x{image.height} in {name}",
                 advice="Resize them, or use data=imagenet, which crops.",
             )

@@ -1,4 +1,4 @@
-"""ImageNet, or any folders of classes too large for memory: train/CLASS/*.jpg and val/CLASS/*.jpg."""
+"""Load ImageNet, or any class folders that are too large for memory: train/CLASS/*.jpg and val/CLASS/*.jpg."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def check_imagenet(config: ImagenetConfig) -> None:
-    """Raise InputError where the folder has not the layout; looks at names only, one image of each class."""
+    """Raise InputError if the folder does not have the layout; checks only names, one image per class."""
     root = source_path(config.root, needed=LAYOUT)
     if config.resize < config.image_size:
         raise InputError(
@@ -38,7 +38,7 @@ def check_imagenet(config: ImagenetConfig) -> None:
 
 
 def load_imagenet(config: ImagenetConfig) -> Dataset:
-    """Return the data set with its images in their files, every one of them looked at.
+    """Return the data set with its images left in their files, after checking every file.
 
     Folders have no order, so the training images stand in one fixed, stratified permutation. Standardisation uses
     ImageNet's published statistics; the fingerprint is of names and labels, as the pixels are not read.
@@ -53,7 +53,7 @@ def load_imagenet(config: ImagenetConfig) -> Dataset:
 
 
 def list_imagenet(config: ImagenetConfig) -> tuple[Split, Split, list[str]]:
-    """Return the training and the test images as they are listed, and the class names; no file is opened.
+    """Return the lists of training and test images, and the class names, without opening a file.
 
     Raises:
         InputError: the folder has not the layout.
@@ -71,7 +71,7 @@ def _tested(root: Path) -> str:
 
 def _split_folder(root: Path, name: str) -> Path:
     if not (root / name).is_dir():
-        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"No {name}/ in it.")
+        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"It has no folder {name}/.")
     return root / name
 
 
@@ -82,7 +82,7 @@ def _split(config: ImagenetConfig, root: Path, name: str, classes: list[str]) ->
 
 
 def _check_files(config: ImagenetConfig, *splits: Split) -> None:
-    """Raise InputError at the first file that cannot be trained or evaluated with.
+    """Raise InputError at the first file that cannot be used.
 
     Up to FEW files are decoded; of more, which would take minutes and more, only the heads are read, and one that is
     cut short ends training where it is met, by its name. What was found good is not looked at again until it changes.

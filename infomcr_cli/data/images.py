@@ -1,8 +1,8 @@
-"""Which image files are taken, and their pixels: the same rule and the same decoder for every reader, by Pillow.
+"""Select and decode image files: the same rules and the same decoder (Pillow) for every reader.
 
-A file is taken by what it holds, not by its ending: a JPEG or a PNG of 8 bits a channel. More bits are refused, for
-many cameras and scanners use 12 of 16 and their upper 8 are nearly black. Transparency is dropped, of several frames
-the first is taken, and neither the orientation that a camera notes nor a colour profile is applied, as in Keras.
+A file is accepted by its content, not by its extension: JPEG or PNG with 8 bits per channel. More bits are refused,
+because many cameras and scanners use 12 of 16 bits, so that the upper 8 are nearly black. Transparency is dropped, and
+of several frames the first is used. As in Keras, the recorded orientation and colour profiles are ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GREY, COLOUR = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file's ending is that of a JPEG or a PNG.
+    """Return whether a file has the extension of a JPEG or a PNG.
 
     Raises:
         InputError: it is that of another kind of image, which would be left out in silence.
@@ -33,7 +33,7 @@ def is_image_name(name: str) -> bool:
     lower = name.lower()
     if lower.endswith(OTHER_ENDINGS):
         raise InputError(
-            "the images of a class must be JPEG or PNG files",
+            "class folders may contain only JPEG or PNG files",
             received=name,
             advice="Convert it, or move it to another place.",
         )
@@ -42,7 +42,7 @@ def is_image_name(name: str) -> bool:
 
 @contextmanager
 def opened(file: IO[bytes], name: str, *, most: int) -> Iterator[Image.Image]:
-    """Yield an image of which only the head is read, after every check of what can be seen there.
+    """Yield an image of which only the header is read, after all checks that the header allows.
 
     Args:
         name: of the file, for messages.
@@ -78,7 +78,7 @@ def _check(image: Image.Image, name: str, most: int) -> None:
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]
     if image.mode not in GREY | COLOUR or any(layout.endswith("16B") for layout in stored):
         raise InputError(
-            "images must have 8 bits a channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
+            "images must have 8 bits per channel", received=f"mode {image.mode} in {name}", advice="Convert the image."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a network is given that is no image: vectors, tokens, or several named arrays."""
+"""Inputs other than images: vectors, tokens, or several named arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Several named arrays of one length, taken together.
+    """Several named arrays of the same length, indexed together.
 
     Args:
         arrays: by the name of the network's input that each one is for, [n, ...].
@@ -37,24 +37,24 @@ class Inputs:
         return {name: array[chosen] for name, array in self.arrays.items()}
 
     def subset(self, indices: NDArray[np.int64]) -> Inputs:
-        """Return the samples at `indices`, to be taken from again."""
+        """Return the samples at `indices` as inputs."""
         return Inputs(self[indices])
 
 
 def is_scalable(inputs: Any) -> bool:
-    """Return whether numbers may be shifted and scaled: tokens may not, and neither may several arrays at once."""
+    """Return whether inputs may be scaled: not tokens, and not several arrays at once."""
     return not isinstance(inputs, Mapping | Inputs) and (inputs.dtype == np.uint8 or inputs.dtype.kind == "f")
 
 
 def as_given(inputs: Any) -> Any:
-    """Return arrays as a network takes them: indices as int32, every other number as float32."""
+    """Return arrays in the types for the network: indices as int32, all others as float32."""
     if isinstance(inputs, Mapping):
         return {name: as_given(array) for name, array in inputs.items()}
     return inputs.astype(np.float32 if is_scalable(inputs) else np.int32)
 
 
 def checked_array(name: str, array: Array) -> Array:
-    """Return an array in the type in which it is held: uint8, int32 for other whole numbers, or float32.
+    """Return an array in its storage type: uint8, int32 for other whole numbers, or float32.
 
     Raises:
         InputError: it holds something else than finite numbers, or an index beyond 32 bits.
@@ -62,12 +62,14 @@ def checked_array(name: str, array: Array) -> Array:
     if array.dtype.kind == "f":
         held = array.astype(np.float32)
         if not np.isfinite(held).all():
-            raise InputError(f"{name} must hold finite numbers", received="NaN or infinity")
+            raise InputError(f"{name} must contain finite numbers", received="NaN or infinity")
         return held
     if array.dtype == np.uint8 or array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind not in "iu":
-        raise InputError(f"{name} must hold numbers", received=str(array.dtype))
+        raise InputError(f"{name} must contain numbers", received=str(array.dtype))
     if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
-        raise InputError(f"{name} must hold whole numbers of at most 32 bits", received=f"{array.min()}..{array.max()}")
+        raise InputError(
+            f"{name} must contain whole numbers of at most 32 bits", received=f"{array.min()}..{array.max()}"
+        )
     return array.astype(np.int32)

@@ -1,4 +1,4 @@
-"""Labels and classes: one set of rules for every source, whatever it stores them as."""
+"""Check labels and classes, by the same rules for every source."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASS
 
 
 def class_name(folder: str) -> str:
-    """Return the name of the class that a folder holds: é written as one letter or as two (macOS) is the same."""
+    """Return the class name of a folder, with Unicode normalized (macOS writes é as two characters)."""
     return unicodedata.normalize("NFC", folder)
 
 
@@ -56,7 +56,7 @@ def check_classes(
     layout: str,
     splits: tuple[str, str] = ("train/", "test/"),
 ) -> None:
-    """Raise InputError unless there are at least two classes to learn and all tested ones are among them.
+    """Raise InputError unless there are at least two training classes, and all test classes are among them.
 
     Args:
         train, test: the classes that have an image in each split.
@@ -69,7 +69,7 @@ def check_classes(
         if not classes:
             raise InputError(f"data.root must name {layout}", received=str(root), advice=_without_images(root, split))
     if len(known) < 2:
-        raise InputError("there must be at least two classes to learn", received=f"{known} in {root}")
+        raise InputError("there must be at least two classes", received=f"{known} in {root}")
     unknown = [name for name in tested if name not in known]
     if unknown:
         rule = f"every class of {splits[1]} must have an image in {splits[0]}"

@@ -1,4 +1,4 @@
-"""A file of arrays: train_images, train_labels, test_images, test_labels and, where wanted, class_names."""
+"""Load an .npz file: train_images, train_labels, test_images, test_labels and, optionally, class_names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def check_npz(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of the four arrays, of the images from their headers alone.
+    """Return the shapes of the four arrays; those of the images come from their headers.
 
     Raises:
         InputError: an array is missing or damaged, or cannot be images or labels.
@@ -58,7 +58,7 @@ def read_npz(path: Path) -> tuple[Split, Split, tuple[str, ...]]:
 
 
 class Members:
-    """The arrays of an open file by their names; each is what its own header says, or an error."""
+    """The arrays of an open file by name, each checked against its header."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -80,7 +80,7 @@ class Members:
 
 @contextmanager
 def open_members(path: Path) -> Iterator[Members]:
-    """Open a file of arrays; what turns out to be damaged inside the block becomes an InputError.
+    """Open an .npz file; damage that is found inside the block raises InputError.
 
     Yields:
         the arrays by name, read on demand.
@@ -95,7 +95,7 @@ def open_members(path: Path) -> Iterator[Members]:
 
 
 def _keys(names: dict[str, Any], path: Path) -> dict[str, str]:
-    """Return the name of each array in the file: ours, or the one that Keras uses."""
+    """Return the name of each array in the file: ours, or Keras's."""
     found = {key: name for key in KEYS for name in (SYNONYMS[key], key) if name in names}
     missing = [key for key in KEYS if key not in found]
     if missing:
@@ -117,13 +117,13 @@ def _check_headers(headers: dict[str, Header], keys: dict[str, str]) -> None:
             )
     train, test = (headers[f"{split}_images"][0][1:] for split in ("train", "test"))
     if train != test:
-        raise InputError("training and test images must be of one shape", received=f"{train} and {test}")
+        raise InputError("training and test images must have the same shape", received=f"{train} and {test}")
 
 
 def _check_type(name: str, key: str, dtype: np.dtype[Any]) -> None:
     if "labels" in key and dtype.kind not in "biuf":
         raise InputError(
-            f"{name} must be numbers, the whole number of each image's class",
+            f"{name} must be integers, the class of each image",
             received=dtype,
             advice="Store them as integers: labels.astype(int).",
         )
@@ -169,5 +169,7 @@ def class_names(members: Members, count: int) -> tuple[str, ...]:
         return tuple(str(i) for i in range(count))
     shape, dtype = members.header("class_names")
     if dtype.kind != "U" or len(shape) != 1 or not count <= shape[0] <= MAX_CLASSES:
-        raise InputError(f"class_names must be text for each of the {count} classes", received=f"{dtype} {shape}")
+        raise InputError(
+            f"class_names must be strings, one for each of the {count} classes", received=f"{dtype} {shape}"
+        )
     return tuple(members.read("class_names").tolist())

@@ -1,4 +1,4 @@
-"""Data set → batches: of training, by the plan of each epoch; of evaluation, every image in stored order."""
+"""Iterate over a data set in batches: training by the plan of each epoch, evaluation in stored order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def training_stream(
         float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
 
     Raises:
-        InputError: the training split is smaller than one batch.
+        InputError: the training split is smaller than one batch, or the samples are not images.
     """
     check_batch(data_config.batch_size, len(dataset.train))
     if isinstance(dataset.train.images, StreamedImages):
@@ -59,10 +59,10 @@ def training_stream(
             first_step=first_step,
             options=_options(threads=dataset.train.images.decoders),
         )
+    shape = len(dataset.train), data_config.batch_size, dataset.image_shape
     source, scale = resident(dataset.train), Scale.of(dataset)
 
     def draws(epoch: int) -> EpochPlan:
-        shape = len(dataset.train), data_config.batch_size, dataset.image_shape
         plan = plan_epoch(*shape, augment_config, seed=seed, epoch=int(epoch))
         return plan.since(first_step if epoch == first_epoch else 0)
 
@@ -76,7 +76,7 @@ def training_stream(
 
 
 def named_failures(batches: tf.data.Dataset, dataset: Dataset) -> Iterator[Any]:
-    """Yield training batches; a file that fails among them ends in the InputError that names it, not in TensorFlow's.
+    """Yield training batches; if a file fails, raise the InputError that names it instead of TensorFlow's error.
 
     Raises:
         InputError: an image of `dataset` cannot be read or decoded.
@@ -99,7 +99,7 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Return the batches of one epoch from `first_step` on: that part of `training_stream`."""
+    """Return the batches of one epoch from `first_step` on, as a part of `training_stream`."""
     place = {"first_epoch": epoch, "epochs": epoch + 1, "first_step": first_step}
     return training_stream(dataset, data_config, augment_config, seed=seed, **place)
 
@@ -139,7 +139,7 @@ def _steps_of(draws: Any) -> Any:
 
 
 def _options(threads: int = 1) -> tf.data.Options:
-    """The batches come in order, made by threads of their own: the network keeps its own."""
+    """Return options for ordered batches from a private thread pool, separate from the network's."""
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1

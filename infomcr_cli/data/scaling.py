@@ -1,4 +1,4 @@
-"""data.scaling: what a network is given of each pixel."""
+"""Scale the inputs of a data set, by data.scaling."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def _not_scalable(scaling: str) -> InputError:
     return InputError(
         "data.scaling must be raw for tokens and for several arrays at once",
         received=scaling,
-        advice="Try data.scaling=raw, and scale what needs it inside the network or in the file.",
+        advice="Set data.scaling=raw and scale the inputs inside the network or in the file.",
     )

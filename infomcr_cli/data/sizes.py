@@ -1,4 +1,4 @@
-"""How many images a run trains on, known from names and headers before anything is decoded."""
+"""Compute the size of the training set from names and headers, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHOLE = {
 
 
 def training_set_size(config: DataConfig) -> int | None:
-    """Return how many images are left to train on after `validation_size` and `train_size`.
+    """Return the number of training images after `validation_size` and `train_size`.
 
     It is None where only reading all of the source would tell: an archive without an index of its files, a function.
 
@@ -31,7 +31,7 @@ def training_set_size(config: DataConfig) -> int | None:
 
 
 def read_training_set_sizes(configs: Iterable[DataConfig]) -> dict[DataConfig, int]:
-    """Return the same after reading each source whole and once; `load_dataset` then finds its images decoded.
+    """Return the same after reading each source once; `load_dataset` then finds its images in the cache.
 
     Raises:
         InputError: a source is damaged, or smaller than requested.

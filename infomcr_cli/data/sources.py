@@ -1,4 +1,4 @@
-"""The word after `data=` → the source that answers to it. An own source is one entry here, and one file."""
+"""The table of data sources by name. A new source is one entry here and one file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DataSource:
 
 
 def check_source(config: DataConfig) -> None:
-    """Raise InputError, within milliseconds, where loading is known to fail before anything is decoded."""
+    """Raise InputError, within milliseconds, if loading is certain to fail."""
     if config.cache is not None:
         cache_folder(config.cache)
     with named_os_errors(config):
@@ -63,7 +63,7 @@ def _source(config: DataConfig) -> DataSource:
 
 @contextmanager
 def named_os_errors(config: DataConfig) -> Iterator[None]:
-    """Inside the block, let what the operating system refuses become an InputError that names the file."""
+    """Inside the block, turn errors of the operating system into an InputError that names the file."""
     try:
         yield
     except OSError as error:
@@ -102,7 +102,7 @@ def _check_files(config: DataConfig, official: Callable[[str], bool], needed: st
         check_classes(counts["train"], counts["test"], root, layout=folder.LAYOUT)
         check_sizes(config, *(sum(counts[split].values()) for split in ("train", "test")))
     elif not any(map(folder.is_image, heads)):
-        raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It begins with {heads[:3]}.")
+        raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It contains {heads[:3]}.")
 
 
 def _load_cifar(config: DataConfig) -> Dataset:

@@ -1,4 +1,4 @@
-"""Images that stay in their files: indexed like an array, decoded only at the index."""
+"""Images that stay in their files; indexing them like an array decodes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES_AT_ONCE = 4096  # files that are handed to the threads together
 
 @dataclass(frozen=True, eq=False)
 class StreamedImages:
-    """The files of a split, as [n, size, size, 3] of uint8: indexing decodes, resizes and takes the centre.
+    """The images of a split as a uint8 array [n, size, size, 3]; indexing decodes, resizes and crops the centre.
 
     Args:
         root:     the folder below which the files stand.
@@ -71,7 +71,7 @@ class StreamedImages:
         """Return the decoded images at a slice or at indices, in that order."""
         names = self.names[chosen]
         if names.ndim != 1:
-            raise IndexError("streamed images are taken by a slice or a vector of indices")
+            raise IndexError("index streamed images with a slice or a vector of indices")
         images = self._in_parallel(self._decode, names)
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)
 
@@ -84,7 +84,7 @@ class StreamedImages:
         return read_path(self.root / os.fsdecode(name))
 
     def extent(self, data: bytes, name: bytes) -> NDArray[np.int32]:
-        """Return width and height of an image, from its head, [2]."""
+        """Return width and height of an image from its header, [2]."""
         with opened(io.BytesIO(data), self._shown(name), most=MAX_PIXELS) as image:
             return np.array(image.size, np.int32)
 
@@ -107,7 +107,7 @@ class StreamedImages:
             return np.asarray(plain.resize((self.size, self.size), Resampling.BILINEAR, box=window), np.uint8)
 
     def check(self, *, decode: bool) -> None:
-        """Raise InputError at the first file that is no image that is taken, by its head or by all of it."""
+        """Raise InputError at the first file that is not an accepted image, by its header or after full decoding."""
 
         def check(name: bytes) -> None:
             path = self.root / os.fsdecode(name)
@@ -142,7 +142,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def class_folders(split: Path) -> dict[str, list[str]]:
-    """Return the folders of each class of a split that has an image; two where its name is written in two ways."""
+    """Return the folders of each class of a split that has an image; two if its name is written in two ways."""
     found: dict[str, list[str]] = {}
     for folder in visible(split):
         if folder.is_dir() and any(True for _ in _images(split / folder.name)):

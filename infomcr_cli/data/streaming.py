@@ -43,7 +43,11 @@ def streamed_batches(
     images = dataset.train.images
     assert isinstance(images, StreamedImages)
     if augment.name not in ("none", "standard") or augment.cutout or augment.mixup:
-        raise InputError("data=imagenet is augmented by", received=augment.name, accepted=["none", "standard"])
+        raise InputError(
+            "data=imagenet supports only augment=none and standard",
+            received=augment.name,
+            accepted=["none", "standard"],
+        )
     names, labels = tf.constant(images.names), tf.constant(dataset.train.labels)
 
     def places(epoch: int) -> NDArray[np.int32]:

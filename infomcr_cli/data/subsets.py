@@ -1,4 +1,4 @@
-"""Which images of a source a run uses, and which labels noise replaces: stratified, seeded, recorded."""
+"""Select the subsets of a source that a run uses, and add label noise: stratified, seeded, recorded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _subset(split: Split, size: int | None, rng: np.random.Generator) -> Split:
 
 
 def check_sizes(config: DataConfig, train: int, test: int) -> None:
-    """Raise InputError where subsets, or one batch, ask for more images than there are.
+    """Raise InputError if subsets, or one batch, need more images than there are.
 
     Args:
         train, test: images of the source.
@@ -109,7 +109,7 @@ def _at_most(name: str, size: int | None, most: int) -> None:
 
 
 def check_batch(batch_size: int, count: int) -> None:
-    """Raise InputError where `count` training images do not fill one batch."""
+    """Raise InputError if `count` training images do not fill one batch."""
     if batch_size > count:
         raise InputError(
             "data.batch_size must not exceed the number of training images",
@@ -119,7 +119,7 @@ def check_batch(batch_size: int, count: int) -> None:
 
 
 def _fingerprint(dataset: Dataset, config: DataConfig, seed: int) -> str:
-    """Hash what was chosen on top of the hash of the source."""
+    """Hash the selection together with the hash of the source."""
     sizes = (config.train_size, config.test_size, config.validation_size)
     digest = hashlib.sha256(f"{dataset.fingerprint} {sizes} {config.label_noise} {seed}".encode())
     digest.update(dataset.train.labels.tobytes())

@@ -1,1 +1,1 @@
-"""What carries out a sweep: its jobs, the processes or machines that do them, and what is shown meanwhile."""
+"""Run sweeps: plan jobs, run them on this machine, Ray or Slurm, and report progress."""

@@ -1,4 +1,4 @@
-"""Which runs an audit trains: the audited run once more, with one thing changed each time."""
+"""Plan the training runs of an audit: the audited run again, with one thing changed each time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.overrides import parse, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory
-from infomcr_cli.runs.identity import differences
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
@@ -69,16 +69,16 @@ def measure_overrides(config: RunConfig) -> list[str]:
 
 
 def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> list[str]:
-    """Return the overrides that made the run, checked to make it once more."""
+    """Return the overrides of the run, after checking that they reproduce it."""
     given = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
     texts = [str(text) for text in given] if isinstance(given, list) else []
     kept = [text for text in texts if _group(text) in _MADE_OF]
     changed = differences(config, resolved(compose_run(kept, config_dir)))
     if changed:
         raise InputError(
-            "a run that is trained again must be described by its overrides.yaml and the configuration",
+            "to retrain a run, its overrides.yaml and the configuration must reproduce its settings",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
-            advice="Any run can be audited by rescaling alone; --config-dir names a configuration of your own.",
+            advice="Audit it by rescaling only, or give your own configuration with --config-dir.",
         )
     return kept
 
@@ -110,7 +110,7 @@ def _going_on(run: RunDirectory, config: RunConfig, more_epochs: Sequence[int]) 
 
 
 def _last_rate(run: RunDirectory) -> float:
-    """Return the last learning rate above 0 that the run logged: a cosine ends at 0, where nothing would move."""
+    """Return the last logged learning rate above 0; a cosine ends at 0, where nothing would change."""
     rates = []
     for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
         try:
@@ -119,7 +119,7 @@ def _last_rate(run: RunDirectory) -> float:
             continue
     positive = [rate for rate in rates if rate > 0]
     if not positive:
-        raise InputError("a run that is trained further must have logged a learning rate", received=run.name)
+        raise InputError("to train a run further, it must have logged a learning rate", received=run.name)
     return positive[-1]
 
 

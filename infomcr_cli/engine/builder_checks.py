@@ -1,4 +1,4 @@
-"""Whether the functions of the users' own networks can be had, before the first job of a sweep is begun.
+"""Check that the users' network functions can be imported, before the first job of a sweep starts.
 
 A dry run looks for their modules only. Before the first job starts, a separate process imports them, as each job
 will: that takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into
@@ -23,24 +23,26 @@ COMMAND = (sys.executable, "-m", "infomcr_cli.engine.import_builders")
 
 
 def builders_of(configs: Iterable[RunConfig]) -> list[BuilderConfig]:
-    """Return the networks of users' own among some runs, each once."""
+    """Return the users' network functions among some runs, each once."""
     models = (config.model for config in configs if isinstance(config.model, BuilderConfig))
     return list({model.model_dump_json(): model for model in models}.values())
 
 
 def check_found(builders: Sequence[BuilderConfig]) -> None:
-    """Raise InputError where a function's module is not there; nothing is imported."""
+    """Raise InputError if a function's module is missing; imports nothing."""
     for path in dict.fromkeys(model.builder for model in builders):
         module = path.partition(":")[0]
         if PATTERN.fullmatch(path) and not is_module(module):
             rule = "model.builder must name a module that can be imported"
-            raise InputError(rule, received=path, advice=f"There is no module {module} here or where Python looks.")
+            raise InputError(
+                rule, received=path, advice=f"There is no module {module} in the working directory or on Python's path."
+            )
         if not PATTERN.fullmatch(path):
             raise InputError("model.builder must be package.module:function", received=path)
 
 
 def check_imported(builders: Sequence[BuilderConfig]) -> None:
-    """Raise InputError where a function cannot be imported or does not take its keywords."""
+    """Raise InputError if a function cannot be imported or does not take its keywords."""
     if not builders:
         return
     named = [(model.builder, sorted(model.settings)) for model in builders]
@@ -58,4 +60,4 @@ def _refusal(process: subprocess.CompletedProcess[str], builders: Sequence[Build
         last = process.stderr.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         received = ", ".join(dict.fromkeys(model.builder for model in builders))
         rule = "model.builder must name a module that can be imported"
-        return InputError(rule, received=received, advice=f"The import ended the process: {printable(last[0])}")
+        return InputError(rule, received=received, advice=f"Importing it ended the process: {printable(last[0])}")

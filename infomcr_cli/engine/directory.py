@@ -53,19 +53,19 @@ class SweepDirectory:
         return self.path.name
 
     def log(self, job: Job) -> Path:
-        """Return where a job's process writes what it has to say."""
+        """Return the log file of a job."""
         return self.path / "logs" / f"{job.id}.log"
 
     def tail(self, job: Job, lines: int = 12) -> list[str]:
-        """Return the last lines of a job's log, safe to print; none where there is no log."""
+        """Return the last lines of a job's log, safe to print; empty if there is no log."""
         return last_lines(self.log(job), lines)
 
     def mirrored_in(self, store: Store) -> frozenset[str]:
-        """Return the identities of the finished runs that a store holds as children of this sweep."""
+        """Return the identities of the finished runs that a store has as children of this sweep."""
         return self.mirrored if store.shown == self.store else frozenset()
 
     def write(self, overrides: Sequence[str], jobs: Sequence[Mapping[str, Any]], *, unproposed: int = 0) -> None:
-        """Write sweep.json, whole or not at all.
+        """Write sweep.json atomically.
 
         Args:
             unproposed: jobs that a search has still to propose.
@@ -85,7 +85,7 @@ class SweepDirectory:
 
 
 def last_lines(path: Path, lines: int) -> list[str]:
-    """Return the last lines of a log, safe to print; none where there is no log."""
+    """Return the last lines of a log, safe to print; empty if there is no log."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
@@ -96,13 +96,13 @@ def last_lines(path: Path, lines: int) -> list[str]:
 
 
 def name_of(overrides: Sequence[str]) -> str:
-    """Return the name of a sweep that was given none: the same overrides in any order have the same."""
+    """Return the default name of a sweep, which does not depend on the order of its overrides."""
     return "sweep-" + hashlib.sha256("\0".join(sorted(overrides)).encode()).hexdigest()[:10]
 
 
 @contextmanager
 def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory]:
-    """Make or open the directory of a sweep, and lock it while the block runs.
+    """Create or open the directory of a sweep, and lock it while the block runs.
 
     Yields:
         the directory as sweep.json describes it.
@@ -115,7 +115,7 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
         (path / "logs").mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise InputError(f"a sweep needs a folder that can be written ({error.strerror})", received=str(path)) from None
+        raise InputError(f"the sweep's folder is not writable ({error.strerror})", received=str(path)) from None
     try:
         _lock(descriptor, name)
         yield _opened(path)
@@ -130,9 +130,9 @@ def _lock(descriptor: int, name: str) -> None:
             time.sleep(0.02)
             continue
         raise InputError(
-            "a sweep is carried out by one process at a time",
+            "a sweep can be run by only one process at a time",
             received=name,
-            advice=f"Process {_holder(descriptor)} is at work on it: wait for it or stop it.",
+            advice=f"Process {_holder(descriptor)} is running it: wait for it, or stop it.",
         )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
@@ -147,13 +147,13 @@ def _acquired(descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Return the process that wrote itself into a lock, with its machine if that is another one."""
+    """Return the process recorded in a lock, with its machine if that is another one."""
     pid, _, host = printable(os.pread(descriptor, 300, 0).decode(errors="replace")).partition(" ")
     return f"{pid} on {host}" if host not in ("", socket.gethostname()) else pid
 
 
 def process_at_work(path: Path) -> str | None:
-    """Return the process that carries out the sweep of a directory, None if none does, as far as locks reach."""
+    """Return the process that runs the sweep of a directory, as far as locks are shared; None if there is none."""
     try:
         descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -34,7 +34,7 @@ class ExistingRuns:
                     self._runs.setdefault(tail(status.identity), []).append((path, status))
 
     def run_of(self, identity: str, config: RunConfig) -> RunDirectory | None:
-        """Return the furthest run of an identity that was trained on the data of `config`; None: there is none.
+        """Return the run of an identity, trained on the data of `config`, that got furthest; None if there is none.
 
         Where data lie makes no weights, so that runs on two data sets may share an identity: they are distinguished by
         the place that they name, and by what they were trained on where that place is another one.
@@ -47,7 +47,7 @@ class ExistingRuns:
 
 
 def place_of(config: DataConfig) -> str | None:
-    """Return where the data lie, however the path is spelled; None where the source itself knows it."""
+    """Return the normalized path of the data; None if the source needs no path."""
     return None if config.root is None or config.name == "digits" else str(as_path(config.root))
 
 
@@ -60,7 +60,7 @@ def _is_place_of(run: RunDirectory, data: DataConfig) -> bool:
 
 
 def _is_data_of(run: RunDirectory, config: RunConfig) -> bool:
-    """Whether a run that names another place was trained on the same images: they may have been moved."""
+    """Return whether a run with another data path was trained on the same images, which may have been moved."""
     fingerprint = trained_on(run)
     return fingerprint is not None and fingerprint == _fingerprint(config.data, config.seed)
 

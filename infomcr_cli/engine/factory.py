@@ -1,4 +1,4 @@
-"""The engine that the settings ask for."""
+"""Create the engine that the settings choose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infomcr_cli.tracking.store import SERVER_ADVICE, Store, sqlite_path
 
 
 def check_engine(config: RunConfig, store: Store | None) -> None:
-    """Refuse what an engine cannot do, before anything is made.
+    """Raise InputError if the engine cannot run the sweep, before anything is created.
 
     Raises:
         InputError: a job has no room for its process, a GPU is not there, several machines would share a SQLite
@@ -52,9 +52,9 @@ def check_engine(config: RunConfig, store: Store | None) -> None:
 def _check_memory(memory: int | None) -> None:
     if memory is not None and memory < LEAST_BYTES:
         raise InputError(
-            f"engine.memory must hold a job's process, at least {shown(LEAST_BYTES)}",
+            f"engine.memory must be large enough for a job's process, at least {shown(LEAST_BYTES)}",
             received=shown(memory),
-            advice="It holds TensorFlow before it trains. Try engine.memory=2GB.",
+            advice="TensorFlow alone needs this much. Try engine.memory=2GB.",
         )
 
 

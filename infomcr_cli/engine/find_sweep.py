@@ -1,4 +1,4 @@
-"""Find a sweep by its name, its folder or the overrides that it was begun with."""
+"""Find a sweep by its name, its folder or the overrides that it was started with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infomcr_cli.runs.surroundings import surroundings
 
 
 def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tuple[str, ...]]:
-    """Return the folder of a sweep, and the names of the others beside it where none was named.
+    """Return the folder of a sweep, and the names of the other sweeps if none was named.
 
     Args:
         words:  the name of a sweep, the path of its folder, or the overrides that it was begun with; none: the sweep
@@ -27,28 +27,30 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
     there = _sweeps_in(sweeps)
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
-        raise InputError(f"{option} takes one sweep", received=" ".join(map(printable, names)))
+        raise InputError(f"{option} takes only one sweep", received=" ".join(map(printable, names)))
     if not words or (set(settings) == {"runs_dir"} and not names):
         if not there:
-            raise InputError(f"{option} needs a sweep that was begun", received=printable(str(sweeps)))
+            raise InputError(f"{option} needs a sweep that was started", received=printable(str(sweeps)))
         return sweeps / there[0], tuple(there[1:])
     if names and _is_sweep(Path(names[0])):
         return Path(names[0]), ()
     name = names[0] if names else settings.get("sweep.name") or _name_of(words)
     if not _is_sweep(sweeps / name) or "/" in name:
-        raise InputError(f"{option} must name a sweep that was begun", received=printable(name), accepted=sorted(there))
+        raise InputError(
+            f"{option} must name a sweep that was started", received=printable(name), accepted=sorted(there)
+        )
     return sweeps / name, ()
 
 
 def _name_of(overrides: Sequence[str]) -> str:
-    """Return the name of the sweep that was begun with some overrides."""
+    """Return the name of the sweep that was started with some overrides."""
     from infomcr_cli.engine.sweep_plan import is_unnamed  # half a second that no other status needs
 
     return name_of([word for word in overrides if not is_unnamed(word)])
 
 
 def _sweeps_in(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, the one that was begun, or ended, last first."""
+    """Return the names of the sweeps in a folder, the most recently started or ended one first."""
     found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
     by_time = sorted(found, key=lambda path: (path / "sweep.json").stat().st_mtime, reverse=True)
     return [printable(path.name) for path in by_time]

@@ -31,7 +31,7 @@ class Gpu:
     free: int | None = None
 
     def is_called(self, name: str) -> bool:
-        """Return whether a name is that of this GPU; of a UUID its beginning is enough, as for CUDA."""
+        """Return whether a name denotes this GPU; as for CUDA, the beginning of a UUID is enough."""
         return name == self.name or (bool(self.uuid) and len(name) > 3 and self.uuid.startswith(name))
 
 
@@ -44,7 +44,7 @@ def visible_gpus() -> Sequence[str]:
 
 
 def _until_none(given: str) -> Iterator[str]:
-    """Yield the names of a list as CUDA reads it: what follows -1 is not seen."""
+    """Yield the names of a list as CUDA reads it: entries after -1 are ignored."""
     for name in map(str.strip, given.split(",")):
         if name == "-1":
             return
@@ -53,7 +53,7 @@ def _until_none(given: str) -> Iterator[str]:
 
 
 def listed_gpus() -> list[Gpu]:
-    """Return all GPUs that `nvidia-smi` lists; none where it is missing or does not answer."""
+    """Return all GPUs that `nvidia-smi` lists; none if it is missing or does not answer."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return []
@@ -66,7 +66,7 @@ def listed_gpus() -> list[Gpu]:
 
 
 def _read(line: str) -> Gpu | None:
-    """Return the GPU of one line, such as `0, GPU-8a1b…, 24564`; None: it is none."""
+    """Return the GPU of one line, such as `0, GPU-8a1b…, 24564`; None for other lines."""
     index, _, rest = (part.strip() for part in line.partition(","))
     uuid, _, memory = (part.strip() for part in rest.partition(","))
     if not index.isdecimal():
@@ -75,7 +75,7 @@ def _read(line: str) -> Gpu | None:
 
 
 def places_on_gpus(engine: LocalEngineConfig) -> list[str]:
-    """Return the GPU of each job that may run at once, one GPU after the other; empty: there is none.
+    """Return the GPU of each parallel job, in turns; empty if there is no GPU.
 
     Example: of two GPUs, each with room for two jobs, ["0", "1", "0", "1"].
 
@@ -92,7 +92,7 @@ def places_on_gpus(engine: LocalEngineConfig) -> list[str]:
 
 
 def _check_there(names: Sequence[str], known: Sequence[Gpu]) -> None:
-    """Raise InputError where a GPU is not among those of this process; nothing is known of them without the driver."""
+    """Raise InputError if a GPU is not visible to this process; without the driver, nothing is checked."""
     visible = visible_gpus()
     for name in names:
         is_listed = any(gpu.is_called(name) for gpu in known)
@@ -101,7 +101,7 @@ def _check_there(names: Sequence[str], known: Sequence[Gpu]) -> None:
                 "engine.devices must be GPUs of this machine",
                 received=name,
                 accepted=visible,
-                advice=None if visible else "Neither CUDA_VISIBLE_DEVICES nor nvidia-smi names any. Try device=cpu.",
+                advice=None if visible else "Neither CUDA_VISIBLE_DEVICES nor nvidia-smi lists any. Try device=cpu.",
             )
 
 
@@ -113,14 +113,14 @@ def _room(name: str, engine: LocalEngineConfig, known: Sequence[Gpu]) -> int:
     memory = next((gpu.free for gpu in known if gpu.is_called(name)), None)
     if memory is None:
         raise InputError(
-            "engine.device_memory needs a GPU whose memory nvidia-smi knows",
+            "engine.device_memory needs a GPU whose memory nvidia-smi reports",
             received=f"engine.device_memory={shown(engine.device_memory)}, GPU {name}",
-            advice="engine.jobs_per_device=2 says how many jobs share one.",
+            advice="Use engine.jobs_per_device=2 instead.",
         )
     if memory < engine.device_memory:
         raise InputError(
-            "engine.device_memory must be no more than a GPU has free",
+            "engine.device_memory must not exceed the free memory of a GPU",
             received=f"{shown(engine.device_memory)}, {memory / 1e9:.1f} GB on GPU {name}",
-            advice="engine.devices names the GPUs to use.",
+            advice="Choose other GPUs with engine.devices.",
         )
     return int(memory // engine.device_memory)

@@ -16,7 +16,7 @@ from infomcr_cli.models.custom import check_keywords, resolve_builder
 
 
 def main() -> None:
-    """Import each function, and leave what the modules print out of the answer."""
+    """Import each function, and keep the output of the modules out of the answer."""
     answer = os.dup(1)
     os.dup2(2, 1)
     request = json.load(sys.stdin)

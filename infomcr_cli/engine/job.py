@@ -12,7 +12,7 @@ from infomcr_cli.runs.identity import HEAD
 
 @dataclass(frozen=True)
 class Job:
-    """One run that a sweep wants done.
+    """One run of a sweep.
 
     Args:
         identity:  of the run, SHA-256.
@@ -35,16 +35,16 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The name of the job: the head of its identity."""
+        """The name of the job, the first digits of its identity."""
         return self.identity[:HEAD]
 
     @property
     def name(self) -> str:
-        """What the job is called in messages: what distinguishes it from the others, such as "reg=on seed=2"."""
+        """The job's label in messages, which says how it differs from the others, such as "reg=on seed=2"."""
         return self.label or self.id
 
     def is_done(self, evaluate: bool) -> bool:
-        """Return whether there is nothing left to do."""
+        """Return whether the job is complete."""
         return self.state is State.FINISHED and (self.measured or not evaluate)
 
 
@@ -70,5 +70,5 @@ class Outcome:
 
     @property
     def final_state(self) -> State | None:
-        """The state, None for a job that was stopped before it made a run: it never began."""
+        """The state; None for a job that was stopped before it created a run."""
         return None if self.state is State.KILLED and not is_run(self.job.run) else self.state

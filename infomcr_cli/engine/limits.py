@@ -1,4 +1,4 @@
-"""What a job may take, and how many jobs fit on this machine."""
+"""Limits of a job, and the number of jobs that fit on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THREAD_VARIABLES = (
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one job.
+    """Limits of one job.
 
     Args:
         timeout: seconds; None: none.
@@ -36,13 +36,13 @@ class Limits:
 
 
 def limits_of(engine: EngineConfig) -> Limits:
-    """Return the bounds that an engine's settings put on a job."""
+    """Return the limits of a job from the settings of an engine."""
     return Limits(engine.timeout, None if engine.memory is None else int(engine.memory))
 
 
 @dataclass(frozen=True)
 class Slots:
-    """How many jobs run at once, and what each of them gets.
+    """The number of parallel jobs, and the resources of each.
 
     Args:
         threads: for each job; None: it may use all cores.
@@ -54,7 +54,7 @@ class Slots:
     gpus: tuple[str, ...] = ()
 
     def environment(self, slot: int) -> Mapping[str, str]:
-        """Return the variables that give a slot its share of cores and its GPU."""
+        """Return the environment variables for a slot's cores and GPU."""
         shares = {} if self.threads is None else {name: str(self.threads) for name in _THREAD_VARIABLES}
         if not self.gpus:
             return shares
@@ -63,7 +63,7 @@ class Slots:
 
 
 def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> Slots:
-    """Return how `jobs` jobs share this machine: never more at once than cores, memory or GPUs allow.
+    """Return how `jobs` jobs share this machine, limited by cores, memory and GPUs.
 
     Args:
         device: of the runs; `cpu`: GPUs do not matter, `mirrored`: a job has all of them.

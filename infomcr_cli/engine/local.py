@@ -47,7 +47,7 @@ class LocalEngine:
         self._running[slot] = process
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
+        """Wait until a job has ended, at most some seconds; return those that have."""
         deadline = time.monotonic() + seconds
         while not (ended := self._ended()) and time.monotonic() < deadline:
             self._prepare()
@@ -62,14 +62,14 @@ class LocalEngine:
             process.stop(State.KILLED, reason, grace=grace)
 
     def close(self) -> None:
-        """End whatever is left."""
+        """Stop everything that is left."""
         self._dismiss()
         for process in self._running.values():
             process.kill()
         self._running.clear()
 
     def _prepare(self) -> None:
-        """Start the successor of a job that has begun to work, where there will be one and memory for it."""
+        """Start the process for the next job in a slot, if there is one and memory for it."""
         for slot, process in self._running.items():
             if slot in self._spare or len(self._spare) >= self._left or not process.is_ready:
                 continue

@@ -51,7 +51,7 @@ class Task(BaseModel):
 
 
 class Event(BaseModel):
-    """What a job's process says.
+    """A message from a job's process.
 
     Args:
         kind: `ready` once everything is imported, `ended` with the state and the reason.
@@ -73,12 +73,12 @@ def read_task(line: bytes | str) -> Task:
 
 
 def job_of(task: Task) -> Job:
-    """Return the job of a task, as far as its process needs to know it."""
+    """Return the job of a task, with what its process needs."""
     return Job(task.identity, task.overrides, task.label, task.config, task.run)
 
 
 def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path, pruning: Pruning | None = None) -> Task:
-    """Return what a process needs to do a job; the tracking store's password is not part of it."""
+    """Return everything that a process needs for a job, without the tracking store's password."""
     tracking = job.config.tracking
     uri = None if tracking.uri is None else redact_uri(tracking.uri)
     config = job.config.model_copy(update={"tracking": tracking.model_copy(update={"uri": uri})})

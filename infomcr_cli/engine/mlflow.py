@@ -28,7 +28,7 @@ _log = logging.getLogger("infomcr.runs")
 
 
 class SweepLogger:
-    """Keeps a parent run in MLflow and a child for each job. It never slows a job, and catches up by itself.
+    """Mirrors a sweep in MLflow as a parent run with a child per job, without slowing the jobs.
 
     Args:
         name, uid: of the parent; made once for each uid.
@@ -44,7 +44,7 @@ class SweepLogger:
         uid: str,
         tags: dict[str, str],
         mirrored: Iterable[str] = (),
-        way_on: str = "The same sweep again brings it.",
+        way_on: str = "Run the same sweep again to add it.",
     ) -> None:
         self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
         self._lock, self._wake, self._is_closing = threading.Lock(), threading.Event(), threading.Event()
@@ -63,7 +63,7 @@ class SweepLogger:
         self._thread.start()
 
     def add_existing(self, job: Job) -> None:
-        """Mirror a run that was there before, as a child of this sweep, unless the store is known to hold it as one."""
+        """Mirror an existing run as a child of this sweep, unless the store already has it as one."""
         with self._lock:
             (self._known if job.identity in self.mirrored else self._waiting)[job.identity] = job
         self._wake.set()
@@ -88,7 +88,7 @@ class SweepLogger:
             self._wake.set()
 
     def close(self, state: State, *, limit: float = 600.0, is_hurried: Callable[[], bool] = lambda: False) -> bool:
-        """Mirror what is left, end the parent, stop; return whether MLflow holds all of it.
+        """Mirror what is left, end the parent run and stop; return whether MLflow has everything.
 
         The store is tried once more: one that is gone refuses at once, one that hangs costs two timeouts.
 
@@ -102,7 +102,7 @@ class SweepLogger:
         self._wait(time.monotonic() + limit, is_hurried)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
-            _log.warning("MLflow at %s lacks a part of %s. %s", self._store.shown, self._name, self._way_on)
+            _log.warning("MLflow at %s is missing data of %s. %s", self._store.shown, self._name, self._way_on)
         return complete
 
     def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:
@@ -176,7 +176,7 @@ class SweepLogger:
             run = RunDirectory.open(job.run)
             mirror(run, self._store, client=self._client, progress=progress, tags={PARENT: str(self._parent)})
         except InputError as error:
-            _log.warning("%s is not mirrored: %s", job.name, redact(str(error)))
+            _log.warning("Could not mirror %s to MLflow: %s", job.name, redact(str(error)))
             self._refused.add(job.identity)
             return
         self._refused.discard(job.identity)
@@ -205,15 +205,13 @@ class SweepLogger:
 
     def _note_success(self) -> None:
         if self._failed:
-            _log.warning("MLflow at %s answers again; %s is caught up.", self._store.shown, self._name)
+            _log.warning("MLflow at %s is reachable again; %s is up to date.", self._store.shown, self._name)
         self._failed = False
 
     def _note_failure(self, error: Exception) -> None:
         if not self._failed:
             reason = redact(str(error)).splitlines()[:1] or [""]
-            _log.warning(
-                "MLflow at %s does not take %s; the sweep continues: %s", self._store.shown, self._name, reason[0]
-            )
+            _log.warning("MLflow at %s rejects %s; the sweep continues: %s", self._store.shown, self._name, reason[0])
         self._failed = True
         self._client = None
         self._progress.clear()
@@ -233,7 +231,7 @@ def closed_on_error(logger: SweepLogger | None) -> Iterator[None]:
 def close_logger(
     logger: SweepLogger | None, failed: bool, number: int | None, interruption: Interruption
 ) -> int | None:
-    """Close the logger and return the signal that ended the sweep; None: none did.
+    """Close the logger and return the signal that ended the sweep, or None.
 
     A first signal meanwhile leaves it little time, a second SIGINT none.
 

@@ -1,4 +1,4 @@
-"""From the points of a grid to jobs: which runs there are already, and where the others will be."""
+"""Plan the jobs of a grid: find existing runs, and choose directories for the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infomcr_cli.runs.identity import HEAD, identity, with_other_data
 
 
 def plan(points: Sequence[GridPoint]) -> list[Job]:
-    """Return a job for each run that the points describe, in their order; equal points make one job.
+    """Return one job per distinct point, in order.
 
     Raises:
         InputError: two points differ in nothing that makes weights, or the data of one is not there.
@@ -46,14 +46,14 @@ def plan(points: Sequence[GridPoint]) -> list[Job]:
 
 
 def _with_identities(unique: Mapping[tuple[str, str | None], GridPoint]) -> Iterator[tuple[str, GridPoint]]:
-    """Yield each point with a distinct identity, also if several have the same settings for other data."""
+    """Yield each point with a distinct identity, even if several have the same settings for different data."""
     sets_of_data = Counter(hashed for hashed, _ in unique)
     for (hashed, place), point in unique.items():
         yield (with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed), point
 
 
 def _resolved(config: RunConfig) -> RunConfig:
-    """Leave out by what words the settings came about: what reg=on costs is what it costs, matched or not."""
+    """Return the settings without the way they were written; matched compute or not does not matter."""
     schedule = config.schedule.model_copy(update={"match_compute": False})
     return config.model_copy(update={"choices": {}, "schedule": schedule})
 
@@ -62,14 +62,14 @@ def _same_run(first: GridPoint, second: GridPoint) -> InputError:
     mine = [text for text in first.overrides if text not in second.overrides]
     other = [text for text in second.overrides if text not in first.overrides]
     return InputError(
-        "the jobs of a sweep must differ in what makes their weights",
+        "the jobs of a sweep must differ in settings that change the weights",
         received=f"{' '.join(mine)} and {' '.join(other)}",
-        advice="Give one value; measure, device and tracking are chosen for the whole sweep.",
+        advice="Give one value: measure, device and tracking apply to the whole sweep.",
     )
 
 
 def job_of(hashed: str, point: GridPoint, label: str, folder: Path, found: ExistingRuns) -> Job:
-    """Return the job of a run that is there, or is to be made.
+    """Return the job of an existing or a new run.
 
     Args:
         hashed: its identity.
@@ -86,7 +86,7 @@ def job_of(hashed: str, point: GridPoint, label: str, folder: Path, found: Exist
 
 
 def as_found_now(job: Job) -> Job:
-    """Return a job with the state that its run directory shows now."""
+    """Return a job with the current state of its run directory."""
     run = RunDirectory.open(job.run)
     status = read_status(run)
     measured = is_measured(run, status.step, job.config.measure)

@@ -1,4 +1,4 @@
-"""What each job would refuse for itself, or eval when all is trained: refused before the first job is begun.
+"""Check before the first job what a job, or `eval` after training, would refuse.
 
 The settings alone show some of it, names and headers of files more, and the rest only what the files hold.
 """
@@ -19,7 +19,7 @@ from infomcr_cli.measures.base import check_measures
 
 
 def check_settings(jobs: Sequence[Job], *, evaluate: bool) -> None:
-    """Raise InputError where the settings of a job show that it will be refused; no file is read.
+    """Raise InputError if the settings alone show that a job will be refused; reads no file.
 
     Args:
         evaluate: whether the jobs are measured once they are trained.
@@ -30,19 +30,19 @@ def check_settings(jobs: Sequence[Job], *, evaluate: bool) -> None:
 
 
 def check_names(jobs: Sequence[Job], *, evaluate: bool) -> None:
-    """Raise InputError where names and headers of the data show that a job will be refused."""
+    """Raise InputError if names and headers of the data show that a job will be refused."""
     _check_measures(jobs, training_set_size if evaluate else None)
 
 
 def check_content(jobs: Sequence[Job], *, evaluate: bool) -> None:
-    """Read the data and import the networks of users' own, each once; raise InputError where a job could not."""
+    """Read the data and import the users' networks, each once; raise InputError if a job could not."""
     check_imported(builders_of(job.config for job in jobs))
     sizes = read_training_set_sizes(job.config.data for job in jobs)
     _check_measures(jobs, sizes.get if evaluate else None)
 
 
 def check_devices(configs: Iterable[RunConfig]) -> None:
-    """Raise InputError where the devices that will be there cannot share a batch equally."""
+    """Raise InputError if the devices of the jobs cannot share a batch equally."""
     mirrored = [config for config in configs if config.device == "mirrored"]
     if mirrored and not visible_gpus():
         for config in mirrored:

@@ -1,4 +1,4 @@
-"""Start, read, limit and stop the process of a job, from the sweep's side. It is never a fork of TensorFlow."""
+"""Start, monitor, limit and stop the process of a job. It is never a fork of a process with TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("infomcr.engine")
 
 
 class JobProcess:
-    """A process that imports everything at once and does one job as soon as it is given one.
+    """A process that imports everything at its start, then waits for one job and runs it.
 
     Args:
         environment: variables for it, beside this process's own.
@@ -60,7 +60,7 @@ class JobProcess:
         return self._ready is not None
 
     def give(self, job: Job, task: Task, limits: Limits) -> None:
-        """Send it its job; if it died meanwhile, `poll` returns that."""
+        """Send the job to the process; if it died meanwhile, `poll` reports it."""
         self._job, self._limits, self._given = job, limits, time.monotonic()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
@@ -68,7 +68,7 @@ class JobProcess:
             self._process.stdin.flush()
 
     def poll(self) -> Outcome | None:
-        """Return how the job ended once it has, after enforcing its limits."""
+        """Enforce the limits, and return the outcome of the job if it has ended."""
         self._read_events()
         code = self._process.poll()
         if code is None:
@@ -79,7 +79,7 @@ class JobProcess:
         return self._outcome(code)
 
     def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
-        """Ask the job to stop at its next step boundary; what does not within `grace` seconds is ended."""
+        """Ask the job to stop after the current step; kill it after `grace` seconds."""
         if self._ending is None:
             self._ending = (state, reason)
             self._signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ class JobProcess:
         if self._given is None or self._ending is not None:
             return
         if self._limits.timeout is not None and now - self._given > self._limits.timeout:
-            self.stop(State.FAILED, f"it took longer than engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
+            self.stop(State.FAILED, f"it exceeded engine.timeout={self._limits.timeout:g} seconds", grace=5.0)
         elif self._limits.memory is not None and (used := self._memory()) > self._limits.memory:
             reason = f"it used {used / 1e9:.2f} GB, more than engine.memory={self._limits.memory / 1e9:g} GB allows"
             self.stop(State.FAILED, reason, grace=0.0)
@@ -127,7 +127,7 @@ class JobProcess:
             return 0
 
     def _signal(self, number: int) -> None:
-        """Signal the process and whatever it started: it leads its own session."""
+        """Signal the process and its children; it leads its own session."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -156,7 +156,7 @@ class JobProcess:
 
 
 def close(job: Job, state: State, reason: str | None) -> None:
-    """Write how a run ended if its own process could not, or reported less than is known here.
+    """Record how a run ended if its process could not, or reported less than is known here.
 
     A run that another process holds is that one's to close, and one that cannot be written stays: neither is the end of
     a sweep.
@@ -166,7 +166,7 @@ def close(job: Job, state: State, reason: str | None) -> None:
     try:
         close_run(RunDirectory.open(job.run), state, reason)
     except (InputError, OSError) as error:
-        _log.warning("%s stays as it is, though its job is %s: %s", job.run.name, state, redact(str(error)))
+        _log.warning("Could not update %s, whose job is %s: %s", job.run.name, state, redact(str(error)))
 
 
 def _exit_reason(code: int) -> str:
@@ -177,4 +177,4 @@ def _exit_reason(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    return f"its process was killed by {name}{hint}"

@@ -27,13 +27,13 @@ SECONDS_BETWEEN_COUNTS = 2.0
 
 
 def check_ray() -> None:
-    """Raise InputError where Ray is not installed."""
+    """Raise InputError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise InputError("engine=ray needs the package ray", advice="pip install 'infomcr[ray]', or engine=local.")
 
 
 def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """Do one job in a process of this machine and return its outcome, JSON; a cancelled task stops it softly."""
+    """Run one job in a process of this machine and return its outcome as JSON; cancelling stops it gently."""
     message = read_task(task)
     os.chdir(message.cwd)
     process = JobProcess(environment)
@@ -67,9 +67,9 @@ class RayEngine:
         if not self.capacity():
             self._ray.shutdown()
             raise InputError(
-                "the Ray cluster must have room for a job",
+                "the Ray cluster has no room for a job",
                 received=f"{settings.cpus:g} cores and {settings.gpus:g} GPUs for each",
-                advice="`ray status` shows what it has; engine.cpus and engine.gpus say what a job takes.",
+                advice="`ray status` shows its resources; set engine.cpus and engine.gpus accordingly.",
             )
 
     def capacity(self) -> int:
@@ -79,14 +79,14 @@ class RayEngine:
         return self._capacity
 
     def submit(self, job: Job) -> None:
-        """Hand a job to the cluster."""
+        """Submit a job to the cluster."""
         threads = str(max(1, int(self._settings.cpus)))
         environment = {"INFOMCR_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, **_python_path()}
         reference = self._remote.remote(self._task(job).model_dump_json(), asdict(self._limits), environment)
         self._running[reference] = (job, time.monotonic())
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
+        """Wait until a job has ended, at most some seconds; return those that have."""
         if not self._running:
             time.sleep(seconds)
             return []
@@ -94,13 +94,13 @@ class RayEngine:
         return [self._outcome(reference) for reference in ready]
 
     def stop(self, reason: str, *, grace: float) -> None:
-        """Ask all running jobs to stop at a step boundary; without grace their processes are ended."""
+        """Ask all running jobs to stop after the current step; without grace, kill their processes."""
         self._reason = reason
         for reference in self._running:
             self._ray.cancel(reference, force=grace <= 0)
 
     def close(self) -> None:
-        """Let go of the cluster; what still runs there ends with it."""
+        """Disconnect from the cluster, which ends tasks that still run."""
         self._ray.shutdown()
 
     def _room(self) -> int:
@@ -124,7 +124,7 @@ class RayEngine:
 
 
 def _python_path() -> dict[str, str]:
-    """Return the variable by which a process elsewhere finds the user's own modules as this one does."""
+    """Return the PYTHONPATH with which a process on another machine finds the user's modules."""
     places = os.environ.get("PYTHONPATH")
     return {} if places is None else {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))}
 
@@ -138,8 +138,8 @@ def _connected(address: str) -> Any:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         raise InputError(
-            f"engine.address must be a Ray cluster that answers ({str(error).splitlines()[0][:200]})",
+            f"engine.address must be a reachable Ray cluster ({str(error).splitlines()[0][:200]})",
             received=address,
-            advice="`ray start --head` starts one; docs/cluster.md tells the rest.",
+            advice="Start one with `ray start --head`; see docs/cluster.md.",
         ) from None
     return ray

@@ -1,4 +1,4 @@
-"""One attempt at a job, in the job's own process: train what is not trained, measure what is not measured."""
+"""Run a job in its own process: train if necessary, measure if necessary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 90.0  # seconds that a former process has to let go of the run: it ma
 
 
 def run_job(task: Task) -> Event:
-    """Do a job as far as it is not done, and return how that ended."""
+    """Do the remaining work of a job, and return the outcome."""
     began = time.time()  # the process may have waited for the job for a long time
     console = Console(file=sys.stderr, width=200)
     directory, is_new = _directory(task)
@@ -48,7 +48,7 @@ class _Refused(InputError):
 
 
 def _directory(task: Task) -> tuple[RunDirectory, bool]:
-    """Return the run's directory, and whether it was made here: another sweep may make it at the same moment."""
+    """Return the run directory, and whether it was created here; another sweep may create it at the same time."""
     if not is_run(task.run):
         try:
             directory = create_run(task.config, task.overrides, task.run, label=task.label or None)
@@ -74,11 +74,11 @@ def _train(run: ActiveRun, task: Task, console: Console, began: float) -> Event:
 
 
 def _upload(run: RunDirectory, task: Task, console: Console) -> None:
-    """Upload the weights that `tracking.checkpoints` chooses: the scheduler, which mirrors the run, has no network."""
+    """Upload the weights chosen by `tracking.checkpoints`; the scheduler cannot, because it has no network."""
     is_chosen = task.config.tracking.checkpoints != "none"
     problem = upload_checkpoints(run, task.config, store_of_run(run)) if is_chosen else None
     if problem:
-        say(console, f"The weights of {run.name} are not in MLflow: {problem}")
+        say(console, f"Could not upload the weights of {run.name} to MLflow: {problem}")
 
 
 def _print_traceback(run: RunDirectory, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The settings with which a run is resumed, and what is checked of a new one before TensorFlow is imported."""
+"""Return the settings to resume a run with, and check those of a new run before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infomcr_cli.tracking.moved_runs import read_settings
 
 
 def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
-    """Return the settings with which a run is resumed.
+    """Return the settings to resume a run with.
 
     Raises:
         InputError: the run or an override cannot be used; nothing has been changed.
@@ -33,7 +33,7 @@ def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path 
 
 
 def _recorded_overrides(run: RunDirectory) -> list[str]:
-    """Return the overrides that a run records; none if the record is missing or not readable."""
+    """Return the recorded overrides of a run; empty if they are missing or not readable."""
     try:
         overrides = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
     except (InputError, OSError):
@@ -50,7 +50,7 @@ def check_start(start: str) -> None:
 
 
 def warn_of_draws(config: RunConfig, say: Callable[[str], None]) -> Callable[[int], None] | None:
-    """Warn of what `eval` will refuse after training if the size of the data is known; else return how to warn later.
+    """Warn if `eval` would refuse the run after training; if the data size is unknown, return a function that does.
 
     `eval` can still be given other settings then, so that training continues.
 
@@ -65,7 +65,7 @@ def warn_of_draws(config: RunConfig, say: Callable[[str], None]) -> Callable[[in
         try:
             check_measures(config.measure, images)
         except InputError as error:
-            say(f"eval will refuse to measure this run as it is set: {error}")
+            say(f"With these settings, eval will refuse to measure this run: {error}")
 
     images = training_set_size(config.data)
     if images is None:

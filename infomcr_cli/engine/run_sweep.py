@@ -1,4 +1,4 @@
-"""Run the jobs of a sweep that are due, mirror them in MLflow and record what became of them."""
+"""Run the pending jobs of a sweep, mirror them in MLflow, and record the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What became of the jobs.
+    """The results of the jobs.
 
     Args:
         startup: what the start of a job's process cost; None: none was started.
@@ -51,7 +51,7 @@ def run_sweep(
     way_on: str,
     search: Search | None = None,
 ) -> SweepOutcome:
-    """Run the jobs that are due; write sweep.json before and after.
+    """Run the pending jobs; write sweep.json before and after.
 
     Args:
         way_on: says how what MLflow lacks at the end is brought there.
@@ -82,7 +82,7 @@ def run_sweep(
 
 @dataclass(frozen=True)
 class _Jobs:
-    """The jobs of a sweep: the plan has them all, or a search proposes them."""
+    """The jobs of a sweep, from a plan or from a search."""
 
     plan: SweepPlan
     search: Search | None
@@ -94,22 +94,22 @@ class _Jobs:
 
     @property
     def due(self) -> tuple[Job, ...]:
-        """Those of them that are not done."""
+        """The jobs that are not complete."""
         return tuple(self.plan.due if self.search is None else self.search.due)
 
     @property
     def costs_to_come(self) -> list[float]:
-        """The cost of each job that is still to be proposed, as far as it can be known."""
+        """The cost of each job that is still to be proposed, as far as it is known."""
         return [] if self.search is None else [cost_of(self.search.plan.probes[0])] * self.search.left
 
     def results(self, outcomes: Mapping[str, Outcome], folder: SweepDirectory) -> tuple[JobResult, ...]:
-        """Return what became of each job."""
+        """Return the result of each job."""
         evaluate = self.plan.settings.evaluate
         found = (job_result(job, outcomes.get(job.identity), folder, evaluate=evaluate) for job in self.all)
         return tuple(found) if self.search is None else tuple(map(self.search.complete, found))
 
     def write_as_found(self, folder: SweepDirectory) -> None:
-        """Write sweep.json before jobs are begun."""
+        """Write sweep.json before the jobs start."""
         evaluate = self.plan.settings.evaluate
         self.write(folder, [job_as_found(job, evaluate=evaluate) for job in self.all])
 
@@ -134,14 +134,14 @@ def _engine(jobs: _Jobs, folder: SweepDirectory) -> Engine:
 
 
 def _entry(result: JobResult) -> dict[str, Any]:
-    """Return a job as sweep.json holds it: with what its status is read and its time left estimated from."""
+    """Return the entry of a job in sweep.json, from which its status and remaining time are derived."""
     job = result.job
     place = {"directory": str(job.run), "name": printable(job.name, 400)}
     return {**result.to_dict(), **place, "epochs": job.config.schedule.epochs, "cost": cost_of(job)}
 
 
 def _logger(jobs: _Jobs, folder: SweepDirectory, way_on: str) -> SweepLogger | None:
-    """Start the mirror of the sweep and give it the runs that there are already."""
+    """Start mirroring the sweep, including its existing runs."""
     plan = jobs.plan
     if plan.store is None:
         return None

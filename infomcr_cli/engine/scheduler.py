@@ -1,4 +1,4 @@
-"""The sweep itself: jobs go to an engine as it has room, come back with outcomes, and are tried again or counted."""
+"""The scheduler of a sweep: submit jobs to an engine, collect outcomes, and retry or count them."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ PATIENCE = 60.0  # seconds beyond the grace of a stop that an engine has to say 
 
 
 class Engine(Protocol):
-    """Where jobs are carried out."""
+    """The interface of an engine, which runs jobs."""
 
     def capacity(self) -> int:
-        """Return how many jobs may run at once, now."""
+        """Return the current maximum number of parallel jobs."""
         ...
 
     def submit(self, job: Job) -> None:
-        """Begin a job; there is room for it."""
+        """Start a job, for which there is room."""
         ...
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return the jobs that ended, as soon as one has, or nothing after some seconds."""
+        """Wait until a job has ended, at most some seconds; return those that have."""
         ...
 
     def stop(self, reason: str, *, grace: float) -> None:
-        """Ask all running jobs to stop at a step boundary, and end those that have not within `grace` seconds."""
+        """Ask all running jobs to stop after the current step; kill those that have not after `grace` seconds."""
         ...
 
     def close(self) -> None:
-        """End whatever is left and let go of everything."""
+        """Stop everything that is left and release all resources."""
         ...
 
 
 @runtime_checkable
 class QueueEngine(Engine, Protocol):
-    """An engine that takes all jobs at once, lets them wait in a queue, and carries them out without the sweep."""
+    """An engine with its own queue, which runs all submitted jobs even if the sweep's process is gone."""
 
     def begun(self) -> list[Job]:
-        """Return the jobs that were seen to run since this was last called."""
+        """Return the jobs that have started since the last call."""
         ...
 
     def where(self, job: Job) -> str | None:
-        """Return what the queue calls a job, None if it was not submitted."""
+        """Return the queue's id of a job; None if it was not submitted."""
         ...
 
 
 class SweepStopped(Exception):
-    """Somebody else ended the sweep; the text says how."""
+    """Another process ended the sweep; the message says how."""
 
 
 class Listener(Protocol):
@@ -72,21 +72,21 @@ class Listener(Protocol):
 
 
 class Proposals(Protocol):
-    """Where jobs come from that follow from those before them."""
+    """A source of jobs that depend on the results of earlier ones."""
 
     @property
     def left(self) -> int:
-        """How many jobs are still to come."""
+        """The number of jobs still to come."""
         ...
 
     def next(self) -> Job | None:
-        """Return the next job; None: there is none now."""
+        """Return the next job; None if there is none at the moment."""
         ...
 
 
 @dataclass
 class SweepRunner:
-    """Carries out jobs.
+    """Runs jobs on an engine.
 
     Args:
         retries:   how often a job whose process was lost is tried again.
@@ -108,7 +108,7 @@ class SweepRunner:
     _stopping: str | None = None
 
     def run(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
-        """Carry out all jobs and return what became of each, by identity.
+        """Run all jobs and return their results by identity.
 
         No process is left behind, but for an interrupted sweep whose engine has a queue: there the jobs go on.
         """
@@ -153,7 +153,7 @@ class SweepRunner:
             self._drain(reason, grace=grace)
 
     def _fill(self) -> bool:
-        """Begin as many jobs as there is room for, and return whether any runs or is to be run."""
+        """Start as many jobs as there is room for; return whether any is running or still to be run."""
         while len(self._running) < self.engine.capacity() and (job := self._next()) is not None:
             self._running[job.identity] = job
             self._attempts[job.identity] += 1
@@ -211,7 +211,7 @@ class SweepRunner:
         return replace(outcome, state=State.FAILED, reason=reason)
 
     def _drain(self, reason: str, *, grace: float = GRACE) -> None:
-        """Stop what runs and wait for it, though not for ever; a further SIGINT ends it at once."""
+        """Stop the running jobs and wait for them, with a limit; another SIGINT kills them at once."""
         self._stopping = reason
         self.engine.stop(reason, grace=grace)
         deadline = time.monotonic() + grace + PATIENCE
@@ -227,4 +227,4 @@ def _left_behind(job: Job, task: str | None) -> Outcome:
     if task is None:
         return Outcome(job, job.state, job.reason or "it was not begun")
     state = read_status(RunDirectory(job.run)).state if is_run(job.run) else None
-    return Outcome(job, state, f"it goes on in the queue as {task}")
+    return Outcome(job, state, f"it continues in the queue as {task}")

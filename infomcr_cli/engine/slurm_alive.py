@@ -1,4 +1,4 @@
-"""Which tasks of a sweep Slurm has now, read by whoever watches or cancels the sweep."""
+"""List the tasks of a sweep that Slurm currently has, for `--status` and `--cancel`."""
 
 from __future__ import annotations
 

@@ -74,19 +74,19 @@ class SlurmArray:
     made: float = 0.0
 
     def task_id(self, index: int) -> str:
-        """Return what Slurm calls a task."""
+        """Return Slurm's id of a task."""
         return f"{self.id}_{index}"
 
     def result(self, index: int) -> Path:
-        """Return where a task says how its job ended."""
+        """Return the result file of a task."""
         return self.folder / "results" / f"{index}.json"
 
     def starts(self, index: int) -> Path:
-        """Return where a task notes its starts."""
+        """Return the file that records the starts of a task."""
         return self.folder / "starts" / f"{index}.json"
 
     def reported(self) -> frozenset[int]:
-        """Return the indices of the tasks that said how their jobs ended."""
+        """Return the indices of the tasks that have reported a result."""
         try:
             names = os.listdir(self.folder / "results")
         except OSError:
@@ -100,7 +100,7 @@ class SlurmArray:
             return read_task(next(islice(file, index, None)))
 
     def write(self) -> None:
-        """Write array.json, whole or not at all."""
+        """Write array.json atomically."""
         limits = {"timeout": self.limits.timeout, "memory": self.limits.memory}
         document = {"format": FORMAT, "name": self.name, "id": self.id, "jobs": list(self.jobs), "limits": limits}
         document |= {"threads": self.threads, "retries": self.retries, "notice": self.notice, "made": self.made}
@@ -108,19 +108,21 @@ class SlurmArray:
 
 
 def arrays_folder(sweep: Path) -> Path:
-    """Return where a sweep keeps its arrays."""
+    """Return the folder of a sweep's arrays."""
     return sweep / "slurm"
 
 
 def check_path(sweep: Path) -> None:
-    """Refuse a path in which submitit would put ids of jobs."""
+    """Refuse a path that contains submitit's placeholders for job ids."""
     found = next((pattern for pattern in ("%j", "%t", "%A", "%a") if pattern in str(sweep.absolute())), None)
     if found is not None:
-        raise InputError(f"engine=slurm needs a folder without {found} in its path", received=printable(str(sweep)))
+        raise InputError(
+            f"engine=slurm does not support {found} in the path of the sweep's folder", received=printable(str(sweep))
+        )
 
 
 def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, limits: Limits) -> SlurmArray:
-    """Make the folder of an array that is not submitted yet."""
+    """Create the folder of an array before it is submitted."""
     key = uuid.uuid4().hex[:_NAME]
     folder = arrays_folder(sweep) / key
     for name in ("results", "starts"):
@@ -143,7 +145,7 @@ def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, l
 
 
 def submit_array(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[str] = ()) -> SlurmArray:
-    """Submit an array, unless Slurm has it, and note the id that Slurm gives it.
+    """Submit an array unless Slurm already has it, and record its id.
 
     `sbatch` may give up waiting for an answer though its array was taken: then its name is found.
 
@@ -173,7 +175,7 @@ def submit_array(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence
 
 
 def _parameters(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[str]) -> dict[str, Any]:
-    """Return what submitit writes into the script; what is None is Slurm's own default."""
+    """Return submitit's parameters for the script; None means Slurm's default."""
     count = len(array.jobs)
     options: dict[str, Any] = {
         **{name: value for name, value in settings.extra.items() if value is not False},
@@ -205,7 +207,7 @@ def _parameters(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[
 
 @contextmanager
 def _outside_of_a_job() -> Iterator[None]:
-    """Hide the variables of a Slurm job in which the sweep itself may run; an array would inherit its resources."""
+    """Hide the variables of a Slurm job in which the sweep itself may run, so that arrays do not inherit them."""
     from submitit.helpers import clean_env
 
     config = os.environ.get("SLURM_CONF")
@@ -216,7 +218,7 @@ def _outside_of_a_job() -> Iterator[None]:
 
 
 def _overriding(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the variables by which `sbatch` would take other values than those of the script."""
+    """Return the environment variables that would override the script's options in `sbatch`."""
     given = {**parameters, **parameters["additional_parameters"]}
     names = {name.replace("_", "-") for name, value in given.items() if value is not None}
     ours = (*(variable for name in names for variable in _VARIABLES.get(name, (name,))), *_ALWAYS)
@@ -291,7 +293,7 @@ def with_id(array: SlurmArray) -> SlurmArray:
 
 
 def read_result(array: SlurmArray, index: int) -> Mapping[str, Any] | None:
-    """Return what a task reported, None if there is nothing that can be read."""
+    """Return the report of a task, or None if there is none that can be read."""
     try:
         document = json.loads(array.result(index).read_bytes())
     except (OSError, ValueError):

@@ -68,7 +68,7 @@ _log = logging.getLogger("infomcr.engine")
 
 
 def check_slurm(settings: SlurmEngineConfig) -> None:
-    """Raise InputError where jobs cannot be submitted from here, or an option is the engine's own."""
+    """Raise InputError if jobs cannot be submitted from here, or if `engine.extra` has an option of the engine."""
     if importlib.util.find_spec("submitit") is None:
         raise InputError(
             "engine=slurm needs the package submitit", advice="pip install 'infomcr[slurm]', or engine=local."
@@ -78,17 +78,19 @@ def check_slurm(settings: SlurmEngineConfig) -> None:
         raise InputError(
             "engine=slurm needs Slurm's commands on this machine",
             received=f"no {missing}",
-            advice="Start the sweep on a login node of the cluster, or take engine=local.",
+            advice="Start the sweep on a login node of the cluster, or use engine=local.",
         )
     for name in settings.extra:
         if name in OWN_SETTINGS or name in _FIXED:
             advice = f"Set {OWN_SETTINGS[name]}." if name in OWN_SETTINGS else "Leave it out."
-            raise InputError("engine.extra holds options that the engine does not set", received=name, advice=advice)
+            raise InputError(
+                "engine.extra must not contain options that the engine sets itself", received=name, advice=advice
+            )
     if settings.time is not None and seconds_of(settings.time) <= settings.checkpoint_before:
         raise InputError(
-            "engine.time must be longer than engine.checkpoint_before: Slurm would stop each job as it starts",
+            "engine.time must be longer than engine.checkpoint_before, or Slurm would stop each job at its start",
             received=f"engine.time={settings.time}, {settings.checkpoint_before} seconds before it",
-            advice="A number of engine.time is in minutes.",
+            advice="A plain number for engine.time is in minutes.",
         )
 
 
@@ -107,7 +109,7 @@ def seconds_of(time: int | str) -> int:
 
 @dataclass(frozen=True)
 class _Tracked:
-    """A job that Slurm has.
+    """A job that was submitted to Slurm.
 
     Args:
         index: of its task in the array.
@@ -169,18 +171,18 @@ class SlurmEngine:
             self._alive = places_of_alive_tasks(folder.path)
         except SlurmError as error:
             raise InputError(
-                "engine=slurm needs a Slurm controller that answers", received=str(error), advice="`sinfo` shows it."
+                "the Slurm controller does not answer", received=str(error), advice="Check it with `sinfo`."
             ) from None
         for identifier in {str(array.id) for array, _ in self._alive.values()}:
             with suppress(SlurmError):  # which names the tasks that have ended
                 slurm_queue.limit(identifier, settings.array_parallelism)
 
     def capacity(self) -> int:
-        """Return how many jobs may be handed over: all, for Slurm lets them wait."""
+        """Return the number of jobs that may be submitted: all, because Slurm queues them."""
         return self._jobs
 
     def submit(self, job: Job) -> None:
-        """Attach to a job's task if Slurm still has it; put it back, or submit it with the others at the next wait."""
+        """Attach to a job's task if Slurm still has it; otherwise requeue it, or submit it at the next `wait`."""
         alive, former = self._alive.pop(job.identity, None), self._former.pop(job.identity, None)
         if alive is not None:
             self._tracked[job.identity] = _Tracked(job, *alive)
@@ -188,12 +190,12 @@ class SlurmEngine:
             self._waiting.append(job)
 
     def begun(self) -> list[Job]:
-        """Return the jobs that were seen to run since this was last called."""
+        """Return the jobs that have started since the last call."""
         begun, self._begun = self._begun, []
         return begun
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Return the jobs that ended, as soon as one has, or nothing after some seconds.
+        """Wait until a job has ended, at most some seconds; return those that have.
 
         Raises:
             SweepStopped:    `infomcr sweep --cancel` ended the sweep.
@@ -208,7 +210,7 @@ class SlurmEngine:
             time.sleep(min(TICK, max(0.0, deadline - time.monotonic())))
 
     def stop(self, reason: str, *, grace: float) -> None:
-        """Cancel all tasks; Slurm itself bounds the time that they have for a checkpoint."""
+        """Cancel all tasks; Slurm limits the time for their checkpoints."""
         self._reason = reason
         self._ended += [Outcome(job, State.KILLED, reason) for job in self._waiting]
         self._waiting.clear()
@@ -220,10 +222,10 @@ class SlurmEngine:
             _log.warning("Slurm did not cancel the jobs: %s", error)
 
     def close(self) -> None:
-        """Let go; the tasks go on in Slurm."""
+        """Detach; the tasks continue in Slurm."""
 
     def where(self, job: Job) -> str | None:
-        """Return the task of a job that Slurm has, None if it was not submitted."""
+        """Return the Slurm task of a job; None if it was not submitted."""
         tracked = self._tracked.get(job.identity)
         return None if tracked is None else tracked.task_id
 
@@ -268,8 +270,8 @@ class SlurmEngine:
             return
         if not (self._has_submitted or self._tracked):
             shutil.rmtree(array.folder)
-            raise InputError("Slurm must accept the jobs", received=str(error), advice="`sinfo` shows its partitions.")
-        _log.warning("Slurm does not take %d jobs now; they are tried again: %s", jobs, error)
+            raise InputError("Slurm rejected the jobs", received=str(error), advice="`sinfo` shows the partitions.")
+        _log.warning("Slurm rejects %d jobs for now; they will be submitted again: %s", jobs, error)
         self._unsure, self._most_tasks = array, self._limit
         self._try_again_at = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
 
@@ -312,7 +314,7 @@ class SlurmEngine:
             return Outcome(tracked.job, State.LOST, "the report of its task cannot be read", is_lost=True)
 
     def _poll(self) -> None:
-        """Ask Slurm what has become of the tasks that have reported nothing."""
+        """Query Slurm about the tasks that have not reported."""
         try:
             queue = slurm_queue.read_queue(self._ids())
         except SlurmError as error:

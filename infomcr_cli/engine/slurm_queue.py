@@ -1,4 +1,4 @@
-"""Slurm's own commands: what has become of the tasks of an array, and how they are cancelled or put back.
+"""Call Slurm's commands: query, cancel and requeue the tasks of an array.
 
 `squeue` and `scontrol` ask the controller, which every cluster has; accounting (`sacct`) may be switched off.
 """
@@ -49,12 +49,12 @@ class TaskState:
 
 
 def missing_command() -> str | None:
-    """Return a command of Slurm that this machine lacks, None if all are there."""
+    """Return a Slurm command that is missing on this machine, or None."""
     return next((name for name in ("sbatch", "squeue", "scancel", "scontrol") if shutil.which(name) is None), None)
 
 
 def read_queue(arrays: Collection[str], *, seconds: float = SECONDS_TO_ANSWER) -> dict[str, TaskState]:
-    """Return the tasks of some arrays that Slurm knows, by `ARRAY_INDEX`; ended ones for some minutes.
+    """Return the tasks of some arrays by `ARRAY_INDEX`; Slurm forgets ended ones after some minutes.
 
     Raises:
         SlurmError: the controller does not answer.
@@ -91,7 +91,7 @@ def cancel(tasks: Sequence[str]) -> None:
 
 
 def requeue(task: str) -> None:
-    """Put a task back into its place in its array, whether it runs or has ended.
+    """Requeue a task in its array, whether it is running or has ended.
 
     Raises:
         SlurmError: Slurm has forgotten the task, or may not requeue it.
@@ -109,7 +109,7 @@ def limit(array: str, tasks: int) -> None:
 
 
 def most_tasks() -> int:
-    """Return the most tasks that an array of this cluster may have: MaxArraySize.
+    """Return the maximum number of tasks in an array of this cluster, MaxArraySize.
 
     Raises:
         SlurmError: the controller does not answer.

@@ -37,7 +37,7 @@ SECONDS_TO_ANSWER = 10.0  # Slurm kills the task half a minute after SIGTERM
 SECONDS_FOR_A_SIGNAL = 1.0  # the job's process may hear a signal a little before this one
 _THREADS = ("INFOMCR_THREADS", "TF_NUM_INTRAOP_THREADS")
 _REASONS = {
-    signal.SIGUSR2: "its limit of time in Slurm is near; it goes on from its checkpoint",
+    signal.SIGUSR2: "its Slurm time limit is near; it continues from its checkpoint",
     signal.SIGTERM: "Slurm preempted, requeued or cancelled it",
 }
 
@@ -66,13 +66,13 @@ class Starts:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do the task of this array that Slurm has started, and return its exit code."""
+    """Run the task that Slurm has started, and return its exit code."""
     array = read_array(Path(arguments[0]))
     return carry_out(array, int(os.environ["SLURM_ARRAY_TASK_ID"]))
 
 
 def carry_out(array: SlurmArray, index: int) -> int:
-    """Do one job of an array in a process of this machine; report how it ended unless Slurm interrupted it."""
+    """Run one job of an array in a process of this machine; report its outcome unless Slurm interrupted it."""
     received: list[int] = []
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which the job's process inherits
     message = array.task(index)
@@ -80,7 +80,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
     array.result(index).unlink(missing_ok=True)
     starts = _noted_start(array, index, message.run)
     if starts.fruitless > array.retries:
-        reason = f"{starts.fruitless} starts in a row ended without a further checkpoint; give it more engine.time"
+        reason = f"{starts.fruitless} starts in a row ended without a new checkpoint; increase engine.time"
         return _reported(array, index, Outcome(job_of(message), State.FAILED, reason))
     process = JobProcess({name: str(array.threads) for name in _THREADS})
 
@@ -97,7 +97,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
 
 
 def _watched(process: JobProcess, received: list[int], notice: float) -> Outcome:
-    """Return how a job's process ended; a signal to this one stops it at its next step boundary."""
+    """Wait for a job's process and return its outcome; forward signals as requests to stop."""
     is_stopping = False
     while (outcome := process.poll()) is None:
         if received and not is_stopping:

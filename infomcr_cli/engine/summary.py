@@ -1,4 +1,4 @@
-"""What became of a sweep: its document, and what is printed at its end."""
+"""The summary of a sweep: its JSON document, and the lines printed at its end."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class JobResult:
 
 
 def job_as_found(job: Job, *, evaluate: bool) -> JobResult:
-    """Return the result of a job that is not run now."""
+    """Return the result of a job that was not run this time."""
     return JobResult(job, State.SKIPPED if job.is_done(evaluate) else job.state, job.reason)
 
 
 def job_result(job: Job, outcome: Outcome | None, folder: SweepDirectory, *, evaluate: bool) -> JobResult:
-    """Return the result of a job; an outcome of None says that it was not run now."""
+    """Return the result of a job; an outcome of None means that it was not run this time."""
     if outcome is None:
         result = job_as_found(job, evaluate=evaluate)
         return replace(result, reason=f"{job.reason} (--retry-failed retries it)") if job.reason else result
@@ -66,12 +66,12 @@ def is_incomplete(results: Iterable[JobResult]) -> bool:
 
 
 def count(results: Sequence[JobResult], state: State | None) -> int:
-    """Return how many jobs ended in a state; None: have not begun."""
+    """Return the number of jobs that ended in a state; None counts those that have not started."""
     return sum(result.state is state and not result.is_pruned for result in results)
 
 
 def count_pruned(results: Sequence[JobResult]) -> int:
-    """Return how many jobs a search ended early."""
+    """Return the number of pruned jobs."""
     return sum(result.is_pruned for result in results)
 
 
@@ -96,7 +96,7 @@ def failure_lines(results: Sequence[JobResult]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Startup:
-    """What the start of a job's process cost, medians over jobs, seconds.
+    """The start-up time of a job's process, medians over jobs, seconds.
 
     Args:
         took:   until everything was imported.

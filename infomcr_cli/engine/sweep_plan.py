@@ -1,4 +1,4 @@
-"""From the arguments of a sweep to its settings, its jobs, and those that are still to be done."""
+"""Plan a sweep: its settings, its jobs, and the jobs that are still to be done."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAMED = ("exclude", *(name for name in OF_A_SEARCH if name not in ("trials", "a
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep consists of.
+    """The plan of a sweep.
 
     Args:
         overrides: as given on the command line.
@@ -50,7 +50,7 @@ class SweepPlan:
 
     @property
     def config(self) -> RunConfig:
-        """Settings of a run, of which those that the sweep has only once are taken."""
+        """The settings that all runs of the sweep share."""
         return self.jobs[0].config if self.search is None else self.search.base
 
     @property
@@ -100,7 +100,7 @@ def _planned_search(overrides: Sequence[str], arguments: SweepArguments, config_
 
 
 def _store(config: RunConfig) -> Store | None:
-    """Return where the runs are mirrored, after checking that the engine can do it."""
+    """Return the MLflow store of the runs, after checking that the engine supports it."""
     tracking = config.tracking
     store = None if tracking.name == "off" else store_of(tracking.uri, tracking.experiment, config.runs_dir)
     check_engine(config, store)
@@ -108,7 +108,7 @@ def _store(config: RunConfig) -> Store | None:
 
 
 def is_unnamed(override: str) -> bool:
-    """Return whether an override says how the sweep is carried out: it is still the same sweep.
+    """Return whether an override only affects how the sweep runs, not which sweep it is.
 
     More trials are more of the same search, other objectives are another one.
     """

@@ -1,4 +1,4 @@
-"""What has become of a sweep so far, read from folders alone: from any terminal, on any machine that sees them."""
+"""Read the status of a sweep from its folders, on any machine that sees them."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def read_sweep(folder: Path) -> SweepStatus:
 
 
 def _with_tasks(folder: Path, jobs: Iterator[JobStatus]) -> Iterator[JobStatus]:
-    """Yield the jobs with what Slurm shows of them where it can be reached from here."""
+    """Yield the jobs with their Slurm states, if Slurm can be reached."""
     if not (folder / "slurm").is_dir() or missing_command() is not None:
         yield from jobs
         return
@@ -266,7 +266,7 @@ def _jobs(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[JobSta
 
 
 def _present_folders(folder: Path) -> Callable[[str], Path]:
-    """Return where a recorded folder of runs lies now: if the project was moved, its runs moved with it."""
+    """Return the present path of a recorded runs folder, which may have been moved with the project."""
     around = Path(os.path.abspath(folder)).parent.parent
 
     @cache

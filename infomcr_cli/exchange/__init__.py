@@ -1,1 +1,1 @@
-"""Networks from other programs and for them: an untrusted file is read without running anything in it."""
+"""Import and export of networks; untrusted files are read without executing anything in them."""

@@ -1,6 +1,6 @@
-"""What a .keras file may be made of: Keras's own layers and operations that only compute.
+"""The allow-list for .keras files: Keras layers and operations that only compute.
 
-Left out are the layers that run code of the file or of another library (Lambda, TFSMLayer, TorchModuleWrapper,
+Excluded are layers that run code of the file or of another library (Lambda, TFSMLayer, TorchModuleWrapper,
 JaxLayer, FlaxLayer) and those that may read other files (the lookups, TextVectorization, Hashing).
 """
 

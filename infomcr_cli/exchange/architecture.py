@@ -1,6 +1,6 @@
-"""The layers of a network as Keras describes them in JSON: checked before Keras makes anything of them.
+"""Check Keras's JSON description of a network before Keras builds anything from it.
 
-Keras's own `safe_mode` refuses Lambda layers; that a description names nothing else that could run or read, is checked
+Keras's own `safe_mode` refuses Lambda layers. That a description contains nothing else that runs or reads is checked
 here against the list in `allowed`.
 """
 
@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"(u?int(8|16|32|64)|b?float(16|32|64)|bool)")
 
 
 def read_architecture(content: bytes, what: str) -> Architecture:
-    """Return a description that names nothing but Keras's own layers, without what compiled the model for training.
+    """Return a description that contains only Keras's own layers, without the settings of `compile`.
 
     Args:
         what: how it is named in an error, such as "config.json of mine.keras".
@@ -57,12 +57,12 @@ def check_architecture(architecture: Architecture, what: str) -> Architecture:
 
 
 def architecture_bytes(architecture: Architecture) -> bytes:
-    """Return a description as JSON: the same layers always give the same bytes."""
+    """Return a description as JSON; the same layers always give the same bytes."""
     return (json.dumps(architecture, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _without_training(value: Any) -> Any:
-    """Optimizer, losses and metrics are of no use here, and may name functions of the user's own."""
+    """Remove optimizer, losses and metrics: they are not needed here, and may name functions of the user."""
     if isinstance(value, dict):
         return {key: _without_training(inner) for key, inner in value.items() if key != "compile_config"}
     return [_without_training(inner) for inner in value] if isinstance(value, list) else value
@@ -75,7 +75,7 @@ def _mappings(value: Any, what: str) -> Iterator[Mapping[str, Any]]:
         current = pending.pop()
         count += 1
         if count > MAX_NODES:
-            raise InputError(f"{what} must hold at most {MAX_NODES} values")
+            raise InputError(f"{what} must contain at most {MAX_NODES} values")
         if isinstance(current, dict):
             yield current
             pending += current.values()
@@ -85,7 +85,7 @@ def _mappings(value: Any, what: str) -> Iterator[Mapping[str, Any]]:
 
 def _check_node(node: Mapping[str, Any], what: str) -> None:
     if node.get("quantization_config") or node.get("lora_rank"):
-        raise InputError(f"{what} must hold plain weights", received="quantized or low-rank ones", advice=WAY_OUT)
+        raise InputError(f"{what} must contain plain weights", received="quantized or low-rank weights", advice=WAY_OUT)
     if "inbound_nodes" in node and "module" not in node:
         raise _legacy(what, node.get("name"))
     for call in node.get("inbound_nodes") or ():
@@ -109,15 +109,15 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
 
 
 def _check_call(call: Any, what: str) -> None:
-    """What takes no tensor of the graph is computed as soon as Keras reads it, however large its result is."""
+    """Check a call: if it takes no tensor of the graph, Keras computes it on reading, however large the result."""
     kinds = (node.get("class_name") for node in _mappings(call, what))
     if isinstance(call, dict) and "__keras_tensor__" not in kinds:
-        raise InputError(f"{what} must describe layers that take the output of others", received="constants alone")
+        raise InputError(f"{what} must describe layers that use the output of other layers", received="only constants")
 
 
 def _check_precision(dtype: Any, what: str) -> None:
     if isinstance(dtype, str) and (dtype == "string" or "_from_" in dtype):
-        raise InputError(f"{what} must hold plain numbers", received=printable(dtype, 50), advice=WAY_OUT)
+        raise InputError(f"{what} must contain plain numbers", received=printable(dtype, 50), advice=WAY_OUT)
 
 
 def _is_allowed(kind: str, module: Any) -> bool:
@@ -141,15 +141,15 @@ def _check_function(node: Mapping[str, Any], what: str) -> None:
 
 
 def _check_value(node: Mapping[str, Any], what: str) -> None:
-    """An array's type is given as a text, and may be one that costs memory or holds objects."""
+    """Check an array: its type is given as text, and could be one that needs much memory or contains objects."""
     config = node.get("config")
     dtype = config.get("dtype") if isinstance(config, dict) else None
     if dtype is not None and not (isinstance(dtype, str) and _NUMBERS.fullmatch(dtype)):
-        raise InputError(f"{what} must hold arrays of numbers", received=printable(str(dtype), 50))
+        raise InputError(f"{what} must contain arrays of numbers", received=printable(str(dtype), 50))
 
 
 def _legacy(what: str, name: Any) -> InputError:
-    """Keras reads such layers by an older way, which its safe_mode does not watch over."""
+    """Refuse old formats, which Keras reads without its safe_mode."""
     received = f"{printable(str(name), 100)} without a module"
     return InputError(f"{what} must be as Keras 3 writes it", received=received, advice=WAY_OUT)
 
@@ -157,5 +157,5 @@ def _legacy(what: str, name: Any) -> InputError:
 def _refused(what: str, module: Any, name: Any) -> InputError:
     received = printable(f"{module}.{name}" if module else str(name), 200).replace("registered as.", "registered as ")
     return InputError(
-        f"{what} must name only layers of Keras that compute and do nothing else", received=received, advice=WAY_OUT
+        f"{what} must contain only Keras layers that compute and do nothing else", received=received, advice=WAY_OUT
     )

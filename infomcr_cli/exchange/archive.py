@@ -1,4 +1,4 @@
-"""The members of a .keras file, a zip archive: read, never unpacked, every size checked before it is believed."""
+"""Read the members of a .keras file, a zip archive, without unpacking it; every size is checked first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FOLDER, _FILE, _UNKNOWN = 4, 8, 0  # the type bits of a Unix mode
 
 @contextmanager
 def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a .keras file whose members are all plain, inside and of a sane size.
+    """Open a .keras file after checking that its members are regular files inside it, of plausible size.
 
     Yields:
         the archive, open for reading.
@@ -53,14 +53,14 @@ def config_bytes(archive: zipfile.ZipFile, path: Path) -> bytes:
 
 
 def copy_weights(archive: zipfile.ZipFile, path: Path, place: Path) -> None:
-    """Write the member that holds the weights to a file of ours, so that what is checked is what is read.
+    """Copy the weights to a private file, so that the checked bytes are the ones that are read.
 
     Raises:
         InputError: there is none, or it is too large for this machine.
     """
     if WEIGHTS not in archive.namelist():
         advice = "Save it anew with Keras 3: model.save('mine.keras')."
-        raise InputError(f"a .keras file must hold {WEIGHTS}", received=str(path), advice=advice)
+        raise InputError(f"a .keras file must contain {WEIGHTS}", received=str(path), advice=advice)
     size = archive.getinfo(WEIGHTS).file_size
     if size > psutil.virtual_memory().available // 2:
         raise _refused(path, "weights that fit into memory", f"{size} bytes")

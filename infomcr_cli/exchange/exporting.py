@@ -1,8 +1,8 @@
-"""A run's network with the scaling of its input as a layer, and what is written down about it."""
+"""Export a run's network, with the input scaling as its first layer, and metadata about the run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ TOLERANCE = 1e-5  # of a logit, relative to the largest
 
 
 class Exporter:
-    """A run's network as plain Keras has it, whose weights change from checkpoint to checkpoint.
+    """A run's network as a plain Keras model, into which the weights of checkpoints are loaded.
 
     Args:
         raw: whether the network takes inputs that are scaled already.
@@ -59,7 +59,7 @@ class Exporter:
         _check_same(self.model, self._network, self.dataset, self._raw)
 
     def about(self, checkpoint: str) -> dict[str, Any]:
-        """Return what is written down about the network, JSON-able."""
+        """Return the metadata of the network, for JSON."""
         assert self._loaded is not None
         return {
             "run": self._run.name,
@@ -91,18 +91,16 @@ def export_network(
     try:
         write(exporter.model, target, wanted, about)
     except OSError as error:
-        raise InputError(
-            "export needs a place that can be written to", received=str(target), advice=f"{error}."
-        ) from None
+        raise InputError("export needs a writable path", received=str(target), advice=f"{error}.") from None
     except NotImplementedError as error:  # what Keras raises at a layer of the user's own without get_config
         said = printable(" ".join(str(error).partition("Please")[0].split()), 300)
         advice = "Give it get_config(), or export NAME.weights.h5 or a SavedModel."
-        raise InputError("a network must be one that Keras can describe", received=said, advice=advice) from None
+        raise InputError("Keras cannot serialize this network", received=said, advice=advice) from None
     return {"file": str(target), "format": str(wanted), **about, "notes": _notes(exporter.model, wanted)}
 
 
 def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
-    """Return a network that takes inputs as they are in the files: the scaling of the data set is its first layer."""
+    """Return a network for unscaled inputs, whose first layer is the scaling of the data set."""
     if not any(dataset.mean) and set(dataset.std) <= {1.0}:
         return as_functional(network, dataset)  # they are not scaled
     image = keras.Input(dataset.input_shape, name="image")
@@ -118,11 +116,18 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
 
 
 def as_functional(network: keras.Model, dataset: Dataset) -> keras.Model:
-    """Return a network whose inputs are known: a subclassed one becomes the only layer of a functional one."""
+    """Return a functional network; a subclassed one becomes its only layer."""
     if _is_graph(network):
         return network
-    image = keras.Input(dataset.input_shape, name="image")
-    return keras.Model(image, network(image), name=network.name)
+    images = _symbolic(dataset.standardise(dataset.test.images[:1]))
+    return keras.Model(images, network(images), name=network.name)
+
+
+def _symbolic(sample: Any, name: str = "image") -> Any:
+    """Return what stands for a sample, or for each array by its name, in a graph of layers."""
+    if isinstance(sample, Mapping):
+        return {key: _symbolic(array, key) for key, array in sample.items()}
+    return keras.Input(sample.shape[1:], dtype=str(sample.dtype), name=name)
 
 
 def _is_graph(network: keras.Model) -> bool:
@@ -135,13 +140,15 @@ def _scalars(statistics: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _check_same(model: keras.Model, network: keras.Model, dataset: Dataset, raw: bool) -> None:
-    """Raise RunFailedError where the exported network does not give what the run's own network gives."""
+    """Raise RunFailedError if the outputs of the exported network differ from those of the run's network."""
     samples = dataset.test.images[:COMPARED]
     scaled = dataset.standardise(samples)
     expected = keras.ops.convert_to_numpy(network(scaled, training=False))
     found = keras.ops.convert_to_numpy(model(scaled if raw else _as_floats(samples), training=False))
-    difference = np.abs(found - expected).max()
-    if not difference <= TOLERANCE * max(1.0, np.abs(expected).max()):
+    is_equal = (found == expected) | (np.isnan(found) & np.isnan(expected))  # also where logits overflow
+    with np.errstate(invalid="ignore"):
+        difference = np.where(is_equal, 0.0, np.abs(found - expected)).max()
+    if not difference <= TOLERANCE * np.abs(expected).max(initial=1.0, where=np.isfinite(expected)):
         raise RunFailedError(f"the exported network would differ by {difference:.1e}; nothing was written")
 
 

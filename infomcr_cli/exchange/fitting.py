@@ -1,4 +1,4 @@
-"""Whether a network and a data set fit: the shapes of inputs, and a logit for each class."""
+"""Check that a network fits a data set: input shapes, and one logit per class."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fitted(dataset: Dataset, model: keras.Model) -> Dataset:
 
 
 def input_shapes(model: keras.Model) -> dict[str, Shape]:
-    """Return the shape of one sample of each input of a network, by the name that Keras knows it by."""
+    """Return the shape of one sample of each input of a network, by Keras's input name."""
     structure = input_structure(model)
     if isinstance(structure, Mapping):
         return {name: tuple(tensor.shape[1:]) for name, tensor in structure.items()}
@@ -48,7 +48,7 @@ def input_shapes(model: keras.Model) -> dict[str, Shape]:
 
 
 def input_structure(model: keras.Model) -> Any:
-    """Return the inputs of a network as it takes them: one symbolic tensor, or several in a list or by name."""
+    """Return the symbolic inputs of a network: one tensor, or several in a list or by name."""
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
@@ -57,9 +57,9 @@ def _check_classes(dataset: Dataset, model: keras.Model) -> None:
     if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1] or shape[1] < max(2, dataset.num_classes):
         begins_at_1 = 0 not in dataset.train.labels
         raise InputError(
-            "a network must give a logit for each class of the data, at least two",
+            "a network must output one logit per class of the data, at least two",
             received=f"outputs {shape}, {dataset.num_classes} classes",
-            advice="No training label is 0: classes are counted from 0." if begins_at_1 else None,
+            advice="No training label is 0, but classes are numbered from 0." if begins_at_1 else None,
         )
 
 
@@ -87,7 +87,7 @@ def _with(dataset: Dataset, change: Any) -> Dataset:
 
 
 def _agree(given: Shape, wanted: Shape) -> bool:
-    """A network may leave an axis open."""
+    """Return whether shapes agree; an axis of the network may be None."""
     return len(given) == len(wanted) and all(w is None or g == w for g, w in zip(given, wanted, strict=True))
 
 

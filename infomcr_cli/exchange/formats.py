@@ -1,4 +1,4 @@
-"""The formats that a network is exported to, known by the name of the file, without TensorFlow."""
+"""The export formats, recognized by file name; TensorFlow is not imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACCEPTED = ("NAME.keras", "NAME.weights.h5", "NAME.onnx", "NAME (a SavedModel fo
 
 
 def format_of(target: Path) -> Format:
-    """Return the format that a file's name asks for; a name without a suffix is a SavedModel's folder.
+    """Return the format for a file name; a name without a suffix is a SavedModel folder.
 
     Raises:
         InputError: the suffix is of none of them.
@@ -31,12 +31,12 @@ def format_of(target: Path) -> Format:
         if target.name.endswith(one.value):
             return one
     if target.suffix or not target.name:
-        raise InputError("export writes files of a known kind", received=str(target), accepted=ACCEPTED)
+        raise InputError("export must have a supported file type", received=str(target), accepted=ACCEPTED)
     return Format.SAVED_MODEL
 
 
 def check_target(target: Path, *, force: bool) -> None:
-    """Raise InputError where a network cannot be written to that place, or not in that format.
+    """Raise InputError if a network cannot be written to that path, or not in that format.
 
     Args:
         force: what stands there may be replaced: a file by a file, a SavedModel by a SavedModel.
@@ -48,12 +48,14 @@ def check_target(target: Path, *, force: bool) -> None:
             advice = "Install the extra: pip install 'infomcr[onnx]'."
             raise InputError("export to ONNX needs onnx and tf2onnx", received=f"no {missing[0]}", advice=advice)
     if not target.parent.is_dir():
-        raise InputError("export writes into a folder that exists", received=str(target.parent))
+        raise InputError("the folder of the exported file must exist", received=str(target.parent))
     if not target.exists() and not target.is_symlink():
         return
     if not force:
         advice = "Give another name, or --force to replace it."
-        raise InputError("export replaces no file unless you say so", received=f"{target} exists", advice=advice)
+        raise InputError("export does not overwrite a file without --force", received=f"{target} exists", advice=advice)
     is_ours = (target / "saved_model.pb").is_file() if wanted is Format.SAVED_MODEL else target.is_file()
     if target.is_symlink() or not is_ours:
-        raise InputError("--force replaces a file of the same kind", received=str(target), advice="Give another name.")
+        raise InputError(
+            "--force overwrites only a file of the same kind", received=str(target), advice="Give another name."
+        )

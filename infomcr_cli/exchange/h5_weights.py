@@ -1,4 +1,4 @@
-"""A file of weights in HDF5, as Keras writes it: groups and whole arrays of numbers, nothing that leads elsewhere."""
+"""Check an HDF5 weights file of Keras: only groups and complete numeric arrays, no links to other places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIMIZER = "optimizer"
 
 
 def check_h5(path: Path, what: str) -> int:
-    """Return how many numbers the weights in a file are, the state of an optimizer left out.
+    """Return the number of weights in a file, without the optimizer state.
 
     Every object is looked at before any array is read: HDF5 can link to other files, map arrays from them, and declare
     shapes of which nothing is stored.
@@ -40,7 +40,7 @@ def check_h5(path: Path, what: str) -> int:
 
 
 class _Walk:
-    """Looks at every object of a file once."""
+    """Visits every object of a file once."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -66,7 +66,7 @@ class _Walk:
         return numbers
 
     def _note(self, item: Any, place: str, depth: int) -> None:
-        """A group may be linked into itself, and an array into many places."""
+        """Record an object: a group may be linked into itself, and an array into many places."""
         import h5py
 
         info = h5py.h5o.get_info(item.id)

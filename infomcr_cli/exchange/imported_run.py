@@ -1,4 +1,4 @@
-"""The run directory of an imported network: written whole or not at all, and what is said about it."""
+"""Write the run directory of an imported network, completely or not at all, and describe it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STEP = 1  # of the trained weights, whatever their training counted; those befor
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """All that a run is made of.
+    """Everything that the run directory of an imported network needs.
 
     Args:
         data: fingerprint of the data that the scores were measured on.
@@ -57,14 +57,14 @@ class ImportedNetwork:
 
     @property
     def gap(self) -> dict[str, float]:
-        """Test less training, of error and of cross-entropy."""
+        """Test minus training, of error and of cross-entropy."""
         return {"error": self.train.accuracy - self.test.accuracy, "loss": self.test.loss - self.train.loss}
 
 
 def write_run(
     imported: ImportedNetwork, config: RunConfig, overrides: Sequence[str], run_dir: Path | None
 ) -> RunDirectory:
-    """Make a FINISHED run.
+    """Create a FINISHED run.
 
     Args:
         config:  what the command line gave; the settings of the file are added.
@@ -112,7 +112,7 @@ def document(imported: ImportedNetwork, run: RunDirectory, config: RunConfig) ->
 
 
 def lines(imported: ImportedNetwork, run: RunDirectory, config: RunConfig) -> list[str]:
-    """Return what is shown of a run."""
+    """Return the printed lines of a run."""
     network, train, test = imported.network, imported.train, imported.test
     cut = f"the softmax of {network.softmax_of} is left out, " if network.softmax_of else ""
     shown = [

@@ -1,4 +1,4 @@
-"""Files become runs, one after the other, measured on the same data."""
+"""Import files as runs, one after the other, evaluated on the same data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MARGIN = 0.05  # of accuracy, below which scales count as equal
 
 
 class Importer:
-    """Makes runs of files, all on the same data.
+    """Imports files as runs, all on the same data.
 
     Args:
         config:    of every run, except for what each file says itself.
@@ -51,7 +51,7 @@ class Importer:
         self._dataset = scaled(self._unscaled, config.data.scaling)
 
     def make_run(self, source: WeightSource, run_dir: Path | None = None) -> tuple[RunDirectory, dict[str, Any]]:
-        """Make a FINISHED run of one file and return it with its entry of the JSON document.
+        """Create a FINISHED run from one file and return it with its entry of the JSON document.
 
         Raises:
             InputError: the network cannot be read, or does not fit the data; nothing was made.
@@ -75,12 +75,12 @@ class Importer:
     def _score(self, scorer: Scorer, dataset: Dataset, split: Split) -> Score:
         score = scorer(evaluation_batches(split, dataset, self._config.measure.batch_size))
         if not score.is_finite:
-            raise InputError("a network must give finite losses", received=f"{score.loss} on {len(split)} samples")
+            raise InputError("the network's losses must be finite", received=f"{score.loss} on {len(split)} samples")
         return score
 
 
 def better_scaling(model: keras.Model, dataset: Dataset, chosen: Scaling) -> str | None:
-    """Return a sentence if a network classifies the first training samples much better in another scale; None if not.
+    """Return a sentence if another scaling classifies the first training samples much better, else None.
 
     Args:
         dataset: with the mean and deviation of its training images.

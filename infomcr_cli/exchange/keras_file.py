@@ -1,4 +1,4 @@
-"""A .keras file → a network that gives logits, and its layers as JSON to build it again from."""
+"""Read a .keras file as a network that outputs logits, and its layers as JSON, from which it can be rebuilt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MAX_UNKNOWN = 10**12  # weights of a network whose file of weights is not looked
 
 @dataclass(frozen=True)
 class KerasModel:
-    """A network out of a .keras file.
+    """A network from a .keras file.
 
     Args:
         model:        gives logits.
@@ -61,7 +61,7 @@ class KerasModel:
 
 
 def read_keras_file(path: Path, weights: Path | None = None) -> KerasModel:
-    """Return the network of a .keras file; nothing that the file holds is executed.
+    """Return the network of a .keras file without executing anything in it.
 
     Args:
         weights: a .weights.h5 file to take in place of the file's own weights.
@@ -80,7 +80,7 @@ def read_keras_file(path: Path, weights: Path | None = None) -> KerasModel:
 
 
 def build(architecture: Architecture, what: str, *, most_weights: int = MAX_UNKNOWN) -> keras.Model:
-    """Build the network that a checked description describes, in float32 or as it says.
+    """Build the network of a checked description, in float32 or in its own precision.
 
     Weights get their memory only when their number is known to be at most `most_weights`.
 
@@ -105,7 +105,7 @@ def build(architecture: Architecture, what: str, *, most_weights: int = MAX_UNKN
 
 
 def load_h5(model: keras.Model, path: Path, what: str) -> None:
-    """Load a checked file of weights into a network; each of its weights must be there.
+    """Load a checked weights file into a network; every weight must be in the file.
 
     Raises:
         InputError: the file is of another network.
@@ -117,7 +117,7 @@ def load_h5(model: keras.Model, path: Path, what: str) -> None:
 
 
 def _with_logits(original: keras.Model, what: str) -> KerasModel:
-    """Describe the loaded network anew, take its softmax away, build it again and carry the weights over."""
+    """Serialize the loaded network, remove its softmax, rebuild it and copy the weights."""
     adapted = [layer for layer in all_layers(original) if isinstance(layer, keras.layers.Normalization)]
     for layer in adapted:
         _fix_statistics(layer)
@@ -128,21 +128,21 @@ def _with_logits(original: keras.Model, what: str) -> KerasModel:
     statistics = {id(variable) for layer in adapted for variable in layer.variables}
     carried = [variable for variable in original.weights if id(variable) not in statistics]
     if [tuple(v.shape) for v in carried] != [tuple(v.shape) for v in model.weights]:
-        raise InputError(f"{what} must give the same network when it is built again", advice=WAY_OUT)
+        raise InputError(f"{what} must rebuild the same network", advice=WAY_OUT)
     for variable, source in zip(model.weights, carried, strict=True):
         variable.assign(source)
     return KerasModel(model, original, architecture_bytes(architecture), softmax_of)
 
 
 def _fix_statistics(layer: keras.layers.Normalization) -> None:
-    """Make an adapted mean and variance part of the layer's description: they are no weights of the network."""
+    """Move adapted means and variances into the layer's description, because they are not weights of the network."""
     if layer.input_mean is None:
         layer.input_mean = np.asarray(layer.adapt_mean)
         layer.input_variance = np.asarray(layer.adapt_variance)
 
 
 def _plain(description: Any) -> Architecture:
-    """Return a description as JSON has it: lists for tuples, nothing about training, shared objects numbered."""
+    """Return a description in JSON form: lists for tuples, no training settings, shared objects numbered."""
     document: Architecture = json.loads(json.dumps(description))
     document.pop("compile_config", None)
     _number_shared(document, {})
@@ -150,7 +150,7 @@ def _plain(description: Any) -> Architecture:
 
 
 def _in_full_precision(architecture: Architecture) -> Architecture:
-    """Let layers of mixed precision compute in that of their weights: so it is measured, and so it is exported."""
+    """Let mixed-precision layers compute in the precision of their weights, for measuring and exporting."""
     text = json.dumps(architecture)
     for policy in MIXED:
         text = text.replace(json.dumps({"name": policy}), json.dumps({"name": "float32"}))
@@ -159,7 +159,7 @@ def _in_full_precision(architecture: Architecture) -> Architecture:
 
 
 def _number_shared(value: Any, numbers: dict[int, int]) -> None:
-    """Keras names a shared object by its place in memory, which differs from process to process."""
+    """Number shared objects; Keras identifies them by memory address, which differs between processes."""
     if isinstance(value, dict):
         if "shared_object_id" in value:
             value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
@@ -173,10 +173,10 @@ def _number_shared(value: Any, numbers: dict[int, int]) -> None:
 def _check_size(model: Any, most_weights: int, what: str) -> None:
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         advice = "Begin it with keras.Input(shape), or call model.build((None, *shape)), and save it anew."
-        raise InputError(f"{what} must describe a network that knows the shape of its inputs", advice=advice)
+        raise InputError(f"{what} must describe a network with known input shapes", advice=advice)
     for layer in all_layers(model):
         if not type(layer).__module__.startswith("keras.src."):
-            raise InputError(f"{what} must name only layers of Keras", received=type(layer).__name__)
+            raise InputError(f"{what} must contain only Keras layers", received=type(layer).__name__)
     weights = sum(_count(variable.shape) for variable in model.weights)
     if weights > most_weights:
         raise InputError(
@@ -185,7 +185,7 @@ def _check_size(model: Any, most_weights: int, what: str) -> None:
         )
     for tensor in _tensors(model):
         if _count([n for n in tensor.shape if n is not None]) > MAX_FEATURES:
-            raise InputError(f"{what} must make at most {MAX_FEATURES} numbers of a sample", received=tensor.shape)
+            raise InputError(f"{what} must compute at most {MAX_FEATURES} numbers per sample", received=tensor.shape)
 
 
 def _tensors(model: keras.Model) -> Iterator[Any]:
@@ -204,7 +204,7 @@ def _count(shape: Any) -> int:
 
 @contextmanager
 def _refusals(what: str, advice: str = WAY_OUT) -> Iterator[None]:
-    """Turn whatever Keras raises at an untrusted file into an InputError; it may be anything."""
+    """Turn any exception that Keras raises for an untrusted file into an InputError."""
     try:
         yield
     except InputError:

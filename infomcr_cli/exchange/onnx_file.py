@@ -1,4 +1,4 @@
-"""A network as an ONNX model: traced by TensorFlow, frozen, translated by tf2onnx, and checked."""
+"""Convert a network to ONNX: trace and freeze it with TensorFlow, translate it with tf2onnx, and check it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def onnx_model(model: keras.Model) -> Any:
     except Exception as error:  # tf2onnx raises anything at a graph that it cannot translate
         said = printable(" ".join(str(error).split()), 300)
         advice = "Export it as NAME.keras or as a SavedModel."
-        raise InputError("export to ONNX needs operations that ONNX knows", received=said, advice=advice) from None
+        raise InputError("export to ONNX supports only operations of ONNX", received=said, advice=advice) from None
     return translated
 
 
@@ -74,7 +74,7 @@ def _rename(model: Any, names: dict[str, str]) -> None:
 
 
 def _without_erfc(model: Any) -> None:
-    """Write erfc(x), which tf2onnx leaves as it is and ONNX does not know, as 1 - erf(x): GELU needs it."""
+    """Replace erfc(x), which ONNX does not have and tf2onnx does not translate, by 1 - erf(x); GELU needs it."""
     import onnx
 
     nodes = []
@@ -93,7 +93,7 @@ def _without_erfc(model: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the warnings of tf2onnx, which the check of the result makes superfluous."""
+    """Silence the warnings of tf2onnx; the result is checked anyway."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     levels = [logger.level for logger in loggers]
     try:

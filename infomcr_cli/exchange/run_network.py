@@ -1,4 +1,4 @@
-"""The network of a run: built from its settings, or from the layers that an imported run keeps in model.json."""
+"""Build the network of a run from its settings, or from model.json if it was imported."""
 
 from __future__ import annotations
 
@@ -29,28 +29,37 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
     Raises:
         InputError: model.json is missing, was changed, or names something that is not allowed.
     """
-    if not isinstance(config.model, ImportedModelConfig):
-        return build_model(**network_settings(config, dataset))
+    if isinstance(config.model, ImportedModelConfig):
+        return imported_network(run, config.model)
+    return build_model(**network_settings(config, dataset))
+
+
+def imported_network(run: RunDirectory, config: ImportedModelConfig) -> keras.Model:
+    """Build the network of an imported run from the layers in its model.json.
+
+    Raises:
+        InputError: model.json is missing, was changed, or names something that is not allowed.
+    """
     what = f"{MODEL} of {run.name}"
     try:
         content = run.read(MODEL, MAX_CONFIG)
     except FileNotFoundError:
-        raise InputError(f"{what} must hold the layers of the network", received="no such file") from None
-    if hashlib.sha256(content).hexdigest() != config.model.architecture:
-        raise InputError(f"{what} must be as it was imported", received="another content")
+        raise InputError(f"{what} must contain the layers of the network", received="no such file") from None
+    if hashlib.sha256(content).hexdigest() != config.architecture:
+        raise InputError(f"{what} must not change after the import", received="different content")
     bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
     return build(read_architecture(content, what), what, most_weights=bytes_kept)
 
 
 def network_settings_of_run(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """Return all that the network of a run is built from; runs for which it is equal have the same network."""
+    """Return everything that determines the network of a run; runs for which it is equal have the same network."""
     if isinstance(config.model, ImportedModelConfig):
         return config.model.model_dump()
     return network_settings(config, dataset)
 
 
 def weights_before_training(run: RunDirectory, config: RunConfig, dataset: Dataset) -> Mapping[str, Any] | None:
-    """Return the weights that a run began with, by name; None where nobody knows them."""
+    """Return the initial weights of a run by name; None if they are unknown."""
     if config.imported is None:
         return initial_weights(config, dataset)
     known = INITIAL in (info.name for info in list_checkpoints(run))

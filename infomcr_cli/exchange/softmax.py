@@ -1,4 +1,4 @@
-"""A network that ends in softmax gives probabilities; the measures need the logits before it.
+"""Remove the final softmax of a network, because the measures need logits.
 
 A softmax at the very end is taken away in the description of the layers: weights and names stay as they are. A network
 that gives probabilities in any other way is refused by `models.logits`, which looks at its operations and values.
@@ -20,7 +20,7 @@ ADVICE = "Build the network without it in code of your own: model=builder model.
 
 
 def without_softmax(architecture: Architecture) -> tuple[Architecture, str | None]:
-    """Return the layers without the softmax at their end, and the name of the layer that it was taken from, if any.
+    """Return the layers without the final softmax, and the name of the layer that had it, if any.
 
     A log-softmax goes as well: it is a softmax's logarithm, and both have the same logits.
 
@@ -33,20 +33,20 @@ def without_softmax(architecture: Architecture) -> tuple[Architecture, str | Non
     ending = _ending(last)
     if ending in SIGMOID:
         raise InputError(
-            "a network must give a logit for each class, at least two",
+            "a network must output one logit per class, at least two",
             received=f"{ending} at its end",
             advice="With one sigmoid output: end in two logits, 0 and what the sigmoid was given. " + ADVICE,
         )
     if ending not in SOFTMAX:
         return logits, None
     if _axis(last) != -1:
-        raise InputError("a softmax must go over the last axis", received=f"axis {_axis(last)}", advice=ADVICE)
+        raise InputError("a softmax must act on the last axis", received=f"axis {_axis(last)}", advice=ADVICE)
     _take_away(last)
     return logits, str(last.get("name") or last["config"].get("name"))
 
 
 def _unwrap(config: Any) -> None:
-    """A list of one input or output, as older files have it, becomes that one: a network of ours gives no lists."""
+    """Replace a list of one input or output, as in older files, by its entry."""
     for ends in ("input_layers", "output_layers"):
         given = config.get(ends) if isinstance(config, dict) else None
         if isinstance(given, list) and len(given) == 1 and isinstance(given[0], list):
@@ -54,7 +54,7 @@ def _unwrap(config: Any) -> None:
 
 
 def _last_layer(architecture: Architecture) -> Architecture:
-    """Return the description of the layer that gives the output, inside nested models too."""
+    """Return the description of the output layer, also inside nested models."""
     config = architecture.get("config") or {}
     layers = config.get("layers")
     if not isinstance(layers, list) or not layers:
@@ -71,13 +71,13 @@ def _last_layer(architecture: Architecture) -> Architecture:
 
 
 def _output_name(outputs: Any) -> str:
-    """A single output is [name, node, tensor], or a list of one such."""
+    """Return the name of a single output: [name, node, tensor], or a list with one of these."""
     while isinstance(outputs, list) and len(outputs) == 1:
         outputs = outputs[0]
     if isinstance(outputs, list) and len(outputs) == 3 and isinstance(outputs[0], str):
         return outputs[0]
     shown = f"outputs by name: {', '.join(outputs)}" if isinstance(outputs, dict) else f"{len(outputs or [])} outputs"
-    raise InputError("a network must have one output, and no name for it", received=shown[:200], advice=ADVICE)
+    raise InputError("a network must have a single, unnamed output", received=shown[:200], advice=ADVICE)
 
 
 def _ending(layer: Architecture) -> str | None:
@@ -99,7 +99,7 @@ def _axis(layer: Architecture) -> Any:
 
 
 def _take_away(layer: Architecture) -> None:
-    """A layer that applies an activation applies none; one that is the softmax becomes one that does nothing."""
+    """Set a softmax activation to linear, and replace a softmax layer by one that does nothing."""
     if layer["class_name"] not in _OPERATIONS:
         layer["config"]["activation"] = "linear"
         return

@@ -1,4 +1,4 @@
-"""Which files are imported, and what their user says about the training of each."""
+"""Find the files to import, and the training settings that the user gave for each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class WeightSource:
 
     @property
     def is_keras(self) -> bool:
-        """Whether the file holds the layers beside the weights."""
+        """Whether the file contains layers as well as weights."""
         return self.file.name.endswith(".keras")
 
     @property
     def run_name(self) -> str:
-        """The name of a run that is called after the file."""
+        """The run name, derived from the file name."""
         stem = next(self.file.name.removesuffix(suffix) for suffix in SUFFIXES if self.file.name.endswith(suffix))
         return re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "imported"
 
@@ -51,7 +51,7 @@ class WeightSource:
 def find_sources(
     files: Sequence[str], settings: Sequence[str], *, initial: Path | None = None, table: Path | None = None
 ) -> list[WeightSource]:
-    """Return the files behind paths, quoted globs and the lines of a table, each once, with their settings.
+    """Return the files given by paths, quoted globs and the rows of a table, each once, with their settings.
 
     Args:
         settings: KEY=VALUE, for every file.
@@ -69,11 +69,13 @@ def find_sources(
     sources = _of_table(table, named) if table else [WeightSource(path) for path in dict.fromkeys(named)]
     if not sources:
         advice = "For example: infomcr import mine.keras data=npz data.root=mine.npz."
-        raise InputError("import needs a file of a model", received="none", accepted=SUFFIXES, advice=advice)
+        raise InputError("import needs a model file", received="none", accepted=SUFFIXES, advice=advice)
     if initial is not None:
         if len(sources) > 1:
             advice = f"Give a column {INITIAL!r} in --table."
-            raise InputError("--initial belongs to one file", received=f"{len(sources)} files", advice=advice)
+            raise InputError(
+                "--initial can be used with one file only", received=f"{len(sources)} files", advice=advice
+            )
         sources = [replace(sources[0], initial=_checked(initial))]
     for source in sources:
         _check_initial(source)
@@ -81,7 +83,7 @@ def find_sources(
 
 
 def _check_initial(source: WeightSource) -> None:
-    """Raise InputError where the weights before training are in a file that the network cannot be filled from."""
+    """Raise InputError if the file of the initial weights has the wrong format for the network."""
     fitting = (".keras", ".weights.h5") if source.is_keras else (".weights.h5", ".safetensors")
     if source.initial is not None and not source.initial.name.endswith(fitting):
         name = printable(source.file.name)
@@ -97,7 +99,7 @@ def _setting(text: str) -> tuple[str, Setting]:
 
 
 def _value(text: str) -> Setting:
-    """Return a number or a boolean where a text spells one, else the text."""
+    """Parse a number or a boolean; return other text unchanged."""
     text = text.strip()
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -124,7 +126,7 @@ def _checked(path: Path) -> Path:
         rule = "a model must be a file of a known kind"
         raise InputError(rule, received=str(path), accepted=SUFFIXES, advice=advice)
     if not path.is_file():
-        raise InputError("a model must be a file that exists", received=str(path))
+        raise InputError("the model file must exist", received=str(path))
     return path
 
 
@@ -154,10 +156,10 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
     try:
         head, *rows = [row for row in reader if row]
     except (csv.Error, ValueError) as error:
-        raise InputError("--table must be a CSV file with a head", received=str(table), advice=f"{error}.") from None
+        raise InputError("--table must be a CSV file with a header", received=str(table), advice=f"{error}.") from None
     head = [name.strip() for name in head]
     if FILE not in head or len(set(head)) < len(head):
-        raise InputError(f"--table must have a column {FILE!r}, and each column once", received=",".join(head))
+        raise InputError(f"--table must have a column {FILE!r} and unique column names", received=",".join(head))
     for name in head:
         if not _NAME.fullmatch(name):
             raise InputError("a column of --table must be the name of a setting", received=printable(name))
@@ -166,13 +168,13 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
 
 def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> WeightSource:
     if surplus > 0 or not row.get(FILE, "").strip():
-        raise InputError(f"each line of {table} must name a file and fit the head", received=",".join(row.values()))
+        raise InputError(f"each line of {table} must name a file and match the header", received=",".join(row.values()))
     settings = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
     initial = row.get(INITIAL, "").strip()
     return WeightSource(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)
 
 
 def _beside(name: str, table: Path) -> Path:
-    """A table names files as they lie beside it, or from the working folder."""
+    """Resolve a file of a table, relative to the table or to the working directory."""
     beside = table.parent / name
     return _checked(beside if beside.exists() else Path(name))

@@ -1,4 +1,4 @@
-"""A file → a network with its trained weights, and those before training where they are known."""
+"""Read a file as a network with its trained weights, and its initial weights if they are known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from infomcr_cli.runs.io.tensors import Array
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network out of a file.
+    """A network from a file.
 
     Args:
         model:        gives logits, with the trained weights.
@@ -84,19 +84,19 @@ def _initial(source: WeightSource, read: KerasModel) -> Mapping[str, Array] | No
         before = read_keras_file(source.file, source.initial)
     initial, trained = weights_by_name(before.model), weights_by_name(read.model)
     if {name: array.shape for name, array in initial.items()} != {name: array.shape for name, array in trained.items()}:
-        raise InputError("--initial must hold weights of the same network", received=str(source.initial))
+        raise InputError("--initial must contain weights of the same network", received=str(source.initial))
     return initial
 
 
 def _check_same(read: KerasModel, samples: Any) -> None:
-    """Raise InputError where the network that was built again is not the one of the file."""
+    """Raise InputError if the rebuilt network differs from that of the file."""
     with full_precision(read.original):
         expected, found = read.original(samples, training=False), read.model(samples, training=False)
     expected = np.asarray(expected[0] if isinstance(expected, list) else expected)
     if read.softmax_of is not None:
         found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
     if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4, equal_nan=True):
-        raise InputError("a network must be the same when it is built again from its layers", received=read.model.name)
+        raise InputError("the network must be the same when it is rebuilt from its layers", received=read.model.name)
 
 
 def _samples(shape: Any) -> Any:

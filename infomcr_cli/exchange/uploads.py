@@ -1,4 +1,4 @@
-"""Upload the checkpoints that `tracking.checkpoints` chooses to MLflow, as models that take raw inputs."""
+"""Upload the checkpoints chosen by `tracking.checkpoints` to MLflow, as models for unscaled inputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chosen_checkpoints(run: RunDirectory, chosen: str) -> dict[int, str]:
 
 
 def upload_checkpoints(run: RunDirectory, config: RunConfig, store: Store | None) -> str | None:
-    """Upload the chosen checkpoints whose weights MLflow does not hold; return a problem, None: there is none.
+    """Upload the chosen checkpoints that MLflow does not have yet; return a problem, or None.
 
     What fails here fails nothing else: the run directory holds the weights, and `infomcr sync` tries again.
     """
@@ -49,7 +49,7 @@ def upload_checkpoints(run: RunDirectory, config: RunConfig, store: Store | None
 
 
 def upload_recorded_checkpoints(run: RunDirectory, store: Store | None, chosen: str | None = None) -> str | None:
-    """Upload the checkpoints of a run that its own settings choose, or others; return a problem, None: there is none.
+    """Upload the checkpoints of a run that its settings choose, or others; return a problem, or None.
 
     Args:
         chosen: "none", "best", "last" or "all"; None: as the run's settings say.

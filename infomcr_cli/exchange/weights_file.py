@@ -1,4 +1,4 @@
-"""The weights of a network in a file of their own: Keras's .weights.h5, or safetensors."""
+"""Load the weights of a network from a weights file: Keras's .weights.h5, or safetensors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OURS = "weights:"  # before the names in a checkpoint of infomcr, whose optimiz
 
 
 def check_weights_file(path: Path) -> None:
-    """Raise InputError where a file of weights is known to be refused; no network is needed for it."""
+    """Raise InputError if a weights file is invalid for any network."""
     if path.name.endswith(H5):
         check_h5(path, printable(path.name))
     else:
@@ -35,7 +35,7 @@ def check_weights_file(path: Path) -> None:
 
 
 def load_weights_file(model: keras.Model, path: Path) -> None:
-    """Load a file of weights into a network; each of its weights must be in it.
+    """Load a weights file into a network; every weight must be in the file.
 
     Raises:
         InputError: the file is damaged, or of another network.

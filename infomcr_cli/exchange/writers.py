@@ -1,4 +1,4 @@
-"""Networks into files: written beside their place and renamed, with what they are noted in them."""
+"""Write networks to files atomically, with their metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ About = Mapping[str, Any]
 
 
 def write(model: keras.Model, target: Path, wanted: Format, about: About) -> None:
-    """Write a network; what stood at `target` is there until the new one is whole.
+    """Write a network; an existing `target` is replaced only when the new file is complete.
 
     Args:
         about: class names and where the network comes from; JSON-able.
@@ -41,7 +41,7 @@ def write(model: keras.Model, target: Path, wanted: Format, about: About) -> Non
 
 
 def _keras(model: keras.Model, path: Path, about: About) -> None:
-    """Write a .keras file, whose metadata.json Keras itself reads nothing of."""
+    """Write a .keras file, with our metadata in metadata.json, which Keras ignores on loading."""
     plain = path.with_name("plain.keras")
     model.save(plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:

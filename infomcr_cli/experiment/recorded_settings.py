@@ -10,6 +10,7 @@ from typing import Any
 
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
+from infomcr_cli.config.flat_settings import flatten
 from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
@@ -18,7 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.resolve_settings import whole_setting
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.identity import differences
+from infomcr_cli.runs.identity import identity_settings, origin
 from infomcr_cli.tracking.moved_runs import read_settings
 
 
@@ -44,7 +45,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
         key = override.key_or_group
         value = whole_setting(key, override.value())
         if key == "experiment":
-            raise InputError("an experiment is chosen when a run begins", received=override.input_line)
+            raise InputError("an experiment cannot be changed after a run has started", received=override.input_line)
         if key in choices:
             # With its own settings, for one of them may have no default.
             own = [other.input_line for other in overrides if other.key_or_group.startswith(f"{key}.")]
@@ -96,17 +97,25 @@ def measured_run(
     changed = differences(before, after)
     if changed:
         raise InputError(
-            f"a run is {done} with the settings that made its weights",
+            f"a run must be {done} with the settings that determined its weights",
             received=", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items()),
             advice="Overrides may change measure, tracking, device and data.root.",
         )
     return with_known_builders(run, after)
 
 
+def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the identity settings on which two runs differ: dotted name → (before, after)."""
+    old, new = (flatten(identity_settings(config)) for config in (before, after))
+    if before.start and after.start and origin(before.start) == origin(after.start):
+        new["start"] = old["start"]
+    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+
+
 def resumed_run(
     settings: Any, arguments: Sequence[str], config_dir: Path | None, name: str, recorded: Sequence[str] = ()
 ) -> RunConfig:
-    """Return the settings with which a run is resumed.
+    """Return the settings to resume a run with.
 
     Args:
         name:     the run as the user named it.
@@ -120,7 +129,7 @@ def resumed_run(
     if changed:
         shown = ", ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
         raise InputError(
-            "a run is resumed with the settings that make its weights",
+            "a run must be resumed with the settings that determine its weights",
             received=shown,
             advice=f"For a new run from this one's weights: {_new_run(name, arguments, recorded, config_dir)}",
         )

@@ -223,14 +223,14 @@ def _nothing_to_rank(minima: Minima, results: Sequence[MeasureResult]) -> list[s
     if minima.n < FEWEST or any(one.kendall_tau.value is not None for one in results):
         return []
     if np.ptp(minima.gap) == 0:
-        return [f"Nothing to rank: the gap is the same, to {DIGITS} digits, in all minima."]
-    return [f"Nothing to rank: no measure has {FEWEST} values that differ."]
+        return [f"Nothing to rank: the gap is the same in all minima, to {DIGITS} digits."]
+    return [f"Nothing to rank: no measure has {FEWEST} different values."]
 
 
 def _notes(minima: Minima, n_test: int | None) -> list[str]:
     notes = []
     if minima.rows < FEWEST:
-        notes.append(f"No statistics: they need at least {FEWEST} minima; there are {minima.rows}.")
+        notes.append(f"No statistics: they need at least {FEWEST} minima, but there are {minima.rows}.")
     elif minima.n < FEWEST:
         notes.append(
             f"{minima.rows} rows have only {minima.n} settings, which differ in the seed: τ and ρ are over single "
@@ -240,8 +240,8 @@ def _notes(minima: Minima, n_test: int | None) -> list[str]:
         notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
     if minima.rows >= FEWEST and minima.n < FEWEST_RANKED:
         notes.append(
-            f"Not ranked: {minima.n} minima decide nothing. Below {FEWEST_RANKED} no 95 % interval reliably covers the "
-            "true value 95 times in 100, so there are no intervals, no order and no significance."
+            f"Not ranked: {minima.n} minima are too few. Below {FEWEST_RANKED}, 95 % intervals do not reliably cover "
+            "the true value, so there are no intervals, no order and no significance."
         )
     if n_test is None and minima.n >= FEWEST:
         notes.append("No sign error: its weights need the size of the test set (n_test).")

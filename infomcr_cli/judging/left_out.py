@@ -75,14 +75,14 @@ class LeftOut:
             for name, reason in self.columns.items():
                 reasons.setdefault(reason, []).append(name)
             why = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-            lines.append(f"Not ranked as measures: {why}. To rank a column, name it in --measures.")
+            lines.append(f"Not ranked as measures: {why}. To rank a column, list it in --measures.")
         return lines + _first([f"Left out, because it cannot be read: {run}: {why}" for run, why in self.runs.items()])
 
 
 def _without_number(name: str, missing: Missing, rows: int) -> str:
     if missing.rows == rows:
         return f"{name} has no number in any row{_such_as(missing)}."
-    return f"{name} has no number in {missing.rows} of {_rows(rows)}{_such_as(missing)}; the other rows count."
+    return f"{name} has no number in {missing.rows} of {_rows(rows)}{_such_as(missing)}; the other rows are used."
 
 
 def _rows(count: int) -> str:
@@ -95,4 +95,4 @@ def _such_as(missing: Missing) -> str:
 
 def _first(lines: list[str]) -> list[str]:
     more = len(lines) - MOST_LINES
-    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more such lines; see --json."]
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more; see --json."]

@@ -160,7 +160,7 @@ def _within(group: np.ndarray, axis: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices i < j of all pairs that share a group; all groups of one size are handled at once."""
     sizes = np.bincount(group) if len(group) else np.zeros(0, np.int64)
     if (total := int((sizes * (sizes - 1) // 2).sum())) > MOST_PAIRS:
-        advice = "Name more axes, or rank a part of the table."
+        advice = "List more axes, or rank a part of the table."
         raise InputError(f"axis {axis!r} must give at most {MOST_PAIRS:,} pairs", received=total, advice=advice)
     order, starts = np.argsort(group, kind="stable"), np.cumsum(sizes) - sizes
     first, second = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]

@@ -12,7 +12,7 @@ import numpy as np
 from infomcr_cli.judging.minima import AxisPairs, Minima, signs
 from infomcr_cli.judging.result import SignError, number
 
-BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as one of error rates"
+BOUNDED_GAP = "The weights of the sign error assume a gap in [0, 1], such as a difference of error rates"
 LOSS_GAP = f"{BOUNDED_GAP}; a gap of losses has no such bound."
 
 

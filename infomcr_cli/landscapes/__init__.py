@@ -1,1 +1,1 @@
-"""Loss landscapes around minima and between them: surfaces, spectral densities, paths."""
+"""Loss landscapes around and between minima: surfaces, spectral densities, paths."""

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment_channels import ChannelGroup, ChannelPlace, Indices
 
 Array = NDArray[np.float64]
@@ -88,7 +89,12 @@ def align(
         trainable: names of the weights that are matched; moving statistics are permuted with them.
         seed:      of the order in which groups are visited.
         on_sweep:  is called after each sweep, as the search may take minutes.
+
+    Raises:
+        InputError: a weight is NaN or infinite.
     """
+    if not all(np.isfinite(_exact(weights[name])).all() for weights in (first, second) for name in trainable):
+        raise InputError("channels are aligned by weights that are finite", received="NaN or infinity")
     matching = _Matching(first, second, groups, trainable)
     starts = (matching.unpermuted(), matching.from_the_input_on())
     found = [matching.improved(start, np.random.default_rng(seed), on_sweep) for start in starts]

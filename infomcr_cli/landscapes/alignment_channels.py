@@ -1,4 +1,4 @@
-"""Which channels of a network can be permuted without a change of its function, derived from its graph of layers.
+"""Derive from a network's graph of layers which channels can be permuted without changing its function.
 
 Every channel of every tensor has a slot. A convolution or dense layer makes new slots for its outputs; a sum ties the
 slots of its terms, so that a residual stream has one permutation; a concatenation puts slots side by side. Each axis of
@@ -79,7 +79,7 @@ class WeightAxis:
 
 
 class ChannelSlots:
-    """The slots of a whole network: which are tied, which stay where they are, and which axes go with them."""
+    """The slots of a network: which are tied, which are fixed, and which axes belong to them."""
 
     def __init__(self) -> None:
         self._parents: list[int] = []
@@ -94,7 +94,7 @@ class ChannelSlots:
         return np.arange(first, first + count)
 
     def fix(self, slots: Indices) -> Indices:
-        """Let slots stay where they are, as classes and the channels of images do."""
+        """Fix slots, such as classes and the channels of images."""
         self._fixed.append(slots[slots != ZERO])
         return slots
 
@@ -110,7 +110,7 @@ class ChannelSlots:
         self._parted.append((slots, parts))
 
     def along(self, channels: Channels | None, edge: Edge, axis: int) -> Indices:
-        """Return the slots of a tensor's axis, which stay where they are if they are no known channels."""
+        """Return the slots of a tensor's axis, fixed if they are not known channels."""
         if channels is None or channels.axis != axis:
             return self.fix(self.fresh(int(edge.shape[axis] or 0)))
         fixed = self.fix(self.fresh(len(channels.slots)))

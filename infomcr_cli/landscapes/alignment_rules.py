@@ -1,4 +1,4 @@
-"""How each kind of layer takes channels to channels: the rules by which groups of channels are derived."""
+"""Rules that map the input channels of each kind of layer to its output channels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Rule = Callable[[ChannelSlots, Call, Given], Channels | None]
 
 
 def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """Return the channels of what a call gives, and let its weights go with those that it is given.
+    """Return the channels of a call's outputs, and bind its weights to those of its inputs.
 
     Raises:
         InputError: the layer has no rule.
     """
     layer = call.operation
     if isinstance(layer, keras.Layer) and not is_of_keras(layer):
-        raise _refused(call, "it computes in a way of its own")
+        raise _refused(call, "it has a custom computation")
     if not isinstance(layer, keras.Layer) or type(layer).__module__.startswith("keras.src.applications"):
         rule = _BY_NAME.get(type(layer).__name__)
     else:
@@ -44,7 +44,7 @@ def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None
 def _refused(call: Call, why: str) -> InputError:
     layer = call.operation
     return InputError(
-        "channels can be aligned only if it is known what every layer does to them",
+        "alignment does not support every layer",
         received=f"{layer.name} ({type(layer).__name__}): {why}",
         advice="Leave --align out.",
     )
@@ -167,7 +167,7 @@ def _elementwise(slots: ChannelSlots, call: Call, given: Given) -> Channels | No
     if given[0] is None:
         return None
     if any(np.size(constant) != 1 for constant in call.constants if not isinstance(constant, str)):
-        raise _refused(call, "an array that is no weight")
+        raise _refused(call, "an array that is not a weight")
     return Channels(given[0].axis, slots.along(given[0], call.inputs[0], given[0].axis))
 
 
@@ -244,7 +244,7 @@ def _padded(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     widths = operation.pad_width if len(operation.pad_width) == rank else [*operation.pad_width] * rank
     before, after = widths[channels.axis]
     if (before or after) and (operation.mode != "constant" or (call.constants and any(map(np.any, call.constants)))):
-        raise _refused(call, "channels that are padded with something else than 0")
+        raise _refused(call, "channels that are padded with a value other than 0")
     ends = [np.full(count, ZERO) for count in (before, after)]
     return Channels(channels.axis, np.concatenate([ends[0], channels.slots, ends[1]]))
 
@@ -256,7 +256,7 @@ def _reshaped(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
         return None
     before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
     if None in (*before, *after):
-        raise _refused(call, "a shape that is not known")
+        raise _refused(call, "an unknown shape")
     place = channels.axis - 1
     line = channels.slots.reshape([-1 if axis == place else 1 for axis in range(len(before))])
     whole = np.broadcast_to(line, before)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Renew the moving statistics of batch norm at the weights that a network has now.
+"""Recompute the moving statistics of batch norm at a network's current weights.
 
 Between two minima neither's moving statistics fit: they are those of other features. So they are computed anew, by one
 pass over images in which every batch norm normalizes by the statistics of its batch (Izmailov et al., 2018,
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 class Moments(NamedTuple):
-    """Of what one call of a batch norm received.
+    """The moments of the inputs of one call of a batch norm.
 
     Args:
         count:    n_b, values of a channel.

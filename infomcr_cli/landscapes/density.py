@@ -103,7 +103,7 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
             image = image - known.T @ (known @ image)
         length = float(np.linalg.norm(image))
         if not np.isfinite(length):
-            raise InputError("a spectrum needs products with vectors that are finite", received=f"a length of {length}")
+            raise InputError("a spectrum needs finite matrix-vector products", received=f"a length of {length}")
         if step + 1 == steps or length <= END * max(map(abs, (*diagonal, *beside))):
             break
         beside.append(length)
@@ -112,7 +112,7 @@ def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
 
 
 def width_of(quadratures: list[Quadrature], wanted: float | None = None) -> float:
-    """Return σ: what is wanted, but not too narrow for the grid, or a hundredth of the range of all nodes.
+    """Return σ: the requested width, or 1 % of the range of all nodes, but not too narrow for the grid.
 
     Args:
         quadratures: of several operators if they are shown together.
@@ -145,7 +145,7 @@ def _gaussians(grid: Array, one: Quadrature, sigma: float) -> Array:
 
 
 def moment(quadratures: list[Quadrature], power: int, size: int) -> tuple[float, float]:
-    """Return an estimate of tr A^power and its standard error over the probes (NaN with one)."""
+    """Return an estimate of tr A^power and its standard error over the probes (NaN for a single probe)."""
     each = np.array([size * float(one.weights @ one.nodes**power) for one in quadratures])
     return float(each.mean()), float(standard_error(each))
 

@@ -1,4 +1,4 @@
-"""The picture of spectral densities: lines of several runs, with bands of their standard error."""
+"""Plot spectral densities: lines of several runs, with bands of their standard error."""
 
 from __future__ import annotations
 

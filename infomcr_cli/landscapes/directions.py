@@ -39,7 +39,7 @@ SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
 
 
 def normalised_by_filter(direction: Array, weights: Array, axes: Axes | None) -> Array:
-    """Return a direction whose filters are as long as those of the weights.
+    """Return a direction whose filters have the norms of the filters of the weights.
 
     Args:
         direction: of any length, [...].

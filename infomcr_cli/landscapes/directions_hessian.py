@@ -1,4 +1,4 @@
-"""Directions of largest curvature: the top eigenvectors of the Hessian of the loss, from its products with vectors."""
+"""Compute the directions of largest curvature: the top eigenvectors of the Hessian, by Hessian-vector products."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
     Source: Lehoucq, Sorensen & Yang, 1998 (ARPACK), through scipy.sparse.linalg.eigsh.
     """
     if size < count:
-        raise InputError("directions must be at most as many as the trainable weights", received=f"{count} of {size}")
+        raise InputError("there cannot be more directions than trainable weights", received=f"{count} of {size}")
 
     def finite(vector: Array) -> Array:
         found = product(vector)
@@ -66,7 +66,7 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
 
 
 def _signs(vectors: Array) -> Array:
-    """An eigenvector is known up to its sign, and the surface is drawn one way round."""
+    """Fix the signs of eigenvectors, which are otherwise arbitrary."""
     largest = np.abs(vectors).argmax(axis=0)
     return np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
 
@@ -88,5 +88,7 @@ def _lanczos(product: Product, size: int, count: int, seed: int) -> tuple[Array,
         return eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=TOLERANCE, maxiter=restarts)
     except ArpackError as error:  # no convergence, or a matrix that is zero
         raise InputError(
-            "top eigenvectors must converge", received=str(error).splitlines()[0], advice="Try --directions random."
+            "the top eigenvectors did not converge",
+            received=str(error).splitlines()[0],
+            advice="Try --directions random.",
         ) from None

@@ -1,4 +1,4 @@
-"""The folder of one result: values are kept as they are computed, so that a stopped command continues where it was.
+"""The folder of one result, which stores values as they are computed, so that a command can be continued.
 
 It holds `settings.json`, what the values belong to; `values.npz`, which grows; and, once all is computed, the pictures
 and the document. Other settings need another folder.
@@ -57,7 +57,7 @@ class ResultFolder:
     _saved_at: float = field(default=0.0, init=False)
 
     def make(self, option: str) -> None:
-        """Make the folder if it is missing.
+        """Create the folder if it is missing.
 
         Args:
             option: that names it, for messages.
@@ -69,7 +69,7 @@ class ResultFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def open(self, force: bool = False) -> None:
-        """Check that the folder belongs to these settings, or make it theirs.
+        """Check that the folder belongs to these settings, or assign it to them.
 
         Args:
             force: drop the values of other settings.
@@ -81,7 +81,7 @@ class ResultFolder:
         if known is not None and known != content:
             if not force:
                 raise InputError(
-                    "a folder holds one result",
+                    "a folder can contain only one result",
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )
@@ -90,7 +90,7 @@ class ResultFolder:
         write_atomically(self.path / SETTINGS, content)
 
     def resume(self, arrays: Arrays, same: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
-        """Return the arrays that were kept, or those given if there are none of their shapes, or the file is damaged.
+        """Return the stored arrays; or the given ones, if there are none of these shapes or the file is damaged.
 
         Args:
             arrays: as they are before anything is computed.
@@ -115,11 +115,11 @@ class ResultFolder:
             self._saved_at = time.monotonic()
 
     def keep(self, name: str, arrays: Arrays) -> None:
-        """Keep arrays until all is computed: what took long, and is no result."""
+        """Store intermediate arrays that are expensive to compute, until the result is complete."""
         write_atomically(self.path / f".{name}.safetensors", encode_arrays(arrays, {}))
 
     def kept(self, name: str) -> dict[str, NDArray[Any]] | None:
-        """Return the arrays that `keep` left; None: there are none, or they are damaged."""
+        """Return the arrays of `keep`; None if they are missing or damaged."""
         content = self._read(f".{name}.safetensors")
         try:
             return None if content is None else decode_arrays(content, name)[0]
@@ -138,12 +138,12 @@ class ResultFolder:
         return [self.path / name for name in (*pictures, *DOCUMENTS, *OF_A_PATH, VALUES)]
 
     def document(self) -> Any:
-        """Return the document; None if not all is computed."""
+        """Return the document; None if the result is not complete."""
         content = self._read(self.file_name)
         return None if content is None else parse_json(content, str(self.path / self.file_name), limit=MOST_BYTES)
 
     def finish(self, document: Mapping[str, Any], plots: Sequence[Plot]) -> dict[str, Any]:
-        """Write the pictures and, last, the document, which names all files; drop what was only kept.
+        """Write the plots and, last, the document, which lists all files; remove intermediate files.
 
         Returns:
             the document as it was written.
@@ -161,7 +161,7 @@ class ResultFolder:
         return whole
 
     def share(self, runs: Iterable[RunDirectory]) -> None:
-        """Copy the results to the same place in other runs that they are of."""
+        """Copy the results to the same folder of the other runs."""
         for run in runs:
             other = run.landscapes / self.path.name
             if other != self.path:
@@ -176,7 +176,7 @@ class ResultFolder:
 
 @contextmanager
 def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | None, *, force: bool) -> Iterator[None]:
-    """Make, lock and open the folder of a result; then copy the result to the runs that it is of, and mirror those.
+    """Create, lock and open the folder of a result; then copy the result to its runs, and mirror them.
 
     Args:
         minima: of which it is a result.
@@ -196,12 +196,12 @@ def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | Non
 
 
 def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
-    """Return a name that is the same for the same settings: a kind and eight digits of their hash."""
+    """Return a name that depends only on the settings: a kind and eight digits of their hash."""
     return f"{kind}-{hashlib.sha256(dump_json(dict(settings))).hexdigest()[:8]}"
 
 
 def _parsed(content: bytes | None) -> Any:
-    """Return what a document holds; None: there is none, or it is damaged."""
+    """Return the content of a document; None if it is missing or damaged."""
     try:
         return None if content is None else parse_json(content, "a document", limit=MOST_BYTES)
     except InputError:

@@ -1,4 +1,4 @@
-"""Compute a landscape: of each run around its minimum, or of the plane through three minima."""
+"""Compute a landscape around the minimum of each run, or on the plane through three minima."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 def compute_landscape(
     settings: LandscapeSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console
 ) -> Document:
-    """Compute what is missing of a landscape and return its document.
+    """Compute the missing points of a landscape and return its document.
 
     Raises:
         InputError: a network or its data cannot be used, or has no such directions.

@@ -18,7 +18,7 @@ AXES = {"random": "random direction {}", "hessian": "eigenvector {}"}
 
 
 def minimum_document(minimum: Minimum, own: Array) -> Document:
-    """Return what a minimum is and its own loss, with its own statistics.
+    """Return the description of a minimum, with its loss under its own statistics.
 
     Args:
         own: loss, nats, and error, 0..1.
@@ -30,7 +30,7 @@ def minimum_document(minimum: Minimum, own: Array) -> Document:
 
 
 def surface_document(values: SurfaceValues, index: int, dimensions: int) -> Document:
-    """Return losses and errors of a surface, [p][q], or [p] of a curve; null where a loss is not finite."""
+    """Return losses and errors of a surface, [p][q], or [p] for a curve; null if a loss is not finite."""
     found = {"loss": values.loss[index], "error": values.error[index]}
     return {name: finite(array if dimensions == 2 else array[:, 0]) for name, array in found.items()}
 
@@ -43,7 +43,7 @@ def finite(array: Array) -> Any:
 
 
 def drawing_of(document: Mapping[str, Any]) -> Drawing:
-    """Return what the pictures of a landscape show."""
+    """Return the data of the plots of a landscape."""
     first, second = document["axes"]["first"], document["axes"]["second"] or [0.0]
     if document["kind"] == "plane":
         surfaces, names = [_drawn_plane(document)], ("distance along B − A", "distance across")

@@ -1,4 +1,4 @@
-"""The minima that a command names, RUN or RUN@CHECKPOINT, read and checked before TensorFlow is imported."""
+"""Open the minima that a command names (RUN or RUN@CHECKPOINT) before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Minimum:
 
     @property
     def label(self) -> str:
-        """What pictures call it."""
+        """The label in plots."""
         return self.run.name if self.name == "last" else f"{self.run.name}@{self.name}"
 
     def identity(self) -> dict[str, object]:
-        """Return what its losses depend on: its weights, and its data where the checkpoint names them."""
+        """Return the identity of its losses: the weights, and the data if the checkpoint names them."""
         return {"weights": digest(self.checkpoint.weights), "data": self.checkpoint.extra.get("data")}
 
 
@@ -65,7 +65,7 @@ def _open(word: str, checkpoint: str, overrides: Sequence[str], config_dir: Path
     run = RunDirectory.open(path)
     config = measured_run(run, overrides, config_dir, done=done)
     if not list_checkpoints(run):
-        raise InputError(f"a run must have a checkpoint to be {done}", received=str(run.path))
+        raise InputError(f"a run needs a checkpoint to be {done}", received=str(run.path))
     name = named or checkpoint
     minimum = Minimum(run, name, config, load_checkpoint(run, name))
     check_source(config.data)
@@ -86,7 +86,7 @@ def parsed_samples(given: str) -> int | None:
 
 
 def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | None:
-    """Return how many training images losses are taken of; None: all of them.
+    """Return the number of training images for the losses; None for all.
 
     Args:
         given: a number or "all", as typed; None: `measure.samples`.

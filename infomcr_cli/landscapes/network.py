@@ -1,4 +1,4 @@
-"""The network of a run, scored at any weights on the same training images.
+"""Evaluate a run's network at any weights on the same training images.
 
 | symbol | meaning | shape |
 | --- | --- | --- |
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from infomcr_cli import runtime
@@ -39,7 +41,7 @@ Arrays = Mapping[str, Any]  # weights and moving statistics by name
 
 @dataclass(frozen=True)
 class LandscapeNetwork:
-    """A network that is scored at one set of weights after another, in inference mode, without augmentation.
+    """A network that is evaluated at different weights, in inference mode, without augmentation.
 
     Runs of the same architecture may share the Keras model behind it: whoever uses the model itself assigns weights
     first, by `place`.
@@ -47,7 +49,7 @@ class LandscapeNetwork:
     Args:
         run:     whose network it is.
         network: the Keras model, its data and its compiled score.
-        samples: the training images that losses are taken of, in memory.
+        samples: the training images that losses are taken of; in memory, unless all of them would not fit there.
         weights: of the checkpoint, with its moving statistics, by name.
     """
 
@@ -112,7 +114,7 @@ class LandscapeNetwork:
     def surface(self) -> LossSurface:
         """Return the loss with its gradient and Hessian-vector products at the checkpoint, which is placed first."""
         self.place(self.weights)
-        images = self.network.dataset.standardise(self.samples.images)  # type: ignore[arg-type]
+        images = self.network.dataset.standardise(self.samples.pixels)
         return LossSurface(self.model, images, self.samples.labels, batch_size=self.network.config.measure.batch_size)
 
 
@@ -144,6 +146,14 @@ def open_network(
 
 
 def _first(dataset: Dataset, samples: int | None) -> Split:
-    """Return the first training images in the order of measurement; those in files are decoded once."""
-    chosen = dataset.train.take(image_order(dataset.train.labels, dataset.stored_order)[:samples])
-    return Split(chosen.pixels, chosen.labels) if isinstance(chosen.images, StreamedImages) else chosen
+    """Return the first training images in the order of measurement, in memory if they fit there."""
+    return in_memory(dataset.train.take(image_order(dataset.train.labels, dataset.stored_order)[:samples]))
+
+
+def in_memory(split: Split) -> Split:
+    """Return a split whose images are decoded once; those that memory has no room for stay in their files."""
+    images = split.images
+    if not isinstance(images, StreamedImages):
+        return split
+    room = psutil.virtual_memory().available // 4  # twice as much is taken while they are put together
+    return split if math.prod(images.shape) > room else Split(split.pixels, split.labels)

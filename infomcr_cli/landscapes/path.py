@@ -1,10 +1,10 @@
-"""Compute the paths between two minima: the straight line, with aligned channels or without, and a trained curve."""
+"""Compute the paths between two minima: the straight line, with or without alignment, and a trained curve."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from rich.console import Console
 from infomcr_cli.console.parts import SECONDS_BETWEEN_LINES, PartsProgress, duration
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import Split, evaluation_batches
-from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment import Alignment, align
 from infomcr_cli.landscapes.alignment_channels import channel_groups
 from infomcr_cli.landscapes.minima import Minimum
-from infomcr_cli.landscapes.network import LandscapeNetwork, open_network
+from infomcr_cli.landscapes.network import LandscapeNetwork, in_memory, open_network
 from infomcr_cli.landscapes.path_curve import Arrays, on_curve, on_line
 from infomcr_cli.landscapes.path_folder import PathFolder, Point
 from infomcr_cli.landscapes.path_settings import PathSettings, curve_training
@@ -73,7 +72,7 @@ class PathNetwork:
 def compute_path(
     settings: PathSettings, ends: tuple[Minimum, Minimum], folder: PathFolder, console: Console
 ) -> tuple[PathDocument, dict[str, Any] | None]:
-    """Compute what is missing of a path, and return its document and the trained control point, None without one.
+    """Compute the missing parts of a path; return its document and the trained control point, if any.
 
     Raises:
         InputError: the runs' data or network cannot be used.
@@ -83,7 +82,7 @@ def compute_path(
 
 
 class _Computation:
-    """One computation: what is done in which order, and what the user sees of it."""
+    """The steps of one computation, and its progress messages."""
 
     def __init__(
         self, settings: PathSettings, ends: tuple[Minimum, Minimum], folder: PathFolder, console: Console
@@ -138,7 +137,7 @@ class _Computation:
         return scores, (clock[1] - clock[0], clock[2] - clock[1])
 
     def _foretell(self, seconds: tuple[float, float], training: Mapping[str, Any] | None) -> None:
-        """Say what the work is, and about how long it takes.
+        """Print the amount of work and an estimate of its duration.
 
         Args:
             seconds: of two evaluations, of which the first compiled the network.
@@ -186,7 +185,7 @@ class _Computation:
         before, after = (self._logits(weights) for weights in (self._last, aligned))
         change = float(np.abs(after - before).max() / np.abs(before).max())
         if not change <= SAME:
-            raise InputError("alignment must leave the network's function as it is", received=f"{change:g} of a logit")
+            raise InputError("alignment must not change the network's function", received=f"{change:g} of a logit")
 
     def _logits(self, weights: Arrays) -> Any:
         network = self._network.network
@@ -214,7 +213,7 @@ class _Computation:
 
 
 class _SweepLines:
-    """Says now and then how many sweeps of an alignment are done; nobody knows how many there will be."""
+    """Prints the number of finished sweeps of an alignment; the total is unknown."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._sweeps, self._said_at = console, 0, time.monotonic()
@@ -231,10 +230,7 @@ def _open(first: Minimum, samples: int | None) -> PathNetwork:
     network = open_network(first.run, first.config, first.checkpoint, samples)
     dataset = network.network.dataset
     order = image_order(dataset.test.labels, dataset.stored_order)[:samples]
-    test = dataset.test if samples is None else dataset.test.take(order)
-    if samples is not None and isinstance(test.images, StreamedImages):
-        test = replace(test, images=test.pixels)
-    return PathNetwork(network, test)
+    return PathNetwork(network, in_memory(dataset.test if samples is None else dataset.test.take(order)))
 
 
 def _end(minimum: Minimum, scores: tuple[Score, Score]) -> PathEnd:

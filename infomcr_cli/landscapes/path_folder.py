@@ -1,4 +1,4 @@
-"""What is kept of a path while it is computed, so that a stopped command continues where it was, to the same bits.
+"""Store the state of a path while it is computed, so that a command can be continued with identical bits.
 
 Until the path is complete the folder holds `.points.json` (values of the points that are done),
 `.alignment.safetensors` (permutations) and `.curve.safetensors` (control point, optimizer and step). In the end it
@@ -126,7 +126,7 @@ def _is_point(values: Any) -> bool:
 
 
 def _values(document: PathDocument) -> dict[str, Array]:
-    """Return the values of all paths as KIND_VALUE, such as linear_train_loss; NaN where a value is not finite."""
+    """Return the values of all paths as KIND_VALUE, such as linear_train_loss; NaN if a value is not finite."""
     return {
         f"{kind}_{name}": np.array(getattr(one, name), np.float64)
         for kind, one in document.paths.items()

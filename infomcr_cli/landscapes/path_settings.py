@@ -1,4 +1,4 @@
-"""The settings of a path: how it is computed, whatever two minima it is between."""
+"""The settings of a path computation, independent of the two minima."""
 
 from __future__ import annotations
 

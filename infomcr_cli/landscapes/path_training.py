@@ -133,7 +133,7 @@ def train_curve(
     seed: int,
     on_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train a curve from where it is to its end, and keep it in a folder on the way.
+    """Train a curve from its current state to the end, storing it in a folder on the way.
 
     Args:
         batches:  from a step on, images and labels of each step.
@@ -186,4 +186,5 @@ def curve_batches(
         )
         return named_failures(stream, dataset)
 
+    since(0)  # refuses what cannot be streamed
     return since

@@ -1,4 +1,4 @@
-"""Whether a plane or a path can lead through minima: of one network, and of the same data."""
+"""Check that a plane or path can connect minima: same network, same data."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _samples(minimum: Minimum) -> dict[str, Any]:
 
 
 def _seed(minimum: Minimum) -> dict[str, Any]:
-    """Return the seed of subsets and label noise, by the name of the setting that decides it."""
+    """Return the seed of subsets and label noise, by the name of its setting."""
     data, seed = minimum.config.data, minimum.config.seed
     return {"data.seed (null: seed)": seed if data.seed is None else data.seed}
 

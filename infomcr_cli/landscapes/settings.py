@@ -1,4 +1,4 @@
-"""The settings of a landscape: how it is computed, whatever runs it is of."""
+"""The settings of a landscape computation, independent of the runs."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class SpectrumValues:
 def compute_spectra(
     settings: SpectrumSettings, minima: Sequence[Minimum], folder: ResultFolder, console: Console
 ) -> Document:
-    """Compute the probes that are missing and return the document of all.
+    """Compute the missing probes and return the document.
 
     Raises:
         InputError: a network or its data cannot be used.
@@ -111,7 +111,7 @@ def _compute_run(
     folder: ResultFolder,
     progress: PartsProgress,
 ) -> None:
-    """Compute the probes of one run; how long they take is said first."""
+    """Compute the probes of one run, after printing an estimate of the time."""
     network = open_network(minimum.run, minimum.config, minimum.checkpoint, settings.samples)
     product, size = operator(network.surface(), settings.operator)
     values.size[index], values.samples[index] = size, len(network.samples)
@@ -129,7 +129,7 @@ def _compute_run(
 
 
 def _check_memory(steps: int, size: int) -> None:
-    """Raise InputError if the Lanczos vectors do not fit into memory: full reorthogonalisation keeps all of them."""
+    """Raise InputError if the Lanczos vectors do not fit into memory; full reorthogonalisation needs all of them."""
     each, free = 8 * size, psutil.virtual_memory().available
     if steps * each > free:
         rule = f"--steps must leave room for its vectors of {each:,} bytes; {free:,} are free"

@@ -99,7 +99,7 @@ def hessian_directions(
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Return the time that work takes when it is done a second time: the first one compiles the network."""
+    """Return the time of the second call of a function; the first one compiles."""
     work()
     began = time.monotonic()
     work()
@@ -112,7 +112,7 @@ def fill(
     folder: ResultFolder,
     console: Console,
 ) -> None:
-    """Compute all points that are missing; how long it takes is said first.
+    """Compute all missing points, after printing an estimate of the time.
 
     Args:
         surfaces: each is made when its turn comes: its directions take memory.

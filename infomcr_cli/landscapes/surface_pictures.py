@@ -1,4 +1,4 @@
-"""Pictures of surfaces: curves, contours and surfaces of several runs side by side, on one scale."""
+"""Plot surfaces: curves, contours and surfaces of several runs side by side, on one scale."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _mark(panel: Any, surface: DrawnSurface) -> None:
-    """Mark minima and the checkpoints of training; the centre, where there are none."""
+    """Mark minima and the checkpoints of training, or the centre if there are none."""
     if not surface.minima:
         panel.plot(0, 0, marker="+", color="white", markersize=8, markeredgewidth=1.6)
     for index, (_, place) in enumerate(surface.minima):
@@ -250,7 +250,7 @@ def _plain(value: float, _: Any) -> str:
 
 
 def _alt(kind: str, drawing: Drawing) -> str:
-    """Describe a picture to someone who cannot see it."""
+    """Return the alternative text of a picture."""
     described = [
         f"{one.label}: loss {np.nanmin(one.loss):.3g} to {np.nanmax(one.loss):.3g} nats, "
         f"error {100 * np.nanmin(one.error):.3g} to {100 * np.nanmax(one.error):.3g} %"

@@ -83,15 +83,13 @@ def plane_through(a: Array, b: Array, c: Array) -> Plane:
     first, to_third = b - a, c - a
     length = float(np.linalg.norm(first))
     if not length:
-        raise InputError("a plane needs three different minima", received="two that are equal")
+        raise InputError("a plane needs three different minima", received="two equal minima")
     x = float(to_third @ first) / length**2
     across = to_third - x * first
     across -= (float(across @ first) / length**2) * first  # once more: what rounding left
     y = float(np.linalg.norm(across)) / length
     if not y > ON_A_LINE:
-        raise InputError(
-            "a plane needs three minima that do not lie on a line", received=f"a distance of {y:g} ‖B − A‖"
-        )
+        raise InputError("the three minima of a plane must not lie on a line", received=f"a distance of {y:g} ‖B − A‖")
     return Plane(a, first, across / y, (x, y))
 
 

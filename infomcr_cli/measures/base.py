@@ -229,4 +229,6 @@ def _check_memory(gamma: GammaConfig) -> None:
     if needed > gamma.memory:
         received = f"{shown(gamma.memory)}, for {gamma.draw_size} images"
         advice = f"Try measure.gamma.memory={shown(2 * 10**9 * (1 + needed // 10**9))}."
-        raise InputError("measure.gamma.memory must hold the matrix of a draw", received=received, advice=advice)
+        raise InputError(
+            "measure.gamma.memory must be large enough for the matrix of a draw", received=received, advice=advice
+        )

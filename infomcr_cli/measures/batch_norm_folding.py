@@ -59,7 +59,7 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
     layers = [layer for layer in all_layers(model) if _has_own_weights(layer)]
     for layer in layers:
         if not isinstance(layer, (*LINEAR, BatchNorm)) or not is_of_keras(layer):
-            raise InputError("norms need a network of convolutions, dense layers and batch norms", received=layer.name)
+            raise InputError("norms support only convolutions, dense layers and batch norm", received=layer.name)
     before = folded_norms(model, layers)
     owners = {id(layer): layer for layer in layers}
     kernels = {

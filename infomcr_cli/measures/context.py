@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.data.dataset import Dataset
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.draws import image_order
 from infomcr_cli.measures.history import RunHistory
 
@@ -94,4 +95,7 @@ def _normalised_surface(ctx: MeasureContext) -> LossSurface:
     from infomcr_cli.measures.loss_surface import LossSurface, normalised
 
     plain = ctx.surface
+    if plain.clean_logits.shape[1] < 3:  # they are ±1/√2, and their derivative is rounding
+        rule = "measures with normalised logits need at least three classes: of two only the sign would be left"
+        raise InputError(rule, received=2)
     return LossSurface(ctx.model, plain.images, plain.labels, batch_size=ctx.config.batch_size, readout=normalised)

@@ -114,7 +114,7 @@ def register_draw_measure(
             invariance=invariance,
             unit=unit,
             direction=direction,
-            cost="none beside gamma's draws",
+            cost="none in addition to gamma's draws",
             passes=gram_passes,
             needs=(GRAM,),
             settings=(*SETTINGS, *settings),

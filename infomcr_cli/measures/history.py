@@ -47,7 +47,7 @@ class RunHistory:
         if not names:
             epochs_kept = sorted({info.epoch for info in kept if _ends_an_epoch(info.name)})
             raise InputError(
-                f"a checkpoint after {epochs} epochs must be kept, no later than the one that is measured",
+                f"there must be a checkpoint after {epochs} epochs, not later than the measured one",
                 received=f"checkpoints after epochs {', '.join(map(str, epochs_kept)) or 'none'}",
                 advice=f"Train with measure.early_epochs={epochs}.",
             )

@@ -27,8 +27,8 @@ def _initial_values(ctx: MeasureContext) -> Mapping[str, Any]:
     initial = ctx.initial_weights()
     if initial is None:
         raise InputError(
-            "the distance from initialization needs a run whose weights before training are its own and known",
-            advice="Import a network with --initial FILE to make them known.",
+            "the distance from initialization needs the run's initial weights",
+            advice="Import a network with --initial FILE to provide them.",
         )
     return initial
 
@@ -50,5 +50,5 @@ def _initial_vector(ctx: MeasureContext) -> NDArray[np.float64]:
     by_identity = {id(variable): name for name, variable in named_weights(ctx.model).items()}
     names = [by_identity[id(variable)] for variable in trainable_weights(ctx.model)]
     if absent := [name for name in names if name not in initial]:
-        raise InputError("the initial weights must be those of the network", received=f"none of {absent[0]}")
+        raise InputError("the initial weights must match the network", received=f"none of {absent[0]}")
     return ctx.surface.flat([initial[name] for name in names])

@@ -30,7 +30,7 @@ def spectral_norm(one: LinearMap) -> float:
     Source: Gouk et al., 2021, arXiv:1804.04368 (the operator); Sedghi et al., 2019, arXiv:1805.10408 (the difference).
     """
     if not np.all(np.isfinite(one.kernel)):
-        raise InputError("a spectral norm needs weights that are finite", received=one.layer.name)
+        raise InputError("a spectral norm needs finite weights", received=one.layer.name)
     if one.kernel.ndim == 1:
         return float(np.abs(one.kernel).max())
     if isinstance(one.layer, CONVOLUTIONS):

@@ -9,24 +9,25 @@ from infomcr_cli.measures.families import CHANGES, FAMILIES, Family
 
 _HEAD = """# Measures
 
-`make docs` makes this page from the registry. `infomcr measures` shows a line of each in a terminal, all about those
-that are named after it; `infomcr measures --json` gives one document, and [method.md](method.md) explains the symbols.
-Every measure is taken on training images alone. Its value has a unit, the direction that is expected to generalize
-better, and the convention by which it was taken; estimated values have a standard error and an interval. A measure that
-cannot be had for a network is null, and its `reason` says why.
+`make docs` generates this page. `infomcr measures` prints one line per measure, or all details of the measures that you
+name; `infomcr measures --json` prints one document. [method.md](method.md) explains the symbols.
+
+All measures are computed on training images. A value has a unit, the direction that is expected to generalize better,
+and the convention it was computed with; estimates also have a standard error and an interval. If a measure is not
+available for a network, its value is null and `reason` says why.
 
 ## Suites
 
-`measure=NAME` chooses a suite, `measure.names=[gamma,sharpness]` single measures. `all` holds `standard`, which holds
-`fast`. `free` holds what takes no more than the draws of gamma, the gradients of the samples, the norms of the layers
-and the history of the run; bounds and ratios of numbers that take longer, noise scales and the trace of the Hessian,
-are in `all`. `volume` holds gamma and the other log-volumes.
+`measure=NAME` selects a suite, `measure.names=[gamma,sharpness]` single measures. `fast` is part of `standard`, and
+`standard` of `all`. `free` has the measures that need only gamma's draws, the per-sample gradients, the norms of the
+layers and the history of the run. `volume` has gamma and the other log-volumes. Slower measures, such as noise scales,
+the trace of the Hessian, and bounds and ratios of these, are only in `all`.
 
 """
 _INVARIANCE = """## Invariance
 
-A measure is invariant to a change if its value stays while the network decides as before. A test makes each change on a
-small network and holds every measure to what it claims.
+A measure is invariant to a change if its value stays the same although the weights change. A test makes each change on
+a small network and checks every claim.
 
 """
 _COLUMNS = ("measure", "formula", "unit", "better", "suites", "cost", "invariant to", "needs", "source")
@@ -37,7 +38,7 @@ def page(measures: Sequence[Measure]) -> str:
     counts = ", ".join(f"`{name}` {sum(name in one.suites for one in measures)}" for name in SUITES)
     changes = "".join(f"- `{name}`: {text}.\n" for name, text in CHANGES.items())
     families = "".join(_family(name, [one for one in measures if one.family == name]) for name in FAMILIES)
-    return f"{_HEAD}Measures in each: {counts}.\n\n{_INVARIANCE}{changes}\n## All measures by family\n{families}"
+    return f"{_HEAD}Number of measures: {counts}.\n\n{_INVARIANCE}{changes}\n## All measures by family\n{families}"
 
 
 def _family(name: Family, measures: Sequence[Measure]) -> str:

@@ -13,7 +13,8 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.screen import say
 from infomcr_cli.data import evaluation_batches, load_dataset
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.evaluate import MeasuredNetwork, measure_weights, measured_network
+from infomcr_cli.measures.base import check_measures
+from infomcr_cli.measures.evaluate import MeasuredNetwork, evaluate_measures, measured_network
 from infomcr_cli.measures.rescaling import rescalable_places, rescale
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
@@ -54,6 +55,7 @@ def measure_rescaled(
     """
     runtime.prepare(config.model_copy(update={"precision": "float32"}))
     dataset = load_dataset(config.data, seed=config.seed)
+    check_measures(config.measure, len(dataset.train))
     measured, saved = measured_network(run, config, dataset), load_checkpoint(run, checkpoint)
     check_data(saved, dataset.fingerprint)
     variables = named_weights(measured.model)
@@ -61,13 +63,13 @@ def measure_rescaled(
     places = rescalable_places(measured.model) if draws else []
     if draws and not places:  # before hours of measuring
         raise InputError(
-            "a network must have layers that can be rescaled without a change of its function",
+            "the network has no layers that can be rescaled without changing its function",
             received=measured.model.name,
             advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
         )
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
-    say(console, f"{run.name} {checkpoint}: as it is")
-    original = measure_weights(run, measured, saved.step, loss, console)
+    say(console, f"{run.name} {checkpoint}: unchanged")
+    original = evaluate_measures(measured.context(run, saved.step, loss), console)
     logits, found, change = _logits(measured), [], 0.0
     for draw in range(draws):
         assign_all(variables, saved.weights)
@@ -75,9 +77,9 @@ def measure_rescaled(
         now = _logits(measured)
         change = max(change, float(np.abs(now - logits).max() / np.abs(logits).max()))
         if not change <= SAME:
-            raise InputError("rescaling must leave the network's function as it is", received=f"{change:g} of a logit")
+            raise InputError("rescaling must not change the network's function", received=f"{change:g} of a logit")
         say(console, f"{run.name} {checkpoint}: rescaled, {draw + 1} of {draws}")
-        found.append(measure_weights(run, measured, saved.step, loss, console))
+        found.append(evaluate_measures(measured.context(run, saved.step, loss), console))
     assign_all(variables, saved.weights)
     return RescaledEvaluation(original, tuple(found), tuple(place.name for place in places), change)
 

@@ -85,7 +85,7 @@ def rescale(places: Sequence[RescalablePlace], *, largest: float, rng: np.random
         InputError: there is no place.
     """
     if not places:
-        raise InputError("a network must have layers that can be rescaled without a change of its function")
+        raise InputError("the network has no layers that can be rescaled without changing its function")
     for place in places:
         place.apply(float(largest ** rng.uniform(-1, 1)))
 

@@ -26,7 +26,7 @@ def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     labels = class_indices(labels, classes=2**31)
     lengths = {len(x) for x in keras.tree.flatten(images)}
     if lengths != {len(labels)}:
-        raise InputError("images and labels must have one length", received=f"{sorted(lengths)} and {len(labels)}")
+        raise InputError("images and labels must have the same length", received=f"{sorted(lengths)} and {len(labels)}")
     return images, labels
 
 

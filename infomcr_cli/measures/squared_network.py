@@ -146,12 +146,14 @@ def _check_graph(model: keras.Model) -> None:
     for call in graph.calls:
         is_sum = type(call.operation).__name__ == "Add" and len(call.inputs) == 2
         if isinstance(call.operation, keras.Model) or not (isinstance(call.operation, keras.Layer) or is_sum):
-            raise InputError("the path norm needs a rectified network of known layers", received=call.operation.name)
+            raise InputError(
+                "the path norm supports only networks of known layers with rectifiers", received=call.operation.name
+            )
 
 
 def _check_layer(layer: keras.Layer) -> None:
     if not isinstance(layer, (*LINEAR, *_POSITIVE)) or not is_of_keras(layer):
-        raise InputError("the path norm needs a rectified network of known layers", received=layer.name)
+        raise InputError("the path norm supports only networks of known layers with rectifiers", received=layer.name)
     _check_rectifier(layer)
     if hasattr(layer, "activation"):
         _check_activation(layer)
@@ -164,7 +166,7 @@ def _check_activation(layer: keras.Layer) -> None:
         _check_rectifier(activation)
     elif activation not in _RECTIFIERS:
         received = f"{getattr(activation, '__name__', activation)} in {layer.name}"
-        raise InputError("the path norm needs a rectified network of known layers", received=received)
+        raise InputError("the path norm supports only networks of known layers with rectifiers", received=received)
 
 
 def _check_rectifier(layer: keras.Layer) -> None:
@@ -173,6 +175,6 @@ def _check_rectifier(layer: keras.Layer) -> None:
     slope = getattr(layer, "negative_slope", 0)
     if highest not in (None, math.inf) or threshold != 0 or not 0 <= slope <= 1:
         raise InputError(
-            "the path norm needs rectifiers without a maximum or a threshold, and of negative slopes in [0, 1]",
+            "the path norm supports only rectifiers without maximum or threshold, with negative slopes in [0, 1]",
             received=f"{layer.name} with max_value={highest}, threshold={threshold}, negative_slope={slope}",
         )

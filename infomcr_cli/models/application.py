@@ -50,7 +50,7 @@ def build(
         )
     except ValueError as error:
         raise InputError(
-            f"images must be large enough for {name}",
+            f"the images are too small for {name}",
             received=f"{x.shape[1]}x{x.shape[2]} pixels",
             advice=f"{' '.join(str(error).split())} Try a larger model.upsample.",
         ) from None

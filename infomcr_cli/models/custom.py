@@ -1,4 +1,4 @@
-"""Build a network with a function of the user's own, named by model.builder; this runs the user's code."""
+"""Build a network with the user's function, named by model.builder; this runs the user's code."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def resolve_builder(path: str, *, trusted: bool, setting: str = "model.builder")
 
 
 def check_trusted(path: str, *, trusted: bool, setting: str = "model.builder") -> None:
-    """Raise InputError if the name of a function is not trusted, or not of the form package.module:function."""
+    """Raise InputError if the name of a function is not trusted, or does not have the form package.module:function."""
     if not PATTERN.fullmatch(path):
         raise InputError(f"{setting} must be package.module:function", received=path)
     if not trusted:
         raise InputError(
-            f"{setting} must be named by you: code that a run directory names is never run",
+            f"{setting} must be given on the command line, because code that a run directory names is never executed",
             received=path,
-            advice=f"If you trust it, name it on the command line: {setting}={path}",
+            advice=f"If you trust it, add {setting}={path}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Check, rule by rule, that what a user's function returned is a network that can be trained and measured."""
+"""Check that a user's function returned a network that can be trained and measured."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _check_inputs(model: keras.Model, returned: str) -> None:
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         names = ", ".join(x.name for x in inputs)
-        raise InputError(f"{returned} a network of one input, the images", received=f"{len(inputs)} inputs: {names}")
+        raise InputError(f"{returned} a network with one input, the images", received=f"{len(inputs)} inputs: {names}")
 
 
 def _other_input(model: keras.Model, input_shape: Any) -> str:
@@ -94,7 +94,7 @@ def _other_shape(shape: tuple[int | None, ...], images: int | None, num_classes:
 
 def _check_values(outputs: tf.Tensor, returned: str) -> None:
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(outputs.dtype)):
-        raise InputError(f"{returned} a network that gives logits", received=f"{outputs.dtype} values")
+        raise InputError(f"{returned} a network that outputs logits", received=f"{outputs.dtype} values")
     if not np.isfinite(np.asarray(tf.cast(outputs, tf.float32))).all():
         raise InputError(
             f"{returned} a network whose logits are finite at its initial weights",
@@ -108,7 +108,7 @@ def _check_logits(model: keras.Model, images: Any, returned: str) -> None:
         check_logits(model, images)
     except InputError as error:
         raise InputError(
-            f"{returned} a network that gives {LOGITS_RULE}", received=error.received, advice=error.advice
+            f"{returned} a network that outputs {LOGITS_RULE}", received=error.received, advice=error.advice
         ) from None
 
 

@@ -40,7 +40,7 @@ def build(
         for layer in range(1, blocks_of(depth, 4) + 1):
             x = _layer(x, style, growth_rate, f"block{block}.layer{layer}")
         if block < BLOCKS:
-            x = _transition(x, style, int(x.shape[-1] * compression), f"transition{block}")
+            x = _transition(x, style, max(1, int(x.shape[-1] * compression)), f"transition{block}")
     x = style.normalise_and_activate(x, "head.norm")
     return penalise_kernels(keras.Model(image, pooled_logits(x, num_classes), name="densenet"), l2)
 

@@ -129,8 +129,8 @@ def _kind_by_values(outputs: NDArray[np.float64]) -> str | None:
 def _refuse(kind: str | None) -> None:
     if kind is not None:
         raise InputError(
-            f"a network must give {LOGITS_RULE}",
+            f"a network must output {LOGITS_RULE}",
             received=f"the values of a {kind}",
-            advice="Leave out the last activation: end with a Dense layer without activation, and without a Softmax "
-            "layer; networks of keras.applications take classifier_activation=None.",
+            advice="Remove the last activation: end with a Dense layer without activation, and without a Softmax "
+            "layer; for keras.applications use classifier_activation=None.",
         )

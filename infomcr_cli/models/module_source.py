@@ -1,4 +1,4 @@
-"""The source of a module that Python would import, found and read without importing anything."""
+"""Find and read the source of a module without importing anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def is_module(name: str) -> bool:
-    """Return whether Python finds a module, in the working folder or wherever it looks."""
+    """Return whether Python would find a module, in the working directory or on its path."""
     return len(list(_specs(name))) == len(name.split("."))
 
 
@@ -37,7 +37,7 @@ def source_digest(module: str) -> str | None:
 
 
 def source_place(module: str) -> str | None:
-    """Return the whole path of a module's file, None if it has none: what it imports is searched beside it."""
+    """Return the absolute path of a module's file, or None."""
     specs = list(_specs(module))
     origin = specs[-1].origin if len(specs) == len(module.split(".")) else None
     return origin and os.path.abspath(origin)

@@ -1,4 +1,4 @@
-"""Name weights by paths that are the same in every process, whatever else was built before."""
+"""Name weights by paths that are the same in every process, independent of other models."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """
     if variables.keys() != arrays.keys():
         odd = sorted(variables.keys() ^ arrays.keys())
-        raise InputError("a checkpoint must fit the network", received=f"{len(odd)} odd names: {', '.join(odd[:5])}")
+        raise InputError(
+            "a checkpoint must fit the network", received=f"{len(odd)} unexpected names: {', '.join(odd[:5])}"
+        )
     for name, variable in variables.items():
         if tuple(variable.shape) != tuple(arrays[name].shape):
             received = f"{name} {tuple(arrays[name].shape)}, not {tuple(variable.shape)}"

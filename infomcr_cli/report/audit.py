@@ -28,15 +28,15 @@ from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_js
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 
 CHANGES = {
-    "rescaling": "layers rescaled without a change of the function",
+    "rescaling": "layers rescaled without changing the function",
     "more_epochs": "trained further",
     "seed": "another seed",
     "order": "another order of batches",
 }
 FILE = "audit.json"
 CAPTION = (
-    "spread: standard deviation over the run and its changed versions. In parentheses: that over the spread between "
-    "the minima of the comparison, the fragility. A dash: no value, or the minima do not differ."
+    "spread: standard deviation over the run and its changed versions. In parentheses: the fragility, which is this "
+    "spread divided by the spread between the minima. A dash: no value, or the minima do not differ."
 )
 
 
@@ -216,7 +216,7 @@ def read_audit_file(path: Path) -> Audit:
     try:
         content = read_file(path.parent, path.name, MAX_DOCUMENT)
     except OSError as error:
-        raise InputError("the file of an audit must be readable", received=str(path), advice=error.strerror) from None
+        raise InputError("the audit file must be readable", received=str(path), advice=error.strerror) from None
     return _parsed(content, str(path))
 
 

@@ -1,21 +1,81 @@
-"""The axes of a comparison: the settings that make the weights and differ between the runs."""
+"""The settings of recorded runs as flat names and texts, and the axes of a comparison: those that differ between runs.
+
+Only settings that make the weights can be axes.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from infomcr_cli.config import flat_settings
+from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.text import printable
 from infomcr_cli.judging.ties import level_of, parse_number
 from infomcr_cli.report.columns import REPLICATE
-from infomcr_cli.report.evaluated_run import ComparedRun
-from infomcr_cli.report.settings import setting_text
-from infomcr_cli.runs.checkpoint import trained_on
+from infomcr_cli.runs.identity import dotted_fields, is_within, mark_of
 
 ABSENT = "–"
 SHOWN = 60  # characters of a value
-DATA_ROOT = "data.root"
+_IMPORTED = "imported.settings."
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """Return nested mappings as dotted names that are safe to print; lists stay whole."""
+    return flat_settings.flatten(config, key_text=lambda key: printable(str(key), 100))
+
+
+def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat settings that make the weights: no paths, device, tracking and the like.
+
+    A setting that older runs do not have is left out if it is at its default. What the user said about the training of
+    an imported run stands under the names that the user gave it.
+    """
+    groups, defaults = RunConfig.model_fields.keys(), _later_defaults()
+    known = {
+        name: value
+        for name, value in flat.items()
+        if name.partition(".")[0] in groups and not is_within(name, _no_axes())
+    }
+    known = {name: value for name, value in known.items() if name not in defaults or value != defaults[name]}
+    is_imported = any(name.startswith("imported.") for name in flat)
+    return _with_settings_of_import(known) if is_imported else known
+
+
+def _with_settings_of_import(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The seed of an imported run is that of its measures; the one of its training is a setting like any other."""
+    given = {name.removeprefix(_IMPORTED): value for name, value in known.items() if name.startswith(_IMPORTED)}
+    rest = {name: value for name, value in known.items() if not name.startswith("imported.") and name != "seed"}
+    return {**rest, **given}
+
+
+def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
+    """Return the whole value of a setting as text, its default for one that older runs do not have; else None."""
+    if name in settings:
+        return full_text(settings[name])
+    is_later = name in _later_defaults() and f"{name.partition('.')[0]}.name" in settings
+    return full_text(_later_defaults()[name]) if is_later else None
+
+
+def full_text(value: Any) -> str:
+    """Return the whole of a value as text, strings bare, the rest as JSON: to compare by, not safe to print."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+@cache
+def _no_axes() -> frozenset[str]:
+    """Return the settings that are not part of a run's identity, or that only name it."""
+    fields = dotted_fields()
+    return frozenset(name for name, field in fields if False in (mark_of(field, "identity"), mark_of(field, "axis")))
+
+
+@cache
+def _later_defaults() -> Mapping[str, Any]:
+    """Return the settings that older runs do not have, with their defaults."""
+    return {name: field.default for name, field in dotted_fields() if mark_of(field, "identity") == "unless default"}
 
 
 @dataclass(frozen=True)
@@ -80,27 +140,6 @@ def labels_of(column: Sequence[str | None]) -> tuple[str, ...]:
         alike.setdefault(name, []).append(text)
     numbered = {text: f"{name} ({alike[name].index(text) + 1})" for text, name in shown.items() if len(alike[name]) > 1}
     return tuple((shown | numbered)[text] for text in column)
-
-
-def with_data_axis(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
-    """Return the runs with `data.root` among the settings that make the weights, if they differ in their data.
-
-    Two places hold one data set if a run at the one was trained on the same images as a run at the other, or if it is
-    not known what was trained on there.
-    """
-    places = dict.fromkeys(run.config.get(DATA_ROOT) for run in runs)
-    if len(places) < 2:
-        return list(runs)
-    found: dict[Any, set[str]] = {place: set() for place in places}  # place -> fingerprints of its data
-    for run in runs:
-        found[run.config.get(DATA_ROOT)] |= {fingerprint for fingerprint in [trained_on(run.directory)] if fingerprint}
-    names: dict[Any, Any] = {}  # place -> the first place with the same data
-    for place, prints in found.items():
-        same = (name for name in dict.fromkeys(names.values()) if not prints or prints & found[name] or not found[name])
-        names[place] = next(same, place)
-    if len(set(names.values())) < 2:
-        return list(runs)
-    return [replace(run, settings={**run.settings, DATA_ROOT: names[run.config.get(DATA_ROOT)]}) for run in runs]
 
 
 def _one_text_per_value(column: Sequence[str | None]) -> tuple[str | None, ...]:

@@ -32,7 +32,7 @@ HEADS = {
     "test_error": "test error, %",
 }
 SHORT = {"linear": "straight line", "aligned": "line, aligned", "curve": "curve"}
-_CAPTION = f"barrier: {DEFINITION}; statistics of batch norm, if there is any, renewed at every point"
+_CAPTION = f"barrier: {DEFINITION}; batch-norm statistics, if any, renewed at every point"
 
 
 @dataclass(frozen=True)

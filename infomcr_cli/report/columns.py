@@ -120,8 +120,8 @@ class Column:
         if self.known or not self.words:
             return
         example = self.example(np.ones(len(self.cells), bool)) or ""
-        advice = "Write a point before decimals: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
-        raise InputError(f"column {self.name!r} must hold numbers", received=example, advice=advice)
+        advice = "Use a decimal point: 0.5." if _DECIMAL_COMMA.fullmatch(example) else None
+        raise InputError(f"column {self.name!r} must contain numbers", received=example, advice=advice)
 
 
 def _text(cell: Any) -> str:

@@ -16,7 +16,7 @@ from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report import families
-from infomcr_cli.report.axes import Axis, find_axes
+from infomcr_cli.report.axes import Axis, find_axes, setting_text
 from infomcr_cli.report.barriers import RunBarriers, barriers_between, barriers_table
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
@@ -31,7 +31,6 @@ from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.notes import notes_on
 from infomcr_cli.report.pairwise import PairAnswer, pair_answers
 from infomcr_cli.report.search import SearchReport
-from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import labels_of
+from infomcr_cli.report.axes import flatten, full_text, labels_of
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
-from infomcr_cli.report.settings import flatten, full_text
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def refuse_convention_conflicts(conflicts: Sequence[ConventionConflict]) -> None
         shown = ". ".join(conflict.sentence() for conflict in conflicts[:5])
         more = f" (and {len(conflicts) - 5} more measures)" if len(conflicts) > 5 else ""
         raise InputError(
-            f"numbers of different conventions must not be ranked together: {shown}{more}",
+            f"values of different conventions cannot be ranked together: {shown}{more}",
             advice="Evaluate all runs with the same measure settings, or use --allow-mixed to rank and mark them.",
         )
 

@@ -18,8 +18,8 @@ MAX_BYTES = 512 * 1024**2
 MAX_LINE = 1024 * 1024
 DELIMITERS = (",", ";", "\t")
 _FORMULA = ("'=", "'+", "'-", "'@")  # as `csv_writer.escape_formula` writes names
-_TOO_LONG = "The header is row 1. A delimiter at the end of a row starts another field."
-_AS_CSV = "Save it as CSV in UTF-8, with a header and one row for each minimum."
+_TOO_LONG = "The header is row 1. A trailing delimiter adds an empty field."
+_AS_CSV = "Save it as UTF-8 CSV with a header and one row per minimum."
 
 
 def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:
@@ -42,7 +42,7 @@ def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:
             header = _header(next(rows), named)
             columns = _columns(header, rows)
     except UnicodeDecodeError:
-        raise InputError("the table must be text in UTF-8", received=shown, advice=_AS_CSV) from None
+        raise InputError("the table must be UTF-8 text", received=shown, advice=_AS_CSV) from None
     except csv.Error as error:
         raise InputError(f"the table must be CSV ({printable(str(error), 200)})", received=shown) from None
     except OSError as error:
@@ -69,9 +69,9 @@ def _check_file(path: Path, shown: str) -> None:
     if not path.exists():
         raise InputError("the table must be a CSV file that exists", received=shown)
     if not path.is_file():
-        raise InputError("the table must be a plain file", received=shown)
+        raise InputError("the table must be a regular file", received=shown)
     if (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(f"the table must be at most {MAX_BYTES} bytes", received=f"{size} bytes")
+        raise InputError(f"the table must have at most {MAX_BYTES} bytes", received=f"{size} bytes")
 
 
 def _rows(file: TextIO, named: Sequence[str], shown: str) -> Iterator[list[str]]:
@@ -105,7 +105,7 @@ def _header(row: Sequence[str], named: Sequence[str]) -> list[str]:
     names = [name or _free_name(index, given) for index, name in enumerate(given)]
     for name in named:
         if name not in names:
-            raise InputError("a column must be in the table", received=name, accepted=names)
+            raise InputError("there is no such column in the table", received=name, accepted=names)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError("column names must be unique", received=", ".join(twice))
     return names

@@ -9,16 +9,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
+from infomcr_cli.config.compute import passes_until
+from infomcr_cli.config.schema.fields import Count
+from infomcr_cli.config.schema.regularizer import RegConfig
+from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import DIRECTIONS
+from infomcr_cli.report.axes import flatten, weight_settings
 from infomcr_cli.report.columns import TRAIN_LOSS
-from infomcr_cli.report.settings import Compute, compute_until, flatten, weight_settings
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, MeasuresFile, read_measures_file
 from infomcr_cli.runs.status import read_status
+
+UNIT = "epochs of plain SGD"  # of compute
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Forward and backward passes of the training of a run, up to a checkpoint.
+
+    Attributes:
+        epochs: in epochs of plain SGD, which passes once over each batch.
+        images: in images, each counted as often as it passed.
+    """
+
+    epochs: float
+    images: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"value": self.epochs, "unit": UNIT, "image_passes": self.images}
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,44 @@ def read_compared_run(
 def is_outdated(evaluation: Evaluation, checkpoint: str, step: int) -> bool:
     """Return whether an evaluation of "last" was made before the run's present step."""
     return checkpoint == "last" and evaluation.step is not None and evaluation.step < step
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    batch_size: Count
+
+
+class _Settings(BaseModel):
+    """The part of config.yaml that decides what training costs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    data: _Data
+    schedule: ScheduleConfig
+    reg: RegConfig
+
+
+def compute_until(config: Mapping[str, Any], *, step: int | None, n_train: int | None) -> Compute | None:
+    """Return what a run cost up to a step; None if its record is incomplete or contradicts itself.
+
+    Args:
+        config:  the content of config.yaml, which may be malformed.
+        step:    number of training steps.
+        n_train: number of training images; the incomplete last batch of an epoch is dropped.
+    """
+    try:
+        settings = _Settings.model_validate_json(
+            json.dumps({name: config.get(name) for name in _Settings.model_fields})
+        )
+    except (TypeError, ValueError, RecursionError):
+        return None
+    steps_per_epoch = (n_train or 0) // settings.data.batch_size
+    steps = settings.schedule.epochs * steps_per_epoch
+    if step is None or steps == 0 or not 0 <= step <= steps:
+        return None
+    passes = passes_until(step, steps, settings.reg, settings.schedule)
+    return Compute(passes / steps_per_epoch, passes * settings.data.batch_size)
 
 
 def gaps_of(runs: Sequence[EvaluatedRun], gap: str) -> np.ndarray:

@@ -1,34 +1,23 @@
-"""Find the runs of a comparison: paths, quoted globs, a sweep's directory, an MLflow experiment."""
+"""Gather the runs of a comparison: each once, with a name of its own, and what could not be read."""
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.axes import with_data_axis
 from infomcr_cli.report.evaluated_run import ComparedRun, read_compared_run
+from infomcr_cli.report.run_paths import paths_of, runs_at, ways_to_name_runs
 from infomcr_cli.runs import list_checkpoints
-from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
-from infomcr_cli.runs.io.safe_files import read_file
-from infomcr_cli.runs.status import read_status_file
+from infomcr_cli.runs.checkpoint import trained_on
+from infomcr_cli.runs.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from infomcr_cli.report.search import SearchReport
-
-MLFLOW = "mlflow:"
-MOST_RUNS = 100_000
 GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
+DATA_ROOT = "data.root"
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ def check_gap(gap: str) -> None:
         InputError: it is not.
     """
     if gap not in GAPS:
-        raise InputError("the gap must be one that is recorded", received=gap, accepted=GAPS)
+        raise InputError("--gap must be a recorded gap", received=gap, accepted=GAPS)
 
 
 def gather(
@@ -72,9 +61,9 @@ def gather(
     found: dict[Path, ComparedRun] = {}
     skipped: list[str] = []
     unreadable: dict[str, str] = {}
-    for path in (path for name in names for path in _paths(name, tracking_uri, runs_dir)):
+    for path in (path for name in names for path in paths_of(name, tracking_uri, runs_dir)):
         try:
-            runs, broken = _runs_at(path)
+            runs, broken = runs_at(path)
         except (InputError, OSError) as error:
             runs, broken = [], {path: _reason(error)}
         if not runs and not broken:
@@ -108,161 +97,45 @@ def unique_names(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
     return unique
 
 
+def with_data_axis(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    """Return the runs with `data.root` among the settings that make the weights, if they differ in their data.
+
+    Two places hold one data set if a run at the one was trained on the same images as a run at the other, or if it is
+    not known what was trained on there.
+    """
+    places = dict.fromkeys(run.config.get(DATA_ROOT) for run in runs)
+    if len(places) < 2:
+        return list(runs)
+    found: dict[Any, set[str]] = {place: set() for place in places}  # place -> fingerprints of its data
+    for run in runs:
+        found[run.config.get(DATA_ROOT)] |= {fingerprint for fingerprint in [trained_on(run.directory)] if fingerprint}
+    names: dict[Any, Any] = {}  # place -> the first place with the same data
+    for place, prints in found.items():
+        same = (name for name in dict.fromkeys(names.values()) if not prints or prints & found[name] or not found[name])
+        names[place] = next(same, place)
+    if len(set(names.values())) < 2:
+        return list(runs)
+    return [replace(run, settings={**run.settings, DATA_ROOT: names[run.config.get(DATA_ROOT)]}) for run in runs]
+
+
 def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
     """Raise InputError if no run has a checkpoint of that name, evaluated or not."""
     known = {"last", "best", *(name for run in runs for name in run.evaluations)}
     if checkpoint not in known:
         known |= {info.name for run in runs for info in list_checkpoints(run.directory)}
     if checkpoint not in known:
-        raise InputError("a run must have that checkpoint", received=checkpoint, accepted=sorted(known))
-
-
-def _advice() -> str:
-    ways = "Name run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
-    return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
+        raise InputError("no evaluation of that checkpoint", received=checkpoint, accepted=sorted(known))
 
 
 def _nothing_to_compare(names: Sequence[str], unreadable: Mapping[str, str]) -> InputError:
     received = ", ".join(printable(name) for name in names) or "nothing"
     if not unreadable:
-        return InputError("there must be at least one run to compare", received=received, advice=_advice())
+        return InputError("there is no run to compare", received=received, advice=ways_to_name_runs())
     reasons = "; ".join(f"{run}: {why}" for run, why in list(unreadable.items())[:3])
     more = f" (and {len(unreadable) - 3} more)" if len(unreadable) > 3 else ""
-    return InputError(f"there must be at least one run that can be read ({reasons}{more})", received=received)
+    return InputError(f"none of the runs can be read ({reasons}{more})", received=received)
 
 
 def _reason(error: InputError | OSError) -> str:
     text = str(error) if isinstance(error, InputError) else error.strerror or str(error)
     return printable(text.rstrip("."), 300)
-
-
-def _paths(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
-    if name.startswith(MLFLOW):
-        return _runs_of_experiment(name.removeprefix(MLFLOW), tracking_uri, runs_dir)
-    if os.path.lexists(name):
-        return [Path(name)]
-    if glob.has_magic(name):
-        if not (matches := sorted(glob.glob(name))):
-            raise InputError("a pattern must match something", received=printable(name), advice=_advice())
-        return [Path(match) for match in matches]
-    RunDirectory.open(name)  # raises and names the nearest run
-    return []
-
-
-def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
-    from infomcr_cli.runs.surroundings import existing_store_folder
-    from infomcr_cli.tracking.parents import run_directories_of_experiment
-    from infomcr_cli.tracking.store import store_of
-
-    if not name.strip():
-        raise InputError("mlflow:EXPERIMENT must name an experiment", received=f"mlflow:{name}")
-    store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
-    try:
-        found = run_directories_of_experiment(store)
-    except Exception as error:  # MLflow raises whatever its store raises
-        rule = f"the MLflow experiment must be readable ({redact(str(error))[:300]})"
-        raise InputError(rule, received=f"{name} in {store.shown}") from None
-    if not found:
-        raise InputError("the MLflow experiment must hold runs of this machine", received=f"{name} in {store.shown}")
-    return found
-
-
-def _runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
-    """Return the run at a path or the runs in it, and the broken runs with the reason.
-
-    Raises:
-        OSError: the path cannot be read.
-        InputError: its sweep.json is damaged.
-    """
-    if is_run(path):
-        return [path], {}
-    if why := _why_broken(path):
-        return [], {path: why}
-    if not path.is_dir():
-        return [], {}
-    if (path / "sweep.json").is_file():
-        listed = _runs_of_sweep(path)
-        runs = [run for run in listed if is_run(run)]
-        return runs, {run: why for run in listed if not is_run(run) and (why := _why_broken(run))}
-    broken: dict[Path, str] = {}
-    for pattern in ("*", "*/*"):
-        inside = [
-            one for one in sorted(path.glob(pattern)) if not one.parent.name.startswith(".") or one.parent == path
-        ]
-        broken |= {one: why for one in inside[:MOST_RUNS] if not is_run(one) and (why := _why_broken(one))}
-        if runs := [one for one in inside if is_run(one)][:MOST_RUNS]:
-            return runs, broken
-    return [], broken
-
-
-def _why_broken(path: Path) -> str | None:
-    """Return why a path is a broken run; None if it never was a run."""
-    if path.is_symlink() and not path.exists():
-        return "it is a link to nothing"
-    if path.name.startswith(".") or not path.is_dir():
-        return None
-    if not os.access(path, os.R_OK | os.X_OK):
-        return "Permission denied"
-    for name in ("config.yaml", "status.json"):
-        if os.path.lexists(path / name) and not (path / name).is_file():
-            return f"{name} must be a plain file"
-    there = [name for name in ("config.yaml", "status.json") if (path / name).is_file()]
-    is_part = bool(there) and (path / "checkpoints").is_dir()  # a configuration alone is not a run
-    return f"{' and '.join({'config.yaml', 'status.json'} - {*there})} is missing" if is_part else None
-
-
-def _runs_of_sweep(folder: Path) -> list[Path]:
-    """Return the run directories that sweep.json lists, whether they exist or not; what a search pruned is left out."""
-    document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), f"sweep.json of {printable(folder.name)}")
-    jobs = document.get("jobs") if isinstance(document, dict) else None
-    listed = [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
-    found = ((job, _run_of_job(folder, Path(run))) for job in listed if isinstance(run := job.get("run"), str))
-    return [run for job, run in found if run is not None and not (job.get("pruned") and _is_pruned(run))]
-
-
-def _is_pruned(run: Path) -> bool:
-    """Return whether a run is as a search left it when it ended it early."""
-    try:
-        return read_status_file(run).pruned_at is not None
-    except (InputError, OSError):
-        return False
-
-
-def uid_of_sweep(names: Sequence[str]) -> str | None:
-    """Return the uid of the sweep whose directory is the only one that is named; None: something else is named."""
-    if len(names) != 1 or not (Path(names[0]) / "sweep.json").is_file():
-        return None
-    document = parse_json(read_file(Path(names[0]), "sweep.json", MAX_DOCUMENT), "sweep.json")
-    uid = document.get("uid") if isinstance(document, dict) else None
-    return uid if isinstance(uid, str) and re.fullmatch("[0-9a-f]{32}", uid) else None
-
-
-def search_of(names: Sequence[str]) -> SearchReport | None:
-    """Return what the search found whose directory is the only one that is named; None: something else is named.
-
-    Raises:
-        InputError: its search.json is not what this program writes.
-    """
-    from infomcr_cli.report.search import read_search
-
-    return read_search(Path(names[0])) if len(names) == 1 else None
-
-
-def chosen_by_test(names: Sequence[str]) -> list[str]:
-    """Return the names of the sweeps, among several or in a pattern, whose search used the test set."""
-    from infomcr_cli.report.search import read_search
-
-    folders = [path for name in names for path in ([name] if os.path.lexists(name) else sorted(glob.glob(name)))]
-    found: list[str] = []
-    for folder in map(Path, folders):
-        with suppress(InputError, OSError):
-            search = read_search(folder)
-            found += [printable(folder.name)] if search is not None and search.uses_test else []
-    return found
-
-
-def _run_of_job(folder: Path, listed: Path) -> Path | None:
-    """Return the present place of a job's run, whole or broken: if the project was moved, its runs moved with it."""
-    around = Path(os.path.abspath(folder)).parent.parent
-    places = (around / listed.parent.name / listed.name, around / listed.name, listed)
-    return next(filter(is_run, places), None) or next(filter(_why_broken, places), None)

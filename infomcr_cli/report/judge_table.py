@@ -165,15 +165,17 @@ def _require_columns(table: Mapping[str, Any], what: str, names: Sequence[str]) 
         if name not in table:
             raise InputError(f"{what} must be a column of the table", received=name, accepted=table)
     if len(set(names)) < len(names):
-        raise InputError(f"{what} must be named once", received=",".join(names))
+        raise InputError(f"{what} must be given only once", received=",".join(names))
 
 
 def _require_directions(directions: Mapping[str, str], measures: Mapping[str, str]) -> None:
     for name, direction in directions.items():
         if name not in measures:
-            raise InputError("a direction must be of a measure that is ranked", received=name, accepted=measures)
+            raise InputError("--direction must name a ranked measure", received=name, accepted=measures)
         if direction not in DIRECTIONS:
-            raise InputError(f"the better direction of {name} must be known", received=direction, accepted=DIRECTIONS)
+            raise InputError(
+                f"the direction of {name} must be lower or higher", received=direction, accepted=DIRECTIONS
+            )
 
 
 def _parse_directions(given: Sequence[str]) -> dict[str, str]:
@@ -184,7 +186,7 @@ def _parse_directions(given: Sequence[str]) -> dict[str, str]:
             received, accepted = (direction, DIRECTIONS) if equals else (text, ())
             raise InputError("--direction must be NAME=lower or NAME=higher", received=received, accepted=accepted)
         if found.setdefault(name, direction) != direction:
-            raise InputError("a measure must have one direction", received=text)
+            raise InputError("a measure must be given only one direction", received=text)
     return found
 
 
@@ -194,7 +196,7 @@ def _notes(ranking: RankingResult, minima: Minima) -> list[str]:
     notes = []
     if minima.mixed:
         names = ", ".join(sorted(minima.mixed))
-        notes.append(f"Numbers of different conventions are ranked together; they are marked with *: {names}.")
+        notes.append(f"Values of different conventions are ranked together; they are marked with *: {names}.")
     gap, lowest = ranking.gap, -1 if ranking.gap in _OWN_ERROR_GAPS else 0
     if not ranking.has_sign_error:
         return notes

@@ -27,11 +27,11 @@ def notes_on(comparison: Comparison) -> list[str]:
     """Return the notes that a comparison is shown with, a sentence or two each."""
     notes = [*note_on_single_runs(comparison), *note_on_losses(comparison.included), *comparison.ranking.notes]
     if comparison.conflicts:
-        notes.append("Numbers of different conventions were ranked together (--allow-mixed); they are marked with *.")
+        notes.append("Values of different conventions were ranked together (--allow-mixed); they are marked with *.")
         notes += [conflict.sentence() for conflict in comparison.conflicts]
     if excluded := [run for run in comparison.excluded if run.missed_target]:
         names = ", ".join(run.name for run in excluded[:MOST_NAMES])
-        notes.append(f"Not ranked, because they missed their training-loss target ({len(excluded)}): {names}.")
+        notes.append(f"Not ranked, because they did not reach their target training loss ({len(excluded)}): {names}.")
     if unevaluated := comparison.unevaluated:
         names = " ".join(run.name for run in unevaluated[:MOST_NAMES])
         notes.append(f"No evaluation of the checkpoint {comparison.checkpoint!r} ({len(unevaluated)}): {names}.")
@@ -71,7 +71,7 @@ def note_on_losses(runs: Sequence[EvaluatedRun]) -> list[str]:
     halved = f" by about {size * math.log(2):.0f} nats if every loss is halved" if isinstance(size, int) else ""
     return [
         f"The training losses differ, from {format_number(min(losses))} to {format_number(max(losses))} nats. A lower "
-        f"training loss alone lowers gamma{halved}. To compare flatness, train to one loss "
+        f"training loss alone lowers gamma{halved}. To compare flatness, train to the same loss "
         "(schedule.stop_at_train_loss) or measure with normalised logits (eval RUN... measure.gamma.logit_scale=0.04)."
     ]
 

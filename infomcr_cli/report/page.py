@@ -28,8 +28,8 @@ from infomcr_cli.report.tables import NONE, runs_table, unranked_table
 
 _CAPTIONS = {
     "gamma-gap": (
-        "A large marker is the mean over the seeds of a setting, a small hollow one a seed. Bars: the standard "
-        "deviation over seeds, of a single seed the standard error."
+        "Large markers: means over the seeds of a setting. Small hollow markers: seeds. Bars: the standard deviation "
+        "over seeds, or the standard error of a single seed."
     ),
 }
 
@@ -66,7 +66,7 @@ def _sections(comparison: Comparison, plots: Sequence[Plot], place: Path | None)
     unranked = [unranked_table(comparison)] if comparison.has_unranked_runs else []
     searched = [page_table("search", one) for one in comparison.search.tables()] if comparison.search else []
     sections = [
-        *([Section("search", "What the search found", searched)] if searched else []),
+        *([Section("search", "Result of the search", searched)] if searched else []),
         _of_table(differences_table(comparison)),
         *(_of_table(one) for one in runs_tables(comparison, place)),
         *(_of_table(page_table("unranked", one)) for one in unranked),

@@ -10,13 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.axes import ABSENT
+from infomcr_cli.report.axes import ABSENT, setting_text
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.gaps import gap_label
 from infomcr_cli.report.plots.scatter import GAMMA
-from infomcr_cli.report.settings import setting_text
 from infomcr_cli.report.tables import (
     NONE,
     TextTable,
@@ -32,8 +31,8 @@ from infomcr_cli.tracking.ui import LOOPBACK, PORT, run_page
 
 MOST_CHARACTERS = 10_000  # of a setting
 _ERRORS = (
-    "± is the standard error: of gamma over its draws, of an error rate that of the binomial distribution. The "
-    "links to MLflow open while the command ui serves it."
+    "± is the standard error: for gamma over its draws, for error rates binomial. The links to MLflow work while "
+    "`infomcr ui` is running."
 )
 
 

@@ -81,7 +81,10 @@ def note_on_single_runs(comparison: Comparison) -> list[str]:
     """Return one sentence if answers are of single runs that differ in more than the seed."""
     if not comparison.answers or not comparison.axes or len(comparison.included) > len(replicates(comparison)):
         return []
-    return ["The answers are of single runs, not of their settings: for those, train each with several seeds."]
+    return [
+        "These conclusions hold for single runs, not for their settings. To compare settings, train each with several "
+        "seeds."
+    ]
 
 
 def _gamma(first: _Members, other: _Members) -> DifferenceTest | None:

@@ -9,16 +9,16 @@ from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
 from infomcr_cli.report.families import families_table
 from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
 
-_ORIENTED = "Positive: the measure ranks as its direction (better) claims"
+_ORIENTED = "Positive: the measure ranks as its direction (column better) claims"
 _IN_PARENTHESES = {  # column → what stands there
     "Ψ": "the number of groups of Ψ",
-    "K": "the share of pairs of K",
-    "sign error": "the number of pairs of the sign error, which is the share of pairs in the wrong order",
+    "K": "the share of pairs used for K",
+    "sign error": "the number of pairs used for the sign error, which is the share of pairs in the wrong order",
 }
 _FRAGILITY = (
-    "fragility: the spread under changes that should not matter over the spread between minima, from `infomcr audit`"
+    "fragility: the spread under changes that should not matter, divided by the spread between minima (`infomcr audit`)"
 )
-_INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is chance alone"
+_INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is pure noise"
 
 
 def ranking_tables(ranking: RankingResult, fragility: Mapping[str, float] | None = None) -> list[TextTable]:
@@ -68,7 +68,7 @@ def importance_table(ranking: RankingResult) -> TextTable:
     shares = ranking.importance if ranking.ranked else {}
     known = {axis: share for axis, share in shares.items() if share is not None}
     rows = sorted(known.items(), key=lambda item: -item[1])
-    caption = "ω²: the share of the variance of the gap between minima, less what chance alone explains."
+    caption = "ω²: the share of the gap's variance that the axis explains, corrected for chance."
     return TextTable(
         "Importance of the axes for the gap",
         ("setting", "share, %"),
@@ -111,8 +111,8 @@ def _caption(ranking: RankingResult, columns: Collection[str], is_audited: bool)
         parts.append(_INTERVALS)
     if compared := next((one.against_best for one in ranking.measures if one.against_best), None):
         parts.append(
-            f"significant: worse than the best of {compared.compared} measures, corrected for that choice "
-            "(p, the corrected p-value, below 0.05)"
+            f"significant: worse than the best of {compared.compared} measures "
+            "(p, the p-value corrected for that choice, below 0.05)"
         )
     if is_audited:
         parts.append(_FRAGILITY)

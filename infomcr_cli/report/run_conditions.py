@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.ties import parse_number
-from infomcr_cli.report.settings import full_text
+from infomcr_cli.report.axes import full_text
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -81,10 +81,10 @@ def parse_condition(text: str) -> Condition:
     parts = _PARTS.fullmatch(text.strip())
     if parts is None:
         raise InputError(
-            "a condition must be a name, an operator and a value",
+            "a condition must consist of a name, an operator and a value",
             received=printable(text),
             accepted=OPERATORS,
-            advice="Such as reg.name=on or 'optimizer.l2>=1e-4', in quotes.",
+            advice="For example reg.name=on or 'optimizer.l2>=1e-4', in quotes.",
         )
     name, sign, value = parts.groups()
     condition = Condition(name.strip(), "=" if sign == "==" else sign, value)
@@ -98,7 +98,7 @@ def _check_order(condition: Condition, text: str) -> None:
         try:
             datetime.fromisoformat(condition.value)
         except ValueError:
-            raise InputError("a date must be such as 2026-11-24 or 2026-11-24T18:30", received=text) from None
+            raise InputError("a date must look like 2026-11-24 or 2026-11-24T18:30", received=text) from None
     elif (number := parse_number(condition.value)) is None or number != number:
         raise InputError("< <= > >= must compare with a number", received=printable(text))
 

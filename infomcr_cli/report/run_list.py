@@ -13,8 +13,8 @@ from rich.text import Text
 
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
+from infomcr_cli.report.axes import full_text
 from infomcr_cli.report.run_summary import RunSummary
-from infomcr_cli.report.settings import full_text
 from infomcr_cli.runs import State
 from infomcr_cli.runs.annotations import Annotations
 

@@ -59,7 +59,7 @@ def _summary(report: RunReport) -> str:
     config = {name: shown_value(value) for name, value in report.compared.config.items()}
     model, data, optimizer, reg = (config.get(f"{group}.name", "?") for group in ("model", "data", "optimizer", "reg"))
     if report.is_imported:
-        return f"A network that was imported from {config.get('imported.file', 'a file')}, measured on {data}."
+        return f"An imported network, from {config.get('imported.file', 'a file')}, measured on {data}."
     with_reg = "without a regularizer" if reg == "off" else f"with the regularizer {reg}"
     return f"The network {model}, trained on {data} with {optimizer}, {with_reg}, seed {config.get('seed', '?')}."
 

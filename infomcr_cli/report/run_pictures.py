@@ -24,7 +24,7 @@ MOST_FACTS = 12
 _SKIPPED = {"checkpoints"}
 _NO_FACTS = {"folder", "title", "caption", "alt", "format"}
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TITLES = {"audit": "Fragility of the measures: how far each moves when something changes that should not matter"}
+_TITLES = {"audit": "Fragility of the measures: how much each changes when something changes that should not matter"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _read(run: RunDirectory, folder: Path, names: list[str]) -> tuple[tuple[byte
             return (content, "png", name), ""
         if name.endswith(".svg") and b"<svg" in content and b"<!ENTITY" not in content:
             return (content, "svg+xml", name), ""
-        why = f"it is no {name[-3:].upper()} file"
+        why = f"it is not a {name[-3:].upper()} file"
     return None, why
 
 

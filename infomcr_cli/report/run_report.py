@@ -179,20 +179,24 @@ def _missing(report: RunReport) -> list[str]:
     found, path = [], shortest_path(report.run.path)
     if report.evaluated is None:
         is_old = bool(report.compared.evaluations)
-        what = "Its evaluation is of an earlier step." if is_old else "It was not evaluated: no gamma, no measures."
+        what = (
+            "Its evaluation is of an earlier step."
+            if is_old
+            else "The run was not evaluated, so there are no measures."
+        )
         found.append(f"{what}{_how_to_evaluate(report, path)}")
     elif report.evaluated.evaluation.step is not None and report.evaluated.evaluation.step < report.status.step:
         step = report.evaluated.evaluation.step
-        found.append(f"The newest evaluation is of step {step}; the run is at step {report.status.step}.")
+        found.append(f"The latest evaluation is of step {step}, but the run is at step {report.status.step}.")
     if report.is_imported:
-        found.append("Its network was imported: how it was trained is not recorded, and there are no learning curves.")
+        found.append("The network was imported, so its training is not recorded and there are no learning curves.")
     elif len(report.metrics) < 2:
-        found.append("Fewer than two epochs were logged: there are no learning curves.")
+        found.append("Fewer than two epochs were logged, so there are no learning curves.")
     if report.evaluated is not None and len(report.gamma_along_training) < 2 and len(report.checkpoints) > 1:
         command = suggested_command("eval", path, "--checkpoint", "all")
         found.append(f"Gamma along training needs two evaluated checkpoints: `{command}`")
     if not report.environment:
-        found.append("environment.json is missing: versions and device are not known.")
+        found.append("environment.json is missing, so versions and device are unknown.")
     return found
 
 
@@ -232,10 +236,14 @@ def how_it_ended(report: RunReport) -> str:
     status, path = report.status, shortest_path(report.run.path)
     again = f" `{suggested_command('train', '--resume', path)}` continues it." if report.checkpoints else ""
     reason = f": {printable(status.reason, 1000).rstrip('.')}" if status.reason else ""
-    reached = {None: "", True: " It reached its target training loss.", False: " It missed its target training loss."}
+    reached = {
+        None: "",
+        True: " It reached its target training loss.",
+        False: " It did not reach its target training loss.",
+    }
     finished = "" if report.is_imported else f"It finished.{reached[status.reached_target]}"
     words = {
-        State.RUNNING: "It is still running; this page shows it as it was when the page was written.",
+        State.RUNNING: "It is still running; this page shows its state when the page was written.",
         State.FINISHED: finished,
         State.FAILED: f"It failed{reason}.",
         State.KILLED: f"It was stopped{reason}.{again}",

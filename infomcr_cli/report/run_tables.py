@@ -11,11 +11,10 @@ from typing import Any
 from infomcr_cli.config.reference import settings as known_settings
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
+from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, convention_text
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.page_tables import MOST_CHARACTERS, Cell, PageTable, folder_link, mlflow_cell
 from infomcr_cli.report.run_report import RunReport
-from infomcr_cli.report.settings import UNIT
 from infomcr_cli.report.tables import NONE, format_number, in_full, with_error
 from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.measures_file import Evaluation, MeasureRecord
@@ -73,13 +72,13 @@ def scores_table(report: RunReport) -> PageTable:
         )
     ]
     gap = (
-        "gap: test less training",
+        "gap: test minus training",
         format_number(found.gap.loss, 4),
         _percent(found.gap.error, run.gap_std_error("error")),
     )
     caption = (
         f"Of the checkpoint {report.checkpoint}, step {found.step}. ±: the binomial standard error. A gap near 0 means "
-        "that the network does on new images what it does on those it was trained on."
+        "that the network does equally well on new images and on its training images."
     )
     head = ("split", "cross-entropy, nats", "error, %", "images")
     return _table("scores", "Scores and gaps", head, [*rows, (*gap, "")], caption)
@@ -92,8 +91,8 @@ def measures_table(report: RunReport) -> PageTable:
     ordered = sorted(measures, key=lambda name: name != GAMMA)
     rows = [_measure_row(name, measures[name], about.get(name)) for name in ordered]
     caption = (
-        "±: the standard error over draws; without one the value has no sampling error. Better: the values that are "
-        "expected to generalize better. A value alone says little: compare it with runs on the same data, measured "
+        "±: the standard error over draws; values without one have no sampling error. Better: which values are "
+        "expected to generalize better. A single value means little: compare it with runs on the same data, measured "
         "with the same settings."
     )
     head = ("measure", "value", "95 % interval", "unit", "better", "what it measures", "formula")
@@ -126,7 +125,7 @@ def evaluations_table(report: RunReport) -> PageTable:
         for name, one in found
     ]
     caption = (
-        "*: measured with other settings; not to be compared." if any(row[-1].endswith("*") for row in rows) else ""
+        "*: measured with different settings; do not compare." if any(row[-1].endswith("*") for row in rows) else ""
     )
     head = ("checkpoint", "step", "epoch", "training loss, nats", "test error, %", f"{GAPS['error']}, %", "gamma, nats")
     return _table("evaluations", "Evaluated checkpoints", head, rows, caption)
@@ -148,7 +147,7 @@ def settings_tables(report: RunReport) -> list[PageTable]:
 
     others = {name: value for name, value in report.compared.config.items() if name not in weights}
     return [
-        _table("settings", "Settings that make the weights", head, rows(weights), caption),
+        _table("settings", "Settings that determine the weights", head, rows(weights), caption),
         _table("other-settings", "Other settings", head, rows(others), caption),
     ]
 
@@ -173,7 +172,7 @@ def links_table(report: RunReport, place: Path) -> PageTable:
     rows += [[Cell("file"), Cell(name, folder + name)] for name in _FILES if (report.run.path / name).is_file()]
     mlflow = mlflow_cell(report.compared)
     rows += [[Cell("MLflow"), mlflow]] if mlflow.address else []
-    caption = "The link to MLflow opens while the command ui serves it." if mlflow.address else ""
+    caption = "The link to MLflow works while `infomcr ui` is running." if mlflow.address else ""
     return PageTable("links", "Files and links", ("what", "link"), rows, caption, is_list=True)
 
 
@@ -191,15 +190,15 @@ def how_to_read_gamma(report: RunReport) -> list[str]:
     shown = with_error(record.value, record.std_error)
     sentences = [
         f"gamma is {shown} nats, {mean}: half the log-determinant of the Gram matrix of the samples' gradients. "
-        "Lower is flatter: the weights bear more change before these samples notice.",
+        "Lower is flatter: the weights can change more before the losses of these samples do.",
     ]
     if deficient := [one for one in draws or [] if one is None]:
-        sentences.append(f"{len(deficient)} draws are rank-deficient and not part of the mean.")
+        sentences.append(f"{len(deficient)} draws are rank-deficient and excluded from the mean.")
     if convention:
         said = ", ".join(
             f"{shown_value(name)} {shown_value(value)}" for name, value in convention.items() if value is not None
         )
-        sentences.append(f"Compare it only with numbers that were measured alike ({said}), on the same data.")
+        sentences.append(f"Compare it only with values measured in the same way ({said}), on the same data.")
     return sentences
 
 

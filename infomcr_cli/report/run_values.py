@@ -12,7 +12,7 @@ from typing import Any
 from infomcr_cli.config.reference import settings
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
-from infomcr_cli.report.settings import flatten
+from infomcr_cli.report.axes import flatten
 from infomcr_cli.runs import RunDirectory, Status, read_status
 from infomcr_cli.runs.annotations import Annotations, read_annotations
 from infomcr_cli.runs.io.safe_documents import parse_yaml

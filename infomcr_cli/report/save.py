@@ -58,7 +58,7 @@ def save(
         try:
             store = store_of_run(comparison.included[0].directory, tracking_uri)
         except (InputError, OSError) as error:
-            _log.warning("The comparison is not recorded in MLflow: %s", error)
+            _log.warning("Could not record the comparison in MLflow: %s", error)
     drawn: Sequence[Plot] = ()
     if html or plots or store:
         from infomcr_cli.report.plots.all import all_plots
@@ -148,5 +148,5 @@ def _record(
             note = comparison_note(comparison)
             return mlflow.log_comparison(store, name, runs, metrics, files, parent=parent, note=note)
         except Exception as error:  # MLflow raises whatever its store raises; the comparison itself is complete
-            _log.warning("The comparison is not recorded in %s: %s", store.shown, redact(str(error))[:300])
+            _log.warning("Could not record the comparison in %s: %s", store.shown, redact(str(error))[:300])
             return None

@@ -18,9 +18,7 @@ FILE = "search.json"
 SHOWN = 5  # trials of a search by one objective
 MOST_SHOWN = 30  # of a front
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
-TEST_NOTE = (
-    "The test set chose these settings (sweep.allow_test=true): their scores on it estimate no generalization any more."
-)
+TEST_NOTE = "These settings were chosen with the test set (sweep.allow_test=true), so their test scores are biased."
 
 
 class _Record(BaseModel):
@@ -90,7 +88,7 @@ class SearchReport(_Record):
         invalid = [one for one in self.trials if one.state == "FAIL" and one.run is None]
         if invalid:
             first = f"trial {invalid[0].number}: {invalid[0].reason}"
-            notes.append(f"Trials that were no valid run: {len(invalid)}, such as {first}")
+            notes.append(f"Trials without a valid run: {len(invalid)}, such as {first}")
         valueless = [
             one for one in self.trials if one.state == "FAIL" and one.run and "has no value" in str(one.reason)
         ]
@@ -147,7 +145,7 @@ class SearchReport(_Record):
         front = {one.run or str(one.number) for one in self.trials if one.number in self.front}
         title = f"Pareto front, {len(front)} runs" if several else "Best trials"
         captions = ["no other trial is better in all objectives"] if several else []
-        captions += ["the test set chose them"] if self.uses_test else []
+        captions += ["chosen with the test set"] if self.uses_test else []
         return TextTable(title, _printable(head), tuple(map(_printable, rows)), "; ".join(captions))
 
     def _importance_table(self) -> TextTable:
@@ -155,7 +153,7 @@ class SearchReport(_Record):
         axes.sort(key=lambda axis: -max(one.importance.get(axis, 0.0) for one in self.objectives))
         rows = tuple((axis, *(format_stat(one.importance.get(axis)) for one in self.objectives)) for axis in axes)
         head = ("axis", *(one.name for one in self.objectives))
-        caption = "share of the variance of the values over the trials (fANOVA)"
+        caption = "share of the variance of the objective over the trials (fANOVA)"
         return TextTable("Importance of the searched axes", _printable(head), tuple(map(_printable, rows)), caption)
 
 

@@ -36,7 +36,7 @@ def choose_measures(table: Table, gap: str, axes: Sequence[str]) -> tuple[dict[s
         measure = measure_of(name, axes)
         reason = _why_no_measure(column, table) if measure == name else None
         if reason is None and column.known and not np.isfinite(column.numbers[_ranked_rows(table)]).any():
-            reason = "only known for runs that are not ranked"
+            reason = "known only for runs that are not ranked"
         if reason:
             rejected[name] = reason
         else:

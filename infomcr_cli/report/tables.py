@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infomcr_cli.report.columns import MEASURE
-from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
+from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
 from infomcr_cli.report.plots.gaps import gap_label
-from infomcr_cli.report.settings import UNIT
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
@@ -25,8 +24,8 @@ _COMPUTE = "compute"
 _HASH = re.compile(r"-[0-9a-f]{8}([0-9a-f]{8})?$")  # at the end of a name that the user did not give
 _Groups = Sequence[Sequence[EvaluatedRun]]
 _SORTED_BY = {"gap": GAPS["error"], "loss_gap": GAPS["loss"]}  # column of the table that a word of --sort means
-_RUNS_CAPTION = "±: the standard deviation over seeds; of a single run the standard error"
-_ANSWERS_CAPTION = ", and in the sentences on two runs or settings always the standard error"
+_RUNS_CAPTION = "±: the standard deviation over seeds, or the standard error of a single run"
+_ANSWERS_CAPTION = "; in comparisons of two runs or settings, always the standard error"
 _COMPUTE_CAPTION = f"compute: forward and backward passes of the training, in {UNIT}"
 
 
@@ -219,7 +218,7 @@ def unranked_table(comparison: Comparison) -> TextTable:
     rows = [
         (
             run.name,
-            "missed its training-loss target" if run.missed_target else "training loss too high",
+            "missed its target training loss" if run.missed_target else "training loss too high",
             format_number(run.evaluation.train.loss),
         )
         for run in comparison.excluded

@@ -131,9 +131,9 @@ def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType
     """
     train, test = evaluation["train"], evaluation["test"]
     title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
-    scores = (
-        f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.2%}   "
-        f"test loss {test['loss']:.4f} accuracy {test['accuracy']:.2%}"
+    scores = "   ".join(
+        f"{split} loss {_loss(score['loss'])} accuracy {score['accuracy']:.2%}"
+        for split, score in (("train", train), ("test", test))
     )
     return [
         Text(title, style="bold"),
@@ -154,7 +154,11 @@ def _gap_line(evaluation: Mapping[str, Any]) -> str:
     points = f"{100 * gap['error']:+.2f}"
     if error:
         points = f"{'+' if gap['error'] >= 0 else ''}{with_error(100 * gap['error'], error)}"
-    return f"gap {points} % error, {gap['loss']:+.4f} nats"
+    return f"gap {points} % error, {_loss(gap['loss'], '+')} nats"
+
+
+def _loss(value: float | None, sign: str = "") -> str:
+    return "not finite" if value is None else f"{value:{sign}.4f}"
 
 
 def _evaluation_table(measures: Mapping[str, Any]) -> Table:
@@ -182,5 +186,5 @@ def _notes(measures: Mapping[str, Any]) -> list[Text]:
     draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
     if deficient := sum(value is None for value in draws):
         shown = f"{deficient} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
-        notes.append(Text(f"{shown} and not part of the mean."))
+        notes.append(Text(f"{shown} and excluded from the mean."))
     return notes

@@ -77,16 +77,16 @@ def write_annotations(
     for name, value in (tags or {}).items():
         _check_tag(name, value)
     if note is not None and len(note) > MAX_NOTE:
-        raise InputError(f"a note has at most {MAX_NOTE} letters", received=f"{len(note)} letters")
+        raise InputError(f"a note must have at most {MAX_NOTE} characters", received=f"{len(note)} characters")
     with locked_file(run.path / ".annotations.lock"):
         known = read_annotations(run)
         for name in remove:
             if name not in known.tags:
-                raise InputError(f"{run.name} must have a tag to remove", received=name, accepted=known.tags)
+                raise InputError(f"{run.name} does not have this tag", received=name, accepted=known.tags)
         added = {name: printable(redact(value), MAX_VALUE) for name, value in (tags or {}).items()}
         kept = {name: value for name, value in sorted({**known.tags, **added}.items()) if name not in remove}
         if len(kept) > MAX_TAGS:
-            raise InputError(f"a run has at most {MAX_TAGS} tags", received=len(kept))
+            raise InputError(f"a run can have at most {MAX_TAGS} tags", received=len(kept))
         text = known.note if note is None else _clean_note(redact(note.strip()))
         write_atomically(run.path / FILE, dump_json({"format": FORMAT, "tags": kept, "note": text}))
     return Annotations(tags=kept, note=text)
@@ -106,11 +106,11 @@ def parse_tags(words: Sequence[str]) -> dict[str, str]:
 def _check_tag(name: str, value: str) -> None:
     if not _NAME.fullmatch(name) or name.startswith(_RESERVED):
         raise InputError(
-            "a tag's name must be of letters, digits and _ . / -, at most 100, and not begin with mlflow. or infomcr.",
+            "a tag has at most 100 letters, digits and _ . / -, and does not start with mlflow. or infomcr.",
             received=printable(name),
         )
     if len(value) > MAX_VALUE:
-        raise InputError(f"a tag's value has at most {MAX_VALUE} letters", received=f"{len(value)} letters")
+        raise InputError(f"a tag's value must have at most {MAX_VALUE} characters", received=f"{len(value)} characters")
 
 
 def _clean_note(text: str) -> str:

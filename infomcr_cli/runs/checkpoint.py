@@ -100,7 +100,7 @@ def save_checkpoint(
         OSError: the disk is full or refuses; the former checkpoints are whole.
     """
     if not _NAME.match(name) or name in ("last", "best", "all"):
-        raise ValueError(f"a checkpoint's name is letters, digits and _.-; got {name!r}")
+        raise ValueError(f"a checkpoint's name may contain only letters, digits and _.-; got {name!r}")
     MetricsLog(run).sync()
     arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
     arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
@@ -159,7 +159,7 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
             extra=extra if isinstance(extra, dict) else {},
             train_loss=info.train_loss,
         )
-    raise CorruptCheckpointError("a run must have a whole checkpoint", received=run.name)
+    raise CorruptCheckpointError("the run has no intact checkpoint", received=run.name)
 
 
 def _candidates(run: RunDirectory, name: str) -> list[str]:
@@ -181,7 +181,7 @@ def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
         raise InputError(
             "the data set must be the one that this checkpoint was trained on",
             received=f"data {fingerprint[:12]}, trained on {printable(str(trained_on))[:12]}",
-            advice="Give data.root= where that data lies now.",
+            advice="Set data.root= to the place of the original data.",
         )
 
 
@@ -214,7 +214,7 @@ def _verified(run: RunDirectory, name: str, what: str) -> bytes:
         content = run.read(f"checkpoints/{name}{_SUFFIX}", MAX_CHECKPOINT)
         expected = run.read(f"checkpoints/{name}{_SUM}", 1000)
     except FileNotFoundError:
-        raise CorruptCheckpointError(f"{what} must have its checksum beside it") from None
+        raise CorruptCheckpointError(f"{what} has no checksum file") from None
     if expected != _sum_line(content, name):
         raise CorruptCheckpointError(f"{what} is damaged: its checksum differs", advice="Use another checkpoint.")
     return content
@@ -242,7 +242,7 @@ def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
     step, epoch, loss = record.get("step"), record.get("epoch"), record.get("train_loss")
     counts_are_sane = all(type(count) is int and 0 <= count <= 10**15 for count in (step, epoch))
     if not counts_are_sane or not (loss is None or type(loss) is float):
-        raise InputError(f"{what} must say its step, epoch and training loss")
+        raise InputError(f"{what} must record its step, epoch and training loss")
     return CheckpointInfo(name, int(step or 0), int(epoch or 0), loss)
 
 

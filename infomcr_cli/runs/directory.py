@@ -118,9 +118,7 @@ class RunDirectory:
                     folder.rmdir()
             if os.path.lexists(target):
                 raise _taken(target) from None
-            raise InputError(
-                f"a run directory must be in a place that can be written to ({error.strerror})", received=str(target)
-            ) from None
+            raise InputError(f"the run directory cannot be created ({error.strerror})", received=str(target)) from None
 
     @staticmethod
     def create_new(
@@ -135,7 +133,7 @@ class RunDirectory:
                 except InputError:
                     if not os.path.lexists(candidate):
                         raise
-        raise InputError("a run needs a name that is free", received=name)
+        raise InputError("there is no free name for a run", received=name)
 
     @staticmethod
     def open(path: Path | str) -> RunDirectory:
@@ -162,12 +160,12 @@ def check_folder(runs_dir: Path | str) -> None:
     folder = Path(os.path.abspath(runs_dir))
     existing = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not os.path.isdir(existing):
-        raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{existing} is none.")
+        raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{existing} is not a folder.")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError("runs_dir must be a folder that can be written to", received=str(folder))
+        raise InputError("runs_dir must be a writable folder", received=str(folder))
     longest = max(len(os.fsencode(part)) for part in folder.parts)
     if longest > os.pathconf(existing, "PC_NAME_MAX"):
-        raise InputError("runs_dir must have names that a folder can have", received=str(folder))
+        raise InputError("runs_dir must be a valid path", received=str(folder))
 
 
 def is_run(path: Path | str) -> bool:
@@ -247,7 +245,7 @@ def _no_run(path: Path) -> InputError:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         pass  # there is no run here
     except OSError as error:
-        return InputError(f"a run must be a directory that can be looked into ({error.strerror})", received=shown)
+        return InputError(f"the run directory cannot be read ({error.strerror})", received=shown)
     # The name may be of a run in runs/, given without its folder or with a mistaken one.
     inside_runs = Path("runs") / path.name
     if path.name and is_run(inside_runs):

@@ -12,7 +12,6 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from infomcr_cli.config.flat_settings import flatten
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import split_start
@@ -23,7 +22,7 @@ HEAD = 16  # digits by which a run is named
 
 def identity(config: RunConfig) -> str:
     """Return the SHA-256 of the settings that make a run's weights, hexadecimal; where files lie is no part of it."""
-    settings = {**identity_settings(config), "start": config.start and _origin(config.start)}
+    settings = {**identity_settings(config), "start": config.start and origin(config.start)}
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -104,15 +103,7 @@ def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _records_in(inner)
 
 
-def differences(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return the identity settings on which two runs differ: dotted name → (before, after)."""
-    old, new = (flatten(identity_settings(config)) for config in (before, after))
-    if before.start and after.start and _origin(before.start) == _origin(after.start):
-        new["start"] = old["start"]
-    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
-
-
-def _origin(start: str) -> str:
+def origin(start: str) -> str:
     """Return what a run starts from, wherever that lies: the other run's identity, and the checkpoint."""
     path, name = split_start(start)
     try:

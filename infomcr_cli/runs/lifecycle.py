@@ -15,9 +15,9 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,19 @@ class RunOutcome:
     reason: str | None = None
     exit_code: int = 0
     advice: str | None = None
+
+
+@dataclass
+class Work:
+    """Work on a run.
+
+    Args:
+        interruption: to be checked at each step boundary.
+        outcome:      how it ended.
+    """
+
+    interruption: Interruption
+    outcome: RunOutcome = field(init=False)
 
 
 def create_run(
@@ -122,18 +135,21 @@ class ActiveRun:
             return RunOutcome(State.FAILED, reason, outcome.exit_code or 1, outcome.advice)
         return outcome
 
-    def carry_out(self, work: Callable[[Interruption], None]) -> RunOutcome:
-        """Do `work` and record how it ended, whatever happens; this is the only place that decides so.
+    @contextmanager
+    def carry_out(self) -> Iterator[Work]:
+        """Record how the work inside the block ended, whatever happens; this is the only place that decides so.
 
-        Args:
-            work: raises `Interrupted` at a step boundary after a signal.
+        Yields:
+            the work, whose `interruption` raises `Interrupted` at a step boundary after a signal, and which has its
+            `outcome` after the block.
 
         Raises:
             InputError: the settings turned out not to fit. A run that had begun is FAILED; any other one is as it was.
         """
         with Interruption() as interruption:
+            work = Work(interruption)
             try:
-                work(interruption)
+                yield work
                 outcome = RunOutcome(State.FINISHED)
             except Interrupted as stop:
                 outcome = RunOutcome(State.KILLED, str(stop), stop.exit_code)
@@ -149,7 +165,7 @@ class ActiveRun:
                     write_atomically(self.directory.path / "error.txt", redact(traceback.format_exc()).encode())
                 advice = error.advice if isinstance(error, AdvisedError) else None
                 outcome = RunOutcome(State.FAILED, redact(f"{type(error).__name__}: {error}"), 1, advice)
-            return self.finish(outcome)
+            work.outcome = self.finish(outcome)
 
 
 @contextmanager

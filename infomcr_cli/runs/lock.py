@@ -107,9 +107,9 @@ def _held(run: RunDirectory, descriptor: int) -> InputError:
     except (ValueError, TypeError, KeyError):
         who = "another process"
     return InputError(
-        "a run directory serves one process at a time",
+        "a run directory can be used by only one process at a time",
         received=run.name,
-        advice=f"It is held by {who}: wait for it or stop it.",
+        advice=f"It is in use by {who}: wait for it, or stop it.",
     )
 
 

@@ -72,7 +72,7 @@ class ScoreRecord(_Record):
 
 
 class Gap(_Record):
-    """Test less training, of error and of cross-entropy."""
+    """Test minus training, of error and of cross-entropy."""
 
     error: Number | None = None
     loss: Number | None = None

@@ -134,7 +134,7 @@ def encode_line(line: MetricsLine) -> bytes:
     """
     for name in (*line.values, *line.timing):
         if name in _RESERVED or not _NAME.match(name):
-            raise ValueError(f"a metric's name is letters, digits and _./- and space; got {name!r}")
+            raise ValueError(f"a metric's name may contain only letters, digits, _./- and space; got {name!r}")
     values = {name: _to_json(value) for name, value in line.values.items()}
     timing = {name: _to_json(value) for name, value in line.timing.items()}
     record = {"step": int(line.step), "epoch": int(line.epoch), **values, "timing": timing}
@@ -153,7 +153,7 @@ def decode_line(content: bytes, what: str) -> MetricsLine:
     timing = record.get("timing", {})
     values = {name: value for name, value in record.items() if name not in _RESERVED}
     if not isinstance(timing, dict):
-        raise InputError(f"{what} must hold an object under timing")
+        raise InputError(f"{what} must have an object under timing")
     return MetricsLine(record["step"], record["epoch"], _numbers(values, what), _numbers(timing, what))
 
 
@@ -178,7 +178,7 @@ def _from_json(value: Any, name: str, what: str) -> float:
     if isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, int) and abs(value) > 2**63):
-        raise InputError(f"{what} must hold a number under {printable(name)}", received=printable(repr(value)))
+        raise InputError(f"{what} must have a number under {printable(name)}", received=printable(repr(value)))
     return float(value)
 
 

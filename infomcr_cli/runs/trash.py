@@ -20,10 +20,10 @@ def check_deletable(run: RunDirectory) -> None:
         InputError: it is running, or is in the trash already.
     """
     if run.path.parent.name == TRASH:
-        raise InputError("a run in the trash is deleted by hand", received=str(run.path), advice="rm -r removes it.")
+        raise InputError("the run is already in the trash", received=str(run.path), advice="Remove it with rm -r.")
     if read_status(run).state is State.RUNNING:
         raise InputError(
-            "a run that is running cannot be deleted", received=run.name, advice="Wait for it, or stop its process."
+            "a running run cannot be deleted", received=run.name, advice="Wait for it, or stop its process."
         )
 
 
@@ -48,4 +48,4 @@ def _renamed(path: Path, folder: Path) -> Path:
             continue
         os.rename(path, target)
         return target
-    raise InputError("the trash must have room for a further run of this name", received=str(folder / path.name))
+    raise InputError("the trash has too many runs of this name", received=str(folder / path.name))

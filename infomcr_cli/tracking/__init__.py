@@ -1,1 +1,1 @@
-"""MLflow: the only package that imports it. The run directory is the truth, MLflow mirrors it."""
+"""Mirror run directories in MLflow. This is the only package that imports MLflow."""

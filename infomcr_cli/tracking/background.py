@@ -1,4 +1,4 @@
-"""The background mirror of a run in training: it never slows training, never fails it, and catches up by itself."""
+"""Mirror a run in the background while it trains, without slowing or failing the training."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Mirror:
         self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
 
     def notify(self) -> None:
-        """Say that the directory holds something new; returns at once."""
+        """Signal that the directory has something new; returns at once."""
         self._begin()
         self._wake.set()
 
     def close(self, *, patience: float = 5.0, limit: float = 60.0) -> bool:
-        """Mirror what is left and stop; return whether MLflow holds all of it.
+        """Mirror what is left and stop; return whether MLflow has everything.
 
         Args:
             patience: seconds granted to a store that has not answered lately.
@@ -63,7 +63,7 @@ class Mirror:
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
         if not self._complete:
-            _log.warning("MLflow at %s lacks a part of %s. %s", *self._names(), self._way_on())
+            _log.warning("MLflow at %s is missing data of %s. %s", *self._names(), self._way_on())
         return self._complete
 
     def _begin(self) -> None:
@@ -107,19 +107,21 @@ class Mirror:
 
     def _note_success(self) -> None:
         if self._failed_since is not None:
-            _log.warning("MLflow at %s answers again; %s is caught up.", *self._names())
+            _log.warning("MLflow at %s is reachable again; %s is up to date.", *self._names())
         self._failed_since = None
 
     def _note_failure(self, error: Exception) -> None:
         if self._failed_since is None:
             self._failed_since = time.time()
             reason = redact(str(error)).splitlines()[:1]
-            _log.warning("MLflow at %s does not take %s; training continues: %s", *self._names(), *reason or [""])
+            _log.warning("MLflow at %s rejects %s; training continues: %s", *self._names(), *reason or [""])
 
     def _way_on(self) -> str:
-        """Say how it is brought later; a password is kept nowhere, so that a command cannot hold it."""
+        """Return how to mirror the rest later; passwords are not stored, so the command cannot contain one."""
         if has_secret(self._store.uri):
-            return f"Later, with the store's password in --tracking-uri: {suggested_command('sync', self._run.path)}"
+            return (
+                f"Retry later, with the store's password in --tracking-uri: {suggested_command('sync', self._run.path)}"
+            )
         return f"Later: {suggested_command('sync', self._run.path, '--tracking-uri', self._store.uri)}"
 
     def _names(self) -> tuple[str, str]:

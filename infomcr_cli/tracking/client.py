@@ -42,7 +42,7 @@ _SETTINGS = {
 
 @dataclass
 class Progress:
-    """How far one process has come in mirroring one run.
+    """The progress of one process in mirroring one run.
 
     Args:
         run_id: in MLflow, once known.
@@ -65,7 +65,7 @@ class Progress:
     datasets: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def reset(self) -> None:
-        """Begin anew, after a failure or with a new mirror."""
+        """Start again, after a failure or with a new mirror."""
         self.__init__()  # type: ignore[misc]
 
 
@@ -89,7 +89,7 @@ def connect(store: Store) -> Any:
 
 
 def import_mlflow() -> Any:
-    """Return the class MlflowClient; MLflow is set up so that it sends nothing home and says only what matters."""
+    """Import MlflowClient with MLflow's telemetry off and its log reduced to warnings."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     with collector_paused():
@@ -101,14 +101,14 @@ def import_mlflow() -> Any:
 
 
 def _forget_places() -> None:
-    """MLflow remembers places of artifacts by run ids, which a copied store shares with the original."""
+    """Clear MLflow's cache of artifact paths by run id, because a copied store has the ids of the original."""
     from mlflow.tracking._tracking_service import utils
 
     getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
 def _make_sqlite(path: Path, artifacts: str) -> None:
-    """Make a store's tables in a temporary folder and move them into place whole: MLflow cannot continue migrations."""
+    """Create a store's tables in a temporary folder and move them into place; MLflow cannot continue migrations."""
     from mlflow.tracking import MlflowClient
 
     temporary = path.with_name(f".{path.name}.new")
@@ -122,7 +122,7 @@ def _make_sqlite(path: Path, artifacts: str) -> None:
 
 @contextmanager
 def store_lock(store: Store) -> Iterator[None]:
-    """Take turns with the other writers of a local store; a server orders them by itself."""
+    """Lock a local store against other writers; a server does this itself."""
     if store.lock is None:
         yield
         return
@@ -132,7 +132,7 @@ def store_lock(store: Store) -> Iterator[None]:
 
 
 def experiment_id(client: Any, store: Store) -> str:
-    """Return the id of the store's experiment, made where it is missing, also when several processes ask at once.
+    """Return the id of the store's experiment, creating it if necessary, also from several processes at once.
 
     Raises:
         InputError: it was deleted in MLflow.
@@ -149,15 +149,15 @@ def experiment_id(client: Any, store: Store) -> str:
                 raise
     if found.lifecycle_stage != "active":
         raise InputError(
-            "tracking.experiment must not be deleted in MLflow",
+            "tracking.experiment was deleted in MLflow",
             received=store.experiment,
-            advice="Restore it there or give tracking.experiment another name.",
+            advice="Restore it in MLflow, or set tracking.experiment to another name.",
         )
     return str(found.experiment_id)
 
 
 def find_run(client: Any, experiment: str, uid: str) -> str | None:
-    """Return the MLflow id of the run with a uid; None: the experiment holds none."""
+    """Return the MLflow id of the run with a uid; None if the experiment has none."""
     found = client.search_runs([experiment], f"tags.`{UID}` = '{uid}'", max_results=1)
     return str(found[0].info.run_id) if found else None
 
@@ -170,7 +170,7 @@ def create_run(client: Any, experiment: str, name: str, tags: Mapping[str, str],
 
 
 def origin_tags(command: str, note: str) -> dict[str, str]:
-    """Return the tags by which MLflow shows who made a run, with which command, and what it is."""
+    """Return the tags with which MLflow shows the user, the command and the description of a run."""
     tags = {SOURCE: f"infomcr {command}", SOURCE_TYPE: "LOCAL", NOTE: redact(note)}
     with suppress(OSError, KeyError, ImportError):  # a user without a name
         tags[USER] = getpass.getuser()
@@ -184,7 +184,7 @@ def mlflow_state(state: State) -> str:
 
 
 def log_numbers(client: Any, run_id: str, numbers: Mapping[str, float]) -> None:
-    """Log the finite ones of some numbers, without a step."""
+    """Log the finite numbers among some, without a step."""
     from mlflow.entities import Metric
 
     metrics = [Metric(name, value, 0, 0) for name, value in numbers.items() if math.isfinite(value)]

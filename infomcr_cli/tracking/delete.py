@@ -15,7 +15,7 @@ from infomcr_cli.tracking.store import Store, sqlite_path
 
 
 def store_of_mirror(run: RunDirectory, tracking_uri: str | None = None) -> tuple[Store | None, str | None]:
-    """Return the store that holds the mirror of a run, and why it is not known, if it is not.
+    """Return the store with the mirror of a run, or the reason why it is unknown.
 
     Both are None for a run that was never mirrored.
 
@@ -34,11 +34,11 @@ def store_of_mirror(run: RunDirectory, tracking_uri: str | None = None) -> tuple
         return store, None
     if read_status_file(run.path).mlflow_run_id is None:
         return None, None
-    return None, "its run in MLflow stays: its store is not known here; give --tracking-uri"
+    return None, "its run in MLflow was not deleted, because its store is unknown here; give --tracking-uri"
 
 
 def delete_mirror(store: Store, uid: str) -> tuple[str | None, str | None]:
-    """Delete in MLflow the run with a uid; return its id there, None if there is none, and why it could not be."""
+    """Delete the MLflow run with a uid; return its id, if any, and the reason for a failure, if any."""
     try:
         client = connect(store)
         with store_lock(store):

@@ -1,4 +1,4 @@
-"""Push what describes a run into MLflow: its name, settings that make its weights, tags, files as artifacts."""
+"""Push the description of a run to MLflow: name, parameters, tags, and files as artifacts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json", PATCH}
 def push_description(
     client: Any, run: RunDirectory, status: Status, run_id: str | None, extra: Mapping[str, str]
 ) -> None:
-    """Push the settings that make a run's weights as parameters, and its tags; follow a run that was renamed."""
+    """Push a run's settings as parameters, and its tags; rename the MLflow run if the directory was renamed."""
     from mlflow.entities import Param, RunTag
 
     config = parse_yaml(run.read_config(), f"config.yaml of {run.name}")
@@ -55,7 +55,7 @@ def push_description(
 
 
 def _annotations(run: RunDirectory, others: Collection[str]) -> dict[str, str]:
-    """Return the tags and note of the user as tags of MLflow, and one with their names, to know what was removed."""
+    """Return the user's tags and note as MLflow tags, and a tag with their names, to detect removals later."""
     noted = read_annotations(run)
     tags = {name: value for name, value in noted.tags.items() if name not in others}
     tags |= {NOTED: noted.note} if noted.note else {}
@@ -63,7 +63,7 @@ def _annotations(run: RunDirectory, others: Collection[str]) -> dict[str, str]:
 
 
 def _own_tags(tags: Mapping[str, str]) -> set[str]:
-    """Return the tags that an earlier mirror took from the user's; only those it has are named."""
+    """Return the tags that an earlier mirror wrote for the user."""
     try:
         names = json.loads(tags.get(OWN, "[]"))
     except ValueError:
@@ -73,7 +73,7 @@ def _own_tags(tags: Mapping[str, str]) -> set[str]:
 
 
 def name_of(run: RunDirectory, status: Status) -> str:
-    """Return the name of a run in MLflow: what distinguishes it in its sweep, else its directory's."""
+    """Return the MLflow name of a run: what distinguishes it in its sweep, otherwise its directory's name."""
     return status.label or run.name
 
 
@@ -86,7 +86,7 @@ def _follow_renaming(client: Any, run: RunDirectory, status: Status, known: Any)
 
 
 def _note(run: RunDirectory, config: Any) -> str:
-    """Return a description of a run: what was trained on what, and the command that does it again."""
+    """Return a description of a run: what was trained on what, and the command to repeat it."""
     names = flat_settings.chosen_names(config)
     trained, data, reg = (names.get(group, "?") for group in ("model", "data", "reg"))
     command = suggested_command("train", *_overrides(run))
@@ -102,7 +102,7 @@ def _overrides(run: RunDirectory) -> list[str]:
 
 
 def flatten(settings: Any) -> dict[str, str]:
-    """Return nested settings as dotted names, with values cut to MLflow's limit (config.yaml holds them whole).
+    """Return nested settings as dotted names, with values cut to MLflow's limit (config.yaml has the full values).
 
     Example: flatten({"reg": {"alpha": 1e-4}}) is {"reg.alpha": "0.0001"}.
     """
@@ -124,7 +124,7 @@ def _commit(run: RunDirectory) -> dict[str, str]:
 
 
 def push_artifacts(client: Any, run: RunDirectory, progress: Progress) -> None:
-    """Upload the files that have changed since this process uploaded them."""
+    """Upload the files that have changed since the last upload by this process."""
     for path in _artifacts(run):
         info = path.stat()
         stamp = (info.st_size, info.st_mtime_ns)
@@ -135,7 +135,7 @@ def push_artifacts(client: Any, run: RunDirectory, progress: Progress) -> None:
 
 
 def _push_artifact(client: Any, path: Path, relative: str, run_id: str) -> None:
-    """Upload a file; a text that holds a secret of this user's environment goes without it."""
+    """Upload a file, without the secrets of the user's environment."""
     if relative in DESCRIPTIONS and has_secret(text := path.read_text(encoding="utf-8", errors="replace")):
         client.log_text(run_id, redact(text), relative)
     else:

@@ -1,4 +1,4 @@
-"""The experiments of a store that hold runs, the one with the latest run first."""
+"""List the experiments of a store that have runs, the one with the latest run first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Experiment:
 
 
 def experiments_with_runs(store: Store) -> list[Experiment]:
-    """Return the experiments that hold a run, the one with the latest run first.
+    """Return the experiments that have a run, the one with the latest run first.
 
     Raises:
         Exception: MLflow's own, if the store cannot be reached.

@@ -1,4 +1,4 @@
-"""Which store a run's records go to: the user's word counts, a run directory's word only if the user once gave it.
+"""Decide which MLflow store a run is mirrored in; a URI of a run directory counts only if the user once gave it.
 
 A directory from someone else may name any URI in its configuration. Following it would send data there, or write a
 database wherever it pleases. So a recorded URI is followed only where this user gave that very URI on a command line
@@ -31,7 +31,7 @@ _log = logging.getLogger("infomcr.runs")
 
 
 def add_known_store(uri: str | None) -> None:
-    """Note that the user gave a tracking URI; where the home cannot be written to, nothing is noted.
+    """Record that the user gave a tracking URI; does nothing if the home is not writable.
 
     Raises:
         InputError: it is no tracking URI.
@@ -43,11 +43,11 @@ def add_known_store(uri: str | None) -> None:
         with open(_known_stores(), "a", encoding="ascii") as file:
             file.write(_digest(uri) + "\n")
     except OSError:
-        _log.info("this user's folder %s cannot be written to", _known_stores().parent)
+        _log.info("the folder %s is not writable", _known_stores().parent)
 
 
 def is_known(uri: str) -> bool:
-    """Return whether the user gave this URI before; its password does not matter."""
+    """Return whether the user has given this URI before, with any password."""
     try:
         return _digest(uri) in _known_stores().read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -55,7 +55,7 @@ def is_known(uri: str) -> bool:
 
 
 def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | None:
-    """Return the store that a run is mirrored in, None where it is not.
+    """Return the store that a run is mirrored in, or None.
 
     What the user says now comes first, then what the directory says, then MLFLOW_TRACKING_URI, then mlflow/ beside it.
 
@@ -77,7 +77,7 @@ def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | Non
 
 
 def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> Store | None:
-    """Return the store of a resumed run; what its directory says counts only if the user gave it before.
+    """Return the store of a resumed run; the recorded URI counts only if the user gave it before.
 
     Args:
         tracking:  the settings with which it is resumed.
@@ -93,17 +93,19 @@ def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides:
 
 
 def _followed(run: RunDirectory, uri: str) -> str | None:
-    """Return the URI to use in place of a recorded one; None where it is not followed, which is said."""
+    """Return the URI to use for a recorded one; None, with a warning, if it is not followed."""
     given = environment_uri()
     if given is not None and redact_uri(given) == uri:  # the same one, with its password
         return given
     shown = printable(redact(uri))
     if HIDDEN in uri:
-        _log.warning("%s is mirrored in %s, whose password is kept nowhere; give tracking.uri again.", run.name, shown)
+        _log.warning("%s is mirrored in %s, whose password is not stored; give tracking.uri again.", run.name, shown)
         return None
     located = located_uri(run, uri)
     if not (is_known(uri) or is_known(located)):
-        _log.warning("%s names the store %s, which you never gave; give it as tracking.uri to use it.", run.name, shown)
+        _log.warning(
+            "%s names the store %s, which you have never used; give it as tracking.uri to use it.", run.name, shown
+        )
         return None
     return located
 

@@ -1,4 +1,4 @@
-"""Put the report on a run into MLflow, as an artifact of the run's mirror."""
+"""Upload the report of a run to MLflow, as an artifact of its run."""
 
 from __future__ import annotations
 
@@ -38,13 +38,17 @@ def log_report(run: RunDirectory, page: str, name: str, tracking_uri: str | None
             connect(store).log_text(run_id, page, name)
     except Exception as error:  # MLflow raises whatever its store raises; the page itself is written
         again = suggested_command("report", run.path)
-        _log.warning("The report is not in MLflow: %s. Later: %s", redact(" ".join(str(error).split())[:300]), again)
+        _log.warning(
+            "Could not upload the report to MLflow: %s. Retry later: %s",
+            redact(" ".join(str(error).split())[:300]),
+            again,
+        )
         return None
     return run_id
 
 
 def _mirrored(run: RunDirectory, store: Store) -> str | None:
-    """Return the id of the run's mirror; a run in training is mirrored by its own process alone."""
+    """Return the id of the run's mirror; only its own process mirrors a run in training."""
     status = read_status(run)
     if status.state is not State.RUNNING:
         return mirror(run, store)

@@ -1,4 +1,4 @@
-"""Push the metrics and measures of a run into MLflow, and find out if the store contradicts them."""
+"""Push the metrics and measures of a run to MLflow, and detect contradictions with the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_COMPARED = ("timing/", PREFIX)
 
 
 class StaleMirrorError(Exception):
-    """The store holds a number that the directory contradicts."""
+    """The store has a number that contradicts the directory."""
 
 
 def push_metrics(client: Any, run: RunDirectory, status: Status, progress: Progress) -> None:
@@ -40,7 +40,7 @@ def push_metrics(client: Any, run: RunDirectory, status: Status, progress: Progr
 
 
 def push_measures(client: Any, run: RunDirectory, progress: Progress) -> None:
-    """Log what was measured, of which model and data; measured anew, the later value is the one that MLflow shows."""
+    """Log measures with their model and data; MLflow shows the latest value."""
     now = int(1000 * time.time())
     numbers = {(one.name, one.step): one.value for one in measured_numbers(run)}
     new = [key for key, value in numbers.items() if not _is_stored(key, value, progress)]

@@ -1,4 +1,4 @@
-"""Bring the mirror of a run up to date after a command has added results to its directory."""
+"""Update the mirror of a run after a command has added results to its directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("infomcr.runs")
 
 
 def mirror_results(run: RunDirectory) -> None:
-    """Bring the run's own MLflow run up to date, where it has one; a run in training is mirrored by its own process.
+    """Update the MLflow run of a run, if it has one; only its own process mirrors a run in training.
 
     What cannot be mirrored is named in a warning: the results are there, only their mirror is not.
     """
@@ -27,4 +27,6 @@ def mirror_results(run: RunDirectory) -> None:
     except (InputError, OSError) as error:
         problem = str(error)
     if problem:
-        _log.warning("%s is not mirrored: %s. Later: %s", run.name, problem, suggested_command("sync", run.path))
+        _log.warning(
+            "Could not mirror %s to MLflow: %s. Retry later: %s", run.name, problem, suggested_command("sync", run.path)
+        )

@@ -1,4 +1,4 @@
-"""Push what a run measured into MLflow as models and data sets.
+"""Push the evaluations of a run to MLflow as models and data sets.
 
 Each evaluated checkpoint is a LoggedModel with its step, and each number of its evaluation is tied to that model and to
 the data set that it was measured on. Its weights are uploaded only if `tracking.checkpoints` says so.
@@ -29,7 +29,7 @@ NO_DATASET = "eval/gap_"  # the beginning of numbers that are of two data sets
 
 
 def push_inputs(client: Any, run: RunDirectory, progress: Progress) -> None:
-    """Record the training and the test data of a run by name and digest, once its checkpoints say which they are."""
+    """Record the training and test data of a run by name and digest, once a checkpoint contains their digest."""
     from mlflow.entities import DatasetInput, InputTag
 
     if progress.datasets:
@@ -53,7 +53,7 @@ def push_inputs(client: Any, run: RunDirectory, progress: Progress) -> None:
 
 
 def push_models(client: Any, run: RunDirectory, progress: Progress) -> None:
-    """Make a LoggedModel of each evaluated checkpoint that has none; a server before MLflow 3 keeps none."""
+    """Create a LoggedModel for each evaluated checkpoint that has none; servers before MLflow 3 have none."""
     evaluated = evaluated_checkpoints(run)
     if evaluated.keys() <= progress.models.keys():
         return
@@ -64,7 +64,7 @@ def push_models(client: Any, run: RunDirectory, progress: Progress) -> None:
 
 
 def evaluated_checkpoints(run: RunDirectory) -> dict[int, str]:
-    """Return the names of the checkpoints that measures.json holds by their steps; "last" is called by its own name."""
+    """Return the checkpoints in measures.json by step; "last" is replaced by its own name."""
     try:
         evaluations = read_measures_file(run).checkpoints
     except InputError:  # numbers that can be read are mirrored all the same
@@ -75,7 +75,7 @@ def evaluated_checkpoints(run: RunDirectory) -> dict[int, str]:
 
 
 def create_model(client: Any, run: RunDirectory, progress: Progress, name: str, step: int) -> str:
-    """Make the LoggedModel of a checkpoint, an output of its run, and return its id."""
+    """Create the LoggedModel of a checkpoint, as an output of its run, and return its id."""
     from mlflow.entities import LoggedModelOutput
 
     tags = {CHECKPOINT: name, STEP: str(step)}
@@ -90,7 +90,7 @@ def create_model(client: Any, run: RunDirectory, progress: Progress, name: str, 
 
 
 def models_of_run(client: Any, run_id: str) -> Iterator[Any]:
-    """Yield the LoggedModels that a run made, as far as infomcr made them."""
+    """Yield the LoggedModels of a run that infomcr created."""
     experiment, token = client.get_run(run_id).info.experiment_id, None
     while True:
         page = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", page_token=token)
@@ -101,7 +101,7 @@ def models_of_run(client: Any, run_id: str) -> Iterator[Any]:
 
 
 def delete_models(client: Any, run_id: str) -> None:
-    """Delete the LoggedModels of a run that is deleted, so that none is left without its run."""
+    """Delete the LoggedModels of a deleted run."""
     with _before_mlflow_3():
         for model in list(models_of_run(client, run_id)):
             client.delete_logged_model(model.model_id)
@@ -109,7 +109,7 @@ def delete_models(client: Any, run_id: str) -> None:
 
 @contextmanager
 def _before_mlflow_3() -> Iterator[None]:
-    """Let a server that knows no LoggedModel refuse them; every other error is raised."""
+    """Ignore the error of a server without LoggedModels; raise all others."""
     try:
         yield
     except Exception as error:
@@ -128,14 +128,14 @@ def tied_metric(progress: Progress, name: str, value: float, timestamp: int, ste
 
 
 def _find_models(client: Any, progress: Progress) -> None:
-    """Note the models that MLflow holds already, and the numbers that are tied to them."""
+    """Find the models that MLflow already has, and their metrics."""
     for model in models_of_run(client, str(progress.run_id)):
         progress.models[int(model.tags[STEP])] = model.model_id
         progress.tied |= {(metric.key, metric.step) for metric in model.metrics or []}
 
 
 def _model_name(run: RunDirectory, checkpoint: str) -> str:
-    """MLflow refuses some letters in the name of a model."""
+    """Return a model name without the characters that MLflow refuses."""
     name = printable(redact(f"{run.name}-{checkpoint}"), 200)
     return "".join("_" if letter in "/:.%\"'" else letter for letter in name)
 

@@ -1,4 +1,4 @@
-"""Where that lies now what a run directory records: it can be moved, copied, linked to and used from any folder.
+"""Resolve the paths that a run directory records, after it was moved, copied or linked.
 
 Paths are recorded whole, as seen from the place where the run was made, and that place is recorded in status.json. A
 path that is gone is looked for where it lies as seen from the run's place of today: data that moved along with the
@@ -21,7 +21,7 @@ from infomcr_cli.tracking.store import sqlite_path
 
 
 def read_settings(run: RunDirectory) -> Any:
-    """Return what config.yaml of a run holds, with its paths as they are to be used now.
+    """Return the settings in config.yaml of a run, with resolved paths.
 
     Raises:
         InputError: it is no plain YAML.
@@ -47,7 +47,7 @@ def _located_tracking(run: RunDirectory, tracking: Mapping[str, Any]) -> dict[st
 
 
 def located(run: RunDirectory, recorded: str) -> str:
-    """Return the path at which something lies now that a run recorded; the likeliest one where it lies nowhere."""
+    """Return the present path for a recorded one; the most likely one if it does not exist."""
     path = os.path.expanduser(recorded)
     if not os.path.isabs(path):
         around = (run.path.parent.parent, run.path.parent, Path.cwd())
@@ -61,7 +61,7 @@ def located(run: RunDirectory, recorded: str) -> str:
 
 
 def located_uri(run: RunDirectory, uri: str) -> str:
-    """Return a recorded tracking URI with the file of a SQLite one where it lies now."""
+    """Return a recorded tracking URI, with the present path of a SQLite file."""
     if sqlite_path(uri) is None:
         return uri
     scheme, _, rest = uri.partition("://")
@@ -70,7 +70,7 @@ def located_uri(run: RunDirectory, uri: str) -> str:
 
 
 def home_of(run: RunDirectory) -> Path:
-    """Return the path by which a run's surroundings are found: the one it was made at, while that leads to it.
+    """Return the path for resolving a run's surroundings: the recorded one while it leads to the run.
 
     A run that was moved to a larger disk and linked to from its former place still belongs there.
     """

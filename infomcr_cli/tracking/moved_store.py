@@ -1,4 +1,4 @@
-"""A SQLite store that was moved or copied: its records name the place of old, and are brought to where it is now.
+"""Update the absolute paths in a SQLite store that was moved or copied.
 
 MLflow keeps the whole path of a run's artifacts in its tables and has no call to change it. An experiment of ours keeps
 its artifacts beside the store's file. One whose location is another folder either came here with the file or was made
@@ -25,7 +25,7 @@ _log = logging.getLogger("infomcr.runs")
 
 
 def settle(store: Store) -> None:
-    """Let a local store that was moved or copied name the artifacts and run directories that came with it.
+    """Update the artifact and run paths in a local store that was moved or copied.
 
     A store that cannot be read or written stays as it is: MLflow says what is wrong with it.
     """
@@ -49,7 +49,7 @@ def keep_default_artifacts(path: Path, place: str) -> None:
 
 
 def _former_places(database: sqlite3.Connection, folder: Path) -> list[str]:
-    """Return the artifact locations of experiments that came to `folder` with the store's file."""
+    """Return the artifact locations of experiments that were moved to `folder` with the store."""
     rows = database.execute("SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location IS NOT NULL")
     here = folder / "artifacts"
     named = [place for (place,) in rows.fetchall() if _local(place).name == here.name]
@@ -58,7 +58,7 @@ def _former_places(database: sqlite3.Connection, folder: Path) -> list[str]:
 
 
 def _came_along(database: sqlite3.Connection, old: str, here: Path) -> bool:
-    """Whether artifacts of an experiment lie here; where it has none yet, whether its folder was called as this one."""
+    """Return whether an experiment's artifacts are here; if it has none, whether its folder had this name."""
     query = "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE artifact_location = ?"
     runs = [run for (run,) in database.execute(query, (old,))]
     if any(os.path.isdir(here / run) for run in runs):
@@ -94,7 +94,7 @@ def _move_directories(database: sqlite3.Connection, old: Path, new: Path) -> Non
 
 
 def _local(place: str) -> Path:
-    """Return a location as a path; one that is no local folder has no name that counts."""
+    """Return a location as a path, if it is a local folder."""
     parts = urlsplit(place)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))

@@ -1,4 +1,4 @@
-"""Runs in MLflow that are about other runs: the parent of a sweep, a comparison; the runs of an experiment."""
+"""Create MLflow runs about other runs: the parent of a sweep, a comparison; list the runs of an experiment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from infomcr_cli.tracking.store import Store
 
 
 def start_parent(store: Store, name: str, uid: str, tags: Mapping[str, str] | None = None) -> str:
-    """Return the MLflow run that groups others, such as a sweep's; made once for each uid."""
+    """Return the MLflow run that groups others, such as a sweep's, creating it once per uid."""
     client = connect(store)
     with store_lock(store):
         experiment = experiment_id(client, store)
@@ -40,7 +40,7 @@ def start_parent(store: Store, name: str, uid: str, tags: Mapping[str, str] | No
 
 
 def find_parent(store: Store, uid: str) -> str | None:
-    """Return the MLflow run that `start_parent` made for a uid; None: the store holds none."""
+    """Return the MLflow run that `start_parent` created for a uid; None if the store has none."""
     client = connect(store)
     experiment = client.get_experiment_by_name(store.experiment)
     return None if experiment is None else find_run(client, experiment.experiment_id, uid)
@@ -54,7 +54,7 @@ def end_parent(store: Store, run_id: str, state: State) -> None:
 
 
 def log_to_parent(store: Store, uid: str, metrics: Mapping[str, float], artifacts: Iterable[Path]) -> None:
-    """Add numbers and files to the run that groups others; nothing if the store holds none of that uid."""
+    """Add metrics and files to the run that groups others; does nothing if the store has none with that uid."""
     client = connect(store)
     found = find_parent(store, uid)
     if found is None:
@@ -87,7 +87,7 @@ def log_comparison(
     with store_lock(store):
         experiment = experiment_id(client, store)
         compared = [find_run(client, experiment, read_status(run).uid) or run.name for run in runs]
-        note = note or f"The measures of {len(compared)} runs ranked by how they follow the generalization gap."
+        note = note or f"The measures of {len(compared)} runs, ranked by how well they order the generalization gap."
         tags = {KIND: "comparison", "infomcr.compared": _as_many_as_fit(compared), **origin_tags("compare", note)}
         if parent is not None and (found := find_run(client, experiment, parent)) is not None:
             tags[PARENT] = found
@@ -102,7 +102,7 @@ def log_comparison(
 
 @contextmanager
 def _ended(client: Any, run_id: str) -> Iterator[None]:
-    """End a run with the block, as FAILED or KILLED where that ends early."""
+    """End a run with the block, as FAILED or KILLED if the block ends early."""
     try:
         yield
         client.set_terminated(run_id, "FINISHED")

@@ -1,4 +1,4 @@
-"""A process that imports MLflow, which takes seconds, while the command computes, and then does what it is given.
+"""A process that imports MLflow, which takes seconds, while the command computes, and then handles its calls.
 
 Both sides speak in JSON lines, so that nothing is unpickled. If the command is killed, the process finishes the call in
 hand and ends, so that no run stays RUNNING in MLflow.
@@ -25,7 +25,7 @@ GRACE = 10.0  # seconds from SIGTERM to SIGKILL: enough to record that a run was
 
 
 class MlflowProcessError(Exception):
-    """What MLflow raised in the process, without secrets; or the process ended."""
+    """An error of MLflow in the process, without secrets; or the process ended."""
 
 
 def is_mlflow_imported() -> bool:
@@ -34,7 +34,7 @@ def is_mlflow_imported() -> bool:
 
 
 class MlflowProcess:
-    """Do the MLflow part of a command: in this process, or in one of its own unless MLflow is imported already.
+    """Runs the MLflow calls of a command, in a separate process unless MLflow is already imported.
 
     Args:
         is_separate: whether it may have a process.
@@ -79,7 +79,7 @@ class MlflowProcess:
                     pipe.close()
 
     def prepare(self, run: RunDirectory, tracking_uri: str | None = None) -> None:
-        """Let the process connect to the store of a run, if it exists, while this one goes on."""
+        """Let the process connect to the store of a run, if it exists, without waiting."""
         if self._process is not None:
             with suppress(OSError):  # it has ended, which the next call says
                 self._send("prepare", {"run": str(run.path), "tracking_uri": tracking_uri})
@@ -95,7 +95,7 @@ class MlflowProcess:
         parent: str | None = None,
         note: str | None = None,
     ) -> str:
-        """Do what `parents.log_comparison` does.
+        """Call `parents.log_comparison` in the process.
 
         Raises:
             MlflowProcessError: the comparison could not be recorded.
@@ -116,7 +116,7 @@ class MlflowProcess:
         return str(self._call("log_comparison", arguments))
 
     def mirror_results(self, run: RunDirectory) -> None:
-        """Do what `mirror_results.mirror_results` does."""
+        """Call `mirror_results.mirror_results` in the process."""
         from infomcr_cli.tracking.mirror_results import mirror_results
 
         if self._process is None:
@@ -134,14 +134,14 @@ class MlflowProcess:
         self._process.stdin.flush()
 
     def _call(self, function: str, arguments: Mapping[str, Any]) -> Any:
-        """Return what a call returned, after its warnings were logged here."""
+        """Return the result of a call, after logging its warnings."""
         assert self._process is not None
         assert self._process.stdout is not None
         with suppress(OSError):  # it has ended: there is no answer either
             self._send(function, arguments)
         answer = self._process.stdout.readline()
         if not answer.endswith(b"\n"):
-            raise MlflowProcessError(f"its process ended with code {self._process.wait()}")
+            raise MlflowProcessError(f"its process exited with code {self._process.wait()}")
         document = json.loads(answer)
         for logger, level, message in document["log"]:
             logging.getLogger(logger).log(level, "%s", message)

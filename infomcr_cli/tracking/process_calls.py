@@ -1,4 +1,4 @@
-"""The other side of `tracking.process`: import MLflow, then do one call after the other, a JSON line each."""
+"""The process of `tracking.process`: import MLflow, then handle calls, one JSON line each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 class _LogOfCall(logging.Handler):
-    """Keeps what the command has to say."""
+    """Collects log records for the command."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -65,7 +65,7 @@ class _LogOfCall(logging.Handler):
 
 
 def _own_the_standard_output() -> int:
-    """Keep standard output for answers; what libraries print goes to standard error."""
+    """Reserve standard output for answers; redirect the output of libraries to standard error."""
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers
@@ -79,7 +79,7 @@ def _answer(call: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, An
 
 
 def _prepare(arguments: Mapping[str, Any]) -> None:
-    """Connect, which MLflow remembers; a store is made only once there is something to put into it."""
+    """Connect in advance; a store is created only when there is something to write."""
     store = store_of_run(RunDirectory(Path(arguments["run"])), arguments["tracking_uri"])
     path = None if store is None else sqlite_path(store.uri)
     if store is not None and path is not None and path.exists():

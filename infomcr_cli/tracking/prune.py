@@ -1,4 +1,4 @@
-"""Runs in MLflow whose directory was deleted by hand: find them, and delete them there too.
+"""Find MLflow runs whose directories were deleted by hand, and delete them in MLflow too.
 
 A run counts as deleted only if all of this is so: MLflow says that this program mirrored it from this machine, its
 directory is gone while the folder of runs around it is still there, and no other run directory in that folder has its

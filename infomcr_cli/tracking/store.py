@@ -1,4 +1,4 @@
-"""Which MLflow store a run is mirrored in; checked here, without importing MLflow."""
+"""Parse and check the address of an MLflow store, without importing MLflow."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The URI as it may be printed."""
+        """The URI without secrets, for printing."""
         return redact(self.uri)
 
     @property
     def line(self) -> str:
-        """The store and the experiment as the start of a run says them."""
+        """The store and the experiment, as printed at the start of a run."""
         return f"{self.shown}, experiment {self.experiment}"
 
 
@@ -76,12 +76,12 @@ def store_of(uri: str | None, experiment: str | None, runs_dir: Path | str, *, f
 
 
 def environment_uri() -> str | None:
-    """Return the tracking URI that the user's environment names; None where it names none."""
+    """Return the tracking URI of the user's environment, or None."""
     return os.environ.get(URI_VARIABLE, "").strip() or None
 
 
 def environment_experiment() -> str | None:
-    """Return the experiment that the user's environment names; None where it names none.
+    """Return the experiment of the user's environment, or None.
 
     Raises:
         InputError: MLflow would refuse it.
@@ -94,7 +94,7 @@ def environment_experiment() -> str | None:
 
 
 def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
-    """Return a tracking URI that means the same in every folder: the file of a SQLite URI gets its whole path.
+    """Return a tracking URI that is independent of the working directory: SQLite files get absolute paths.
 
     Args:
         what: the setting that it was given by, for the message.
@@ -143,7 +143,7 @@ def file_system_of(path: Path) -> str:
 
 
 def warn_of_network_file_system(path: Path) -> bool:
-    """Warn where SQLite would lie on a file system whose locks cannot be trusted; return whether it does."""
+    """Warn if a SQLite file would be on a file system with unreliable locks; return whether it is."""
     kind = file_system_of(path)
     if kind not in NETWORK_FILE_SYSTEMS:
         return False
@@ -163,7 +163,7 @@ def _beside(folder: Path, experiment: str) -> Store:
 
 
 def _check_letters(path: Path) -> None:
-    """Refuse what a URI would have to escape: not every version of SQLAlchemy reads the escapes."""
+    """Refuse characters that a URI must escape, because not all versions of SQLAlchemy unescape them."""
     if any(letter in str(path) for letter in "?#%"):
         raise InputError(
             "the MLflow store's path must be free of ?, # and %",

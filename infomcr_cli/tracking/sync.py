@@ -1,4 +1,4 @@
-"""Mirror a run in MLflow: the run directory is the truth, MLflow shows it.
+"""Mirror a run directory in MLflow.
 
 Every function may be repeated: what the store already holds is not written again, so a mirror that was cut off, or made
 anew in another store, ends up the same.
@@ -39,7 +39,7 @@ REASON = "infomcr.reason"
 
 @dataclass(frozen=True)
 class SyncedRun:
-    """What became of one run.
+    """The result of mirroring one run.
 
     Args:
         state:         the run's own.
@@ -56,10 +56,10 @@ class SyncedRun:
 
 
 def sync_run(run: RunDirectory, store: Store | None) -> SyncedRun:
-    """Mirror a run in a store, and return what became of it whatever MLflow raises."""
+    """Mirror a run in a store and return the result, even if MLflow raises."""
     state = read_status(run).state
     if store is None:
-        return SyncedRun(run.name, state, None, None, "it names no store that is known here; give --tracking-uri")
+        return SyncedRun(run.name, state, None, None, "its store is unknown here; give --tracking-uri")
     try:
         return SyncedRun(run.name, state, store.shown, mirror(run, store))
     except Exception as error:  # whatever MLflow raises, the other runs are still mirrored
@@ -74,7 +74,7 @@ def mirror(
     progress: Progress | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Push into MLflow whatever of a run it does not hold yet; return the MLflow run id.
+    """Push everything of a run that MLflow does not have yet; return the MLflow run id.
 
     Args:
         client, progress: of a process that mirrors again and again; after a failure begin with a new Progress.

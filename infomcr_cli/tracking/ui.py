@@ -1,4 +1,4 @@
-"""The MLflow UI on the right store, for this machine only: its command, the addresses of its pages, its process."""
+"""Serve the MLflow UI for a store on this machine: command, page addresses, process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORT = 5000
 
 @dataclass(frozen=True)
 class UiCommand:
-    """How the UI is started.
+    """The command that starts the UI.
 
     Args:
         arguments:   for a separate process, without a shell.
@@ -47,7 +47,9 @@ def check_port(port: int) -> None:
         try:
             trial.bind((LOOPBACK, port))
         except OSError as error:
-            raise InputError(f"the port must be free ({error.strerror})", received=port, advice="Try --port.") from None
+            raise InputError(
+                f"the port is not free ({error.strerror})", received=port, advice="Choose another one with --port."
+            ) from None
 
 
 def ui_command(store: Store, port: int = PORT) -> UiCommand:
@@ -60,10 +62,10 @@ def ui_command(store: Store, port: int = PORT) -> UiCommand:
     """
     path = sqlite_path(store.uri)
     if path is not None and not path.exists():
-        raise InputError("there must be an MLflow store", received=str(path), advice="Train a run first.")
+        raise InputError("no MLflow store found", received=str(path), advice="Train a run first.")
     settle(store)
     if store.uri.startswith(("http://", "https://")):
-        raise InputError("this store is a server with its own UI", advice=f"Open {store.shown} in a browser.")
+        raise InputError("this store is a server, which has its own UI", advice=f"Open {store.shown} in a browser.")
     quiet = ("--uvicorn-opts", "--log-level warning --no-access-log")
     arguments = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1", *quiet)
     settings = {

@@ -46,7 +46,7 @@ class UiServer:
                 self._reader.join(GRACE)
                 for line in self._held:
                     self._say(line)
-                raise RunFailedError(f"The MLflow server ended with code {self._process.returncode}.")
+                raise RunFailedError(f"The MLflow server exited with code {self._process.returncode}.")
             time.sleep(_TICK)
         self._answers.set()
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,7 +145,7 @@ def _indices_or_weights(labels: Any, logits: tf.Tensor) -> Any:
     if len(labels.shape) == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if len(labels.shape) not in (1, 2) or (len(labels.shape) == 2 and labels.shape[1] not in (None, logits.shape[1])):
-        rule = f"labels must be class indices [b] or class weights [b, {logits.shape[1]}]"
+        rule = f"labels must be class indices [b] or class probabilities [b, {logits.shape[1]}]"
         raise InputError(rule, received=str(tuple(labels.shape)))
     return labels
 
@@ -187,13 +187,15 @@ def _dense(gradient: Tensors) -> Tensors:
     return [tf.convert_to_tensor(g) for g in gradient]  # an embedding's is sparse
 
 
-def connected_gradient(tape: tf.GradientTape, loss: tf.Tensor, weights: Any) -> Tensors:
+def connected_gradient(
+    tape: tf.GradientTape, loss: tf.Tensor, weights: Sequence[tf.Tensor | keras.Variable]
+) -> Tensors:
     """Return the gradient of a loss, zero for weights that it does not depend on."""
     # UnconnectedGradients.ZERO fails on variables that several devices mirror.
     gradient = tape.gradient(loss, weights)
     return [tf.zeros(w.shape, w.dtype) if g is None else g for g, w in zip(gradient, weights, strict=True)]
 
 
-def values_of(variables: Any) -> Tensors:
+def values_of(variables: Iterable[keras.Variable]) -> Tensors:
     """Return the values of Keras variables as tensors."""
     return [tf.convert_to_tensor(variable.value) for variable in variables]

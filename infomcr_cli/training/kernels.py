@@ -48,14 +48,14 @@ def slower_settings(
         return
     switch = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     if switch and runtime.kernels() != "oneDNN" and "avx2" in instructions(processors):
-        yield f"TF_ENABLE_ONEDNN_OPTS={switch} switches off oneDNN's kernels: a step can take twice the time."
+        yield f"TF_ENABLE_ONEDNN_OPTS={switch} switches oneDNN off: a step can take twice as long."
     if runtime.kernels() == "oneDNN" and (limit := _limit(os.environ)):
-        yield f"{limit} keeps oneDNN from newer instructions of the processor; unset it for its fastest kernels."
+        yield f"{limit} keeps oneDNN from using newer instructions; unset it for the fastest kernels."
     if is_emulated(precision, devices, processors):
         yield "precision=mixed_bfloat16 is emulated on this processor, many times slower than float32."
     half = _best(HALF, processors)
     if precision == "float32" and half and runtime.kernels() == "oneDNN" and _is_wide(model):
-        yield f"This processor has {half}: precision=mixed_bfloat16 would be faster, in another run."
+        yield f"This processor has {half}: a new run with precision=mixed_bfloat16 would be faster."
 
 
 def is_emulated(precision: str, devices: Sequence[str], processors: Path = PROCESSORS) -> bool:

@@ -36,7 +36,7 @@ def make_optimizer(config: OptimizerConfig, rate: Rate, weights: Sequence[Any]) 
     missing = set(settings) - set(inspect.signature(kind).parameters) if kind else {config.name}
     if kind is None or missing:
         raise InputError(
-            f"optimizer={config.name} needs a Keras that knows {', '.join(sorted(missing))}",
+            f"optimizer={config.name} needs a Keras version that supports {', '.join(sorted(missing))}",
             received=f"Keras {keras.__version__}",
             advice="Install a newer Keras.",
         )

@@ -82,7 +82,7 @@ def _check_added_losses(config: RunConfig, dataset: Dataset, model: keras.Model,
     """Check that losses that layers of a user's network add are means, if parts of a batch are averaged."""
     parts = getattr(config.reg, "num_sub_batches", 1) if getattr(config.reg, "share_pass", True) else 1
     if isinstance(config.model, BuilderConfig) and (parts > 1 or replicas > 1):
-        with user_code(f"model.builder={config.model.builder} must return a network that can be trained"):
+        with user_code(f"model.builder={config.model.builder} must return a trainable network"):
             check_means(model, normal_samples(dataset.image_shape, SAMPLES))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all, numbered_paths
 from infomcr_cli.training.average import WeightAverage
 from infomcr_cli.training.devices import run_on_replicas, synchronize_batch_norm
-from infomcr_cli.training.step import Regularizer, train_step
+from infomcr_cli.training.step import Regularizer, take_step
 
 METERS = ("loss", "l2", "penalty", "accuracy")
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -115,13 +114,17 @@ class TrainingState:
 
     def _compile(self, regularizer: Regularizer | None) -> Step:
         settings: dict[str, Any] = {"regularizer": regularizer, "label_smoothing": self.label_smoothing}
-        on_replica = partial(train_step, self.model, self.optimizer, **settings)
 
         # Nothing here branches on a tensor, and without autograph the first step is ready a fifth sooner.
         @tf.function(reduce_retracing=True, autograph=False)
         def step(images: tf.Tensor, labels: tf.Tensor) -> None:
             number = tf.cast(self.optimizer.iterations, tf.int64)
-            scalars = run_on_replicas(self.strategy, on_replica, images, labels)
+            scalars = run_on_replicas(
+                self.strategy,
+                lambda *part: take_step(self.model, self.optimizer, *part, **settings).scalars(),
+                images,
+                labels,
+            )
             if self.average:
                 self.average.overwrite_if_due(self.strategy)
             for name, meter in self.meters.items():

@@ -47,6 +47,10 @@ class Step(NamedTuple):
     accuracy: tf.Tensor
     logits: tf.Tensor
 
+    def scalars(self) -> dict[str, tf.Tensor]:
+        """Return all but the logits."""
+        return {"loss": self.loss, "l2": self.l2, "penalty": self.penalty, "accuracy": self.accuracy}
+
 
 class _MainPass(NamedTuple):
     """Scalars, logits and gradient of the objective without the regularizer."""
@@ -67,7 +71,7 @@ def train_step(
     regularizer: Regularizer | None = None,
     label_smoothing: float = 0.0,
 ) -> dict[str, tf.Tensor]:
-    """Take one step and return its scalars.
+    """Take one training step and return its scalars.
 
     The gradient is that of cross-entropy and of the model's own losses (penalties on weights and activations, and what
     layers give to `add_loss`), plus what the regularizer adds; moving statistics are updated once. With `regularizer`
@@ -75,16 +79,16 @@ def train_step(
 
     Args:
         images: standardised, [B, H, W, C].
-        labels: integers [B], or class weights [B, C].
-        label_smoothing: share of each label that is spread evenly over all classes, in the loss that is minimized and
-            in the regularizer's passes; not in the loss that is returned.
+        labels: integers [B], or class probabilities [B, C].
+        label_smoothing: fraction of each label that is spread evenly over all classes, in the minimized loss and in
+            the regularizer's passes, but not in the returned loss.
 
     Returns:
         loss (cross-entropy, nats), l2 (the sum of the model's own losses), penalty (the regularizer's value,
-            without its weight), accuracy (0..1), all before the step.
+            before its weight), accuracy (0..1), all before the step.
 
     Raises:
-        InputError: the model gives probabilities, or labels are not classes of the model.
+        InputError: the model outputs probabilities, or labels are not classes of the model.
 
     Examples:
         >>> import keras, numpy as np
@@ -93,8 +97,9 @@ def train_step(
         >>> round(float(scalars["loss"]), 4)  # ln 2
         0.6931
     """
-    step = take_step(model, optimizer, images, labels, regularizer=regularizer, label_smoothing=label_smoothing)
-    return {"loss": step.loss, "l2": step.l2, "penalty": step.penalty, "accuracy": step.accuracy}
+    return take_step(
+        model, optimizer, images, labels, regularizer=regularizer, label_smoothing=label_smoothing
+    ).scalars()
 
 
 def take_step(

@@ -29,7 +29,7 @@ from infomcr_cli.runs.code_changes import write_code_changes
 from infomcr_cli.runs.directory import split_start
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
 from infomcr_cli.runs.metrics import MetricsLog
-from infomcr_cli.signals import Interrupted, Interruption
+from infomcr_cli.signals import Interrupted
 from infomcr_cli.tracking.background import Mirror
 from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
@@ -70,8 +70,33 @@ def run_training(job: TrainJob) -> RunOutcome:
     Raises:
         InputError: the settings do not fit the data or the network; a run that had not begun is left as it was.
     """
-    with _mirrored(job.run, job.store) as mirror:
-        return job.run.carry_out(lambda interruption: _fit(job, interruption, mirror))
+    run, config = job.run, job.config
+    with _mirrored(run, job.store) as mirror, run.carry_out() as work:
+        runtime.prepare(config)
+        _say_if_kernels_changed(run.directory, job.console)
+        write_environment(run.directory, runtime.devices(), runtime.kernels())
+        write_code_changes(run.directory)
+        setup = set_up(config)
+        if job.on_data is not None:
+            job.on_data(len(setup.dataset.train))
+        start = _restore(run.directory, config, setup)
+        for line in head_lines(config, setup):
+            say(job.console, line)
+        progress = _progress(job, setup, start)
+        events = EventFile(run.directory) if config.tracking.tensorboard else None
+        run_callback = RunCallback(
+            run, config, setup, progress, work.interruption, mirror, events, start, began=job.began, ends=job.ends
+        )
+        run.begin(step=start.step, epoch=start.epoch)
+        profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
+        with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
+            try:
+                run_epochs(setup.state, setup.schedule, setup.inputs, callback, start)
+            except Interrupted:
+                run_callback.save_between_epochs()
+                raise
+        _note_why_it_ended(job, setup, run_callback.position)
+    return work.outcome
 
 
 @contextmanager
@@ -92,58 +117,22 @@ def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
             mirror.close()
 
 
-def _fit(job: TrainJob, interruption: Interruption, mirror: Mirror | None) -> None:
-    run, config = job.run, job.config
-    runtime.prepare(config)
-    _say_if_kernels_changed(run.directory, job.console)
-    write_environment(run.directory, runtime.devices(), runtime.kernels())
-    write_code_changes(run.directory)
-    setup = set_up(config)
-    if job.on_data is not None:
-        job.on_data(len(setup.dataset.train))
-    start = _restore(run.directory, config, setup)
-    for line in head_lines(config, setup):
-        say(job.console, line)
-    progress = TrainingProgress(
-        job.console,
-        config.schedule.epochs,
-        setup.schedule.steps,
-        start.step,
-        config.data.batch_size,
-        _changes(config, setup),
-    )
-    events = EventFile(run.directory) if config.tracking.tensorboard else None
-    run_callback = RunCallback(
-        run, config, setup, progress, interruption, mirror, events, start, began=job.began, ends=job.ends
-    )
-    run.begin(step=start.step, epoch=start.epoch)
-    profiled = _profiled(setup, run_callback, job) if job.profile else nullcontext((setup, run_callback))
-    with progress, closing(events) if events else nullcontext(), profiled as (setup, callback):
-        try:
-            _, reached = run_epochs(setup.state, setup.schedule, setup.inputs, callback, start)
-        except Interrupted:
-            run_callback.save_between_epochs()
-            raise
-    if setup.inputs.patience and setup.inputs.patience.is_over:
-        say(job.console, setup.inputs.patience.reason)
-    if setup.inputs.target:
-        position = run_callback.position
-        say(job.console, setup.inputs.target.ending(position.epoch, config.schedule.epochs))
-        run.update(step=position.step, epoch=position.epoch, reached_target=reached)
-
-
 def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
     before, now = recorded_kernels(run), runtime.kernels()
     if before not in (None, now):
-        kernels = f"This run began with the kernels of {before} and continues with those of {now}"
-        console.print(f"{kernels}: right, but not the same bits. TF_ENABLE_ONEDNN_OPTS=0 or 1 chooses.", soft_wrap=True)
+        kernels = f"This run started with the kernels of {before} and continues with those of {now}"
+        console.print(
+            f"{kernels}: correct, but not bit-identical. Choose with TF_ENABLE_ONEDNN_OPTS=0 or 1.", soft_wrap=True
+        )
 
 
-def _changes(config: RunConfig, setup: Setup) -> dict[int, str]:
-    """Return what the terminal says once, by the step with which it begins."""
-    regularizer = setup.state.regularizer
+def _progress(job: TrainJob, setup: Setup, start: Position) -> TrainingProgress:
+    """Return what shows progress; it says once what the schedule changes, by the step with which that begins."""
+    config, regularizer = job.config, setup.state.regularizer
     is_active = regularizer is not None and regularizer.is_active
-    return setup.schedule.changes(config.optimizer.learning_rate, regularized=is_active)
+    changes = setup.schedule.changes(config.optimizer.learning_rate, regularized=is_active)
+    epochs, batch_size = config.schedule.epochs, config.data.batch_size
+    return TrainingProgress(job.console, epochs, setup.schedule.steps, start.step, batch_size, changes)
 
 
 @contextmanager
@@ -181,3 +170,12 @@ def _restore(run: RunDirectory, config: RunConfig, setup: Setup) -> Position:
     if setup.inputs.target:
         setup.inputs.target.mark_reached(kept_milestones(run, checkpoint.step))
     return Position(checkpoint.step, checkpoint.epoch)
+
+
+def _note_why_it_ended(job: TrainJob, setup: Setup, position: Position) -> None:
+    patience, target = setup.inputs.patience, setup.inputs.target
+    if patience and patience.is_over:
+        say(job.console, patience.reason)
+    if target:
+        say(job.console, target.ending(position.epoch, job.config.schedule.epochs))
+        job.run.update(step=position.step, epoch=position.epoch, reached_target=target.is_reached)

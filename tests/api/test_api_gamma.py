@@ -125,12 +125,12 @@ def test_the_network_inside_a_regularized_model_is_measured() -> None:
         ({"logit_scale": -1}, "logit_scale must be positive"),
         ({"labels": np.eye(3)[data()[1]]}, "labels must be whole numbers"),
         ({"labels": data()[1] + 1}, r"labels must be 0\.\.2"),
-        ({"labels": data()[1][:5]}, "images and labels must have one length"),
+        ({"labels": data()[1][:5]}, "images and labels must have the same length"),
         ({"model": "net"}, r"the model must be a keras\.Model"),
         ({"model": keras.Model}, r"the model must be a keras\.Model of Keras 3; got 'the class Model'"),
-        ({"images": "x"}, "must hold arrays; got"),
-        ({"images": None}, "must hold arrays; got"),
-        ({"images": tf.data.Dataset.range(3)}, r"must hold arrays, not a tf\.data\.Dataset"),
+        ({"images": "x"}, "must contain arrays; got"),
+        ({"images": None}, "must contain arrays; got"),
+        ({"images": tf.data.Dataset.range(3)}, r"must contain arrays, not a tf\.data\.Dataset"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -217,3 +217,12 @@ def test_callback_warns_of_singular_draws() -> None:
 def test_callback_refuses_before_training(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         GammaCallback(**options)
+
+
+def test_callback_refuses_data_that_does_not_fit_the_network_before_the_first_epoch() -> None:
+    begun: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    x, y = data()
+    with pytest.raises(InputError, match="labels of data"):
+        fit(GammaCallback(4, (x, y + 1), draw_size=10), count)
+    assert not begun

@@ -64,7 +64,7 @@ def test_a_run_that_is_none_or_is_changed_is_refused(command_line: CommandLine) 
     assert load_run("runs/a").measures == {}
     for path, overrides, message in (
         ("runs/b", (), "a run must be a directory"),
-        ("runs/a", ["seed=5"], "settings that made its weights"),
+        ("runs/a", ["seed=5"], "settings that determined its weights"),
         ("runs/a", "nonsense=1", "has no such setting"),
     ):
         with pytest.raises(InputError, match=message):
@@ -99,7 +99,7 @@ def test_a_function_that_a_run_directory_names_is_not_called(
     assert command_line("train", *trained, "--run-dir", "theirs").code == 0
     monkeypatch.setenv("INFOMCR_STATE", str(tmp_path / "another user"))
     sys.modules.pop(module)
-    with pytest.raises(InputError, match=r"model\.builder must be named by you"):
+    with pytest.raises(InputError, match=r"model\.builder must be given on the command line"):
         load_run("theirs").model()
     assert module not in sys.modules
     assert load_run("theirs", [own[1]]).model().count_params() == 650
@@ -165,9 +165,9 @@ def test_weights_before_training_are_taken_in_every_form(form: str) -> None:
     [
         ({"names": "gama"}, r"suite or known measures; got 'gama'.*Did you mean 'gamma'"),
         ({"names": []}, "names must name at least one measure"),
-        ({"settings": {"gamma.drws": 3}}, "settings must be settings of measures; got 'gamma.drws'"),
+        ({"settings": {"gamma.drws": 3}}, "settings must contain only settings of measures; got 'gamma.drws'"),
         ({"settings": {"gamma.draws": 0}}, "gamma.draws must be at least 1"),
-        ({"settings": {"names": "all"}}, "settings must be settings of measures"),
+        ({"settings": {"names": "all"}}, "settings must contain only settings of measures"),
         ({"initial": [np.zeros(3)]}, "initial must be what model.get_weights"),
         ({"train": vectors()[0]}, r"train must be a pair of arrays \(x, y\)"),
         ({"test": (vectors()[0], vectors()[1] + 5)}, r"labels of test must be 0\.\.2"),
@@ -217,7 +217,7 @@ def test_judge_gives_the_document_of_the_command(
         ({"gap": "gpa"}, "the gap must be a column of the table; got 'gpa'"),
         ({"axes": []}, "axes must name at least one column"),
         ({"axes": ["lr", "lr"]}, "must be different columns; got 'lr'"),
-        ({"frame": {"gap": [1]}}, r"frame must be a pandas DataFrame; got 'dict'"),
+        ({"frame": {"gap": [1]}}, r"frame must be a pandas.DataFrame; got 'dict'"),
         ({"n_test": 0}, "n_test|n-test"),
     ],
     ids=str,
@@ -230,3 +230,14 @@ def test_judge_refuses_what_it_cannot_rank(options: dict[str, Any], message: str
 
 def test_one_axis_may_be_given_as_a_word() -> None:
     assert judge(table(), gap="gap", axes="lr") == judge(table(), gap="gap", axes=["lr"])
+
+
+def test_test_samples_that_cannot_be_scored_are_refused_before_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(*arguments: Any) -> Any:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("infomcr_cli.api.measure.evaluate_measures", too_early)
+    model = keras.Sequential([keras.Input([4]), L.Dense(3)])
+    train = np.ones((6, 4), "float32"), np.arange(6) % 3
+    with pytest.raises(InputError, match="labels of test"):
+        measure(model, train, (train[0], np.full(6, 3)), names=["train_loss"])

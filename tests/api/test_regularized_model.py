@@ -310,12 +310,12 @@ def test_an_incomplete_batch_that_shows_late_says_what_to_do() -> None:
 def test_weights_of_samples_are_refused(options: dict[str, Any], word: str) -> None:
     model, (x, y) = RegularizedModel(network(), LocalMinimum(4)), data()
     model.compile("sgd")
-    with pytest.raises(InputError, match=f"weights all samples alike; got '{word}'"):
+    with pytest.raises(InputError, match=f"weights all samples equally; got '{word}'"):
         model.fit(x, y, verbose=0, **options)
     weighted = tf.data.Dataset.from_tensor_slices((x, y, np.ones(32, np.float32))).batch(16)
-    with pytest.raises(InputError, match="weights all samples alike"):
+    with pytest.raises(InputError, match="weights all samples equally"):
         model.fit(weighted, verbose=0)
-    with pytest.raises(InputError, match="weights all samples alike"):
+    with pytest.raises(InputError, match="weights all samples equally"):
         model.train_on_batch(x, y, sample_weight=np.ones(32))
 
 

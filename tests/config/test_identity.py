@@ -9,8 +9,8 @@ import pytest
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.recorded_settings import recorded_run, resumed_run
-from infomcr_cli.runs.identity import differences, identity
+from infomcr_cli.experiment.recorded_settings import differences, recorded_run, resumed_run
+from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 BASE = compose_run(["reg=on"])
@@ -140,7 +140,9 @@ def test_a_group_that_is_chosen_again_without_what_has_no_default_is_refused(ove
 
 
 def test_an_experiment_is_not_chosen_for_a_run_that_exists() -> None:
-    with pytest.raises(InputError, match="an experiment is chosen when a run begins; got 'experiment=demo'"):
+    with pytest.raises(
+        InputError, match="an experiment cannot be changed after a run has started; got 'experiment=demo'"
+    ):
         recorded_run(parse_yaml(to_yaml(BASE), "config.yaml"), ["experiment=demo"])
 
 

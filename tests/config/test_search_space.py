@@ -78,14 +78,14 @@ def test_a_proposed_number_has_few_digits_and_stays_within_its_bounds() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimizer.learning_rate=interval(0.5,0.1)", "an interval must rise"),
+        ("optimizer.learning_rate=interval(0.5,0.1)", "an interval must be increasing"),
         ("optimizer.learning_rate=tag(log,interval(0,0.1))", "a lower bound above 0"),
-        ("model.depth=interval(10.2,10.8)", "must hold one"),
+        ("model.depth=interval(10.2,10.8)", "must contain an integer"),
         ("optimizer.learning_rte=interval(0.1,0.2)", "Did you mean 'optimizer.learning_rate'"),
         ("reg=off,onn", "Did you mean 'on'"),
         ("engine.jobs=int(interval(1,2))", "one engine for all its jobs"),
         ("optimizer.momentum=interval(0.5,1.5)", "optimizer.momentum must be"),
-        ("seed=1", "must have something to search"),
+        ("seed=1", "needs at least one setting"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(override: str, message: str) -> None:

@@ -109,10 +109,10 @@ TAKEN: dict[str, tuple[bytes, np.ndarray, int]] = {
 _jpeg, _png = TAKEN["jpeg"][0], TAKEN["png"][0]
 # name: (bytes, what the message says)
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "16 bits of grey": (sixteen_bits(0, 1), "8 bits a channel"),
-    "16 bits of colour": (sixteen_bits(2, 3), "8 bits a channel"),
-    "16 bits of grey and alpha": (sixteen_bits(4, 2), "8 bits a channel"),
-    "16 bits of colour and alpha": (sixteen_bits(6, 4), "8 bits a channel"),
+    "16 bits of grey": (sixteen_bits(0, 1), "8 bits per channel"),
+    "16 bits of colour": (sixteen_bits(2, 3), "8 bits per channel"),
+    "16 bits of grey and alpha": (sixteen_bits(4, 2), "8 bits per channel"),
+    "16 bits of colour and alpha": (sixteen_bits(6, 4), "8 bits per channel"),
     "gif": (saved(Image.fromarray(COLOURS), "GIF"), "JPEG or PNG"),
     "gif that moves": (
         saved(Image.fromarray(COLOURS), "GIF", save_all=True, append_images=[Image.fromarray(255 - COLOURS)]),

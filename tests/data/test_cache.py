@@ -97,7 +97,7 @@ def test_a_temporary_folder_of_someone_else_is_not_trusted(monkeypatch, tmp_path
 
 
 def test_an_explicit_cache_must_be_writable(images, config) -> None:
-    with pytest.raises(InputError, match=r"data\.cache must be a folder that can be written"):
+    with pytest.raises(InputError, match=r"data\.cache must be a writable folder"):
         load_dataset(config("image_folder", root=str(images), cache="/dev/null/x"), seed=0)
 
 
@@ -108,3 +108,14 @@ def test_a_full_disk_costs_the_cache_not_the_run(images, own_cache, config, monk
     monkeypatch.setattr(cache.np, "save", full)
     assert len(load_dataset(config("image_folder", root=str(images)), seed=0).train) == 8
     assert entries(own_cache) == []
+
+
+def test_what_killed_processes_left_half_written_is_removed(images, own_cache, config) -> None:
+    old, new = (own_cache / "decoded" / f".{'0' * 32}-{name}" for name in ("old", "new"))
+    for place in (old, new):
+        place.mkdir(parents=True)
+        (place / "train_images.npy").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    load_dataset(config("image_folder", root=str(images)), seed=0)
+    assert not old.exists()
+    assert new.exists()  # of a process that may be at work

@@ -94,11 +94,11 @@ def test_a_class_may_be_missing_from_the_test_images_only(tmp_path, config) -> N
     ("change", "rule"),
     [
         ({"test/cow/000.png": png(np.zeros((6, 5, 3), np.uint8))}, "'cow'.*Accepted: ant, bee"),
-        ({"train/ant/000.png": png(np.zeros((6, 4, 3), np.uint8))}, "one size.*4x6 in train/ant/000.png"),
+        ({"train/ant/000.png": png(np.zeros((6, 4, 3), np.uint8))}, "the same size.*4x6 in train/ant/000.png"),
         ({"train/ant/000.png": b"not an image"}, "JPEG or PNG.*train/ant/000.png"),
         ({"train/ant/000.png": png(np.zeros((6, 5, 3), np.uint8), "GIF")}, "JPEG or PNG"),
         ({"train/ant/000.png": png(np.zeros((6, 5, 3), np.uint8))[:-30]}, "JPEG or PNG"),
-        ({"train/ant/000.png": png(np.zeros((6, 5), np.uint16))}, "8 bits a channel"),
+        ({"train/ant/000.png": png(np.zeros((6, 5), np.uint16))}, "8 bits per channel"),
     ],
 )
 def test_a_wrong_image_is_named(tmp_path, config, change, rule) -> None:

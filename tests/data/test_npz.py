@@ -57,8 +57,8 @@ class Runs:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({"test_labels": None}, "no test_labels"),
     "objects": ({"train_images": np.array([Runs()] * 9, dtype=object)}, "train_images must be numbers"),
-    "text labels": ({"train_labels": np.array(["a"] * 9)}, "train_labels must be numbers.*astype"),
-    "labels as objects": ({"train_labels": np.array([0, 1, 2] * 3, object)}, "train_labels must be numbers.*astype"),
+    "text labels": ({"train_labels": np.array(["a"] * 9)}, "train_labels must be integers.*astype"),
+    "labels as objects": ({"train_labels": np.array([0, 1, 2] * 3, object)}, "train_labels must be integers.*astype"),
     "fractional labels": ({"train_labels": np.full(9, 0.5)}, "train_labels must be whole numbers; got '0.5 .float64.'"),
     "labels that are no numbers": ({"test_labels": np.array([0, np.nan, 1])}, "test_labels must be whole numbers"),
     "negative labels": ({"train_labels": np.array([0, 1, -1] * 3)}, "train_labels must be 0"),
@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "count": ({"train_labels": np.zeros(8, int)}, "train_labels \\[n\\]"),
     "flat": ({"train_images": np.zeros((9, 60), np.uint8)}, "train_images must be \\[n"),
-    "shapes": ({"test_images": np.zeros((3, 5, 5, 3), np.uint8)}, "of one shape"),
+    "shapes": ({"test_images": np.zeros((3, 5, 5, 3), np.uint8)}, "the same shape"),
     "empty": ({"train_images": np.zeros((0, 5, 4, 3), np.uint8)}, "train_images must be numbers"),
 }
 

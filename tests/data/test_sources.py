@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 from layouts import REAL_IMAGES, as_python2_wrote, cifar10_files, image_files, write_folder, write_tar
 from test_streaming import imagenet_config
 
-from infomcr_cli.data import cache, check_source, load_dataset
+from infomcr_cli.data import Split, cache, check_source, load_dataset
 from infomcr_cli.data.dataset import CIFAR10, channel_statistics
 from infomcr_cli.data.download import ORIGINS, Origin, fetched
 from infomcr_cli.errors import InputError
@@ -52,7 +53,7 @@ def bad_sources(tmp_path):
         "empty folder": ("cifar10", {"root": str(tmp_path / "empty")}, "the folder is empty"),
         "empty file": ("cifar10", {"root": str(tmp_path / "empty.tar.gz")}, "the file is empty"),
         "device": ("cifar10", {"root": "/dev/zero"}, "and exist"),
-        "nul": ("cifar10", {"root": "a\0b"}, "a path must be"),
+        "nul": ("cifar10", {"root": "a\0b"}, "not a valid path"),
         "long": ("cifar10", {"root": "a" * 5000}, "readable|exist"),
         "unknown user": ("cifar10", {"root": "~nobody-of-that-name/x"}, "and exist"),
         "no test": ("image_folder", {"root": str(write_folder(tmp_path / "t", only_train))}, "No image was found|test"),
@@ -157,7 +158,7 @@ def test_a_name_that_the_system_cannot_have_is_refused(tmp_path, config, monkeyp
     monkeypatch.chdir(tmp_path)
     wanted = imagenet_config(name) if source == "imagenet" else config(source, root=name)
     for work in (check_source, lambda given: load_dataset(given, seed=0)):
-        with pytest.raises(InputError, match=r"readable|exist|a path must be"):
+        with pytest.raises(InputError, match=r"readable|exist|not a valid path"):
             work(wanted)
 
 
@@ -242,3 +243,15 @@ def test_the_real_images(config) -> None:
     mean, std = channel_statistics(dataset.train)
     np.testing.assert_allclose(mean, CIFAR10[0], atol=0.1)
     np.testing.assert_allclose(std, CIFAR10[1], rtol=0.02)
+
+
+def test_statistics_of_large_images_take_little_memory(monkeypatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
+    truth = pixels.astype(float).mean((0, 1, 2)), pixels.astype(float).std((0, 1, 2))
+    monkeypatch.setattr("infomcr_cli.data.dataset.BLOCK_NUMBERS", 3 * pixels[0].size)
+    tracemalloc.start()
+    found = channel_statistics(Split(pixels, np.zeros(50, np.int32)))
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, truth, rtol=1e-12)
+    assert highest < 16 * 3 * pixels[0].size * 4  # a few arrays of three images

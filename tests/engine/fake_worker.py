@@ -51,7 +51,9 @@ class TrainJob:
 
 def run_training(work: TrainJob) -> RunOutcome:
     print(f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES', 'none')}", file=sys.stderr)
-    return work.run.carry_out(lambda interruption: learn(work, interruption))
+    with work.run.carry_out() as carried:
+        learn(work, carried.interruption)
+    return carried.outcome
 
 
 def learn(work: TrainJob, interruption: Interruption) -> None:

@@ -79,7 +79,9 @@ class InProcessEngine:
         run = create_run(job.config, job.overrides, job.run) if is_new else RunDirectory.open(job.run)
         with active_run(run, is_new=is_new) as active:
             if active.status.state is not State.FINISHED:
-                outcome = active.carry_out(lambda _: self._train(job, active))
+                with active.carry_out() as work:
+                    self._train(job, active)
+                outcome = work.outcome
                 if outcome.state is not State.FINISHED:
                     return Outcome(job, outcome.state, outcome.reason)
             self.step("measure")

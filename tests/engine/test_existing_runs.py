@@ -96,7 +96,7 @@ def test_a_run_on_moved_data_without_a_checkpoint_matches_no_job() -> None:
 
 
 def test_one_folder_under_two_paths_is_one_data_set() -> None:
-    with pytest.raises(InputError, match="must differ in what makes their weights"):
+    with pytest.raises(InputError, match="must differ in settings that change the weights"):
         jobs("data.root=a.npz,./a.npz")
 
 
@@ -106,5 +106,5 @@ def test_the_path_of_the_data_does_not_change_the_identity() -> None:
 
 
 def test_a_source_that_reads_no_place_has_one_data_set() -> None:
-    with pytest.raises(InputError, match="must differ in what makes their weights"):
+    with pytest.raises(InputError, match="must differ in settings that change the weights"):
         plan(expand(["data.root=null,x"]))

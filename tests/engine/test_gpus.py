@@ -113,7 +113,7 @@ def test_gpus_that_the_process_was_given_are_all_that_it_uses(
     [
         ("engine.devices=[7]", "engine.devices must be GPUs of this machine; got '7'. Accepted: 0, 1."),
         ("engine.devices=[0,0]", "engine.devices must name each GPU once"),
-        ("engine.device_memory=20GB", "no more than a GPU has free; got '20GB, 12.6 GB on GPU 1'"),
+        ("engine.device_memory=20GB", "must not exceed the free memory of a GPU; got '20GB, 12.6 GB on GPU 1'"),
         ("engine.jobs_per_device=0", "engine.jobs_per_device must be at least 1"),
         ("engine.device=[0]", "engine has no such setting; got 'engine.device'"),
     ],

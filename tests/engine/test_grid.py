@@ -100,8 +100,8 @@ def test_a_subset_that_leaves_no_image_is_refused() -> None:
     [
         (["reg=on,of"], "reg must be one of its choices.*'of'.*Did you mean 'off'"),
         (["data.batch_sise=1,2"], "batch_sise.*Did you mean"),
-        (["seed=0,1", "seed=2"], "given once"),
-        (["seed=interval(0,1)"], "must list its values"),
+        (["seed=0,1", "seed=2"], "given only once"),
+        (["seed=interval(0,1)"], "needs a list of values"),
         (["seed=1,-1"], "seed must be at least 0"),
         (["measure=fast,standard"], "one measure for all its jobs"),
         (["engine.jobs=1,2"], "one engine for all its jobs"),
@@ -137,7 +137,7 @@ def test_engine_settings_leave_the_identity_alone() -> None:
 
 def test_equal_combinations_make_one_job_and_jobs_of_one_identity_are_refused() -> None:
     assert len(plan(expand(["seed=1,1,2"]))) == 2
-    with pytest.raises(InputError, match="must differ in what makes their weights"):
+    with pytest.raises(InputError, match="must differ in settings that change the weights"):
         plan(expand(["device=auto,cpu"]))
 
 

@@ -89,7 +89,9 @@ def test_train_says_before_it_trains_that_eval_will_refuse_so_few_images(
     placed = [word.replace("data.root=", f"data.root={tmp_path}/sources/") for word in settings]
     answer = command_line("train", *MLP, *placed, "--run-dir", str(tmp_path / "run"))
     assert answer.code == 0, answer.err
-    assert answer.err.count(f"eval will refuse to measure this run as it is set: {TOO_FEW}") == (data != "enough")
+    assert answer.err.count(f"With these settings, eval will refuse to measure this run: {TOO_FEW}") == (
+        data != "enough"
+    )
 
 
 def test_a_dry_run_refuses_what_the_settings_show_and_says_what_the_data_show(
@@ -99,7 +101,7 @@ def test_a_dry_run_refuses_what_the_settings_show_and_says_what_the_data_show(
     assert TOO_FEW in refused(command_line, tmp_path, *sweep, "data.train_size=64")
     answer = command_line(*sweep, "data=npz", f"data.root={tmp_path}/sources/few.npz")
     assert (answer.code, "2 jobs" in answer.out) == (0, True)
-    assert f"This sweep will be refused: {TOO_FEW}" in answer.err
+    assert f"This sweep would be refused: {TOO_FEW}" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -153,11 +155,11 @@ def test_a_batch_that_devices_cannot_share_is_refused_before_training(
     [
         ((*IMAGENET, "data.batch_size=128"), "data.batch_size must not exceed the number of training images"),
         ((*IMAGENET, "data.train_size=500"), "data.train_size must be at most"),
-        ((*IMAGENET, "augment=cutout"), "data=imagenet must be augmented by none or standard"),
-        ((*IMAGENET, "augment=mixup"), "data=imagenet must be augmented by none or standard"),
+        ((*IMAGENET, "augment=cutout"), "data=imagenet supports only augment=none"),
+        ((*IMAGENET, "augment=mixup"), "data=imagenet supports only augment=none"),
         (("data=image_folder", "data.root=few.tar.gz", "data.train_size=500"), "data.train_size must be at most"),
         (("data=image_folder", "data.root=damaged"), "images must be JPEG or PNG"),
-        (("measure.gamma.memory=2",), "measure.gamma.memory must hold the matrix of a draw"),
+        (("measure.gamma.memory=2",), "measure.gamma.memory must be large enough for the matrix of a draw"),
     ],
 )
 def test_a_sweep_refuses_before_its_first_job_what_each_of_them_would(
@@ -169,7 +171,9 @@ def test_a_sweep_refuses_before_its_first_job_what_each_of_them_would(
 
 @pytest.mark.parametrize("size", ["500", "100MB", "1KiB"])
 def test_a_job_without_room_for_its_process_is_refused(size: str) -> None:
-    with pytest.raises(InputError, match=r"engine.memory must hold a job's process, at least 200MB; got"):
+    with pytest.raises(
+        InputError, match=r"engine.memory must be large enough for a job's process, at least 200MB; got"
+    ):
         check_engine(compose_run([f"engine.memory={size}"]), None)
     check_engine(compose_run(["engine.memory=200MB"]), None)
 

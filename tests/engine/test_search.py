@@ -17,7 +17,8 @@ from infomcr_cli.engine.search.plan import SearchPlan
 from infomcr_cli.engine.search.result import search_report
 from infomcr_cli.engine.summary import JobResult, is_incomplete
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.gather import gather, search_of
+from infomcr_cli.report.gather import gather
+from infomcr_cli.report.run_paths import search_of
 from infomcr_cli.report.search import write_search
 from infomcr_cli.runs import State, read_status
 from infomcr_cli.runs.directory import RunDirectory
@@ -234,11 +235,11 @@ def _without_gamma(job: object, run: RunDirectory) -> None:
 
 def test_another_space_or_another_configuration_is_refused(plan: SearchPlan, folder: Path) -> None:
     carry_out(plan, folder, InProcessEngine())
-    with pytest.raises(InputError, match=r"goes on with the space.*sweep\.name"):
+    with pytest.raises(InputError, match=r"continued with the space.*sweep\.name"):
         carry_out(planned(folder, space=("optimizer.learning_rate=interval(0.01,0.6)",)), folder, InProcessEngine())
-    with pytest.raises(InputError, match=r"goes on with the objectives"):
+    with pytest.raises(InputError, match=r"continued with the objectives"):
         carry_out(planned(folder, "sweep.objective=validation_error"), folder, InProcessEngine())
-    with pytest.raises(InputError, match=r"must be those that it was begun with.*sweep\.name"):
+    with pytest.raises(InputError, match=r"the runs of a search must not change.*sweep\.name"):
         carry_out(planned(folder, "schedule.epochs=5"), folder, InProcessEngine())
 
 

@@ -14,7 +14,7 @@ from infomcr_cli.engine.search.objectives import objectives_of
 from infomcr_cli.engine.summary import JobResult
 from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.gather import chosen_by_test
+from infomcr_cli.report.run_paths import chosen_by_test
 from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport, write_search
 from infomcr_cli.runs import State
 from infomcr_cli.runs.lifecycle import create_run
@@ -24,7 +24,7 @@ SEARCH = ("sweep.search=optuna", "tracking=off", "sweep.trials=3")
 
 @pytest.mark.parametrize("value", ["glob(gam*)", "range(3)", "interval(0,1)"])
 def test_objectives_are_names(value: str) -> None:
-    with pytest.raises(InputError, match="one run takes one value"):
+    with pytest.raises(InputError, match="a run takes one value"):
         split_arguments(["sweep.search=optuna", f"sweep.objective={value}"])
 
 
@@ -52,12 +52,12 @@ def test_the_test_set_is_proposed_only_to_whom_names_it(name: str, meant: str) -
 def test_a_choice_that_is_given_twice_is_no_likelier() -> None:
     space = search_space(["reg=off,off,on"])
     assert (space.searched["reg"].texts, space.combinations) == (("off", "on"), 2)
-    with pytest.raises(InputError, match="must have something to search"):
+    with pytest.raises(InputError, match="needs at least one setting"):
         search_space(["reg=off,off"])
 
 
 def test_a_search_of_which_everything_is_excluded_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"sweep\.exclude leaves out all"):
+    with pytest.raises(InputError, match=r"sweep\.exclude excluded every combination"):
         planned(tmp_path, 'sweep.exclude=["seed=1,2,3"]', space=("seed=1,2,3",), trials=3)
 
 
@@ -70,7 +70,9 @@ def test_a_function_that_hydra_does_not_know_is_not_quoted(value: str) -> None:
 def test_trials_of_different_conventions_are_not_ranked_together(tmp_path: Path) -> None:
     sizes = ("data.train_size=interval(300,600)",)
     common = ("sweep.objective=gamma", "measure.gamma.draw_size=50")
-    with pytest.raises(InputError, match=r"one convention for all trials; got 'samples=300, draws=6 and samples=600"):
+    with pytest.raises(
+        InputError, match=r"the same convention in all trials; got 'samples=300, draws=6 and samples=600"
+    ):
         planned(tmp_path, *common, "measure.gamma.samples=10000", space=sizes)
     assert planned(tmp_path, *common, "measure.gamma.samples=300", space=sizes).objectives[0].name == "gamma"
     assert planned(tmp_path, "measure.gamma.samples=10000", space=sizes).objectives[0].name == "validation_loss"
@@ -113,18 +115,22 @@ def test_a_comparison_of_several_sweeps_says_where_the_test_set_chose(tmp_path: 
 def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from infomcr_cli import compare as command
     from infomcr_cli.engine.directory import SweepDirectory
     from infomcr_cli.sweep import _compare
 
     plan = plan_sweep([*SEARCH[1:2], "data=digits", "model=mlp", "seed=0,1,2", f"runs_dir={tmp_path / 'runs'}"], None)
     for job in plan.jobs[:2]:
         create_run(job.config, job.overrides, job.run)
-    compared: list[tuple[str, ...]] = []
-    monkeypatch.setattr(command, "compare", lambda request: compared.append(request.runs))
+    compared: list[list[str]] = []
+
+    def gather(names: list[str]) -> None:
+        compared.append(names)
+        raise InputError("two runs without measures")
+
+    monkeypatch.setattr("infomcr_cli.report.gather.gather", gather)
     folder = SweepDirectory(tmp_path / "sweeps" / "x", "0" * 32)
     _compare(plan, [_skipped(job) for job in plan.jobs], folder, Console(), None)
-    assert compared == [tuple(str(job.run) for job in plan.jobs[:2])]
+    assert compared == [[str(job.run) for job in plan.jobs[:2]]]
 
 
 def _skipped(job: Job) -> JobResult:

@@ -43,7 +43,7 @@ def test_the_test_set_is_no_objective_without_leave(name: str) -> None:
     [
         (["sweep.objective=gama"], "Did you mean 'gamma'"),
         (["sweep.objective=val_loss"], "Did you mean 'validation_loss'"),
-        (["sweep.objective=[gamma,gamma]"], "each objective is given once"),
+        (["sweep.objective=[gamma,gamma]"], "each objective must be given only once"),
         (["sweep.objective=[gamma,margin]", "sweep.directions=[minimize]"], r"sweep\.directions=\[minimize,maximize\]"),
     ],
 )
@@ -55,10 +55,10 @@ def test_wrong_objectives_are_explained(arguments: list[str], message: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep.objective=test_error"], "the test set is no objective"),
+        (["sweep.objective=test_error"], "the test set cannot be an objective"),
         (["sweep.objective=validation_loss"], "needs a validation split"),
         (["sweep.objective=gamma", "sweep.pruner=median"], "sweep.pruner needs a validation split"),
-        (["sweep.objective=gamma", "sweep.evaluate=false"], "needs the runs to be measured"),
+        (["sweep.objective=gamma", "sweep.evaluate=false"], "needs measured runs"),
         (["sweep.objective=hessian_trace", "measure=fast"], "measure.names=[gamma,hessian_trace]"),
         (["sweep.objective=gamma", "reg.beta=interval(1,2)"], "It is a setting of"),
         (["sweep.objective=gamma", "schedule.epochs=-1"], "schedule.epochs must be at least 1"),

@@ -29,14 +29,14 @@ def test_a_search_by_two_objectives_leaves_its_front_everywhere(light: Sweeper) 
     assert {one["run"] for one in found["trials"]} == set(light.runs())
     assert found["front"]
     assert found["uses_test"]
-    assert any("estimate no generalization" in note for note in document["comparison"]["notes"])
+    assert any("their test scores are biased" in note for note in document["comparison"]["notes"])
     assert document["comparison"]["search"] == found
     folder = light.folder / "sweeps" / "front"
     assert json.loads((folder / "search.json").read_text()) == found
     page = (folder / "comparison.html").read_text()
-    assert "What the search found" in page
+    assert "Result of the search" in page
     assert "Pareto front" in page
-    assert "estimate no generalization" in page
+    assert "their test scores are biased" in page
     assert tracked(light.folder)["search/importance/gamma/optimizer.learning_rate"] > 0.5
 
 

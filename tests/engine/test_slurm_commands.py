@@ -119,11 +119,11 @@ def test_cancel_ends_what_slurm_has_and_nothing_else(
     assert (document["name"], document["running"], document["waiting"]) == ("made", 1, 2)
     assert fake.states == {"1_0": "COMPLETED", "1_1": "CANCELLED", "1_2": "CANCELLED", "1_3": "CANCELLED"}
     assert (folder / "slurm" / "cancelled").exists()
-    assert "nothing of it is in Slurm" in command_line("sweep", "--cancel", str(folder)).out
+    assert "it has no jobs in Slurm" in command_line("sweep", "--cancel", str(folder)).out
 
 
 def test_cancel_refuses_a_sweep_that_is_not_on_slurm(tmp_path: Path, command_line: CommandLine) -> None:
     make_sweep(tmp_path, [None])
     answer = command_line("sweep", "--cancel", "made")
-    assert (answer.code, "--cancel ends a sweep on Slurm" in answer.err) == (2, True)
+    assert (answer.code, "--cancel works only for sweeps on Slurm" in answer.err) == (2, True)
     assert command_line("sweep", "--cancel", "mad").code == 2

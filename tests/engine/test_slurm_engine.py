@@ -388,7 +388,7 @@ def test_the_sweep_waits_for_a_controller_that_is_away(
     with caplog.at_level(logging.WARNING):
         assert not outcomes_of(own)
     assert caplog.text.count("does not answer") == 1
-    with pytest.raises(InputError, match="controller that answers"):
+    with pytest.raises(InputError, match="controller does not answer"):
         engine()
 
 

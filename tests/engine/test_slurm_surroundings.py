@@ -80,4 +80,4 @@ def test_a_status_takes_no_option_of_a_sweep(tmp_path: Path, command_line: Comma
     make_sweep(tmp_path, [None])
     assert command_line("sweep", "--status", "made").code == 0
     answer = command_line("sweep", "--status", "--retry-failed", "made")
-    assert (answer.code, "--status is given alone" in answer.err) == (2, True), answer.text
+    assert (answer.code, "--status cannot be combined" in answer.err) == (2, True), answer.text

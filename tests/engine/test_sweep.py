@@ -240,7 +240,7 @@ def test_one_sweep_is_carried_out_once(light: Sweeper) -> None:
     wait_until(light.workers)
     code, _, err = light.run(*grid)
     assert code == 2
-    assert f"Process {process.pid} is at work on it" in err
+    assert f"Process {process.pid} is running it" in err
 
 
 def test_a_dry_run_makes_nothing(command_line: Callable[..., Any], tmp_path: Path) -> None:

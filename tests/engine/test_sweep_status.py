@@ -125,7 +125,7 @@ def test_a_sweep_is_found_by_name_folder_overrides_or_as_the_last_one(
     from infomcr_cli.engine.directory import name_of
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="begun"):
+    with pytest.raises(InputError, match="that was started"):
         sweep_status([])
     make_sweep(tmp_path, [None], name="first")
     unnamed = make_sweep(tmp_path, [None, None], name=name_of(["reg=on,off", "seed=0,1"]))

@@ -110,8 +110,8 @@ BAD = {
     "no run": (("runs/none", "net.keras"), "a run must be a directory"),
     "an unknown format": (("runs/mlp", "net.pt"), "NAME.keras"),
     "an unknown checkpoint": (("runs/mlp", "net.keras", "--checkpoint", "first"), "a checkpoint must exist"),
-    "a folder that is missing": (("runs/mlp", "none/net.keras"), "a folder that exists"),
-    "another seed": (("runs/mlp", "net.keras", "seed=3"), "settings that made its weights"),
+    "a folder that is missing": (("runs/mlp", "none/net.keras"), "the folder of the exported file must exist"),
+    "another seed": (("runs/mlp", "net.keras", "seed=3"), "settings that determined its weights"),
 }
 
 
@@ -195,7 +195,7 @@ def test_what_onnx_cannot_express_is_refused(tmp_path: Path) -> None:
     from infomcr_cli.exchange.onnx_file import onnx_model
 
     layers = [keras.layers.Rescaling(0.5, dtype="bfloat16"), keras.layers.Dense(3, dtype="bfloat16")]
-    with pytest.raises(InputError, match="that ONNX knows"):
+    with pytest.raises(InputError, match="operations of ONNX"):
         onnx_model(keras.Sequential([keras.Input((4,)), *layers]))
 
 

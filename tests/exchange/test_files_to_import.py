@@ -51,21 +51,21 @@ def test_a_table_gives_settings_and_weights_before_training(nets: Path) -> None:
 
 
 WRONG = {
-    "no file": ([], [], None, "import needs a file"),
-    "a missing file": (["none.keras"], [], None, "that exists"),
+    "no file": ([], [], None, "import needs a model file"),
+    "a missing file": (["none.keras"], [], None, "must exist"),
     "a pattern of nothing": (["x*.keras"], [], None, "match a file"),
     "a legacy file": (["old.h5"], [], None, "save it anew"),
     "a setting without a value": (["a.keras"], ["rate"], None, "NAME=VALUE"),
     "a setting without a name": (["a.keras"], ["=3"], None, "NAME=VALUE"),
     "a table without files": ([], [], "name,rate\nx,1\n", "a column 'file'"),
-    "a column twice": ([], [], "file,rate,rate\na.keras,1,2\n", "each column once"),
-    "a line too long": ([], [], "file,rate\na.keras,1,2\n", "fit the head"),
+    "a column twice": ([], [], "file,rate,rate\na.keras,1,2\n", "unique column names"),
+    "a line too long": ([], [], "file,rate\na.keras,1,2\n", "match the header"),
     "a line without a file": ([], [], "file,rate\n,1\n", "name a file"),
     "a network as the weights before": ([], [], "file,initial\nc d.weights.h5,a.keras\n", "a kind that goes with it"),
     "tensors as the weights before": ([], [], "file,initial\na.keras,e.safetensors\n", "a kind that goes with it"),
     "two lines for a file": ([], [], "file,rate\na.keras,1\n./a.keras,2\n", "one line for each file"),
     "a file that the table lacks": (["b.keras"], [], "file,rate\na.keras,1\n", "a line for each file"),
-    "a missing file in the table": ([], [], "file\nnone.keras\n", "that exists"),
+    "a missing file in the table": ([], [], "file\nnone.keras\n", "must exist"),
     "a column that is no name": ([], [], "file,a b\na.keras,1\n", "name of a setting"),
     "an empty table": ([], [], "", "with a head"),
 }

@@ -67,7 +67,7 @@ def test_other_weights_and_other_settings_have_another_identity(command_line: Co
 
 
 def test_a_settings_name_of_ours_joins_that_axis(command_line: CommandLine, tmp_path: Path) -> None:
-    from infomcr_cli.report.settings import flatten, weight_settings
+    from infomcr_cli.report.axes import flatten, weight_settings
 
     small_file(tmp_path / "net.keras")
     answer(command_line, "import", "net.keras", *FEW, "--set", "optimizer.learning_rate=0.5", "--set", "seed=4")
@@ -79,7 +79,7 @@ def test_a_settings_name_of_ours_joins_that_axis(command_line: CommandLine, tmp_
 
 def test_settings_that_came_later_leave_older_runs_what_they_were() -> None:
     from infomcr_cli.config.yaml_text import to_yaml
-    from infomcr_cli.report.settings import flatten, weight_settings
+    from infomcr_cli.report.axes import flatten, weight_settings
     from infomcr_cli.runs.identity import identity_settings
 
     config = compose_run([])
@@ -153,17 +153,20 @@ def test_a_scale_under_which_more_predictions_are_right_is_suggested(command_lin
 
 
 BAD = {
-    "nothing": ((), "import needs a file"),
+    "nothing": ((), "import needs a model file"),
     "a training's setting": (("net.keras", "optimizer.learning_rate=0.1"), "--set optimizer.learning_rate=0.1"),
     "a training's batch": (("net.keras", "data.batch_size=8"), "--set data.batch_size=8"),
-    "a model for a whole file": (("net.keras", "model=wrn"), "holds its own layers"),
+    "a model for a whole file": (("net.keras", "model=wrn"), "contains its layers"),
     "weights without a model": (("net.weights.h5",), "needs the network"),
-    "a place that is taken": (("net.keras", "--run-dir", "taken"), "a directory of its own"),
-    "a place for two": (("net.keras", "two.keras", "--run-dir", "r"), "--run-dir is for one file"),
-    "weights before training for two": (("net.keras", "two.keras", "--initial", "net.keras"), "belongs to one file"),
+    "a place that is taken": (("net.keras", "--run-dir", "taken"), "already exists"),
+    "a place for two": (("net.keras", "two.keras", "--run-dir", "r"), "--run-dir can be used with one file only"),
+    "weights before training for two": (
+        ("net.keras", "two.keras", "--initial", "net.keras"),
+        "can be used with one file only",
+    ),
     "an unknown scale": (("net.keras", "data.scaling=half"), "data.scaling must be one of its values"),
     "data that is missing": (("net.keras", "data=npz", "data.root=none.npz"), "and exist"),
-    "too few classes": (("few.keras",), "a logit for each class"),
+    "too few classes": (("few.keras",), "one logit per class"),
     "images of another size": (("large.keras",), "fit the inputs of the network"),
 }
 
@@ -203,7 +206,7 @@ def test_a_file_that_does_not_fit_is_named_with_the_runs_made_before_it(
     keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]).save(tmp_path / "b.keras")
     said = command_line("import", "a.keras", "b.keras", *FEW)
     assert said.code == 2
-    assert "b.keras cannot be imported: a network must give a logit for each class" in said.err
+    assert "b.keras cannot be imported: a network must output one logit per class" in said.err
     assert f"Imported before it: {tmp_path / 'runs' / 'a'}" in said.err
 
 
@@ -213,7 +216,7 @@ def test_weights_that_are_not_finite_are_refused(command_line: CommandLine, tmp_
     model.save(tmp_path / "a.keras")
     said = command_line("import", "a.keras", *FEW)
     assert said.code == 2
-    assert "finite losses" in said.err
+    assert "losses must be finite" in said.err
 
 
 def test_a_network_of_mixed_precision_is_measured_and_exported_in_full_precision(

@@ -170,7 +170,7 @@ def test_a_function_of_the_users_gives_arrays_and_tf_data_alike(module: str) -> 
     ("function", "rule"),
     [
         ("wrong", "must return"),
-        ("endless", "must end"),
+        ("endless", "must be finite"),
         ("fractional", "whole numbers"),
         ("nothing", r"data\.builder must name a function"),
     ],
@@ -190,7 +190,7 @@ def test_the_data_function_of_a_run_directory_is_called_only_where_the_user_name
     shutil.copytree("r", "theirs")
     refused = command_line("eval", "theirs", *FAST)
     assert refused.code == 2
-    assert "data.builder must be named by you" in refused.err
+    assert "data.builder must be given on the command line" in refused.err
     assert f"data.builder={module}:arrays" in refused.err
     assert answer(command_line, "eval", "theirs", builder, *FAST)["runs"][0]["measures"]["gamma"]["value"]
 
@@ -207,8 +207,8 @@ def test_grey_images_fit_with_and_without_their_channel(
 @pytest.mark.parametrize(
     ("arrays", "rule"),
     [
-        ({"x_train": VECTORS[0], "x_test": VECTORS[1][:, :5]}, "of one shape"),
-        ({"x_train": VECTORS[0][:50], "x_test": VECTORS[1]}, "one length"),
+        ({"x_train": VECTORS[0], "x_test": VECTORS[1][:, :5]}, "the same shape"),
+        ({"x_train": VECTORS[0][:50], "x_test": VECTORS[1]}, "the same length"),
         (named(inputs=VECTORS + np.nan), "finite numbers"),
         (named(inputs=np.array([["a"] * 4] * N)[None].repeat(2, 0)), "must be numbers"),
         (named(vector=VECTORS), "fit the inputs of the network"),
@@ -231,4 +231,4 @@ def test_training_needs_images_and_says_so(command_line: CommandLine, tmp_path: 
     sizes = ("data.batch_size=20", "schedule.epochs=1", "tracking=off")
     said = command_line("train", "data=npz", "data.root=data.npz", "model=mlp", *sizes)
     assert said.code == 2
-    assert "need images" in said.err
+    assert "needs images" in said.err

@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "one sigmoid": (lambda: functional(layers.Dense(1, activation="sigmoid")), "sigmoid at its end"),
     "several sigmoids": (lambda: functional(lambda x: layers.Activation("sigmoid")(layers.Dense(3)(x))), "sigmoid"),
     "over another axis": (lambda: functional(lambda x: layers.Softmax(axis=0)(layers.Dense(3)(x))), "the last axis"),
-    "an output by name": (lambda: functional(lambda x: {"z": layers.Dense(3)(x)}), "no name for it"),
+    "an output by name": (lambda: functional(lambda x: {"z": layers.Dense(3)(x)}), "unnamed output"),
     "two outputs": (lambda: functional(lambda x: [layers.Dense(3)(x), layers.Dense(3)(x)]), "2 outputs"),
 }
 

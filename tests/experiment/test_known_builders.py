@@ -193,11 +193,11 @@ def test_commands_on_a_run_of_one_s_own_need_no_second_word(
     assert command_line("train", "--resume", "a").code == 0
     shutil.copytree("a", "b")
     refused = command_line("eval", "b", *MEASURE)
-    assert (refused.code, "model.builder must be named by you" in refused.err) == (2, True)
+    assert (refused.code, "model.builder must be given on the command line" in refused.err) == (2, True)
     with open(f"{module}.py", "a") as file:
         file.write("# another line\n")
     refused = command_line("eval", "a", *MEASURE)
-    assert (refused.code, "model.builder must be named by you" in refused.err) == (2, True)
+    assert (refused.code, "model.builder must be given on the command line" in refused.err) == (2, True)
     assert f"The source of model.builder={module}:net has changed" in refused.err + caplog.text
     assert command_line("eval", "a", *MEASURE, named[1]).code == 0
     answer = command_line("eval", "a", *MEASURE, "--json")

@@ -212,14 +212,14 @@ def test_data_folders_and_archives_with_anything_in_them(
         (["train", "data.bach_size=64"], "batch_size"),
         (["train", "data.batch_size=0"], "at least 1"),
         (["train", "reg=on", "reg.num_sub_batches=7"], "divide"),
-        (["train", "schedule.match_compute=true", "schedule.stop_at_train_loss=0.1"], "to its end"),
+        (["train", "schedule.match_compute=true", "schedule.stop_at_train_loss=0.1"], "early stopping"),
         (["train", "tracking.uri=htp://x"], "tracking.uri"),
         (["train", "--resume", "nowhere"], "run"),
         (["eval", "nowhere"], "run"),
         (["compare", "nowhere"], "nowhere"),
         (["sync", "nowhere"], "run"),
         (["runs", "--runs-dir", "nowhere"], "nowhere"),
-        (["train", "--run-dir", "/proc/x/y"], "written"),
+        (["train", "--run-dir", "/proc/x/y"], "cannot be created"),
     ],
 )
 def test_known_mistakes_get_their_way_out(folder: Path, arguments: list[str], said: str) -> None:

@@ -147,5 +147,5 @@ def test_all_checkpoints_damaged_is_said(fork_server: ForkServer, tmp_path: Path
         damage(path, random.Random(3))
     child = fork_server.run(["train", "--resume", "a"], cwd=tmp_path)
     assert child.code == 2, child.stderr
-    assert "whole checkpoint" in child.stderr
+    assert "no intact checkpoint" in child.stderr
     assert json.loads((run / "status.json").read_text())["state"] == "KILLED"

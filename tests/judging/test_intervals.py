@@ -99,7 +99,7 @@ def test_below_16_minima_nothing_has_an_interval_an_order_or_a_significance(n: i
     ranked = n >= FEWEST_RANKED
     assert document["ranked"] is ranked
     assert list(document["measures"]) == (["good", "bad"] if ranked else ["bad", "good"])
-    assert any("decide nothing" in note for note in document["notes"]) is (3 <= n < FEWEST_RANKED)
+    assert any("are too few" in note for note in document["notes"]) is (3 <= n < FEWEST_RANKED)
     for one in (*document["measures"].values(), *document["references"].values()):
         for statistic in ("kendall_tau", "spearman_rho", "granulated_psi"):
             assert (one[statistic]["low"] is not None) is ranked
@@ -125,7 +125,7 @@ def test_two_settings_with_many_seeds_are_not_ranked() -> None:
     frame["mu"] = frame["gap"]
     ranking = judge(frame, gap="gap", axes=["reg"])
     assert (ranking.ranked, ranking.measures[0].kendall_tau.low) == (False, None)
-    assert any("2 minima decide nothing" in note for note in ranking.notes)
+    assert any("2 minima are too few" in note for note in ranking.notes)
 
 
 def test_measures_of_one_quality_are_rarely_called_worse_than_the_best() -> None:

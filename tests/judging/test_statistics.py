@@ -303,7 +303,7 @@ def test_sampled_conditional_information_approximates_the_exact_value(monkeypatc
         ({"gap": "gpa"}, "Did you mean 'gap'"),
         ({"axes": ["widht"]}, "Did you mean 'width'"),
         ({"axes": ["lr", "lr"]}, "once"),
-        ({"measures": ["lr"]}, "must hold numbers"),
+        ({"measures": ["lr"]}, "must contain numbers"),
         ({"n_test": 0}, "at least 1"),
         ({"rank_by": "tau"}, "Accepted: kendall_tau"),
     ],

@@ -105,9 +105,9 @@ def test_rows_without_a_gap_are_skipped_with_a_note(tmp_path: Path) -> None:
 
 def test_named_column_of_words_raises_with_an_example(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", word=["a"] * 6, comma=["0,5", "0,6", "0,7", "1,5", "2,5", "3,5"])
-    with pytest.raises(InputError, match="column 'word' must hold numbers; got 'a'"):
+    with pytest.raises(InputError, match="column 'word' must contain numbers; got 'a'"):
         ranking_of(path, measures=["word"])
-    with pytest.raises(InputError, match=r"got '0,5'. Write a point before decimals: 0\.5"):
+    with pytest.raises(InputError, match=r"got '0,5'. Use a decimal point: 0\.5"):
         ranking_of(path, gap="comma")
 
 
@@ -162,7 +162,7 @@ def test_measure_known_only_for_unranked_rows_is_rejected_with_a_reason(tmp_path
     path = table(tmp_path / "t.csv", in_verdict=inside, mu=[""] * 5 + ["1"])
     document = ranking_of(path)
     assert (document["rows"], document["left_out"]["not_in_verdict"]) == (5, 1)
-    assert document["left_out"]["columns"]["mu"] == "only known for runs that are not ranked"
+    assert document["left_out"]["columns"]["mu"] == "known only for runs that are not ranked"
     assert ranking_of(path, measures=["mu"])["measures"]["mu"]["n"] == 0
 
 
@@ -221,12 +221,12 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("lr,gap,mu\n1,0.1,1\n".encode("utf-16"), "must be text in UTF-8"),
-        (b"PK\x03\x04\xff\xfe", "must be text in UTF-8"),
+        ("lr,gap,mu\n1,0.1,1\n".encode("utf-16"), "must be UTF-8 text"),
+        (b"PK\x03\x04\xff\xfe", "must be UTF-8 text"),
         (b"\n \n", "it is empty"),
         (b"lr,width,gap\n1,1,0.1,2\n", "4 fields in row 2"),
         (b"lr,width,gap, gap\n1,1,0.1,1\n", "column names must be unique; got 'gap'"),
-        (b"lr|width|gap\n1|1|2\n", "a column must be in the table; got 'gap'"),
+        (b"lr|width|gap\n1|1|2\n", "there is no such column in the table; got 'gap'"),
     ],
 )
 def test_malformed_table_raises_the_violated_rule(tmp_path: Path, content: bytes, words: str) -> None:
@@ -242,7 +242,7 @@ def test_path_that_is_not_a_csv_file_raises(tmp_path: Path) -> None:
         ranking_of(tmp_path / "none.csv")
     with pytest.raises(InputError, match="File name too long"):
         ranking_of(tmp_path / ("x" * 300))
-    with pytest.raises(InputError, match="plain file"):
+    with pytest.raises(InputError, match="regular file"):
         ranking_of(Path("/dev/null"))
 
 
@@ -263,7 +263,7 @@ def test_direction_option_reverses_the_order_and_is_reported(command_line: Comma
         (["gama=higher"], "got 'gama'. Accepted: gamma. Did you mean 'gamma'"),
         (["gamma=hihger"], "got 'hihger'. Accepted: lower, higher. Did you mean 'higher'"),
         (["gamma"], "must be NAME=lower or NAME=higher; got 'gamma'"),
-        (["lr=higher"], "a direction must be of a measure that is ranked; got 'lr'"),
+        (["lr=higher"], "--direction must name a ranked measure; got 'lr'"),
         (["gamma=lower", "gamma=higher"], "one direction"),
     ],
 )
@@ -360,7 +360,7 @@ def test_weights_of_the_sign_error_are_noted_only_if_there_is_one(tmp_path: Path
 
 def test_two_rows_give_one_sentence(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", {"lr": ["1", "2"], "gap": ["0.1", "0.2"], "mu": ["1", "2"]})
-    assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima; there are 2."]
+    assert ranking_of(path, axes=["lr"])["notes"] == ["No statistics: they need at least 3 minima, but there are 2."]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

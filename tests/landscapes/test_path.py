@@ -214,8 +214,8 @@ def test_ends_that_are_not_alike_are_refused_by_what_differs(odd_runs: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("runs/mlp0",), "between two runs"),
-        (("runs/mlp0", "runs/mlp1", "runs/mlp0"), "between two runs"),
+        (("runs/mlp0",), "two runs"),
+        (("runs/mlp0", "runs/mlp1", "runs/mlp0"), "two runs"),
         (("runs/mlp0", "runs/none"), "none"),
         (("runs/mlp0", "runs/mlp1@epoch-9"), "epoch-9"),
         (("runs/mlp0", "runs/mlp1", "--points", "2"), "--points"),

@@ -90,5 +90,5 @@ def test_noise_reaches_inputs_of_one_number_a_sample():
 
 
 def test_noise_is_refused_on_tokens():
-    with pytest.raises(InputError, match="real numbers"):
+    with pytest.raises(InputError, match="real-valued"):
         noisy_images(np.arange(4), 0.1, 0)

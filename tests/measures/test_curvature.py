@@ -9,6 +9,7 @@ from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING, STOCHASTIC
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.krylov import krylov_space, trace_outside
 from infomcr_cli.measures.library.hessian import largest_eigenvalues, trace
@@ -219,7 +220,7 @@ def test_trace_and_eigenvalues_of_a_network_share_their_products(monkeypatch):
     monkeypatch.setattr(
         LossSurface, "_hessian_product", lambda *args, **kw: counted.append(args) or product(*args, **kw)
     )
-    found = evaluate_measures(model, dataset, config.measure)
+    found = evaluate_measures(MeasureContext(model, dataset, config.measure))
     assert len(counted) == 12 + 16 * config.measure.curvature.probes  # the probes take a part of the images each
     trace_found = found["hessian_trace"]
     assert abs(trace_found.value - np.trace(hessian)) < 4 * trace_found.std_error
@@ -232,6 +233,6 @@ def test_network_without_trainable_weights_has_no_hessian_and_says_so():
     split = Split(images.astype(np.float32), labels)
     dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
     config = compose_run(["measure.names=[hessian_trace,hessian_eigenvalue]", "measure.samples=20"]).measure
-    for found in evaluate_measures(model, dataset, config).values():
+    for found in evaluate_measures(MeasureContext(model, dataset, config)).values():
         assert "trainable weights" in found.extras["reason"]
         assert "error" not in found.extras

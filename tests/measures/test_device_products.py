@@ -25,9 +25,8 @@ from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.device_products import DeviceProducts
 from infomcr_cli.measures.gram.engine import products_for
 from infomcr_cli.measures.gram.im2col import Window
-from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows
 from infomcr_cli.measures.gram.parts import Part
-from infomcr_cli.measures.gram.products import WHOLE, HostProducts
+from infomcr_cli.measures.gram.products import WHOLE, Contribution, HostProducts, OuterProduct, Rows
 from infomcr_cli.models import build_model, named_weights
 from tests.measures.reference import jacobian, relative, shaken
 

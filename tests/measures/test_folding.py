@@ -14,6 +14,7 @@ from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import INITIAL, chosen_measures
 from infomcr_cli.measures.batch_norm_folding import linear_maps, scale
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.library.layer_norms import log_frobenius_product, log_spectral_product
@@ -178,7 +179,7 @@ def measured(model: keras.Model) -> dict[str, float | None]:
     names = tuple(str(k) for k in range(CLASSES))
     dataset = Dataset("random", split, split, names, (127.5,) * shape[-1], (74.0,) * shape[-1], True, "random")
     config = compose_run([f"measure.names=[{','.join(FOLDED)}]", "measure.samples=40"]).measure
-    return {name: value.value for name, value in evaluate_measures(model, dataset, config).items()}
+    return {name: value.value for name, value in evaluate_measures(MeasureContext(model, dataset, config)).items()}
 
 
 def products(model: keras.Model) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.context import MeasureContext
-from infomcr_cli.measures.evaluate import measured_values
+from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gram.engine import GramEngine
 from infomcr_cli.measures.loss_surface import LossSurface, SurfacePasses
 from infomcr_cli.measures.work import GRADIENT, Speed, Work, forecast, timed_speed, work_in, work_of
@@ -90,7 +90,8 @@ def test_each_measure_takes_the_passes_that_the_forecast_counts(counted: Counter
         said = sum((work_in(passes, config) for passes in measure.all_passes - seen), Work())
         seen |= measure.all_passes
         before = counted.copy()
-        value = measured_values([measure], ctx)[measure.name]
+        alone = replace(ctx, config=config.model_copy(update={"names": [measure.name]}))
+        value = evaluate_measures(alone)[measure.name]
         did = Work(**{kind: float(counted[kind] - before[kind]) for kind in counted if kind != "vectors"})
         if "spectral" in measure.name or measure.family == "norm":  # their passes are of a convolution, not of images
             said = Work(inputs=said.inputs)
@@ -105,7 +106,7 @@ def test_all_measures_together_take_the_passes_and_the_weights_that_the_forecast
     model, dataset = labelled_by_itself()
     config = compose_run((*SETTINGS, "measure.names=[learning_coefficient,basin_volume,noise_scale,sharpness]")).measure
     measures = chosen_measures(config.names)
-    measured_values(measures, MeasureContext(model, dataset, config))
+    evaluate_measures(MeasureContext(model, dataset, config))
     said = asdict(work_of(measures, config))
     for kind in ("forward", "gradients"):
         assert 1 / FACTOR < counted[kind] / said[kind] < FACTOR, kind

@@ -11,6 +11,7 @@ from tolerances import AUTODIFF, FLOAT32, SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.library.confidence import noisy_images
 from infomcr_cli.models import named_weights
@@ -50,7 +51,9 @@ def found() -> tuple[keras.Model, Dataset, Any, Any]:
     model.compile(keras.optimizers.Adam(0.03), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images = dataset.standardise(dataset.train.images)
     model.fit(images, dataset.train.labels, batch_size=20, epochs=30, verbose=0)
-    values = evaluate_measures(model, dataset, config_of(*NAMES), seed=3, initial_weights=lambda: initial)
+    values = evaluate_measures(
+        MeasureContext(model, dataset, config_of(*NAMES), seed=3, initial_weights=lambda: initial)
+    )
     return model, dataset, weights(model) - start, values
 
 
@@ -124,7 +127,9 @@ def test_laplace_and_effective_dimension_are_means_over_draws_with_their_prior(f
 def test_network_without_trainable_weights_has_its_outputs_and_no_gradients():
     model, dataset = perceptron(), separable()
     model.trainable = False
-    values = evaluate_measures(model, dataset, config_of("train_confidence", "final_gradient_norm", "stable_rank"))
+    values = evaluate_measures(
+        MeasureContext(model, dataset, config_of("train_confidence", "final_gradient_norm", "stable_rank"))
+    )
     assert values["train_confidence"].value > 1 / 3
     for name in ("final_gradient_norm", "stable_rank"):
         assert "trainable weights" in values[name].extras["reason"]

@@ -12,6 +12,7 @@ from tolerances import AUTODIFF, CLOSED_FORM
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from tests.measures.reference import convolutional, jacobian, perceptron, samples
 
@@ -28,7 +29,7 @@ def dataset_of(model: keras.Model, classes: int = 3) -> Dataset:
 def measured(model: keras.Model, dataset: Dataset, *overrides: str) -> Any:
     names = "measure.names=[true_fisher_trace,geometric_complexity]"
     settings = (f"measure.samples={COUNT}", "measure.gamma.draw_size=5", "measure.gamma.precision=float64")
-    return evaluate_measures(model, dataset, compose_run([names, *settings, *overrides]).measure)
+    return evaluate_measures(MeasureContext(model, dataset, compose_run([names, *settings, *overrides]).measure))
 
 
 def many_classes(classes: int = 14) -> keras.Model:

@@ -16,6 +16,7 @@ from tolerances import SINGLE, STOCHASTIC
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.measures.base import chosen_measures
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.families import CHANGES, SAME_FUNCTION, Change
 from infomcr_cli.measures.history import RunHistory
@@ -100,7 +101,7 @@ def evaluated(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, model(images))
     config = compose_run(SETTINGS).measure
     found = evaluate_measures(
-        model, dataset, config, initial_weights=lambda: initial, train_loss=float(loss), history=history
+        MeasureContext(model, dataset, config, initial_weights=lambda: initial, train_loss=float(loss), history=history)
     )
     return {name: value.value for name, value in found.items()}
 

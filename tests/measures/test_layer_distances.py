@@ -11,6 +11,7 @@ from tolerances import SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.models import named_weights
 from tests.measures.reference import CLASSES, convolutional, perceptron
@@ -49,7 +50,9 @@ def own_labels(model: keras.Model) -> Dataset:
 
 def measured(model: keras.Model, initial: dict[str, Any] | None, dataset: Dataset | None = None) -> Any:
     config = compose_run([f"measure.names=[{','.join(NAMES)}]", "measure.samples=40"]).measure
-    return evaluate_measures(model, dataset or own_labels(model), config, initial_weights=lambda: initial)
+    return evaluate_measures(
+        MeasureContext(model, dataset or own_labels(model), config, initial_weights=lambda: initial)
+    )
 
 
 def matrices(model: keras.Model, values: dict[str, Any] | None = None) -> list[tuple[float, Any]]:
@@ -116,7 +119,7 @@ def test_network_without_initial_weights_says_so_and_keeps_the_other_measures():
     values = measured(as_trained(perceptron)[0], None)
     without = {name for name, one in values.items() if one.value is None}
     assert without == {"frobenius_distance", "spectral_distance", "spectral_distance_product"}
-    assert all("before training" in values[name].extras["reason"] for name in without)
+    assert all("initial weights" in values[name].extras["reason"] for name in without)
 
 
 def test_initial_weights_of_another_network_are_refused():

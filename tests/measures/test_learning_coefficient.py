@@ -153,7 +153,7 @@ def test_relative_localisation_makes_a_flat_posterior_as_wide_as_its_radius():
     w = np.random.default_rng(0).standard_normal(2000) * 5
     pull = relative_localisation(w, 0.3)
     assert np.sqrt(len(w) / pull) == pytest.approx(0.3 * np.linalg.norm(w), rel=ROUNDING)
-    with pytest.raises(InputError, match="weights other than 0"):
+    with pytest.raises(InputError, match="non-zero weights"):
         relative_localisation(np.zeros(3), 0.3)
 
 

@@ -14,6 +14,7 @@ from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
 from infomcr_cli.experiment.network import initial_weights, network_settings
 from infomcr_cli.measures.base import chosen_measures
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance
 from infomcr_cli.measures.gram.engine import gram_matrix
@@ -53,13 +54,15 @@ def measured(tmp_path_factory):
     model.compile(keras.optimizers.SGD(0.05, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
     values = evaluate_measures(
-        model,
-        dataset,
-        config.measure,
-        seed=0,
-        initial_weights=lambda: initial_weights(config, dataset),
-        train_loss=0.5,
-        history=recorded_history(tmp_path_factory.mktemp("library") / "run", initial_weights(config, dataset)),
+        MeasureContext(
+            model,
+            dataset,
+            config.measure,
+            seed=0,
+            initial_weights=lambda: initial_weights(config, dataset),
+            train_loss=0.5,
+            history=recorded_history(tmp_path_factory.mktemp("library") / "run", initial_weights(config, dataset)),
+        )
     )
     return config, dataset, model, values
 
@@ -124,9 +127,11 @@ def test_hessian_eigenvalue_is_positive_with_a_small_residual(measured):
 def test_unsupported_network_gives_a_reason_and_leaves_other_measures(measured):
     config, dataset, *_ = measured
     config = compose_run([*SMALL, "model.norm=group", "measure.names=[spectral_product,path_norm,margin]"])
-    values = evaluate_measures(build_model(**network_settings(config, dataset)), dataset, config.measure)
+    values = evaluate_measures(
+        MeasureContext(build_model(**network_settings(config, dataset)), dataset, config.measure)
+    )
     assert values["spectral_product"].value is None
-    assert "batch norms" in values["spectral_product"].extras["reason"]
+    assert "batch norm" in values["spectral_product"].extras["reason"]
     assert values["margin"].value is not None
 
 

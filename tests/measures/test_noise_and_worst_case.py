@@ -144,3 +144,14 @@ def test_noise_is_the_same_for_all_checkpoints_and_weights_stay():
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
     assert keras.ops.shape(model(images))[1] == CLASSES
+
+
+def test_normalised_logits_of_two_classes_say_nothing_of_sharpness():
+    from infomcr_cli import measure
+
+    images, labels = samples((4,), count=12)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    names = ("average_sharpness", "average_adaptive_sharpness", "worst_case_adaptive_sharpness_l2")
+    for found in measure(model, (images, labels % 2), names=names).values():
+        assert found["value"] is None
+        assert "three classes" in found["reason"]

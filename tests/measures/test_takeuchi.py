@@ -9,6 +9,7 @@ from tolerances import AUTODIFF, STOCHASTIC
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
 from infomcr_cli.errors import InputError
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.library.takeuchi import ratio
 from infomcr_cli.measures.value import MeasureValue
@@ -28,7 +29,7 @@ def test_takeuchi_is_the_ratio_of_dense_traces():
         "curvature.probes=45",
     )
     config = compose_run(["measure.names=[takeuchi]", *(f"measure.{one}" for one in settings)]).measure
-    found = evaluate_measures(model, dataset, config)["takeuchi"]
+    found = evaluate_measures(MeasureContext(model, dataset, config))["takeuchi"]
     rows = jacobian(model, images.astype(np.float64), labels)
     truth = np.sum(rows**2) / len(rows) / np.trace(hessian)  # as many probes as weights: the trace is exact
     assert found.value == pytest.approx(truth, rel=AUTODIFF)
@@ -54,5 +55,5 @@ def test_draws_of_another_loss_than_the_hessian_are_refused():
     split = Split(images.astype(np.float32), labels)
     dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
     settings = ["measure.names=[takeuchi]", "measure.gamma.draw_size=35", "measure.gamma.logit_scale=0.04"]
-    found = evaluate_measures(model, dataset, compose_run(settings).measure)["takeuchi"]
+    found = evaluate_measures(MeasureContext(model, dataset, compose_run(settings).measure))["takeuchi"]
     assert "raw logits" in found.extras["reason"]

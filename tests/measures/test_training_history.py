@@ -11,6 +11,7 @@ from tolerances import SINGLE
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import Dataset, Split
+from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.models import named_weights
 from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, save_checkpoint, step_name
@@ -29,7 +30,7 @@ def few_images() -> Dataset:
 
 def measured(history: Any, *overrides: str, model: Any = None) -> Any:
     config = compose_run([f"measure.names=[{','.join(NAMES)}]", *SETTINGS, *overrides]).measure
-    return evaluate_measures(model or perceptron(), few_images(), config, history=history)
+    return evaluate_measures(MeasureContext(model or perceptron(), few_images(), config, history=history))
 
 
 def early_weights() -> dict[str, Any]:

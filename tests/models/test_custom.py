@@ -69,7 +69,7 @@ def test_weights_of_lazily_built_layers_exist(module: Any) -> None:
 
 
 def test_untrusted_builder_is_not_imported(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match=r"model\.builder must be named by you"):
+    with pytest.raises(InputError, match=r"model\.builder must be given on the command line"):
         build_model("builder", **SIZES, builder=f"{module}:net", settings={})
     assert module not in sys.modules
     assert "imported" not in capsys.readouterr().out

@@ -120,7 +120,7 @@ def test_probabilities_are_refused_with_advice(name: str) -> None:
     images = IMAGES if name != "a network of keras.applications" else np.zeros((2, 32, 32, 3), np.float32)
     model(images)
     before = [np.array(v) for v in model.variables]
-    with pytest.raises(InputError, match=r"must give logits, not probabilities.*(softmax|sigmoid).*Leave out"):
+    with pytest.raises(InputError, match=r"must output logits, not probabilities.*(softmax|sigmoid).*Remove the last"):
         check_logits(model, images)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

@@ -10,8 +10,7 @@ import pytest
 from fake_runs import config_with, evaluation, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
-from infomcr_cli.report.axes import find_axes, labels_of
-from infomcr_cli.report.settings import weight_settings
+from infomcr_cli.report.axes import find_axes, labels_of, weight_settings
 from infomcr_cli.runs import Checkpoint, RunDirectory, save_checkpoint
 
 

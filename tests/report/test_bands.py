@@ -55,8 +55,8 @@ def test_a_mean_ends_with_the_first_of_its_seeds_and_says_so() -> None:
     (curve,) = curves_of_groups([["a", "b"]], lines)
     assert (curve.x.tolist(), curve.y.tolist()) == ([0, 1, 2, 3], [2, 2, 2, 2])
     assert band_notes([curve]) == [
-        "Line: mean over seeds. Band: from the smallest to the largest of 2 to 4 seeds.",
-        "A mean ends with the first of its seeds.",
+        "Line: mean over seeds. Band: minimum to maximum of 2 to 4 seeds.",
+        "A mean ends where its shortest run ends.",
     ]
 
 
@@ -87,7 +87,7 @@ def test_runs_that_differ_only_in_the_seed_are_one_training_curve(tmp_path: Path
         shown = [off.y[place], off.low[place], off.high[place]]
         assert shown == pytest.approx([sum(seeds) / 3, min(seeds), max(seeds)], rel=SINGLE)
     assert off.note == "mean of 3 seeds"
-    assert plot.note == "Line: mean over seeds. Band: from the smallest to the largest of 2 to 4 seeds."
+    assert plot.note == "Line: mean over seeds. Band: minimum to maximum of 2 to 4 seeds."
     # a panel says where Matplotlib has drawn a point in the SVG
     figure.savefig(io.BytesIO(), format="svg")
     points = figure.axes[0].transData.transform(np.column_stack((off.x, off.y))) * 72 / figure.dpi

@@ -12,7 +12,7 @@ from fake_runs import REG_ON, STEPS_PER_EPOCH, config_with, evaluation, grid_of_
 
 from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.settings import compute_until
+from infomcr_cli.report.evaluated_run import compute_until
 from infomcr_cli.report.tables import runs_table
 
 EPOCHS = 3

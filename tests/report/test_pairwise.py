@@ -224,4 +224,4 @@ def test_answer_for_single_runs_is_said_to_be_none_for_their_settings(
             )
     found = compared(tmp_path)
     assert len(found.answers) == 1
-    assert any("not of their settings" in note for note in found.notes) is noted
+    assert any("not for their settings" in note for note in found.notes) is noted

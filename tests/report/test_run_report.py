@@ -103,7 +103,7 @@ def test_page_of_a_run_makes_no_request_and_escapes_what_the_run_says(tmp_path: 
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        ({"state": "FINISHED", "reached_target": False}, "It missed its target training loss."),
+        ({"state": "FINISHED", "reached_target": False}, "It did not reach its target training loss."),
         ({"state": "FAILED", "reason": "the loss is NaN at step 7"}, "It failed: the loss is NaN at step 7."),
         ({"state": "KILLED", "reason": "SIGTERM"}, "It was stopped: SIGTERM."),
         ({"state": "RUNNING", "pid": 1, "host": "elsewhere"}, "Its process is gone"),
@@ -117,7 +117,7 @@ def test_a_run_without_an_evaluation_says_how_it_ended_and_what_is_missing(
     report = report_run(ReportRequest(run, tmp_path / "page.html", tracking=False))
     text = text_of(tmp_path / "page.html")
     assert sentence in text
-    assert "It was not evaluated: no gamma, no measures." in text
+    assert "The run was not evaluated, so there are no measures." in text
     assert "there are no learning curves" in text
     assert report.to_dict()["evaluation"] is None
     check_page_is_closed(tmp_path / "page.html")
@@ -130,8 +130,8 @@ def test_an_imported_run_says_that_its_training_is_not_recorded(tmp_path: Path) 
     text = text_of(tmp_path / "page.html")
     assert document["imported"]
     assert "imported from mine.keras" in text
-    assert "how it was trained is not recorded" in text
-    assert "learning_rate" not in text.partition("Settings that make the weights")[0]
+    assert "its training is not recorded" in text
+    assert "learning_rate" not in text.partition("Settings that determine the weights")[0]
 
 
 def test_an_outdated_evaluation_is_not_shown_as_that_of_the_run(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_outdated_evaluation_is_not_shown_as_that_of_the_run(tmp_path: Path) 
     (run / "measures.json").write_text(json.dumps({"format": 1, "checkpoints": found}))
     document = report_run(ReportRequest(run, tmp_path / "page.html", tracking=False)).to_dict()
     assert document["evaluation"]["checkpoint"] == "best"
-    assert "The newest evaluation is of step 40; the run is at step 60." in document["missing"]
+    assert "The latest evaluation is of step 40, but the run is at step 60." in document["missing"]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_report_is_an_artifact_of_the_run_in_mlflow(
     monkeypatch.setattr(Client, "log_text", lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING):
         assert report_run(ReportRequest(run, tracking_uri="http://127.0.0.1:1")).mlflow_run_id is None
-    assert "The report is not in MLflow" in caplog.text
+    assert "Could not upload the report to MLflow" in caplog.text
 
 
 @needs_chromium

@@ -91,7 +91,7 @@ def test_fewer_than_16_minima_give_no_interval_no_order_and_no_controls(comparis
     table = ranking_table(comparison.ranking)
     assert [row[0] for row in table.rows] == ["gamma", "noise"]  # as they were measured
     assert not any("[" in cell or "best" in cell or "significant" in cell for row in table.rows for cell in row)
-    assert any("8 minima decide nothing" in note for note in comparison.notes)
+    assert any("8 minima are too few" in note for note in comparison.notes)
     document = comparison.to_dict()
     for one in (*document["measures"].values(), *document["references"].values()):
         assert one["kendall_tau"]["low"] is one["granulated_psi"]["high"] is one["against_best"] is None

@@ -130,7 +130,7 @@ def test_two_runs_of_a_name_keep_their_places_in_the_trash(done: RunDirectory) -
     delete(path)
     again = RunDirectory.create(path, config=config, overrides=[], status=finished(new_status("ef"), State.FINISHED))
     assert move_to_trash(again) == path.parent / ".trash" / "a-2"
-    with pytest.raises(InputError, match="by hand"):
+    with pytest.raises(InputError, match="already in the trash"):
         delete(path.parent / ".trash" / "a")
 
 

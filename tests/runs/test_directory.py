@@ -35,7 +35,7 @@ def test_an_existing_run_directory_is_refused_and_unchanged(tmp_path: Path) -> N
 
 
 def test_an_invalid_path_is_refused() -> None:
-    with pytest.raises(InputError, match="can be written to"):
+    with pytest.raises(InputError, match="cannot be created"):
         create(Path("/proc/nowhere/a"))
 
 

@@ -99,7 +99,7 @@ def test_a_recorded_store_is_followed_only_if_the_user_gave_it(
     run.config.write_text(CONFIG % ("mlflow", uri))
     with caplog.at_level(logging.WARNING):
         assert store_of_run(run) is None
-    assert "never gave" in caplog.text
+    assert "have never used" in caplog.text
     assert sync([str(run.path)]).runs[0].mlflow_run_id is None
     assert not (tmp_path / "elsewhere.db").exists()
     add_known_store(uri)

@@ -97,7 +97,7 @@ def test_a_process_that_died_is_named_and_a_mirror_goes_on_without_it(done: RunD
     with MlflowProcess(is_separate=True) as mlflow:
         assert mlflow._process is not None
         mlflow._process.kill()
-        with pytest.raises(MlflowProcessError, match="ended with code -9"):
+        with pytest.raises(MlflowProcessError, match="exited with code -9"):
             mlflow.log_comparison(store, "two", [done], {}, [])
         mlflow.mirror_results(done)
     assert states(store) == ["FINISHED"]

@@ -15,11 +15,11 @@ import yaml
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.errors import InputError
-from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.experiment.recorded_settings import differences, recorded_run
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, write_status
 from infomcr_cli.runs.directory import split_start
-from infomcr_cli.runs.identity import differences, identity
+from infomcr_cli.runs.identity import identity
 from infomcr_cli.tracking.client import connect
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.moved_runs import default_store, located, located_uri, read_settings

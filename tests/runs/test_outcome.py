@@ -1,13 +1,10 @@
 """How a run ended, and what standard error says of it."""
 
-from collections.abc import Callable
-
 import pytest
 
 from infomcr_cli.errors import AdvisedError
 from infomcr_cli.runs import RunDirectory, State, read_status
 from infomcr_cli.runs.lifecycle import RunOutcome, active_run
-from infomcr_cli.signals import Interruption
 from infomcr_cli.train import TrainResult
 
 
@@ -15,16 +12,10 @@ class DivergedError(AdvisedError):
     advice = "Try a smaller rate."
 
 
-def fail(error: Exception) -> Callable[[Interruption], None]:
-    def work(interruption: Interruption) -> None:
-        raise error
-
-    return work
-
-
 def outcome_of(run: RunDirectory, error: Exception) -> tuple[RunOutcome, str]:
-    with active_run(run, is_new=False) as active:
-        outcome = active.carry_out(fail(error))
+    with active_run(run, is_new=False) as active, active.carry_out() as work:
+        raise error
+    outcome = work.outcome
     result = TrainResult(run, outcome.state, outcome.reason, outcome.exit_code, advice=outcome.advice)
     return outcome, result.problem
 

@@ -43,7 +43,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(InputError, match=f"must be free.*{port}"):
+        with pytest.raises(InputError, match=f"is not free.*{port}"):
             check_port(port)
     check_port(port)
 

@@ -136,7 +136,7 @@ def test_int64_labels_are_not_wrapped_to_int32() -> None:
 @pytest.mark.parametrize("shape", [(12, 3), (12, 1, 1)])
 def test_labels_of_other_shapes_are_refused(shape: Any) -> None:
     model, (images, _) = ref.network("wrn"), ref.batch()
-    with ref.float64(), pytest.raises(InputError, match=r"class indices \[b\] or class weights \[b, 4\]"):
+    with ref.float64(), pytest.raises(InputError, match=r"class indices \[b\] or class probabilities \[b, 4\]"):
         train_step(model, keras.optimizers.SGD(0.5), images, np.zeros(shape, np.int32))
 
 

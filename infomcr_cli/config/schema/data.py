@@ -19,43 +19,49 @@ Scaling = Literal["standardised", "raw", "unit", "symmetric"]
 
 
 class DataConfig(Record):
-    """Which images, how many, in what batches."""
+    """The data set: source, sizes and batches."""
 
     name: Literal["digits", "cifar10", "cifar100", "image_folder", "npz", "imagenet", "builder"]
-    root: str | None = not_hashed("where the data lies: an archive, an extracted archive or a folder of images")
-    cache: str | None = not_hashed("where decoded images are kept; null: the user's cache folder")
-    batch_size: Count = Field(description="images of a training step; an incomplete last batch is dropped")
-    train_size: Count | None = Field(description="a stratified subset of this many training images; null: all")
-    test_size: Count | None = Field(description="a stratified subset of this many test images; null: all")
-    validation_size: Count | None = Field(description="training images set apart, stratified; null: none")
-    label_noise: Fraction = Field(description="share of training labels replaced by another class, seeded")
-    seed: Seed | None = Field(description="of subsets and noise; null: the seed of the run")
-    order_seed: Seed | None = hashed_unless_default(None, "of order and augmentation; null: the seed of the run")
+    root: str | None = not_hashed("path of the data: an archive, an extracted archive or a folder of images")
+    cache: str | None = not_hashed("folder for decoded images; null: the user's cache folder")
+    batch_size: Count = Field(description="images per training step; an incomplete last batch is dropped")
+    train_size: Count | None = Field(description="use a stratified subset of this many training images; null: all")
+    test_size: Count | None = Field(description="use a stratified subset of this many test images; null: all")
+    validation_size: Count | None = Field(
+        description="number of training images held out for validation, stratified; null: none"
+    )
+    label_noise: Fraction = Field(description="fraction of training labels replaced by a random other class")
+    seed: Seed | None = Field(description="seed for subsets and label noise; null: the seed of the run")
+    order_seed: Seed | None = hashed_unless_default(
+        None, "seed for the order of batches and augmentation; null: the seed of the run"
+    )
     scaling: Scaling = hashed_unless_default(
         "standardised",
-        "what a network receives for a pixel x: standardised (x - mean)/std of the training images by channel, "
+        "scaling of an input x: standardised (x - mean)/std of the training images per channel, "
         "raw x, unit x/255, symmetric x/127.5 - 1",
     )
 
 
 class Cifar100Config(DataConfig):
-    """CIFAR-100 has two labels for each image."""
+    """CIFAR-100, with fine or coarse labels."""
 
     name: Literal["cifar100"]
-    labels: Literal["fine", "coarse"] = Field(description="100 classes, or their 20 superclasses")
+    labels: Literal["fine", "coarse"] = Field(description="fine: 100 classes; coarse: their 20 superclasses")
 
 
 class ImagenetConfig(DataConfig):
-    """Folders of classes too large for memory: decoded while training."""
+    """ImageNet-like class folders, decoded during training."""
 
     name: Literal["imagenet"]
-    image_size: Annotated[int, Field(ge=8, le=4096)] = Field(description="pixels of a side as the network sees them")
-    resize: Annotated[int, Field(ge=8, le=8192)] = Field(description="pixels of the short side before the centre crop")
-    workers: Annotated[int, Field(ge=0, le=1024)] = not_hashed("images decoded at once; 0: one for each core")
+    image_size: Annotated[int, Field(ge=8, le=4096)] = Field(description="side length of the network's input, pixels")
+    resize: Annotated[int, Field(ge=8, le=8192)] = Field(
+        description="length of the short side before the centre crop, pixels"
+    )
+    workers: Annotated[int, Field(ge=0, le=1024)] = not_hashed("images decoded in parallel; 0: one per core")
 
 
 class BuilderDataConfig(DataConfig):
-    """Arrays or tf.data from a function of the user's own.
+    """Arrays or tf.data from the user's own function.
 
     Whether the user has named the function is not a setting: no file can say so, and none records it.
     See `allowed_builders`.
@@ -63,7 +69,7 @@ class BuilderDataConfig(DataConfig):
 
     name: Literal["builder"]
     builder: str = Field(description="package.module:function", max_length=1_000)
-    settings: dict[str, JsonValue] = Field(description="keywords that the function is called with")
+    settings: dict[str, JsonValue] = Field(description="keyword arguments for the function")
     _is_trusted: bool = PrivateAttr(default=False)
 
     def __hash__(self) -> int:
@@ -72,7 +78,7 @@ class BuilderDataConfig(DataConfig):
 
 
 class ArrayDataConfig(DataConfig):
-    """Every other source: it is kept in memory, or mapped into it."""
+    """All other sources, which are kept in memory or memory-mapped."""
 
     name: Literal["digits", "cifar10", "image_folder", "npz"]
 
@@ -86,14 +92,14 @@ Pixels = Annotated[int, Field(ge=0, le=4096)]
 
 
 class AugmentConfig(Record):
-    """What happens to a training image before the network sees it."""
+    """Augmentation of training images."""
 
     name: Literal["none", "standard", "batch_crop", "cutout", "mixup"]
-    flip: bool = Field(description="mirror every second image, at random")
+    flip: bool = Field(description="mirror each image with probability 1/2")
     padding: Pixels = Field(description="zero pixels around the standardised image before the crop")
-    cutout: Pixels = Field(description="side of the square that is set to zero (DeVries & Taylor, 2017); 0: none")
+    cutout: Pixels = Field(description="side length of a square set to zero (DeVries & Taylor, 2017); 0: none")
     mixup: Annotated[float, Field(ge=0, le=1000)] = Field(
-        description="α of the Beta law of the mixing weight (Zhang et al., 2018); 0: none"
+        description="α of the Beta distribution of the mixing weight (Zhang et al., 2018); 0: none"
     )
 
     @property

@@ -38,19 +38,19 @@ UNKNOWN = frozenset(_STAND_INS)  # the groups and settings that an imported run 
 
 
 class ImportedModelConfig(Record):
-    """The network of a Keras file; its layers stand in the run directory, in model.json."""
+    """The network of a Keras file; its layers are in model.json in the run directory."""
 
     name: Literal["imported"]
     architecture: Sha256 = Field(description="SHA-256 of model.json", json_schema_extra=NOT_AN_AXIS)
 
 
 class ImportedConfig(Record):
-    """Where the weights of an imported run come from, and what its user said about their training."""
+    """Origin of an imported run's weights, and the training settings given with --set."""
 
     file: str = not_hashed("name of the file that was imported", max_length=1000)
     weights: Sha256 = Field(description="SHA-256 of the weights by name", json_schema_extra=NOT_AN_AXIS)
     initial: Sha256 | None = not_hashed("SHA-256 of the weights before training; null: not known")
-    settings: dict[SettingName, Setting] = Field(description="hyperparameters of the training, as --set gave them")
+    settings: dict[SettingName, Setting] = Field(description="hyperparameters of the training, as given with --set")
 
 
 def with_stand_ins(settings: Any) -> Any:

@@ -14,19 +14,21 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class GammaConfig(Record):
-    """How gamma and the other measures of the Gram matrix are taken."""
+    """Settings of gamma and the other measures of the Gram matrix."""
 
-    samples: Count = Field(description="training images that the draws come from")
-    draws: Count = Field(description="T, disjoint draws")
-    draw_size: AtLeastTwo = Field(description="N, images in a draw")
+    samples: Count = Field(description="number of first training images that the draws are taken from")
+    draws: Count = Field(description="T, number of disjoint draws")
+    draw_size: AtLeastTwo = Field(description="N, images per draw")
     batch_norm: Literal["inference", "batch"] = Field(
-        description="moving statistics, or those of each chunk of chunk_size consecutive samples"
+        description="inference: moving statistics; batch: statistics of each chunk of chunk_size consecutive samples"
     )
-    logit_scale: Positive | None = Field(description="s of the normalised logits; null: raw logits")
-    chunk_size: Annotated[int, Field(ge=2)] = Field(description="images that share batch statistics in batch mode")
-    memory: Size = Field(description="memory budget, as 500MB or 2GiB")
+    logit_scale: Positive | None = Field(description="s: logits are scaled to norm 1/s; null: raw logits")
+    chunk_size: Annotated[int, Field(ge=2)] = Field(description="images per chunk in batch mode")
+    memory: Size = Field(description="memory budget, such as 500MB or 2GiB")
     precision: Literal["float32", "float64"] = Field(description="number format of the per-sample gradients")
-    target_se: Positive | None = Field(description="stop drawing at this standard error, nats; null: all draws")
+    target_se: Positive | None = Field(
+        description="stop when the standard error is at most this, nats; null: use all draws"
+    )
     # It came later: older runs can be measured.
     compute: Literal["auto", "host", "device"] = Field(
         "auto",
@@ -36,76 +38,90 @@ class GammaConfig(Record):
 
 
 class CurvatureConfig(Record):
-    """The Hessian of the training loss, known by its products with vectors."""
+    """Settings of measures of the Hessian, computed by Hessian-vector products."""
 
-    probes: AtLeastTwo = Field(description="of the trace outside the Krylov space, a product each")
-    eigenvalues: Count = Field(description="how many of the largest")
-    products: Count = Field(description="dimensions of the Krylov space, a product each")
+    probes: AtLeastTwo = Field(
+        description="probes for the trace outside the Krylov space; one Hessian-vector product each"
+    )
+    eigenvalues: Count = Field(description="number of largest eigenvalues")
+    products: Count = Field(description="dimensions of the Krylov space; one Hessian-vector product each")
 
 
 class SharpnessConfig(Record):
-    """How far and where to the loss is climbed."""
+    """Settings of the sharpness measures."""
 
-    rho: Positive = Field(description="length of the ascent step, in the units of the weights")
-    adaptive_rho: Positive = Field(description="the same in units of each weight's own magnitude")
-    sub_batch: Count = Field(description="m, images of one ascent step")
-    epsilon: Positive = Field(description="half-width of the box of the worst case, relative")
-    iterations: Count = Field(description="of the maximisation in the box")
+    rho: Positive = Field(description="norm of the ascent step of sharpness")
+    adaptive_rho: Positive = Field(
+        description="the same for adaptive sharpness, relative to the magnitude of each weight"
+    )
+    sub_batch: Count = Field(description="m, images per ascent step")
+    epsilon: Positive = Field(description="relative half-width of the box for the worst case")
+    iterations: Count = Field(description="iterations of the maximisation in the box")
     noise_rho: Positive = Field(0.01, description="standard deviation of the noise of average_sharpness")
-    adaptive_noise_rho: Positive = Field(0.1, description="the same in units of each weight's own magnitude")
-    noise_draws: AtLeastTwo = Field(8, description="noise vectors of both")
-    linf_rho: Positive = Field(0.002, description="greatest relative change of a weight, worst case with p = infinity")
-    l2_rho: Positive = Field(0.5, description="length of the vector of relative changes, worst case with p = 2")
-    ascent_steps: Count = Field(5, description="of both worst cases")
+    adaptive_noise_rho: Positive = Field(
+        0.1, description="the same for adaptive sharpness, relative to the magnitude of each weight"
+    )
+    noise_draws: AtLeastTwo = Field(8, description="noise vectors for both average sharpness measures")
+    linf_rho: Positive = Field(0.002, description="largest relative change of a weight, worst case for p = infinity")
+    l2_rho: Positive = Field(0.5, description="norm of the relative changes, worst case for p = 2")
+    ascent_steps: Count = Field(5, description="ascent steps for both worst cases")
 
 
 class NoiseConfig(Record):
     """Gaussian noise on the weights."""
 
-    accuracy_drop: OpenFraction = Field(description="mean training accuracy that is given up")
+    accuracy_drop: OpenFraction = Field(
+        description="the noise is as large as lowers the mean training accuracy by this much"
+    )
     draws: AtLeastTwo = Field(description="noise vectors")
 
 
 class LearningCoefficientConfig(Record):
     """Langevin chains around the weights."""
 
-    chains: AtLeastTwo = Field(3, description="independent chains, all from the weights")
-    steps: Annotated[int, Field(ge=100, le=10**9)] = Field(300, description="of each chain, the burn-in included")
-    batch: Count = Field(25, description="images of one stochastic gradient")
-    radius: Positive = Field(0.2, description="how far a flat loss would let the chains go, in units of ||w||")
-    localisation: Positive | None = Field(None, description="gamma, pull to the weights; null: W / (radius ||w||)^2")
+    chains: AtLeastTwo = Field(3, description="number of independent chains, all starting at the weights")
+    steps: Annotated[int, Field(ge=100, le=10**9)] = Field(300, description="steps per chain, including burn-in")
+    batch: Count = Field(25, description="images per stochastic gradient")
+    radius: Positive = Field(0.2, description="distance that chains would reach on a flat loss, relative to ||w||")
+    localisation: Positive | None = Field(
+        None, description="gamma, strength of the pull to the weights; null: W / (radius ||w||)^2"
+    )
 
 
 class BasinVolumeConfig(Record):
     """Random rays from the weights to a rise of the loss."""
 
-    rise: Positive = Field(0.1, description="c, nats")
-    rays: AtLeastTwo = Field(10, description="random directions")
+    rise: Positive = Field(0.1, description="c, rise of the loss that bounds the volume, nats")
+    rays: AtLeastTwo = Field(10, description="number of random rays")
 
 
 class LaplaceConfig(Record):
     """The Gaussian prior of the weights in a Laplace approximation."""
 
     # That of the study's weight decay: 5e-4·Σw² beside a mean loss is half of 1e-3·Σw².
-    prior_precision: Positive = Field(default=1e-3, description="of each weight, for one sample; times N for a draw")
+    prior_precision: Positive = Field(
+        default=1e-3, description="precision of the prior of each weight for one sample; multiplied by N for a draw"
+    )
 
 
 class ConfidenceConfig(Record):
-    """How the confidence of a network under noise on its inputs is taken."""
+    """Settings of the confidence measures under input noise."""
 
     input_noise: Positive = Field(
         default=0.1,
-        description="standard deviation of noise on standardised inputs, in units of each channel's own",
+        description="standard deviation of the input noise, relative to that of each channel",
     )
 
 
 class MeasureConfig(Record):
     """What `infomcr eval` measures."""
 
-    names: str | tuple[str, ...] = Field(description="a suite (fast, standard, free, volume, all), or measures")
-    batch_size: Count = Field(description="images of one forward or backward pass of a measurement")
+    names: str | tuple[str, ...] = Field(
+        description="a suite (fast, standard, free, volume, all) or a list of measures"
+    )
+    batch_size: Count = Field(description="images per forward or backward pass of a measurement")
     gamma: GammaConfig
-    samples: Count = Field(description="training images of all measures that are not read off a Gram matrix")
+    samples: Count = Field(description="number of training images for all measures that do not use a Gram matrix")
     curvature: CurvatureConfig
     sharpness: SharpnessConfig
     noise: NoiseConfig
@@ -114,4 +130,6 @@ class MeasureConfig(Record):
     basin_volume: BasinVolumeConfig = BasinVolumeConfig()
     laplace: LaplaceConfig = LaplaceConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
-    early_epochs: Count = Field(default=1, description="a checkpoint after so many epochs is kept, for early measures")
+    early_epochs: Count = Field(
+        default=1, description="always keep the checkpoint after this many epochs, for early measures"
+    )

@@ -17,21 +17,21 @@ Width = Annotated[float, Field(gt=0, le=1_000)]
 
 
 class StyledConfig(Record):
-    """What all our own architectures have in common."""
+    """Settings that all built-in architectures share."""
 
     norm: Norm = Field(description="normalization of the hidden layers")
     activation: Activation = Field(description="nonlinearity of the hidden layers")
-    dropout: BelowOne = Field(description="share of features that are dropped; where, the architecture says")
+    dropout: BelowOne = Field(description="dropout rate; the architecture determines where it applies")
 
 
 class WideResNetConfig(StyledConfig):
     """Wide ResNet (Zagoruyko & Komodakis, 2016), pre-activation."""
 
     name: Literal["wrn"]
-    depth: Depth = Field(description="6n+4; ignored where blocks_per_group is given")
-    width: Width = Field(description="multiple of the groups 16, 32, 64; ignored where widths is given")
+    depth: Depth = Field(description="6n+4; ignored if blocks_per_group is given")
+    width: Width = Field(description="factor for the channels 16, 32, 64; ignored if widths is given")
     widths: tuple[Count, ...] | None = Field(description="channels of each group; null: width times 16, 32, 64")
-    blocks_per_group: Depth | None = Field(description="residual blocks of each group; null: as depth says")
+    blocks_per_group: Depth | None = Field(description="residual blocks in each group; null: derived from depth")
 
     @model_validator(mode="after")
     def _depth_is_of_the_family(self) -> WideResNetConfig:
@@ -45,7 +45,7 @@ class ResNetConfig(StyledConfig):
 
     name: Literal["resnet"]
     depth: Depth = Field(description="6n+2: 20, 32, 56, 110, …")
-    width: Width = Field(description="multiple of the groups 16, 32, 64")
+    width: Width = Field(description="factor for the channels 16, 32, 64")
 
     @model_validator(mode="after")
     def _depth_is_of_the_family(self) -> ResNetConfig:
@@ -58,8 +58,8 @@ class DenseNetConfig(StyledConfig):
 
     name: Literal["densenet"]
     depth: Depth = Field(description="6n+4: 40, 100, 190, …")
-    growth_rate: Count = Field(description="k, channels that each layer adds")
-    compression: Annotated[float, Field(gt=0, le=1)] = Field(description="share kept by a transition")
+    growth_rate: Count = Field(description="k, channels added by each layer")
+    compression: Annotated[float, Field(gt=0, le=1)] = Field(description="fraction of channels kept by a transition")
 
     @model_validator(mode="after")
     def _depth_is_of_the_family(self) -> DenseNetConfig:
@@ -71,9 +71,9 @@ class VggConfig(StyledConfig):
     """VGG (Simonyan & Zisserman, 2015)."""
 
     name: Literal["vgg"]
-    depth: Literal[11, 13, 16, 19] = Field(description="number of weight layers as published")
-    width: Width = Field(description="multiple of the channels 64, 128, 256, 512, 512")
-    head_units: tuple[Count, ...] = Field(description="hidden dense layers of the head")
+    depth: Literal[11, 13, 16, 19] = Field(description="number of weight layers, as published")
+    width: Width = Field(description="factor for the channels 64, 128, 256, 512, 512")
+    head_units: tuple[Count, ...] = Field(description="units of the hidden dense layers in the head")
 
 
 class NinConfig(StyledConfig):
@@ -81,8 +81,8 @@ class NinConfig(StyledConfig):
 
     name: Literal["nin"]
     depth: Depth = Field(description="number of blocks")
-    width: Count = Field(description="multiple of base_width")
-    base_width: Count = Field(description="channels that width multiplies")
+    width: Count = Field(description="factor for base_width")
+    base_width: Count = Field(description="channels for width 1")
 
 
 class MlpConfig(StyledConfig):
@@ -97,11 +97,11 @@ class ApplicationConfig(Record):
     """A network of keras.applications, untrained."""
 
     name: Application
-    upsample: Annotated[int, Field(ge=1, le=256)] = Field(description="side of the square that a pixel becomes first")
+    upsample: Annotated[int, Field(ge=1, le=256)] = Field(description="factor by which images are enlarged first")
 
 
 class BuilderConfig(Record):
-    """A network of the user's own, from a function.
+    """The user's own network, from a function.
 
     Whether the user has named the function is not a setting: no file can say so, and none records it.
     See `allowed_builders`.
@@ -109,7 +109,7 @@ class BuilderConfig(Record):
 
     name: Literal["builder"]
     builder: str = Field(description="package.module:function", max_length=1_000)
-    settings: dict[str, JsonValue] = Field(description="keywords that the function is called with")
+    settings: dict[str, JsonValue] = Field(description="keyword arguments for the function")
     _is_trusted: bool = PrivateAttr(default=False)
 
 

@@ -13,37 +13,45 @@ from pydantic import Field, model_validator
 from infomcr_cli.config.schema.fields import BelowOne, Count, NonNegative, Positive, Record, hashed_unless_default
 
 _CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
-_DECOUPLED = "decoupled decay: before each step a kernel w becomes w - rate * weight_decay * w"
+_DECOUPLED = "decoupled weight decay of kernels: w <- w - learning_rate * weight_decay * w before each step"
 _OF_THE_AVERAGE = ("ema_momentum", "ema_overwrite_frequency")
 
 
 class OptimizerSettings(Record):
-    """What all optimizers have in common."""
+    """Settings that all optimizers share."""
 
-    learning_rate: Positive = Field(description="the rate after the warm-up; the schedule lowers it")
-    l2: NonNegative = Field(description="coefficient of the sum of squared weights; the gradient is twice it")
+    learning_rate: Positive = Field(description="learning rate after the warm-up, before the schedule lowers it")
+    l2: NonNegative = Field(
+        description="coefficient of the sum of squared weights in the loss; its gradient is 2 * l2 * w"
+    )
     weight_decay: NonNegative | None = hashed_unless_default(None, _DECOUPLED)
     label_smoothing: BelowOne = hashed_unless_default(
-        0.0, "share of each label that is spread evenly over all classes in the loss that is minimized"
+        0.0, "fraction of each label that is spread evenly over all classes, in the training loss only"
     )
-    clipnorm: Positive | None = hashed_unless_default(None, "longest gradient of one weight array; null: no limit")
+    clipnorm: Positive | None = hashed_unless_default(
+        None, "maximum gradient norm of each weight array; null: no clipping"
+    )
     global_clipnorm: Positive | None = hashed_unless_default(
-        None, "longest gradient of all weights together; null: no limit"
+        None, "maximum gradient norm of all weights together; null: no clipping"
     )
-    clipvalue: Positive | None = hashed_unless_default(None, "largest entry of a gradient, absolute; null: no limit")
+    clipvalue: Positive | None = hashed_unless_default(
+        None, "maximum absolute value of a gradient's entries; null: no clipping"
+    )
     use_ema: bool = hashed_unless_default(
-        False, "average the weights over steps; the average is what is evaluated and kept in checkpoints"
+        False, "keep an exponential moving average of the weights, which is evaluated and stored in checkpoints"
     )
-    ema_momentum: BelowOne = hashed_unless_default(0.99, "share of the average that a step keeps")
+    ema_momentum: BelowOne = hashed_unless_default(0.99, "decay of the moving average per step")
     ema_overwrite_frequency: Count | None = hashed_unless_default(
-        None, "steps after which training continues from the average; null: never"
+        None, "replace the weights by the average every so many steps; null: never"
     )
 
     @model_validator(mode="after")
     def _one_kind_of_clipping(self) -> OptimizerSettings:
         given = [f"optimizer.{name}={getattr(self, name):g}" for name in _CLIPPING if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"a gradient is clipped in one way; got {', '.join(given)}. Set the others to null.")
+            raise ValueError(
+                f"at most one kind of gradient clipping can be set; got {', '.join(given)}. Set the others to null."
+            )
         return self
 
     @model_validator(mode="after")
@@ -53,7 +61,7 @@ class OptimizerSettings(Record):
             value = getattr(self, name)
             if not self.use_ema and value != fields[name].default:
                 raise ValueError(
-                    f"optimizer.{name} needs the average of the weights; got {value:g} with optimizer.use_ema=false. "
+                    f"optimizer.{name} requires averaged weights; got {value:g} with optimizer.use_ema=false. "
                     "Set optimizer.use_ema=true."
                 )
         return self
@@ -63,15 +71,15 @@ class SgdConfig(OptimizerSettings):
     """Stochastic gradient descent, with or without momentum."""
 
     name: Literal["sgd"]
-    momentum: BelowOne = Field(description="share of the last step that is added to the next; 0: none")
-    nesterov: bool = Field(description="take the gradient's part of the momentum first (Nesterov)")
+    momentum: BelowOne = Field(description="momentum; 0: none")
+    nesterov: bool = Field(description="use Nesterov momentum")
 
 
 class _AdamSettings(OptimizerSettings):
-    beta_1: BelowOne = Field(description="decay of the mean of gradients")
-    beta_2: BelowOne = Field(description="decay of the mean of squared gradients")
-    epsilon: Positive = Field(description="added to the root of the mean of squares")
-    amsgrad: bool = Field(description="divide by the largest mean of squares so far (Reddi et al., 2018)")
+    beta_1: BelowOne = Field(description="decay of the first moment of the gradients")
+    beta_2: BelowOne = Field(description="decay of the second moment of the gradients")
+    epsilon: Positive = Field(description="added to the denominator for numerical stability")
+    amsgrad: bool = Field(description="use the AMSGrad variant (Reddi et al., 2018)")
 
 
 class AdamConfig(_AdamSettings):
@@ -88,31 +96,33 @@ class AdamWConfig(_AdamSettings):
 
 
 class LionConfig(OptimizerSettings):
-    """Lion (Chen et al., 2023): steps of one length, in the direction of the sign of the momentum."""
+    """Lion (Chen et al., 2023): updates by the sign of the momentum."""
 
     name: Literal["lion"]
-    beta_1: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the momentum in the step's direction")
+    beta_1: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="weight of the momentum in the direction of the update"
+    )
     beta_2: BelowOne = Field(description="decay of the momentum")
 
 
 class MuonConfig(OptimizerSettings):
-    """Muon (Jordan et al., 2024): orthogonal steps of dense kernels; all other weights take steps of Adam."""
+    """Muon (Jordan et al., 2024): orthogonalised updates of dense kernels; Adam updates all other weights."""
 
     name: Literal["muon"]
-    momentum: BelowOne = Field(description="decay of the momentum of weights that take Muon's step")
-    nesterov: bool = Field(description="take the gradient's part of the momentum first")
-    ns_steps: Annotated[int, Field(ge=1, le=100)] = Field(description="Newton-Schulz iterations that orthogonalize")
+    momentum: BelowOne = Field(description="momentum of the weights that Muon updates")
+    nesterov: bool = Field(description="use Nesterov momentum")
+    ns_steps: Annotated[int, Field(ge=1, le=100)] = Field(description="number of Newton-Schulz iterations")
     rms_rate: Positive | None = Field(
-        description="a step of an n x m kernel is scaled by rms_rate * sqrt(max(n, m)) (Liu et al., 2025); null: by 1"
+        description="scale the update of an n x m kernel by rms_rate * sqrt(max(n, m)) (Liu et al., 2025); null: by 1"
     )
     exclude_layers: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
-        description="layers that take steps of Adam, by a part of their path: the head should be one of them"
+        description="layers that Adam updates, matched by a part of their path; should include the head"
     )
-    exclude_embeddings: bool = Field(description="embeddings take steps of Adam")
-    adam_lr_ratio: Positive = Field(description="learning rate of the steps of Adam, as a multiple of learning_rate")
-    adam_beta_1: BelowOne = Field(description="decay of the mean of gradients, in steps of Adam")
-    adam_beta_2: BelowOne = Field(description="decay of the mean of squared gradients, in steps of Adam")
-    epsilon: Positive = Field(description="added to the root of the mean of squares, in steps of Adam")
+    exclude_embeddings: bool = Field(description="update embeddings by Adam")
+    adam_lr_ratio: Positive = Field(description="learning rate of Adam relative to learning_rate")
+    adam_beta_1: BelowOne = Field(description="decay of the first moment, for weights that Adam updates")
+    adam_beta_2: BelowOne = Field(description="decay of the second moment, for weights that Adam updates")
+    epsilon: Positive = Field(description="added to the denominator, for weights that Adam updates")
 
 
 OptimizerConfig = Annotated[SgdConfig | AdamConfig | AdamWConfig | LionConfig | MuonConfig, Field(discriminator="name")]

@@ -27,19 +27,23 @@ class NoRegularizer(Record):
 
 
 class PhasedConfig(Record):
-    """What all regularizers have in common."""
+    """Settings that all regularizers share."""
 
-    num_sub_batches: Count = Field(description="M, equal parts of the batch with batch statistics of their own")
-    phases: Phases = Field(description="one digit for each phase of the schedule: 1 active, 0 not")
+    num_sub_batches: Count = Field(
+        description="M, number of equal parts of the batch, each with its own batch statistics"
+    )
+    phases: Phases = Field(description="one digit for each phase of the schedule: 1 active, 0 inactive")
 
 
 class LocalMinimumConfig(PhasedConfig):
     """The regularizer of the study (Jia & Su, 2020)."""
 
     name: Literal["on"]
-    alpha: Positive = Field(description="α, length of the probing step in gradients")
+    alpha: Positive = Field(description="α, size of the probing step as a multiple of the gradient")
     beta: NonNegative = Field(description="β, weight of the penalty")
-    share_pass: bool = Field(description="the main gradient is the mean of the sub-batches': two passes, not three")
+    share_pass: bool = Field(
+        description="use the mean of the sub-batch gradients as the main gradient: two passes instead of three"
+    )
 
     @property
     def passes(self) -> float:
@@ -53,7 +57,7 @@ class SamConfig(PhasedConfig):
     """Sharpness-aware minimization (Foret et al., 2021)."""
 
     name: Literal["sam"]
-    rho: NonNegative = Field(description="ρ, length of the step up, in the Euclidean norm of the weights")
+    rho: NonNegative = Field(description="ρ, Euclidean norm of the ascent step")
 
     @property
     def passes(self) -> float:
@@ -65,8 +69,10 @@ class GradientNormConfig(PhasedConfig):
     """A penalty on the norm of the gradient (Zhao et al., 2022)."""
 
     name: Literal["gradient_norm"]
-    radius: Positive = Field(description="r, length of the probing step up, in the Euclidean norm of the weights")
-    alpha: Fraction = Field(description="α = λ/r, share of the gradient at the probed point; λ weighs the norm")
+    radius: Positive = Field(description="r, Euclidean norm of the probing ascent step")
+    alpha: Fraction = Field(
+        description="α = λ/r, weight of the gradient at the probed point; λ is the weight of the penalty"
+    )
 
     @property
     def passes(self) -> float:
@@ -78,8 +84,8 @@ class FisherTraceConfig(PhasedConfig):
     """A penalty on the mean squared norm of the sub-batches' gradients, differentiated exactly."""
 
     name: Literal["fisher_trace"]
-    beta: NonNegative = Field(description="β, weight of mean‖g_m‖²; that of the study's regularizer is αβ/2")
-    share_pass: bool = Field(description="the main gradient is the mean of the sub-batches': no extra pass")
+    beta: NonNegative = Field(description="β, weight of mean‖g_m‖²; corresponds to αβ/2 of the study's regularizer")
+    share_pass: bool = Field(description="use the mean of the sub-batch gradients as the main gradient: saves a pass")
 
     @property
     def passes(self) -> float:

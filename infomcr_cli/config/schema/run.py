@@ -37,29 +37,35 @@ Precision = Literal["float32", "float64", "mixed_bfloat16"]
 
 
 class ScheduleConfig(Record):
-    """How long to train, how the learning rate falls, and when to evaluate and to save."""
+    """Length of training, learning-rate schedule, and when to evaluate and save checkpoints."""
 
     name: Literal["piecewise", "cosine", "constant"]
-    epochs: Count = Field(description="passes over the training images")
-    boundaries: tuple[Fraction, ...] = Field(description="shares of the schedule at which the rate falls")
-    factor: Fraction = Field(description="what the rate is multiplied by at each boundary")
-    phases: tuple[Fraction, Fraction] = Field(description="shares of the schedule that part its three phases")
-    warmup_epochs: NonNegative = Field(description="epochs over which the rate rises from 0 to its value")
-    stop_at_train_loss: Positive | None = Field(description="stop at this clean training cross-entropy, nats")
+    epochs: Count = Field(description="number of epochs")
+    boundaries: tuple[Fraction, ...] = Field(description="where the learning rate falls, as fractions of all epochs")
+    factor: Fraction = Field(description="factor for the learning rate at each boundary")
+    phases: tuple[Fraction, Fraction] = Field(
+        description="where the second and the third phase begin, as fractions of all epochs"
+    )
+    warmup_epochs: NonNegative = Field(description="epochs in which the learning rate rises linearly from 0")
+    stop_at_train_loss: Positive | None = Field(
+        description="stop when the clean training cross-entropy is at most this, nats; null: never"
+    )
     patience: Count | None = hashed_unless_default(
-        None, "stop after so many epochs in a row without a lower validation loss; null: never"
+        None, "stop after this many epochs without a lower validation loss; null: never"
     )
     # Composition turns it into epochs and warm-up, which are part of the identity; by itself it shapes nothing.
-    match_compute: bool = not_hashed("as many epochs as cost what reg=on costs in the epochs given", default=False)
-    eval_every: Count = not_hashed("epochs between two evaluations on the test set")
-    checkpoint_every: Count = not_hashed("epochs between two checkpoints")
-    keep_checkpoints: Annotated[int, Field(ge=2)] | None = not_hashed("newest checkpoints that are kept; null: all")
+    match_compute: bool = not_hashed(
+        "train for the number of epochs that costs as much as reg=on for schedule.epochs", default=False
+    )
+    eval_every: Count = not_hashed("evaluate on the test set every this many epochs")
+    checkpoint_every: Count = not_hashed("write a checkpoint every this many epochs")
+    keep_checkpoints: Annotated[int, Field(ge=2)] | None = not_hashed("number of newest checkpoints to keep; null: all")
 
     @field_validator("boundaries")
     @classmethod
     def _rising(cls, boundaries: tuple[float, ...]) -> tuple[float, ...]:
         if any(later <= earlier for earlier, later in pairwise(boundaries)):
-            raise ValueError(f"schedule.boundaries must rise; got {list(boundaries)}")
+            raise ValueError(f"schedule.boundaries must be increasing; got {list(boundaries)}")
         return boundaries
 
     @model_validator(mode="after")
@@ -68,24 +74,28 @@ class ScheduleConfig(Record):
             value = getattr(self, name)
             if self.match_compute and value is not None:
                 raise ValueError(
-                    f"schedule.match_compute needs a schedule that goes to its end; got schedule.{name}={value:g}. "
-                    "Set the one to false or the other to null."
+                    f"schedule.match_compute cannot be combined with early stopping; got schedule.{name}={value:g}. "
+                    "Set match_compute to false, or the other setting to null."
                 )
         return self
 
 
 class TrackingConfig(Record):
-    """Where MLflow mirrors the run."""
+    """How the run is recorded in MLflow."""
 
     name: Literal["mlflow", "off"]
     uri: str | None = Field(
-        description="any MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
+        description="MLflow tracking URI; null: MLFLOW_TRACKING_URI, else mlflow/mlflow.db beside the runs"
     )
-    experiment: str | None = Field(description="its name in MLflow; null: MLFLOW_EXPERIMENT_NAME, else infomcr")
-    tensorboard: bool = not_hashed("write the metrics as TensorBoard event files to RUN/tensorboard", default=False)
+    experiment: str | None = Field(
+        description="name of the MLflow experiment; null: MLFLOW_EXPERIMENT_NAME, else infomcr"
+    )
+    tensorboard: bool = not_hashed(
+        "also write the metrics as TensorBoard event files to RUN/tensorboard", default=False
+    )
 
     checkpoints: Literal["none", "best", "last", "all"] = not_hashed(
-        "checkpoints whose weights are uploaded, as Keras models that take raw inputs", default="none"
+        "checkpoints whose weights are uploaded to MLflow, as Keras models that take unscaled inputs", default="none"
     )
 
     @field_validator("experiment")
@@ -98,7 +108,7 @@ class TrackingConfig(Record):
 
 
 class RunConfig(Record):
-    """One whole run, resolved."""
+    """The resolved configuration of a run."""
 
     data: AnyDataConfig
     model: ModelConfig
@@ -109,12 +119,14 @@ class RunConfig(Record):
     measure: MeasureConfig = not_hashed("what eval measures")
     tracking: TrackingConfig = not_hashed("where MLflow mirrors")
     engine: EngineConfig = not_hashed("what carries out a sweep")
-    start: str | None = Field(description="a run whose weights this one starts from, as RUN or RUN@CHECKPOINT")
-    seed: Seed = Field(description="of initial weights, order of batches, augmentation and dropout")
+    start: str | None = Field(
+        description="start from the weights of this run: RUN or RUN@CHECKPOINT; null: random weights"
+    )
+    seed: Seed = Field(description="seed for initial weights, order of batches, augmentation and dropout")
     precision: Precision = Field(description="number format of the training step")
-    device: Device = not_hashed("where to compute")
-    deterministic: bool = not_hashed("the same bits on every run of one machine")
-    runs_dir: Annotated[str, Field(min_length=1)] = not_hashed("where run directories are made")
+    device: Device = not_hashed("device to compute on")
+    deterministic: bool = not_hashed("bit-identical results on one machine, at some cost of speed")
+    runs_dir: Annotated[str, Field(min_length=1)] = not_hashed("folder for run directories")
     choices: dict[str, str] = not_hashed("the name chosen from each group")
     imported: ImportedConfig | None = hashed_unless_default(
         None, "where the weights come from, for a run that was trained elsewhere"
@@ -127,7 +139,7 @@ class RunConfig(Record):
             augment.name not in ("none", "standard") or augment.cutout or augment.mixup
         ):
             raise ValueError(
-                "data=imagenet must be augmented by none or standard, without cutout and mixup; "
+                "data=imagenet supports only augment=none and augment=standard, without cutout and mixup; "
                 f"got augment.name={augment.name}, augment.cutout={augment.cutout}, augment.mixup={augment.mixup:g}."
             )
         return self
@@ -137,8 +149,8 @@ class RunConfig(Record):
         if self.schedule.patience is not None and self.data.validation_size is None:
             raise ValueError(
                 f"schedule.patience needs a validation split; got schedule.patience={self.schedule.patience} with "
-                "data.validation_size=null. Set apart some training images, such as data.validation_size=200: "
-                "the test set never decides where training stops."
+                "data.validation_size=null. Hold out some training images, such as data.validation_size=200: "
+                "the test set is never used for early stopping."
             )
         return self
 
@@ -146,7 +158,7 @@ class RunConfig(Record):
     def _muon_computes_in_float32(self) -> RunConfig:
         if self.optimizer.name == "muon" and self.precision == "float64":
             raise ValueError(
-                "optimizer=muon needs float32 weights: Keras's Muon takes no others; got precision=float64. "
+                "optimizer=muon needs float32 weights, because Keras's Muon supports no others; got precision=float64. "
                 "Use precision=float32 or mixed_bfloat16."
             )
         return self

@@ -19,15 +19,17 @@ _Value = Annotated[str, Field(pattern=r"^[ -~]{1,1000}$")]  # a line of its own 
 
 
 class _Engine(Record):
-    """Bounds on one job that hold wherever it runs."""
+    """Limits of a job that every engine enforces."""
 
-    timeout: Positive | None = Field(description="seconds after which a job is stopped and failed; null: never")
-    memory: Size | None = Field(description="what a job may hold, as 500MB or 2GiB; null: no limit")
-    retries: CountOrZero = Field(description="how often a job whose process was lost is tried again")
+    timeout: Positive | None = Field(description="seconds after which a job is stopped and marked FAILED; null: never")
+    memory: Size | None = Field(description="memory limit per job, such as 500MB or 2GiB; null: no limit")
+    retries: CountOrZero = Field(description="how often a lost job is retried")
 
 
 class _Parallel(_Engine):
-    jobs: Jobs | Literal["auto"] = Field(description="jobs at once; auto: what cores, memory and GPUs allow")
+    jobs: Jobs | Literal["auto"] = Field(
+        description="number of parallel jobs; auto: as many as cores, memory and GPUs allow"
+    )
 
 
 class LocalEngineConfig(_Parallel):
@@ -35,13 +37,13 @@ class LocalEngineConfig(_Parallel):
 
     name: Literal["local"]
     devices: tuple[DeviceName, ...] | Literal["auto"] = Field(
-        default="auto", description="GPUs for the jobs, as CUDA_VISIBLE_DEVICES names them: [0,1]; auto: all"
+        default="auto", description="GPUs to use, named as in CUDA_VISIBLE_DEVICES, such as [0,1]; auto: all"
     )
     jobs_per_device: Count | None = Field(
-        default=None, description="jobs at once on a GPU; null: as many as device_memory allows, else one"
+        default=None, description="parallel jobs per GPU; null: as many as device_memory allows, else one"
     )
     device_memory: Size | None = Field(
-        default=None, description="memory of a GPU that a job needs, as 4GB; null: not said"
+        default=None, description="GPU memory that a job needs, such as 4GB; null: unknown"
     )
 
     @field_validator("devices")
@@ -57,30 +59,30 @@ class RayEngineConfig(_Parallel):
 
     name: Literal["ray"]
     address: str = Field(description="auto: the cluster that this machine belongs to; HOST:PORT; ray://HOST:PORT")
-    cpus: Positive = Field(description="cores that a job takes")
-    gpus: Annotated[float, Field(ge=0, le=64)] = Field(description="GPUs that a job takes")
+    cpus: Positive = Field(description="cores per job")
+    gpus: Annotated[float, Field(ge=0, le=64)] = Field(description="GPUs per job")
 
 
 class SlurmEngineConfig(_Engine):
     """Tasks of a Slurm job array whose nodes share the folder of runs."""
 
     name: Literal["slurm"]
-    array_parallelism: Jobs = Field(description="jobs at once: the limit of the array, as in --array=0-99%8")
-    cpus: Annotated[int, Field(ge=1, le=4096)] = Field(description="cores that a job takes")
+    array_parallelism: Jobs = Field(description="maximum number of parallel jobs of the array, as in --array=0-99%8")
+    cpus: Annotated[int, Field(ge=1, le=4096)] = Field(description="cores per job")
     gpus: Annotated[int, Field(ge=0, le=64)] | Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")] = Field(
-        description="GPUs that a job takes: a number, or kind and number as a100:1"
+        description="GPUs per job: a number, or type and number such as a100:1"
     )
     time: Annotated[int, Field(ge=1, le=10**7)] | Annotated[str, Field(pattern=_TIME)] | None = Field(
-        description="limit of a job: minutes, or as Slurm writes it: 12:00:00, 2-12; null: the partition's"
+        description="time limit per job: minutes, or Slurm's 12:00:00 or 2-12; null: the partition's limit"
     )
-    partition: _Name | None = Field(description="where the jobs wait; null: Slurm's default")
-    account: _Name | None = Field(description="that is charged; null: Slurm's default")
+    partition: _Name | None = Field(description="Slurm partition; null: Slurm's default")
+    account: _Name | None = Field(description="Slurm account; null: Slurm's default")
     qos: _Name | None = Field(description="quality of service; null: Slurm's default")
     checkpoint_before: Annotated[int, Field(ge=10, le=65535)] = Field(
-        description="seconds before the limit of time at which a job writes a checkpoint and is put back into the queue"
+        description="seconds before the time limit at which a job writes a checkpoint and requeues itself"
     )
     extra: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,40}$")], int | float | bool | _Value] = Field(
-        description="further options of sbatch by their long names: +engine.extra.constraint=a100"
+        description="other sbatch options by their long names, such as +engine.extra.constraint=a100"
     )
 
 
@@ -88,24 +90,28 @@ EngineConfig = Annotated[LocalEngineConfig | RayEngineConfig | SlurmEngineConfig
 
 
 class SweepConfig(Record):
-    """What a sweep does with its jobs."""
+    """Settings of a sweep or search."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] | None = Field(
-        description="of its folder and its run in MLflow; null: made from its overrides"
+        description="name of the sweep's folder and MLflow run; null: derived from the overrides"
     )
-    exclude: tuple[str, ...] = Field(description='combinations to leave out, as ["reg=on data.batch_size=16,32"]')
-    evaluate: bool = Field(description="measure each run once it is trained")
+    exclude: tuple[str, ...] = Field(description='combinations to skip, such as ["reg=on data.batch_size=16,32"]')
+    evaluate: bool = Field(description="measure each run after training")
     compare: bool = Field(description="compare all runs at the end")
-    search: Literal["optuna"] | None = Field(description="search the values and intervals; null: do every combination")
-    trials: Trials = Field(description="how many settings a search tries, those that fail included")
+    search: Literal["optuna"] | None = Field(
+        description="search the values and intervals of the overrides; null: train every combination"
+    )
+    trials: Trials = Field(description="number of trials, including failed ones")
     objective: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = Field(
-        description="scores and measures to search by, such as [validation_error,gamma]"
+        description="one or more scores and measures to optimize, such as [validation_error,gamma]"
     )
-    directions: tuple[Direction, ...] | None = Field(description="of each objective; null: as it is better")
-    sampler: Literal["tpe", "random"] = Field(description="what proposes settings: Optuna's TPE, or chance")
-    search_seed: Seed = Field(description="of the sampler")
+    directions: tuple[Direction, ...] | None = Field(
+        description="minimize or maximize, for each objective; null: the better direction of each"
+    )
+    sampler: Literal["tpe", "random"] = Field(description="Optuna's TPE sampler, or random sampling")
+    search_seed: Seed = Field(description="seed of the sampler")
     pruner: Literal["median"] | None = Field(
-        description="end a run whose validation loss is above the median of the others at that epoch; null: end none"
+        description="stop a run whose validation loss exceeds the median of the others at that epoch; null: no pruning"
     )
-    pruner_warmup: Count = Field(description="epochs in which no run is ended so")
-    allow_test: bool = Field(description="let objectives use the test set")
+    pruner_warmup: Count = Field(description="epochs before pruning starts")
+    allow_test: bool = Field(description="allow test scores as objectives")

@@ -1,1 +1,1 @@
-"""A search: a sweep whose settings are proposed one after the other, by Optuna, from what the runs before them gave."""
+"""A search: a sweep whose settings Optuna proposes one after the other, from earlier results."""

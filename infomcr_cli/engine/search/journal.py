@@ -1,4 +1,4 @@
-"""The study of a search, in Optuna's journal file beside the sweep.
+"""Store the study of a search in an Optuna journal file in the sweep's directory.
 
 A trial is one line of the journal when it is proposed, and one when its state is final: a process that is killed
 between two lines leaves a RUNNING trial, whose run directory tells the rest. Only the process that holds the sweep's
@@ -33,7 +33,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Journal:
-    """The trials of a search, and what proposes the next one.
+    """The trials of a search and its sampler.
 
     Args:
         path:     of the journal; made if there is none.
@@ -118,15 +118,15 @@ class Journal:
         return optuna.samplers.TPESampler(seed=seed)
 
     def _check_same(self, path: Path, description: dict[str, Any]) -> None:
-        """Raise InputError where the journal is that of another space or other objectives."""
+        """Raise InputError if the journal belongs to a different space or different objectives."""
         description["directions"] = list(map(str, self._directions))
         recorded = self._study.user_attrs
         for key, now in description.items():
             if key in recorded and recorded[key] != now:
                 raise InputError(
-                    f"a search goes on with the {key} that it was begun with",
+                    f"a search must be continued with the {key} that it was started with",
                     received=str(now)[:300],
-                    advice=f"{path.parent.name} has {str(recorded[key])[:300]}. Give the new search a sweep.name.",
+                    advice=f"{path.parent.name} has {str(recorded[key])[:300]}. Give this search another sweep.name.",
                 )
             if key not in recorded:
                 self._study.set_user_attr(key, now)
@@ -143,7 +143,7 @@ def _distribution(space: SearchSpace, key: str) -> BaseDistribution:
 
 
 def repair(path: Path) -> None:
-    """Drop the lock and the torn last line of a process that was killed; the caller holds the sweep's own lock."""
+    """Remove the lock and the incomplete last line of a killed process; the caller holds the sweep's lock."""
     with suppress(FileNotFoundError):
         os.unlink(f"{path}.lock")
     with suppress(FileNotFoundError), open(path, "r+b") as file:

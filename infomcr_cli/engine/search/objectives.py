@@ -1,4 +1,4 @@
-"""What a search minimizes or maximizes: scores and measures of the last checkpoint, read from the run's directory."""
+"""The objectives of a search: scores and measures of the last checkpoint, read from the run directory."""
 
 from __future__ import annotations
 
@@ -92,16 +92,16 @@ def objectives_of(settings: SweepConfig) -> tuple[Objective, ...]:
     """
     names = settings.objective
     if len(set(names)) < len(names):
-        raise InputError("each objective is given once", received=", ".join(names))
+        raise InputError("each objective must be given only once", received=", ".join(names))
     _check_test_set(names, allowed=settings.allow_test)
     better = [_direction_of(name) for name in names]
     directions = settings.directions or better
     if len(directions) != len(names):
         received = f"{len(directions)} directions, {len(names)} objectives"
         raise InputError(
-            "sweep.directions must have one for each objective",
+            "sweep.directions must have one direction per objective",
             received=received,
-            advice=f"As they are better: sweep.directions=[{','.join(better)}].",
+            advice=f"The better directions are sweep.directions=[{','.join(better)}].",
         )
     return tuple(
         Objective(name, direction, name in SCORES and SCORES[name].test)
@@ -115,11 +115,11 @@ def _check_test_set(names: Sequence[str], *, allowed: bool) -> None:
         return
     instead = ",".join(_INSTEAD.get(name, name.replace("test_", "validation_")) for name in names)
     raise InputError(
-        "the test set is no objective: what chooses settings is no test of them any more",
+        "the test set cannot be an objective, because its error would no longer be an unbiased estimate",
         received=f"sweep.objective={','.join(names)}",
         accepted=[name for name, score in SCORES.items() if not score.test] + ["a measure"],
-        advice=f"Set training images apart and search by them: sweep.objective={instead} data.validation_size=200. "
-        "sweep.allow_test=true searches by the test set, and every report of it says so.",
+        advice=f"Hold out training images and use them: sweep.objective={instead} data.validation_size=200. "
+        "sweep.allow_test=true allows it; every report will then say so.",
     )
 
 
@@ -142,7 +142,7 @@ def _direction_of(name: str) -> Direction:
 
 
 def _nearest(name: str, measures: Iterable[str]) -> str | None:
-    """Return the objective that is meant; the test set is proposed to nobody who does not name it."""
+    """Return the closest objective; test scores are suggested only if the name mentions the test set."""
     if f"validation_{name}" in SCORES:
         return f"validation_{name}"
     scores = [known for known, score in SCORES.items() if not score.test or name.startswith(("test", "gap"))]
@@ -163,14 +163,14 @@ def check_objectives(objectives: Sequence[Objective], configs: Sequence[RunConfi
             raise InputError(
                 f"{rule} needs a validation split",
                 received="data.validation_size=null",
-                advice="Set apart some training images, such as data.validation_size=200.",
+                advice="Hold out some training images, such as data.validation_size=200.",
             )
     measured = [name for name in names if name not in SCORES or SCORES[name].evaluated]
     if measured and not settings.evaluate:
         raise InputError(
-            f"sweep.objective={','.join(measured)} needs the runs to be measured",
+            f"sweep.objective={','.join(measured)} needs measured runs",
             received="sweep.evaluate=false",
-            advice="Leave sweep.evaluate out, or search by validation_loss.",
+            advice="Remove sweep.evaluate=false, or use sweep.objective=validation_loss.",
         )
     measures = [name for name in names if name not in SCORES]
     _check_measured(measures, configs)
@@ -178,7 +178,7 @@ def check_objectives(objectives: Sequence[Objective], configs: Sequence[RunConfi
 
 
 def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
-    """Raise InputError where a measure is no part of those that `measure` chooses."""
+    """Raise InputError if a measure is not among those that `measure` selects."""
     if not names:
         return
     from infomcr_cli.measures.base import chosen_measures
@@ -187,14 +187,14 @@ def _check_measured(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
     missing = [name for name in names if name not in taken]
     if missing:
         raise InputError(
-            f"sweep.objective={','.join(missing)} must be among the measures that are taken",
+            f"sweep.objective={','.join(missing)} must be among the computed measures",
             received=f"measure={configs[0].choices.get('measure', 'standard')}",
             advice=f"Add 'measure.names=[{','.join(dict.fromkeys(['gamma', *names]))}]', or measure=all.",
         )
 
 
 def _check_one_convention(names: Sequence[str], configs: Sequence[RunConfig]) -> None:
-    """Raise InputError where trials would have a measure by several conventions, which are never ranked together."""
+    """Raise InputError if trials would have different conventions of a measure."""
     if not names:
         return
     from infomcr_cli.measures.base import chosen_measures
@@ -206,9 +206,9 @@ def _check_one_convention(names: Sequence[str], configs: Sequence[RunConfig]) ->
             differing = [name for name, value in found[0].items() if other.get(name) != value]
             pairs = [", ".join(f"{name}={one.get(name)}" for name in differing) for one in (found[0], other)]
             raise InputError(
-                f"sweep.objective={measure.name} must have one convention for all trials",
+                f"sweep.objective={measure.name} must have the same convention in all trials",
                 received=" and ".join(pairs),
-                advice="Search no number of training images, or let the measure take as many of each: "
+                advice="Do not search the number of training images, or limit the images of the measure: "
                 f"measure.gamma.samples={min(sizes.values())} measure.samples={min(sizes.values())}.",
             )
 

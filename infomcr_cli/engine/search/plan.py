@@ -1,4 +1,4 @@
-"""From the arguments of a search to its space and its objectives, checked before anything is made."""
+"""Plan a search: parse its space and objectives from the arguments, and check them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from infomcr_cli.runs.identity import identity, with_other_data
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search consists of.
+    """The plan of a search.
 
     Args:
         settings: of the sweep.
@@ -44,18 +44,18 @@ class SearchPlan:
 
     @property
     def uses_test(self) -> bool:
-        """Whether the test set chooses the settings."""
+        """Whether the objectives use the test set."""
         return any(one.uses_test for one in self.objectives)
 
     @property
     def summary(self) -> str:
-        """What is searched, in a line for each axis."""
+        """The search space, one line per axis."""
         goals = ", ".join(f"{one.direction} {one.name}" for one in self.objectives)
         axes = [f"  {key}: {_in_words(one)}" for key, one in self.space.searched.items()]
         return "\n".join((f"A search of {self.settings.trials} trials, to {goals}:", *axes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is searched as JSON."""
+        """Return the search space as JSON."""
         return {
             "wanted": self.settings.trials,
             "objectives": [{"name": one.name, "direction": one.direction} for one in self.objectives],
@@ -77,7 +77,7 @@ class SearchPlan:
         return job_of(self._identity(point), point, label, Path(self.base.runs_dir).absolute(), self._existing)
 
     def _identity(self, point: GridPoint) -> str:
-        """Return the identity of a run; where data lie is no part of it unless it is searched."""
+        """Return the identity of a run; the path of the data is part of it only if it is searched."""
         hashed = identity(point.config)
         if {"data", "data.root"}.isdisjoint(self.space.searched):
             return hashed
@@ -94,7 +94,7 @@ def _in_words(one: Searched) -> str:
     numbers = one.numbers
     kind = "whole numbers" if numbers.whole else "numbers"
     step = f" in steps of {numbers.step:g}" if numbers.step not in (None, 1) else ""
-    return f"{kind} from {numbers.low:g} to {numbers.high:g}{step}{', by their logarithm' if numbers.log else ''}"
+    return f"{kind} from {numbers.low:g} to {numbers.high:g}{step}{', on a logarithmic scale' if numbers.log else ''}"
 
 
 def plan_search(arguments: Sequence[str], settings: SweepConfig, config_dir: Path | None) -> SearchPlan:
@@ -110,13 +110,15 @@ def plan_search(arguments: Sequence[str], settings: SweepConfig, config_dir: Pat
     space = search_space(arguments, config_dir, parse_exclusions(settings.exclude, config_dir))
     if space.combinations is not None and space.combinations < settings.trials:
         raise InputError(
-            "a search must have no more trials than there are settings",
+            "a search cannot have more trials than combinations",
             received=f"sweep.trials={settings.trials}, {space.combinations} combinations",
-            advice="Without sweep.search each of them is done once.",
+            advice="Without sweep.search, all combinations are trained.",
         )
     points = [replace(point, config=resolved(point.config)) for point in space.probes()]
     if not points:
-        raise InputError("a search must have something to try", received="sweep.exclude leaves out all that was tried")
+        raise InputError(
+            "a search needs a valid combination", received="sweep.exclude excluded every combination that was tried"
+        )
     probes = plan(points)
     check_objectives(objectives, [job.config for job in probes], settings)
     return SearchPlan(settings, space, objectives, tuple(probes))

@@ -1,4 +1,4 @@
-"""End a run early, in the job's own process: Optuna's median rule on the validation loss, epoch by epoch.
+"""Prune a run in the job's process, by Optuna's median rule on the validation loss of each epoch.
 
 The job reads the search's journal, which every machine of the sweep sees, so that it needs no other connection. The
 losses of a trial are in the journal once it has ended, and only trials that went to their end count.
@@ -18,7 +18,7 @@ STARTUP = 5  # trials that must have ended before any is pruned: Optuna's own de
 
 
 class Pruning(BaseModel):
-    """What a job needs to know to end itself.
+    """The information with which a job prunes itself.
 
     Args:
         journal: of the search.
@@ -45,7 +45,7 @@ class MedianRule:
         self._storage: Any = None
 
     def __call__(self, epoch: int, values: dict[str, float]) -> str | None:
-        """Return why the run ends here; None: it does not.
+        """Return the reason to stop the run, or None.
 
         Args:
             values: what was logged of the epoch.
@@ -62,7 +62,7 @@ class MedianRule:
         return f"pruned after epoch {epoch}: its validation loss ({lowest:.4g}) is above the median of {count} trials"
 
     def _others(self) -> list[dict[int, float]]:
-        """Return the losses of the trials that went to their end; none while the journal cannot be read."""
+        """Return the losses of the complete trials; empty while the journal cannot be read."""
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
         from optuna.trial import TrialState

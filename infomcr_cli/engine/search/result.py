@@ -1,4 +1,4 @@
-"""From the study of a search to its report."""
+"""Build the report of a search from its study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST = 4  # trials with values below which an importance would say nothing
 
 
 def search_report(search: Search) -> SearchReport:
-    """Return what a search has found so far; trials that were repeated after a failure are left out."""
+    """Return the report of a search so far, without trials that were repeated after a failure."""
     trials = search.journal.trials()
     repeated = {one.user_attrs.get(RETRIED) for one in trials}
     study, settings = search.journal.study, search.plan.settings
@@ -48,7 +48,7 @@ def _trial(trial: FrozenTrial) -> SearchedTrial:
 
 
 def _importance(study: optuna.Study, index: int, complete: Sequence[FrozenTrial]) -> dict[str, float]:
-    """Return the importance of the axes for one objective; empty where it cannot be had."""
+    """Return the importance of the axes for one objective; empty if it is not available."""
     values = {one.values[index] for one in complete}
     if len(complete) < LEAST or len(values) < 2:
         return {}

@@ -1,4 +1,4 @@
-"""A search that runs: it gives the scheduler one job after the other, and notes what became of each.
+"""A running search: it gives jobs to the scheduler and records their results.
 
 What is known of a trial follows from two places. The journal holds its values and its state once that is final. Before
 that the run's directory says how far it is: a RUNNING trial gets the values of its finished run, or its run goes on.
@@ -60,7 +60,7 @@ class Search:
 
     @property
     def left(self) -> int:
-        """How many trials are still to be proposed; a trial that repeats a failed one does not count twice."""
+        """The number of trials still to be proposed; a repeated trial does not count twice."""
         trials = self.journal.trials()
         return max(0, self.plan.settings.trials - len(trials) + sum(RETRIED in one.user_attrs for one in trials))
 
@@ -70,7 +70,7 @@ class Search:
         return not self.left and not self._open
 
     def next(self) -> Job | None:
-        """Return the next job, of a trial that was begun or of a new one; None: there is none now."""
+        """Return the next job, of an interrupted or a new trial; None if there is none at the moment."""
         if self.due:
             return self.due.popleft()
         while self.left:
@@ -81,7 +81,7 @@ class Search:
         return None
 
     def pruning(self, job: Job) -> Pruning | None:
-        """Return by what a job ends itself early; None: it does not."""
+        """Return the pruning rule of a job, or None."""
         settings = self.plan.settings
         if settings.pruner is None:
             return None
@@ -104,7 +104,7 @@ class Search:
         self._settle(outcome.job, outcome.final_state, outcome.reason)
 
     def poll(self) -> None:
-        """Do nothing: a job ends itself where it is pruned."""
+        """Do nothing, because jobs prune themselves."""
 
     def _proposed(self, values: dict[str, Any], **attributes: Any) -> Job | None:
         """Add a trial, and return its job if that is to be run."""
@@ -147,9 +147,9 @@ class Search:
             return
         if job.identity != trial.user_attrs.get("identity", job.identity):
             raise InputError(
-                "the runs of a search must be those that it was begun with",
+                "the runs of a search must not change",
                 received=f"trial {trial.number} was {trial.user_attrs.get('run')}",
-                advice="Its other settings have changed, in the command or in conf/. Give the new search a sweep.name.",
+                advice="Fixed settings changed, in the command or in conf/. Give this search another sweep.name.",
             )
         self.jobs.setdefault(job.identity, job)
         if trial.state is TrialState.COMPLETE:

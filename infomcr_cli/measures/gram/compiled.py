@@ -16,13 +16,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.measures.gram.outer_product import Contribution, Rows
 from infomcr_cli.measures.gram.parts import MemoryBudget
-from infomcr_cli.measures.gram.passes import BlockPass, JacobianPass, PassSetting, forward
-from infomcr_cli.measures.gram.products import Products
+from infomcr_cli.measures.gram.passes import BlockPass, JacobianPass, PassSetting, derivative_at
+from infomcr_cli.measures.gram.products import Contribution, Products, Rows
 from infomcr_cli.measures.gram.record import BlockResult
-from infomcr_cli.measures.samples import blocks, even_block_size, take
-from infomcr_cli.measures.stateless import float_weights, measurement_scope, trainable_weights
+from infomcr_cli.measures.samples import blocks, take
+from infomcr_cli.measures.stateless import float_weights, in_precision, measurement_scope, trainable_weights
 
 MODEL_CHUNK = 8  # samples of one vectorised Jacobian of the whole model, if samples are independent
 AUDITED = 3  # samples
@@ -64,7 +63,7 @@ class CompiledPasses:
         self._block: BlockPass | None = None
         self.block_size = chunk_size
         if setting.batch_norm == "inference":
-            self._block = self._compile_block(images, len(labels), memory)
+            self._block = BlockPass(setting, self.weights, self.variables, images, memory, products)
             self.block_size = self._block.size
             self.gradient_methods = [plan.gradient_method for plan in self._block.plans]
         if self._block and audit:  # weights for which the block pass is wrong take the Jacobian of the whole model
@@ -112,17 +111,6 @@ class CompiledPasses:
             result = self(values, take(images, indices), labels[indices])
             yield result.first(keep) if keep < self.block_size else result
 
-    def _compile_block(self, images: Any, count: int, memory: MemoryBudget) -> BlockPass:
-        """Compile for the largest even block that fits into memory."""
-        size = even_block_size(count, count)
-        block = BlockPass(self.setting, self.weights, self.variables, images, size, self.products)
-        if block.sample_bytes * size <= memory.for_pass(single_block=size >= count):
-            return block
-        smaller = even_block_size(count, int(memory.for_pass(single_block=False) / block.sample_bytes))
-        if smaller >= size:
-            return block
-        return BlockPass(self.setting, self.weights, self.variables, images, smaller, self.products)
-
     def _compile_jacobian(self, images: Any, labels: NDArray[np.int32]) -> JacobianPass:
         """Compile, and take sample by sample if the vectorised Jacobian fails or is wrong."""
         chunk = self.block_size if self.setting.batch_norm == "batch" else min(MODEL_CHUNK, self.block_size)
@@ -167,13 +155,19 @@ class CompiledPasses:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(wanted)
                 inputs = keras.tree.map_structure(tf.constant, images)
-                logits, derivative = forward(setting, inputs, tf.constant(labels))  # [n, C]
+                logits = setting.model(in_precision(inputs, setting.precision), training=False)  # [n, C]
+                derivative = derivative_at(logits, tf.constant(labels), setting.logit_scale)
             seed = tf.cast(derivative.direction * coefficients[:, None], logits.dtype)
             gradients = tape.gradient(logits, wanted, seed, unconnected_gradients="zero")
         return [tf.cast(tf.convert_to_tensor(g), tf.float64) for g in gradients]
 
     def _with_model_rows(
-        self, jacobian: JacobianPass, found: BlockResult | None, values: Any, images: Any, labels: Any
+        self,
+        jacobian: JacobianPass,
+        found: BlockResult | None,
+        values: Sequence[tf.Tensor],
+        images: Any,
+        labels: NDArray[np.int32],
     ) -> BlockResult:
         """Add the rows of the weights that need the Jacobian of the whole model, chunk by chunk."""
         results = []

@@ -13,9 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infomcr_cli.measures.gram.device_rows import arranged, convolution_rows
-from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows, are_matrix_products
 from infomcr_cli.measures.gram.parts import Part
-from infomcr_cli.measures.gram.products import WHOLE
+from infomcr_cli.measures.gram.products import WHOLE, Contribution, OuterProduct, Rows, are_matrix_products
 
 Array = NDArray[np.float64]
 PANEL_BYTES = 1 << 26  # of columns that are turned to float64 at a time
@@ -100,7 +99,7 @@ def _in_kernel_order(contribution: Contribution) -> tf.Tensor:
 
 
 def _gram_of_factors(left: tf.Tensor, right: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """See `outer_product.gram_of_factors`."""
+    """See `products.gram_of_factors`."""
     n, steps = left.shape[:2]
     left, right, kernel = (tf.cast(x, tf.float64) for x in (left, right, kernel))
     along = tf.reduce_sum(left * tf.matmul(right, kernel, transpose_b=True), axis=[1, 2])
@@ -110,7 +109,7 @@ def _gram_of_factors(left: tf.Tensor, right: tf.Tensor, kernel: tf.Tensor) -> tu
 
 
 def _gram_of_rows(blocks: Sequence[tf.Tensor], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """See `outer_product.gram_of_rows`."""
+    """See `products.gram_of_rows`."""
     count = sum(rows.shape[0] for rows in blocks)
     width = max(1, PANEL_BYTES // (8 * (count + 1)))
     total = tf.zeros([count + 1, count + 1], tf.float64)

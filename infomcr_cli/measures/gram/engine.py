@@ -90,7 +90,14 @@ class GramEngine:
             while True:
                 budget = self._memory
                 try:
-                    passes, labels = self._compiled(images, given, chunk)
+                    with self._compiling:  # for the first draw, and for all devices
+                        labels = self._checked_labels(images, given, chunk)
+                        if self._passes is None:
+                            products = products_for(self._compute)
+                            self._passes = CompiledPasses(
+                                self._setting, images, labels, self._chunk_size, self._memory, products, self._audit
+                            )
+                        passes = self._passes
                     sums = gram_sums(passes, images, labels, self._memory)
                     break
                 except tf.errors.ResourceExhaustedError:  # the device has less memory than the budget allows
@@ -115,20 +122,12 @@ class GramEngine:
         with single_threaded_products(), full_precision():
             yield from shared_among(devices, self, draws)
 
-    def _compiled(self, images: Any, given: Any, chunk: int | None) -> tuple[CompiledPasses, NDArray[np.int32]]:
-        """Return the passes, compiled for the first draw and for all devices, and the draw's labels, checked."""
-        with self._compiling:
-            model = self._setting.model
-            classes = self._passes.num_classes if self._passes else complete(model, images)
-            labels = class_indices(given, classes=classes)
-            if chunk and len(labels) % chunk:
-                raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
-            if self._passes is None:
-                products = products_for(self._compute)
-                self._passes = CompiledPasses(
-                    self._setting, images, labels, self._chunk_size, self._memory, products, self._audit
-                )
-            return self._passes, labels
+    def _checked_labels(self, images: Any, given: Any, chunk: int | None) -> NDArray[np.int32]:
+        classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
+        labels = class_indices(given, classes=classes)
+        if chunk and len(labels) % chunk:
+            raise InputError(f"N must be a multiple of chunk_size={chunk} in batch mode", received=len(labels))
+        return labels
 
 
 def products_for(compute: Where) -> Products:

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.im2col import Window
-from infomcr_cli.measures.gram.outer_product import OuterProduct
+from infomcr_cli.measures.gram.products import OuterProduct
 from infomcr_cli.models.keras_internals import own_variables
 
 layers = keras.layers

@@ -16,19 +16,21 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.measures.cross_entropy import LossDerivative, loss_derivative
 from infomcr_cli.measures.gram.conv_gradient import kernel_gradients_as_products
 from infomcr_cli.measures.gram.layer_jacobian import layer_gradients
 from infomcr_cli.measures.gram.layer_rules import LayerCall, own_trainable, rule_of
 from infomcr_cli.measures.gram.norm_gradient import norm_gradients_in_closed_form
-from infomcr_cli.measures.gram.outer_product import Contribution, OuterProduct, Rows
-from infomcr_cli.measures.gram.products import Products
+from infomcr_cli.measures.gram.parts import MemoryBudget
+from infomcr_cli.measures.gram.products import Contribution, OuterProduct, Products, Rows
 from infomcr_cli.measures.gram.record import BlockResult
 from infomcr_cli.measures.gram.trace import GradientPlan, LayerTracer, TracedCall, plan_gradient
 from infomcr_cli.measures.loops import unremarked_loops
-from infomcr_cli.measures.samples import blocks, take
+from infomcr_cli.measures.samples import blocks, even_block_size, take
 from infomcr_cli.measures.stateless import BatchNormMode, in_precision, measurement_scope, number_of_classes
 from infomcr_cli.models.logits import check_operation
 
@@ -49,12 +51,14 @@ class PassSetting(NamedTuple):
 class BlockPass:
     """A compiled function from a block of samples to the contributions of all weights that have a rule or a layer.
 
+    It is compiled for the largest even block that fits into memory; all blocks have that size.
+
     Args:
         setting:   model, precision, scale of the logits; batch norm's mode must be `inference`.
         weights:   all floating-point variables, whose values are passed to each call.
         variables: the ones to differentiate by.
         images:    all samples of a draw; the first block of them gives the shapes.
-        size:      samples of a block; all blocks have the same.
+        memory:    what the pass may take.
         products:  where contributions are held.
     """
 
@@ -64,23 +68,30 @@ class BlockPass:
         weights: Sequence[keras.Variable],
         variables: Sequence[keras.Variable],
         images: Any,
-        size: int,
+        memory: MemoryBudget,
         products: Products,
     ) -> None:
         self._held = products.held
         self.plans: list[GradientPlan] = []
         self._setting, self._weights, self._variables = setting, list(weights), list(variables)
-        self.size = size
         self.num_classes = 0
         self._shapes: list[list[OuterProduct | None]] = []
-        indices, _ = next(blocks(leading_size(images), size))
-        signature = chunk_signature(self._weights, setting.precision, take(images, indices))
-        self._function = tf.function(self._trace, autograph=False).get_concrete_function(*signature)
-        tensors = [t for op in self._function.graph.get_operations() for t in op.outputs if t.dtype.is_floating]
-        all_bytes = float(sum(t.dtype.size * (t.shape.num_elements() or 0) for t in tensors))
-        self.sample_bytes = ALIVE * all_bytes / self.size
+        count = leading_size(images)
+        self.size = whole = even_block_size(count, count)
+        while True:
+            indices, _ = next(blocks(count, self.size))
+            signature = chunk_signature(self._weights, setting.precision, take(images, indices))
+            self._function = tf.function(self._trace, autograph=False).get_concrete_function(*signature)
+            tensors = [t for op in self._function.graph.get_operations() for t in op.outputs if t.dtype.is_floating]
+            needed = ALIVE * float(sum(t.dtype.size * (t.shape.num_elements() or 0) for t in tensors))
+            if self.size < whole or needed <= memory.for_pass(single_block=True):
+                return
+            fitting = int(memory.for_pass(single_block=False) / (needed / self.size))
+            self.size = even_block_size(count, fitting)
+            if self.size >= whole:  # no smaller one is possible
+                return
 
-    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> BlockResult:
+    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]) -> BlockResult:
         """Return the losses and, for each variable, the contributions of its calls.
 
         A weight that needs the Jacobian of the whole model has none.
@@ -94,7 +105,7 @@ class BlockPass:
         contributions = [[contribution(shape) for shape in shapes] for shapes in self._shapes]
         return BlockResult(derivative.loss.numpy(), derivative.log_length.numpy(), contributions)
 
-    def _trace(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+    def _trace(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> tuple[LossDerivative, list[tf.Tensor]]:
         """Return the loss derivative and the tensors of all contributions, in one list."""
         tracer = LayerTracer(tf.compat.v1.get_default_graph())
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
@@ -106,7 +117,8 @@ class BlockPass:
         ):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(wanted)
-                logits, derivative = forward(setting, images, labels)  # [n, C]
+                logits = setting.model(in_precision(images, setting.precision), training=False)  # [n, C]
+                derivative = derivative_at(logits, labels, setting.logit_scale)
                 self.num_classes = logits.shape[1]
             self.plans = [plan_gradient(tracer, v, t, self.size) for v, t in zip(self._variables, wanted, strict=True)]
             with tracer.paused():
@@ -184,7 +196,9 @@ class JacobianPass:
         except (ValueError, TypeError, NotImplementedError):
             self.compile_loop()
 
-    def __call__(self, values: Sequence[tf.Tensor], images: Any, labels: Any) -> tuple[LossDerivative, list[tf.Tensor]]:
+    def __call__(
+        self, values: Sequence[tf.Tensor], images: Any, labels: NDArray[np.int32]
+    ) -> tuple[LossDerivative, list[tf.Tensor]]:
         """Return the losses and, for each variable, rows of shape [n, *variable.shape]."""
         return self._function(list(values), images, labels)
 
@@ -206,7 +220,7 @@ class JacobianPass:
                     stack.enter_context(norm_gradients_in_closed_form(self._setting.model))
             yield
 
-    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> Any:
+    def _rows(self, values: list[tf.Tensor], images: Any, labels: tf.Tensor) -> tuple[LossDerivative, list[tf.Tensor]]:
         wanted = [values[i] for i in self._wanted]
         setting, mapping = self._setting, list(zip(self._weights, values, strict=True))
         with (
@@ -216,7 +230,8 @@ class JacobianPass:
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)
-                logits, derivative = forward(setting, images, labels)  # [n, C]
+                logits = setting.model(in_precision(images, setting.precision), training=False)  # [n, C]
+                derivative = derivative_at(logits, labels, setting.logit_scale)
                 self.num_classes = logits.shape[1]
                 # Along the unit direction at the logits, so that no row underflows: [n].
                 targets = tf.reduce_sum(tf.cast(derivative.direction, logits.dtype) * logits, axis=1)
@@ -226,21 +241,21 @@ class JacobianPass:
         return derivative, rows
 
 
-def forward(setting: PassSetting, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, LossDerivative]:
-    """Return logits [n, C] and the loss with its derivative; the derivative is a constant to any tape.
+def derivative_at(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | None) -> LossDerivative:
+    """Return the loss at a model's logits [n, C] with its derivative, which is a constant to any tape.
 
     Raises:
         InputError: the model's output is not one vector of two or more logits a sample, or it is probabilities.
     """
-    logits = setting.model(in_precision(images, setting.precision), training=False)
     number_of_classes(logits)
     if tf.is_symbolic_tensor(logits):
         check_operation(logits)
-    derivative = loss_derivative(logits, labels, setting.logit_scale)
-    return logits, LossDerivative(*(tf.stop_gradient(part) for part in derivative))
+    return LossDerivative(*(tf.stop_gradient(part) for part in loss_derivative(logits, labels, logit_scale)))
 
 
-def chunk_signature(weights: Sequence[keras.Variable], precision: str, chunk: Any) -> tuple[Any, Any, tf.TensorSpec]:
+def chunk_signature(
+    weights: Sequence[keras.Variable], precision: str, chunk: Any
+) -> tuple[list[tf.TensorSpec], Any, tf.TensorSpec]:
     """Return the tensor specifications of (weights, images, labels) for chunks like this one."""
     specs = [tf.TensorSpec(v.shape, precision) for v in weights]
     images = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, tf.as_dtype(x.dtype)), chunk)

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomcr_cli.measures import gamma as formulas
-from infomcr_cli.measures.gram.outer_product import Contribution
 from infomcr_cli.measures.gram.parts import MemoryBudget, Part, parts_within
-from infomcr_cli.measures.gram.products import Products
+from infomcr_cli.measures.gram.products import Contribution, Products
 
 if TYPE_CHECKING:
     import keras
@@ -209,29 +208,21 @@ def gram_record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64])
     logs, pairs, weights = sums.log_derivatives[same], np.ix_(same, same), Counter[str]()
     for variable in passes.variables:
         weights[group_name(variable)] += int(np.prod(variable.shape))
-    groups = {name: layer_group(h[pairs], logs, weights[name]) for name, h in sums.by_group.items()}
+    groups: dict[str, LayerGroup] = {}
+    for name, matrix in sums.by_group.items():  # H_group of unit derivatives: G_ij = exp(a_i + a_j) H_ij
+        cosines, lengths = formulas.unit_diagonal(matrix[pairs])
+        own = lengths + logs
+        try:
+            volume = formulas.log_volume_of_unit(cosines, own)
+        except formulas.SingularGramError:
+            volume = None
+        trace = float(np.exp(2 * own).sum() / len(own))
+        groups[name] = LayerGroup(trace, volume, formulas.rank(cosines), weights[name])
     unit_gram, lengths = formulas.unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
     with np.errstate(under="ignore"):
         products = np.exp(logs) * sums.products[same]
     methods = {v.path: method for v, method in zip(passes.variables, passes.gradient_methods, strict=True)}
     return GramRecord(unit_gram, lengths + logs, sums.losses[same], products, groups, methods)
-
-
-def layer_group(unit: Array, log_derivatives: Array, weights: int) -> LayerGroup:
-    """Return the record of a group from the Gram matrix of rows that belong to unit derivatives at the logits.
-
-    Args:
-        unit:            H, [N, N], with G_ij = exp(a_i + a_j) H_ij.
-        log_derivatives: a, the logarithms of the derivatives' lengths, [N].
-        weights:         number of trainable weights of the group.
-    """
-    cosines, lengths = formulas.unit_diagonal(unit)
-    logs = lengths + log_derivatives
-    try:
-        volume = formulas.log_volume_of_unit(cosines, logs)
-    except formulas.SingularGramError:
-        volume = None
-    return LayerGroup(float(np.exp(2 * logs).sum() / len(logs)), volume, formulas.rank(cosines), weights)
 
 
 def group_name(variable: keras.Variable) -> str:

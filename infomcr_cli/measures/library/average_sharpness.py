@@ -55,7 +55,7 @@ def noise_passes(config: MeasureConfig) -> Work:
     family="sharpness",
     unit="nats",
     direction="lower",
-    cost="a forward pass over the samples for each draw of noise",
+    cost="one forward pass over the samples per noise vector",
     passes=lambda config: noise_passes(config),  # its own: the noise differs
     shares=(normalised_pass,),
     needs=(IMAGES,),
@@ -74,7 +74,7 @@ def average_sharpness(ctx: MeasureContext) -> MeasureValue:
     invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
-    cost="a forward pass over the samples for each draw of noise",
+    cost="one forward pass over the samples per noise vector",
     passes=lambda config: noise_passes(config),  # its own: the noise differs
     shares=(normalised_pass,),
     needs=(IMAGES,),

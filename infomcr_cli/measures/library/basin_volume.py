@@ -70,7 +70,7 @@ def _passes(config: MeasureConfig) -> Work:
     family="volume",
     unit="nats",
     direction="higher",
-    cost="three or four forward passes over the samples for each ray",
+    cost="three or four forward passes over the samples per ray",
     passes=_passes,
     shares=(compiled_gradient,),
     needs=(IMAGES,),

@@ -104,7 +104,7 @@ def noisy_images(images: Any, noise: float, seed: int) -> Any:
 
     def noisy(x: Any) -> Any:
         if not np.issubdtype(x.dtype, np.floating):
-            raise InputError("noise on inputs needs inputs that are real numbers", received=str(x.dtype))
+            raise InputError("noise on inputs needs real-valued inputs", received=str(x.dtype))
         over = tuple(range(max(1, x.ndim - 1)))  # of one number a sample, [N], over the samples
         spread = np.std(x, axis=over, dtype=np.float64)  # [channels], or one number
         return (x + noise * spread * generator.standard_normal(x.shape)).astype(x.dtype)
@@ -164,7 +164,7 @@ def _of_noisy(number: Callable[[Array, Labels], float]) -> Callable[[MeasureCont
 
 def _value(number: Callable[[Array, Labels], float], logits: Array, labels: Labels) -> MeasureValue:
     if not np.all(np.isfinite(logits)):
-        raise InputError("probabilities need logits that are finite", received="NaN or infinity")
+        raise InputError("probabilities need finite logits", received="NaN or infinity")
     return MeasureValue(number(logits, labels))
 
 

@@ -35,7 +35,9 @@ def squared_slopes(surface: LossSurface, along: Any) -> Any:
 
     for x in keras.tree.flatten(surface.images):
         if not np.issubdtype(x.dtype, np.floating):
-            raise InputError("a derivative by the inputs needs inputs that are real numbers", received=str(x.dtype))
+            raise InputError(
+                "the derivative with respect to the inputs needs real-valued inputs", received=str(x.dtype)
+            )
     return np.concatenate(surface.map_differentiated(_squared_slopes, along))
 
 
@@ -69,7 +71,7 @@ def complexity_passes(config: MeasureConfig) -> Work:
     invariance=SAME_FUNCTION,
     unit="logits²",
     direction="lower",
-    cost="one forward and one backward pass over the samples for each of at most 10 logits",
+    cost="one forward and one backward pass over the samples for up to 10 logits",
     passes=complexity_passes,
     needs=(IMAGES, "real inputs"),
     settings=("samples",),

@@ -127,7 +127,7 @@ def gradient_noise(draw: Draw) -> float | None:
     family="volume",
     unit="nats",
     direction="lower",
-    cost="one forward and one backward pass a draw, and as much again for the Gram matrix",
+    cost="one forward and one backward pass per draw, and as much again for the Gram matrix",
     passes=gram_passes,
     needs=(GRAM,),
     settings=(*SETTINGS, "gamma.memory", "gamma.target_se"),

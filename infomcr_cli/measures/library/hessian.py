@@ -120,7 +120,7 @@ def estimated_trace(ctx: MeasureContext) -> MeasureValue:
     family="curvature",
     unit="nats",
     direction="lower",
-    cost="curvature.products Hessian-vector products over the samples, shared, and one for each probe",
+    cost="curvature.products Hessian-vector products over the samples, shared, and one per probe",
     passes=probe_passes,
     shares=(space_passes,),
     needs=(IMAGES,),

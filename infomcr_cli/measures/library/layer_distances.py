@@ -73,7 +73,7 @@ def sum_of_ratios(above: Iterable[float], below: Iterable[float]) -> float:
     """
     above, below = np.asarray(above), np.asarray(below)
     if not np.all(below > 0):
-        raise InputError("a ratio to the spectral norm needs layers that are not zero", received="a layer of zeros")
+        raise InputError("the ratio to the spectral norm needs non-zero layers", received="a layer of zeros")
     return float(np.sum(above / below))
 
 
@@ -102,7 +102,7 @@ def parameter_norm(ctx: MeasureContext) -> MeasureValue:
     invariance=("batch_norm_rescaling",),
     unit="weights²",
     direction="lower",
-    cost="building the network once more",
+    cost="building the network again",
     passes=no_passes,
     needs=(FOLDABLE, INITIAL),
 )
@@ -119,7 +119,7 @@ def frobenius_distance(ctx: MeasureContext) -> MeasureValue:
     invariance=("batch_norm_rescaling",),
     unit="weights²",
     direction="lower",
-    cost="some 30 applications of each convolution to one image",
+    cost="about 30 applications of each convolution to one image",
     passes=moved_spectral_passes,
     needs=(FOLDABLE, INITIAL),
     free=True,
@@ -137,7 +137,7 @@ def spectral_distance(ctx: MeasureContext) -> MeasureValue:
     invariance=EVERY_CHANGE,
     unit="directions",
     direction="lower",
-    cost="that of spectral_product, shared with it",
+    cost="that of spectral_product, shared",
     passes=spectral_passes,
     needs=(FOLDABLE,),
     free=True,
@@ -155,7 +155,7 @@ def frobenius_over_spectral(ctx: MeasureContext) -> MeasureValue:
     invariance=("batch_norm_rescaling",),
     unit="ln",
     direction="lower",
-    cost="that of spectral_product and of margin, shared with them",
+    cost="those of spectral_product and margin, shared",
     passes=spectral_passes,
     needs=(FOLDABLE, IMAGES, INITIAL),
     settings=("samples",),

@@ -1,4 +1,4 @@
-"""Margins at the input and at hidden layers over their total variation, of samples as they are and of mixed ones."""
+"""Margins at the input and at hidden layers, relative to the total variation, of original and of mixed samples."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def margin_distribution(ctx: MeasureContext) -> MeasureValue:
     invariance=EVERY_CHANGE,
     unit="√(total variation)",
     direction="higher",
-    cost="that of margin_distribution, on images averaged with another one of their class",
+    cost="that of margin_distribution, on averaged images",
     passes=lambda config: Work(inputs=config.samples, functions=0.75),
     needs=(IMAGES, "floating-point inputs"),
     settings=("samples",),

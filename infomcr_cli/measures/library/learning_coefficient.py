@@ -1,4 +1,4 @@
-"""The local learning coefficient: how fast the volume of low loss shrinks, as a Langevin chain around w finds it."""
+"""The local learning coefficient: how fast the volume of low loss shrinks, estimated by Langevin chains around w."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def relative_localisation(weights: Array, radius: float) -> float:
     """
     length = float(np.linalg.norm(weights))
     if length == 0:
-        raise InputError("the localisation relative to the weights needs weights other than 0")
+        raise InputError("the relative localisation needs non-zero weights")
     return len(weights) / (radius * length) ** 2
 
 
@@ -161,7 +161,7 @@ def _passes(config: MeasureConfig) -> Work:
     family="volume",
     unit="effective weights / 2",
     direction="lower",
-    cost="a gradient of learning_coefficient.batch images for each step of each chain",
+    cost="one gradient of learning_coefficient.batch images per step of each chain",
     passes=_passes,
     shares=(compiled_gradient,),
     needs=(IMAGES,),

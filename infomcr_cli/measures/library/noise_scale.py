@@ -1,4 +1,4 @@
-"""PAC-Bayes noise scale: how much Gaussian noise on the weights costs a given share of the accuracy."""
+"""PAC-Bayes noise scale: the Gaussian noise on the weights that lowers the accuracy by a given amount."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PILOT, TRIES = 6.0, 4.0  # about as many values of σ are tried with one noise v
 def crossing_scale(
     surface: LossSurface, *, drop: float, draws: int, seed: int, magnitude_aware: bool, floor: float = FLOOR
 ) -> tuple[float, float]:
-    """Return σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
+    """Return the σ at which noise on all weights lowers the mean training accuracy by `drop`, and its standard error.
 
     The noise on w_i is N(0, σ²), or magnitude-aware N(0, σ² w_i² + floor²). The same `draws` noise vectors, scaled,
     are used for every σ, so that the drop is a smooth function of it. One vector on a part of the samples finds about
@@ -177,7 +177,7 @@ def magnitude_passes(config: MeasureConfig) -> Work:
     family="pac_bayes",
     unit="weights",
     direction="higher",
-    cost="some 4 forward passes over the samples for each draw of noise",
+    cost="about 4 forward passes over the samples per noise vector",
     passes=plain_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),
@@ -194,7 +194,7 @@ def noise_scale(ctx: MeasureContext) -> MeasureValue:
     family="pac_bayes",
     unit="|w_i|",
     direction="higher",
-    cost="some 4 forward passes over the samples for each draw of noise",
+    cost="about 4 forward passes over the samples per noise vector",
     passes=magnitude_passes,
     needs=(IMAGES,),
     settings=("samples", "noise.accuracy_drop", "noise.draws"),

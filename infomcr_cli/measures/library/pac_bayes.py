@@ -1,4 +1,4 @@
-"""PAC-Bayes bounds from the noise that the weights bear.
+"""PAC-Bayes bounds from the noise that the weights tolerate.
 
 σ is `noise_scale`, the standard deviation of noise N(0, σ²) on each weight that costs `noise.accuracy_drop` of the
 training accuracy, and σ′ is `magnitude_noise_scale`, of noise N(0, σ′²w_i² + ε²) with ε = 1e-3, as the bounds are
@@ -133,7 +133,7 @@ def _register(
         family="pac_bayes",
         unit="error",
         direction="lower",
-        cost="that of the noise scale, shared with it",
+        cost="that of noise_scale, shared",
         passes=passes,
         needs=(IMAGES, *needs),
         settings=("samples", "noise.accuracy_drop", "noise.draws"),

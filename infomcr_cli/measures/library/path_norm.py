@@ -1,4 +1,4 @@
-"""Path norm: the sum over all paths from a pixel to a logit of the squared product of the weights on it."""
+"""Path norm: the sum, over all paths from a pixel to a logit, of the squared product of the weights on the path."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def power_law_alpha(ctx: MeasureContext) -> MeasureValue:
     family="spectral",
     unit="log₁₀",
     direction="lower",
-    cost="that of power_law_alpha, shared with it",
+    cost="that of power_law_alpha, shared",
     passes=no_passes,
     needs=("weight matrices of ten or more eigenvalues",),
     free=False,

@@ -1,4 +1,4 @@
-"""Sharpness: the rise of the loss after an ascent step, as in SAM, plain or adaptive, or in the worst case of a box."""
+"""Sharpness: the rise of the loss after an ascent step, as in SAM (plain or adaptive), or the worst case in a box."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def step_passes(config: MeasureConfig) -> Work:
     family="sharpness",
     unit="nats",
     direction="lower",
-    cost="one forward and backward and one forward pass over the samples",
+    cost="two forward passes and one backward pass over the samples",
     passes=lambda config: step_passes(config),  # its own: the steps differ
     shares=(compiled_gradient,),
     needs=(IMAGES,),
@@ -129,7 +129,7 @@ def sharpness(ctx: MeasureContext) -> MeasureValue:
     invariance=SAME_FUNCTION,
     unit="nats",
     direction="lower",
-    cost="one forward and backward and one forward pass over the samples",
+    cost="two forward passes and one backward pass over the samples",
     passes=lambda config: step_passes(config),  # its own: the steps differ
     shares=(compiled_gradient,),
     needs=(IMAGES,),
@@ -160,7 +160,7 @@ def search_passes(config: MeasureConfig) -> Work:
     family="sharpness",
     unit="percent",
     direction="lower",
-    cost="at most two forward and backward passes over the samples for each iteration",
+    cost="up to two forward and backward passes over the samples per iteration",
     passes=search_passes,
     shares=(compiled_gradient, gradient_passes),
     needs=(IMAGES,),

@@ -1,4 +1,4 @@
-"""Measures that cost little: training loss, margin, number of weights, distance from initialization."""
+"""Cheap measures: training loss, margin, number of weights, distance from initialization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
     invariance=SAME_FUNCTION,
     unit="nats",
     direction="lower",
-    cost="none beside the scores of the evaluation",
+    cost="none, part of the evaluation",
     passes=no_passes,
     needs=(IMAGES,),
     suite="fast",
@@ -140,12 +140,12 @@ def parameter_count(ctx: MeasureContext) -> MeasureValue:
 
 @register_measure(
     name="distance_from_initialization",
-    formula="‖w − w₀‖₂, w₀ made anew from the seed",
+    formula="‖w − w₀‖₂, w₀ rebuilt from the seed",
     source="Nagarajan & Kolter, 2019, arXiv:1901.01672",
     family="norm",
     unit="weights",
     direction="lower",
-    cost="building the network once more",
+    cost="building the network again",
     passes=no_passes,
     needs=(INITIAL,),
     suite="fast",

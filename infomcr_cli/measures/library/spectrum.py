@@ -1,4 +1,4 @@
-"""The shape of the spectrum of G, whatever its size."""
+"""The shape of the spectrum of G, independent of its scale."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def ratio(covariance: MeasureValue, hessian: MeasureValue) -> tuple[float, float
     family="information",
     unit="parameters",
     direction="lower",
-    cost="that of hessian_trace, shared with it",
+    cost="that of hessian_trace, shared",
     passes=probe_passes,
     shares=(space_passes,),
     needs=(GRAM, IMAGES, "raw logits and batch norm in inference mode"),

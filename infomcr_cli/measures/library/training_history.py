@@ -1,4 +1,4 @@
-"""Measures of the training: how fast it went, and what the gradients were early and at the end."""
+"""Measures of the training history: its speed, and the gradients early and at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def history_of(ctx: MeasureContext) -> RunHistory:
         InputError: the network has none.
     """
     if ctx.history is None:
-        raise InputError("a measure of the training needs a network that `infomcr train` has trained")
+        raise InputError("measures of the training need a run of `infomcr train`")
     return ctx.history
 
 
@@ -123,7 +123,7 @@ def early_passes(config: MeasureConfig) -> Work:
     invariance=EVERY_CHANGE,
     unit="nats²",
     direction="lower",
-    cost="the gradient of each sample, once more",
+    cost="the gradient of each sample, computed again",
     passes=early_passes,
     needs=(HISTORY, IMAGES),
     settings=("samples", "early_epochs", "gamma.draw_size", "gamma.precision"),

@@ -1,4 +1,4 @@
-"""The trace of the Fisher information itself, whose labels the network draws: y ~ p(y|x)."""
+"""The trace of the Fisher information proper, with labels drawn from the network: y ~ p(y|x)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def fisher_passes(config: MeasureConfig) -> Work:
     family="curvature",
     unit="nats²",
     direction="lower",
-    cost="the gradient of each sample at each of at most 10 labels",
+    cost="the gradient of each sample at up to 10 labels",
     passes=fisher_passes,
     needs=(IMAGES,),
     settings=("samples", "gamma.precision"),

@@ -89,7 +89,7 @@ def ascent_passes(config: MeasureConfig) -> Work:
     invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
-    cost="a forward and backward pass over the samples for each ascent step",
+    cost="one forward and one backward pass over the samples per ascent step",
     passes=lambda config: ascent_passes(config),  # its own: the steps differ
     shares=(normalised_gradient,),
     needs=(IMAGES,),
@@ -108,7 +108,7 @@ def worst_case_adaptive_sharpness(ctx: MeasureContext) -> MeasureValue:
     invariance=EVERY_CHANGE,
     unit="nats",
     direction="lower",
-    cost="a forward and backward pass over the samples for each ascent step",
+    cost="one forward and one backward pass over the samples per ascent step",
     passes=lambda config: ascent_passes(config),  # its own: the steps differ
     shares=(normalised_gradient,),
     needs=(IMAGES,),

@@ -45,7 +45,9 @@ _FIRST = (
     _Picture("gamma-gap", "Gamma against the gap", gamma_against_gap, alt_text.gamma_against_gap),
 )
 _LAST = (
-    _Picture("psi", "ψ by axis: rank correlation when one setting changes", psi_by_axis, alt_text.psi_by_axis),
+    _Picture(
+        "psi", "ψ by axis: rank correlation among minima that differ in one setting", psi_by_axis, alt_text.psi_by_axis
+    ),
     _Picture("correlations", "Rank correlation between the measures", between_measures, alt_text.between_measures),
     _Picture("gamma", "Gamma along training", gamma_along_training, alt_text.gamma_along_training),
     _Picture("spectra", "Spectra of the Gram matrix", spectra, alt_text.spectra),

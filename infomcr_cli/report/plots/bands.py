@@ -9,10 +9,8 @@ import numpy as np
 
 Line = tuple[np.ndarray, np.ndarray]  # positions and values, [n] each
 MOST_OF_RANGE = 4  # seeds up to which the band is their range: of so few no standard deviation is worth the name
-_RANGE = "from the smallest to the largest of 2 to 4 seeds"
-_DEVIATION = (
-    "one standard deviation over the seeds to each side, of 5 seeds or more, never past the smallest and largest"
-)
+_RANGE = "minimum to maximum of 2 to 4 seeds"
+_DEVIATION = "± one standard deviation over 5 seeds or more, clipped to their minimum and maximum"
 
 
 @dataclass(frozen=True)
@@ -82,5 +80,5 @@ def band_notes(curves: Sequence[Curve]) -> list[str]:
         return []
     kinds = [_RANGE] if min(sizes) <= MOST_OF_RANGE else []
     kinds += [_DEVIATION] if max(sizes) > MOST_OF_RANGE else []
-    cut = ["A mean ends with the first of its seeds."] if any(one.is_cut for one in curves) else []
+    cut = ["A mean ends where its shortest run ends."] if any(one.is_cut for one in curves) else []
     return [f"Line: mean over seeds. Band: {'; '.join(kinds)}.", *cut]

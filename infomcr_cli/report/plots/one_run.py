@@ -100,7 +100,7 @@ def gamma_curve(points: Sequence[GammaAtStep]) -> Plot | None:
         }
         drawn = panel.errorbar(steps, values, yerr=errors, **bars)
         edges = (numbers(values - errors), numbers(values + errors)) if errors.any() else ((), ())
-        what = "in parentheses one standard error to each side" if errors.any() else ""
+        what = "in parentheses ± one standard error" if errors.any() else ""
         mark = Mark(0, (), GAMMA, numbers(steps), numbers(values), *edges, note=what)
         figure.record(mark, drawn.get_children())
         panel.set_xlabel("step")

@@ -82,7 +82,7 @@ def _refuse_bombs(text: str) -> None:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(digits: str) -> float:
@@ -94,7 +94,7 @@ def _finite(digits: str) -> float:
 
 def _check_size(content: bytes, what: str, limit: int) -> None:
     if len(content) > limit:
-        raise InputError(f"{what} must be at most {limit} bytes", received=f"{len(content)} bytes")
+        raise InputError(f"{what} must have at most {limit} bytes", received=f"{len(content)} bytes")
 
 
 def _check_nesting(value: Any, what: str) -> None:

@@ -49,7 +49,7 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         size = os.fstat(descriptor).st_size
         if size > limit:
-            raise InputError(f"{relative} must be at most {limit} bytes", received=f"{size} bytes")
+            raise InputError(f"{relative} must have at most {limit} bytes", received=f"{size} bytes")
         free = psutil.virtual_memory().available
         if size > free // 2:
             raise InputError(f"{relative} must fit into memory", received=f"{size} bytes, {free} free")

@@ -68,14 +68,14 @@ def decode_plain_arrays(content: bytes, what: str) -> dict[str, Array]:
         parts = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
         return {name: _array(part) for name, part in parts}
     except (safetensors.SafetensorError, ValueError, KeyError, OverflowError, MemoryError) as error:
-        raise InputError(f"{what} must be a whole safetensors file ({printable(str(error))})") from None
+        raise InputError(f"{what} must be a complete safetensors file ({printable(str(error))})") from None
 
 
 def read_header(content: bytes, what: str) -> dict[str, Any]:
     """Return the parsed header of a safetensors file, of which at least the head must be given."""
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else MAX_HEADER + 1
     if length > MAX_HEADER or len(content) < 8 + length:
-        raise InputError(f"{what} must be a whole safetensors file with a header of at most {MAX_HEADER} bytes")
+        raise InputError(f"{what} must be a complete safetensors file with a header of at most {MAX_HEADER} bytes")
     header = parse_json(content[8 : 8 + length], f"the header of {what}", limit=MAX_HEADER)
     if not isinstance(header, dict) or len(header) > MAX_ARRAYS:
         raise InputError(f"the header of {what} must be an object of at most {MAX_ARRAYS} arrays")
@@ -103,7 +103,7 @@ def _check_entry(name: str, entry: Any, what: str) -> None:
     )
     if dtype is None or not shape_is_sane or len(name) > 500 or printable(name) != name:
         shown = printable(f"{name}: {entry.get('dtype')} {shape}", 200)
-        raise InputError(f"{what} must hold arrays of plain names, types and shapes", received=shown)
+        raise InputError(f"{what} must contain arrays with plain names, types and shapes", received=shown)
 
 
 def _check_memory(size: int, what: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from infomcr_cli.training.gradients import Tensors, connected_gradient
+from infomcr_cli.training.gradients import Tensors, connected_gradient, stateless_pass
 from infomcr_cli.training.regularizers.base import RegularizerTerm
 from infomcr_cli.training.regularizers.sub_batches import GradientAccumulator, SubBatches, generators_of, next_index
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FisherTrace:
-    """The penalty with its settings.
+    """A penalty on the mean squared norm of the sub-batch gradients, differentiated exactly.
 
     Args:
         num_sub_batches: M; must divide the batch.
         beta:            β, weight of mean‖g_m‖²; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m (ghost batch norm), so that there is no main pass.
+        share_pass:      use the mean of the g_m as the main gradient (ghost batch norm), which saves the main pass.
     """
 
     num_sub_batches: int = 8
@@ -53,7 +53,11 @@ class FisherTrace:
         def body(m: tf.Tensor, generators: Tensors, value: tf.Tensor, gradient: Tensors, main: Any) -> tuple[Any, ...]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(batch.weights)
-                found = batch.pass_at(batch.weights, generators, m, twice=True, keep_added=self.share_pass)
+                images, labels = batch.part(m)
+                state = batch.state_from(generators)
+                found = stateless_pass(
+                    model, batch.weights, state, images, labels, twice=True, keep_added=self.share_pass
+                )
                 squared_norm = tf.add_n([tf.reduce_sum(tf.square(g)) for g in found.gradient])
             of_norm = connected_gradient(tape, squared_norm, batch.weights)
             gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GradientNorm:
-    """The penalty with its settings. Moving statistics are those of the passes at w.
+    """A penalty on the gradient norm (Zhao et al., 2022). Moving statistics are updated in the passes at w.
 
     Args:
-        num_sub_batches: M; must divide the batch. The penalty is the mean of the sub-batches'.
-        radius:          r, length of the perturbation over all weights.
+        num_sub_batches: M; must divide the batch. The penalty is the mean over the sub-batches.
+        radius:          r, norm of the perturbation over all weights.
         alpha:           α = λ/r, 0..1; 0 gives exactly the plain step.
     """
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalMinimum:
-    """The regularizer with its settings; β times its value is what is added to the loss.
+    """The local-minimum regularizer of Jia & Su (2020); β times its value is added to the loss.
 
     Args:
         num_sub_batches: M; must divide the batch.
-        alpha:           α, length of the gradient step.
+        alpha:           α, size of the probing gradient step.
         beta:            β, weight of the penalty; 0 gives exactly the plain step.
-        share_pass:      the main gradient is the mean of the g_m, so that there is no main pass. Each image then
-                         uses the batch statistics of its sub-batch (ghost batch norm): a variant of the study's step.
+        share_pass:      use the mean of the g_m as the main gradient, which saves the main pass. Each image then uses
+                         the batch statistics of its sub-batch (ghost batch norm): a variant of the study's step.
     """
 
     num_sub_batches: int = 8

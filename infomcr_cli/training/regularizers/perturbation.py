@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
-from infomcr_cli.training.gradients import Pass, Tensors
+from infomcr_cli.training.gradients import Pass, Tensors, stateless_pass
 from infomcr_cli.training.regularizers.sub_batches import (
     PARALLEL_SUB_BATCHES,
     GradientAccumulator,
@@ -99,10 +99,12 @@ def _paired_passes(batch: SubBatches, count: int, perturbation: Perturbation) ->
     def body(
         m: tf.Tensor, generators: Tensors, decrease: tf.Tensor, difference: Tensors, main: GradientAccumulator
     ) -> tuple[Any, ...]:
-        at_w = batch.pass_at(batch.weights, generators, m, keep_added=True)
+        images, labels = batch.part(m)
+        state = batch.state_from(generators)
+        at_w = stateless_pass(batch.model, batch.weights, state, images, labels, keep_added=True)
         perturbed = _add(batch.weights, perturbation(at_w.gradient))
         # From the same state, so that dropout drops the same units.
-        at_perturbed = batch.pass_at(perturbed, generators, m)
+        at_perturbed = stateless_pass(batch.model, perturbed, state, images, labels)
         # Losses and gradients of the two differ little. They are subtracted before they are added to the sums, which
         # are larger and would round the difference away.
         decrease += at_w.loss - at_perturbed.loss
@@ -154,7 +156,7 @@ def _alternating_passes(batch: SubBatches, count: int, perturbation: Perturbatio
         weights = tf.cond(
             is_perturbed, lambda: _add(batch.weights, perturbation(head.gradient)), lambda: list(batch.weights)
         )
-        found = batch.pass_at(weights, start, m)
+        found = stateless_pass(batch.model, weights, batch.state_from(start), *batch.part(m))
         # As in `_paired_passes`, subtract before adding to the sums.
         decrease += tf.where(is_perturbed, head.loss - found.loss, 0)
         difference = tf.cond(

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SAM:
-    """SAM with its settings. Moving statistics are those of the passes at w.
+    """Sharpness-aware minimization (Foret et al., 2021). Moving statistics are updated in the passes at w.
 
     Args:
         num_sub_batches: M; must divide the batch.
-        rho:             ρ, length of ε over all weights; 0 gives exactly the plain step.
+        rho:             ρ, norm of ε over all weights; 0 gives exactly the plain step.
     """
 
     num_sub_batches: int = 1

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.training.gradients import Pass, Tensors, stateless_pass, values_of
+from infomcr_cli.training.gradients import Pass, Tensors, values_of
 
 if TYPE_CHECKING:
     import keras
@@ -56,14 +56,14 @@ class SubBatches(NamedTuple):
         parts = tf.nest.map_structure(lambda x: split_evenly(x, count), images)
         return cls(model, parts, split_evenly(labels, count), weights, state)
 
-    def pass_at(
-        self, weights: Tensors, generators: Tensors, m: tf.Tensor, *, twice: bool = False, keep_added: bool = False
-    ) -> Pass:
-        """Pass over sub-batch m at `weights` from the states of `generators`; see `gradients.stateless_pass`."""
-        images, labels = tf.nest.map_structure(lambda x: x[m], self.images), self.labels[m]
+    def part(self, m: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """Return images and labels of sub-batch m."""
+        return tf.nest.map_structure(lambda x: x[m], self.images), self.labels[m]
+
+    def state_from(self, generators: Tensors) -> Tensors:
+        """Return the state with other states of random generators: see `generators_of`."""
         given = iter(generators)
-        state = [value if value.dtype.is_floating else next(given) for value in self.state]
-        return stateless_pass(self.model, weights, state, images, labels, twice=twice, keep_added=keep_added)
+        return [value if value.dtype.is_floating else next(given) for value in self.state]
 
     def loop(self, body: Callable[..., tuple[Any, ...]], iterations: int, *carried: Any) -> tuple[Any, ...]:
         """Repeat `body`, a function of index, `generators_of` the state and carried values, of their next values.
@@ -102,7 +102,7 @@ def split_evenly(batch: Any, parts: int) -> tf.Tensor:
     if parts < 1 or (size is not None and size % parts):
         raise InputError("num_sub_batches must divide the batch", received=f"{parts} sub-batches of {size} images")
     if size is None and parts > 1:
-        rule = f"num_sub_batches={parts} must divide every batch; the last one of an epoch may be smaller: drop it"
+        rule = f"num_sub_batches={parts} must divide every batch; if the last one of an epoch is smaller, drop it"
         with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(batch)[0] % parts, 0, message=rule)]):
             batch = tf.identity(batch)
     return tf.reshape(batch, [parts, -1 if size is None else size // parts, *batch.shape[1:]])
