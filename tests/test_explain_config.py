@@ -79,7 +79,7 @@ def test_a_setting_is_a_card(command_line: CommandLine) -> None:
 
 def test_what_differs_with_the_choice_is_said_for_each() -> None:
     meaning = {one.name: one.meaning for one in settings()}
-    assert "on: α, length of the probing step" in meaning["reg.alpha"]
+    assert "on: α, size of the probing step" in meaning["reg.alpha"]
     assert "gradient_norm: α = λ/r" in meaning["reg.alpha"]
     assert {one.name: one.of for one in settings()}["optimizer.momentum"] == ("sgd", "muon")
 

@@ -52,7 +52,7 @@ def with_known_builders(run: RunDirectory, config: RunConfig) -> RunConfig:
     for group in set(unnamed) - set(known):
         if any(line.startswith(_key(run, config, group)) for line in lines):
             function = printable(str(_builder(config, group)))
-            _log.warning("The source of %s.builder=%s has changed since you last named it.", group, function)
+            _log.warning("The source of %s.builder=%s has changed since you named it.", group, function)
     return trusted(config, known) if known else config
 
 

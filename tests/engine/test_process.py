@@ -55,7 +55,7 @@ def test_a_run_that_another_process_holds_is_not_closed(tmp_path: Path, caplog: 
     with caplog.at_level(logging.WARNING), lock_run(run):
         close(job, State.FAILED, "it broke")
         assert read_status(run).state is State.RUNNING
-    assert "a stays as it is, though its job is FAILED: a run directory serves one process" in caplog.text
+    assert "Could not update a, whose job is FAILED: a run directory can be used by only one process" in caplog.text
     close(job, State.FAILED, "it broke")
     assert (read_status(run).state, read_status(run).reason) == (State.FAILED, "it broke")
 

@@ -113,7 +113,7 @@ def test_failures_stay_in_their_job_and_are_named(light: Sweeper) -> None:
     }
     assert "ArithmeticError: this job fails on purpose" in jobs["0.13"]["reason"]
     assert any("fails on purpose" in line for line in jobs["0.13"]["log"])
-    assert "longer than engine.timeout=8 seconds" in jobs["0.66"]["reason"]
+    assert "exceeded engine.timeout=8 seconds" in jobs["0.66"]["reason"]
     assert "more than engine.memory=0.6 GB" in jobs["0.77"]["reason"]
     assert all(jobs[m]["reason"].split(",")[0] in err for m in ("0.13", "0.66", "0.77"))
     assert sorted(state_of(run) for run in light.runs().values()) == ["FAILED"] * 3 + ["FINISHED"]

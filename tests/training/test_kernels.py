@@ -83,7 +83,7 @@ def test_limit_of_instructions_is_named_in_place_of_those_of_the_processor(
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert used_kernels("float32", described) == "oneDNN kernels limited by ONEDNN_MAX_CPU_ISA=AVX2"
     (line,) = slower_settings("float32", ref.network("mlp"), ["CPU:0"], described)
-    assert line.startswith("ONEDNN_MAX_CPU_ISA=AVX2 keeps oneDNN from newer instructions")
+    assert line.startswith("ONEDNN_MAX_CPU_ISA=AVX2 keeps oneDNN from using newer instructions")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "default")
     assert used_kernels("float32", described) == "oneDNN kernels with AVX-512"
 
@@ -94,15 +94,20 @@ def test_onednn_switched_off_is_said_where_it_would_be_faster(monkeypatch: pytes
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert used_kernels("float32", processor(tmp_path, AVX2)) == "TensorFlow kernels"
     (line,) = slower_settings("float32", model, ["CPU:0"], processor(tmp_path, AVX2))
-    assert line.startswith("TF_ENABLE_ONEDNN_OPTS=0 switches off oneDNN's kernels")
+    assert line.startswith("TF_ENABLE_ONEDNN_OPTS=0 switches oneDNN off")
     assert not [*slower_settings("float32", model, ["CPU:0"], processor(tmp_path, "flags : fpu avx"))]
 
 
 @pytest.mark.parametrize(
     ("precision", "flags", "device", "hint"),
     [
-        ("float32", AMX, "CPU:0", "This processor has AMX: precision=mixed_bfloat16 would be faster"),
-        ("float32", BF16, "CPU:0", "This processor has AVX512-BF16: precision=mixed_bfloat16 would be faster"),
+        ("float32", AMX, "CPU:0", "This processor has AMX: a new run with precision=mixed_bfloat16 would be faster"),
+        (
+            "float32",
+            BF16,
+            "CPU:0",
+            "This processor has AVX512-BF16: a new run with precision=mixed_bfloat16 would be faster",
+        ),
         ("float32", AVX512, "CPU:0", None),
         ("float32", AMX, "GPU:0", None),
         ("float64", AMX, "CPU:0", None),
