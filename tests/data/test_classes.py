@@ -146,7 +146,7 @@ def test_the_tested_split_of_imagenet_is_called_by_its_name(tmp_path) -> None:
     unknown = {"val/cow/1.png": files["val/ant/000.png"]}
     with pytest.raises(InputError, match=r"every class of val/ must have an image in train/; got 'cow'"):
         check_source(imagenet_config(write_folder(tmp_path / "a", files | unknown)))
-    with pytest.raises(InputError, match=r"No val/ in it"):
+    with pytest.raises(InputError, match=r"It has no folder val/"):
         check_source(imagenet_config(write_folder(tmp_path / "b", without("val", files))))
     flat = without("val", files) | {"val/1.png": files["val/ant/000.png"]}
     with pytest.raises(InputError, match=r"No image was found in val/CLASS/"):

@@ -164,7 +164,7 @@ def test_a_path_is_written_so_that_slurm_and_its_shell_take_it_as_it_is(
     assert shlex.split(output.removeprefix("#SBATCH "))[0].endswith("/%A_%a.log")
     command = shlex.split(script.splitlines()[-1])
     assert (Path(command[-1]) / "tasks.jsonl").is_file()
-    with pytest.raises(InputError, match="without %j"):
+    with pytest.raises(InputError, match="does not support %j"):
         made("of %j")
 
 

@@ -93,7 +93,7 @@ def test_a_run_that_another_process_holds_fails_alone(light: Sweeper) -> None:
     assert code == 1, err
     jobs = {Path(job["run"]).name: job for job in document["jobs"]}
     assert {name: job["state"] for name, job in jobs.items()} == {first.name: "FAILED", second.name: "FINISHED"}
-    assert f"held by process {os.getpid()}" in jobs[first.name]["reason"]
+    assert f"in use by process {os.getpid()}" in jobs[first.name]["reason"]
     assert read_status(first).state is State.KILLED
     assert json.loads(next(light.folder.glob("sweeps/*/sweep.json")).read_text())["jobs"] != []
     assert light.run(*grid)[1]["finished"] == 1

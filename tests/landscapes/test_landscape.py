@@ -157,7 +157,7 @@ def test_a_stopped_command_continues_with_the_same_bits(three_runs: Path, monkey
         patched.setattr("infomcr_cli.landscapes.landscape.around", stops_after_three)
         answer = infomcr(("landscape", *arguments, "--out", "stopped"), three_runs)
     assert answer.code == 130
-    assert "continues" in answer.err
+    assert "again to continue" in answer.err
     with np.load(three_runs / "stopped" / "values.npz") as kept:
         assert kept["done"].sum() == 3
     assert not (three_runs / "stopped" / "landscape.json").exists()

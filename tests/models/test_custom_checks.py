@@ -147,7 +147,7 @@ def test_any_keras_model_that_maps_images_to_logits_is_accepted(module: Any, nam
         ("fixed_batch", r"got \(32, 5\).*any number of images"),
         ("other_images", r"takes images of shape \(8, 8, 1\), not \(32, 32, 3\)"),
         ("not_a_number", r"finite at its initial weights; got 'NaN or infinite"),
-        ("choices", r"gives logits; got \"<dtype: 'int32'> values\""),
+        ("choices", r"outputs logits; got \"<dtype: 'int32'> values\""),
         ("no_weights", r"trainable weights"),
         ("branching", r"TensorFlow can compile to a graph.*networks_\w+\.py, line 23"),
         ("failing", r"takes images of shape.*there_is_none.*networks_\w+\.py, line 27"),
