@@ -128,7 +128,11 @@ def test_subsets_and_noise_decode_nothing(folder, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("change", "rule"),
-    [({"resize": 15}, "Try data.resize=18"), ({"root": "nowhere"}, "and exist"), ({"root": "."}, "It has no folder train/")],
+    [
+        ({"resize": 15}, "Try data.resize=18"),
+        ({"root": "nowhere"}, "and exist"),
+        ({"root": "."}, "It has no folder train/"),
+    ],
 )
 def test_bad_folders_are_refused_by_the_check(folder, change, rule, monkeypatch) -> None:
     monkeypatch.chdir(folder / "val" / "ant")
