@@ -70,9 +70,13 @@ def content_key(root: Path, *settings: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def remove_left_over(folder: Path) -> None:
-    """Remove the hidden folders in a folder that processes which were killed left there, gigabytes each."""
-    for path in folder.glob(".*-*"):
+def remove_left_over(folder: Path, pattern: str) -> None:
+    """Remove the folders that killed processes left in a folder, gigabytes each.
+
+    Args:
+        pattern: matches the names of this program's temporary folders alone: the cache may lie in a user's own folder.
+    """
+    for path in folder.glob(pattern):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > LEFT_OVER:
                 shutil.rmtree(path, ignore_errors=True)
@@ -80,7 +84,7 @@ def remove_left_over(folder: Path) -> None:
 
 def _write(dataset: Dataset, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_over(place.parent)
+    remove_left_over(place.parent, f".{'[0-9a-f]' * len(place.name)}-*")  # of any key
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)

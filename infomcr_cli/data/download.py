@@ -70,7 +70,7 @@ def _download(origin: Origin, place: Path) -> None:
     import keras
 
     place.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_over(place.parent)
+    remove_left_over(place.parent, ".fetch-*")
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as beside:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress

@@ -115,7 +115,11 @@ def test_what_killed_processes_left_half_written_is_removed(images, own_cache, c
     for place in (old, new):
         place.mkdir(parents=True)
         (place / "train_images.npy").write_bytes(b"half")
-    os.utime(old, (0, 0))
+    foreign = own_cache / "decoded" / ".of-another-program"
+    foreign.mkdir()
+    for place in (old, foreign):
+        os.utime(place, (0, 0))
     load_dataset(config("image_folder", root=str(images)), seed=0)
     assert not old.exists()
+    assert foreign.exists()
     assert new.exists()  # of a process that may be at work
