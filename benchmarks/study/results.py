@@ -37,7 +37,7 @@ def is_complete(chosen: Family, rows: Sequence[Row]) -> bool:
 
 def status(tables: Path) -> str:
     """Return how far each table is, and the hours that its rows took."""
-    lines = ["| table | rows of planned | reached the target | failed | hours of one core |", "| --- " * 5 + "|"]
+    lines = ["| table | rows of planned | ranked | failed | hours of one core |", "| --- " * 5 + "|"]
     for name in PLANNED:
         rows, planned = rows_of(name, tables), len(family(name, tables).jobs)
         states = Counter(row.get("state") for row in rows)
