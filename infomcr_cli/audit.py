@@ -145,7 +145,7 @@ def _trained(overrides: Sequence[str], console: Console, config_dir: Path | None
     check_names(plan.due, evaluate=plan.settings.evaluate)
     check_content(plan.due, evaluate=plan.settings.evaluate)
     with locked_directory(plan.runs_dir, plan.name) as folder:
-        outcome = run_sweep(plan, folder, console, fail_fast=False, way_on="")  # MLflow, which it is for, is off
+        outcome = run_sweep(plan, folder, console, fail_fast=False, retry_advice="")  # MLflow, which it is for, is off
     if outcome.number is not None:
         raise SystemExit(128 + outcome.number)
     values: list[Values] = []

@@ -141,8 +141,8 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         say(console, f"tracking {plan.store.line}")
     with locked_directory(plan.runs_dir, plan.name) as folder:
         search = _search(plan, folder, request)
-        way_on = same_again(request)
-        outcome = run_sweep(plan, folder, console, fail_fast=request.fail_fast, way_on=way_on, search=search)
+        advice = same_again(request)
+        outcome = run_sweep(plan, folder, console, fail_fast=request.fail_fast, retry_advice=advice, search=search)
         comparison = found = None
         with stop_on_signal(outcome.number) as stopped:
             found = None if search is None else _found(search, plan, folder, console)

@@ -156,3 +156,18 @@ def test_suites_are_added_to_a_file_of_the_same_machine_only(
     path.write_text(json.dumps({"machine": {**here, "cores": 99}, "suites": {"gamma": {}}}))
     assert main(["ranking", "--json", str(path)]) == 2
     assert "another cores: 99" in capsys.readouterr().err
+
+
+def test_file_holds_each_suite_as_soon_as_it_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bench.json"
+
+    def run(suite: str, found: dict[str, Any]) -> bool:
+        if suite == "layers":
+            raise KeyboardInterrupt
+        found[suite] = {"went_well": True}
+        return True
+
+    monkeypatch.setattr("benchmarks.__main__._run", run)
+    with pytest.raises(KeyboardInterrupt):
+        main(["gamma", "layers", "--json", str(path)])
+    assert list(json.loads(path.read_text(encoding="utf-8"))["suites"]) == ["gamma"]

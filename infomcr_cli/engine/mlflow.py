@@ -31,10 +31,10 @@ class SweepLogger:
     """Mirrors a sweep in MLflow as a parent run with a child per job, without slowing the jobs.
 
     Args:
-        name, uid: of the parent; made once for each uid.
-        tags:      of the parent.
-        mirrored:  identities of the runs that the store is known to hold as its children, as they ended.
-        way_on:    says how what the store lacks at the end is brought there.
+        name, uid:    of the parent; made once for each uid.
+        tags:         of the parent.
+        mirrored:     identities of the runs that the store is known to hold as its children, as they ended.
+        retry_advice: how to add what the store lacks at the end.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class SweepLogger:
         uid: str,
         tags: dict[str, str],
         mirrored: Iterable[str] = (),
-        way_on: str = "Run the same sweep again to add it.",
+        retry_advice: str = "Run the same sweep again to add it.",
     ) -> None:
-        self._store, self._name, self._uid, self._tags, self._way_on = store, name, uid, tags, way_on
+        self._store, self._name, self._uid, self._tags, self._retry_advice = store, name, uid, tags, retry_advice
         self._lock, self._wake, self._is_closing = threading.Lock(), threading.Event(), threading.Event()
         self._waiting: dict[str, Job] = {}
         self._running: dict[str, Job] = {}
@@ -102,7 +102,7 @@ class SweepLogger:
         self._wait(time.monotonic() + limit, is_hurried)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
-            _log.warning("MLflow at %s is missing data of %s. %s", self._store.shown, self._name, self._way_on)
+            _log.warning("MLflow at %s is missing data of %s. %s", self._store.shown, self._name, self._retry_advice)
         return complete
 
     def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:

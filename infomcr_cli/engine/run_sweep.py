@@ -48,21 +48,21 @@ def run_sweep(
     console: Console,
     *,
     fail_fast: bool,
-    way_on: str,
+    retry_advice: str,
     search: Search | None = None,
 ) -> SweepOutcome:
     """Run the pending jobs; write sweep.json before and after.
 
     Args:
-        way_on: says how what MLflow lacks at the end is brought there.
-        search: gives the jobs one after the other; None: `plan` has them all.
+        retry_advice: how to add what MLflow lacks at the end.
+        search:       gives the jobs one after the other; None: `plan` has them all.
     """
     config, jobs = plan.config, _Jobs(plan, search)
     folder = replace(folder, begun=time.time(), evaluate=plan.settings.evaluate)
     jobs.write_as_found(folder)
     view = SweepView(console, jobs.due, len(jobs.all) - len(jobs.due), jobs.costs_to_come)
     engine = _engine(jobs, folder)
-    logger = _logger(jobs, folder, way_on)
+    logger = _logger(jobs, folder, retry_advice)
     if search is not None:
         search.on_new = partial(jobs.write_as_found, folder)
         search.on_known = logger.add_existing if logger else search.on_known
@@ -140,7 +140,7 @@ def _entry(result: JobResult) -> dict[str, Any]:
     return {**result.to_dict(), **place, "epochs": job.config.schedule.epochs, "cost": cost_of(job)}
 
 
-def _logger(jobs: _Jobs, folder: SweepDirectory, way_on: str) -> SweepLogger | None:
+def _logger(jobs: _Jobs, folder: SweepDirectory, retry_advice: str) -> SweepLogger | None:
     """Start mirroring the sweep, including its existing runs."""
     plan = jobs.plan
     if plan.store is None:
@@ -148,7 +148,7 @@ def _logger(jobs: _Jobs, folder: SweepDirectory, way_on: str) -> SweepLogger | N
     add_known_store(plan.config.tracking.uri)
     due = {job.identity for job in jobs.due}
     logger = SweepLogger(
-        plan.store, folder.name, folder.uid, _tags(plan, folder), folder.mirrored_in(plan.store) - due, way_on
+        plan.store, folder.name, folder.uid, _tags(plan, folder), folder.mirrored_in(plan.store) - due, retry_advice
     )
     for job in jobs.all:
         if job.state is not None and job.identity not in due:

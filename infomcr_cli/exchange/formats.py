@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def check_target(target: Path, *, force: bool) -> None:
             raise InputError("export to ONNX needs onnx and tf2onnx", received=f"no {missing[0]}", advice=advice)
     if not target.parent.is_dir():
         raise InputError("the folder of the exported file must exist", received=str(target.parent))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError("the folder of the exported file must be writable", received=str(target.parent))
     if not target.exists() and not target.is_symlink():
         return
     if not force:

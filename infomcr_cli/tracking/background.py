@@ -63,7 +63,7 @@ class Mirror:
         if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
             self._thread.join(limit - patience)
         if not self._complete:
-            _log.warning("MLflow at %s is missing data of %s. %s", *self._names(), self._way_on())
+            _log.warning("MLflow at %s is missing data of %s. %s", *self._names(), self._retry_advice())
         return self._complete
 
     def _begin(self) -> None:
@@ -116,7 +116,7 @@ class Mirror:
             reason = redact(str(error)).splitlines()[:1]
             _log.warning("MLflow at %s rejects %s; training continues: %s", *self._names(), *reason or [""])
 
-    def _way_on(self) -> str:
+    def _retry_advice(self) -> str:
         """Return how to mirror the rest later; passwords are not stored, so the command cannot contain one."""
         if has_secret(self._store.uri):
             return (

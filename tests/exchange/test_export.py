@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,19 @@ def test_bad_input_exits_2_and_writes_nothing(command_line: CommandLine, tmp_pat
     assert said.code == 2
     assert rule in said.err
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_read_only_folder_is_refused_before_the_work(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_of("runs/mlp", NETWORKS["mlp"])
+    Path("fixed").mkdir()
+    may = os.access  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "fixed" and may(path, mode))
+    said = command_line("export", "runs/mlp", "fixed/net.keras")
+    assert said.code == 2
+    assert "the folder of the exported file must be writable" in said.err
+    assert not list(Path("fixed").iterdir())
 
 
 def test_onnx_is_refused_with_the_way_to_get_it_where_it_is_missing(
