@@ -16,6 +16,7 @@ from infomcr_cli.tracking.store import store_of
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison
+    from infomcr_cli.tracking.process import MlflowProcess
 
 
 @dataclass(frozen=True)
@@ -55,51 +56,49 @@ class CompareRequest:
     seed: int = 0
 
 
-def compare(request: CompareRequest, *, mlflow_process: bool = False) -> Comparison:
+def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> Comparison:
     """Gather the runs, rank their measures, write the files of the request.
 
     Args:
-        mlflow_process: this process is the command's own: let others record in MLflow and draw half of the plots.
+        mlflow: records the comparison in MLflow, if this process is the command's own, which then may also fork one
+            that draws half of the plots; None: this process does both.
 
     Raises:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
     _check(request)
-    from infomcr_cli.tracking.process import MlflowProcess
-
-    # MLflow's import takes longer than anything else here, so its process starts before the runs are read.
-    with MlflowProcess(is_separate=request.tracking and mlflow_process) as mlflow:
-        gathered = gather(
-            request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
-        )
+    gathered = gather(
+        request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
+    )
+    if mlflow is not None:
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
-        # SciPy is imported only now: everything that can be refused without it was refused
-        from infomcr_cli.report.comparison import compare_runs
-        from infomcr_cli.report.findings import with_findings
-        from infomcr_cli.report.save import save
+    # SciPy is imported only now: everything that can be refused without it was refused
+    from infomcr_cli.report.comparison import compare_runs
+    from infomcr_cli.report.findings import with_findings
+    from infomcr_cli.report.save import save
 
-        comparison = compare_runs(
-            gathered,
-            gap=request.gap,
-            checkpoint=request.checkpoint,
-            sort=request.sort,
-            allow_mixed=request.allow_mixed,
-            max_train_loss=request.max_train_loss,
-            by_family=request.by_family,
-            seed=request.seed,
-        )
-        return save(
-            with_findings(comparison, gathered, request.runs, audit=request.audit),
-            csv=request.csv,
-            html=request.html,
-            plots=request.plots,
-            tracking=request.tracking,
-            tracking_uri=request.tracking_uri,
-            mlflow_parent=uid_of_sweep(request.runs),
-            mlflow=mlflow,
-            two_processes=mlflow_process and _can_fork(),
-        )
+    comparison = compare_runs(
+        gathered,
+        gap=request.gap,
+        checkpoint=request.checkpoint,
+        sort=request.sort,
+        allow_mixed=request.allow_mixed,
+        max_train_loss=request.max_train_loss,
+        by_family=request.by_family,
+        seed=request.seed,
+    )
+    return save(
+        with_findings(comparison, gathered, request.runs, audit=request.audit),
+        csv=request.csv,
+        html=request.html,
+        plots=request.plots,
+        tracking=request.tracking,
+        tracking_uri=request.tracking_uri,
+        mlflow_parent=uid_of_sweep(request.runs),
+        mlflow=mlflow,
+        two_processes=mlflow is not None and _can_fork(),
+    )
 
 
 def _can_fork() -> bool:

@@ -47,28 +47,33 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare runs and rank the measures by how well they order the generalization gap."""
-    from infomcr_cli.compare import CompareRequest
-    from infomcr_cli.compare import compare as run_command
+    from infomcr_cli.imports import collector_paused
     from infomcr_cli.signals import stop_on_signal
+    from infomcr_cli.tracking.process import MlflowProcess
 
-    request = CompareRequest(
-        tuple(runs),
-        gap=gap,
-        checkpoint=checkpoint,
-        sort=sort,
-        csv=csv,
-        html=html,
-        plots=plots,
-        allow_mixed=allow_mixed,
-        max_train_loss=max_train_loss,
-        by_family=by_family,
-        audit=audit,
-        tracking=tracking,
-        tracking_uri=tracking_uri,
-        runs_dir=str(runs_dir),
-    )
-    with stop_on_signal() as stopped:  # its run in MLflow is ended on the way out
-        comparison = run_command(request, mlflow_process=True)
+    # MLflow's import takes longer than anything else here, so its process starts before all other imports. A signal
+    # stops the block, so that the comparison does not stay unfinished in MLflow.
+    with collector_paused(), stop_on_signal() as stopped, MlflowProcess(is_separate=tracking) as mlflow:
+        from infomcr_cli.compare import CompareRequest
+        from infomcr_cli.compare import compare as run_command
+
+        request = CompareRequest(
+            tuple(runs),
+            gap=gap,
+            checkpoint=checkpoint,
+            sort=sort,
+            csv=csv,
+            html=html,
+            plots=plots,
+            allow_mixed=allow_mixed,
+            max_train_loss=max_train_loss,
+            by_family=by_family,
+            audit=audit,
+            tracking=tracking,
+            tracking_uri=tracking_uri,
+            runs_dir=str(runs_dir),
+        )
+        comparison = run_command(request, mlflow=mlflow)
     if stopped.number is not None:
         raise typer.Exit(128 + stopped.number)
     finish(comparison, as_json)

@@ -85,7 +85,8 @@ def connect(store: Store) -> Any:
             _make_sqlite(path, str(store.artifacts))
         settle(store)
         _forget_places()
-        return client(tracking_uri=store.uri)
+        with collector_paused():  # it imports the store
+            return client(tracking_uri=store.uri)
 
 
 def import_mlflow() -> Any:

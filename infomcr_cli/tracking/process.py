@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.tracking.store import Store
+if TYPE_CHECKING:
+    from infomcr_cli.runs.directory import RunDirectory
+    from infomcr_cli.tracking.store import Store
 
 COMMAND = (sys.executable, "-P", "-m", "infomcr_cli.tracking.process_calls")
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL: enough to record that a run was killed

@@ -17,7 +17,6 @@ from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.signals import stop_on_signal
 from infomcr_cli.tracking.client import connect, import_mlflow
 from infomcr_cli.tracking.known_stores import store_of_run
-from infomcr_cli.tracking.mirror_results import mirror_results
 from infomcr_cli.tracking.parents import log_comparison
 from infomcr_cli.tracking.store import Store, sqlite_path
 from infomcr_cli.user_folders import ensure_home
@@ -99,6 +98,8 @@ def _log_comparison(arguments: Mapping[str, Any]) -> str:
 
 
 def _mirror_results(arguments: Mapping[str, Any]) -> None:
+    from infomcr_cli.tracking.mirror_results import mirror_results  # `compare` does without what it imports
+
     mirror_results(RunDirectory(Path(arguments["run"])))
 
 
