@@ -24,8 +24,9 @@ from benchmarks.study.families import NAMES, family
 from benchmarks.study.minima import MINIMA, open_questions
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.place import Place
+from benchmarks.study.plane_results import plane
 from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
-from benchmarks.study.results import PARTS, is_complete
+from benchmarks.study.results import PARTS, averaged, frame_of, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
 from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
 from benchmarks.study.tables import Table
@@ -379,6 +380,24 @@ def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Pat
         assert f"study/{name}" in text
     write_document(document, tables)
     assert document.read_text() == text  # the same table gives the same document
+
+
+def test_the_plane_agrees_with_scipy_on_the_means_over_seeds(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parent.parent / "docs" / "study" / "plane.csv", tmp_path)
+    text = plane(tmp_path)
+    planned, converged, by_test_error = text.split("###")[1:]
+    settings = averaged(frame_of(tmp_path / "plane.csv"), ("width", "batch_size"))
+    for part, gap in ((planned, "gap_error"), (by_test_error, "test_error")):
+        for name in ("gamma", "hessian_trace", "train_loss"):
+            row = next(line.split(" | ") for line in part.splitlines() if line.startswith(f"| {name} |"))
+            assert row[4].startswith(f"{stats.kendalltau(settings[name], settings[gap]).statistic:.2f} [")
+    assert "too few for intervals" in converged
+    assert "[" not in converged.partition("| --- |")[2]
+    assert (tmp_path / "plane.svg").stat().st_size > 1000
+
+
+def test_an_incomplete_plane_shows_nothing(tmp_path: Path) -> None:
+    assert "It shows nothing yet" in plane(tmp_path)
 
 
 def test_text_outside_of_generated_parts_stays() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.generated import filled
 from benchmarks.study.compared import regularizers
 from benchmarks.study.figures import draw_figures
+from benchmarks.study.plane_results import plane
 from benchmarks.study.results import PARTS
 
 
@@ -18,7 +19,7 @@ def write_document(path: Path, tables: Path) -> None:
     """
     text = path.read_text(encoding="utf-8")
     pictures = draw_figures(tables)
-    parts = {name: make(tables) for name, make in {**PARTS, "regularizers": regularizers}.items()}
+    parts = {name: make(tables) for name, make in {**PARTS, "regularizers": regularizers, "plane": plane}.items()}
     parts["figures"] = "\n\n".join(f"![{alt}]({tables.name}/{name})" for name, alt in pictures.items())
     path.write_text(filled(text, parts), encoding="utf-8")
     print(path, file=sys.stderr)

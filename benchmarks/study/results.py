@@ -83,34 +83,15 @@ def minima(tables: Path) -> str:
     """Return the statistics of every measure, once the table is complete."""
     chosen, rows = family("minima", tables), rows_of("minima", tables)
     if not is_complete(chosen, rows):
-        return _incomplete("minima", rows, chosen)
+        return incomplete("minima", rows, chosen)
     frame = frame_of(tables / "minima.csv")
     ranked = frame[frame["in_verdict"]]
     parts = [_about(ranked, len(frame))]
     for gap, words in GAPS.items():
         found = judgement(frame, gap, chosen.axes)
         table = measure_table(found, averaged(ranked, chosen.axes), gap)
-        parts += [f"### By {words}", command(gap, chosen.axes), table, _leaders(found)]
+        parts += [f"### By {words}", command("minima", gap, chosen.axes), table, _leaders(found)]
     return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
-
-
-def plane(tables: Path) -> str:
-    """Return the statistics of the plane, once it is complete."""
-    chosen, rows = family("plane", tables), rows_of("plane", tables)
-    if not is_complete(chosen, rows):
-        return _incomplete("plane", rows, chosen)
-    frame = frame_of(tables / "plane.csv")
-    parts = []
-    for limit in (None, 0.01):
-        inside = frame if limit is None else frame[frame["train_loss"] <= limit]
-        words = "All runs" if limit is None else f"Runs with a training loss of at most {limit:g} nats"
-        found = judgement(inside, "gap_error", chosen.axes)
-        parts += [
-            f"### {words}",
-            f"{len(inside)} runs.",
-            measure_table(found, averaged(inside, chosen.axes), "gap_error"),
-        ]
-    return "\n\n".join(parts)
 
 
 def frame_of(path: Path) -> pd.DataFrame:
@@ -147,9 +128,14 @@ def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[s
     return {kind: {"best": ordered[kind][0] if is_ranked else None, "measures": ordered[kind]} for kind in firsts}
 
 
-def command(gap: str, axes: Sequence[str]) -> str:
-    """Say which command prints the statistics of a table."""
-    words = f"docs/study/minima.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family"
+def command(name: str, gap: str, axes: Sequence[str], option: str = "") -> str:
+    """Say which command prints the statistics of a table.
+
+    Args:
+        name:   of the table.
+        option: a further option, with a space before it.
+    """
+    words = f"docs/study/{name}.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family{option}"
     return f"Computed by `infomcr judge {words}`; τ given the training loss besides."
 
 
@@ -239,7 +225,8 @@ def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
     return f"### Noise of the seed\n\nShare of the variance between runs that the seed makes: {found}."
 
 
-def _incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
+def incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
+    """Say how much of a table there is; it shows nothing before it is complete."""
     return f"The table {name}.csv is incomplete: {len(rows)} of {len(chosen.jobs)} rows. It shows nothing yet."
 
 
@@ -257,5 +244,4 @@ PARTS: Mapping[str, Callable[[Path], str]] = {
     "design": design,
     "pilot": pilot,
     "minima": minima,
-    "plane": plane,
 }
