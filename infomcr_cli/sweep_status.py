@@ -75,6 +75,8 @@ class StatusResult:
         yield _counts(status)
         if status.tasks:
             yield f"In Slurm: {', '.join(f'{count} {state.lower()}' for state, count in status.tasks.most_common())}"
+        if status.waiting_for:
+            yield f"Pending: {', '.join(f'{count} for {reason}' for reason, count in status.waiting_for.most_common())}"
         running = [job for job in status.jobs if job.state is State.RUNNING]
         if running:
             yield _running_table(running)

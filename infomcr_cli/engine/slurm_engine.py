@@ -13,12 +13,13 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from infomcr_cli.config.schema.sweep import SlurmEngineConfig
-from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.engine import slurm_queue
 from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job, Outcome
@@ -163,6 +164,7 @@ class SlurmEngine:
         self._has_submitted = False
         self._try_again_at = self._read_reports_at = self._poll_at = 0.0
         self._is_unreachable = False
+        self._blocked: set[str] = set()  # the reasons of which a warning told
         self._reason: str | None = None
         check_path(folder.path)
         (arrays_folder(folder.path) / CANCELLED).unlink(missing_ok=True)
@@ -323,8 +325,18 @@ class SlurmEngine:
             self._is_unreachable = True
             return
         self._is_unreachable = False
+        self._warn_of_blocked([queue[one.task_id] for one in self._tracked.values() if one.task_id in queue])
         for tracked in list(self._tracked.values()):
             self._note(tracked, queue.get(tracked.task_id))
+
+    def _warn_of_blocked(self, tasks: Sequence[TaskState]) -> None:
+        """Warn once for each reason for which tasks would wait for ever."""
+        for reason, count in Counter(task.reason for task in tasks if task.is_blocked).items():
+            if reason not in self._blocked:
+                self._blocked.add(reason)
+                end = suggested_command("sweep", "--cancel", shortest_path(self._folder))
+                what = f"Slurm will not start {count} of the jobs until this changes: {reason}"
+                _log.warning("%s. To end the sweep: %s", what, end)
 
     def _note(self, tracked: _Tracked, state: TaskState | None) -> None:
         now = time.monotonic()

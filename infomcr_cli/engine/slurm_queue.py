@@ -20,8 +20,13 @@ ENDED = frozenset(
 USUAL_SIZE = 1001  # MaxArraySize where a cluster does not say
 SECONDS_TO_ANSWER = 60.0
 # Without --all it says nothing of hidden partitions, where a task would seem to have ended.
-_SQUEUE = ("squeue", "--all", "--noheader", "--states=all", "--format=%F|%K|%T|%N|%j")
+_SQUEUE = ("squeue", "--all", "--noheader", "--states=all", "--format=%F|%K|%T|%N|%r|%j")
 _MOST_IDS = 500  # on one command line
+# Reasons to wait that time does not end: https://slurm.schedmd.com/job_reason_codes.html
+_BLOCKED = re.compile(
+    "AccountNotAllowed|BadConstraints|Invalid|JobHeld|NotAllowed|PerJob|PerNode|"
+    "Partition(Down|Inactive|NodeLimit|TimeLimit)|requeued_held|requeued held"
+)
 
 
 class SlurmError(Exception):
@@ -36,16 +41,23 @@ class TaskState:
         state: its long name, such as PENDING.
         node:  empty: none yet.
         job:   the name of the array.
+        reason: why it waits, such as Priority; empty: it does not wait, or Slurm has not said yet.
     """
 
     state: str
     node: str
     job: str
+    reason: str = ""
 
     @property
     def has_ended(self) -> bool:
         """Whether it will not run again unless someone puts it back."""
         return self.state in ENDED
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it will wait until someone changes its request, its partition or a limit."""
+        return self.state == "PENDING" and _BLOCKED.search(self.reason) is not None
 
 
 def missing_command() -> str | None:
@@ -133,9 +145,10 @@ def indices(text: str) -> Iterator[int]:
 
 def _tasks(listed: str) -> Iterator[tuple[str, TaskState]]:
     for line in listed.splitlines():
-        array, index, state, node, name = [*line.split("|", 4), "", "", "", ""][:5]
+        array, index, state, node, reason, name = [*line.split("|", 5), "", "", "", "", ""][:6]
+        waits_for = printable(reason, 100) if state == "PENDING" and reason != "None" else ""
         for number in indices(index):
-            yield f"{array}_{number}", TaskState(state, node, name)
+            yield f"{array}_{number}", TaskState(state, node, name, waits_for)
 
 
 def _run(*words: str, seconds: float = SECONDS_TO_ANSWER) -> str:

@@ -106,6 +106,7 @@ class JobStatus:
             "pid": None if status is None else status.pid,
             **dict(zip(("slurm_node", "slurm_job"), self._slurm, strict=True)),
             "slurm_state": None if self.task is None else self.task.state,
+            "slurm_reason": None if self.task is None else self.task.reason or None,
             "epoch": self.epoch,
             "epochs": self.epochs,
             "started": None if status is None else status.started,
@@ -162,6 +163,11 @@ class SweepStatus:
     def tasks(self) -> Counter[str]:
         """Number of its tasks that Slurm has, in each state, such as PENDING."""
         return Counter(job.task.state for job in self.jobs if job.task is not None)
+
+    @property
+    def waiting_for(self) -> Counter[str]:
+        """Number of its tasks that wait in Slurm, for each reason that Slurm gives, such as Priority."""
+        return Counter(job.task.reason for job in self.jobs if job.task is not None and job.task.reason)
 
     @property
     def failures(self) -> list[JobStatus]:

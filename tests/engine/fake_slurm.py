@@ -30,12 +30,14 @@ class FakeSlurm:
 
     Args:
         states: by task; one that is missing waits, an empty one is not shown.
+        reason: why the others wait.
     """
 
     folder: Path
     states: dict[str, str] = field(default_factory=dict)
     commands: list[tuple[str, ...]] = field(default_factory=list)
     most_tasks: int = 1001
+    reason: str = "Priority"
     is_away: bool = False
     forgets: bool = False
 
@@ -90,6 +92,6 @@ class FakeSlurm:
             shown = {index: self.states.get(task, "PENDING") for task, index in tasks.items()}
             waiting = ",".join(str(index) for index, state in shown.items() if state == "PENDING")
             begun = {index: state for index, state in shown.items() if state not in ("", "PENDING")}
-            lines += [f"{number}|{index}|{state}|n1|{name}" for index, state in begun.items()]
-            lines += [f"{number}|{waiting}%2|PENDING||{name}"] if waiting else []
+            lines += [f"{number}|{index}|{state}|n1|None|{name}" for index, state in begun.items()]
+            lines += [f"{number}|{waiting}%2|PENDING||{self.reason}|{name}"] if waiting else []
         return lines

@@ -3,7 +3,8 @@
     apt-get install -y --no-install-recommends slurm-wlm munge
     python tests/engine/slurm_cluster.py /tmp/cluster           # runs until Ctrl-C, and says how to reach it
 
-Two partitions share the nodes `n1` and `n2`: jobs of `urgent` preempt those of `batch`, which go back into the queue.
+Partitions share the nodes `n1` and `n2`: jobs of `urgent` preempt those of `batch`, which go back into the queue. Jobs
+of `short` may take one minute.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ MaxArraySize={most_tasks}
 {nodes}
 PartitionName=batch Nodes={names} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=graceful Nodes={names} MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
+PartitionName=short Nodes={names} MaxTime=1 State=UP PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=urgent Nodes={names} MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 

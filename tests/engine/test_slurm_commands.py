@@ -97,7 +97,10 @@ def test_status_shows_node_and_slurm_job(tmp_path: Path, fake: FakeSlurm, comman
     assert document["active"]
     jobs = [(job["slurm_job"], job["slurm_node"], job["slurm_state"]) for job in document["jobs"]]
     assert jobs == [(None, None, None), ("1_1", "n1", "RUNNING"), ("1_2", None, "PENDING"), ("1_3", None, "PENDING")]
-    assert "In Slurm: 2 pending, 1 running" in command_line("sweep", "--status", "made").out
+    assert [job["slurm_reason"] for job in document["jobs"]] == [None, None, "Priority", "Priority"]
+    shown = command_line("sweep", "--status", "made").out
+    assert "In Slurm: 2 pending, 1 running" in shown
+    assert "Pending: 2 for Priority" in shown
 
 
 def test_status_from_a_machine_without_slurm_shows_where_a_job_last_ran(

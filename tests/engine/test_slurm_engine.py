@@ -462,12 +462,43 @@ def test_a_start_counts_as_fruitless_unless_it_brought_a_checkpoint_or_was_excus
 def test_indices_of_waiting_tasks_are_read_however_slurm_abbreviates_them(
     fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = "7|0,3-5,9%4|PENDING||x-1\n7|1|RUNNING|n2|x-1\n8|N/A|RUNNING|n1|other\n"
+    listed = "7|0,3-5,9%4|PENDING||Priority|x-1\n7|1|RUNNING|n2|None|x-1\n8|N/A|RUNNING|n1|None|other\n"
     monkeypatch.setattr(fake, "run", lambda *words, seconds=0: listed)
     monkeypatch.setattr("infomcr_cli.engine.slurm_queue._run", lambda *words, seconds=0: listed)
     queue = read_queue(["7", "8"])
     assert sorted(queue) == ["7_0", "7_1", "7_3", "7_4", "7_5", "7_9"]
     assert (queue["7_1"].node, queue["7_1"].has_ended) == ("n2", False)
+    assert (queue["7_4"].reason, queue["7_1"].reason) == ("Priority", "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_blocked"),
+    [
+        ("PartitionTimeLimit", True),
+        ("QOSMaxCpuPerJobLimit", True),
+        ("InvalidAccount", True),
+        ("JobHeldUser", True),
+        ("BadConstraints", True),
+        ("Priority", False),
+        ("Resources", False),
+        ("JobArrayTaskLimit", False),
+        ("Dependency", False),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("None", False),
+    ],
+)
+def test_one_warning_tells_of_tasks_that_slurm_will_never_start(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job], caplog: pytest.LogCaptureFixture, reason: str, is_blocked: bool
+) -> None:
+    fake.reason = reason
+    own = engine()
+    submitted(own, jobs)
+    for _ in range(3):
+        own._poll_at = 0.0
+        own.wait(0)
+    warnings = [record.getMessage() for record in caplog.records if reason in record.getMessage()]
+    assert len(warnings) == is_blocked
+    assert all(f"will not start {len(jobs)} of the jobs" in text and "sweep --cancel" in text for text in warnings)
 
 
 def test_an_outcome_survives_its_way_through_a_file(jobs: list[Job]) -> None:

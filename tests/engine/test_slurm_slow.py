@@ -15,6 +15,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ import pytest
 from servers import wait_until
 from slurm_cluster import MOST_TASKS, NODES, SlurmCluster, missing_program, running_cluster
 from sweeper import TINY, Sweeper, epochs_of, lines_of, state_of
+
+from infomcr_cli.engine.slurm_engine import SECONDS_BETWEEN_POLLS
 
 pytestmark = [
     pytest.mark.slow,
@@ -221,6 +224,18 @@ def test_a_cancelled_task_is_killed_and_done_by_the_next_sweep(light: Sweeper, c
     assert "cancelled" in str([job["reason"] for job in document["jobs"]])
     code, document, err = light.run(*command, **environment)
     assert (code, document["finished"], document["skipped"]) == (0, 1, 1), err
+
+
+def test_the_sweep_tells_why_slurm_will_never_start_its_jobs(light: Sweeper, cluster: SlurmCluster) -> None:
+    command = ("reg=off", "seed=0,1", *ARRAY, "engine.partition=short", "engine.time=60")
+    process = light.start(*command, "--json", **cluster.environment)
+    wait_until(lambda: bool(arrays(light)), 60)
+    wait_until(lambda: {job["slurm_reason"] for job in status_of(light, cluster)["jobs"]} == {"PartitionTimeLimit"}, 60)
+    time.sleep(SECONDS_BETWEEN_POLLS + 2)  # the sweep asks less often
+    assert light.run("--cancel", "x", **cluster.environment)[0] == 0
+    code, document, err = ended(process, 90)
+    assert (code, document["not_begun"]) == (1, 2), err
+    assert "will not start 2 of the jobs until this changes: PartitionTimeLimit" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("is_attached", [True, False])

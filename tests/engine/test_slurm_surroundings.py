@@ -20,7 +20,7 @@ from tests.conftest import CommandLine
 
 def test_squeue_lists_tasks_that_the_user_has_it_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "squeue"
-    program.write_text('#!/bin/sh\necho "7|0|$SQUEUE_PARTITION$SLURM_BITSTR_LEN|n1|$*"\n')
+    program.write_text('#!/bin/sh\necho "7|0|$SQUEUE_PARTITION$SLURM_BITSTR_LEN|n1|None|$*"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SQUEUE_PARTITION", "long")

@@ -46,7 +46,7 @@ def start(array: SlurmArray, tmp_path: Path) -> Start:
     program.with_name("squeue").write_text(f"#!/bin/sh\ncat {tmp_path}/queue.txt\n")
     for path in program.parent.iterdir():
         path.chmod(0o755)
-    (tmp_path / "queue.txt").write_text("17|0|COMPLETING|n1|x\n")
+    (tmp_path / "queue.txt").write_text("17|0|COMPLETING|n1|None|x\n")
 
     def started(index: int, pace: float = 0.02) -> subprocess.Popen[bytes]:
         slurm = {"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": str(index), "SLURMD_NODENAME": "n1"}
@@ -86,7 +86,7 @@ def test_an_interrupted_task_goes_on_with_the_same_bits(array: SlurmArray, start
 
 
 def test_a_task_that_slurm_is_not_ending_puts_itself_back(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "queue.txt").write_text("17|0|RUNNING|n1|x\n")  # somebody else sent the signal
+    (tmp_path / "queue.txt").write_text("17|0|RUNNING|n1|None|x\n")  # somebody else sent the signal
     assert interrupted(start, tmp_path / "runs" / "a", signal.SIGTERM) == 0
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 17_0\n"
 
