@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from cli import CommandLine
 
+from infomcr_cli.config.compose import compose_run
 from infomcr_cli.runs import RunDirectory, recorded_kernels, write_environment
-from infomcr_cli.runtime import kernels, prefer_onednn
+from infomcr_cli.runtime import kernels, prefer_onednn, prepare, prepare_to_measure
 
 TINY = (
     *("model=mlp", "model.depth=1", "model.width=4", "data=digits", "data.train_size=100", "data.test_size=20"),
@@ -37,6 +39,23 @@ def test_onednn_is_taken_with_avx2_where_the_user_has_not_chosen(
     described.write_text(f"processor : 0\n{flags}\n")
     prefer_onednn(described)
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == then
+
+
+@pytest.mark.parametrize(("regularizer", "is_short"), [("off", True), ("on", False), ("sam", False)])
+def test_float32_is_multiplied_in_full_with_a_regularizer_and_by_every_measure(
+    regularizer: str, is_short: bool
+) -> None:
+    """On recent NVIDIA GPUs TensorFlow keeps ten bits by default."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before = enabled()
+    config = compose_run([f"reg={regularizer}", "device=cpu", "deterministic=false"])
+    try:
+        prepare(config)
+        assert enabled() is is_short
+        prepare_to_measure(config)
+        assert not enabled()
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(

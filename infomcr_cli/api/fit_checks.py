@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from infomcr_cli.training.gradients import checked_labels
 from infomcr_cli.training.regularizers.base import Regularizer
 
 BATCH_SIZE = 32  # of Keras, if none is given
+_log = logging.getLogger("infomcr.training")
 
 
 def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapping[str, Any]) -> None:
@@ -30,14 +32,26 @@ def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapp
         refuse_weights(given[name], name)
     if isinstance(given["y"], np.ndarray) and len(given["y"]):
         checked_labels(network, given["y"])
+    if regularizer is None or not getattr(regularizer, "is_active", True):
+        return
+    _warn_of_tf32()
     parts = getattr(regularizer, "num_sub_batches", 1)
-    if parts == 1 or not getattr(regularizer, "is_active", True):
+    if parts == 1:
         return
     for size in _batch_sizes(given):
         if size % parts:
             advice = "Drop the incomplete last batch: x[:n], or a tf.data.Dataset with drop_remainder=True."
             received = f"num_sub_batches={parts}, a batch of {size} samples"
             raise InputError("num_sub_batches must divide every batch", received=received, advice=advice)
+
+
+def _warn_of_tf32() -> None:
+    """Warn if a GPU may round what a regularizer computes from nearly equal gradients; the setting is the program's."""
+    if tf.config.list_physical_devices("GPU") and tf.config.experimental.tensor_float_32_execution_enabled():
+        _log.warning(
+            "TF32 rounds float32 to ten bits on recent NVIDIA GPUs, which can spoil a regularizer's gradient. "
+            "Turn it off: tf.config.experimental.enable_tensor_float_32_execution(False)"
+        )
 
 
 def refuse_weights(weights: Any, name: str = "sample_weight") -> None:

@@ -112,7 +112,7 @@ def gamma(
     drawn = checked_draws(labels, draws=draws, draw_size=draw_size)
     check_chunk(batch_norm, draw_size, chunk_size)
     options = {"batch_norm": batch_norm, "logit_scale": logit_scale, "chunk_size": chunk_size}
-    return over_draws(_engine_for(network_of(model), images, draw_size, options), images, labels, drawn)
+    return over_draws(_engine_for(network_of(model), draw_size, options), images, labels, drawn)
 
 
 def checked_draws(labels: NDArray[np.int32], *, draws: int, draw_size: int) -> list[NDArray[np.int64]]:
@@ -148,10 +148,9 @@ def over_draws(engine: GramEngine, images: Any, labels: NDArray[np.int32], draws
 _latest: dict[Any, GramEngine] = {}
 
 
-def _engine_for(network: keras.Model, images: Any, draw_size: int, options: dict[str, Any]) -> GramEngine:
+def _engine_for(network: keras.Model, draw_size: int, options: dict[str, Any]) -> GramEngine:
     """Return the engine of a network; the latest one is cached, because compiling takes longer than a draw."""
-    kinds = [(x.shape[1:], str(x.dtype)) for x in keras.tree.flatten(images)]
-    key = repr((id(network), [id(v) for v in trainable_weights(network)], kinds, draw_size, options))
+    key = repr((id(network), [id(v) for v in trainable_weights(network)], draw_size, options))
     if key not in _latest:
         _latest.clear()
         _latest[key] = GramEngine(network, **options)

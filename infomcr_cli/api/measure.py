@@ -17,7 +17,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.measures.context import InitialWeights, MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
-from infomcr_cli.measures.stateless import complete
+from infomcr_cli.measures.stateless import complete, without_tf32
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models.names import named_weights
 from infomcr_cli.models.score import Score, make_scorer
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 
 
+@without_tf32()
 def measure(
     model: keras.Model,
     train: Any,
@@ -107,17 +108,30 @@ def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureC
     is_suite = isinstance(names, str) and names in suites
     plain = yaml.safe_load(suites[str(names) if is_suite else "standard"].read_text(encoding="utf-8"))
     if not is_suite:
-        plain["names"] = names if isinstance(names, str) else list(names)
+        plain["names"] = names if isinstance(names, str) else _listed(names)
     for key, value in settings.items():
         _set(plain, key, value)
     try:
-        config = MeasureConfig.model_validate_json(json.dumps(plain))
+        config = MeasureConfig.model_validate_json(json.dumps(plain, default=_plain_number))
     except ValidationError as error:
         raise validation_errors(error) from None
     if not config.names:
         raise InputError("names must name at least one measure", advice="`infomcr measures` lists them.")
     check_measures(config)
     return config
+
+
+def _listed(names: Any) -> list[Any]:
+    if not isinstance(names, Iterable):
+        raise InputError("names must be a suite, a measure or a list of measures", received=names)
+    return list(names)
+
+
+def _plain_number(value: Any) -> Any:
+    """Return the Python number of a NumPy one, which JSON does not know."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise InputError("settings must contain plain numbers, texts and lists", received=type(value).__name__)
 
 
 def _set(plain: dict[str, Any], key: str, value: Any) -> None:

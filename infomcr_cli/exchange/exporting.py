@@ -39,7 +39,7 @@ class Exporter:
     """
 
     def __init__(self, run: RunDirectory, config: RunConfig, *, raw: bool = False) -> None:
-        runtime.prepare(config.model_copy(update={"precision": "float32"}))
+        runtime.prepare_to_measure(config)
         self._run, self._raw = run, raw
         dataset = load_dataset(config.data, seed=config.seed)
         self._network = network_of_run(run, config, dataset)

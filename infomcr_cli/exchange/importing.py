@@ -44,7 +44,7 @@ class Importer:
     """
 
     def __init__(self, config: RunConfig, overrides: Sequence[str], console: Console) -> None:
-        runtime.prepare(config.model_copy(update={"precision": "float32"}))
+        runtime.prepare_to_measure(config)
         self._config, self._console = config, console
         self._overrides = [redact_override(override) for override in overrides]
         self._unscaled = load_dataset(config.data, seed=config.seed, is_scaled=False)

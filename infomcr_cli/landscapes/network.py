@@ -132,7 +132,7 @@ def open_network(
     Raises:
         InputError: the checkpoint belongs to other data, or to another network.
     """
-    runtime.prepare(config.model_copy(update={"precision": "float32"}))
+    runtime.prepare_to_measure(config)
     dataset = load_dataset(config.data, seed=config.seed)
     check_data(checkpoint, dataset.fingerprint)
     measured = measured_network(run, config, dataset)

@@ -91,7 +91,7 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
     Raises:
         InputError: a setting does not fit the data, or a checkpoint belongs to other data.
     """
-    runtime.prepare(config.model_copy(update={"precision": "float32"}))
+    runtime.prepare_to_measure(config)
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
     measured = measured_network(run, config, dataset)

@@ -191,5 +191,5 @@ def _checked(gram: Array) -> Array:
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise ValueError(f"a Gram matrix must be square; got {gram.shape=}.")
     if not np.all(np.isfinite(gram)):
-        raise ValueError("a Gram matrix must be finite; got NaN or infinity. Check that the model's logits are finite.")
+        raise ValueError("a Gram matrix must be finite; got NaN or infinity.")
     return gram

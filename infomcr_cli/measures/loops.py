@@ -1,4 +1,4 @@
-"""Vectorised derivatives that hold a loop, without TensorFlow's remarks on it."""
+"""Silence TensorFlow's warning that it takes a vectorised derivative in a loop."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ import tensorflow as tf
 
 
 @contextmanager
-def unremarked_loops() -> Iterator[None]:
-    """Keep TensorFlow from saying, in what is traced inside, that it loops over an operation that it cannot vectorise.
-
-    The numbers are right, and the remarks ask its developers for a faster way, not its users.
-    """
+def without_loop_warnings() -> Iterator[None]:
+    """Silence the warning inside the block: the numbers are right, and a user can do nothing about it."""
     logger = tf.get_logger()
-    logger.addFilter(_is_no_such_remark)
+    logger.addFilter(_is_other_warning)
     try:
         yield
     finally:
-        logger.removeFilter(_is_no_such_remark)
+        logger.removeFilter(_is_other_warning)
 
 
-def _is_no_such_remark(record: logging.LogRecord) -> bool:
+def _is_other_warning(record: logging.LogRecord) -> bool:
     return "while_loop" not in record.getMessage()

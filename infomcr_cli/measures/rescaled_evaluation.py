@@ -53,7 +53,7 @@ def measure_rescaled(
     Raises:
         InputError: the network has no layers that can be rescaled, or rescaling changed its function.
     """
-    runtime.prepare(config.model_copy(update={"precision": "float32"}))
+    runtime.prepare_to_measure(config)
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
     measured, saved = measured_network(run, config, dataset), load_checkpoint(run, checkpoint)

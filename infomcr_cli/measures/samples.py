@@ -25,6 +25,12 @@ def checked_samples(images: Any, labels: Any) -> tuple[Any, NDArray[np.int32]]:
     images = keras.tree.map_structure(np.asarray, images)
     labels = class_indices(labels, classes=2**31)
     lengths = {len(x) for x in keras.tree.flatten(images)}
+    if isinstance(images, list) and len(images) == len(labels) and lengths != {len(labels)}:
+        raise InputError(
+            "images must be one array, or a list with one array per input of the network",
+            received=f"a list of {len(images)} images",
+            advice="Stack them: np.stack(images).",
+        )
     if lengths != {len(labels)}:
         raise InputError("images and labels must have the same length", received=f"{sorted(lengths)} and {len(labels)}")
     return images, labels

@@ -109,7 +109,7 @@ def in_precision(images: Any, precision: str) -> Any:
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """Multiply float32 as float32 inside the block: by itself TensorFlow gives a GPU ten bits of it (TF32)."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -123,6 +123,8 @@ def test_the_network_inside_a_regularized_model_is_measured() -> None:
         ({"batch_norm": "none"}, "batch_norm must be a known mode"),
         ({"batch_norm": "batch", "draw_size": 15}, "chunk_size must divide draw_size"),
         ({"logit_scale": -1}, "logit_scale must be positive"),
+        ({"logit_scale": "0.04"}, "logit_scale must be positive"),
+        ({"images": list(data()[0])}, r"np\.stack\(images\)"),
         ({"labels": np.eye(3)[data()[1]]}, "labels must be whole numbers"),
         ({"labels": data()[1] + 1}, r"labels must be 0\.\.2"),
         ({"labels": data()[1][:5]}, "images and labels must have the same length"),

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tolerances import AUTODIFF, SINGLE
+from tolerances import AUTODIFF, FLOAT32, SINGLE
 
-from infomcr_cli import RegularizedModel, gamma, judge, load_run, measure
+from infomcr_cli import RegularizedModel, gamma, gram_matrix, judge, load_run, log_volume, measure
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import chosen_measures
 from tests.conftest import CommandLine
@@ -172,12 +172,47 @@ def test_weights_before_training_are_taken_in_every_form(form: str) -> None:
         ({"train": vectors()[0]}, r"train must be a pair of arrays \(x, y\)"),
         ({"test": (vectors()[0], vectors()[1] + 5)}, r"labels of test must be 0\.\.2"),
         ({"seed": -1}, "seed must be at least 0"),
+        ({"names": None}, "names must be a suite, a measure or a list"),
+        ({"settings": {"gamma.draws": object()}}, "settings must contain plain numbers"),
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         measure(two_inputs(), **{"train": vectors(), "names": "margin", **options})
+
+
+def test_settings_may_be_numbers_of_numpy() -> None:
+    settings = {"gamma.draw_size": np.int64(10), "gamma.target_se": np.float32(0.5)}
+    found = measure(two_inputs(), vectors(), names="gamma", settings=settings)["gamma"]
+    assert found["convention"]["draw_size"] == 10
+
+
+@pytest.mark.parametrize(
+    "second", [np.float32, lambda x: x.astype(np.float32)[:, ::2, ::2]], ids=["another type", "another shape"]
+)
+def test_the_same_network_on_samples_of_another_kind_is_measured_anew(second: Any) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20, 8, 8, 1)).astype(np.uint8), np.arange(20) % 3
+    other = second(images) + np.float32(0.5)
+    keras.utils.set_random_seed(3)
+    x = keras.Input((None, None, 1))
+    features = L.GlobalAveragePooling2D()(L.Conv2D(4, 3, activation="tanh")(L.Rescaling(1 / 255)(x)))
+    model = keras.Model(x, L.Dense(3)(features))
+    settings = {"gamma.draws": 1, "gamma.draw_size": 5}
+    before = measure(model, (images, labels), names="gamma", settings=settings)["gamma"]["draws"]
+    found = measure(model, (other, labels), names="gamma", settings=settings)["gamma"]["draws"]
+    assert before == [pytest.approx(log_volume(gram_matrix(model, images[:5], labels[:5])), rel=FLOAT32)]
+    assert found == [pytest.approx(log_volume(gram_matrix(model, other[:5], labels[:5])), rel=FLOAT32)]
+
+
+def test_a_gradient_that_is_not_finite_is_the_reason() -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation=lambda x: keras.ops.sqrt(keras.ops.relu(x)))])
+    x, y = np.random.default_rng(0).standard_normal((20, 4)), np.arange(20) % 3
+    entry = measure(model, (x, y), names="gamma", settings={"gamma.draw_size": 10})["gamma"]
+    assert entry["value"] is None
+    assert "gradients of a measured model must be finite" in entry["reason"]
+    assert "error" not in entry
 
 
 def test_probabilities_are_refused_as_on_the_command_line() -> None:

@@ -236,3 +236,18 @@ def test_network_without_trainable_weights_has_no_hessian_and_says_so():
     for found in evaluate_measures(MeasureContext(model, dataset, config)).values():
         assert "trainable weights" in found.extras["reason"]
         assert "error" not in found.extras
+
+
+def test_the_first_eigenvalue_is_the_largest_even_if_only_smaller_ones_have_converged() -> None:
+    errors = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        values = np.concatenate([rng.uniform(0.5, 1.5, 10), rng.uniform(0, 0.1, 190)])
+        matrix = spectrum_matrix(values, seed)
+        space = krylov_space(lambda v, matrix=matrix: matrix @ v, 200, steps=10, seed=seed)
+        largest, _ = largest_eigenvalues(space, count=5, tolerance=1e-2)
+        errors += [1 - float(largest[0]) / values.max()] if len(largest) else []
+    assert 50 < len(errors) < 200
+    # A Ritz value between two eigenvalues that lie close together can pass for converged, but is near the larger one.
+    assert max(errors) < 0.05
+    assert np.mean(np.array(errors) < 0.01) > 0.95

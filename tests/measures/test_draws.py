@@ -65,10 +65,26 @@ def test_deficient_draws_are_counted_and_not_averaged() -> None:
 
 
 def test_draws_stop_at_the_target_standard_error() -> None:
-    assert not is_converged([1.0, 1.0], 0.1)
-    assert is_converged([1.0, 1.0, 1.0], 0.1)
-    assert not is_converged([1.0, 2.0, 3.0], 0.1)
-    assert not is_converged([1.0, 1.0, 1.0], None)
+    assert not is_converged([1.0] * 9, 0.1)
+    assert not is_converged([1.0] * 9 + [None], 0.1)
+    assert is_converged([1.0] * 10, 0.1)
+    assert not is_converged([1.0, 2.0] * 5, 0.1)
+    assert not is_converged([1.0] * 10, None)
+
+
+@pytest.mark.parametrize("target", [1.5, 3.0])
+def test_an_interval_covers_the_truth_if_drawing_stops_early(target: float) -> None:
+    rng, covered, errors, values = np.random.default_rng(0), [], [], []
+    for _ in range(1000):
+        draws = rng.normal(0, 10, 100).tolist()
+        stop = next((n for n in range(2, 100) if is_converged(draws[:n], target)), 100)
+        found = mean_over_draws(draws[:stop])
+        low, high = found.extras["interval"]
+        covered.append(low <= 0 <= high)
+        values.append(found.value)
+        errors.append(found.std_error)
+    assert np.mean(covered) == pytest.approx(0.94, abs=0.025)
+    assert 0.85 < np.mean(errors) / np.std(values) < 1.02
 
 
 def test_parts_cover_all_columns_within_the_budget() -> None:

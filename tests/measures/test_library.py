@@ -146,4 +146,5 @@ def test_listing_the_measures_imports_no_tensorflow():
 def test_value_that_is_not_finite_becomes_none():
     assert MeasureValue(float("inf")).finite() == MeasureValue(None, extras={"reason": "the value is inf"})
     assert MeasureValue(1.0, float("inf")).finite() == MeasureValue(1.0, None)
+    assert MeasureValue(1.0, float("inf"), {"interval": [float("-inf"), 2.0]}).finite().extras["interval"] is None
     assert MeasureValue(1.0, 0.5, {"a": 1}).finite() == MeasureValue(1.0, 0.5, {"a": 1})

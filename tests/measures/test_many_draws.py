@@ -38,10 +38,10 @@ def test_a_hundred_draws_take_at_most_a_hundred_times_the_time_of_one() -> None:
 
 
 def context(*settings: str, **others: Any) -> MeasureContext:
-    """A network with 60 images, six draws."""
-    split = Split(*samples((4,), count=60))
+    """A network with 120 images, twelve draws."""
+    split = Split(*samples((4,), count=120))
     dataset = Dataset("random", split, split, ("a", "b", "c"), (0.0,), (1.0,), True, "random")
-    sizes = ("measure.gamma.draws=6", f"measure.gamma.draw_size={DRAW_SIZE}", "measure.gamma.precision=float64")
+    sizes = ("measure.gamma.draws=12", f"measure.gamma.draw_size={DRAW_SIZE}", "measure.gamma.precision=float64")
     return MeasureContext(perceptron(), dataset, compose_run([*sizes, *settings]).measure, **others)
 
 
@@ -50,11 +50,11 @@ def test_draws_share_what_is_compiled_and_none_is_fetched_that_is_not_needed(mon
     compile_passes, standardise = CompiledPasses.__init__, Dataset.standardise
     monkeypatch.setattr(CompiledPasses, "__init__", lambda *a: compiled.append(1) or compile_passes(*a))
     monkeypatch.setattr(Dataset, "standardise", lambda *a: fetched.append(1) or standardise(*a))
-    assert len(gram_draws(context("measure.gamma.target_se=1000"))) == 3
-    assert (len(fetched), len(compiled)) == (3, 1)
+    assert len(gram_draws(context("measure.gamma.target_se=1000"))) == 10
+    assert (len(fetched), len(compiled)) == (10, 1)
 
 
 def test_each_draw_is_reported_when_it_is_done() -> None:
     parts: list[tuple[int, int, str]] = []
-    assert len(gram_draws(context(on_part=lambda *part: parts.append(part)))) == 6
-    assert parts == [(number, 6, "draws") for number in range(1, 7)]
+    assert len(gram_draws(context(on_part=lambda *part: parts.append(part)))) == 12
+    assert parts == [(number, 12, "draws") for number in range(1, 13)]

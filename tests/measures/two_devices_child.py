@@ -63,7 +63,7 @@ except InputError as error:
     found |= {"error": str(error), "before the error": before}
 
 RUN = ["data.train_size=256", "model=mlp", "model.depth=1", "model.width=8", "schedule.epochs=1", "tracking=off"]
-DRAW = ["measure.names=[gamma]", "measure.gamma.draws=6", "measure.gamma.draw_size=20", "measure.gamma.samples=120"]
+DRAW = ["measure.names=[gamma]", "measure.gamma.draws=12", "measure.gamma.draw_size=20", "measure.gamma.samples=240"]
 ON_DEVICE = "measure.gamma.compute=device"
 
 

@@ -27,7 +27,8 @@ class GammaConfig(Record):
     memory: Size = Field(description="memory budget, such as 500MB or 2GiB")
     precision: Literal["float32", "float64"] = Field(description="number format of the per-sample gradients")
     target_se: Positive | None = Field(
-        description="stop when the standard error is at most this, nats; null: use all draws"
+        description="stop when the standard error is at most this, nats, at the earliest after ten draws; "
+        "null: use all draws"
     )
     # It came later: older runs can be measured.
     compute: Literal["auto", "host", "device"] = Field(

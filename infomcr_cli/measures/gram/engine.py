@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Sequence
+from numbers import Real
 from typing import Any, Literal
 
 import keras
@@ -26,12 +27,13 @@ from infomcr_cli.measures.samples import checked_samples, representatives
 from infomcr_cli.measures.stateless import (
     BatchNormMode,
     complete,
-    full_precision,
     natural_precision,
     trainable_weights,
+    without_tf32,
 )
 
 Where = Literal["auto", "host", "device"]
+Signature = list[tuple[tuple[int, ...], str]]  # of each input, the shape of a sample and its type
 SMALLEST_BUDGET = 1 << 24  # bytes, below which a device that is full is not tried again
 
 
@@ -73,6 +75,7 @@ class GramEngine:
         self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit
         self._compute, self._compiling = compute, threading.Lock()
         self._passes: CompiledPasses | None = None
+        self._signature: Signature | None = None  # of the samples that the passes were compiled for
 
     def __call__(self, images: Any, labels: Any) -> GramRecord:
         """Measure one draw.
@@ -86,11 +89,12 @@ class GramEngine:
         """
         images, given = checked_samples(images, labels)
         chunk = self._chunk_size if self._setting.batch_norm == "batch" else None
-        with single_threaded_products(), full_precision():
+        with single_threaded_products(), without_tf32():
             while True:
                 budget = self._memory
                 try:
                     with self._compiling:  # for the first draw, and for all devices
+                        self._forget_other_samples(images)
                         labels = self._checked_labels(images, given, chunk)
                         if self._passes is None:
                             products = products_for(self._compute)
@@ -119,8 +123,14 @@ class GramEngine:
             the record of each draw, in the order of the draws.
         """
         # Limits are set once: threads would undo each other's.
-        with single_threaded_products(), full_precision():
+        with single_threaded_products(), without_tf32():
             yield from shared_among(devices, self, draws)
+
+    def _forget_other_samples(self, images: Any) -> None:
+        """Drop what was compiled for samples of another shape or type: they would be cast to those of the first."""
+        signature = [(x.shape[1:], str(x.dtype)) for x in keras.tree.flatten(images)]
+        if signature != self._signature:
+            self._signature, self._passes = signature, None
 
     def _checked_labels(self, images: Any, given: Any, chunk: int | None) -> NDArray[np.int32]:
         classes = self._passes.num_classes if self._passes else complete(self._setting.model, images)
@@ -193,7 +203,7 @@ def plain_engine_for(model: keras.Model, settings: GammaConfig) -> GramEngine:
 def _check(batch_norm: str, logit_scale: float | None, chunk_size: int, precision: str | None, compute: str) -> None:
     if batch_norm not in ("inference", "batch"):
         raise InputError("batch_norm must be a known mode", received=batch_norm, accepted=["inference", "batch"])
-    if logit_scale is not None and not logit_scale > 0:
+    if logit_scale is not None and not (isinstance(logit_scale, Real) and logit_scale > 0):
         raise InputError("logit_scale must be positive, or None for raw logits", received=logit_scale)
     if chunk_size < 2 and batch_norm == "batch":
         raise InputError("chunk_size must be at least 2 in batch mode", received=chunk_size)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.trace import TracedCall
-from infomcr_cli.measures.loops import unremarked_loops
+from infomcr_cli.measures.loops import without_loop_warnings
 from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
 from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
 
@@ -55,7 +55,7 @@ def layer_gradients(
     if kinds & LOOPS:
         return _mapped(of_one_sample, elements)
     try:
-        with unremarked_loops():
+        with without_loop_warnings():
             return list(tf.vectorized_map(of_one_sample, elements))
     except (ValueError, NotImplementedError, TypeError):  # an operation that cannot be vectorised
         return _mapped(of_one_sample, elements)

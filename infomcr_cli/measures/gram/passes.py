@@ -29,7 +29,7 @@ from infomcr_cli.measures.gram.parts import MemoryBudget
 from infomcr_cli.measures.gram.products import Contribution, OuterProduct, Products, Rows
 from infomcr_cli.measures.gram.record import BlockResult
 from infomcr_cli.measures.gram.trace import GradientPlan, LayerTracer, TracedCall, plan_gradient
-from infomcr_cli.measures.loops import unremarked_loops
+from infomcr_cli.measures.loops import without_loop_warnings
 from infomcr_cli.measures.samples import blocks, even_block_size, take
 from infomcr_cli.measures.stateless import BatchNormMode, in_precision, measurement_scope, number_of_classes
 from infomcr_cli.models.logits import check_operation
@@ -226,7 +226,7 @@ class JacobianPass:
         with (
             measurement_scope(setting.model, mapping, setting.precision, setting.batch_norm),
             self._quick_gradients(),
-            unremarked_loops(),
+            without_loop_warnings(),
         ):
             with tf.GradientTape(watch_accessed_variables=False, persistent=not self.is_vectorised) as tape:
                 tape.watch(wanted)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures import gamma as formulas
 from infomcr_cli.measures.gram.parts import MemoryBudget, Part, parts_within
 from infomcr_cli.measures.gram.products import Contribution, Products
@@ -205,6 +206,7 @@ def gram_record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64])
         passes: that gave the sums.
         same:   for each sample the first one that equals it, [N]; equal samples take the row of the first.
     """
+    _check_finite(sums)
     logs, pairs, weights = sums.log_derivatives[same], np.ix_(same, same), Counter[str]()
     for variable in passes.variables:
         weights[group_name(variable)] += int(np.prod(variable.shape))
@@ -223,6 +225,14 @@ def gram_record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64])
         products = np.exp(logs) * sums.products[same]
     methods = {v.path: method for v, method in zip(passes.variables, passes.gradient_methods, strict=True)}
     return GramRecord(unit_gram, lengths + logs, sums.losses[same], products, groups, methods)
+
+
+def _check_finite(sums: GramSums) -> None:
+    odd = [name for name, matrix in sums.by_group.items() if not np.isfinite(matrix).all()]
+    if odd:
+        advice = "Look for a square root, a norm or a division at 0, whose derivative is infinite."
+        received = f"NaN or infinity in {', '.join(odd[:3])}"
+        raise InputError("the gradients of a measured model must be finite", received=received, advice=advice)
 
 
 def group_name(variable: keras.Variable) -> str:

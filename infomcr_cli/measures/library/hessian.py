@@ -26,7 +26,9 @@ PARTS = 16  # of the images, at least; each has probes of its own
 
 
 def largest_eigenvalues(space: KrylovSpace, *, count: int, tolerance: float) -> tuple[Array, Array]:
-    """Return the algebraically largest eigenvalues that have converged, descending, and the residual norm of each.
+    """Return the algebraically largest eigenvalues, descending, and the residual norm of each.
+
+    They end before the first one that has not converged: what follows it is not the next largest.
 
     An eigenvalue lies within ‖A v - λ v‖ of λ, so the residual bounds the error; if other eigenvalues are far away, the
     error is of the order of its square.
@@ -40,7 +42,8 @@ def largest_eigenvalues(space: KrylovSpace, *, count: int, tolerance: float) -> 
     """
     values, residuals, errors = space.ritz_values(count)
     converged = np.minimum(residuals, np.nan_to_num(errors, nan=np.inf)) <= tolerance * np.abs(values)
-    return values[converged], residuals[converged]
+    found = len(values) if converged.all() else int(np.argmin(converged))
+    return values[:found], residuals[:found]
 
 
 def trace(
@@ -148,6 +151,6 @@ def hessian_eigenvalue(ctx: MeasureContext) -> MeasureValue:
     settings, space = ctx.config.curvature, ctx.once(hessian_space)
     values, residuals = largest_eigenvalues(space, count=settings.eigenvalues, tolerance=ACCURACY)
     if not len(values):
-        reason = f"no eigenvalue converged in {len(space.basis)} products; try more measure.curvature.products"
+        reason = f"it did not converge in {len(space.basis)} products; try more measure.curvature.products"
         return MeasureValue(None, extras={"reason": reason})
     return MeasureValue(float(values[0]), extras={"eigenvalues": values.tolist(), "residuals": residuals.tolist()})

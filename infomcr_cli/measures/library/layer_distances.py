@@ -135,7 +135,7 @@ def spectral_distance(ctx: MeasureContext) -> MeasureValue:
     source=f"{JIANG}, equation 33",
     family="norm",
     invariance=EVERY_CHANGE,
-    unit="directions",
+    unit="ratio",
     direction="lower",
     cost="that of spectral_product, shared",
     passes=spectral_passes,
@@ -143,7 +143,10 @@ def spectral_distance(ctx: MeasureContext) -> MeasureValue:
     free=True,
 )
 def frobenius_over_spectral(ctx: MeasureContext) -> MeasureValue:
-    """Return the sum of the layers' stable ranks."""
+    """Return the sum over layers of the squared Frobenius norm over the squared spectral norm.
+
+    For a dense layer that is its stable rank; for a convolution the kernel is divided by the norm of the whole map.
+    """
     return MeasureValue(sum_of_ratios(squared_frobenius(ctx.once(maps)), np.square(ctx.once(spectral_norms))))
 
 
