@@ -279,9 +279,22 @@ def test_a_measure_that_is_the_training_loss_adds_nothing_to_it() -> None:
 def test_seed_share_is_the_variance_within_settings() -> None:
     values = np.array([1.0, 3.0, 5.0, 7.0, 9.0])
     share = seed_share(values, ["a", "a", "b", "b", "c"])
-    between = np.var([2.0, 6.0, 9.0], ddof=1)
+    between = np.var([2.0, 6.0, 9.0], ddof=1) - 2.0 * (1 / 2 + 1 / 2 + 1) / 3
     assert share == pytest.approx(2.0 / (2.0 + between), rel=CLOSED_FORM)
     assert seed_share(values, list("abcde")) is None
+
+
+@pytest.mark.parametrize("true", [0.25, 0.5, 0.8])
+def test_seed_share_is_the_share_that_was_simulated(true: float) -> None:
+    rng = np.random.default_rng(0)
+    settings = [*range(162), *range(63)]  # as in the study: 63 settings have a second seed
+    found = []
+    for _ in range(300):
+        between = rng.normal(0, np.sqrt(1 - true), 162)
+        share = seed_share(between[settings] + rng.normal(0, np.sqrt(true), len(settings)), settings)
+        assert share is not None
+        found.append(share)
+    assert np.mean(found) == pytest.approx(true, abs=0.02)
 
 
 def test_paired_bootstrap_pairs_seeds_and_images() -> None:
@@ -336,11 +349,11 @@ def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:
     """Write a table in which gamma follows the test error and the margin is noise."""
     rng = np.random.default_rng(3)
     levels = {axis: sorted({job[axis] for job in MINIMA.jobs}) for axis in MINIMA.axes}
-    rows = []
+    rows: list[dict[str, str]] = []
     for job in jobs:
         error = 0.5 + 0.01 * sum(levels[axis].index(job[axis]) for axis in MINIMA.axes) + 0.002 * rng.random()
         rows.append({
-            "id": f"minima-{len(rows):04x}", "state": "FINISHED", "in_verdict": "True",
+            "id": f"minima-{len(rows):04x}", "state": "FINISHED", "in_verdict": "True", "conventions_further": "c-1",
             **{name: job[name] for name in MINIMA.keys},
             "train_loss": str(0.009 + 0.001 * rng.random()), "n_test": "10000",
             "gap_error": str(error), "gap_error std_error": "0.005",
@@ -362,6 +375,15 @@ def test_an_incomplete_table_shows_nothing_but_its_size(tmp_path: Path) -> None:
     assert not is_complete(TUNING, [])
 
 
+def test_a_table_without_its_second_evaluation_is_incomplete(tmp_path: Path) -> None:
+    synthetic_minima(tmp_path, MINIMA.jobs)
+    path = tmp_path / "minima.csv"
+    path.write_text(path.read_text().replace(",c-1,", ",,", 3))
+    text = PARTS["minima"](tmp_path)
+    assert "225 of 225 rows, 3 of them without the second evaluation" in text
+    assert "nothing" in text
+
+
 def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Path) -> None:
     from infomcr_cli.report.judge_table import judge_file
 
@@ -372,7 +394,7 @@ def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Pat
     text = document.read_text()
     found = judge_file(tables / "minima.csv", gap="gap_error", axes=MINIMA.axes).to_dict()["measures"]["gamma"]
     psi = found["granulated_psi"]
-    assert f"| gamma | volume | lower | {psi['value']:.2f} [{psi['low']:.2f}, {psi['high']:.2f}]" in text
+    assert f"| gamma | volume | lower | 162 | {psi['value']:.2f} [{psi['low']:.2f}, {psi['high']:.2f}]" in text
     assert psi["value"] > 0.9
     assert "Noise of the seed" in text
     for name in ("forest-gap_error.svg", "psi.svg", "measures.png"):

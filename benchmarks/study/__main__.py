@@ -33,7 +33,7 @@ UNSETTLED = "The plan is not settled: see the pilot in docs/study.md, whose rule
 
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line says."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     if options.command == "document":
         write_document(options.document, options.tables)
     elif options.command == "status":
@@ -66,11 +66,15 @@ def _run(options: argparse.Namespace) -> None:
 
 def _slices(options: argparse.Namespace) -> Iterator[tuple[Family, Slice]]:
     """Yield the slices to run; those of the regularizers are known only once their tuning is done."""
+    found = False
     for name in options.only:
         chosen = family(name, options.tables)
         for number, part in enumerate(chosen.slices, start=1):
             if options.slice in (None, part.name, str(number)):
+                found = True
                 yield chosen, part
+    if not found:
+        sys.exit(f"There is no slice {options.slice!r}; `python -m benchmarks.study status` lists them.")
 
 
 def _print_status(chosen: Family, place: Place) -> None:

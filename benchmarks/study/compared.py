@@ -24,7 +24,13 @@ def regularizers(tables: Path) -> str:
             f"The comparison is incomplete: {len(tuning)} rows of the tuning, {len(rows)} runs. It shows nothing yet."
         )
     answers = {method: answers_of(rows, method) for method in STRENGTHS}
-    head = ("method", "strength", "passes in epochs of plain SGD", "test error", "less that of `off`")
+    head = (
+        "method",
+        "strength",
+        "passes in epochs of plain SGD",
+        "test error ± deviation over seeds",
+        "less that of `off`",
+    )
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     lines += [" | ".join(_cells(method, rows, answers)) for method in STRENGTHS]
     return "\n".join(f"| {line} |" for line in lines)
@@ -50,4 +56,10 @@ def _cells(method: str, rows: Sequence[Row], answers: Mapping[str, Mapping[str, 
     if method != "off" and found.low is not None and found.high is not None:
         difference += f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
     compute = ", ".join(sorted({row.get("compute", "") for row in own}))
-    return [method, own[0]["strength"], compute, f"{errors.mean():.1%}{spread} ({len(errors)} seeds)", difference]
+    return [
+        method,
+        own[0]["strength"],
+        compute,
+        f"{errors.mean():.1%}{spread} ({len(errors)} seeds)" if len(errors) else "–",
+        difference,
+    ]

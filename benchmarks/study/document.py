@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,5 +22,7 @@ def write_document(path: Path, tables: Path) -> None:
     pictures = draw_figures(tables)
     parts = {name: make(tables) for name, make in {**PARTS, "regularizers": regularizers, "plane": plane}.items()}
     parts["figures"] = "\n\n".join(f"![{alt}]({tables.name}/{name})" for name, alt in pictures.items())
-    path.write_text(filled(text, parts), encoding="utf-8")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # most of the document is written by hand: all of it or none
+    beside.write_text(filled(text, parts), encoding="utf-8")
+    beside.replace(path)
     print(path, file=sys.stderr)

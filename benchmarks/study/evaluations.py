@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,16 +95,20 @@ def _documents(shares: Sequence[Sequence[Found]], settings: Sequence[str], place
     commands = [infomcr("eval", *(str(path) for _, path in share), *settings, "--json") for share in shares if share]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) for command in commands]
     try:
-        return [one for process in processes for one in _document(process, place)["runs"]]
+        parts = zip(processes, commands, strict=True)
+        return [one for process, command in parts for one in _document(process, command, place)["runs"]]
     finally:
         for process in processes:
             stop(process)
 
 
-def _document(process: subprocess.Popen[bytes], place: Place) -> Any:
+def _document(process: subprocess.Popen[bytes], command: Sequence[str], place: Place) -> Any:
     """Return the JSON document that a process writes; one without runs if the time was up first."""
     left = None if place.deadline == float("inf") else place.seconds_left
     try:
-        return json.loads(process.communicate(timeout=left)[0] or b'{"runs": []}')
+        written = process.communicate(timeout=left)[0]
     except subprocess.TimeoutExpired:
         return {"runs": []}
+    if not written:
+        sys.exit(f"`infomcr eval` failed, see above: {shlex.join(command)}")
+    return json.loads(written)

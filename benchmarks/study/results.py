@@ -13,7 +13,8 @@ import pandas as pd
 
 from benchmarks.study.families import family
 from benchmarks.study.pilot import PILOT
-from benchmarks.study.slices import Family
+from benchmarks.study.rows import FURTHER
+from benchmarks.study.slices import Family, Levels
 from benchmarks.study.statistics import Floats, Interval, partial_tau, seed_share
 from benchmarks.study.tables import Row, Table
 
@@ -30,9 +31,15 @@ def rows_of(name: str, tables: Path) -> list[dict[str, str]]:
 
 
 def is_complete(chosen: Family, rows: Sequence[Row]) -> bool:
-    """Return whether every planned job has a row."""
-    known = {chosen.key(row) for row in rows}
-    return bool(chosen.jobs) and all(chosen.key(job) in known for job in chosen.jobs)
+    """Return whether every planned job has a row, and every one that finished its second evaluation too."""
+    known = {chosen.key(row): row for row in rows}
+    return bool(chosen.jobs) and all(_is_whole(chosen, job, known.get(chosen.key(job))) for job in chosen.jobs)
+
+
+def _is_whole(chosen: Family, job: Levels, row: Row | None) -> bool:
+    if row is None:
+        return False
+    return row.get("state") != "FINISHED" or not chosen.further(job) or bool(row.get(FURTHER))
 
 
 def status(tables: Path) -> str:
@@ -90,7 +97,13 @@ def minima(tables: Path) -> str:
     for gap, words in GAPS.items():
         found = judgement(frame, gap, chosen.axes)
         table = measure_table(found, averaged(ranked, chosen.axes), gap)
-        parts += [f"### By {words}", command("minima", gap, chosen.axes), table, _leaders(found)]
+        parts += [
+            f"### By {words}",
+            command("minima", gap, chosen.axes),
+            table,
+            _leaders(found),
+            _claims(found, ranked, gap),
+        ]
     return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
 
 
@@ -140,9 +153,12 @@ def command(name: str, gap: str, axes: Sequence[str], option: str = "") -> str:
 
 
 def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str) -> str:
-    """Return a line for each measure: family, Ψ, τ, partial τ given the training loss, K and the sign error."""
+    """Return a line for each measure: family, n, Ψ, τ, partial τ given the training loss, K and the sign error.
+
+    n is the number of settings that have the measure; a measure of few of them is not to be compared with one of all.
+    """
     families = {name: one for one, part in (found["families"] or {}).items() for name in part["measures"]}
-    head = ("measure", "family", "better", "Ψ (groups)", "τ", "τ given training loss", "K", "sign error (pairs)")
+    head = ("measure", "family", "better", "n", "Ψ (groups)", "τ", "τ given training loss", "K", "sign error (pairs)")
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, one in {**found["measures"], **found["references"]}.items():
         partial = oriented(partial_of(frame, name, gap), one["direction"]) if name in frame else Interval(None)
@@ -184,6 +200,7 @@ def _cells(name: str, kind: str, one: Mapping[str, Any], partial: Interval) -> l
         name,
         kind,
         one["direction"] or "–",
+        str(one["n"]),
         f"{interval_text(one['oriented']['granulated_psi'])} ({sum(groups.values())})",
         interval_text(one["oriented"]["kendall_tau"]),
         interval_text(vars(partial)),
@@ -201,16 +218,32 @@ def _about(ranked: pd.DataFrame, rows: int) -> str:
 
 
 def _leaders(found: Mapping[str, Any]) -> str:
-    """Say which measures exclude zero, and where gamma and the training loss stand."""
+    """Say how many measures exclude zero, where gamma and the training loss stand, and the best of each family."""
     names = list(found["measures"])
     lows = {name: one["oriented"][RANK_BY]["low"] for name, one in found["measures"].items()}
     clear = [name for name in names if lows[name] is not None and lows[name] > 0]
     places = [f"`{name}` is number {names.index(name) + 1}" for name in _PLACED if name in names]
-    families = "; ".join(f"{kind}: `{one['best']}`" for kind, one in (found["families"] or {}).items())
+    psi = {name: interval_text(one["oriented"][RANK_BY]) for name, one in found["measures"].items()}
+    best = [(kind, one["best"]) for kind, one in (found["families"] or {}).items() if one["best"]]
+    families = "; ".join(f"{kind}: `{name}` {psi[name]}" for kind, name in best)
     return (
         f"By Ψ the interval of {len(clear)} of {len(names)} measures lies above 0. {', '.join(places)}. "
         f"Best of each family: {families}."
     )
+
+
+def _claims(found: Mapping[str, Any], ranked: pd.DataFrame, gap: str) -> str:
+    """Say which measures meet the rule of the plan: Ψ above that of the training loss, and τ given it above 0."""
+    psi = {name: one["oriented"][RANK_BY]["value"] for name, one in found["measures"].items()}
+    least, frame = psi.get("train_loss"), averaged(ranked, found["axes"])
+    met = []
+    for name, value in psi.items():
+        partial = oriented(partial_of(frame, name, gap), found["measures"][name]["direction"])
+        if least is None or value is None or partial.low is None:
+            continue
+        if value > least and partial.low > 0:
+            met.append(f"`{name}` (Ψ {value:.2f}, τ given the training loss {interval_text(vars(partial))})")
+    return f"By the plan's rule the claims of {len(met)} measures count: {', '.join(met) or 'none'}."
 
 
 _PLACED = ("gamma", NORMALISED, "train_loss")
@@ -227,7 +260,10 @@ def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
 
 def incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
     """Say how much of a table there is; it shows nothing before it is complete."""
-    return f"The table {name}.csv is incomplete: {len(rows)} of {len(chosen.jobs)} rows. It shows nothing yet."
+    jobs = {chosen.key(job): job for job in chosen.jobs}
+    lacking = sum(not _is_whole(chosen, jobs[chosen.key(row)], row) for row in rows if chosen.key(row) in jobs)
+    second = f", {lacking} of them without the second evaluation" if lacking else ""
+    return f"The table {name}.csv is incomplete: {len(rows)} of {len(chosen.jobs)} rows{second}. It shows nothing yet."
 
 
 def _hours(rows: Sequence[Row]) -> float:

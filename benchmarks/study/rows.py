@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from infomcr_cli.runs.metrics import MetricsLine, MetricsLog
 
 DIGITS = 9  # significant ones, of every number in a table
 CONVENTIONS = "conventions"
+FURTHER = f"{CONVENTIONS}_further"  # filled by the second evaluation, whatever it found
 CLEAN = "clean_train/loss"
 _ACCURACIES = {"validation": "validation/accuracy", "test": "test/accuracy"}
 LEVELS = (0.1, 0.03, 0.01)  # of the clean training loss, at which the pilot counts epochs
@@ -42,6 +44,9 @@ def row_of(family: Family, levels: Levels, path: Path) -> dict[str, str] | None:
     run = read_compared_run(directory)
     if status.state is not State.FINISHED or not isinstance(run, EvaluatedRun):
         return None
+    gamma = run.evaluation.measures.get("gamma")
+    if gamma is not None and (gamma.convention or {}).get("logit_scale") is not None:
+        sys.exit(f"{path} holds only gamma of normalised logits. Measure it again: infomcr eval {path}")
     answers = dict(_answers(run)) if family.answers else {}
     return {**head, **_scores(run), **_seconds(directory), **dict(_measures(run)), **answers}
 
@@ -54,7 +59,7 @@ def further_cells(document: Mapping[str, Any], renamed: Mapping[str, str]) -> di
     """
     found = {renamed.get(name, name): one for name, one in document["measures"].items()}
     cells = {name: cell for measure, one in found.items() for name, cell in _cells(measure, one)}
-    return {f"{CONVENTIONS}_further": key_of(conventions_in(document)), **cells}
+    return {FURTHER: key_of(conventions_in(document)), **cells}
 
 
 def conventions_in(document: Mapping[str, Any]) -> dict[str, Any]:

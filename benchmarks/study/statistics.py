@@ -71,20 +71,27 @@ def _partial(
 def seed_share(values: Floats, settings: Sequence[object]) -> float | None:
     """Return the share of the variance between runs that the seed makes; None without settings of several seeds.
 
-    The variance within settings, over those of several seeds, divided by that over the means of all settings plus it.
+    That is the variance within settings, over those of several seeds, divided by its sum with the variance between
+    settings: that of the settings' means, less what the seeds contribute to it.
 
     Args:
         values:   of each run, [n].
         settings: what identifies the setting of each run.
+
+    Source:
+        Searle, Casella & McCulloch, Variance Components, 1992, chapter 3 (one-way, unbalanced).
     """
     groups: dict[object, list[float]] = {}
     for setting, value in zip(settings, values, strict=True):
         if math.isfinite(value):
             groups.setdefault(setting, []).append(float(value))
-    several = [np.var(group, ddof=1) for group in groups.values() if len(group) > 1]
+    several = [group for group in groups.values() if len(group) > 1]
     if not several or len(groups) < 3:
         return None
-    within, between = float(np.mean(several)), float(np.var([np.mean(group) for group in groups.values()], ddof=1))
+    freedom = [len(group) - 1 for group in several]
+    within = float(np.average([np.var(group, ddof=1) for group in several], weights=freedom))
+    of_means = float(np.var([np.mean(group) for group in groups.values()], ddof=1))
+    between = max(0.0, of_means - within * float(np.mean([1 / len(group) for group in groups.values()])))
     return within / (within + between) if within + between > 0 else None
 
 
