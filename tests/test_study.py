@@ -412,7 +412,7 @@ def test_the_plane_agrees_with_scipy_on_the_means_over_seeds(tmp_path: Path) -> 
     for part, gap in ((planned, "gap_error"), (by_test_error, "test_error")):
         for name in ("gamma", "hessian_trace", "train_loss"):
             row = next(line.split(" | ") for line in part.splitlines() if line.startswith(f"| {name} |"))
-            assert row[4].startswith(f"{stats.kendalltau(settings[name], settings[gap]).statistic:.2f} [")
+            assert row[5].startswith(f"{stats.kendalltau(settings[name], settings[gap]).statistic:.2f} [")
     assert "too few for intervals" in converged
     assert "[" not in converged.partition("| --- |")[2]
     assert (tmp_path / "plane.svg").stat().st_size > 1000
