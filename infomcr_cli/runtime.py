@@ -14,7 +14,7 @@ from infomcr_cli.config.devices import PARTS_OF_A_CPU
 from infomcr_cli.config.schema.run import Device, RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.imports import collector_paused, not_imported
-from infomcr_cli.processor import PROCESSORS, instructions
+from infomcr_cli.processor import PROCESSORS, chosen_threads, instructions
 
 NO_GPU = (
     "For an NVIDIA GPU, TensorFlow needs the CUDA libraries: pip install 'tensorflow[and-cuda]' (the extra "
@@ -119,12 +119,12 @@ def kernels() -> str:
 
 def _keep_to_share() -> None:
     """A job of a sweep uses that many cores, within an op and by ops side by side."""
-    threads = os.environ.get("INFOMCR_THREADS")
-    if not threads:
+    threads = chosen_threads()
+    if threads is None:
         return
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(int(threads))
-        tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError as error:  # a library user's TensorFlow has begun to work
         raise InputError("INFOMCR_THREADS must be set before TensorFlow is first used", advice=str(error)) from None
 

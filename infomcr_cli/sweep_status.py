@@ -15,10 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from infomcr_cli.console.suggestions import shortest_path
-from infomcr_cli.console.text import printable
+from infomcr_cli.console.text import clock_time, printable
 from infomcr_cli.engine.find_sweep import find_sweep
 from infomcr_cli.engine.sweep_status import JobStatus, SweepStatus, read_sweep
-from infomcr_cli.engine.time_left import clock_time
 from infomcr_cli.runs import State
 
 SECONDS_BETWEEN_READS = 2.0

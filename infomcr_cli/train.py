@@ -27,6 +27,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.base import check_measures
+from infomcr_cli.processor import chosen_threads
 from infomcr_cli.runs import RunDirectory, State, has_checkpoint, read_status
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
 from infomcr_cli.signals import Interruption, stop_on_signal
@@ -117,6 +118,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     check_source(config.data)
     check_measures(config.measure)
     check_devices([config])
+    chosen_threads()
     return config
 
 

@@ -71,3 +71,28 @@ def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
         answer = command_line("train", "--resume", "runs/a")
         assert answer.code == 0
         assert (f"started with the kernels of {other}" in answer.err) is (other != kernels())
+
+
+def test_a_run_that_continues_with_other_threads_says_so(command_line: CommandLine, tmp_path: Path) -> None:
+    assert command_line("train", *TINY, "--run-dir", "runs/a").code == 0
+    path = tmp_path / "runs/a"
+    environment = json.loads((path / "environment.json").read_text())
+    assert environment["threads"] == len(os.sched_getaffinity(0))
+    (path / "environment.json").write_text(json.dumps({**environment, "threads": 77}))
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps({**status, "state": "KILLED"}))
+    answer = command_line("train", "--resume", "runs/a")
+    assert answer.code == 0
+    assert "started with threads=77" in answer.err
+    assert "INFOMCR_THREADS=77" in answer.err
+
+
+@pytest.mark.parametrize("given", ["two", "0", "-1", "1.5", "99999"])
+def test_a_number_of_threads_that_is_none_is_bad_input(
+    given: str, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFOMCR_THREADS", given)
+    answer = command_line("train", *TINY, "--run-dir", "runs/a")
+    assert answer.code == 2
+    assert f"INFOMCR_THREADS must be a whole number from 1 to 4096; got {given!r}" in answer.err
+    assert not Path("runs/a").exists()

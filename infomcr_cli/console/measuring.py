@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
 
 SECONDS_BETWEEN_LINES = 10.0
 LONGEST_MEASURE = 24 * 3600.0  # seconds over which Rich takes the mean speed
@@ -83,7 +84,7 @@ class MeasuringProgress:
             self._bar.update(self._task, completed=done, description=text)
         elif 0 < done < 1:
             left = (self.clock() - self._began) / done * (1 - done)
-            self._say(f"{text}, about {_duration(left)} left")
+            self._say(f"{text}, about {clock_time(left)} left")
         else:
             self._say(text)
 
@@ -92,9 +93,3 @@ class MeasuringProgress:
         if self.clock() - self._shown_at >= SECONDS_BETWEEN_LINES:
             self._shown_at = self.clock()
             say(self.console, line)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -85,16 +86,4 @@ class PartsProgress:
 
     def _left(self) -> str:
         each = (self.clock() - self._began) / (self.done - self._done_before)
-        return f"about {duration(each * (self.total - self.done))} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in hours, minutes and seconds.
-
-    Examples:
-        >>> duration(3725.4)
-        '1:02:05'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+        return f"about {clock_time(each * (self.total - self.done))} left"

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
+from infomcr_cli.console.training_time import TrainingTime
 
 REFRESH_SECONDS = 0.5
 Means = Callable[[], Mapping[str, float]]
@@ -23,26 +25,22 @@ class TrainingProgress:
 
     Args:
         console: where to; standard error, so that standard output stays a document.
-        epochs:  of the whole schedule.
-        steps:   of the whole schedule.
-        done:    steps taken before a run was resumed.
+        training_time: estimates the time left.
+        batch_size: images of a step.
         changes: step, counted from 0 → what changes with it, such as "learning rate 0.02"; said once.
     """
 
     def __init__(
         self,
         console: Console,
-        epochs: int,
-        steps: int,
-        done: int,
+        training_time: TrainingTime,
         batch_size: int,
         changes: Mapping[int, str] | None = None,
     ) -> None:
-        self._console, self._epochs, self._steps, self._batch = console, epochs, steps, batch_size
-        self._changes = changes or {}
-        self._shown_at, self._shown_step = time.monotonic(), done
+        self._console, self._time, self._batch, self._changes = console, training_time, batch_size, changes or {}
+        self._shown_at, self._shown_step = time.monotonic(), training_time.done
         self._bar = _bar(console) if console.is_terminal else None
-        self._task = self._bar.add_task("", total=steps, completed=done, numbers="starting") if self._bar else None
+        self._task = self._begin(self._bar) if self._bar else None
 
     def __enter__(self) -> TrainingProgress:
         if self._bar:
@@ -55,6 +53,13 @@ class TrainingProgress:
         if self._bar:
             self._bar.stop()
 
+    def _begin(self, bar: Progress) -> TaskID:
+        """Add the bar of all passes: with a regularizer a later step may cost several."""
+        done, total = (self._time.cost(steps) for steps in (self._time.done, self._time.steps))
+        task = bar.add_task("", total=total, numbers="starting")
+        bar.update(task, completed=done)
+        return task
+
     def step(self, step: int, epoch: int, means: Means) -> None:
         """Say that a step was taken; the means are read at most twice a second."""
         if step - 1 in self._changes:  # this was the first step with it
@@ -65,12 +70,13 @@ class TrainingProgress:
         rate = (step - self._shown_step) * self._batch / (now - self._shown_at)
         self._shown_at, self._shown_step = now, step
         numbers = f"{_numbers(means())}  {rate:,.0f} images/s"
-        self._bar.update(self._task, completed=step, description=f"epoch {epoch + 1}/{self._epochs}", numbers=numbers)
+        description = f"epoch {epoch + 1}/{self._time.epochs}"
+        self._bar.update(self._task, completed=self._time.cost(step), description=description, numbers=numbers)
 
     def epoch(self, epoch: int, values: Mapping[str, float], timing: Mapping[str, float]) -> None:
         """Print the line of an epoch that is over; on a terminal it is no longer than the terminal is wide."""
-        left = (self._epochs - epoch) * (timing["train_seconds"] + timing["eval_seconds"])
-        head, rest = f"epoch {epoch}/{self._epochs}", (f"{timing['images_per_second']:,.0f} images/s", _left(left))
+        left = f"{clock_time(self._time.left(epoch, timing['train_seconds'], timing['eval_seconds']))} left"
+        head, rest = f"epoch {epoch}/{self._time.epochs}", (f"{timing['images_per_second']:,.0f} images/s", left)
         line = "  ".join((head, *_in_full(values), *rest))
         if self._console.is_terminal and len(line) > self._console.width:
             line = _fitted(head, values, rest, self._console.width)
@@ -106,12 +112,6 @@ def _fitted(head: str, values: Mapping[str, float], rest: tuple[str, str], width
 
 def _score(values: Mapping[str, float], split: str) -> str:
     return f"{values[f'{split}/loss']:.4f} {values[f'{split}/accuracy']:.2%}"
-
-
-def _left(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d} left"
 
 
 def _bar(console: Console) -> Progress:

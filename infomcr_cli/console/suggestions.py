@@ -20,7 +20,7 @@ def suggested_command(command: str, *words: object, config_dir: Path | None = No
     Args:
         config_dir: what --config-dir gave; None: it was not given.
 
-    Example: proposed("sync", "my runs/a") is "infomcr sync 'my runs/a'".
+    Example: suggested_command("sync", "my runs/a") is "infomcr sync 'my runs/a'".
     """
     options = [] if config_dir is None else ["--config-dir", config_dir]
     return shlex.join(str(word) for word in ("infomcr", command, *options, *words))

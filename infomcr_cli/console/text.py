@@ -13,3 +13,15 @@ def printable(text: str, limit: int = 500) -> str:
     bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in bad else c for c in text[: limit + 1])
     return clean if len(text) <= limit else clean[:limit] + "…"
+
+
+def clock_time(seconds: float) -> str:
+    """Return a duration in hours, minutes and seconds.
+
+    Examples:
+        >>> clock_time(3725.4)
+        '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

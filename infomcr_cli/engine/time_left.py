@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from infomcr_cli.console.text import clock_time
+
 if TYPE_CHECKING:
     from infomcr_cli.engine.job import Job
 
@@ -70,17 +72,6 @@ class TimeLeft:
         """Return the time left as it is shown, empty if it is not known or none is left."""
         left = self.seconds()
         return "" if left is None or not (self._costs or self._more) else f"{clock_time(left)} left"
-
-
-def clock_time(seconds: float) -> str:
-    """Return a time in hours, minutes and seconds.
-
-    Examples:
-        >>> clock_time(3725.4)
-        '1:02:05'
-    """
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def seconds_left(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from infomcr_cli.console.parts import SECONDS_BETWEEN_LINES, PartsProgress, duration
+from infomcr_cli.console.parts import SECONDS_BETWEEN_LINES, PartsProgress
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
 from infomcr_cli.data import Split, evaluation_batches
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.alignment import Alignment, align
@@ -152,7 +153,7 @@ class _Computation:
         renewed = ", moving statistics renewed before" if renewals else ""
         curve = f"; {self._settings.steps:,} steps of the curve" if training else ""
         line = f"{paths} path{'s' if paths > 1 else ''} of {self._settings.points} points, each on {passes}"
-        say(self._console, f"{line}{renewed}{curve}: about {duration(compiling + per_image * (points + steps))}")
+        say(self._console, f"{line}{renewed}{curve}: about {clock_time(compiling + per_image * (points + steps))}")
 
     def _along(self, kind: str, weights: Callable[[float], Arrays]) -> PathValues:
         """Return the values along a path; points that are done are not computed again."""

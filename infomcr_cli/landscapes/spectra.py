@@ -11,8 +11,9 @@ import psutil
 from numpy.typing import NDArray
 from rich.console import Console
 
-from infomcr_cli.console.parts import PartsProgress, duration
+from infomcr_cli.console.parts import PartsProgress
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.density import (
     Density,
@@ -119,7 +120,7 @@ def _compute_run(
     _check_memory(steps, size)
     each = seconds_of(lambda: product(probe(size, settings.seed, 0)))
     what = f"{left} × {steps} products with vectors over {len(network.samples):,} images"
-    say(progress.console, f"{minimum.label}: {what}: about {duration(each * steps * left)}")
+    say(progress.console, f"{minimum.label}: {what}: about {clock_time(each * steps * left)}")
     progress.begin()
     for number in np.flatnonzero(~values.done[index]):
         start = probe(size, settings.seed, int(number))

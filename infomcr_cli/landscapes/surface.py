@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from infomcr_cli.console.parts import PartsProgress, duration
+from infomcr_cli.console.parts import PartsProgress
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.text import clock_time
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.directions import filter_axes, random_direction
 from infomcr_cli.landscapes.directions_hessian import USUAL_PRODUCTS, Eigenvectors, top_eigenvectors
@@ -90,7 +91,7 @@ def hessian_directions(
     """
     surface = network.surface()
     each = seconds_of(lambda: surface.hessian_product(surface.weights))
-    say(console, f"{network.run.name}: top eigenvectors, about {duration(each * USUAL_PRODUCTS)}")
+    say(console, f"{network.run.name}: top eigenvectors, about {clock_time(each * USUAL_PRODUCTS)}")
     length = filter_length(network)
     if not length:
         raise InputError("directions need a network with filters that are not zero", received=network.run.name)
@@ -140,4 +141,4 @@ def fill(
 
 def _forecast(surface: Surface, points: int, console: Console) -> None:
     each = seconds_of(lambda: surface.score(0.0, 0.0))
-    say(console, f"{points:,} points of {surface.samples:,} images: about {duration(each * points)}")
+    say(console, f"{points:,} points of {surface.samples:,} images: about {clock_time(each * points)}")

@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.processor import MOST_THREADS, chosen_threads
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import write_atomically
@@ -26,6 +28,7 @@ class Environment(BaseModel):
         commit:  of the working directory when it is a git work tree, with "+changes" when it differs from it.
         devices: as TensorFlow names them, given by the caller.
         kernels: whose compute on the processor, oneDNN or TensorFlow, given by the caller.
+        threads: that TensorFlow computes with; None in older records.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +41,7 @@ class Environment(BaseModel):
     commit: str | None
     devices: tuple[str, ...]
     kernels: str | None = None
+    threads: int | None = None
 
 
 def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None) -> None:
@@ -46,23 +50,44 @@ def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: s
         python=platform.python_version(),
         platform=platform.platform(terse=True),
         processor=platform.machine(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores_in_use(),
         packages={name: version for name in PACKAGES if (version := _version(name))},
         commit=git_commit(Path.cwd()),
         devices=tuple(devices),
         kernels=kernels,
+        threads=threads_in_use(),
     )
     write_atomically(run.environment, dump_json(environment.model_dump(mode="json")))
 
 
+def threads_in_use() -> int:
+    """Return the threads that TensorFlow computes with: one per core, unless INFOMCR_THREADS says otherwise."""
+    return chosen_threads() or cores_in_use()
+
+
+def cores_in_use() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def recorded_kernels(run: RunDirectory) -> str | None:
     """Return whose kernels a run has computed with so far, or None where that is not known."""
+    kernels = _record(run).get("kernels")
+    return kernels if kernels in ("oneDNN", "TensorFlow") else None
+
+
+def recorded_threads(run: RunDirectory) -> int | None:
+    """Return the threads that a run has computed with so far, or None where that is not known."""
+    threads = _record(run).get("threads")
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
+
+
+def _record(run: RunDirectory) -> dict[str, Any]:
     try:
         record = parse_json(run.read("environment.json"), f"environment.json of {run.name}")
     except (OSError, InputError):
-        return None
-    kernels = record.get("kernels") if isinstance(record, dict) else None
-    return kernels if kernels in ("oneDNN", "TensorFlow") else None
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def git_commit(folder: Path) -> str | None:

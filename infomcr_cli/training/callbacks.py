@@ -83,8 +83,8 @@ class RunCallback:
         self._save(epoch_name(position.epoch), train_loss)
 
     def save_between_epochs(self) -> None:
-        """Save the state at a step boundary, to resume from there; not after a loss that was not finite."""
-        if int(self.setup.state.failed_at.numpy()) < 0:
+        """Save the state at a step boundary, to resume from there; not after a loss or weights that are not finite."""
+        if int(self.setup.state.failed_at.numpy()) < 0 and self.setup.state.has_finite_weights():
             self._save(step_name(self.position.step), None)
 
     def _note_first_step(self) -> None:

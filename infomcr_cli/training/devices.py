@@ -50,7 +50,8 @@ def replica_statistics(model: keras.Model) -> Iterator[None]:
 def replica_share(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Return this replica's part of the mean gradient: a Keras optimizer sums gradients over replicas."""
     count = replica_count()
-    return list(gradients) if count == 1 else [gradient / count for gradient in gradients]
+    # An embedding's gradient is sparse, which cannot be divided.
+    return list(gradients) if count == 1 else [tf.convert_to_tensor(gradient) / count for gradient in gradients]
 
 
 def clipped_together(optimizer: keras.Optimizer, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:

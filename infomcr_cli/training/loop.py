@@ -39,6 +39,16 @@ class LossNotFiniteError(AdvisedError):
         self.step = step
 
 
+class WeightsNotFiniteError(AdvisedError):
+    """A step made the weights NaN or infinite although its loss was finite; the last checkpoint is from before."""
+
+    advice = LossNotFiniteError.advice
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the weights after step {step} are not finite numbers")
+        self.step = step
+
+
 class Callback(Protocol):
     """What the loop calls as it progresses. A callback may raise to stop training at a step boundary."""
 
@@ -96,6 +106,7 @@ def run_epochs(
 
     Raises:
         LossNotFiniteError: the loss was NaN or infinite; no checkpoint holds what came of it.
+        WeightsNotFiniteError: the last step of an epoch made the weights so.
     """
     position, batches = start, iter(inputs.batches(start))
     if inputs.target and start.epoch and start.step == start.epoch * schedule.steps_per_epoch:
@@ -124,6 +135,8 @@ def _run_epoch(
             _check_finite(state)
         callback.on_step(position, state.means)
     _check_finite(state)
+    if not state.has_finite_weights():  # the loss of a step is that before it
+        raise WeightsNotFiniteError(position.step)
     trained = time.time()
     position = replace(position, epoch=position.epoch + 1)
     values, milestones = _evaluate(state, schedule, inputs, position)

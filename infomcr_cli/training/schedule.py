@@ -54,11 +54,15 @@ class Schedule:
             regularized: whether the regularizer adds anything when it is on.
         """
         found: dict[int, list[str]] = {}
-        if self.warmup_steps:
-            found.setdefault(self.warmup_steps, []).append(f"warm-up over, learning rate {rate:.3g}")
         drops = self.config.boundaries if self.config.name != "cosine" and self.config.factor != 1 else ()
-        for number, share in enumerate(drops, start=1):
-            found.setdefault(self.at(share), []).append(f"learning rate {rate * self.config.factor**number:.3g}")
+        rates = {self.at(share): rate * self.config.factor**number for number, share in enumerate(drops, start=1)}
+        if self.warmup_steps:  # drops may come before its end; the rate rises to `rate` all the same
+            before = [step for step in rates if step <= self.warmup_steps]
+            after = rates[max(before)] if before else rate
+            found[self.warmup_steps] = [f"warm-up over, learning rate {after:.3g}"]
+        for step, dropped in rates.items():
+            if step > self.warmup_steps:
+                found.setdefault(step, []).append(f"learning rate {dropped:.3g}")
         for step in {self.at(share) for share in self.config.phases} if regularized else ():
             if step and self.is_regularized(step) != self.is_regularized(step - 1):
                 found.setdefault(step, []).append(f"regularizer {'on' if self.is_regularized(step) else 'off'}")

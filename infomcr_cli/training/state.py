@@ -74,6 +74,10 @@ class TrainingState:
         """Inside the block, give the network the average of its weights if the optimizer keeps one."""
         return self.average.in_use() if self.average else nullcontext()
 
+    def has_finite_weights(self) -> bool:
+        """Return whether all trainable weights are finite numbers."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(v.value))) for v in self.model.trainable_variables)
+
     def weights(self) -> Arrays:
         """Return weights, or their averages if the optimizer keeps them, and moving statistics by path."""
         averages = self.average.by_weight() if self.average else {}

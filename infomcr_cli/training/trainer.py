@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from infomcr_cli import runtime
+from infomcr_cli.config.compute import passes_until
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.progress import TrainingProgress, time_table
 from infomcr_cli.console.screen import say
+from infomcr_cli.console.training_time import TrainingTime
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import (
@@ -27,6 +30,7 @@ from infomcr_cli.runs import (
 from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.code_changes import write_code_changes
 from infomcr_cli.runs.directory import split_start
+from infomcr_cli.runs.environment import recorded_threads, threads_in_use
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.signals import Interrupted
@@ -73,7 +77,7 @@ def run_training(job: TrainJob) -> RunOutcome:
     run, config = job.run, job.config
     with _mirrored(run, job.store) as mirror, run.carry_out() as work:
         runtime.prepare(config)
-        _say_if_kernels_changed(run.directory, job.console)
+        _say_if_rounding_changes(run.directory, job.console)
         write_environment(run.directory, runtime.devices(), runtime.kernels())
         write_code_changes(run.directory)
         setup = set_up(config)
@@ -117,13 +121,16 @@ def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
             mirror.close()
 
 
-def _say_if_kernels_changed(run: RunDirectory, console: Console) -> None:
-    before, now = recorded_kernels(run), runtime.kernels()
-    if before not in (None, now):
-        kernels = f"This run started with the kernels of {before} and continues with those of {now}"
-        console.print(
-            f"{kernels}: correct, but not bit-identical. Choose with TF_ENABLE_ONEDNN_OPTS=0 or 1.", soft_wrap=True
-        )
+def _say_if_rounding_changes(run: RunDirectory, console: Console) -> None:
+    """Say that a resumed run will not have the same bits if it computes with other kernels or threads than before."""
+    inexact = "correct, but not bit-identical."
+    kernels, threads = recorded_kernels(run), recorded_threads(run)
+    if kernels not in (None, runtime.kernels()):
+        text = f"This run started with the kernels of {kernels} and continues with those of {runtime.kernels()}"
+        say(console, f"{text}: {inexact} Choose with TF_ENABLE_ONEDNN_OPTS=0 or 1.")
+    if threads not in (None, threads_in_use()):
+        text = f"This run started with threads={threads} and continues with threads={threads_in_use()}"
+        say(console, f"{text}: {inexact} Choose with INFOMCR_THREADS={threads}.")
 
 
 def _progress(job: TrainJob, setup: Setup, start: Position) -> TrainingProgress:
@@ -131,8 +138,10 @@ def _progress(job: TrainJob, setup: Setup, start: Position) -> TrainingProgress:
     config, regularizer = job.config, setup.state.regularizer
     is_active = regularizer is not None and regularizer.is_active
     changes = setup.schedule.changes(config.optimizer.learning_rate, regularized=is_active)
-    epochs, batch_size = config.schedule.epochs, config.data.batch_size
-    return TrainingProgress(job.console, epochs, setup.schedule.steps, start.step, batch_size, changes)
+    steps, planned = setup.schedule.steps, config.schedule
+    passes = partial(passes_until, steps=steps, reg=config.reg, schedule=planned)
+    training_time = TrainingTime(planned.epochs, steps, start.step, passes, planned.eval_every)
+    return TrainingProgress(job.console, training_time, config.data.batch_size, changes)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from rich.console import Console
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.console.measuring import MeasuringProgress
 from infomcr_cli.console.progress import TrainingProgress
-from infomcr_cli.training.schedule import Schedule
+from infomcr_cli.console.training_time import TrainingTime
+from infomcr_cli.training.schedule import Schedule, learning_rate
 
 TIMING = {"train_seconds": 100.0, "eval_seconds": 12.0, "images_per_second": 3021.4}
 SCORES = {"train/loss": 0.01234, "train/accuracy": 0.998}
@@ -30,7 +31,7 @@ ALL = {
 def printed(width: int, values: dict[str, float], *, terminal: bool, epochs: int = 200) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
-    TrainingProgress(console, epochs, 4000, 0, 64).epoch(epochs - 1, values, TIMING)
+    TrainingProgress(console, TrainingTime(epochs, 20 * epochs), 64).epoch(epochs - 1, values, TIMING)
     return file.getvalue()
 
 
@@ -52,6 +53,26 @@ def test_wide_and_piped_lines_have_everything_in_words() -> None:
         "test loss 0.3000 accuracy 98.10%  clean train loss 0.0090 accuracy 100.00%  3,021 images/s  0:01:52 left\n"
     )
     assert printed(300, ALL, terminal=True) == printed(80, ALL, terminal=False) == whole
+
+
+def test_time_left_counts_later_phases_evaluations_and_half_epochs() -> None:
+    """Ten epochs of 5 steps; from step 25 on each costs three passes of 2 s; every fifth epoch is evaluated in 7 s."""
+
+    def passes(step: int) -> float:
+        return step + 2 * max(0, step - 25)
+
+    def seconds(first: int, last: int) -> float:
+        return 2 * (passes(last) - passes(first))
+
+    left = TrainingTime(10, 50, 0, passes, every=5)
+    assert left.left(1, seconds(0, 5), 0.0) == seconds(5, 50)  # what an evaluation takes is not known yet
+    assert left.left(5, seconds(20, 25), 7.0) == seconds(25, 50) + 7.0
+    assert left.left(6, seconds(25, 30), 0.0) == seconds(30, 50) + 7.0
+    assert left.left(10, seconds(45, 50), 7.0) == 0.0
+    resumed = TrainingTime(10, 50, 29, passes, every=5)
+    assert resumed.left(6, seconds(29, 30), 0.0) == seconds(30, 50)
+    every = TrainingTime(10, 50, every=4)  # after epochs 4, 8 and 10
+    assert every.left(4, 5.0, 7.0) == 30.0 + 2 * 7.0
 
 
 def schedule(**changes: Any) -> Schedule:
@@ -84,11 +105,21 @@ def test_changes_are_those_of_the_learning_rate_and_of_the_regularizer() -> None
     assert schedule(factor=1.0, phases=(0.0, 1.0)).changes(0.1) == {}
 
 
+@pytest.mark.parametrize("warmup", [0, 1, 3, 4, 7, 9])
+def test_a_change_names_the_rate_that_the_schedule_gives(warmup: int) -> None:
+    planned = schedule(warmup_epochs=warmup, phases=(0.0, 1.0))
+    rate, changes = learning_rate(planned, 0.1), planned.changes(0.1)
+    assert callable(rate)
+    for step, text in changes.items():
+        assert float(text.rpartition(" ")[2]) == pytest.approx(float(rate(step)), rel=2e-3)
+    assert max(changes) == max(5 * warmup, 30)
+
+
 def test_each_change_is_said_once_with_the_first_step_that_has_it() -> None:
     """The rate of step number s is used in the step that makes s + 1 of them."""
     changes = schedule().changes(0.1)
     file = io.StringIO()
-    progress = TrainingProgress(Console(file=file, width=80), 10, 50, 0, 64, changes)
+    progress = TrainingProgress(Console(file=file, width=80), TrainingTime(10, 50), 64, changes)
     for step in range(1, 51):
         progress.step(step, (step - 1) // 5, lambda: SCORES)
     assert file.getvalue().splitlines() == [

@@ -123,6 +123,20 @@ def steps_of(strategy: tf.distribute.Strategy, name: str) -> tuple[dict[str, Any
     return state.weights(), state.optimizer_state()
 
 
+def embedded(strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """Take three plain steps of a network whose embedding has a sparse gradient."""
+    rng = np.random.default_rng(0)
+    with strategy.scope():
+        keras.utils.set_random_seed(3)
+        layers = [keras.layers.Embedding(9, 4), keras.layers.Flatten(), keras.layers.Dense(4)]
+        model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+        optimizer = keras.optimizers.SGD(0.5)
+    state = TrainingState(model, optimizer, None, strategy)
+    for _ in range(3):
+        state.plain_step(rng.integers(0, 9, (16, 5)).astype(np.int32), rng.integers(0, 4, 16).astype(np.int32))
+    return state.weights()
+
+
 def optimizers() -> dict[str, list[float]]:
     """Return how far each optimizer's weights and state on two devices are from those on one."""
     found = {}
@@ -143,6 +157,6 @@ PENALISED = [
 if __name__ == "__main__":
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     runs = [compared(*overrides) for overrides in json.loads(sys.argv[1])]
-    print(
-        json.dumps({"runs": runs, "optimizers": optimizers(), "own_losses": [own_losses(pair) for pair in PENALISED]})
-    )
+    own = [own_losses(pair) for pair in PENALISED]
+    sparse = distance(*(embedded(runtime.strategy(device)) for device in ("mirrored", "cpu")))
+    print(json.dumps({"runs": runs, "optimizers": optimizers(), "own_losses": own, "embedded": sparse}))

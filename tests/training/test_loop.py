@@ -39,6 +39,9 @@ class FakeState:
     def learning_rate(self) -> float:
         return 0.5
 
+    def has_finite_weights(self) -> bool:
+        return True
+
     def reset_means(self) -> None:
         self._resets += 1
 

@@ -77,6 +77,10 @@ def test_losses_added_by_layers_on_two_devices_equal_those_on_one(printed: dict[
         assert max(run["weights"], run["means"]) < 1e-5
 
 
+def test_sparse_gradient_of_an_embedding_is_shared_by_two_devices(printed: dict[str, Any]) -> None:
+    assert printed["embedded"] < 1e-5
+
+
 def test_every_optimizer_takes_the_same_steps_on_two_devices(printed: dict[str, Any]) -> None:
     for name, distances in printed["optimizers"].items():
         assert max(distances) < 1e-5, name

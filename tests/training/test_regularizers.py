@@ -277,6 +277,25 @@ def test_mixed_bfloat16_keeps_small_differences_in_float32() -> None:
     assert float(found["mixed_bfloat16"].value) == pytest.approx(float(found["float32"].value), rel=SINGLE)
 
 
+@pytest.mark.parametrize("regularizer", [LocalMinimum(4), LocalMinimum(4, share_pass=True), SAM(4), FisherTrace(4)])
+def test_a_float64_layer_in_a_float32_network_is_regularized(regularizer: Any) -> None:
+    images, labels = ref.single(ref.batch(16))
+    keras.utils.set_random_seed(1)
+    image = keras.Input((6, 6, 2))
+    x = keras.layers.Dense(5, activation="tanh")(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Dense(4, dtype="float64")(x))
+    assert model.compute_dtype == "float32"
+    found = regularizer(model, images, labels)
+    double = keras.models.clone_model(model, clone_function=lambda layer: in_float64(layer))
+    double.set_weights(model.get_weights())
+    expected = regularizer(double, images.astype(np.float64), labels)
+    assert_close(found.gradient, ref.arrays(expected.gradient), STOCHASTIC)
+
+
+def in_float64(layer: Any) -> Any:
+    return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+
+
 def test_batch_that_cannot_be_split_evenly_is_refused() -> None:
     model, (images, labels) = ref.network("mlp"), ref.batch(12)
     for regularizer in (LocalMinimum(5), SAM(5), GradientNorm(5), FisherTrace(5), LocalMinimum(0)):

@@ -14,7 +14,7 @@ from tolerances import AUTODIFF
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.models import named_weights
-from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs, run_epochs
+from infomcr_cli.training.loop import LossNotFiniteError, Position, TrainingInputs, WeightsNotFiniteError, run_epochs
 from infomcr_cli.training.regularizers.local_minimum import LocalMinimum
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
@@ -160,6 +160,19 @@ def test_nan_weights_stop_training_and_report_the_step() -> None:
     state.plain_step(*BATCHES[2])
     with pytest.raises(LossNotFiniteError, match="the loss of step 1 "):
         run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), Snapshots(state), Position(3, 0))
+
+
+def test_weights_that_the_last_step_of_an_epoch_makes_nan_stop_training() -> None:
+    """The loss of that step, which is the one before it, is finite."""
+
+    class Breaking(Snapshots):
+        def on_step(self, position: Position, means: Any) -> None:
+            if position.step == STEPS:
+                named_weights(self._state.model)["first/bias"].assign(np.full(5, np.nan))
+
+    state = make_state()
+    with pytest.raises(WeightsNotFiniteError, match=f"the weights after step {STEPS} "):
+        run_epochs(state, SCHEDULE, TrainingInputs(batches, 8, {}), Breaking(state), Position())
 
 
 def test_a_penalty_that_overflows_stops_training_though_the_cross_entropy_is_finite() -> None:

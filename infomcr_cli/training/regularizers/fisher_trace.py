@@ -58,7 +58,8 @@ class FisherTrace:
                 found = stateless_pass(
                     model, batch.weights, state, images, labels, twice=True, keep_added=self.share_pass
                 )
-                squared_norm = tf.add_n([tf.reduce_sum(tf.square(g)) for g in found.gradient])
+                squares = [tf.reduce_sum(tf.square(g)) for g in found.gradient]
+                squared_norm = tf.add_n([tf.cast(square, value.dtype) for square in squares])
             of_norm = connected_gradient(tape, squared_norm, batch.weights)
             gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]
             main = main.plus(found, m) if self.share_pass else main

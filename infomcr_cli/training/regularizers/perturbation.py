@@ -43,7 +43,8 @@ def normalized_ascent(length: float) -> Perturbation:
     """Return the perturbation u(g) = length · g / ‖g‖, with ‖g‖ over all weights; zero if g is zero."""
 
     def perturbation(gradient: Tensors) -> Tensors:
-        norm = tf.linalg.global_norm(gradient)
+        kinds = {g.dtype for g in gradient}  # more than one if a layer has a precision of its own
+        norm = tf.linalg.global_norm(gradient if len(kinds) == 1 else [tf.cast(g, tf.float64) for g in gradient])
         scale = tf.math.divide_no_nan(tf.constant(length, norm.dtype), norm)
         return [tf.cast(scale, g.dtype) * g for g in gradient]
 

@@ -83,8 +83,10 @@ class SubBatches(NamedTuple):
         return tuple(last)
 
     def zero_loss(self) -> tf.Tensor:
-        """Return 0 in the type of the model's cross-entropy."""
-        return tf.zeros((), tf.float64 if self.model.compute_dtype == "float64" else tf.float32)
+        """Return 0 in the type of the model's cross-entropy, that of its logits if they are float64."""
+        outputs = getattr(self.model, "outputs", None)  # a subclassed model has none
+        logits = outputs[0].dtype if outputs else self.model.compute_dtype
+        return tf.zeros((), tf.float64 if logits == "float64" else tf.float32)
 
     def zero_gradient(self) -> Tensors:
         """Return zeros of the shapes and types of w."""
