@@ -67,7 +67,8 @@ lint: $(DEV)  ## run ruff, mypy --strict and the layers check
 	$(BIN)/lint-imports
 
 docs: $(DEV)  ## build the documentation site in site/, and docs/measures.md
-	$(BIN)/python -m infomcr_cli.measures.page > docs/measures.md
+	$(BIN)/python -m infomcr_cli.measures.page > $(VENV)/measures.md
+	mv $(VENV)/measures.md docs/measures.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html"
 
