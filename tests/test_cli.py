@@ -209,6 +209,13 @@ def test_bash_breaks_words_at_the_equals_sign(
     assert all(("=" in offer) == (words == ("reg",)) for offer in offers)
 
 
+@pytest.mark.parametrize("command", ["eval", "audit"])
+def test_a_command_that_gets_no_run_is_named(command_line: CommandLine, command: str) -> None:
+    answer = command_line(command, "seed=1")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"infomcr: {command} needs a run to measure")
+
+
 def test_a_password_is_not_echoed(command_line: CommandLine) -> None:
     answer = command_line("train", "tracking.uri='ftp://me:hunter2@host/'")
     assert answer.code == 2
@@ -274,6 +281,7 @@ def test_completion_offers_run_folders(tmp_path: Path, monkeypatch: pytest.Monke
         ("eval", "eval [OPTIONS] RUN... [OVERRIDE]..."),
         ("compare", "compare [OPTIONS] RUN..."),
         ("import", "import [OPTIONS] [FILE]... [OVERRIDE]..."),
+        ("sync", "sync [OPTIONS] [RUN]..."),
     ],
 )
 def test_usage_has_no_brackets_in_brackets(command_line: CommandLine, command: str, usage: str) -> None:

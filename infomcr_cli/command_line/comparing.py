@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infomcr_cli.command_line.complete import complete_run
-from infomcr_cli.command_line.shared import AsJson, ByFamily, MaxTrainLoss, RunsDir, TrackingUri, finish, names_in
+from infomcr_cli.command_line.shared import AsJson, ByFamily, MaxTrainLoss, RunsDir, finish, names_in
 
 
 def compare(
@@ -43,7 +43,13 @@ def compare(
     ] = None,
     tracking: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     runs_dir: RunsDir = Path("runs"),
-    tracking_uri: TrackingUri = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="The MLflow store to record the comparison in, default: the first run's own; and of "
+            "mlflow:EXPERIMENT, default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs and rank the measures by how well they order the generalization gap."""

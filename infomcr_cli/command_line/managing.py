@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infomcr_cli.command_line.complete import complete_override, complete_run
-from infomcr_cli.command_line.shared import AsJson, RunsDir, TrackingUri, confirmed, finish, names_in, stderr
+from infomcr_cli.command_line.shared import AsJson, RunsDir, confirmed, finish, names_in, stderr
 from infomcr_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def runs(
     csv: Annotated[Path | None, typer.Option(readable=False, help="Write the table to this file.")] = None,
     runs_dir: RunsDir = Path("runs"),
     repair: Annotated[bool, typer.Option("--repair", help="Close runs whose process is gone, in MLflow too.")] = False,
-    tracking_uri: TrackingUri = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="With --repair: the MLflow store; default: each run's own.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a folder, all or those that meet conditions on settings, measures or states."""
@@ -104,7 +106,7 @@ def delete(
 def sync(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN...", help="Run directories, quoted globs.", autocompletion=complete_run),
+        typer.Argument(metavar="[RUN]...", help="Run directories, quoted globs.", autocompletion=complete_run),
     ] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="The MLflow store; default: each run's own.")] = None,
     prune: Annotated[
@@ -137,7 +139,10 @@ def _is_confirmed(gone: Sequence[DeletedRun]) -> bool:
 
 def ui(
     runs_dir: RunsDir = Path("runs"),
-    tracking_uri: TrackingUri = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(help="The MLflow store to show; default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs."),
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
     opens: Annotated[bool, typer.Option("--open", help="Open the latest experiment in a browser.")] = False,
     as_json: AsJson = False,

@@ -28,7 +28,7 @@ def evaluate(
     from infomcr_cli.evaluate import EvalRequest
     from infomcr_cli.evaluate import evaluate as run_command
 
-    runs, overrides = runs_and_overrides(arguments)
+    runs, overrides = runs_and_overrides(arguments, "eval")
     request = EvalRequest(runs, overrides, checkpoint, config_dir)
     finish(run_command(request, stderr, mlflow_process=True), as_json)
 
@@ -58,7 +58,7 @@ def audit(
     from infomcr_cli.audit import AuditRequest
     from infomcr_cli.audit import audit as run_command
 
-    runs, overrides = runs_and_overrides(arguments)
+    runs, overrides = runs_and_overrides(arguments, "audit")
     if len(runs) != 1:
         raise InputError("audit takes one run", received=" ".join(runs), advice="Give the others with --against.")
     request = AuditRequest(

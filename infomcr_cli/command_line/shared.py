@@ -25,9 +25,6 @@ MaxTrainLoss = Annotated[
 ByFamily = Annotated[bool, typer.Option("--by-family", help="Print the best measure of each family.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 RunsDir = Annotated[Path, typer.Option(readable=False, help="The folder of runs; MLflow's store is beside it.")]
-TrackingUri = Annotated[
-    str | None, typer.Option(help="The MLflow store; default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs.")
-]
 ConfigDir = Annotated[
     Path | None,
     typer.Option(
@@ -92,8 +89,8 @@ def continued(command: Callable[[], Result], as_json: bool) -> NoReturn:
     finish(result, as_json)
 
 
-def runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split arguments into runs and overrides.
+def runs_and_overrides(arguments: list[str], command: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split the arguments of a command into runs and overrides.
 
     A word with a `=` is an override unless it is an existing path.
 
@@ -105,7 +102,7 @@ def runs_and_overrides(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str
         from infomcr_cli.runs.directory import where_runs_are
 
         raise InputError(
-            "eval needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
+            f"{command} needs a run to measure", received=" ".join(arguments), advice=where_runs_are(Path("runs"))
         )
     return runs, overrides
 
