@@ -41,7 +41,8 @@ def effective_sample_size(chains: Array) -> float:
     """Return m·n / (1 + 2 Σ ρ_t): how many independent draws give the mean with the same error.
 
     ρ_t is the autocorrelation at lag t over the halves of all chains. The sum ends where a pair ρ_2k + ρ_2k+1 is
-    negative, and pairs are made to fall with k (Geyer's initial monotone sequence).
+    negative, and pairs are made to fall with k (Geyer's initial monotone sequence). Of the negative pair ρ_2k is added
+    once if it is positive, as Stan and ArviZ do.
 
     Args:
         chains: x, [m, n], n at least 4.
@@ -53,12 +54,13 @@ def effective_sample_size(chains: Array) -> float:
     within, total = _variances(halves)
     if total == 0:
         return float(halves.size)
-    correlations = 1 - (within - _autocovariances(halves).mean(axis=0)) / total  # [n], those of lag 0 slightly above 1
+    correlations = 1 - (within - _autocovariances(halves).mean(axis=0)) / total  # [n]
     correlations[0] = 1.0
     even = len(correlations) // 2 * 2
     pairs = correlations[:even].reshape(-1, 2).sum(axis=1)
     last = int(np.argmax(pairs < 0)) if (pairs < 0).any() else len(pairs)
-    time = -1 + 2 * float(np.minimum.accumulate(pairs[:last]).sum())
+    beyond = max(correlations[2 * last], 0.0) if last < len(pairs) else 0.0
+    time = -1 + 2 * float(np.minimum.accumulate(pairs[:last]).sum()) + beyond
     return float(halves.size / max(time, 1 / np.log10(halves.size)))  # as Stan bounds what alternating draws give
 
 
@@ -77,9 +79,9 @@ def _variances(chains: Array) -> tuple[float, float]:
 
 
 def _autocovariances(chains: Array) -> Array:
-    """Return the autocovariance of each chain at each lag, with n - 1 in the denominator of lag 0, [m, n]."""
+    """Return the autocovariance of each chain at each lag, with n in the denominator, [m, n]."""
     length = chains.shape[1]
     centred = chains - chains.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(centred, 2 * length, axis=1)
     products = np.fft.irfft(np.abs(spectrum) ** 2, 2 * length, axis=1)[:, :length]
-    return np.asarray(products / (length - 1))
+    return np.asarray(products / length)
