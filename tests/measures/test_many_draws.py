@@ -32,9 +32,9 @@ def processor_seconds(count: int) -> float:
     return time.process_time() - began
 
 
-def test_a_hundred_draws_take_at_most_a_hundred_times_the_time_of_one() -> None:
+def test_a_hundred_draws_take_at_most_25_times_the_time_of_one() -> None:
     processor_seconds(1)  # what TensorFlow does once in a process
-    assert processor_seconds(DRAWS) <= DRAWS * processor_seconds(1)
+    assert processor_seconds(DRAWS) <= DRAWS / 4 * processor_seconds(1)  # 100 times, if each draw compiled anew
 
 
 def context(*settings: str, **others: Any) -> MeasureContext:
