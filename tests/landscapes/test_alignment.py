@@ -16,7 +16,6 @@ from infomcr_cli.landscapes.alignment_channels import ChannelGroup, channel_grou
 from infomcr_cli.models import build_model, named_weights
 from infomcr_cli.models.names import assign_all
 
-RNG = np.random.default_rng(0)
 CATALOGUE: dict[str, dict[str, Any]] = {
     "mlp": {"depth": 2, "width": 9},
     "mlp group norm": {"depth": 2, "width": 32, "norm": "group"},
@@ -63,7 +62,7 @@ def trainable(model: Any) -> list[str]:
 @pytest.mark.parametrize("case", CATALOGUE)
 def test_permuted_channels_leave_the_function_of_catalogue_networks_as_it_is(case: str) -> None:
     model = network(case)
-    groups, images = channel_groups(model), RNG.normal(size=(5, 8, 8, 2)).astype(np.float32)
+    groups, images = channel_groups(model), np.random.default_rng(0).normal(size=(5, 8, 8, 2)).astype(np.float32)
     weights = random_weights(model)
     moved = permuted(weights, groups, shuffled(groups))
     before, after = (logits(model, one, images) for one in (weights, moved))
@@ -174,7 +173,7 @@ def test_separable_transposed_and_shared_layers_are_aligned() -> None:
     )
     groups, weights = channel_groups(model), random_weights(model)
     assert [group.size for group in groups] == [4, 5, 6]
-    images = RNG.normal(size=(3, 6, 6, 4)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 4)).astype(np.float32)
     before, after = (logits(model, one, images) for one in (weights, permuted(weights, groups, shuffled(groups))))
     np.testing.assert_allclose(after, before, atol=AUTODIFF)
 
@@ -201,7 +200,7 @@ def test_permuted_channels_leave_published_networks_as_they_are(name: str) -> No
     size = 75 if name.startswith("Inception") or name == "Xception" else 32
     model = build_model(name, input_shape=(size, size, 3), num_classes=5)
     groups, weights = channel_groups(model), random_weights(model)
-    images = RNG.normal(size=(2, size, size, 3)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype(np.float32)
     before, after = (logits(model, one, images) for one in (weights, permuted(weights, groups, shuffled(groups))))
     np.testing.assert_allclose(after, before, atol=5e-5 * np.abs(before).max())
     assert {place.weight for group in groups for place in group.places} >= {

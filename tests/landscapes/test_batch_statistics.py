@@ -12,8 +12,7 @@ from tolerances import FLOAT32, ROUNDING, SINGLE
 from infomcr_cli.landscapes.batch_statistics import BatchStatistics, Moments, pooled
 from infomcr_cli.models import build_model, named_weights
 
-RNG = np.random.default_rng(0)
-IMAGES = RNG.normal(1.0, 2.0, (37, 8, 8, 1)).astype(np.float32)
+IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (37, 8, 8, 1)).astype(np.float32)
 
 
 def network() -> Any:
@@ -52,7 +51,7 @@ def test_batches_of_any_size_give_the_statistics_of_all_images_together() -> Non
 
 
 def test_pooled_moments_are_those_of_all_values_far_from_zero_too() -> None:
-    values = RNG.normal(1e6, 1.0, (30, 2))
+    values = np.random.default_rng(0).normal(1e6, 1.0, (30, 2))
     parts = np.split(values, [7, 19])
     mean, variance = pooled([Moments(len(part), part.mean(0), part.var(0)) for part in parts])
     np.testing.assert_allclose(mean, values.mean(0), rtol=ROUNDING)
@@ -63,7 +62,7 @@ def test_a_norm_that_is_called_twice_has_the_statistics_of_both_calls() -> None:
     norm = keras.layers.BatchNormalization()
     inputs = keras.Input((3,))
     model = keras.Model(inputs, norm(inputs) + norm(2.0 * inputs + 1.0))
-    x = RNG.normal(size=(50, 3)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     BatchStatistics(model).renew([x[:20], x[20:]])
     both = np.concatenate([x, 2 * x + 1]).astype(np.float64)
     np.testing.assert_allclose(norm.moving_mean, both.mean(0), rtol=FLOAT32, atol=SINGLE)

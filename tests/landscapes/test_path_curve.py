@@ -14,8 +14,7 @@ from infomcr_cli.landscapes.path_curve import curve_gradient, curve_point, on_cu
 from infomcr_cli.landscapes.path_settings import curve_rate
 from infomcr_cli.report.path_document import barrier
 
-RNG = np.random.default_rng(0)
-A, THETA, B = (RNG.normal(size=(3, 2)) for _ in range(3))
+A, THETA, B = np.random.default_rng(0).normal(size=(3, 3, 2))
 
 
 def test_the_curve_is_the_de_casteljau_construction() -> None:
@@ -78,7 +77,7 @@ def test_the_gradient_by_the_control_point_is_that_of_finite_differences(network
 
 
 def test_the_barrier_is_the_height_above_the_line_between_the_ends() -> None:
-    t, values = np.linspace(0, 1, 11), RNG.normal(size=11)
+    t, values = np.linspace(0, 1, 11), np.random.default_rng(0).normal(size=11)
     found = barrier(t.tolist(), values.tolist())
     heights = [values[i] - ((1 - t[i]) * values[0] + t[i] * values[-1]) for i in range(11)]
     assert found.value == pytest.approx(max(heights), rel=CLOSED_FORM)
