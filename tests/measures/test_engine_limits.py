@@ -20,11 +20,11 @@ from tests.measures.reference import jacobian, relative, shaken
 
 L = keras.layers
 IMAGE = (6, 5, 4)
-generator = np.random.default_rng(0)
 pytestmark = pytest.mark.usefixtures("double_precision")
 
 
-def samples(count: int) -> tuple[Any, Any]:
+def samples(count: int, seed: int = 0) -> tuple[Any, Any]:
+    generator = np.random.default_rng(seed)
     return generator.normal(size=(count, *IMAGE)), generator.integers(0, 3, count).astype(np.int32)
 
 
@@ -124,8 +124,13 @@ PIECES: dict[str, Any] = {
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.sampled_from(list(PIECES)), min_size=1, max_size=4), st.booleans(), st.sampled_from([3, 5]))
-def test_random_image_models(kinds: list[str], with_sum: bool, count: int) -> None:
+@given(
+    st.lists(st.sampled_from(list(PIECES)), min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from([3, 5]),
+    st.integers(0, 2**32 - 1),
+)
+def test_random_image_models(kinds: list[str], with_sum: bool, count: int, seed: int) -> None:
     image = keras.Input(IMAGE, dtype="float64")
     x: Any = image
     for kind in kinds:
@@ -133,7 +138,7 @@ def test_random_image_models(kinds: list[str], with_sum: bool, count: int) -> No
         y = layer(x)
         x = L.Add()([x, layer(y)]) if with_sum and y.shape == x.shape and layer(y).shape == x.shape else y
     model = shaken(keras.Model(image, L.Dense(3)(L.Flatten()(x))))
-    images, labels = samples(count)
+    images, labels = samples(count, seed)
     j = jacobian(model, images, labels)
     record = GramEngine(model)(images, labels)
     assert relative(record.gram, j @ j.T) < 1e-8

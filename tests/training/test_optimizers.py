@@ -21,9 +21,8 @@ from infomcr_cli.training.state import TrainingState
 from infomcr_cli.training.step import train_step
 
 STEPS, BATCH, FEATURES, CLASS_COUNT = 5, 12, 6, 3
-rng = np.random.default_rng(0)
-IMAGES = rng.normal(size=(STEPS * BATCH, FEATURES)).astype(np.float32)
-LABELS = rng.integers(0, CLASS_COUNT, STEPS * BATCH).astype(np.int32)
+IMAGES = np.random.default_rng(0).normal(size=(STEPS * BATCH, FEATURES)).astype(np.float32)
+LABELS = np.random.default_rng(1).integers(0, CLASS_COUNT, STEPS * BATCH).astype(np.int32)
 OPTIMIZERS = list(CLASSES)
 
 
@@ -189,6 +188,7 @@ def test_smoothed_training_equals_keras_with_its_own_smoothing() -> None:
 
 @pytest.mark.parametrize("kind", ["indices", "column", "weights"])
 def test_smoothed_loss_is_that_of_keras_for_every_form_of_labels(kind: str) -> None:
+    rng = np.random.default_rng(0)
     logits = tf.constant(rng.normal(size=(7, CLASS_COUNT)))
     hard = rng.integers(0, CLASS_COUNT, 7)
     weights = rng.dirichlet([1.0] * CLASS_COUNT, 7) if kind == "weights" else np.eye(CLASS_COUNT)[hard]
