@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -171,3 +172,17 @@ def test_file_holds_each_suite_as_soon_as_it_has_run(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         main(["gamma", "layers", "--json", str(path)])
     assert list(json.loads(path.read_text(encoding="utf-8"))["suites"]) == ["gamma"]
+
+
+def test_hours_of_the_full_study_follow_from_the_measured_steps() -> None:
+    root = Path(__file__).parents[1]
+    document = json.loads((root / "docs/benchmarks/avx512-bf16.json").read_text())
+    rows = {row["name"]: row for row in document["suites"]["training_step"]["found"]["rows"]}
+    names = ("off", "on", "sam")
+    plain, on, sam = (median(rows[f"a step, reg={name}, deterministic=true"]["seconds"]) for name in names)
+    hours = [200 * 390 / 3600 * seconds for seconds in (plain, 0.3 * plain + 0.7 * on, 2.4 * plain, sam)]
+    preset = " ".join((root / "conf/experiment/wrn_cifar10_paper.yaml").read_text().replace("#", "").split())
+    said = ("off {:.0f} hours", "= {:.0f} hours", "plain steps) {:.0f} hours", "SAM {:.0f} hours")
+    assert [text for text in map(str.format, said, hours) if text not in preset] == []
+    method = " ".join((root / "docs/method.md").read_text().split())
+    assert all(f"about {one:.0f} hours" in method for one in hours[:2])
