@@ -27,7 +27,7 @@ from infomcr_cli.report.plots.style import panels, plot_style, render
 
 CONVERGED = 0.01  # nats of training loss
 # The measures of the question, and the training loss that they must beat.
-ASKED = ("hessian_trace", "hessian_eigenvalue", "gamma", NORMALISED, "train_loss")
+IN_QUESTION = ("hessian_trace", "hessian_eigenvalue", "gamma", NORMALISED, "train_loss")
 FIGURE, TITLE = "plane.svg", "Errors, training loss, Hessian trace and gamma over width and batch size"
 # column -> label, factor, format
 _PANELS = {
@@ -55,10 +55,10 @@ def plane(tables: Path) -> str:
         _table(frame, "gap_error", chosen.axes),
         f"### Runs with a training loss of at most {CONVERGED:g} nats",
         _about(converged, "gap_error", chosen.axes, f" --max-train-loss {CONVERGED:g}"),
-        _table(converged, "gap_error", chosen.axes, ASKED),
+        _table(converged, "gap_error", chosen.axes, IN_QUESTION),
         "### By the test error",
         "Not planned, added after the tables above were seen. " + _about(frame, "test_error", chosen.axes),
-        _table(frame, "test_error", chosen.axes, ASKED),
+        _table(frame, "test_error", chosen.axes, IN_QUESTION),
     ]
     return "\n\n".join(parts)
 

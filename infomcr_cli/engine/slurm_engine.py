@@ -164,7 +164,7 @@ class SlurmEngine:
         self._has_submitted = False
         self._try_again_at = self._read_reports_at = self._poll_at = 0.0
         self._is_unreachable = False
-        self._blocked: set[str] = set()  # the reasons of which a warning told
+        self._blocked: set[str] = set()  # the reasons that were reported
         self._reason: str | None = None
         check_path(folder.path)
         (arrays_folder(folder.path) / CANCELLED).unlink(missing_ok=True)
