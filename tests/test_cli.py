@@ -39,15 +39,16 @@ def test_nothing_slow_is_imported_before_it_is_needed(arguments: tuple[str, ...]
     assert _imported(*arguments) == set()
 
 
-def test_help_is_quick() -> None:
-    def processor_seconds() -> float:
+def test_help_takes_at_most_twice_as_long_as_that_of_an_empty_program() -> None:
+    def processor_seconds(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([INFOMCR, "--help"], capture_output=True, check=True)
+        subprocess.run([*command, "--help"], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # Other tests run at the same time, and a shared processor has slow minutes: the least of as many tries as it takes.
-    assert any(processor_seconds() < 0.4 for _ in range(20))
+    empty = (sys.executable, "-c", "import typer; typer.run(lambda: None)")
+    # Other tests run at the same time, and a shared processor has slow minutes: the best of as many tries as it takes.
+    assert any(processor_seconds(INFOMCR) < 2 * processor_seconds(*empty) for _ in range(20))
 
 
 def test_version(command_line: CommandLine) -> None:

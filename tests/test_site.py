@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -66,9 +69,12 @@ def test_site_requests_nothing_from_other_servers(site: Path) -> None:
         assert not re.search(r"url\(\s*['\"]?(https?:)?//|@import", path.read_text()), path
 
 
-def test_site_is_the_same_when_it_is_built_again() -> None:
-    assert commands.page() == commands.page()
-    assert settings_page.page() == settings_page.page()
+def test_generated_pages_are_the_same_in_every_process() -> None:
+    code = "from reference_pages import commands, settings; print(commands.page(), settings.page())"
+    for seed in ("1", "2"):  # of the order of sets
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        made = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert made.stdout == f"{commands.page()} {settings_page.page()}\n"
 
 
 def test_page_of_commands_lacks_no_command_and_no_option() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,7 +172,13 @@ def test_layers_of_one_name_in_two_inner_models_keep_weights_of_their_own(tmp_pa
 
 def test_the_same_network_has_the_same_description_in_every_process(tmp_path: Path) -> None:
     path = saved(functional(layers.Dense(3)), tmp_path)
-    assert read_keras_file(path).architecture == read_keras_file(path).architecture
+    code = (
+        "import sys; from pathlib import Path; from infomcr_cli.exchange.keras_file import read_keras_file\n"
+        "sys.stdout.buffer.write(read_keras_file(Path(sys.argv[1])).architecture)"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}  # this process has another one
+    other = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, check=True)
+    assert other.stdout == read_keras_file(path).architecture
 
 
 def test_a_softmax_inside_a_recurrent_layer_is_not_its_end(tmp_path: Path) -> None:

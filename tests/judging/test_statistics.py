@@ -16,6 +16,7 @@ from scipy import stats
 from tolerances import CLOSED_FORM, STOCHASTIC
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging import conditional_information
 from infomcr_cli.judging.rank_correlation import spearman_rho, tau_b
 from infomcr_cli.judging.sign_error import pair_weights
 from infomcr_cli.report import judge
@@ -286,6 +287,11 @@ def test_oracle_control_is_near_one_and_random_control_near_zero() -> None:
     assert (oracle.name, noise.name) == ("oracle", "random")
     assert oracle.kendall_tau.value > 0.8
     assert noise.kendall_tau.low < 0 < noise.kendall_tau.high
+
+
+def test_conditional_information_is_exact_up_to_2000_minima_and_takes_2_million_pairs_of_more() -> None:
+    assert conditional_information.EXACT_UP_TO == 2000
+    assert conditional_information.SAMPLED_PAIRS == 2_000_000
 
 
 def test_sampled_conditional_information_approximates_the_exact_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.screen import Screen
 from infomcr_cli.errors import InputError
 from infomcr_cli.evaluate import EvalRequest, evaluate
-from infomcr_cli.measures.base import check_measures
+from infomcr_cli.measures.base import check_measures, chosen_measures
 from infomcr_cli.runs import RunDirectory, new_status
 
 
@@ -61,6 +61,22 @@ def test_impossible_settings_are_refused(name):
 )
 def test_possible_settings_pass(train_size, overrides):
     check(train_size, *overrides)
+
+
+def test_standard_gamma_has_the_convention_of_the_study_with_batch_norm_in_inference_mode():
+    config = compose_run(["measure=standard"]).measure
+    (gamma,) = chosen_measures("gamma")
+    assert gamma.convention(config, n_train=50_000, order="stored") == {
+        "samples": 10_000,
+        "draws": 100,
+        "draw_size": 100,
+        "batch_norm": "inference",
+        "chunk_size": None,
+        "logit_scale": None,
+        "order": "stored",
+        "precision": "float32",
+        "target_se": None,
+    }
 
 
 def test_check_measures_imports_no_tensorflow():
