@@ -50,6 +50,8 @@ class RunCallback:
     began: float | None = None
     ends: Callable[[int, dict[str, float]], str | None] | None = None
     _timing: dict[str, float] = field(default_factory=dict)
+    _pruned: str | None = None
+    _saved: Position | None = None
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
         """Show progress, and stop here if a signal was received."""
@@ -70,9 +72,7 @@ class RunCallback:
         self.progress.epoch(position.epoch, values, timing)
         if self.mirror:
             self.mirror.notify()
-        if self.ends and (reason := self.ends(position.epoch, values)):
-            self.run.update(pruned_at=position.epoch)
-            raise Pruned(reason)
+        self._pruned = self.ends(position.epoch, values) if self.ends else None
 
     def on_milestone(self, position: Position, level: float) -> None:
         """Save the first state whose clean training loss is at most `level`; it is kept, however old."""
@@ -82,9 +82,16 @@ class RunCallback:
         """Save the state at the end of an epoch."""
         self._save(epoch_name(position.epoch), train_loss)
 
+    def on_epoch_saved(self, position: Position) -> None:
+        """Stop here if the run is to be pruned: a run that is trained on all the same lacks nothing."""
+        if self._pruned:
+            self.run.update(pruned_at=position.epoch)
+            raise Pruned(self._pruned)
+
     def save_between_epochs(self) -> None:
         """Save the state at a step boundary, to resume from there; not after a loss or weights that are not finite."""
-        if int(self.setup.state.failed_at.numpy()) < 0 and self.setup.state.has_finite_weights():
+        state = self.setup.state
+        if self._saved != self.position and int(state.failed_at.numpy()) < 0 and state.has_finite_weights():
             self._save(step_name(self.position.step), None)
 
     def _note_first_step(self) -> None:
@@ -109,3 +116,4 @@ class RunCallback:
         # The one after `early_epochs` is kept besides, for measures of the early training.
         keep, early = self.config.schedule.keep_checkpoints, epoch_name(self.config.measure.early_epochs)
         save_checkpoint(self.run.directory, name, checkpoint, keep=keep, besides=early)
+        self._saved = self.position

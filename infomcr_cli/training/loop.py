@@ -64,6 +64,9 @@ class Callback(Protocol):
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
         """A checkpoint is due."""
 
+    def on_epoch_saved(self, position: Position) -> None:
+        """All of the epoch is logged and saved, and the running means are those of the next one."""
+
 
 @dataclass(frozen=True)
 class TrainingInputs:
@@ -109,9 +112,11 @@ def run_epochs(
         WeightsNotFiniteError: the last step of an epoch made the weights so.
     """
     position, batches = start, iter(inputs.batches(start))
-    if inputs.target and start.epoch and start.step == start.epoch * schedule.steps_per_epoch:
-        # The run was killed right after an epoch, maybe before all milestones of the epoch were saved.
-        _save_milestones(inputs.target.evaluate()[1], callback, start)
+    if start.epoch and start.step == start.epoch * schedule.steps_per_epoch:
+        state.reset_means()  # checkpoints of pruned runs had the means of their last epoch, up to version 0.1
+        if inputs.target:
+            # The run was killed right after an epoch, maybe before all milestones of the epoch were saved.
+            _save_milestones(inputs.target.evaluate()[1], callback, start)
     while position.epoch < schedule.config.epochs and not inputs.is_over:
         position = _run_epoch(state, schedule, inputs, batches, callback, position)
     return position, inputs.target_is_reached
@@ -153,6 +158,7 @@ def _run_epoch(
     if inputs.is_over or due:
         callback.on_checkpoint(position, values["train/loss"])
     _save_milestones(milestones, callback, position)
+    callback.on_epoch_saved(position)
     return position
 
 

@@ -81,6 +81,10 @@ class ProfiledCallback:
         with self.watch.part("checkpoint"):
             self.callback.on_checkpoint(position, train_loss)
 
+    def on_epoch_saved(self, position: Position) -> None:
+        """Call the other callback."""
+        self.callback.on_epoch_saved(position)
+
     def close(self) -> None:
         """Write the trace if one was started."""
         if self._tracing:

@@ -74,6 +74,9 @@ class RecordingCallback:
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
         self.calls.append(("checkpoint", position.epoch, train_loss))
 
+    def on_epoch_saved(self, position: Position) -> None:
+        assert self.calls[-1][0] != "step"
+
     def of(self, kind: str) -> list[tuple[Any, ...]]:
         return [entry[1:] for entry in self.calls if entry[0] == kind]
 

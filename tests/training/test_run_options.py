@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from tolerances import AUTODIFF
 
+from infomcr_cli.runs import RunDirectory, read_status
 from infomcr_cli.signals import Interrupted, Interruption
+from infomcr_cli.training import trainer
+from infomcr_cli.training.callbacks import RunCallback
 from tests.conftest import CommandLine
 
 RUN = [
@@ -102,6 +105,22 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert {key for key in points("run") if not key[0].startswith("timing/")} == {
         key for key in points("whole") if not key[0].startswith("timing/")
     }
+
+
+def test_a_pruned_run_that_is_trained_on_equals_the_uninterrupted_run(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [*RUN, "schedule.patience=null", "schedule.epochs=4", "schedule.checkpoint_every=4", "measure.early_epochs=2"]
+    assert command_line("train", *few, "--run-dir", "whole").code == 0
+    with monkeypatch.context() as patch:
+        pruned = {"ends": lambda epoch, values: "pruned" if epoch == 2 else None}
+        patch.setattr(trainer, "RunCallback", lambda *given, **named: RunCallback(*given, **(named | pruned)))
+        assert command_line("train", *few, "--run-dir", "run").code == 143
+    assert read_status(RunDirectory.open("run")).pruned_at == 2
+    assert command_line("train", "--resume", "run").code == 0
+    assert without_timing("run") == without_timing("whole")
+    assert list(weights_of("run")) == ["epoch-0002.safetensors", "epoch-0004.safetensors"]
+    assert weights_of("run") == weights_of("whole")
 
 
 def test_a_run_stops_when_the_validation_loss_stops_falling(command_line: CommandLine, whole: str) -> None:
