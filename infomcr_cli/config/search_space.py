@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,22 @@ class Numbers:
     step: float | None = None
 
     def nearest(self, value: float) -> float | int:
-        """Return a proposed value as it is written down: with few digits, and within the bounds.
+        """Return a proposed value as it is written down: with few digits, within the bounds and on the steps.
 
         Example: Numbers(0.01, 0.5).nearest(0.123456789) is 0.123457.
         """
         if self.whole:
             return round(value)
+        if self.step is not None:
+            return self._on_step(value, self.step)
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+
+    def _on_step(self, value: float, step: float) -> float:
+        """Return low + k·step next to a value, with as few digits as Optuna's check of the steps permits."""
+        count = round((value - self.low) / step)
+        rounded = (float(f"{self.low + count * step:.{digits}g}") for digits in (DIGITS, 12, 17))
+        found = next(one for one in rounded if abs((one - self.low) / step - count) < 1e-9)
+        return min(max(found, self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -221,7 +231,8 @@ def _range(override: Override, sweep: RangeSweep) -> Numbers:
         raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
     whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
     step = None if "log" in sweep.tags else abs(float(sweep.step))
-    low, high = (round(bound, 10) for bound in (min(values), max(values)))
+    first, last = Decimal(str(values[0])), Decimal(str(values[0])) + Decimal(str(sweep.step)) * (len(values) - 1)
+    low, high = sorted((float(first), float(last)))  # decimals: the sums of floats miss the last step
     return _checked(override, Numbers(low, high, whole, "log" in sweep.tags, step))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution
+from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.search_space import Numbers, search_space
@@ -69,10 +72,24 @@ def test_every_choice_and_every_bound_is_probed() -> None:
     assert probed == [(0.01, "off"), (0.5, "off"), (0.01, "on"), (0.01, "sam")]
 
 
+@pytest.mark.parametrize("step", ["0.1", "0.0333333333", "0.01234567890123", "0.007"])
+def test_optuna_accepts_every_value_of_a_range(step: str) -> None:
+    (searched,) = search_space([f"optimizer.learning_rate=range(0.01,0.5,{step})"]).searched.values()
+    numbers = searched.numbers
+    assert numbers is not None
+    optuna = FloatDistribution(numbers.low, numbers.high, step=numbers.step)
+    values = np.arange(0.01, 0.5, float(step))
+    assert optuna.high == numbers.high == pytest.approx(values[-1], rel=CLOSED_FORM)
+    for value in values:
+        assert numbers.nearest(value) == pytest.approx(value, rel=CLOSED_FORM)
+        assert optuna._contains(optuna.to_internal_repr(numbers.nearest(value)))
+
+
 def test_a_proposed_number_has_few_digits_and_stays_within_its_bounds() -> None:
     assert Numbers(0.01, 0.5).nearest(0.123456789) == 0.123457
     assert Numbers(1 / 3, 2 / 3).nearest(1 / 3) == 1 / 3  # rounded down it would be below the bound
     assert Numbers(1, 4, whole=True).nearest(3) == 3
+    assert Numbers(0.1, 0.5, step=0.1).nearest(0.1 + 2 * 0.1) == 0.3
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from searching import InProcessEngine, Killed, carry_out, distance, finished_run
 
 from infomcr_cli.engine.directory import SweepDirectory
 from infomcr_cli.engine.job import Job
+from infomcr_cli.engine.search import journal
 from infomcr_cli.engine.search.plan import SearchPlan
 from infomcr_cli.engine.search.result import search_report
 from infomcr_cli.engine.summary import JobResult, is_incomplete
@@ -142,6 +144,30 @@ def test_more_trials_of_a_search_go_on_from_those_there_are(plan: SearchPlan, fo
     assert recorded(search)[:6] == before
     assert len(recorded(search)) == 8
     assert len(engine.epochs) == 2 * 4
+
+
+def test_trials_of_one_search_have_one_convention_of_a_measure(folder: Path) -> None:
+    objective = "sweep.objective=[gamma,train_loss]"
+    first = planned(folder, objective, "measure.gamma.draws=2", trials=1)
+    carry_out(first, folder, InProcessEngine())
+    other = planned(folder, objective, "measure.gamma.draws=1", trials=2)
+    with pytest.raises(InputError, match=r"convention of gamma .*\{'draws': 1\}.*sweep has \{'draws': 2\}"):
+        carry_out(other, folder, InProcessEngine())
+    carry_out(planned(folder, objective, "measure.gamma.draws=2", trials=2), folder, InProcessEngine())
+
+
+def test_running_trials_count_as_bad_ones(plan: SearchPlan, folder: Path) -> None:
+    search = carry_out(plan, folder, InProcessEngine())
+    sampler = search.journal._sampler(0)
+    assert sampler._constant_liar  # type: ignore[attr-defined]
+
+
+def test_a_journal_without_conventions_is_continued(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(folder, "sweep.objective=gamma", trials=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_conventions", lambda names, config: {})
+        carry_out(plan, folder, InProcessEngine())
+    assert carry_out(replace(plan, settings=plan.settings.model_copy(update={"trials": 3})), folder, InProcessEngine())
 
 
 def test_trials_with_the_same_settings_share_one_run(folder: Path) -> None:

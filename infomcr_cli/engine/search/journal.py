@@ -7,6 +7,7 @@ lock writes.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import warnings
@@ -21,9 +22,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from infomcr_cli.config.schema.measure import MeasureConfig
 from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_space import SearchSpace, Value
-from infomcr_cli.engine.search.objectives import Objective
+from infomcr_cli.engine.search.objectives import MANY, SCORES, Objective
 from infomcr_cli.errors import InputError
 
 FILE = "optuna.journal"
@@ -38,12 +40,20 @@ class Journal:
     Args:
         path:     of the journal; made if there is none.
         settings: of the search.
+        measure:  how the objectives that are measures are taken.
 
     Raises:
         InputError: the file is no journal, or of another search.
     """
 
-    def __init__(self, path: Path, space: SearchSpace, objectives: Sequence[Objective], settings: SweepConfig) -> None:
+    def __init__(
+        self,
+        path: Path,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        settings: SweepConfig,
+        measure: MeasureConfig,
+    ) -> None:
         self._space, self._settings = space, settings
         self._distributions = {key: _distribution(space, key) for key in space.searched}
         self._directions = [one.direction for one in objectives]
@@ -53,7 +63,8 @@ class Journal:
             self._study = optuna.create_study(
                 study_name=STUDY, storage=self._storage, directions=self._directions, load_if_exists=True
             )
-        self._check_same(path, {"space": space.describe(), "objectives": [one.name for one in objectives]})
+        names = [one.name for one in objectives]
+        self._check_same(path, {"space": space.describe(), "objectives": names, **_conventions(names, measure)})
 
     @property
     def study(self) -> optuna.Study:
@@ -115,21 +126,43 @@ class Journal:
         seed = (self._settings.search_seed * 1_000_003 + number) % 2**32
         if self._settings.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
     def _check_same(self, path: Path, description: dict[str, Any]) -> None:
-        """Raise InputError if the journal belongs to a different space or different objectives."""
+        """Raise InputError if the journal has a different space, different objectives or other conventions of them.
+
+        A journal of a former version has no conventions: it gets those of now.
+        """
         description["directions"] = list(map(str, self._directions))
         recorded = self._study.user_attrs
         for key, now in description.items():
             if key in recorded and recorded[key] != now:
+                before, after = (str(one)[:300] for one in _differing(recorded[key], now))
                 raise InputError(
                     f"a search must be continued with the {key} that it was started with",
-                    received=str(now)[:300],
-                    advice=f"{path.parent.name} has {str(recorded[key])[:300]}. Give this search another sweep.name.",
+                    received=after,
+                    advice=f"{path.parent.name} has {before}. Give this search another sweep.name.",
                 )
             if key not in recorded:
                 self._study.set_user_attr(key, now)
+
+
+def _conventions(names: Sequence[str], config: MeasureConfig) -> dict[str, Any]:
+    """Return the convention of each objective that is a measure, as JSON gives it; the data is the same by identity."""
+    if all(name in SCORES for name in names):
+        return {}
+    from infomcr_cli.measures.base import chosen_measures  # half a second
+
+    chosen = [one for one in chosen_measures() if one.name in names]
+    return {f"convention of {one.name}": json.loads(json.dumps(one.convention(config, MANY))) for one in chosen}
+
+
+def _differing(one: Any, other: Any) -> tuple[Any, Any]:
+    """Return what differs between two values: of two dicts the entries that do."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return one, other
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    return {key: one.get(key) for key in keys}, {key: other.get(key) for key in keys}
 
 
 def _distribution(space: SearchSpace, key: str) -> BaseDistribution:

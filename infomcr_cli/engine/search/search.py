@@ -52,7 +52,8 @@ class Search:
     _complete: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.journal = Journal(self.folder / FILE, self.plan.space, self.plan.objectives, self.plan.settings)
+        plan = self.plan
+        self.journal = Journal(self.folder / FILE, plan.space, plan.objectives, plan.settings, plan.base.measure)
         for trial in self.journal.trials():
             self._take_up(trial)
         if self.retry_failed:
