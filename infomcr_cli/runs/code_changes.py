@@ -15,20 +15,20 @@ from pathlib import Path, PurePosixPath
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.source_secrets import without_assigned_secrets
+from infomcr_cli.runs import git
 from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.git import diff_command, git_command
 from infomcr_cli.runs.io.safe_files import write_atomically
 
 PATCH = "code.patch"
 LIMIT = 2**20  # bytes of the whole patch
-SECONDS = 3.0  # that git may take for each of its answers
 MAX_FILES, MAX_FILE = 200, 2**17  # of new files, and bytes of one
 SOURCE = frozenset({".py", ".pyi", ".sh", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".ipynb"})
-_SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false")
 _PRIVATE = ("**/.env*", "**/*.pem", "**/*.key", "**/id_*", "**/*credentials*", "**/*secret*")
 
 
 def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
-    """Write code.patch if the work tree around a folder differs from its commit.
+    """Write code.patch if the work tree around a folder differs from its commit; else remove that of a former start.
 
     Args:
         folder: None: the working directory.
@@ -36,6 +36,8 @@ def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
     patch = code_changes(folder or Path.cwd(), besides=run.path.parent)
     if patch:
         write_atomically(run.path / PATCH, patch)
+    else:
+        (run.path / PATCH).unlink(missing_ok=True)
 
 
 def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
@@ -45,12 +47,15 @@ def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
         folder:  inside the work tree.
         besides: a folder whose new files are left out, such as that of the runs.
     """
-    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    top = _answer(folder, git_command("rev-parse", "--show-toplevel")).strip()
     if not top:
         return b""
     root = Path(os.fsdecode(top))
     excluded = [f":(exclude,glob,icase){pattern}" for pattern in _PRIVATE]
-    changed = _git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv", "--", ".", *excluded)
+    try:
+        changed = _answer(root, diff_command(root, "--", ".", *excluded))
+    except OSError:
+        return b""
     parts, size = [changed], len(changed)
     for part in _new_files(root, excluded, besides):
         parts.append(part)
@@ -62,7 +67,8 @@ def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
 
 def _new_files(root: Path, excluded: list[str], besides: Path | None) -> Iterator[bytes]:
     """Yield a patch for each source file that git neither knows yet nor ignores."""
-    listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", *excluded)
+    command = git_command("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *excluded)
+    listed = _answer(root, command)
     names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
     plain = (name for name in names if name.isprintable() and '"' not in name)
     sources = [name for name in plain if PurePosixPath(name).suffix in SOURCE]
@@ -103,14 +109,13 @@ def _bounded(patch: bytes) -> bytes:
     return whole_lines + f"\n# cut here: the changes are larger than {LIMIT} bytes\n".encode()
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
+def _answer(folder: Path, command: list[str]) -> bytes:
     """Return what git says, at most a little more than the limit; b"" if it fails or takes too long."""
-    command = ["git", *_SAFE, "--no-optional-locks", *arguments]
     try:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:
         return b""
-    late = threading.Timer(SECONDS, process.kill)
+    late = threading.Timer(git.SECONDS, process.kill)
     late.start()
     with process:
         assert process.stdout is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from infomcr_cli.errors import InputError
 from infomcr_cli.processor import MOST_THREADS, chosen_threads
 from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.git import diff_command, git_command
 from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import write_atomically
 
@@ -92,16 +93,15 @@ def _record(run: RunDirectory) -> dict[str, Any]:
 
 def git_commit(folder: Path) -> str | None:
     """Return the commit of the git work tree at `folder`; None: it is not one."""
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = _answer(folder, lambda: git_command("rev-parse", "HEAD"))
     if not commit:
         return None
-    return commit if _git(folder, "diff", "--quiet", "HEAD") is not None else f"{commit}+changes"
+    return commit if _answer(folder, lambda: diff_command(folder, "--quiet")) is not None else f"{commit}+changes"
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks", *arguments]
+def _answer(folder: Path, command: Callable[[], list[str]]) -> str | None:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=5, check=True)
+        done = subprocess.run(command(), cwd=folder, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

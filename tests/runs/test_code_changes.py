@@ -10,7 +10,9 @@ import pytest
 
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.runs import code_changes as module
+from infomcr_cli.runs import git as git_module
 from infomcr_cli.runs.code_changes import code_changes, write_code_changes
+from infomcr_cli.runs.environment import git_commit
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -54,8 +56,39 @@ def test_without_git_or_without_a_change_there_is_no_patch(
     (repository / "train.py").write_text("rate = 0.2\n")
     write_code_changes(run, repository)
     assert b"+rate = 0.2" in (run.path / "code.patch").read_bytes()
+    git(repository, "commit", "-q", "-a", "-m", "second")  # then the run is resumed
+    write_code_changes(run, repository)
+    assert not (run.path / "code.patch").exists()
+    (repository / "train.py").write_text("rate = 0.3\n")
     monkeypatch.setenv("PATH", "")
     assert code_changes(repository) == b""
+
+
+def test_git_runs_no_program_of_the_repository(repository: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    for folder, name in ((inner, "worse"), (repository, "evil")):
+        folder.mkdir(exist_ok=True)
+        git(folder, "init", "-q")
+        (folder / "data.txt").write_text("1\n")
+        (folder / ".gitattributes").write_text(f"* filter={name} diff={name}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "-m", "second")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "module")
+    git(repository, "commit", "-q", "-m", "third")
+    mark = f"touch {tmp_path}/executed; cat"
+    for folder, name in ((repository / "module", "worse"), (repository, "evil")):
+        for key in ("clean", "process", "smudge"):
+            git(folder, "config", f"filter.{name}.{key}", mark)
+        git(folder, "config", f"diff.{name}.textconv", mark)
+        git(folder, "config", f"filter.{name}.required", "true")
+        (folder / "data.txt").write_text("2\n")
+    assert b"+2" in code_changes(repository)
+    assert str(git_commit(repository)).endswith("+changes")
+    assert not (tmp_path / "executed").exists()
+    git(repository, "config", "filter.a=b.clean", mark)
+    (repository / ".gitattributes").write_text("* filter=a=b\n")
+    assert code_changes(repository) == b""
+    assert not (tmp_path / "executed").exists()
 
 
 def test_secrets_and_private_files_are_left_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +161,7 @@ def test_a_git_that_hangs_costs_a_bounded_time(
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:/bin:/usr/bin")
-    monkeypatch.setattr(module, "SECONDS", 0.3)
+    monkeypatch.setattr(git_module, "SECONDS", 0.3)
     began = time.monotonic()
     assert code_changes(repository) == b""
     assert time.monotonic() - began < 5
