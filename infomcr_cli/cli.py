@@ -15,7 +15,7 @@ from infomcr_cli.command_line import comparing, landscapes, managing, measuring,
 from infomcr_cli.command_line.help import App
 from infomcr_cli.command_line.shared import complain
 from infomcr_cli.console.output import close_streams, open_streams
-from infomcr_cli.console.redaction import RedactingFilter
+from infomcr_cli.console.redaction import RedactingFilter, print_redacted
 from infomcr_cli.errors import InputError, RunFailedError, explained
 from infomcr_cli.user_folders import ensure_home
 
@@ -70,8 +70,12 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     for handler in logging.root.handlers:
         handler.addFilter(RedactingFilter())
-    code, spoilt = _exit_code(), _closed_output()
-    sys.exit(code or spoilt)
+    try:
+        code = _exit_code()
+    except Exception:
+        sys.excepthook = print_redacted  # only now: Typer sets its own when the command begins
+        raise
+    sys.exit(code or _closed_output())
 
 
 def _exit_code() -> int:

@@ -49,6 +49,7 @@ class RemovedRun:
         trash:   where it is now; None: it stayed.
         mlflow_run_id: of its run that was deleted in MLflow; None: none was.
         problem: what could not be done.
+        note:    why its run in MLflow stays although nothing failed; None: it does not stay.
     """
 
     run: str
@@ -56,6 +57,7 @@ class RemovedRun:
     trash: str | None
     mlflow_run_id: str | None
     problem: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class DeleteResult:
         for run in self.runs:
             words = [run.run, f"is in {shortest_path(Path(run.trash))}" if run.trash else "stays"]
             words += [f"run {run.mlflow_run_id} deleted in MLflow"] if run.mlflow_run_id else []
-            yield "  ".join((*words, *([run.problem] if run.problem else [])))
+            yield "  ".join((*words, *filter(None, (run.problem, run.note))))
         if not self.runs:
             yield "Nothing was deleted."
 
@@ -124,7 +126,10 @@ def _delete(going: RunToDelete) -> RemovedRun:
         return RemovedRun(name, path, None, None, printable(str(error)))
     if going.store is None:
         return RemovedRun(name, path, trash, None, going.problem)
-    run_id, problem = delete_mirror(going.store, uid)
-    if problem is not None:
-        problem = f"MLflow: {problem}. Later: {suggested_command('sync', '--prune', *_folder(run))}"
-    return RemovedRun(name, path, trash, run_id, problem)
+    mirror = delete_mirror(going.store, uid)
+    problem = note = None
+    if mirror.problem is not None:
+        problem = f"MLflow: {mirror.problem}. Later: {suggested_command('sync', '--prune', *_folder(run))}"
+    if mirror.kept_for is not None:
+        note = f"its run in MLflow stays, because it is also the one of {printable(str(mirror.kept_for), 4096)}"
+    return RemovedRun(name, path, trash, mirror.run_id, problem, note)

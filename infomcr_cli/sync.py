@@ -9,6 +9,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infomcr_cli.console.redaction import one_line
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.uploads import upload_recorded_checkpoints
 from infomcr_cli.runs import RunDirectory, State
@@ -40,20 +41,24 @@ class SyncResult:
 
     Attributes:
         deleted: runs that were deleted in MLflow, since their directories are gone; None: that was not requested.
+        problems: of stores in which not all of this could be deleted.
     """
 
     runs: tuple[SyncedRun, ...]
     deleted: tuple[DeletedRun, ...] | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """1 if a run could not be mirrored."""
-        return int(any(run.problem for run in self.runs))
+        """1 if a run could not be mirrored, or deleted in MLflow."""
+        return int(bool(self.problems) or any(run.problem for run in self.runs))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `sync --json`."""
         document: dict[str, Any] = {"runs": [asdict(run) for run in self.runs]}
-        return document if self.deleted is None else document | {"deleted": [asdict(run) for run in self.deleted]}
+        if self.deleted is None:
+            return document
+        return document | {"deleted": [asdict(run) for run in self.deleted], "problems": list(self.problems)}
 
     def renderables(self, width: int) -> Iterator[str]:
         """Yield a line for each run, and for each that was deleted."""
@@ -61,6 +66,7 @@ class SyncResult:
             yield f"{run.run}  {run.state}  {run.problem or f'run {run.mlflow_run_id} of {run.store}'}"
         for gone in self.deleted or ():
             yield f"{gone.name}  deleted in MLflow  run {gone.mlflow_run_id} of {gone.store}"
+        yield from self.problems
         if self.deleted is not None and not self.deleted:
             yield "Nothing was deleted in MLflow."
 
@@ -93,7 +99,9 @@ def sync(
     if prune is None:
         return SyncResult(synced)
     known = {store.uri: store for store in [*stores, *others] if store is not None}
-    return SyncResult(synced, tuple(gone for store in known.values() for gone in _pruned(store, prune)))
+    pruned = [_pruned(store, prune) for store in known.values()]
+    deleted = tuple(run for runs, _ in pruned for run in runs)
+    return SyncResult(synced, deleted, tuple(problem for _, problem in pruned if problem))
 
 
 def _matches(path: str) -> list[str]:
@@ -112,12 +120,24 @@ def _store_beside(runs_dir: Path, tracking_uri: str | None) -> Store:
     return store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
 
 
-def _pruned(store: Store, prune: PruneRequest) -> list[DeletedRun]:
-    """Delete in MLflow, after confirmation, the runs of a store whose directories are gone; return them."""
+def _pruned(store: Store, prune: PruneRequest) -> tuple[list[DeletedRun], str | None]:
+    """Delete in MLflow, after confirmation, the runs of a store whose directories are gone.
+
+    Returns:
+        those that were deleted, and why not all were; None: all were.
+    """
     from infomcr_cli.tracking.prune import delete_in_mlflow, deleted_runs
 
-    gone = deleted_runs(store)
+    gone, deleted = [], []
+    try:
+        gone = deleted_runs(store)
+    except Exception as error:  # whatever MLflow raises, the other stores are still searched
+        return [], f"{store.shown} could not be searched for deleted runs: {one_line(error)}"
     if not gone or not prune.confirm(gone):
-        return []
-    delete_in_mlflow(store, gone)
-    return gone
+        return [], None
+    try:
+        deleted.extend(delete_in_mlflow(store, gone))  # keeps what came before an exception
+    except Exception as error:
+        left = len(gone) - len(deleted)
+        return deleted, f"{left} of {len(gone)} runs could not be deleted in {store.shown}: {one_line(error)}"
+    return deleted, None

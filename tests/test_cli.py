@@ -325,3 +325,16 @@ def test_prune_without_a_terminal_needs_yes_before_anything_is_done(
     answer = command_line("sync", "runs/none", "--prune")
     assert answer.code == 2
     assert "Give --yes" in answer.err
+
+
+def test_an_exception_that_nothing_catches_is_printed_without_passwords() -> None:
+    code = (
+        "import infomcr_cli.cli as cli\n"
+        "def fail(): raise RuntimeError('no answer of http://ann:hunter2-s3cret@127.0.0.1:9')\n"
+        "cli.app.command('fail')(fail)\n"
+        "import sys; sys.argv = ['infomcr', 'fail']; cli.main()"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "RuntimeError: no answer of http://***@127.0.0.1:9" in found.stderr
+    assert "hunter2" not in found.stderr

@@ -11,8 +11,11 @@ import json
 import logging
 import os
 import re
+import sys
+import traceback
 from collections.abc import Callable
 from functools import lru_cache
+from types import TracebackType
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
@@ -38,6 +41,11 @@ def redact(text: str) -> str:
     Example: redact("http://ann:pw@host/?token=x") is "http://***@host/?token=***".
     """
     return redactor()(text)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an exception as one redacted line of at most 500 characters."""
+    return redact(" ".join(str(error).split()))[:500]  # a secret that is cut would not be recognized
 
 
 def redactor() -> Callable[[str], str]:
@@ -86,6 +94,11 @@ def note_password(uri: str) -> None:
 def has_secret(text: str) -> bool:
     """Return whether `redact` would hide something in text."""
     return redact(text) != text
+
+
+def print_redacted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an exception that nothing caught, as `sys.excepthook` does, but redacted."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 class RedactingFilter(logging.Filter):

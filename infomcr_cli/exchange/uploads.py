@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.redaction import one_line
 from infomcr_cli.data import Dataset
 from infomcr_cli.data.inputs import Inputs
 from infomcr_cli.errors import InputError
@@ -44,7 +44,7 @@ def upload_checkpoints(run: RunDirectory, config: RunConfig, store: Store | None
     try:
         _upload(run, config, store)
     except Exception as error:  # whatever MLflow or the network's own code raises
-        return redact(" ".join(str(error).split())[:500])
+        return one_line(error)
     return None
 
 

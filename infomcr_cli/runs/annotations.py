@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -103,10 +104,16 @@ def parse_tags(words: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() if sign else "true" for name, sign, value in pairs}
 
 
+def is_tag_name(name: str) -> bool:
+    """Return whether MLflow takes a tag of this name, which must be a plain path, and it has no meaning of its own."""
+    return bool(_NAME.fullmatch(name)) and not name.startswith(_RESERVED) and posixpath.normpath(name) == name
+
+
 def _check_tag(name: str, value: str) -> None:
-    if not _NAME.fullmatch(name) or name.startswith(_RESERVED):
+    if not is_tag_name(name):
         raise InputError(
-            "a tag has at most 100 letters, digits and _ . / -, and does not start with mlflow. or infomcr.",
+            "a tag has at most 100 letters, digits and _ . / -, does not start with mlflow. or infomcr., and has no "
+            "empty part, . or .. between slashes",
             received=printable(name),
         )
     if len(value) > MAX_VALUE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.console.redaction import has_secret, redact
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 _log = logging.getLogger("infomcr.runs")
+
+
+class _NotingClient:
+    """A client of MLflow that notes when a call of it last returned."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self.answered = client, time.monotonic()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            answer = call(*arguments, **options)
+            self.answered = time.monotonic()
+            return answer
+
+        return noted
 
 
 class Mirror:
@@ -38,7 +55,7 @@ class Mirror:
     def __init__(self, run: RunDirectory, store: Store, *, tags: Mapping[str, str] | None = None) -> None:
         self._run, self._store, self._tags = run, store, dict(tags or {})
         self._wake, self._is_closing = threading.Event(), threading.Event()
-        self._client: Any = None
+        self._client: _NotingClient | None = None
         self._progress: Progress | None = None
         self._failed_since: float | None = None
         self._complete = False
@@ -54,17 +71,24 @@ class Mirror:
 
         Args:
             patience: seconds granted to a store that has not answered lately.
-            limit:    seconds granted to one that is at work.
+            limit:    seconds granted to one that is at work: a local one, or a server that answers.
         """
         self._is_closing.set()
         self._wake.set()
         self._begin()
+        deadline = time.monotonic() + limit
         self._thread.join(patience)
-        if self._thread.is_alive() and self._failed_since is None and self._store.lock is not None:
-            self._thread.join(limit - patience)
+        while self._thread.is_alive() and self._is_at_work(patience) and time.monotonic() < deadline:
+            self._thread.join(0.1)
         if not self._complete:
             _log.warning("MLflow at %s is missing data of %s. %s", *self._names(), self._retry_advice())
         return self._complete
+
+    def _is_at_work(self, patience: float) -> bool:
+        """Return whether the store has rejected nothing, and, if it is a server, has answered within `patience`."""
+        client = self._client  # the thread may forget it at any time
+        is_answering = client is not None and time.monotonic() - client.answered < patience
+        return self._failed_since is None and (self._store.lock is not None or is_answering)
 
     def _begin(self) -> None:
         if self._thread.ident is None:
@@ -93,7 +117,7 @@ class Mirror:
     def _connect(self) -> None:
         from infomcr_cli.tracking.client import Progress, connect
 
-        self._client, self._progress = connect(self._store), Progress()
+        self._client, self._progress = _NotingClient(connect(self._store)), Progress()
 
     def _push(self) -> None:
         from infomcr_cli.tracking.sync import mirror

@@ -12,7 +12,7 @@ from infomcr_cli.config import flat_settings
 from infomcr_cli.console.redaction import has_secret, redact
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
-from infomcr_cli.runs.annotations import read_annotations
+from infomcr_cli.runs.annotations import is_tag_name, read_annotations
 from infomcr_cli.runs.code_changes import PATCH
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import settings_of_identity
@@ -55,9 +55,12 @@ def push_description(
 
 
 def _annotations(run: RunDirectory, others: Collection[str]) -> dict[str, str]:
-    """Return the user's tags and note as MLflow tags, and a tag with their names, to detect removals later."""
+    """Return the user's tags and note as MLflow tags, and a tag with their names, to detect removals later.
+
+    Tags that MLflow refuses are left out; former versions took some.
+    """
     noted = read_annotations(run)
-    tags = {name: value for name, value in noted.tags.items() if name not in others}
+    tags = {name: value for name, value in noted.tags.items() if name not in others and is_tag_name(name)}
     tags |= {NOTED: noted.note} if noted.note else {}
     return {**tags, OWN: json.dumps(sorted(tags))} if tags else {}
 

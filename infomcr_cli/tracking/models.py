@@ -128,8 +128,16 @@ def tied_metric(progress: Progress, name: str, value: float, timestamp: int, ste
 
 
 def _find_models(client: Any, progress: Progress) -> None:
-    """Find the models that MLflow already has, and their metrics."""
+    """Find the models that MLflow already has, and their metrics; complete those whose making was cut off."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+    outputs = client.get_run(progress.run_id).outputs
+    known = {one.model_id for one in (outputs.model_outputs if outputs else [])}
     for model in models_of_run(client, str(progress.run_id)):
+        if model.status == LoggedModelStatus.PENDING:
+            client.finalize_logged_model(model.model_id, "READY")
+        if model.model_id not in known:
+            client.log_outputs(progress.run_id, [LoggedModelOutput(model.model_id, int(model.tags[STEP]))])
         progress.models[int(model.tags[STEP])] = model.model_id
         progress.tied |= {(metric.key, metric.step) for metric in model.metrics or []}
 

@@ -44,9 +44,14 @@ class DeletedRun:
 def deleted_runs(store: Store) -> list[DeletedRun]:
     """Return the runs of all experiments of a store whose directories were deleted on this machine.
 
+    A SQLite store that does not exist has none, and is not made.
+
     Raises:
         Exception: MLflow's own, if the store cannot be reached.
     """
+    path = sqlite_path(store.uri)
+    if path is not None and not path.exists():
+        return []
     client = connect(store)
     experiments = [found.experiment_id for found in client.search_experiments()]
     uids: dict[Path, frozenset[str]] = {}
@@ -65,8 +70,11 @@ def deleted_runs(store: Store) -> list[DeletedRun]:
     return gone
 
 
-def delete_in_mlflow(store: Store, runs: list[DeletedRun]) -> None:
+def delete_in_mlflow(store: Store, runs: list[DeletedRun]) -> Iterator[DeletedRun]:
     """Delete runs in MLflow.
+
+    Yields:
+        each run once it is deleted.
 
     Raises:
         Exception: MLflow's own, if the store cannot be reached.
@@ -76,6 +84,7 @@ def delete_in_mlflow(store: Store, runs: list[DeletedRun]) -> None:
         for run in runs:
             delete_models(client, run.mlflow_run_id)
             client.delete_run(run.mlflow_run_id)
+            yield run
 
 
 def _mirrored(client: Any, experiments: list[str]) -> Iterator[Any]:

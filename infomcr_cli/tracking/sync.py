@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.redaction import one_line, redact
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
@@ -63,7 +63,7 @@ def sync_run(run: RunDirectory, store: Store | None) -> SyncedRun:
     try:
         return SyncedRun(run.name, state, store.shown, mirror(run, store))
     except Exception as error:  # whatever MLflow raises, the other runs are still mirrored
-        return SyncedRun(run.name, state, store.shown, None, redact(" ".join(str(error).split())[:500]))
+        return SyncedRun(run.name, state, store.shown, None, one_line(error))
 
 
 def mirror(
@@ -111,10 +111,12 @@ def _sync_or_recreate(
 
 def _push(client: Any, store: Store, run: RunDirectory, progress: Progress, tags: Mapping[str, str]) -> None:
     status = read_status(run)
-    if progress.run_id is None:
+    is_new = progress.run_id is None
+    if is_new:
         _find_or_create_run(client, store, run, status, progress)
-        push_description(client, run, status, progress.run_id, tags)
     try:
+        if is_new:
+            push_description(client, run, status, progress.run_id, tags)
         push_metrics(client, run, status, progress)
         push_inputs(client, run, progress)
         push_models(client, run, progress)

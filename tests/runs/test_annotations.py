@@ -45,12 +45,33 @@ def test_a_note_is_replaced_shown_and_removed(done: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["", "=x", "a\nb", "mlflow.user=me", "infomcr.uid=1", "-x", "a" * 101, f"a={'x' * 501}"]
+    "word",
+    [
+        *("", "=x", "a\nb", "mlflow.user=me", "infomcr.uid=1", "-x", "a" * 101, f"a={'x' * 501}"),
+        *("good/", "a//b", "a/../b", "v1/./x"),
+    ],
 )
 def test_what_is_no_tag_is_refused_and_nothing_is_written(done: RunDirectory, word: str) -> None:
     with pytest.raises(InputError, match="tag"):
         tag_run(done.path, ["good", word])
     assert read_annotations(done).tags == {}
+
+
+def test_a_run_with_tags_that_mlflow_refuses_is_mirrored_without_them(done: RunDirectory) -> None:
+    (done.path / "annotations.json").write_text(json.dumps({"tags": {"good/": "true", "v1/x": "3", "a//b": "1"}}))
+    found = tags_in_mlflow(done)
+    assert found["v1/x"] == "3"
+    assert not {"good/", "a//b"} & found.keys()
+
+
+def test_a_run_whose_annotations_are_damaged_has_its_state_in_mlflow(done: RunDirectory) -> None:
+    (done.path / "annotations.json").write_text("{")
+    store = store_of_run(done)
+    assert store is not None
+    assert "annotations.json" in str(sync_run(done, store).problem)
+    client = connect(store)
+    (found,) = client.search_runs([client.get_experiment_by_name(store.experiment).experiment_id])
+    assert found.info.status == "FINISHED"
 
 
 def test_a_tag_to_remove_must_be_there(done: RunDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,19 @@ def test_its_run_in_mlflow_is_deleted_softly_and_comes_back_with_it(done: RunDir
     assert again.problem is None
     assert client.get_run(str(again.mlflow_run_id)).info.lifecycle_stage == "active"
     assert [run.run for run in list_runs(done.path.parent).runs] == ["a"]
+
+
+def test_a_deleted_copy_leaves_the_run_in_mlflow_to_the_original(done: RunDirectory) -> None:
+    (synced,) = sync([str(done.path)]).runs
+    copy = done.path.parent.parent / "runs-backup" / "a"
+    shutil.copytree(done.path, copy)
+    result = delete(copy)
+    assert result.exit_code == 0
+    assert str(done.path) in str(result.runs[0].note)
+    client = client_of(done)
+    assert client.get_run(synced.mlflow_run_id).info.lifecycle_stage == "active"
+    assert delete(done.path).runs[0].mlflow_run_id == synced.mlflow_run_id
+    assert client.get_run(synced.mlflow_run_id).info.lifecycle_stage == "deleted"
 
 
 def test_a_run_that_was_never_mirrored_makes_no_store(done: RunDirectory) -> None:

@@ -13,11 +13,13 @@ import pytest
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status, write_status
 from infomcr_cli.sync import PruneRequest, sync
+from infomcr_cli.tracking import prune
 from infomcr_cli.tracking.client import connect
 from infomcr_cli.tracking.parents import log_comparison, start_parent
 from infomcr_cli.tracking.prune import DeletedRun
 from infomcr_cli.tracking.store import Store, store_of
 from infomcr_cli.tracking.sync import mirror
+from tests.conftest import CommandLine
 
 CONFIG = b"""
 data: {name: digits, root: /a/place, batch_size: 16}
@@ -131,7 +133,7 @@ def test_prune_deletes_in_mlflow_what_was_deleted_here_and_nothing_else(
     assert [run.name for run in result.deleted or ()] == ["gone"]
     assert {run.info.run_name for run in recorded(store)} == {"kept", "before", "a sweep"}
     again = sync([], prune=PruneRequest(yes, kept.path.parent))
-    assert again.to_dict() == {"runs": [], "deleted": []}
+    assert again.to_dict() == {"runs": [], "deleted": [], "problems": []}
     assert list(again.renderables(80)) == ["Nothing was deleted in MLflow."]
 
 
@@ -153,6 +155,40 @@ def test_prune_leaves_a_run_in_mlflow_if(
     assert sync([], tracking_uri=store.uri, prune=PruneRequest(answer)).deleted == ()
     assert counts == ([1] if why == "refused" else [])
     assert len(recorded(store)) == 1
+
+
+def test_prune_of_a_store_out_of_reach_is_a_problem_without_its_password(command_line: CommandLine) -> None:
+    answer = command_line("sync", "--prune", "--yes", "--tracking-uri", "http://ann:hunter2-s3cret@127.0.0.1:9")
+    assert answer.code == 1
+    assert "http://***@127.0.0.1:9 could not be searched for deleted runs" in answer.text
+    assert "hunter2" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_prune_that_fails_midway_reports_what_was_deleted(
+    make_run: Callable[..., RunDirectory], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [make_run(name) for name in ("a", "b", "c")]
+    sync([str(run.path) for run in runs])
+    for run in runs:
+        shutil.rmtree(run.path)
+    left = iter([True])
+
+    def delete_models(client: Any, run_id: str) -> None:
+        if not next(left, False):
+            raise ConnectionError("gone")
+
+    monkeypatch.setattr(prune, "delete_models", delete_models)
+    result = sync([], prune=PruneRequest(yes, runs[0].path.parent))
+    assert result.exit_code == 1
+    assert len(result.deleted or ()) == 1
+    assert len(recorded(store)) == 2
+    assert "2 of 3 runs could not be deleted in sqlite:" in result.problems[0]
+
+
+def test_prune_makes_no_store(tmp_path: Path) -> None:
+    assert sync([], prune=PruneRequest(yes, tmp_path / "runs")).deleted == ()
+    assert not list(tmp_path.iterdir())
 
 
 def test_sync_of_nothing_says_what_to_name() -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -203,6 +204,29 @@ def test_what_was_measured_is_logged_once_and_the_latest_counts(run: RunDirector
     assert client.get_run(run_id).data.metrics["eval/gap_error"] == 0.1
 
 
+def test_a_model_whose_making_was_cut_off_is_completed(run: RunDirectory, store: Store) -> None:
+    client = connect(store)
+
+    class CutOff:
+        """Answers no more once it has created a model."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def finalize_logged_model(self, *arguments: Any) -> None:
+            raise ConnectionError("gone")
+
+    end(run)
+    run.measures.write_text(json.dumps({"checkpoints": {"last": {"step": 60}}}))
+    with pytest.raises(ConnectionError):
+        mirror(run, store, client=CutOff())
+    for _ in range(2):
+        found = client.get_run(mirror(run, store))
+        (model,) = client.search_logged_models([found.info.experiment_id])
+        assert str(model.status) == "READY"
+        assert [(one.model_id, one.step) for one in found.outputs.model_outputs] == [(model.model_id, 60)]
+
+
 def test_infinite_metrics_and_long_values_are_mirrored(run: RunDirectory, store: Store) -> None:
     run.config.write_text(f"model: {{name: wrn, note: {'x' * 9000}}}\n'odd key!': 1\n")
     MetricsLog(run).append(0, 0, {"a": math.inf, "b": -math.inf}, {"time": 1.0})
@@ -357,6 +381,21 @@ def test_the_background_mirror_follows_and_closes(run: RunDirectory, store: Stor
     assert status.epoch == 2
     assert len(history(client, str(status.mlflow_run_id))) == 6
     assert client.get_run(status.mlflow_run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_server_is_waited_for_while_it_answers(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    def mirror(run: RunDirectory, store: Store, *, client: Any, **others: Any) -> None:
+        for _ in range(20 if answers else 1):
+            time.sleep(0.1 if answers else 2.0)
+            client.log_batch()
+
+    monkeypatch.setattr("infomcr_cli.tracking.client.connect", lambda store: SimpleNamespace(log_batch=lambda: None))
+    monkeypatch.setattr("infomcr_cli.tracking.sync.mirror", mirror)
+    background = Mirror(run, Store("http://127.0.0.1:9", "infomcr"))
+    assert background.close(patience=1.0, limit=60.0) is answers
 
 
 def test_a_missing_server_delays_training_little_and_is_reported_once(
