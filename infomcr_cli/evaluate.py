@@ -17,6 +17,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.measures_file import read_measures_file
 from infomcr_cli.tracking.process import MlflowProcess
 
 
@@ -102,6 +103,7 @@ def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:
         raise InputError("the run has no checkpoint to measure", received=str(run.path))
     if wanted not in ("last", "best", "all", *names):
         raise InputError("a checkpoint must exist", received=wanted, accepted=["last", "best", "all", *names])
+    read_measures_file(run)  # the new values are added to it
     if not os.access(run.path, os.W_OK | os.X_OK):
         rule = "the directory of a measured run must be writable"
         raise InputError(

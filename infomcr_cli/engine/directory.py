@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import socket
@@ -18,6 +17,7 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
+from infomcr_cli.runs.lock import is_acquired
 from infomcr_cli.runs.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -117,33 +117,25 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
     except OSError as error:
         raise InputError(f"the sweep's folder is not writable ({error.strerror})", received=str(path)) from None
     try:
-        _lock(descriptor, name)
+        _lock(descriptor, path)
         yield _opened(path)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, name: str) -> None:
+def _lock(descriptor: int, path: Path) -> None:
     deadline = time.monotonic() + 1.0
-    while not _acquired(descriptor):  # who asks `process_at_work` holds a shared lock for an instant
+    while not is_acquired(descriptor, path):  # who asks `process_at_work` holds a shared lock for an instant
         if time.monotonic() < deadline:
             time.sleep(0.02)
             continue
         raise InputError(
             "a sweep can be run by only one process at a time",
-            received=name,
+            received=path.name,
             advice=f"Process {_holder(descriptor)} is running it: wait for it, or stop it.",
         )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
-
-
-def _acquired(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _holder(descriptor: int) -> str:
@@ -159,10 +151,9 @@ def process_at_work(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None if is_acquired(descriptor, path, shared=True) else _holder(descriptor)
+    except InputError:  # where locks do not work, no process runs a sweep
         return None
-    except OSError:
-        return _holder(descriptor)
     finally:
         os.close(descriptor)
 

@@ -118,14 +118,14 @@ def save_checkpoint(
 
 
 def list_checkpoints(run: RunDirectory) -> list[CheckpointInfo]:
-    """Return the checkpoints by step; one whose header cannot be read is named in a warning and left out."""
+    """Return the checkpoints by step; one that cannot be read is named in a warning and left out."""
     found = []
     for path in sorted(run.checkpoints.glob(f"*{_SUFFIX}")):
         name = path.name.removesuffix(_SUFFIX)
         if _NAME.match(name):
             try:
                 found.append(_info(run, name))
-            except InputError as error:
+            except (InputError, OSError) as error:
                 _warn(run, name, error)
     return sorted(found, key=lambda info: (info.step, info.name))
 
@@ -145,7 +145,7 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
         try:
             arrays, record = decode_arrays(_verified(run, candidate, what), what)
             info = _info_of(candidate, record, what)
-        except InputError as error:
+        except (InputError, OSError) as error:
             if name != "last":
                 raise
             _warn(run, candidate, error)
@@ -253,7 +253,7 @@ def _best(run: RunDirectory) -> str:
         try:
             _verified(run, info.name, f"checkpoint {info.name} of {run.name}")
             whole.append(info)
-        except InputError as error:
+        except (InputError, OSError) as error:
             _warn(run, info.name, error)
     ranked = [info for info in whole if info.train_loss is not None]
     if not ranked:
@@ -285,5 +285,5 @@ def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def _warn(run: RunDirectory, name: str, error: InputError) -> None:
+def _warn(run: RunDirectory, name: str, error: Exception) -> None:
     _log.warning("checkpoint %s of %s is skipped: %s", printable(name), run.name, error)

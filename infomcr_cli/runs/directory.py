@@ -155,9 +155,11 @@ def check_folder(runs_dir: Path | str) -> None:
     """Refuse a folder in which no run can be made, before there is one to be made.
 
     Raises:
-        InputError: it is no folder, or cannot be written to.
+        InputError: it is no folder, cannot be written to, or has a name that JSON cannot hold.
     """
     folder = Path(os.path.abspath(runs_dir))
+    if os.fsencode(folder).decode(errors="ignore") != str(folder):
+        raise InputError("the path of runs_dir must be UTF-8", received=printable(str(folder)), advice="Rename it.")
     existing = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not os.path.isdir(existing):
         raise InputError("runs_dir must be a folder", received=str(folder), advice=f"{existing} is not a folder.")

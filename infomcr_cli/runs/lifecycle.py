@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 import time
 import traceback
@@ -24,12 +25,14 @@ from typing import Any
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.redaction import redact, redact_override
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import AdvisedError, InputError
 from infomcr_cli.runs.directory import RunDirectory, new_run_name
 from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_files import write_atomically
-from infomcr_cli.runs.lock import is_held, lock_run
+from infomcr_cli.runs.lock import HEARTBEAT_SECONDS, is_held, last_heartbeat, lock_run
 from infomcr_cli.runs.status import (
+    CLOCKS_APART,
     State,
     Status,
     finished,
@@ -42,6 +45,7 @@ from infomcr_cli.runs.status import (
 )
 from infomcr_cli.signals import Interrupted, Interruption
 
+HEARTBEAT_EXPIRES = 2.5 * HEARTBEAT_SECONDS  # less than the patience of a sweep's job
 _writing = threading.Lock()
 
 
@@ -177,7 +181,8 @@ def active_run(
     Args:
         is_new: whether this process created the run.
         folder_is_new: whether the folder around it was made for it; it is then removed too if nothing else is in it.
-        patience: seconds to wait for a process that holds the run; it may be writing its last checkpoint.
+        patience: seconds to wait for a process that holds the run; it may be writing its last checkpoint, or have been
+            killed on another machine a moment ago.
 
     Yields:
         the locked run.
@@ -186,8 +191,15 @@ def active_run(
         InputError: another process holds the run.
     """
     deadline = time.monotonic() + patience
-    while is_held(directory) and time.monotonic() < deadline:
+    while (is_held(directory) or _beats_elsewhere(directory)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    if not is_new and (host := _beats_elsewhere(directory)):
+        raise InputError(
+            "a run directory can be used by only one process at a time",
+            received=directory.name,
+            advice=f"A process on {host} was at work on it less than {HEARTBEAT_EXPIRES:.0f} s ago: stop it, or try "
+            "again after that time.",
+        )
     with lock_run(directory):
         run = ActiveRun(directory, is_new=is_new)
         try:
@@ -199,6 +211,15 @@ def active_run(
                     with suppress(OSError):
                         directory.path.parent.rmdir()
             raise
+
+
+def _beats_elsewhere(directory: RunDirectory) -> str | None:
+    """Return the other machine whose process works on a run, by its heartbeat: some locks reach only one machine."""
+    recorded = read_status_file(directory.path)
+    if recorded.state is not State.RUNNING or recorded.host in (None, socket.gethostname()):
+        return None
+    is_fresh = -CLOCKS_APART < time.time() - last_heartbeat(directory) < HEARTBEAT_EXPIRES
+    return printable(str(recorded.host), 100) if is_fresh else None
 
 
 def close_run(directory: RunDirectory, state: State, reason: str | None, *, ended: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -29,12 +30,13 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
     """Lock a run directory while the block runs; the time stamp of its lock file is renewed meanwhile.
 
     Raises:
-        InputError: another process holds it; its pid and host are named.
+        InputError: another process holds it, whose pid and host are named, or locks do not work there.
     """
-    descriptor = os.open(run.path / LOCK_NAME, _OPEN, 0o644)
+    path = run.path / LOCK_NAME
+    descriptor = os.open(path, _OPEN, 0o644)
     stop = threading.Event()
     try:
-        if not _acquire(descriptor, seconds=1.0):
+        if not _acquire(descriptor, path, seconds=1.0):
             raise _held(run, descriptor)
         _sign(descriptor)
         for half in run.checkpoints.glob(".*.tmp"):  # of a process that was killed
@@ -53,12 +55,29 @@ def is_held(run: RunDirectory) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return not is_acquired(descriptor, run.path, shared=True)
+    except InputError:  # where locks do not work, no process has been able to take one
         return False
-    except OSError:
-        return True
     finally:
         os.close(descriptor)
+
+
+def is_acquired(descriptor: int, path: Path, *, shared: bool = False) -> bool:
+    """Take the lock of an open file without waiting; return False if another process holds it.
+
+    Args:
+        path: of the file, for the message.
+
+    Raises:
+        InputError: locks do not work on its file system.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES for a lock that is held
+        return False
+    except OSError as error:
+        raise _without_locks(path, error) from None
+    return True
 
 
 def last_heartbeat(run: RunDirectory) -> float:
@@ -71,26 +90,38 @@ def last_heartbeat(run: RunDirectory) -> float:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Lock a file while the block runs, after waiting for it; a missing file is created."""
+    """Lock a file while the block runs, after waiting for it; a missing file is created.
+
+    Raises:
+        InputError: locks do not work on its file system.
+    """
     descriptor = os.open(path, _OPEN, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _without_locks(path, error) from None
         yield
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, seconds: float) -> bool:
+def _without_locks(path: Path, error: OSError) -> InputError:
+    return InputError(
+        "file locks (flock) must work on the file system of the runs",
+        received=f"{path}: {error.strerror}",
+        advice="Give a runs_dir= on another file system, or mount this one with locks.",
+    )
+
+
+def _acquire(descriptor: int, path: Path, seconds: float) -> bool:
     # `is_held` in another process takes a shared lock for an instant: try a little longer than that.
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
+    while not is_acquired(descriptor, path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _sign(descriptor: int) -> None:
@@ -117,5 +148,6 @@ def _beat(descriptor: int, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
         try:
             os.utime(descriptor)
-        except OSError:
-            return
+        except OSError as error:
+            if error.errno == errno.EBADF:  # it was closed; a server that is away for a while comes back
+                return

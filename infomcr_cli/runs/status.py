@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from infomcr_cli.runs.directory import RunDirectory
 
 MAX_STATUS = 256 * 1024
+CLOCKS_APART = 60.0  # seconds by which the clocks of two machines may differ
 _Text = Annotated[str, Field(max_length=10_000)]
 _Seconds = Annotated[float, Field(ge=0, le=1e11)]
 _Count = Annotated[int, Field(ge=0, le=10**15)]
@@ -157,7 +158,7 @@ def _alive(run: RunDirectory, status: Status) -> bool:
     if status.host == socket.gethostname():
         return _just_created(status)
     # Locks do not reach across every network file system; a beating heart does.
-    return time.time() - last_heartbeat(run) < 600
+    return -CLOCKS_APART < time.time() - last_heartbeat(run) < 600
 
 
 def _just_created(status: Status) -> bool:
@@ -165,6 +166,6 @@ def _just_created(status: Status) -> bool:
     return (
         status.pid is not None
         and status.started is not None
-        and time.time() - status.started < 2.0
+        and -2.0 < time.time() - status.started < 2.0
         and (psutil.pid_exists(status.pid))
     )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from infomcr_cli import evaluate
+from infomcr_cli.errors import InputError
 from infomcr_cli.report.terminal import evaluation_renderables
+from infomcr_cli.runs import RunDirectory, new_status
 
 
 def shown(measures: dict[str, Any]) -> str:
@@ -64,3 +69,11 @@ def test_a_count_is_shown_in_full_and_the_gap_with_its_binomial_error() -> None:
         console.print(renderable)
     # sqrt(0.9 * 0.1 / 400) is 1.5 %.
     assert "gap +10.0 ± 1.5 % error, +0.2500 nats" in console.export_text()
+
+
+def test_damaged_measures_are_refused_before_the_measuring(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "a", config=b"{}\n", overrides=[], status=new_status("ab"))
+    evaluate._check_files(run, ["epoch-0001"], "last")
+    run.measures.write_text("{")
+    with pytest.raises(InputError, match=r"measures\.json of a"):
+        evaluate._check_files(run, ["epoch-0001"], "last")

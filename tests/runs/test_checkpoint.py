@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 
@@ -121,3 +122,19 @@ def test_other_data_than_was_trained_on_is_refused() -> None:
     check_data(Checkpoint(step=1, epoch=1, weights={}), "aaaa")
     with pytest.raises(InputError, match="trained on"):
         check_data(trained, "bbbb")
+
+
+def test_a_checkpoint_that_cannot_be_read_is_passed_over(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for epoch in (1, 2):
+        save_checkpoint(run, epoch_name(epoch), make_checkpoint(epoch, 1.0 / epoch))
+    (run.checkpoints / "epoch-0003.safetensors").mkdir()
+    assert [info.name for info in list_checkpoints(run)] == ["epoch-0001", "epoch-0002"]
+    read = RunDirectory.read
+
+    def broken(self: RunDirectory, relative: str, *limit: int) -> bytes:
+        if "epoch-0002" in relative:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, relative, *limit)
+
+    monkeypatch.setattr(RunDirectory, "read", broken)
+    assert load_checkpoint(run).epoch == load_checkpoint(run, "best").epoch == 1

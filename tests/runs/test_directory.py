@@ -11,6 +11,7 @@ import pytest
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, is_run, new_run_name, new_status
+from infomcr_cli.runs.directory import check_folder
 
 
 def create(path: Path) -> RunDirectory:
@@ -116,3 +117,9 @@ def test_a_link_in_the_way_is_refused_even_after_opening(run: RunDirectory) -> N
         run.read("inner/hostname")
     with pytest.raises(InputError, match="at most 3 bytes"):
         run.read("config.yaml", 3)
+
+
+def test_a_folder_of_runs_that_json_cannot_name_is_refused(tmp_path: Path) -> None:
+    check_folder(tmp_path / "ünï 日本")
+    with pytest.raises(InputError, match="must be UTF-8"):
+        check_folder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -14,8 +16,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from infomcr_cli.engine.directory import locked_directory
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, finished, lock_run, new_status, read_status, resumed, write_status
+from infomcr_cli.runs import lock as lock_module
+from infomcr_cli.runs.lifecycle import active_run
 from infomcr_cli.runs.lock import LOCK_NAME, is_held
 
 HOLDER = """
@@ -81,8 +86,61 @@ def test_a_run_of_another_machine_is_running_while_its_heartbeat_is_recent(run: 
     lock = run.path / LOCK_NAME
     lock.touch()
     assert read_status(run).state is State.RUNNING
-    os.utime(lock, (0, time.time() - 700))
+    for seconds in (-700, 700):  # the clock was set back since it was renewed
+        os.utime(lock, (0, time.time() + seconds))
+        assert read_status(run).state is State.LOST
+
+
+def test_a_run_of_another_machine_is_taken_only_when_its_heartbeat_has_ended(run: RunDirectory) -> None:
+    write_status(run, new_status("ab").model_copy(update={"host": "elsewhere"}))
+    lock = run.path / LOCK_NAME
+    lock.touch()
+    with pytest.raises(InputError, match="A process on elsewhere was at work on it"), active_run(run, is_new=False):
+        pass
+    os.utime(lock, (0, time.time() - 74.5))
+    began = time.monotonic()
+    with active_run(run, is_new=False, patience=60):  # a job that Slurm moved here waits
+        assert time.monotonic() - began < 30
+    lock.touch()
+    write_status(run, finished(read_status(run), State.KILLED))  # it said itself that it has ended
+    with active_run(run, is_new=False):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_is_named_as_such(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    write_status(run, new_status("ab").model_copy(update={"started": time.time() - 60}))
+    (run.path / LOCK_NAME).touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=r"file locks \(flock\) must work"), lock_run(run):
+        pass
+    with pytest.raises(InputError, match="file locks"), locked_directory(run.path.parent, "sweep"):
+        pass
     assert read_status(run).state is State.LOST
+
+
+def test_the_heartbeat_goes_on_after_an_error_of_the_file_system(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def utime(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.ESTALE, "stale")
+
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(os, "utime", utime)
+    with lock_run(run):
+        deadline = time.monotonic() + 20
+        while len(calls) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert len(calls) >= 3
 
 
 @pytest.mark.parametrize(
