@@ -16,7 +16,7 @@ from infomcr_cli.engine.audit_jobs import audit_sweeps
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.network import initial_weights
 from infomcr_cli.report.audit import read_audit
-from infomcr_cli.runs import RunDirectory
+from infomcr_cli.runs import RunDirectory, new_status
 from infomcr_cli.runs.identity import identity
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
@@ -123,6 +123,15 @@ def test_a_run_that_its_overrides_do_not_describe_cannot_be_trained_again(traine
     config = compose_run([*SMALL, *MEASURE, "model.width=17"])
     with pytest.raises(InputError, match=r"overrides\.yaml"):
         audit_sweeps(run, config, seeds=1, orders=0, more_epochs=())
+
+
+def test_a_run_of_an_audit_is_not_trained_again_by_another_one(tmp_path: Path) -> None:
+    outer = RunDirectory.create(tmp_path / "one", config=b"{}\n", overrides=[], status=new_status("ab"))
+    inner = RunDirectory.create(outer.path / "audit" / "two", config=b"{}\n", overrides=[], status=new_status("cd"))
+    config = compose_run([*SMALL, *MEASURE])
+    with pytest.raises(InputError, match="would be too deep"):
+        audit_sweeps(inner, config, seeds=1, orders=0, more_epochs=())
+    assert audit_sweeps(inner, config, seeds=0, orders=0, more_epochs=()) == {}
 
 
 def test_order_seed_is_another_run_of_the_same_initial_weights() -> None:

@@ -13,7 +13,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
-from infomcr_cli.runs import RunDirectory
+from infomcr_cli.runs import RunDirectory, is_run
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
@@ -44,6 +44,12 @@ def audit_sweeps(
     """
     if not (seeds or orders or more_epochs):
         return {}
+    if run.path.parent.name == FOLDER and is_run(run.path.parent.parent):
+        raise InputError(
+            "a run that an audit trained cannot be trained again by another audit: its folder would be too deep",
+            received=str(run.path),
+            advice="Audit it by rescaling only, or copy it out of the audited run.",
+        )
     recorded = _recorded(run, config, config_dir)
     found: dict[str, list[str]] = {}
     if more_epochs:

@@ -8,6 +8,8 @@ from pathlib import Path
 from infomcr_cli.console.text import printable
 from infomcr_cli.engine.directory import name_of
 from infomcr_cli.errors import InputError
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
+from infomcr_cli.runs.io.safe_files import read_file
 from infomcr_cli.runs.surroundings import surroundings
 
 
@@ -50,10 +52,19 @@ def _name_of(overrides: Sequence[str]) -> str:
 
 
 def _sweeps_in(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, the most recently started or ended one first."""
+    """Return the names of the sweeps in a folder, the one that was last begun first."""
     found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
-    by_time = sorted(found, key=lambda path: (path / "sweep.json").stat().st_mtime, reverse=True)
-    return [printable(path.name) for path in by_time]
+    return [printable(path.name) for path in sorted(found, key=_begun, reverse=True)]
+
+
+def _begun(folder: Path) -> float:
+    """Return when a sweep was last begun; if its record does not say so, when that was last written."""
+    try:
+        document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), "sweep.json")
+    except (InputError, OSError):
+        document = None
+    begun = document.get("begun") if isinstance(document, dict) else None
+    return begun if isinstance(begun, float) else (folder / "sweep.json").stat().st_mtime
 
 
 def _is_sweep(path: Path) -> bool:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from contextlib import suppress
 import psutil
 
 from infomcr_cli.console.redaction import redact
+from infomcr_cli.console.text import printable
 from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import Event, Task
@@ -23,6 +25,7 @@ from infomcr_cli.runs.lifecycle import close_run
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
+LONGEST_TEXT = 2**20
 _log = logging.getLogger("infomcr.engine")
 
 
@@ -35,17 +38,19 @@ class JobProcess:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._born = time.monotonic()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- until the process opens its log; `kill` closes it
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env={**os.environ, **environment},
             start_new_session=True,
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self._unread = b""
+        self._last_words = ""
         self._ready: float | None = None
         self._given: float | None = None
         self._ended: Event | None = None
@@ -90,6 +95,7 @@ class JobProcess:
         """Kill the process and close its pipes."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._note_last_words()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with suppress(OSError):
@@ -147,7 +153,17 @@ class JobProcess:
             return *self._ending, False
         if self._ended is not None:
             return self._ended.state or State.FAILED, self._ended.reason, False
-        return State.LOST, _exit_reason(code), True
+        return State.LOST, f"{_exit_reason(code)}{self._last_words}", True
+
+    def _note_last_words(self) -> None:
+        """Keep the last line of a process that died before it had a log, such as that of a failed import."""
+        if self._errors.closed:
+            return
+        with self._errors as file:
+            file.seek(0)
+            lines = [line for line in file.read(LONGEST_TEXT).decode(errors="replace").splitlines() if line.strip()]
+        if lines and self._ready is None:
+            self._last_words = f": {printable(redact(lines[-1]), 300)}"
 
     def _startup(self) -> tuple[float | None, float | None]:
         if self._ready is None or self._given is None:

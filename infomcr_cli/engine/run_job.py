@@ -7,7 +7,7 @@ import time
 
 from rich.console import Console
 
-from infomcr_cli.console.screen import say
+from infomcr_cli.console.screen import Screen, say
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.engine.search.pruning import MedianRule
 from infomcr_cli.engine.up_to_date import is_measured
@@ -24,7 +24,7 @@ PATIENCE = 90.0  # seconds that a former process has to let go of the run: it ma
 def run_job(task: Task) -> Event:
     """Do the remaining work of a job, and return the outcome."""
     began = time.time()  # the process may have waited for the job for a long time
-    console = Console(file=sys.stderr, width=200)
+    console = Screen(file=sys.stderr, width=200)  # the disk of the log may be full
     directory, is_new = _directory(task)
     try:
         with active_run(directory, is_new=is_new, patience=PATIENCE) as run:

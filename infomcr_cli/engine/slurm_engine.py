@@ -303,7 +303,8 @@ class SlurmEngine:
         cancelled = arrays_folder(self._folder) / CANCELLED
         if cancelled.exists():
             cancelled.unlink(missing_ok=True)
-            raise SweepStopped(suggested_command("sweep", "--cancel"))
+            if self._reason is None:  # else it is stopping already
+                raise SweepStopped(suggested_command("sweep", "--cancel"))
         reported = {identifier: array.reported() for identifier, array in self._arrays().items()}
         for tracked in list(self._tracked.values()):
             if tracked.index in reported[str(tracked.array.id)]:

@@ -24,7 +24,7 @@ from types import FrameType
 
 from infomcr_cli.engine.job import Outcome
 from infomcr_cli.engine.messages import encoded_outcome, job_of
-from infomcr_cli.engine.process import GRACE, JobProcess
+from infomcr_cli.engine.process import GRACE, JobProcess, close
 from infomcr_cli.engine.slurm_array import SlurmArray, read_array
 from infomcr_cli.engine.slurm_queue import SlurmError, read_queue, requeue
 from infomcr_cli.errors import InputError
@@ -81,6 +81,7 @@ def carry_out(array: SlurmArray, index: int) -> int:
     starts = _noted_start(array, index, message.run)
     if starts.fruitless > array.retries:
         reason = f"{starts.fruitless} starts in a row ended without a new checkpoint; increase engine.time"
+        close(job_of(message), State.FAILED, reason)
         return _reported(array, index, Outcome(job_of(message), State.FAILED, reason))
     process = JobProcess({name: str(array.threads) for name in _THREADS})
 

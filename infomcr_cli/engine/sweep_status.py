@@ -26,6 +26,7 @@ from infomcr_cli.runs.status import MAX_STATUS, State, Status, read_status
 
 FOLLOWED = 100  # running jobs whose metrics are read, and failed ones whose logs are
 LOG_LINES = 5
+LATEST, MOST_TRIALS = 1e11, 10_000  # seconds since 1970; as `sweep.trials` allows
 _UNREADABLE = Status(state=State.FAILED, reason="its status.json cannot be read")
 _ENDED = (State.FINISHED, State.FAILED)
 
@@ -177,7 +178,7 @@ class SweepStatus:
     @property
     def jobs_per_hour(self) -> float | None:
         """Jobs that ended since it was last begun, for each hour since; None: none has."""
-        ended = [_end_of(job) for job in self._since_begun()]
+        ended = [end for job in self._over if self.begun is not None and (end := _end_of(job)) >= self.begun]
         if not ended or self.begun is None:
             return None
         until = self.now if self.is_active else max(ended)
@@ -201,11 +202,15 @@ class SweepStatus:
         """Return how long a job has been running since the sweep was last begun, seconds."""
         return max(0.0, self.now - max(_begin_of(job), self.begun or 0.0)) if job.state is State.RUNNING else 0.0
 
+    @property
+    def _over(self) -> list[JobStatus]:
+        """The jobs that have ended."""
+        return [job for job in self.jobs if job.state in _ENDED or job.is_pruned]
+
     def _since_begun(self) -> list[JobStatus]:
-        """Return the jobs that began and ended since the sweep was last begun."""
+        """Return the jobs that began and ended since the sweep was last begun: only of these the duration is known."""
         begun = self.begun
-        ended = [job for job in self.jobs if job.state in _ENDED or job.is_pruned]
-        return [job for job in ended if begun is not None and _begin_of(job) >= begun]
+        return [job for job in self._over if begun is not None and _begin_of(job) >= begun]
 
 
 def read_sweep(folder: Path) -> SweepStatus:
@@ -231,11 +236,11 @@ def read_sweep(folder: Path) -> SweepStatus:
     return SweepStatus(
         folder,
         process_at_work(folder),
-        begun=_number(document.get("begun")),
+        begun=_number(document.get("begun"), LATEST),
         evaluate=document.get("evaluate") is not False,
         jobs=tuple(jobs),
         now=time.time(),
-        unproposed=int(_number(document.get("unproposed")) or 0),
+        unproposed=int(_number(document.get("unproposed"), MOST_TRIALS) or 0),
     )
 
 
@@ -343,10 +348,9 @@ def _time_of(path: str) -> float | None:
         return None
 
 
-def _number(value: Any) -> float | None:
-    return (
-        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else None
-    )
+def _number(value: Any, most: float = 1e15) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= most else None
 
 
 def _list(value: Any) -> list[Any]:

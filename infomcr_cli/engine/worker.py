@@ -47,7 +47,9 @@ def main() -> None:
         print(redact(traceback.format_exc()), file=sys.stderr)
         event = Event(kind="ended", state=State.FAILED, reason=redact(f"{type(error).__name__}: {error}"))
     _send(events, event)
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):  # a user's own network may print
+        with suppress(OSError, ValueError):
+            stream.flush()
     os._exit(0)  # nothing is left to do, and TensorFlow takes a second to go
 
 

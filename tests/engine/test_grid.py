@@ -116,7 +116,12 @@ def test_bad_grids_are_explained(arguments: list[str], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("sweep.exlude=[]", "exclude"), ("sweep.evaluate=maybe", "true or false"), ("sweep.name='a/b'", "look like")],
+    [
+        ("sweep.exlude=[]", "exclude"),
+        ("sweep.evaluate=maybe", "true or false"),
+        ("sweep.name='a/b'", "look like"),
+        ("sweep.name=..", "of its own"),
+    ],
 )
 def test_bad_settings_of_a_sweep_are_explained(argument: str, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import select
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,6 +48,37 @@ def test_the_idle_time_of_a_spare_process_does_not_count_as_start_up(
     assert outcome.state is State.FINISHED, outcome.reason
     assert outcome.startup == pytest.approx(took, abs=IDLE / 4)
     assert outcome.waited == 0.0
+
+
+def test_a_process_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys; sys.stderr.write('a\\nImportError: no tensorflow of http://ann:s3cret-pw@host\\n'); sys.exit(1)"
+    monkeypatch.setattr(place, "COMMAND", (sys.executable, "-c", code))
+    process, job = JobProcess({}), job_in(tmp_path)
+    process.give(job, task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"), Limits())
+    deadline = time.monotonic() + 60
+    while (outcome := process.poll()) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert outcome is not None
+    assert str(outcome.reason).endswith("without reporting a result: ImportError: no tensorflow of http://***@host")
+
+
+def test_what_a_job_prints_is_in_its_log(tmp_path: Path) -> None:
+    code = (
+        "import sys, types\n"
+        "sys.modules['infomcr_cli.training.trainer'] = types.ModuleType('trainer')\n"
+        "from infomcr_cli.engine import run_job, worker\n"
+        "from infomcr_cli.engine.messages import Event\n"
+        "run_job.run_job = lambda task: print('printed by a network') or Event(kind='ended', state='FINISHED')\n"
+        "worker.main()"
+    )
+    job, log = job_in(tmp_path), tmp_path / "log"
+    task = task_of(job, evaluate=False, cwd=tmp_path, log=log).model_dump_json()
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{task}\n".encode())
+        process.stdin.flush()  # it stays open: when it closes, the job stops
+        assert process.wait(120) == 0
+    assert log.read_text() == "printed by a network\n"
 
 
 def test_a_run_that_another_process_holds_is_not_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ from infomcr_cli.engine.job import Job, Outcome
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import decoded_outcome, encoded_outcome, task_of
 from infomcr_cli.engine.scheduler import QueueEngine, SweepRunner
-from infomcr_cli.engine.slurm_array import recorded_arrays
+from infomcr_cli.engine.slurm_array import CANCELLED, arrays_folder, recorded_arrays
 from infomcr_cli.engine.slurm_engine import SlurmEngine
 from infomcr_cli.engine.slurm_queue import read_queue
 from infomcr_cli.engine.slurm_task import Starts
@@ -435,6 +435,21 @@ def test_fail_fast_cancels_what_slurm_has(
     states = [outcomes[job.identity].state for job in jobs]
     assert states == [State.KILLED, State.KILLED, State.FAILED, State.KILLED]
     assert fake.states == {"1_0": "CANCELLED", "1_1": "CANCELLED", "1_3": "CANCELLED"}
+
+
+def test_a_sweep_that_is_cancelled_twice_ends_once(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cancelling:
+        def began(self, job: Job) -> None: ...
+        def ended(self, outcome: Outcome, left: int) -> None: ...
+
+        def poll(self) -> None:
+            (arrays_folder(sweep_of(tmp_path)) / CANCELLED).touch()
+
+    monkeypatch.setattr(scheduler, "TICK", 0.01)
+    outcomes = SweepRunner(engine(), [Cancelling()]).run(jobs)
+    assert {outcomes[job.identity].state for job in jobs} == {State.KILLED}
 
 
 def test_a_report_that_cannot_be_read_is_a_loss(

@@ -20,7 +20,7 @@ from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.slurm_array import SlurmArray, new_array
-from infomcr_cli.runs import RunDirectory, read_status
+from infomcr_cli.runs import RunDirectory, State, finished, new_status, read_status
 
 PROGRAM = str(Path(__file__).with_name("fake_slurm_task.py"))
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -91,12 +91,18 @@ def test_a_task_that_slurm_is_not_ending_puts_itself_back(start: Start, tmp_path
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 17_0\n"
 
 
-def test_a_task_that_gets_no_further_fails_and_says_what_it_needs(array: SlurmArray, start: Start) -> None:
+def test_a_task_that_gets_no_further_fails_and_says_what_it_needs(
+    array: SlurmArray, start: Start, tmp_path: Path
+) -> None:
+    killed = finished(new_status("a" * 64), State.KILLED, "its Slurm time limit is near")
+    RunDirectory.create(tmp_path / "runs" / "a", config=b"{}\n", overrides=[], status=killed)
     array.starts(0).write_text(json.dumps({"count": 7, "fruitless": 5, "point": "step 0", "is_excused": False}))
     assert start(0).wait(60) == 1
     report = json.loads(array.result(0).read_text())
     assert (report["state"], report["is_lost"]) == ("FAILED", False)
     assert "engine.time" in report["reason"]
+    status = read_status(RunDirectory(tmp_path / "runs" / "a"))
+    assert (status.state, status.reason) == (State.FAILED, report["reason"])
 
 
 def test_a_task_whose_process_dies_reports_a_loss(array: SlurmArray, start: Start, tmp_path: Path) -> None:

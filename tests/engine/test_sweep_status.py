@@ -75,6 +75,27 @@ def test_throughput_counts_what_ended_since_the_sweep_was_last_begun(tmp_path: P
     assert status.jobs_per_hour == pytest.approx(12.0)  # 4 in 1200 s: it ended with the last one
 
 
+def test_a_resumed_job_counts_in_the_throughput(tmp_path: Path) -> None:
+    begun = time.time() - 7200
+    states: list[Status | None] = [ended(State.FINISHED, begun - 9000, 9600)]  # begun before, ended 600 s after
+    status = read_sweep(make_sweep(tmp_path, states, begun=begun))
+    assert status.jobs_per_hour == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("entry", [{"begun": 1e14}, {"unproposed": 1e13}])
+def test_numbers_of_a_strange_sweep_json_are_bounded(tmp_path: Path, entry: dict[str, float]) -> None:
+    file = make_sweep(tmp_path, [None]) / "sweep.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | entry))
+    assert list(StatusResult(read_sweep(file.parent)).renderables(80))
+
+
+def test_the_last_sweep_is_the_one_that_was_begun_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, begun in (("late", 2e9), ("early", 1e9)):  # copied, or measured again, in this order
+        make_sweep(tmp_path, [None], begun=begun, name=name)
+    assert sweep_status([]).status.folder.name == "late"
+
+
 def test_a_failed_job_shows_its_reason_and_the_end_of_its_log(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path, [ended(State.FAILED, 1e9, 5, "loss is NaN at step 7"), None])
     log = folder / "logs" / f"{0:016x}.log"

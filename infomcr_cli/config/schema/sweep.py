@@ -115,3 +115,10 @@ class SweepConfig(Record):
     )
     pruner_warmup: Count = Field(description="epochs before pruning starts")
     allow_test: bool = Field(description="allow test scores as objectives")
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str | None) -> str | None:
+        if name in (".", ".."):
+            raise ValueError(f"sweep.name must be the name of a folder of its own; got {name}")
+        return name
