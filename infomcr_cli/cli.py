@@ -71,11 +71,11 @@ def main() -> None:
     for handler in logging.root.handlers:
         handler.addFilter(RedactingFilter())
     try:
-        code = _exit_code()
+        code, spoilt = _exit_code(), _closed_output()
     except Exception:
         sys.excepthook = print_redacted  # only now: Typer sets its own when the command begins
         raise
-    sys.exit(code or _closed_output())
+    sys.exit(code or spoilt)
 
 
 def _exit_code() -> int:

@@ -33,13 +33,16 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
     if not words or (set(settings) == {"runs_dir"} and not names):
         if not there:
             raise InputError(f"{option} needs a sweep that was started", received=printable(str(sweeps)))
-        return sweeps / there[0], tuple(there[1:])
+        last, *others = sorted(there, key=_begun, reverse=True)
+        return last, tuple(printable(path.name) for path in others)
     if names and _is_sweep(Path(names[0])):
         return Path(names[0]), ()
     name = names[0] if names else settings.get("sweep.name") or _name_of(words)
     if not _is_sweep(sweeps / name) or "/" in name:
         raise InputError(
-            f"{option} must name a sweep that was started", received=printable(name), accepted=sorted(there)
+            f"{option} must name a sweep that was started",
+            received=printable(name),
+            accepted=sorted(printable(path.name) for path in there),
         )
     return sweeps / name, ()
 
@@ -51,10 +54,9 @@ def _name_of(overrides: Sequence[str]) -> str:
     return name_of([word for word in overrides if not is_unnamed(word)])
 
 
-def _sweeps_in(folder: Path) -> list[str]:
-    """Return the names of the sweeps in a folder, the one that was last begun first."""
-    found = [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
-    return [printable(path.name) for path in sorted(found, key=_begun, reverse=True)]
+def _sweeps_in(folder: Path) -> list[Path]:
+    """Return the folders of the sweeps in a folder."""
+    return [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
 
 
 def _begun(folder: Path) -> float:
