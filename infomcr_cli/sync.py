@@ -128,7 +128,7 @@ def _pruned(store: Store, prune: PruneRequest) -> tuple[list[DeletedRun], str | 
     """
     from infomcr_cli.tracking.prune import delete_in_mlflow, deleted_runs
 
-    gone, deleted = [], []
+    deleted: list[DeletedRun] = []
     try:
         gone = deleted_runs(store)
     except Exception as error:  # whatever MLflow raises, the other stores are still searched

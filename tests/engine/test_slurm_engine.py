@@ -440,14 +440,21 @@ def test_fail_fast_cancels_what_slurm_has(
 def test_a_sweep_that_is_cancelled_twice_ends_once(
     engine: Engines, fake: FakeSlurm, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mark, stop = arrays_folder(sweep_of(tmp_path)) / CANCELLED, SlurmEngine.stop
+
+    def cancelled_again(self: SlurmEngine, reason: str, *, grace: float) -> None:
+        stop(self, reason, grace=grace)
+        mark.touch()
+
     class Cancelling:
         def began(self, job: Job) -> None: ...
         def ended(self, outcome: Outcome, left: int) -> None: ...
 
         def poll(self) -> None:
-            (arrays_folder(sweep_of(tmp_path)) / CANCELLED).touch()
+            mark.touch()
 
     monkeypatch.setattr(scheduler, "TICK", 0.01)
+    monkeypatch.setattr(SlurmEngine, "stop", cancelled_again)
     outcomes = SweepRunner(engine(), [Cancelling()]).run(jobs)
     assert {outcomes[job.identity].state for job in jobs} == {State.KILLED}
 
