@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def test_what_a_job_prints_is_in_its_log(tmp_path: Path) -> None:
     )
     job, log = job_in(tmp_path), tmp_path / "log"
     task = task_of(job, evaluate=False, cwd=tmp_path, log=log).model_dump_json()
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, env=buffered) as process:
         assert process.stdin is not None
         process.stdin.write(f"{task}\n".encode())
         process.stdin.flush()  # it stays open: when it closes, the job stops
