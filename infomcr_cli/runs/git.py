@@ -1,4 +1,4 @@
-"""Ask git about a repository without running a program that the repository names."""
+"""Query git about a repository without running a program that the repository names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def diff_command(folder: Path, *arguments: str) -> list[str]:
     """Return the command that compares a work tree with its commit, as the files are: no filter of it is run.
 
     Raises:
-        OSError: git cannot be asked, or a filter has a name that cannot be turned off.
+        OSError: git cannot be run, or a filter has a name that cannot be turned off.
     """
     listed = git_command("config", "--name-only", "-z", "--get-regexp", r"^filter\.")
     try:

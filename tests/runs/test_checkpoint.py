@@ -124,7 +124,7 @@ def test_other_data_than_was_trained_on_is_refused() -> None:
         check_data(trained, "bbbb")
 
 
-def test_a_checkpoint_that_cannot_be_read_is_passed_over(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_read_is_skipped(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     for epoch in (1, 2):
         save_checkpoint(run, epoch_name(epoch), make_checkpoint(epoch, 1.0 / epoch))
     (run.checkpoints / "epoch-0003.safetensors").mkdir()
