@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.data.cifar_pickle import read_batch
 from infomcr_cli.data.dataset import Split
 from infomcr_cli.data.files import Files
@@ -25,15 +25,15 @@ class Layout:
     """The layout of an official archive.
 
     Args:
-        train, test: patterns of file names, without the ending .bin.
+        train, test: names of the batches in their order, without the ending .bin.
         names:       files with the class names: (pickled file, its key), text file.
         label:       key of the labels in a pickled batch.
         label_bytes: label bytes of a binary record, and which of them counts.
         classes:     the class names where the archive has none.
     """
 
-    train: str
-    test: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
     names: tuple[tuple[str, str], str]
     label: str
     label_bytes: tuple[int, int]
@@ -41,8 +41,9 @@ class Layout:
 
 
 _TEN = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FIVE = tuple(f"data_batch_{number}" for number in range(1, 6))
 CIFAR10 = Layout(
-    r"data_batch_\d+", "test_batch", (("batches.meta", "label_names"), "batches.meta.txt"), "labels", (1, 0), _TEN
+    _FIVE, ("test_batch",), (("batches.meta", "label_names"), "batches.meta.txt"), "labels", (1, 0), _TEN
 )
 
 
@@ -50,14 +51,12 @@ def cifar100(labels: str) -> Layout:
     """Return the layout of CIFAR-100 with `fine` or `coarse` labels."""
     count, place = (20, 0) if labels == "coarse" else (100, 1)
     names = (("meta", f"{labels}_label_names"), f"{labels}_label_names.txt")
-    return Layout("train", "test", names, f"{labels}_labels", (2, place), tuple(str(i) for i in range(count)))
+    return Layout(("train",), ("test",), names, f"{labels}_labels", (2, place), tuple(str(i) for i in range(count)))
 
 
 def is_official(name: str, layout: Layout) -> bool:
     """Return whether a file of this name is part of the layout, or lists its classes."""
-    base = PurePosixPath(name).name
-    pattern = rf"(?:{layout.train}|{layout.test})(?:\.bin)?"
-    return bool(re.fullmatch(pattern, base)) or base in (layout.names[0][0], layout.names[1])
+    return _batch(name) in (*layout.train, *layout.test) or _base(name) in (layout.names[0][0], layout.names[1])
 
 
 def read_official(files: Files, layout: Layout) -> tuple[Split, Split, tuple[str, ...]]:
@@ -67,31 +66,46 @@ def read_official(files: Files, layout: Layout) -> tuple[Split, Split, tuple[str
         files: the official files, by name.
 
     Raises:
-        InputError: a batch is missing, damaged or has other labels or pixels than it should.
+        InputError: a batch is missing, there twice, damaged or has other labels or pixels than it should.
     """
+    batches = _batches(files, layout)
     classes = _class_names(files, layout)
-    train, test = (_read_split(files, pattern, layout, len(classes)) for pattern in (layout.train, layout.test))
+    train, test = (
+        _read_split({batches[name]: files[batches[name]] for name in names}, layout, len(classes))
+        for names in (layout.train, layout.test)
+    )
     return train, test, classes
 
 
-def _read_split(files: Files, pattern: str, layout: Layout, classes: int) -> Split:
-    names = [name for name in files if re.fullmatch(rf"{pattern}(?:\.bin)?", PurePosixPath(name).name)]
-    if not names:
+def _batches(files: Files, layout: Layout) -> dict[str, str]:
+    """Return batch → its file; each batch is there once, and all of them are in one folder."""
+    found = sorted(name for name in files if _batch(name) in (*layout.train, *layout.test))
+    is_whole = sorted(map(_batch, found)) == sorted((*layout.train, *layout.test))
+    if not is_whole or len({PurePosixPath(name).parent for name in found}) != 1:
         raise InputError(
-            "a CIFAR archive must contain training and test batches", received=sorted(files)[:5], advice=_AGAIN
+            f"CIFAR must contain each of {', '.join((*layout.train, *layout.test))} once, in one folder",
+            received=[printable(name, 80) for name in found[:12]],
+            advice=f"{_AGAIN} If data.root contains several versions, name the folder of one.",
         )
-    parts = [_read_file(name, files[name](), layout, classes) for name in sorted(names, key=_number)]
+    return {_batch(name): name for name in found}
+
+
+def _base(name: str) -> str:
+    return PurePosixPath(name).name
+
+
+def _batch(name: str) -> str:
+    return _base(name).removesuffix(".bin")
+
+
+def _read_split(files: Files, layout: Layout, classes: int) -> Split:
+    parts = [_read_file(name, read(), layout, classes) for name, read in files.items()]
     pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return Split(images, labels)
 
 
 _AGAIN = "Take the archive as its authors publish it."
-
-
-def _number(name: str) -> tuple[int, str]:
-    digits = re.search(r"_(\d+)", PurePosixPath(name).name)
-    return (int(digits[1]) if digits else 0), name
 
 
 def _read_file(name: str, data: bytes, layout: Layout, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
@@ -127,7 +141,7 @@ def _read_binary(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uin
 
 def _class_names(files: Files, layout: Layout) -> tuple[str, ...]:
     (pickled, key), text = layout.names
-    by_base = {PurePosixPath(name).name: read for name, read in files.items()}
+    by_base = {_base(name): read for name, read in files.items()}
     found: Sequence[Any] = ()
     if pickled in by_base:
         found = read_batch(by_base[pickled](), name=pickled).get(key, ())

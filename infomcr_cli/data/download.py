@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,11 @@ ORIGINS = {
 }
 
 
-def fetched(origin: Origin, folder: Path) -> Path:
+def fetched(origin: Origin, folder: Path, batches: Collection[str]) -> Path:
     """Return the archive in `folder`, or what `keras.datasets` unpacked earlier; otherwise download it.
+
+    Args:
+        batches: the files that the unpacked folder must have; a folder without one of them is not used.
 
     Raises:
         InputError: it cannot be downloaded, or is not what its checksum says.
@@ -59,7 +63,7 @@ def fetched(origin: Origin, folder: Path) -> Path:
     if place.is_file() and _sha256(place) == origin.sha256:
         return place
     unpacked = _keras_datasets() / origin.unpacked
-    if unpacked.is_dir() and any(unpacked.iterdir()):
+    if all((unpacked / name).is_file() for name in batches):
         return unpacked
     _download(origin, place)
     return place

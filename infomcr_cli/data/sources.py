@@ -108,7 +108,7 @@ def _check_files(config: DataConfig, official: Callable[[str], bool], needed: st
 def _load_cifar(config: DataConfig) -> Dataset:
     layout, kept = _layout(config), cache_folder(config.cache)
     if config.root is None:
-        root = download.fetched(download.ORIGINS[config.name], kept)
+        root = download.fetched(download.ORIGINS[config.name], kept, (*layout.train, *layout.test))
     else:
         root = source_path(config.root, needed="an archive or a folder")
     scale = CIFAR10 if config.name == "cifar10" else None

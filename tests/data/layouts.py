@@ -81,7 +81,7 @@ def as_python3_writes(batch: Mapping[str, Any], protocol: int = 2) -> bytes:
 
 
 def cifar10_files(write: Callable[[Mapping[str, Any]], bytes], per_batch: int = 4) -> dict[str, bytes]:
-    """Two training batches (of the official five) and the test batch, with names and file names as published."""
+    """The five training batches and the test batch, with names and file names as published."""
 
     def batch(seed: int, about: str) -> bytes:
         labels = [int(n) for n in np.random.default_rng(seed).integers(0, 10, per_batch)]
@@ -95,10 +95,9 @@ def cifar10_files(write: Callable[[Mapping[str, Any]], bytes], per_batch: int = 
     folder = "cifar-10-batches-py/"
     return {
         f"{folder}batches.meta": meta,
-        f"{folder}data_batch_1": batch(1, "training batch 1 of 2"),
-        f"{folder}data_batch_2": batch(2, "training batch 2 of 2"),
+        **{f"{folder}data_batch_{n}": batch(n, f"training batch {n} of 5") for n in range(1, 6)},
         f"{folder}readme.html": b"<html></html>",
-        f"{folder}test_batch": batch(3, "testing batch 1 of 1"),
+        f"{folder}test_batch": batch(6, "testing batch 1 of 1"),
     }
 
 

@@ -11,7 +11,8 @@ from layouts import as_python2_wrote, as_python3_writes, cifar10_files, cifar_pi
 from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.schema.data import Cifar100Config
-from infomcr_cli.data import check_source, load_dataset
+from infomcr_cli.data import check_source, download, load_dataset
+from infomcr_cli.data.cifar import CIFAR10
 from infomcr_cli.errors import InputError
 
 WRITERS = {
@@ -32,11 +33,11 @@ def expected_images(seed: int, count: int = 4) -> np.ndarray:
 
 
 def check_cifar10(dataset) -> None:
-    assert np.array_equal(dataset.train.images, np.concatenate([expected_images(1), expected_images(2)]))
-    assert np.array_equal(dataset.test.images, expected_images(3))
-    labels = [np.random.default_rng(seed).integers(0, 10, 4) for seed in (1, 2, 3)]
-    assert np.array_equal(dataset.train.labels, np.concatenate(labels[:2]))
-    assert np.array_equal(dataset.test.labels, labels[2])
+    assert np.array_equal(dataset.train.images, np.concatenate([expected_images(n) for n in range(1, 6)]))
+    assert np.array_equal(dataset.test.images, expected_images(6))
+    labels = [np.random.default_rng(seed).integers(0, 10, 4) for seed in range(1, 7)]
+    assert np.array_equal(dataset.train.labels, np.concatenate(labels[:5]))
+    assert np.array_equal(dataset.test.labels, labels[5])
     assert dataset.class_names[0] == "airplane"
     assert dataset.class_names[9] == "truck"
     assert dataset.stored_order
@@ -62,11 +63,34 @@ def test_cifar10_in_a_zip(tmp_path, config) -> None:
 
 
 def test_batches_are_read_in_the_order_of_their_numbers(tmp_path, config) -> None:
+    files = dict(reversed(cifar10_files(as_python2_wrote).items()))
+    check_cifar10(load_dataset(config("cifar10", root=str(write_tar(tmp_path / "x.tar", files, "w"))), seed=0))
+
+
+@pytest.mark.parametrize("change", ["both versions", "missing batch", "two folders", "the same batch twice"])
+def test_each_batch_counts_once_or_nothing_is_read(tmp_path, config, change) -> None:
     files = cifar10_files(as_python2_wrote)
-    folder = "cifar-10-batches-py/"
-    files[f"{folder}data_batch_10"] = files.pop(f"{folder}data_batch_1")
-    dataset = load_dataset(config("cifar10", root=str(write_tar(tmp_path / "x.tar", files, "w"))), seed=0)
-    assert np.array_equal(dataset.train.images[:4], expected_images(2))
+    inner = "cifar-10-batches-py/"
+    if change == "missing batch":
+        del files[f"{inner}data_batch_3"]
+    elif change == "two folders":
+        files["other/data_batch_3"] = files.pop(f"{inner}data_batch_3")
+    elif change == "the same batch twice":
+        files[f"{inner}data_batch_3.bin"] = files[f"{inner}data_batch_3"]
+    else:
+        files |= {f"bin/{name.rpartition('/')[2]}.bin": data for name, data in files.items() if "_batch" in name}
+    with pytest.raises(InputError, match="each of data_batch_1, .*, test_batch once, in one folder"):
+        load_dataset(config("cifar10", root=str(write_folder(tmp_path / "out", files))), seed=0)
+
+
+def test_a_half_unpacked_folder_of_keras_is_not_used(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(download, "_download", lambda origin, place: None)
+    origin, batches = download.ORIGINS["cifar10"], (*CIFAR10.train, *CIFAR10.test)
+    unpacked = write_folder(tmp_path / "keras/datasets" / origin.unpacked, dict.fromkeys(batches, b"x"))
+    assert download.fetched(origin, tmp_path, batches) == unpacked
+    (unpacked / "data_batch_5").unlink()
+    assert download.fetched(origin, tmp_path, batches) == tmp_path / "downloads" / origin.file
 
 
 def test_cifar10_in_binary_layout(tmp_path, config) -> None:
@@ -75,8 +99,8 @@ def test_cifar10_in_binary_layout(tmp_path, config) -> None:
         return np.concatenate([labels[:, None], cifar_pixels(4, seed)], axis=1).tobytes()
 
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    files = {"batches.meta.txt": "\n".join(names).encode(), "test_batch.bin": records(3)}
-    files |= {f"data_batch_{n}.bin": records(n) for n in (1, 2)}
+    files = {"batches.meta.txt": "\n".join(names).encode(), "test_batch.bin": records(6)}
+    files |= {f"data_batch_{n}.bin": records(n) for n in range(1, 6)}
     files = {f"cifar-10-batches-bin/{name}": data for name, data in files.items()}
     check_cifar10(load_dataset(config("cifar10", root=str(write_tar(tmp_path / "b.tar.gz", files))), seed=0))
 
@@ -118,7 +142,7 @@ def test_cifar100_has_fine_and_coarse_labels(tmp_path, config, labels, expected,
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"test_batch": None}, "training and test batches"),
+        ({"test_batch": None}, "each of data_batch_1"),
         ({"data_batch_1": b"not a pickle"}, "pickled dictionary"),
         ({"data_batch_1": as_python2_wrote({"labels": [1], "data": np.zeros((1, 3071), np.uint8)})}, "3072 bytes"),
         ({"data_batch_1": as_python2_wrote({"labels": [10], "data": np.zeros((1, 3072), np.uint8)})}, "labels must be"),

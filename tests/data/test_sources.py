@@ -17,6 +17,8 @@ from infomcr_cli.data.dataset import CIFAR10, channel_statistics
 from infomcr_cli.data.download import ORIGINS, Origin, fetched
 from infomcr_cli.errors import InputError
 
+BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+
 
 def test_digits_are_divided_once_and_scaled_to_bytes(config) -> None:
     from sklearn.datasets import load_digits
@@ -123,7 +125,7 @@ def test_an_unknown_home_does_not_stop_a_command(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     published = write_tar(tmp_path / "cifar-10-binary.tar.gz", cifar10_files(as_python2_wrote))
-    assert fetched(origin_of(published), tmp_path / "kept").is_file()
+    assert fetched(origin_of(published), tmp_path / "kept", BATCHES).is_file()
     assert tmp_path in cache.cache_folder(None).parents
     assert not (tmp_path / "~").exists()
 
@@ -187,10 +189,10 @@ def test_an_archive_is_downloaded_once_and_used_offline(tmp_path, monkeypatch, c
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     published = write_tar(tmp_path / "cifar-10-python.tar.gz", cifar10_files(as_python2_wrote))
     origin, kept = origin_of(published), tmp_path / "kept"
-    place = fetched(origin, kept)
+    place = fetched(origin, kept, BATCHES)
     assert place.read_bytes() == published.read_bytes()
     published.unlink()
-    assert fetched(origin, kept) == place
+    assert fetched(origin, kept, BATCHES) == place
     assert [path.name for path in (kept / "downloads").iterdir()] == [place.name]
     assert capsys.readouterr().out == ""
 
@@ -200,7 +202,7 @@ def test_a_download_with_another_checksum_is_refused(tmp_path, monkeypatch) -> N
     published = write_tar(tmp_path / "cifar-10-python.tar.gz", cifar10_files(as_python2_wrote))
     origin = Origin(published.as_uri(), "0" * 64, "none")
     with pytest.raises(InputError, match=r"Try data.root|try data.root"):
-        fetched(origin, tmp_path / "kept")
+        fetched(origin, tmp_path / "kept", BATCHES)
     assert list((tmp_path / "kept" / "downloads").iterdir()) == []
 
 
@@ -208,7 +210,7 @@ def test_what_keras_unpacked_earlier_is_used(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     unpacked = write_folder(tmp_path / "keras" / "datasets" / "target", cifar10_files(as_python2_wrote))
     origin = Origin("https://nowhere.invalid/x.tar.gz", "0" * 64, "target/cifar-10-batches-py")
-    assert fetched(origin, tmp_path / "kept") == unpacked / "cifar-10-batches-py"
+    assert fetched(origin, tmp_path / "kept", BATCHES) == unpacked / "cifar-10-batches-py"
 
 
 real = pytest.mark.skipif(not REAL_IMAGES.is_file(), reason=f"the real CIFAR-10 images are not at {REAL_IMAGES}")

@@ -73,7 +73,8 @@ def cut(path: Path) -> None:
 def hostile_archive(place: Path) -> list[str]:
     place.mkdir()
     with zipfile.ZipFile(place / "c.zip", "w") as archive:
-        archive.writestr("data_batch_1", b"cos\nsystem\n(S'touch mark'\ntR.")
+        for number in range(1, 6):
+            archive.writestr(f"data_batch_{number}", b"cos\nsystem\n(S'touch mark'\ntR.")
         archive.writestr("test_batch", b"\x80\x02}r\xff\xff\xff\x7f.")
     return ["data=cifar10", f"data.root={place / 'c.zip'}"]
 
