@@ -1,12 +1,14 @@
 """Whether functions of the user's own may be called, for a network or for data: it travels with the settings of a run.
 
-The user gives it by naming the function, on the command line or in a configuration of their own. A run directory may
-come from anyone, so that what it names is not trusted until the user names it again.
+The user gives it by naming the function on the command line, or by naming the folder of a configuration with
+--config-dir. A run directory may come from anyone, and so may a folder `conf/` in the working directory: what they name
+is not trusted until the user names it. The same holds of a tracking server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.schema.data import BuilderDataConfig
@@ -31,6 +33,20 @@ def trusted(config: RunConfig, groups: Collection[str] = GROUPS) -> RunConfig:
     return config.model_copy(update=changes)
 
 
+def marked_as_named(config: RunConfig, keys: Iterable[str], config_dir: Path | None) -> RunConfig:
+    """Return a run in which the functions and the tracking server count as named that the user has named.
+
+    Args:
+        keys:       of the overrides on the command line.
+        config_dir: what --config-dir gave: what it contains is named with it.
+    """
+    known = set(keys)
+    tracking = config.tracking.model_copy()
+    tracking._is_named = config_dir is not None or "tracking.uri" in known
+    groups = GROUPS if config_dir is not None else named_groups(known)
+    return trusted(config.model_copy(update={"tracking": tracking}), groups)
+
+
 def trusted_groups(config: RunConfig) -> tuple[str, ...]:
     """Return the groups whose function the user has named."""
     return tuple(group for group in GROUPS if getattr(getattr(config, group), "_is_trusted", False))
@@ -41,10 +57,10 @@ def is_trusted(config: RunConfig) -> bool:
     return "model" in trusted_groups(config)
 
 
-def named_groups(keys: Iterable[str]) -> list[str]:
-    """Return the groups whose function is named by overrides of these keys."""
+def named_groups(keys: Iterable[str], config_dir: Path | None = None) -> list[str]:
+    """Return the groups whose function is named by overrides of these keys, or by a choice of theirs from --config-dir."""
     known = set(keys)
-    return [group for group in GROUPS if known & {group, f"{group}.builder"}]
+    return [g for g in GROUPS if f"{g}.builder" in known or (config_dir is not None and g in known)]
 
 
 def named_again(settings: Any) -> list[str]:

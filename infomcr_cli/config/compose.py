@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.allowed_builders import marked_as_named
 from infomcr_cli.config.compute import matched
 from infomcr_cli.config.schema.fields import Record
 from infomcr_cli.config.schema.imported import with_stand_ins
@@ -48,7 +48,7 @@ def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> Run
     config = with_matched_epochs(
         validate(composed(arguments, parsed, config_dir)), lambda: reference_config(config_dir)
     )
-    return trusted(config)  # all of it is from the command line, or from files that the user keeps
+    return marked_as_named(config, (override.key_or_group for override in parsed), config_dir)
 
 
 def with_matched_epochs(config: RunConfig, matched_to: Callable[[], RegConfig]) -> RunConfig:

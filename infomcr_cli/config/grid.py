@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 
 from infomcr_cli.config import overrides as grammar
-from infomcr_cli.config.allowed_builders import trusted
+from infomcr_cli.config.allowed_builders import marked_as_named
 from infomcr_cli.config.compose import composed, dotted, no_such, reference_config, validate, with_matched_epochs
 from infomcr_cli.config.exclude import Exclusion
 from infomcr_cli.config.schema.run import RunConfig
@@ -115,7 +115,7 @@ class Composer:
         if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
             return None
         config = with_matched_epochs(validate(settings), self._matched_to)
-        return GridPoint(tuple(choice.text for choice in combination), trusted(config))
+        return GridPoint(tuple(choice.text for choice in combination), marked_as_named(config, spelled, self._config_dir))
 
     def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
         """Return the settings in which plain values are still to be set."""

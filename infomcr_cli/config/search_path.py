@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 
+_log = logging.getLogger("infomcr.config")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -26,16 +30,32 @@ def search_path(config_dir: Path | None) -> list[Path]:
     """Return the folders to search, first match wins.
 
     Args:
-        config_dir: what --config-dir gave; None: `conf/` of the working directory, where there is one.
+        config_dir: what --config-dir gave; None: `conf/` of the working directory if it holds a group; the first time
+            that is said on standard error.
 
     Raises:
         InputError: --config-dir is no folder.
     """
     if config_dir is not None and not config_dir.is_dir():
         raise InputError("--config-dir must be a folder that contains config groups", received=str(config_dir))
-    user = config_dir or Path("conf")
-    folders = [user.resolve()] if _holds_groups(user) or config_dir else []
-    return list(dict.fromkeys([*folders, own_conf()]))
+    user = config_dir.resolve() if config_dir is not None else user_conf()
+    if config_dir is None and user is not None:
+        _say_once(user)
+    return list(dict.fromkeys([*([user] if user else []), own_conf()]))
+
+
+def user_conf() -> Path | None:
+    """Return `conf/` of the working directory, which is used without --config-dir if it holds a group; None otherwise.
+
+    Anyone may have made it: a function or a server that only it names is not used until the user names it.
+    """
+    folder = Path("conf")
+    return folder.resolve() if _holds_groups(folder) and folder.resolve() != own_conf() else None
+
+
+@cache
+def _say_once(folder: Path) -> None:
+    _log.warning("Configuration in %s is used too.", printable(str(folder)))
 
 
 def group_choices(config_dir: Path | None) -> dict[str, list[str]]:
@@ -48,7 +68,10 @@ def group_choices(config_dir: Path | None) -> dict[str, list[str]]:
 
 
 def _holds_groups(folder: Path) -> bool:
-    """A folder that happens to be called conf is ours only if it holds one of our groups, or replaces config.yaml."""
+    """A folder that happens to be called conf is ours only if it holds one of our groups.
+
+    One with config.yaml or sweep.yaml alone may belong to another program; --config-dir uses it.
+    """
     groups = {path.name for path in own_conf().iterdir() if path.is_dir()}
     return folder.is_dir() and any(path.is_dir() and path.name in groups for path in folder.iterdir())
 

@@ -55,7 +55,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             _refuse_matching(settings, key, value)
             _set(changed, key, value)
     # The directory's own word does not count.
-    return trusted(validate(changed), named_groups(override.key_or_group for override in overrides))
+    return trusted(validate(changed), named_groups((override.key_or_group for override in overrides), config_dir))
 
 
 def _with_later_settings(settings: Any, config: RunConfig) -> Any:

@@ -8,9 +8,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from infomcr_cli.config.overrides import spelled
 from infomcr_cli.config.schema.experiment_name import DEFAULT_EXPERIMENT
 from infomcr_cli.config.schema.run import RunConfig, TrackingConfig
+from infomcr_cli.console.redaction import redact, redact_uri
+from infomcr_cli.console.text import printable
+from infomcr_cli.errors import InputError
+from infomcr_cli.experiment.known_builders import with_known_presets
 from infomcr_cli.runs.directory import split_start
+from infomcr_cli.tracking.known_stores import is_known
 from infomcr_cli.tracking.store import URI_VARIABLE, absolute_uri, environment_experiment, environment_uri
 
 PATHS = ("data.root", "data.cache", "runs_dir")
@@ -20,11 +26,26 @@ def resolved(config: RunConfig) -> RunConfig:
     """Return a new run's settings with whole paths, and with the tracking that the user's environment names.
 
     Raises:
-        InputError: the tracking URI or the experiment is none that MLflow takes.
+        InputError: the tracking URI or the experiment is none that MLflow takes; only `conf/` of the working directory
+            names the URI, or a function of the user's own.
     """
+    config = with_known_presets(config)
+    _check_named(config.tracking)
     data = config.data.model_copy(update={"root": whole(config.data.root), "cache": whole(config.data.cache)})
     changes = {"data": data, "runs_dir": whole(config.runs_dir), "start": whole_start(config.start)}
     return config.model_copy(update={**changes, "tracking": settled_tracking(config.tracking)})
+
+
+def _check_named(tracking: TrackingConfig) -> None:
+    """Raise InputError if a folder `conf/` alone names the tracking server: it may come from anyone."""
+    if tracking.name == "off" or tracking.uri is None or tracking._is_named or is_known(absolute_uri(tracking.uri)):
+        return
+    uri = printable(redact(redact_uri(tracking.uri)))
+    raise InputError(
+        "tracking.uri must be given on the command line once, because nothing is sent to a server that only conf/ names",
+        received=uri,
+        advice=f"If you trust it, add {spelled('tracking.uri', uri)}, or --config-dir conf.",
+    )
 
 
 def settled_tracking(tracking: TrackingConfig) -> TrackingConfig:

@@ -16,6 +16,7 @@ from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.search_path import own_conf
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.engine import ray_engine
 from infomcr_cli.engine.job import Job, Outcome
@@ -23,8 +24,11 @@ from infomcr_cli.engine.messages import Task, job_of, read_task, task_of
 from infomcr_cli.engine.plan import plan
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import recorded_run
+from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import State
 from infomcr_cli.runs.identity import identity
+from infomcr_cli.tracking.known_stores import add_known_store
+from tests.conftest import CommandLine
 
 OWN = ("model=builder", "model.builder=nets:net")
 
@@ -45,10 +49,84 @@ def test_what_the_user_composes_is_trusted_in_one_run_and_in_each_of_a_sweep(ext
     assert all(is_trusted(job.config) for job in plan(sweep))
 
 
-def test_a_builder_in_the_user_s_own_configuration_is_trusted(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mine.yaml").write_text("name: builder\nbuilder: nets:net\nsettings: {}\n")
-    assert is_trusted(compose_run(["model=mine"], tmp_path))
+def preset(folder: Path) -> Path:
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "mine.yaml").write_text("name: builder\nbuilder: nets:net\nsettings: {}\n")
+    return folder
+
+
+def test_a_builder_in_a_configuration_that_the_user_names_is_trusted(tmp_path: Path) -> None:
+    assert is_trusted(compose_run(["model=mine"], preset(tmp_path)))
+    assert all(is_trusted(point.config) for point in expand(["model=mine", "seed=0,1"], tmp_path))
+
+
+def test_a_builder_that_only_conf_names_is_trusted_once_the_user_has_named_it_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("a", "b"):
+        preset(tmp_path / place / "conf")
+        (tmp_path / place / "nets.py").write_text("def net(): ...\n")
+    monkeypatch.chdir(tmp_path / "a")
+    unnamed = compose_run(["model=mine"])
+    assert not is_trusted(unnamed)
+    assert not any(is_trusted(point.config) for point in expand(["model=mine", "seed=0,1"]))
+    with pytest.raises(InputError, match=r"add model\.builder=nets:net"):
+        resolved(unnamed)
+    assert is_trusted(resolved(compose_run(["model=mine", "model.builder=nets:net"])))
+    assert is_trusted(resolved(compose_run(["model=mine", "+model.settings.width=3"])))
+    (tmp_path / "a" / "nets.py").write_text("def net(): return 1\n")
+    with pytest.raises(InputError, match="only a run directory or conf/ names"):
+        resolved(compose_run(["model=mine"]))
+    assert is_trusted(resolved(compose_run(["model=mine"], Path("conf"))))
+    assert is_trusted(resolved(compose_run(["model=mine"])))
+    monkeypatch.chdir(tmp_path / "b")
+    with pytest.raises(InputError, match="only a run directory or conf/ names"):
+        resolved(compose_run(["model=mine"]))
+
+
+def test_a_choice_from_conf_is_no_word_for_the_function_of_a_recorded_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset(tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    assert not is_trusted(recorded_run(recorded(), ["model=mine"]))
+    assert is_trusted(recorded_run(recorded(), ["model=mine"], Path("conf")))
+
+
+def test_data_of_a_stranger_s_conf_runs_nothing(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    text = (own_conf() / "data" / "builder.yaml").read_text().replace("???", "evil:load")
+    (tmp_path / "conf" / "data" / "npz.yaml").write_text(text)
+    (tmp_path / "evil.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
+    for command in ("train", "sweep"):
+        answer = command_line(command, "data=npz", "data.root=data.npz", "tracking=off", "model=mlp")
+        assert (answer.code, "add data.builder=evil:load" in answer.err) == (2, True), answer.err
+    assert not Path("executed").exists()
+
+
+def test_a_tracking_server_that_only_conf_names_is_used_once_the_user_has_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "tracking").mkdir(parents=True)
+    uri = "https://server.example"
+    (tmp_path / "conf/tracking/mine.yaml").write_text(f"name: mlflow\nuri: {uri}\nexperiment: null\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"tracking\.uri must be given on the command line once"):
+        resolved(compose_run(["tracking=mine"]))
+    for config in (compose_run(["tracking=mine", f"tracking.uri={uri}"]), compose_run(["tracking=mine"], Path("conf"))):
+        assert resolved(config).tracking.uri == uri
+    add_known_store(uri)
+    assert resolved(compose_run(["tracking=mine"])).tracking.uri == uri
+
+
+def test_the_use_of_conf_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    preset(tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        compose_run([])
+    assert [record.getMessage() for record in caplog.records] == [f"Configuration in {tmp_path / 'conf'} is used too."]
 
 
 @pytest.mark.parametrize(

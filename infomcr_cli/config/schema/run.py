@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig
 from infomcr_cli.config.schema.data import DataConfig as DataConfig
@@ -93,10 +93,11 @@ class TrackingConfig(Record):
     tensorboard: bool = not_hashed(
         "also write the metrics as TensorBoard event files to RUN/tensorboard", default=False
     )
-
     checkpoints: Literal["none", "best", "last", "all"] = not_hashed(
         "checkpoints whose weights are uploaded to MLflow, as Keras models that take unscaled inputs", default="none"
     )
+    # Whether the user has named the URI is not a setting; see `allowed_builders`.
+    _is_named: bool = PrivateAttr(default=False)
 
     @field_validator("experiment")
     @classmethod
