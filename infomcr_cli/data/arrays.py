@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,13 +108,31 @@ def dataset_of(name: str, train: Split, test: Split, class_names: tuple[str, ...
     """Return the data set of two splits in stored order, with the mean and deviation that could standardise it.
 
     Raises:
-        InputError: training and test samples are not of one shape.
+        InputError: training and test samples are not of one shape, or of one kind.
     """
     shapes = [_sample_shape(split) for split in (train, test)]
     if shapes[0] != shapes[1]:
         raise InputError("training and test inputs must have the same shape", received=f"{shapes[0]} and {shapes[1]}")
+    _check_kinds(_arrays_of(train), _arrays_of(test))
     mean, std = _statistics(train.images) if is_scalable(train.images) else ((), ())
     return Dataset(name, train, test, class_names, mean, std, True, _fingerprint(train, test))
+
+
+def _arrays_of(split: Split) -> Mapping[str, Array]:
+    images: Any = split.images
+    return images.arrays if isinstance(images, Inputs) else {"": images}
+
+
+def _check_kinds(train: Mapping[str, Array], test: Mapping[str, Array]) -> None:
+    """Raise InputError if numbers of one split are indices in the other: only one of them would be scaled."""
+    for name, array in train.items():
+        other = test[name]
+        if is_scalable(array) != is_scalable(other):
+            raise InputError(
+                f"training and test {name or 'inputs'} must be of the same kind, indices or numbers to scale",
+                received=f"{array.dtype} and {other.dtype}",
+                advice="Store both as float32, or both as whole numbers.",
+            )
 
 
 def is_image_array(array: NDArray[Any]) -> bool:
@@ -143,8 +160,10 @@ def _checked_length(members: npz.Members, names: Names, split: str, path: Path) 
     shapes = {}
     for name in (_label_name(members, split, path), *(pair[place] for pair in names.values())):
         shape, dtype = members.header(name)
-        if dtype.kind not in "iufb" or dtype.itemsize * math.prod(shape) > MAX_HELD:
-            raise InputError(f"{name} must be numbers of at most {MAX_HELD} bytes", received=f"{dtype} {shape}")
+        if dtype.kind not in "iufb" or npz.held_bytes(shape, dtype) > MAX_HELD:
+            raise InputError(
+                f"{name} must be numbers of at most {MAX_HELD} bytes in memory", received=f"{dtype} {shape}"
+            )
         shapes[name] = shape
     return _one_length(shapes)
 
@@ -172,8 +191,7 @@ def _statistics(inputs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _fingerprint(*splits: Split) -> str:
     digest = hashlib.sha256()
     for split in splits:
-        arrays = split.images.arrays if isinstance(split.images, Inputs) else {"": split.images}
-        for name, array in (*sorted(arrays.items()), ("labels", split.labels)):
+        for name, array in (*sorted(_arrays_of(split).items()), ("labels", split.labels)):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -42,9 +42,7 @@ class Layout:
 
 _TEN = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _FIVE = tuple(f"data_batch_{number}" for number in range(1, 6))
-CIFAR10 = Layout(
-    _FIVE, ("test_batch",), (("batches.meta", "label_names"), "batches.meta.txt"), "labels", (1, 0), _TEN
-)
+CIFAR10 = Layout(_FIVE, ("test_batch",), (("batches.meta", "label_names"), "batches.meta.txt"), "labels", (1, 0), _TEN)
 
 
 def cifar100(labels: str) -> Layout:

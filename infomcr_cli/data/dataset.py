@@ -86,9 +86,19 @@ class Dataset:
         shape = self.train.images.shape
         if isinstance(shape, dict) or len(shape) != 4:
             raise InputError(
-                "training with the built-in networks needs images, [n, height, width, channels]", received=shape
+                "training with the built-in networks needs images, [n, height, width, channels]",
+                received=shape,
+                advice=self.several_inputs,
             )
         return int(shape[1]), int(shape[2]), int(shape[3])
+
+    @property
+    def several_inputs(self) -> str | None:
+        """A sentence that names the inputs if there are several, for errors: one of them may be none."""
+        shape: Any = self.train.images.shape
+        if not isinstance(shape, dict):
+            return None
+        return f"The inputs of the data are {', '.join(shape)}: leave out of it what is no input."
 
     @property
     def input_shape(self) -> Any:

@@ -13,18 +13,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PureWindowsPath
-from typing import IO, Any
+from tokenize import TokenError
+from typing import IO, Any, Self
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
 
 Reader = Callable[[], bytes]
 Files = dict[str, Reader]
 
+FIRST = 20  # names that show what kind of archive it is
 DEPTH = 4  # folders below the root that are looked into
 MAX_MEMBER = 256 * 2**20  # bytes of one file; the largest official one has 155 MB
 MAX_HELD = 4 * 2**30  # bytes of all files that are kept in memory
 MAX_SWEPT = 64 * 2**30  # bytes that an archive may unfold to, wanted or not
 MAX_MEMBERS = 2_000_000
+MAX_HEADER = 2**20  # bytes of a long name, or of other headers of a file in a tar archive
+MAX_NAME = 4096  # letters of a name with its folders
 SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}  # what macOS and Windows leave beside the user's own files
 DAMAGED = (
     tarfile.TarError,
@@ -35,6 +40,8 @@ DAMAGED = (
     lzma.LZMAError,
     RuntimeError,
     ValueError,
+    SyntaxError,  # and tokenize.TokenError: of a damaged header of NumPy
+    TokenError,
 )
 
 
@@ -100,7 +107,7 @@ def read_files(root: Path, wanted: Callable[[str], bool]) -> Files:
     return files
 
 
-def first_names(root: Path, count: int = 20) -> list[str]:
+def first_names(root: Path, count: int = FIRST) -> list[str]:
     """Return some visible names of a folder or an archive; of an archive only the beginning is read."""
     source = folder_names(root) if root.is_dir() else (name for name, _, _ in _members(root))
     return [name for name, _ in zip(source, range(count), strict=False)]
@@ -170,7 +177,7 @@ def _bounded(root: Path, members: Iterator[tuple[str, int, Reader]]) -> Iterator
 
 def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader]]:
     # A stream ("r|") is read once from front to back and keeps no index of what it passed.
-    with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+    with _unpacked(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedInfo) as archive:
         for member in archive:
             if not (member.isfile() or member.isdir()):
                 raise _no_link(root, member.name)
@@ -178,6 +185,30 @@ def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader
             if member.isfile():
                 yield name, member.size, partial(_read_tar, archive, member)
         _read_to_end(root, plain)
+
+
+class _BoundedInfo(tarfile.TarInfo):
+    """A header that is refused before tarfile reads what belongs to it, all of it, into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return a header from its block.
+
+        Raises:
+            InputError: it announces a name or headers that are absurdly long, or a sparse file.
+        """
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _HEADERS and member.size > MAX_HEADER:
+            raise InputError(f"a name in an archive must have at most {MAX_HEADER} bytes", received=member.size)
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            raise InputError("an archive must contain no sparse files", received=printable(member.name, 200))
+        return member
+
+
+_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
@@ -236,12 +267,15 @@ def _safe_name(root: Path, name: str) -> str:
     # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and reads the disk.
     parts = name.split("/")
     if name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or "\\" in name or "\0" in name:
-        raise InputError("names in an archive must stay inside it", received=f"{name} in {root}")
+        raise InputError("names in an archive must stay inside it", received=f"{printable(name, 200)} in {root}")
+    if len(name) > MAX_NAME:
+        rule = f"names in an archive must have at most {MAX_NAME} letters"
+        raise InputError(rule, received=f"{printable(name, 80)} in {root}")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 def _no_link(root: Path, name: str) -> InputError:
-    return InputError("an archive must contain no links and no devices", received=f"{name} in {root}")
+    return InputError("an archive must contain no links and no devices", received=f"{printable(name, 200)} in {root}")
 
 
 def _bound(root: Path, what: str, size: int, most: int) -> None:
@@ -256,5 +290,5 @@ def damaged(root: Path, error: Exception, needed: str = "a tar or zip archive") 
     return InputError(
         f"data.root must name {needed} that can be read",
         received=str(root),
-        advice=f"It cannot be read: {str(error)!r} ({type(error).__name__}). Download it again.",
+        advice=f"It cannot be read: {printable(str(error))!r} ({type(error).__name__}). Download it again.",
     )

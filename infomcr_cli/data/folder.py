@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -73,18 +74,23 @@ def _decode_all(files: Files) -> NDArray[np.uint8]:
     """Return all images, [n, H, W, C]; if some are coloured, grey ones get three equal channels."""
     (name, read), *others = files.items()
     first = _decode(name, read)
-    if first.size * len(files) > MAX_BYTES:
-        raise InputError(
-            f"decoded images must fit in {MAX_BYTES} bytes",
-            received=f"{len(files)} images of {first.shape}",
-            advice="Try data=imagenet, which streams them.",
-        )
+    _check_bytes((len(files), *first.shape))
     images = [first, *(_decode(name, read, first.shape[:2]) for name, read in others)]
     channels = max(image.shape[2] for image in images)
+    _check_bytes((len(images), *first.shape[:2], channels))
     stack = np.empty((len(images), *first.shape[:2], channels), np.uint8)
     for i, image in enumerate(images):
         stack[i] = image
     return stack
+
+
+def _check_bytes(shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > MAX_BYTES:
+        raise InputError(
+            f"decoded images must fit in {MAX_BYTES} bytes",
+            received=f"{shape[0]} images of {shape[1:]}",
+            advice="Try data=imagenet, which streams them.",
+        )
 
 
 def _decode(name: str, read: Reader, size: tuple[int, ...] | None = None) -> NDArray[np.uint8]:

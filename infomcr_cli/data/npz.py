@@ -137,8 +137,13 @@ def _check_size(name: str, key: str, shape: tuple[int, ...], dtype: np.dtype[Any
     most = MAX_MEMBER if "labels" in key else MAX_HELD
     if 0 in shape:
         raise InputError(f"{name} must be numbers of at least one image", received=shape)
-    if math.prod(shape) * dtype.itemsize > most:
-        raise InputError(f"{name} must be numbers of at most {most} bytes", received=f"{dtype} {shape}")
+    if held_bytes(shape, dtype) > most:
+        raise InputError(f"{name} must be numbers of at most {most} bytes in memory", received=f"{dtype} {shape}")
+
+
+def held_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the memory that an array takes: all but bytes and booleans become 32 bits an element."""
+    return math.prod(shape) * (1 if dtype.itemsize == 1 and dtype.kind in "ub" else max(4, dtype.itemsize))
 
 
 def _labels(members: Members, keys: dict[str, str], path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -163,7 +168,7 @@ def class_names(members: Members, count: int) -> tuple[str, ...]:
         count: how many classes there must be at least.
 
     Raises:
-        InputError: they are not text, or too few.
+        InputError: they are not text, too few or too long.
     """
     if "class_names" not in members.names:
         return tuple(str(i) for i in range(count))
@@ -172,4 +177,6 @@ def class_names(members: Members, count: int) -> tuple[str, ...]:
         raise InputError(
             f"class_names must be strings, one for each of the {count} classes", received=f"{dtype} {shape}"
         )
+    if shape[0] * dtype.itemsize > MAX_MEMBER:
+        raise InputError(f"class_names must have at most {MAX_MEMBER} bytes", received=f"{dtype} {shape}")
     return tuple(members.read("class_names").tolist())

@@ -25,18 +25,19 @@ def scaled(dataset: Dataset, scaling: Scaling) -> Dataset:
     """
     if scaling == "standardised":
         if not dataset.mean:
-            raise _not_scalable(scaling)
+            raise _not_scalable(scaling, dataset)
         return dataset
     if scaling != "raw" and not is_scalable(dataset.train.images):
-        raise _not_scalable(scaling)
+        raise _not_scalable(scaling, dataset)
     mean, std = FIXED[scaling]
     channels = max(1, len(dataset.mean))
     return replace(dataset, mean=(mean,) * channels, std=(std,) * channels)
 
 
-def _not_scalable(scaling: str) -> InputError:
+def _not_scalable(scaling: str, dataset: Dataset) -> InputError:
+    extra = f" {dataset.several_inputs}" if dataset.several_inputs else ""
     return InputError(
         "data.scaling must be raw for tokens and for several arrays at once",
         received=scaling,
-        advice="Set data.scaling=raw and scale the inputs inside the network or in the file.",
+        advice=f"Set data.scaling=raw and scale the inputs inside the network or in the file.{extra}",
     )

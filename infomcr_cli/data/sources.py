@@ -11,7 +11,7 @@ from infomcr_cli.config.schema.data import BuilderDataConfig, Cifar100Config, Da
 from infomcr_cli.data import arrays, cifar, data_builder, digits, download, folder, imagenet, npz
 from infomcr_cli.data.cache import cache_folder, cached, content_key
 from infomcr_cli.data.dataset import CIFAR10, Dataset, whole_dataset
-from infomcr_cli.data.files import first_names, read_files, source_path
+from infomcr_cli.data.files import FIRST, first_names, read_files, source_path
 from infomcr_cli.data.labels import check_classes
 from infomcr_cli.data.scaling import scaled
 from infomcr_cli.data.subsets import check_sizes, select
@@ -101,7 +101,7 @@ def _check_files(config: DataConfig, official: Callable[[str], bool], needed: st
         counts = folder.count_images(root)
         check_classes(counts["train"], counts["test"], root, layout=folder.LAYOUT)
         check_sizes(config, *(sum(counts[split].values()) for split in ("train", "test")))
-    elif not any(map(folder.is_image, heads)):
+    elif len(heads) < FIRST and not any(map(folder.is_image, heads)):  # images may come after other files
         raise InputError(f"data.root must name {needed}", received=str(root), advice=f"It contains {heads[:3]}.")
 
 

@@ -12,7 +12,8 @@ from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.data.dataset import Dataset, Indices, Split
 from infomcr_cli.errors import InputError
 
-# Each choice has its own random stream, so that one of them leaves the others alone.
+# Each choice has its own random stream, so that one of them leaves the others alone. A stream may be that of an order
+# of batches: [seed, kind] seeds as [seed, kind, 0] does, which is epoch `kind` of a run with the same seed.
 VALIDATION, TRAIN, TEST, NOISE = range(1, 5)
 
 
@@ -43,7 +44,9 @@ def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
 
 
 def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Indices:
-    """Return a random permutation: each prefix has the class shares of the whole, to within one image a class.
+    """Return a random permutation in which each prefix has nearly the class shares of the whole.
+
+    In a prefix of m images, a class that is a share s of the whole has m·s images, to within 1 + C·s of C classes.
 
     The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted. Where all
     classes are of one size they are dealt in rounds: each C images in a row hold each class once.

@@ -7,12 +7,13 @@ import io
 import resource
 import tarfile
 import time
+import tracemalloc
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
-from layouts import as_python2_wrote, cifar10_files, image_files, png, write_tar
+from layouts import as_python2_wrote, cifar10_files, cifar_pixels, image_files, png, write_tar
 
 from infomcr_cli.data import check_source, load_dataset
 from infomcr_cli.data import files as files_room
@@ -76,6 +77,42 @@ def test_a_zip_that_reaches_out_is_refused(tmp_path, config, name) -> None:
         load_dataset(config("cifar10", root=str(tmp_path / "a.zip")), seed=0)
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
+def test_a_long_name_is_refused_before_it_is_read(tmp_path, config, kind) -> None:
+    head = member("././@LongLink", kind)
+    head.size = 2**28
+    block = head.tobuf(tarfile.USTAR_FORMAT)
+    with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as file:
+        file.write(block)
+        for _ in range(64):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="a name in an archive must have at most"):
+        check_source(config("cifar10", root=str(tmp_path / "a.tar.gz")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+def test_names_of_many_letters_and_sparse_files_are_refused_in_few_words(tmp_path, config) -> None:
+    name = "\x1b[31m" + "x" * 5000
+    with pytest.raises(InputError, match="at most 4096 letters") as caught:
+        check_source(config("cifar10", root=str(tar_with(tmp_path / "a.tar.gz", member(name)))))
+    assert len(str(caught.value)) < 500
+    assert "\x1b" not in str(caught.value)
+    with gzip.open(tmp_path / "b.tar.gz", "wb") as file:
+        file.write(member("sparse", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT) + bytes(2**14))
+    with pytest.raises(InputError, match="no sparse files"):
+        check_source(config("cifar10", root=str(tmp_path / "b.tar.gz")))
+
+
+def test_images_after_many_other_files_are_found(tmp_path, config) -> None:
+    notes = {f"a{number}.txt": b"x" for number in range(30)}
+    wanted = config("image_folder", root=str(write_tar(tmp_path / "a.tar.gz", notes | image_files())))
+    check_source(wanted)
+    assert len(load_dataset(wanted, seed=0).train) == 8
+
+
 def test_a_pickle_in_an_archive_runs_nothing(tmp_path, config) -> None:
     trace = tmp_path / "trace"
     files = cifar10_files(as_python2_wrote)
@@ -122,10 +159,12 @@ def test_a_zip_member_is_read_only_up_to_its_declared_size(tmp_path, config) -> 
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data_batch_1", bytes(50_000_000))
+        for name in ("data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+            archive.writestr(name, as_python2_wrote({"labels": [], "data": cifar_pixels(0, 1)}))
     data = path.read_bytes()
     real, claimed = (50_000_000).to_bytes(4, "little"), (100).to_bytes(4, "little")
     path.write_bytes(data.replace(real, claimed))
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"cannot be read|pickle"):
         load_dataset(config("cifar10", root=str(path)), seed=0)
 
 

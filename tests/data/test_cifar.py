@@ -79,7 +79,7 @@ def test_each_batch_counts_once_or_nothing_is_read(tmp_path, config, change) -> 
         files[f"{inner}data_batch_3.bin"] = files[f"{inner}data_batch_3"]
     else:
         files |= {f"bin/{name.rpartition('/')[2]}.bin": data for name, data in files.items() if "_batch" in name}
-    with pytest.raises(InputError, match="each of data_batch_1, .*, test_batch once, in one folder"):
+    with pytest.raises(InputError, match=r"each of data_batch_1, .*, test_batch once, in one folder"):
         load_dataset(config("cifar10", root=str(write_folder(tmp_path / "out", files))), seed=0)
 
 

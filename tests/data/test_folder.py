@@ -8,7 +8,7 @@ from layouts import image_files, png, write_folder, write_tar
 from PIL import Image
 from tolerances import CLOSED_FORM
 
-from infomcr_cli.data import check_source, load_dataset
+from infomcr_cli.data import check_source, folder, load_dataset
 from infomcr_cli.errors import InputError
 
 
@@ -60,6 +60,15 @@ def test_cifar10_takes_a_folder_with_its_own_standardisation(tmp_path, config) -
     dataset = load_dataset(config("cifar10", root=str(root)), seed=0)
     assert dataset.mean == (125.307, 122.95, 113.865)
     assert not dataset.stored_order
+
+
+def test_the_memory_of_mixed_images_is_that_of_coloured_ones(tmp_path, config, monkeypatch) -> None:
+    monkeypatch.setattr(folder, "MAX_BYTES", 12 * 6 * 5)  # all of them, in grey
+    grey = image_files(shape=(6, 5))
+    load_dataset(config("image_folder", root=str(write_folder(tmp_path / "grey", grey))), seed=0)
+    mixed = grey | {"train/bee/003.png": image_files()["train/bee/003.png"]}
+    with pytest.raises(InputError, match="decoded images must fit"):
+        load_dataset(config("image_folder", root=str(write_folder(tmp_path / "mixed", mixed))), seed=0)
 
 
 def test_grey_images_have_one_channel_and_mixed_ones_three(tmp_path, config) -> None:

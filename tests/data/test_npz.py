@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import zipfile
 from typing import Any
 
@@ -99,9 +100,28 @@ def test_wrong_values_are_refused(tmp_path, config, change, rule) -> None:
         load_dataset(config("npz", root=write(tmp_path / "a.npz", GOOD | change)), seed=0)
 
 
-def test_a_header_that_claims_terabytes_is_refused_at_once(tmp_path, config) -> None:
-    import io
+@pytest.mark.parametrize("names", [("inputs",), ("words", "numbers")])
+def test_an_input_is_scaled_in_both_splits_or_in_none(tmp_path, config, names) -> None:
+    arrays = {f"{split}_{name}": np.ones((4, 3), np.float32) for split in ("train", "test") for name in names}
+    labels = {f"{split}_labels": np.array([0, 1, 0, 1]) for split in ("train", "test")}
+    wanted = config("npz", root=str(tmp_path / "a.npz"), scaling="raw")
+    np.savez(tmp_path / "a.npz", **arrays, **labels)
+    load_dataset(wanted, seed=0)
+    np.savez(tmp_path / "a.npz", **arrays | {f"test_{names[-1]}": np.ones((4, 3), np.int64)}, **labels)
+    with pytest.raises(InputError, match=f"{names[-1]} must be of the same kind.*float32 and int32"):
+        load_dataset(wanted, seed=0)
 
+
+@pytest.mark.parametrize("header", [b"{'descr': '|u1', 'shape': (2, 3", b"{'descr': '|u1'", b"\xff" * 40, b"((" * 20])
+def test_a_damaged_header_is_refused_by_the_name_of_its_file(tmp_path, config, header) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in ("train_images", "train_labels", "test_images", "test_labels"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(InputError, match=r"a\.npz"):
+        check_source(config("npz", root=str(tmp_path / "a.npz")))
+
+
+def test_a_header_that_claims_terabytes_is_refused_at_once(tmp_path, config) -> None:
     path = write(tmp_path / "a.npz", GOOD)
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -112,6 +132,32 @@ def test_a_header_that_claims_terabytes_is_refused_at_once(tmp_path, config) -> 
             bad.writestr(name, head.getvalue() if name.startswith("train_images") else good.read(name))
     with pytest.raises(InputError, match="at most"):
         check_source(config("npz", root=str(tmp_path / "b.npz")))
+
+
+@pytest.mark.parametrize(
+    ("name", "descr", "shape"),
+    [
+        ("train_images", "|i1", (2**30 + 1, 1, 1, 1)),  # bytes with a sign become float32
+        ("train_images", "<f2", (2**30 + 1, 1, 1, 1)),
+        ("class_names", "<U10000000", (1000,)),
+    ],
+)
+def test_a_header_is_bounded_by_the_memory_that_its_array_takes(tmp_path, config, name, descr, shape) -> None:
+    path = write(tmp_path / "a.npz", GOOD | {"class_names": np.array(["a", "b", "c"])})
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": descr, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path) as good, zipfile.ZipFile(tmp_path / "b.npz", "w") as bad:
+        for file in good.namelist():
+            bad.writestr(file, head.getvalue() if file == f"{name}.npy" else good.read(file))
+    with pytest.raises(InputError, match=f"{name} must .* at most"):
+        load_dataset(config("npz", root=str(tmp_path / "b.npz")), seed=0)
+
+
+def test_an_array_beside_images_is_named_where_it_is_no_input(tmp_path, config) -> None:
+    ids = {"train_ids": np.arange(9), "test_ids": np.arange(3)}
+    wanted = config("npz", root=write(tmp_path / "a.npz", GOOD | ids))
+    with pytest.raises(InputError, match="The inputs of the data are images, ids: leave out"):
+        load_dataset(wanted, seed=0)
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04"])
