@@ -126,7 +126,7 @@ def _settings(request: ImportRequest, sources: Sequence[WeightSource]) -> RunCon
         weights = next(source.file for source in sources if not source.is_keras)
         advice = "Try model=wrn with its settings, or model=builder model.builder=package.module:function."
         raise InputError("a weights file needs the network that it belongs to", received=str(weights), advice=advice)
-    raw = () if "data.scaling" in keys else ("data.scaling=raw",)
+    raw = () if "data.scaling" in keys else ("++data.scaling=raw",)
     config = resolved(compose_run([*request.overrides, *raw], request.config_dir))
     data = config.data.model_copy(update={"batch_size": 1})
     return config.model_copy(update={"data": data})

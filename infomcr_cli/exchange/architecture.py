@@ -88,7 +88,10 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
         raise InputError(f"{what} must contain plain weights", received="quantized or low-rank weights", advice=WAY_OUT)
     if "inbound_nodes" in node and "module" not in node:
         raise _legacy(what, node.get("name"))
-    for call in node.get("inbound_nodes") or ():
+    calls = node.get("inbound_nodes") or ()
+    if not isinstance(calls, list | tuple):
+        raise InputError(f"inbound_nodes in {what} must be a list", received=printable(str(calls), 100))
+    for call in calls:
         _check_call(call, what)
     _check_precision(node.get("dtype"), what)
     if "class_name" not in node:
@@ -103,7 +106,7 @@ def _check_node(node: Mapping[str, Any], what: str) -> None:
     elif module is None and node.get("registered_name") is None:
         raise _legacy(what, kind)
     elif not _is_allowed(kind, module):
-        raise _refused(what, module, kind if module else node["registered_name"])
+        raise _refused(what, module, kind if module else node.get("registered_name", kind))
     elif node.get("registered_name") not in (None, kind):
         raise _refused(what, "registered as", node["registered_name"])
 

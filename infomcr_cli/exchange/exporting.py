@@ -25,6 +25,7 @@ from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, read_sta
 from infomcr_cli.runs.checkpoint import check_data
 
 COMPARED = 64  # test samples on which the exported network is held against the run's own
+MAX_STD = 1e19  # its square is a float32
 TOLERANCE = 1e-5  # of a logit, relative to the largest
 
 
@@ -108,6 +109,12 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
     channels = dataset.input_shape[axis] if len(dataset.mean) > 1 else 1
     mean, std = (np.asarray(numbers, np.float32)[:channels] for numbers in (dataset.mean, dataset.std))
     # The layer takes the root of the variance; the square of a float32 has that very number as its root.
+    if not (std.min() > keras.config.epsilon() and std.max() < MAX_STD):
+        raise InputError(
+            f"Keras scales by standard deviations above {keras.config.epsilon():g} and below {MAX_STD:g}",
+            received=f"{std.min():g} to {std.max():g}",
+            advice="Export with --raw, and scale the inputs yourself.",
+        )
     statistics = {"mean": mean.tolist(), "variance": (std * std).tolist()}
     scaling = keras.layers.Normalization(axis=axis if channels > 1 else None, name="scaling", **_scalars(statistics))
     # The layers of a graph are called one by one, so that they stand beside the scaling and not inside a layer.

@@ -69,7 +69,8 @@ class Importer:
             check_logits(network.model, dataset.standardise(dataset.train.images[:FEW]))
             scorer = make_scorer(network.model)
             train, test = (self._score(scorer, dataset, split) for split in (dataset.train, dataset.test))
-            hint = better_scaling(network.model, self._unscaled, self._config.data.scaling)
+            batch_size = self._config.measure.batch_size
+            hint = better_scaling(network.model, self._unscaled, self._config.data.scaling, batch_size)
         return ImportedNetwork(source, network, train, test, dataset.fingerprint, hint)
 
     def _score(self, scorer: Scorer, dataset: Dataset, split: Split) -> Score:
@@ -79,16 +80,17 @@ class Importer:
         return score
 
 
-def better_scaling(model: keras.Model, dataset: Dataset, chosen: Scaling) -> str | None:
+def better_scaling(model: keras.Model, dataset: Dataset, chosen: Scaling, batch_size: int) -> str | None:
     """Return a sentence if another scaling classifies the first training samples much better, else None.
 
     Args:
-        dataset: with the mean and deviation of its training images.
-        chosen:  the scale that the user chose.
+        dataset:    with the mean and deviation of its training images.
+        chosen:     the scale that the user chose.
+        batch_size: samples that the network gets at once.
     """
     if not is_scalable(dataset.train.images):
         return None
-    accuracies = {scaling: _accuracy(model, scaled(dataset, scaling)) for scaling in get_args(Scaling)}
+    accuracies = {scaling: _accuracy(model, scaled(dataset, scaling), batch_size) for scaling in get_args(Scaling)}
     best = max(accuracies, key=lambda scaling: accuracies[scaling])
     if accuracies[best] - accuracies[chosen] < MARGIN:
         return None
@@ -98,8 +100,11 @@ def better_scaling(model: keras.Model, dataset: Dataset, chosen: Scaling) -> str
     )
 
 
-def _accuracy(model: keras.Model, dataset: Dataset) -> float:
+def _accuracy(model: keras.Model, dataset: Dataset, batch_size: int) -> float:
     data = fitted(dataset, model)
-    inputs = data.standardise(data.train.images[:HINTED])
-    logits = keras.ops.convert_to_numpy(model(inputs, training=False))
-    return float(np.mean(np.argmax(logits, axis=-1) == data.train.labels[:HINTED]))
+    first = data.train.take(np.arange(min(HINTED, len(data.train))))
+    right = 0
+    for inputs, labels in evaluation_batches(first, data, batch_size):
+        logits = keras.ops.convert_to_numpy(model(inputs, training=False))
+        right += int(np.sum(np.argmax(logits, axis=-1) == labels))
+    return right / len(first)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from infomcr_cli.config.schema.imported import Setting
+from infomcr_cli.config.schema.imported import MAX_SETTING_NAME, MAX_SETTING_TEXT, Setting
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 
@@ -95,7 +95,18 @@ def _setting(text: str) -> tuple[str, Setting]:
     name, sign, value = text.partition("=")
     if not sign or not _NAME.fullmatch(name):
         raise InputError("--set takes NAME=VALUE", received=text, advice="For example --set learning_rate=0.1.")
-    return name, _value(value)
+    return _checked_setting(name, _value(value))
+
+
+def _checked_setting(name: str, value: Setting) -> tuple[str, Setting]:
+    """Return a setting; raise InputError if it is longer than a run can record."""
+    if len(name) > MAX_SETTING_NAME or (isinstance(value, str) and len(value) > MAX_SETTING_TEXT):
+        raise InputError(
+            f"a recorded setting must have a name of at most {MAX_SETTING_NAME} letters and a value of at most "
+            f"{MAX_SETTING_TEXT}",
+            received=f"{printable(name, 120)}={printable(str(value), 80)}",
+        )
+    return name, value
 
 
 def _value(text: str) -> Setting:
@@ -169,7 +180,8 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
 def _of_row(row: Mapping[str, str], surplus: int, table: Path) -> WeightSource:
     if surplus > 0 or not row.get(FILE, "").strip():
         raise InputError(f"each line of {table} must name a file and match the header", received=",".join(row.values()))
-    settings = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
+    given = {name: _value(text) for name, text in row.items() if name not in (FILE, INITIAL) and text.strip()}
+    settings = dict(_checked_setting(name, value) for name, value in given.items())
     initial = row.get(INITIAL, "").strip()
     return WeightSource(_beside(row[FILE].strip(), table), settings, _beside(initial, table) if initial else None)
 

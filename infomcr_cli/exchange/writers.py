@@ -36,13 +36,14 @@ def write(model: keras.Model, target: Path, wanted: Format, about: About) -> Non
         beside = Path(folder) / target.name
         _WRITERS[wanted](model, beside, about)
         if target.is_dir():
-            os.rename(target, Path(folder) / "former")
+            os.rename(target, Path(folder) / f"{target.name}.former")
         os.replace(beside, target)
 
 
 def _keras(model: keras.Model, path: Path, about: About) -> None:
     """Write a .keras file, with our metadata in metadata.json, which Keras ignores on loading."""
-    plain = path.with_name("plain.keras")
+    (folder := path.parent / "plain").mkdir()
+    plain = folder / "network.keras"
     model.save(plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
         for member in source.infolist():
@@ -52,7 +53,7 @@ def _keras(model: keras.Model, path: Path, about: About) -> None:
             else:
                 with source.open(member) as inner, target.open(member.filename, "w", force_zip64=True) as outer:
                     shutil.copyfileobj(inner, outer, 2**20)
-    plain.unlink()
+    shutil.rmtree(folder)
 
 
 def _weights(model: keras.Model, path: Path, about: About) -> None:

@@ -57,6 +57,21 @@ def test_layers_that_run_or_read_something_else_are_not_allowed(name: str) -> No
         read_architecture(json.dumps(document).encode(), "config.json")
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"class_name": "Dense", "module": "keras.layers", "config": {}, "inbound_nodes": 5},
+        {"class_name": "Dense", "module": "keras.layers", "config": {}, "inbound_nodes": "abc"},
+        {"class_name": "Dense", "module": "", "config": {}},
+        {"class_name": "Dense", "module": 0, "config": {}},
+    ],
+)
+def test_a_malformed_layer_is_refused(layer: dict[str, Any]) -> None:
+    document = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [layer]}}
+    with pytest.raises(InputError):
+        read_architecture(json.dumps(document).encode(), "config.json")
+
+
 def test_a_damaged_description_is_read_or_refused_and_raises_nothing_else(tmp_path: Path) -> None:
     text = members(small_file(tmp_path / "net.keras"))[CONFIG]
     every, generator = list(places(json.loads(text))), random.Random(0)

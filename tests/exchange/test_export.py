@@ -19,6 +19,8 @@ from saved_runs import NETWORKS, SMALL, answer, run_of
 from tolerances import AUTODIFF, FLOAT32, SINGLE
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.exchange.formats import format_of
+from infomcr_cli.exchange.writers import write
 from infomcr_cli.models import named_weights
 from infomcr_cli.runs import RunDirectory, load_checkpoint
 
@@ -58,6 +60,17 @@ def test_what_is_written_says_where_it_comes_from(command_line: CommandLine) -> 
     answer(command_line, "export", "runs/mlp", "served")
     noted = json.loads(Path("served/assets.extra/metadata.json").read_text())
     assert noted["class_names"] == metadata["class_names"]
+
+
+@pytest.mark.parametrize("name", ["plain.keras", "network.keras", "former", "plain"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    for _ in range(2):  # the second time it is replaced
+        write(network, tmp_path / name, format_of(tmp_path / name), {"class_names": ["a", "b"]})
+    assert os.listdir(tmp_path) == [name]
+    if name.endswith(".keras"):
+        read = keras.saving.load_model(tmp_path / name)
+        assert np.array_equal(read.get_weights()[0], network.get_weights()[0])
 
 
 def test_what_was_exported_can_be_imported_again(command_line: CommandLine) -> None:

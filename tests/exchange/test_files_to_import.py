@@ -24,6 +24,15 @@ def test_paths_and_globs_name_each_file_once(nets: Path) -> None:
     assert [source.run_name for source in found] == ["b", "a", "c_d"]
 
 
+@pytest.mark.parametrize("setting", ["n" * 101 + "=1", "note=" + "x" * 1001])
+def test_a_setting_that_no_run_can_record_is_refused_before_a_file_is_read(nets: Path, setting: str) -> None:
+    name, _, value = setting.partition("=")
+    (nets / "t.csv").write_text(f"file,{name}\na.keras,{value}\n")
+    for given in ((["a.keras"], [setting], None), ([], [], nets / "t.csv")):
+        with pytest.raises(InputError, match="a recorded setting must have a name of at most 100 letters"):
+            find_sources(given[0], given[1], table=given[2])
+
+
 def test_values_are_numbers_and_booleans_where_they_spell_them(nets: Path) -> None:
     given = ["rate=1e-3", "width=8", "flip=True", "data.source=mnist", "note=a=b", "version=1_0", "big=1e999"]
     (source,) = find_sources(["a.keras"], given)

@@ -17,6 +17,7 @@ from infomcr_cli.data.scaling import scaled
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.exporting import with_scaling
 from infomcr_cli.exchange.fitting import fitted
+from infomcr_cli.exchange.importing import better_scaling
 from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.trained_network import trained_network
 
@@ -42,6 +43,29 @@ def test_an_axis_that_is_added_for_the_network_leaves_the_scaling_as_it_was(
     assert fit.standardise(fit.train.images) == pytest.approx(given.standardise(samples)[..., None])
     raw, logits = np.asarray(fit.train.images), network(fit.standardise(fit.train.images))
     assert np.asarray(with_scaling(network, fit)(raw)) == pytest.approx(np.asarray(logits), abs=AUTODIFF)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e25])
+def test_a_scaling_that_keras_does_not_have_is_refused(unit: float) -> None:
+    inputs = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32) * np.float32(unit)
+    splits = [split_of(inputs, LABELS, name) for name in ("train", "test")]
+    given = dataset_of("npz", splits[0], splits[1], ("0", "1"))
+    with pytest.raises(InputError, match="Export with --raw"):
+        with_scaling(keras.Sequential([keras.Input((6,)), layers.Dense(2)]), given)
+
+
+def test_scales_are_compared_in_batches_of_the_given_size() -> None:
+    sizes = []
+
+    class Network:
+        inputs = None
+
+        def __call__(self, inputs: Any, training: bool) -> Any:
+            sizes.append(len(inputs))
+            return np.eye(2)[np.array([0, 1] * 6)[: len(inputs)]]  # right for batches of an even size
+
+    hint = better_scaling(Network(), dataset((6,), "standardised"), "raw", 4)  # type: ignore[arg-type]
+    assert (hint, set(sizes), sum(sizes)) == (None, {4}, 4 * 12)
 
 
 def of_any_size() -> keras.Model:

@@ -9,9 +9,12 @@ from pydantic import Field, StringConstraints
 
 from infomcr_cli.config.schema.fields import NOT_AN_AXIS, Record, not_hashed
 
+MAX_SETTING_NAME, MAX_SETTING_TEXT = 100, 1000
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$", max_length=100)]
-Setting = bool | int | float | Annotated[str, StringConstraints(max_length=1000)]
+SettingName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$", max_length=MAX_SETTING_NAME)
+]
+Setting = bool | int | float | Annotated[str, StringConstraints(max_length=MAX_SETTING_TEXT)]
 
 # The schema asks for these groups. Nothing of an imported run is trained, so that none of them is ever looked at.
 _STAND_INS: Mapping[str, Any] = {
