@@ -163,7 +163,9 @@ def _defaults(
 def _chosen(config_dir: Path | None) -> dict[str, str]:
     """Return the choice of each group that a run has if none is given."""
     listed = _file("", TOP, config_dir).get("defaults", [])
-    pairs = [pair for one in listed if isinstance(one, dict) for pair in one.items()]
+    pairs = [
+        pair for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict) for pair in one.items()
+    ]
     return {str(group): str(choice) for group, choice in pairs if choice and " " not in str(group)}
 
 

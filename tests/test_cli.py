@@ -154,6 +154,12 @@ def test_a_run_without_a_checkpoint_is_not_measured(command_line: CommandLine) -
     assert "has no checkpoint" in answer.err
 
 
+@pytest.mark.parametrize("words", ["runs --columns", "judge x --gap g --axes", "judge x --gap g --axes a --measures"])
+def test_a_list_of_names_on_several_lines_is_bad_input(command_line: CommandLine, words: str) -> None:
+    answer = command_line(*words.split(), "a\nb")
+    assert (answer.code, "names must be separated by commas" in answer.err) == (2, True), answer.err
+
+
 def test_print_config_is_yaml_that_can_be_read_back(command_line: CommandLine) -> None:
     answer = command_line("train", "reg=on", "--print-config")
     assert answer.code == 0
@@ -174,6 +180,19 @@ def test_print_config_says_what_each_setting_means_under_its_choice_and_reads_ba
         assert yaml.safe_load(text) == json.loads(command_line(*arguments, "--json").out)
         assert text.count("  # ") > 60
     assert "# β, weight of the penalty" in command_line("train", "reg=on", "--print-config").out
+
+
+@pytest.mark.parametrize("text", ["word " * 40 + "end", "two\nlines", "two\u2028lines", "ends\n"])
+def test_print_config_reads_back_a_text_of_any_length(command_line: CommandLine, text: str) -> None:
+    printed = command_line("train", "--print-config", f'runs_dir="/{text}"').out
+    assert yaml.safe_load(printed)["runs_dir"] == f"/{text}"
+
+
+@pytest.mark.parametrize("data", [("data=digits",), ("data=builder", "data.builder=mine:load")])
+def test_data_without_a_root_takes_none(command_line: CommandLine, data: tuple[str, ...]) -> None:
+    for command in ("train", "sweep"):
+        answer = command_line(command, *data, "data.root=/nope/mine.npz")
+        assert (answer.code, f"{data[0]} takes no data.root; got '/nope/mine.npz'" in answer.err) == (2, True)
 
 
 def test_print_config_shows_the_epochs_of_equal_compute(command_line: CommandLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,11 @@ def test_a_name_that_does_not_exist_leads_to_the_nearest(command_line: CommandLi
     answer = command_line("config", word)
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_a_file_of_the_user_s_own_without_a_list_of_defaults_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("defaults: 5\n")
+    assert explain_config(None, tmp_path).chosen == {}
 
 
 def test_tables_fit_eighty_columns(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from infomcr_cli.console import output
 from infomcr_cli.runs import RunDirectory, new_status
 
 INFOMCR = [sys.executable, "-c", "from infomcr_cli.cli import main; main()"]
-PRINTED = ["train", "--print-config", 'data.root="größe/γ"']
+PRINTED = ["train", "--print-config", 'runs_dir="größe/γ"']
 COMMANDS = (["measures"], ["measures", "--json"], ["runs", "--json"], PRINTED)
 
 
@@ -60,7 +60,7 @@ def test_letters_that_cannot_be_shown_stop_no_command(folder: Path, encoding: st
         assert command[0] == "measures" or shown["runs"][0]["run"] == "größe γ"
         assert command[0] == "runs" or "λ" in json.dumps(shown, ensure_ascii=False)
     elif command[0] == "train":
-        assert yaml.safe_load(text)["data"]["root"] == f"{folder}/größe/γ"
+        assert yaml.safe_load(text)["runs_dir"] == f"{folder}/größe/γ"
     else:
         assert "?" in text
 

@@ -114,10 +114,18 @@ def split_words(arguments: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def names_in(listed: str | None) -> tuple[str, ...]:
-    """Return the names in a comma-separated list; a name that contains a comma is in double quotes."""
+    """Return the names in a comma-separated list; a name that contains a comma is in double quotes.
+
+    Raises:
+        InputError: it has several lines.
+    """
     import csv
 
-    names = next(csv.reader([listed or ""], skipinitialspace=True), [])
+    try:
+        names = next(csv.reader([listed or ""], skipinitialspace=True), [])
+    except csv.Error as error:
+        rule = "names must be separated by commas, and a name with a comma must be in double quotes"
+        raise InputError(rule, received=listed, advice=f"{error}.") from None
     return tuple(name.strip() for name in names if name.strip())
 
 

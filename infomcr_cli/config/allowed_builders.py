@@ -58,7 +58,7 @@ def is_trusted(config: RunConfig) -> bool:
 
 
 def named_groups(keys: Iterable[str], config_dir: Path | None = None) -> list[str]:
-    """Return the groups whose function is named by overrides of these keys, or by a choice of theirs from --config-dir."""
+    """Return the groups whose function is named by overrides of these keys, or by a choice with --config-dir."""
     known = set(keys)
     return [g for g in GROUPS if f"{g}.builder" in known or (config_dir is not None and g in known)]
 

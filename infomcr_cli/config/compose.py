@@ -15,10 +15,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from infomcr_cli.config import overrides as grammar
 from infomcr_cli.config.allowed_builders import marked_as_named
 from infomcr_cli.config.compute import matched
+from infomcr_cli.config.reference import settings_of
 from infomcr_cli.config.schema.fields import Record
 from infomcr_cli.config.schema.imported import with_stand_ins
 from infomcr_cli.config.schema.regularizer import RegConfig
@@ -27,6 +29,9 @@ from infomcr_cli.config.search_path import group_choices, own_conf, search_path,
 from infomcr_cli.config.validation_errors import validation_errors
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
+
+# ValueError: also a file that is not UTF-8; OSError: also a folder where a file should be.
+_NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError)
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -106,14 +111,14 @@ def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: P
     """Return the plain settings that Hydra composes.
 
     Raises:
-        InputError: Hydra refuses an argument.
+        InputError: Hydra refuses an argument, or cannot read a file of the user's own.
     """
     GlobalHydra.instance().clear()
     with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:
             return _plain(compose("config", overrides=list(arguments), return_hydra_config=True))
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise _diagnose(error, parsed) from None
+        except _NOT_COMPOSED as error:
+            raise _diagnose(error, parsed, config_dir) from None
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -125,20 +130,32 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {**settings, "choices": {group: choice for group, choice in choices.items() if choice and "/" not in group}}
 
 
-def _diagnose(error: Exception, parsed: Sequence[Override]) -> InputError:
+def _diagnose(error: Exception, parsed: Sequence[Override], config_dir: Path | None) -> InputError:
     """Name the setting that is at fault; Hydra's own message where it is none that we know."""
+    groups = group_choices(config_dir)
     try:
-        choices = [str(override.input_line) for override in parsed if _is_group(override)]
-        known = _dotted(compose("config", overrides=choices))
-    except (HydraException, OmegaConfBaseException, ValueError):  # it is the choice of a group that is at fault
+        choices = [str(override.input_line) for override in parsed if override.key_or_group in groups]
+        config = compose("config", overrides=choices)
+    except _NOT_COMPOSED:  # it is the choice of a group that is at fault
         return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
+    known = _dotted(config)
     for override in parsed:
-        if not (override.is_add() or override.key_or_group in known or _is_group(override)):
-            return no_such(override.key_or_group, known)
+        if not (override.is_add() or override.key_or_group in known or override.key_or_group in groups):
+            if _is_left_out(override.key_or_group, config):
+                rule = f"the chosen {override.key_or_group.partition('.')[0]} leaves out this setting"
+                return InputError(rule, received=override.input_line, advice=f"Add it with +{override.input_line}.")
+            return no_such(override.key_or_group, known, config_dir)
     key = getattr(error, "full_key", None)
     if key and isinstance(error, MissingMandatoryValue):
         return InputError(f"{key} must be given", advice=f"Add {key}=VALUE.")
     return InputError("the configuration cannot be composed", advice=" ".join(str(error).split()))
+
+
+def _is_left_out(key: str, config: DictConfig) -> bool:
+    """Return whether the schema has a setting that the file of the choice, one of the user's own, does not have."""
+    group = key.partition(".")[0]
+    chosen = OmegaConf.select(config, f"{group}.name")
+    return chosen is not None and key in {one.name for one in settings_of(group, str(chosen))}
 
 
 def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
@@ -149,14 +166,14 @@ def dotted(settings: Any, prefix: str = "") -> Iterator[str]:
             yield from dotted(value, f"{prefix}{key}.")
 
 
-def no_such(key: str, known: Sequence[str]) -> InputError:
+def no_such(key: str, known: Sequence[str], config_dir: Path | None = None) -> InputError:
     """Return the error for a setting that does not exist, with the nearest one that does."""
     group, _, leaf = key.rpartition(".")
     if key.partition(".")[0] == "sweep":
         return InputError("settings under sweep. apply only to infomcr sweep", received=key)
     family = [name.removeprefix(f"{group}.") for name in known if name.rpartition(".")[0] == group]
     near = _same_leaf(key, known) or nearest_name(key, known)
-    advice = _elsewhere(group, leaf) or (f"Did you mean {near!r}?" if near else None)
+    advice = _elsewhere(group, leaf, config_dir) or (f"Did you mean {near!r}?" if near else None)
     return InputError(f"{group or 'a run'} has no such setting", received=key, accepted=family, advice=advice)
 
 
@@ -168,15 +185,19 @@ def _same_leaf(key: str, known: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(key, same, n=1, cutoff=0)), None)
 
 
-def _elsewhere(group: str, leaf: str) -> str | None:
+def _elsewhere(group: str, leaf: str, config_dir: Path | None) -> str | None:
     """A setting that only other choices of the group have, such as reg.beta while reg=off."""
-    files = [file for folder in search_path(None) for file in (folder / group).glob("*.yaml") if group]
-    choices = sorted({f"{group}={file.stem}" for file in files if leaf in (OmegaConf.load(file) or {})})
+    files = [file for folder in search_path(config_dir) for file in (folder / group).glob("*.yaml") if group]
+    choices = sorted({f"{group}={file.stem}" for file in files if leaf in _settings_in(file)})
     return f"It is a setting of {', '.join(choices)}." if choices else None
 
 
-def _is_group(override: Override) -> bool:
-    return "." not in override.key_or_group and override.key_or_group in group_choices(None)
+def _settings_in(file: Path) -> Any:
+    """Return what a file of a choice holds; nothing if it cannot be read."""
+    try:
+        return OmegaConf.load(file) or {}
+    except (YAMLError, OmegaConfBaseException, ValueError, OSError):
+        return {}
 
 
 def _dotted(config: DictConfig, prefix: str = "") -> list[str]:

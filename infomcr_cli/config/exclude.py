@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from infomcr_cli.config.overrides import parse
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
+
+MOST_VALUES = 100_000  # of one condition
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,13 @@ def _exclusion(text: str) -> Exclusion:
 def _condition(override: Override) -> OverrideCondition:
     if isinstance(override.value(), Glob):
         return OverrideCondition(override.key_or_group, override, ())
-    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if override.is_interval_sweep():
+        rule, advice = "sweep.exclude must list values", "Write KEY=a,b or range(0,3)."
+        raise InputError(rule, received=override.input_line, advice=advice)
+    listed = override.sweep_iterator() if override.is_sweep_override() else iter([override.value()])
+    values = list(islice(listed, MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        raise InputError(f"sweep.exclude must list at most {MOST_VALUES:,} values", received=override.input_line)
     plain = tuple(value.text if isinstance(value, QuotedString) else value for value in values)
     return OverrideCondition(override.key_or_group, override, plain)
 

@@ -115,7 +115,9 @@ class Composer:
         if any(exclusion.covers_settings(spelled, settings) for exclusion in self._exclusions):
             return None
         config = with_matched_epochs(validate(settings), self._matched_to)
-        return GridPoint(tuple(choice.text for choice in combination), marked_as_named(config, spelled, self._config_dir))
+        return GridPoint(
+            tuple(choice.text for choice in combination), marked_as_named(config, spelled, self._config_dir)
+        )
 
     def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
         """Return the settings in which plain values are still to be set."""

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
 
 # Functions that list values, or say what is searched, with what other libraries call them.
@@ -71,6 +72,9 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
 
 def _parse(argument: str) -> Override:
     key, separator, value = argument.partition("=")
+    if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+        rule = f"{printable(key.lstrip('+~'), 100)} must be UTF-8 text"
+        raise InputError(rule, received=printable(value), advice="Rename the file, or make a link to it.")
     if (not separator and not argument.startswith("~")) or not key.lstrip("+~"):
         raise InputError("an override must have the form KEY=VALUE", received=argument, advice=_meant(argument))
     if key.lstrip("+~").startswith(("hydra.", "hydra/")):

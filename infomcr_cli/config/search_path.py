@@ -62,7 +62,7 @@ def group_choices(config_dir: Path | None) -> dict[str, list[str]]:
     """Return the names that each group offers, by group."""
     choices: dict[str, set[str]] = {}
     for folder in search_path(config_dir):
-        for file in folder.glob("*/*.yaml"):
+        for file in filter(Path.is_file, folder.glob("*/*.yaml")):
             choices.setdefault(file.parent.name, set()).add(file.stem)
     return {group: sorted(names) for group, names in sorted(choices.items())}
 

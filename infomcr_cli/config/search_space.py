@@ -226,14 +226,23 @@ def _interval(override: Override, sweep: IntervalSweep) -> Numbers:
 
 def _range(override: Override, sweep: RangeSweep) -> Numbers:
     """A range has the values that it has in any sweep: its end is not one of them."""
-    values = [float(value) for value in sweep.range()]
-    if not values:
-        raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
+    first, last = _ends(override, sweep)
     whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
     step = None if "log" in sweep.tags else abs(float(sweep.step))
-    first, last = Decimal(str(values[0])), Decimal(str(values[0])) + Decimal(str(sweep.step)) * (len(values) - 1)
-    low, high = sorted((float(first), float(last)))  # decimals: the sums of floats miss the last step
+    low, high = sorted((first, last))
     return _checked(override, Numbers(low, high, whole, "log" in sweep.tags, step))
+
+
+def _ends(override: Override, sweep: RangeSweep) -> tuple[float, float]:
+    """Return the first and the last value of a range, however many there are."""
+    # Decimals, as Hydra's own range has: the sums of floats miss the last step.
+    start, stop, step = (Decimal(str(bound)) for bound in (sweep.start, sweep.stop, sweep.step))
+    if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
+        raise InputError("a range must have finite bounds and a step", received=override.input_line)
+    count = math.ceil((stop - start) / step)
+    if count < 1:
+        raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
+    return float(start), float(start + (count - 1) * step)
 
 
 def _checked(override: Override, numbers: Numbers) -> Numbers:

@@ -86,7 +86,12 @@ def _validated(settings: dict[str, Any]) -> SweepConfig:
 
 
 def _defaults(config_dir: Path | None) -> dict[str, Any]:
-    file = next(path for folder in search_path(config_dir) if (path := folder / "sweep.yaml").is_file())
+    """Return the settings in sweep.yaml: those of a folder of the user's own come before infomcr's."""
+    files = [path for folder in search_path(config_dir) if (path := folder / "sweep.yaml").is_file()]
+    return {name: value for file in reversed(files) for name, value in _read(file).items()}
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         settings: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,23 +34,47 @@ _RULES = {
 
 def validation_errors(error: ValidationError) -> InputError:
     """Return the first misfit as an error; the others are counted in it."""
-    misfits = error.errors(include_url=False)
-    first = _one(misfits[0])
-    others = [_one(misfit) for misfit in misfits[1:4]]
+    places: dict[str, list[Any]] = {}
+    for number, misfit in enumerate(error.errors(include_url=False)):
+        # A rule of several settings has no place of its own.
+        place = str(number) if misfit["type"] == "value_error" else _where(misfit)
+        places.setdefault(place, []).append(misfit)
+    first, *others = (_one(misfits) for misfits in list(places.values())[:4])
     return first if not others else InputError("\n".join(str(e).rstrip() for e in (first, *others)).removesuffix("."))
 
 
-def _one(misfit: Any) -> InputError:
+def _one(misfits: Sequence[Any]) -> InputError:
+    """Return the error for one place; each kind of value that it may have has a misfit of its own."""
+    misfit = misfits[0]
     if misfit["type"] == "value_error":
         return InputError(str(misfit["ctx"]["error"]).removesuffix("."))
-    where = ".".join(str(part) for part in misfit["loc"] if not _is_tag(part, misfit))
-    accepted = _literals(misfit)
-    rule = "must be one of its values" if accepted else _RULES.get(misfit["type"], misfit["msg"])
-    rule = rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
-    received = None if misfit["type"] == "missing" else misfit.get("ctx", {}).get("tag", misfit["input"])
+    accepted = [word for one in misfits for word in _literals(one)]
+    rule = " or ".join(dict.fromkeys(map(_rule, misfits))).replace(" or must be ", " or ")
+    received = misfit.get("ctx", {}).get("tag", misfit["input"])
+    if misfit["type"] in ("missing", "json_invalid"):  # there is none, or it is all that was given
+        received = None
     if received is not None and not isinstance(received, str | int | float | bool):
         received = str(received)[:80]
-    return InputError(f"{where} {rule}", received=received, accepted=accepted)
+    return InputError(f"{_where(misfit)} {rule}".lstrip(), received=received, accepted=accepted)
+
+
+def _rule(misfit: Any) -> str:
+    if _literals(misfit):
+        return "must be one of its values"
+    rule = _RULES.get(misfit["type"], misfit["msg"])
+    return rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
+
+
+# What pydantic adds to the place of a value that may be of several kinds.
+_KIND = re.compile(
+    r"(constrained-)?(int|float|str|bool|none|list|tuple|dict)|(literal|list|tuple|dict|function-\w+)\[.*"
+)
+
+
+def _where(misfit: Any) -> str:
+    """Return the dotted name of the setting."""
+    parts = [str(part) for part in misfit["loc"] if not _is_tag(part, misfit)]
+    return ".".join(part for place, part in enumerate(parts) if not (place and _KIND.fullmatch(part)))
 
 
 def _is_tag(part: Any, misfit: Any) -> bool:

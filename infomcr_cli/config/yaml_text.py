@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import yaml
@@ -17,7 +18,22 @@ def to_yaml(config: RunConfig, *, escaped: bool = False) -> bytes:
     Args:
         escaped: whether letters beyond ASCII are spelled as escapes.
     """
-    return yaml.safe_dump(as_document(config), sort_keys=False, allow_unicode=not escaped).encode()
+    text: str = yaml.dump(
+        as_document(config), Dumper=_OneLine, sort_keys=False, allow_unicode=not escaped, width=math.inf
+    )
+    return text.encode()
+
+
+class _OneLine(yaml.SafeDumper):
+    """Writes every text on one line, so that a comment can follow it."""
+
+
+_OneLine.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if len(text.splitlines()) > 1 or text.endswith("\n") else None
+    ),
+)
 
 
 def as_document(config: RunConfig) -> Any:

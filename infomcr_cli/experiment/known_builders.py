@@ -61,7 +61,7 @@ def with_known_builders(run: RunDirectory, config: RunConfig) -> RunConfig:
 
 
 def with_known_presets(config: RunConfig) -> RunConfig:
-    """Return a new run's settings in which functions of `conf/` count as named that the user named in this folder before.
+    """Return a new run's settings in which a function of `conf/` counts as named if the user named it there before.
 
     Functions that are named now are noted.
 

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from infomcr_cli.config.overrides import spelled
+from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.config.schema.experiment_name import DEFAULT_EXPERIMENT
 from infomcr_cli.config.schema.run import RunConfig, TrackingConfig
 from infomcr_cli.console.redaction import redact, redact_uri
@@ -19,6 +20,7 @@ from infomcr_cli.runs.directory import split_start
 from infomcr_cli.tracking.known_stores import is_known
 from infomcr_cli.tracking.store import URI_VARIABLE, absolute_uri, environment_experiment, environment_uri
 
+_WITHOUT_ROOT = {"digits": "", "builder": ", or give your function the path: +data.settings.NAME=PATH"}
 PATHS = ("data.root", "data.cache", "runs_dir")
 
 
@@ -26,14 +28,22 @@ def resolved(config: RunConfig) -> RunConfig:
     """Return a new run's settings with whole paths, and with the tracking that the user's environment names.
 
     Raises:
-        InputError: the tracking URI or the experiment is none that MLflow takes; only `conf/` of the working directory
-            names the URI, or a function of the user's own.
+        InputError: the tracking URI or the experiment is none that MLflow takes; the data has no root; only `conf/` of
+            the working directory names the URI, or a function of the user's own.
     """
+    _check_root(config.data)
     config = with_known_presets(config)
     _check_named(config.tracking)
     data = config.data.model_copy(update={"root": whole(config.data.root), "cache": whole(config.data.cache)})
     changes = {"data": data, "runs_dir": whole(config.runs_dir), "start": whole_start(config.start)}
     return config.model_copy(update={**changes, "tracking": settled_tracking(config.tracking)})
+
+
+def _check_root(data: DataConfig) -> None:
+    """Raise InputError if a source is given a path that it does not read."""
+    if data.root is not None and data.name in _WITHOUT_ROOT:
+        advice = f"Choose the source that reads it, such as data=npz{_WITHOUT_ROOT[data.name]}."
+        raise InputError(f"data={data.name} takes no data.root", received=data.root, advice=advice)
 
 
 def _check_named(tracking: TrackingConfig) -> None:
@@ -42,7 +52,7 @@ def _check_named(tracking: TrackingConfig) -> None:
         return
     uri = printable(redact(redact_uri(tracking.uri)))
     raise InputError(
-        "tracking.uri must be given on the command line once, because nothing is sent to a server that only conf/ names",
+        "tracking.uri must be given on the command line once, because nothing is sent where only conf/ says so",
         received=uri,
         advice=f"If you trust it, add {spelled('tracking.uri', uri)}, or --config-dir conf.",
     )

@@ -50,8 +50,8 @@ def check_trusted(path: str, *, trusted: bool, setting: str = "model.builder") -
         raise InputError(f"{setting} must be package.module:function", received=path)
     if not trusted:
         raise InputError(
-            f"{setting} must be given on the command line, because code that only a run directory or conf/ names is never "
-            "executed",
+            f"{setting} must be given on the command line, because code that only a run directory or conf/ names "
+            "is never executed",
             received=path,
             advice=f"If you trust it, add {setting}={path}",
         )

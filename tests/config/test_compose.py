@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.schema.run import _nearest_divisor
 from infomcr_cli.config.search_path import group_choices, own_conf
 from infomcr_cli.errors import InputError
+from infomcr_cli.import_model import ImportRequest, _settings
 
 
 def test_the_default_is_the_digits() -> None:
@@ -104,6 +107,76 @@ def test_a_users_own_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert compose_run(["reg=mine"]).reg.num_sub_batches == 2  # type: ignore[union-attr]
     assert compose_run(["reg=on"]).reg.num_sub_batches == 4  # type: ignore[union-attr]
     assert compose_run(["reg=off", "data=digits"]).reg.name == "off"
+
+
+def test_a_value_that_is_not_utf8_is_named_in_few_words() -> None:
+    for arguments in (["data=npz", "data.root=/x/caf\udce9.npz"], ["data=npz", "data.root='/x/caf\udce9.npz'"]):
+        with pytest.raises(InputError, match=r"data\.root must be UTF-8 text; got") as caught:
+            compose_run(arguments)
+        assert len(str(caught.value)) < 200
+        str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("engine.jobs=abc", r"^engine\.jobs must be a whole number or one of its values; got 'abc'\. Accepted: auto"),
+        ("measure.names=5", r"^measure\.names must be .*; got 5\."),
+        ("engine.devices=abc", r"^engine\.devices must be .*; got 'abc'\."),
+        ("schedule.epochs=abc", r"^schedule\.epochs must be a whole number; got 'abc'\."),
+    ],
+)
+def test_a_misfit_names_the_setting_once_in_words_of_its_own(override: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        compose_run([override])
+    assert len(str(caught.value).splitlines()) == 1
+    assert not re.search(r"constrained|literal\[|tuple\[", str(caught.value))
+
+
+def test_a_setting_that_a_preset_leaves_out_is_added_with_a_plus(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    text = (own_conf() / "data" / "npz.yaml").read_text().replace("scaling: standardised\n", "")
+    (tmp_path / "data" / "mine.yaml").write_text(text.replace("order_seed: null\n", ""))
+    given = ["data=mine", "data.root=a.npz"]
+    for setting, name in (("order_seed=1", "order_seed"), ("scaling=raw", "scaling")):
+        with pytest.raises(InputError, match=f"leaves out this setting.*Add it with \\+data.{setting}"):
+            compose_run([*given, f"data.{setting}"], tmp_path)
+        assert str(getattr(compose_run([*given, f"+data.{setting}"], tmp_path).data, name)) == setting.split("=")[1]
+    assert _settings(ImportRequest(["a.keras"], given, config_dir=tmp_path), []).data.scaling == "raw"
+
+
+def test_the_divisor_that_is_proposed_is_the_nearest_one() -> None:
+    divisors = [one for one in range(1, 97) if 96 % one == 0]
+    for parts in range(1, 100):
+        assert _nearest_divisor(96, parts) == min(divisors, key=lambda one: (abs(one - parts), -one))
+    assert _nearest_divisor(100_000_007, 50_000) == 1
+
+
+BROKEN = {
+    "a key twice": b"name: 'off'\nname: 'on'\n",
+    "a tag": b"name: !!python/object:os.system x\n",
+    "no YAML": b"name: [\n",
+    "not UTF-8": b"name: caf\xe9\n",
+    "a folder": None,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_preset_is_bad_input_and_one_that_is_not_chosen_is_none(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "reg" / "draft.yaml"
+    file.parent.mkdir()
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(InputError, match=r"reg must be one of its choices|cannot be composed"):
+        compose_run(["reg=draft"], tmp_path)
+    with pytest.raises(InputError, match=r"'reg\.betta'.*Did you mean 'reg\.beta'|got 'reg\.betta'"):
+        compose_run(["reg=on", "reg.betta=1"], tmp_path)
+
+
+def test_a_setting_of_another_preset_is_found_in_the_folder_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "reg").mkdir()
+    (tmp_path / "reg" / "mine.yaml").write_text("name: 'on'\nshine: 1\n")
+    with pytest.raises(InputError, match="It is a setting of reg=mine"):
+        compose_run(["reg=off", "reg.shine=1"], tmp_path)
 
 
 def test_a_folder_that_is_called_conf_by_chance_is_none_of_ours(

@@ -104,6 +104,13 @@ def test_resuming_with_other_weights_in_mind_shows_the_difference_and_the_way_ou
     assert "infomcr train start=runs/a seed=5 data.batch_size=32" in message
 
 
+@pytest.mark.parametrize("override", ["~reg", "~data.seed", "data.root='${oc.env:HOME}/x'"])
+def test_a_setting_of_a_run_that_exists_is_neither_deleted_nor_referred_to(override: str) -> None:
+    settings = parse_yaml(to_yaml(compose_run([])), "config.yaml")
+    with pytest.raises(InputError, match="settings of a run that exists"):
+        resumed_run(settings, [override], None, "runs/a")
+
+
 def test_a_password_in_a_uri_is_not_written() -> None:
     config = compose_run(["tracking.uri='http://me:hunter2@127.0.0.1:5000'"])
     assert b"hunter2" not in to_yaml(config)

@@ -8,9 +8,11 @@ from optuna.distributions import FloatDistribution
 from tolerances import CLOSED_FORM
 
 from infomcr_cli.config.grid import expand
+from infomcr_cli.config.overrides import parse
 from infomcr_cli.config.search_space import Numbers, search_space
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.errors import InputError
+from tests.tolerances import ROUNDING
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,23 @@ from infomcr_cli.errors import InputError
 def test_numbers_of_a_space(override: str, numbers: Numbers) -> None:
     (searched,) = search_space([override]).searched.values()
     assert searched.numbers == numbers
+
+
+RANGES = ["0,10", "10,0,-3", "0,0.9,0.3", "0,0.7,0.1", "1,2,0.25", "5,4.5,-0.125", "0,0.3,0.1"]
+
+
+@pytest.mark.parametrize("ends", RANGES)
+def test_the_ends_of_a_range_are_those_of_its_values(ends: str) -> None:
+    override = f"optimizer.learning_rate=range({ends})"
+    values = [float(value) for value in parse([override])[0].value().range()]
+    numbers = search_space([override]).searched["optimizer.learning_rate"].numbers
+    assert numbers is not None
+    assert (numbers.low, numbers.high) == pytest.approx((min(values), max(values)), rel=ROUNDING, abs=ROUNDING)
+
+
+def test_a_range_of_any_length_is_a_space() -> None:
+    numbers = search_space(["seed=range(0,1000000000)"]).searched["seed"].numbers
+    assert numbers == Numbers(0, 999_999_999, whole=True, step=1)
 
 
 @pytest.mark.parametrize(

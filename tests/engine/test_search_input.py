@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from searching import planned
 
+from infomcr_cli.config.exclude import parse_exclusions
 from infomcr_cli.config.search_space import search_space
 from infomcr_cli.config.sweep_settings import split_arguments
 from infomcr_cli.engine.job import Job
@@ -26,6 +27,19 @@ SEARCH = ("sweep.search=optuna", "tracking=off", "sweep.trials=3")
 def test_objectives_are_names(value: str) -> None:
     with pytest.raises(InputError, match="a run takes one value"):
         split_arguments(["sweep.search=optuna", f"sweep.objective={value}"])
+
+
+@pytest.mark.parametrize("value", ["interval(0.1,1)", "range(0,10000000)"])
+def test_what_is_excluded_is_a_list_of_some_length(value: str) -> None:
+    with pytest.raises(InputError, match=r"sweep\.exclude must list"):
+        parse_exclusions([f"optimizer.learning_rate={value}"])
+
+
+def test_a_file_of_some_settings_of_a_sweep_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("trials: 5\n")
+    assert split_arguments(["sweep.search=optuna"], tmp_path).sweep.trials == 5
+    own = split_arguments(["sweep.search=optuna"]).sweep
+    assert split_arguments(["sweep.search=optuna"], tmp_path).sweep == own.model_copy(update={"trials": 5})
 
 
 def test_quoted_objectives_are_the_names_in_the_quotes() -> None:

@@ -172,7 +172,7 @@ def test_relative_paths_are_recorded_as_absolute_ones(project: Path) -> None:
 
 def test_a_home_is_written_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    assert resolved(compose_run(["data.root='~/x'"])).data.root == "/home/ann/x"
+    assert resolved(compose_run(["data=npz", "data.root='~/x'"])).data.root == "/home/ann/x"
 
 
 def test_data_and_stores_are_found_from_any_folder_and_after_a_move(project: Path) -> None:

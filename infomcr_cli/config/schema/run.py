@@ -108,6 +108,12 @@ class TrackingConfig(Record):
         return name
 
 
+def _nearest_divisor(number: int, wanted: int) -> int:
+    """Return the divisor next to `wanted`, the larger of two; 1 if there is none within a few thousand."""
+    tried = (candidate for far in range(4096) for candidate in (wanted + far, wanted - far))
+    return next((one for one in tried if 1 <= one <= number and number % one == 0), 1)
+
+
 class RunConfig(Record):
     """The resolved configuration of a run."""
 
@@ -168,8 +174,7 @@ class RunConfig(Record):
     def _sub_batches_divide_the_batch(self) -> RunConfig:
         parts = getattr(self.reg, "num_sub_batches", 1)
         if self.data.batch_size % parts:
-            divisors = [d for d in range(1, self.data.batch_size + 1) if self.data.batch_size % d == 0]
-            near = min(divisors, key=lambda d: (abs(d - parts), -d))
+            near = _nearest_divisor(self.data.batch_size, parts)
             raise ValueError(
                 "reg.num_sub_batches must divide data.batch_size; "
                 f"got num_sub_batches={parts}, batch_size={self.data.batch_size}. Try {near}."
