@@ -154,7 +154,7 @@ def _diagnose(error: Exception, parsed: Sequence[Override], config_dir: Path | N
 def _is_left_out(key: str, config: DictConfig) -> bool:
     """Return whether the schema has a setting that the file of the choice, one of the user's own, does not have."""
     group = key.partition(".")[0]
-    chosen = OmegaConf.select(config, f"{group}.name")
+    chosen = OmegaConf.select(config, f"{group}.name") if group in RunConfig.model_fields else None
     return chosen is not None and key in {one.name for one in settings_of(group, str(chosen))}
 
 

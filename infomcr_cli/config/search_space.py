@@ -235,13 +235,14 @@ def _range(override: Override, sweep: RangeSweep) -> Numbers:
 
 def _ends(override: Override, sweep: RangeSweep) -> tuple[float, float]:
     """Return the first and the last value of a range, however many there are."""
-    # Decimals, as Hydra's own range has: the sums of floats miss the last step.
-    start, stop, step = (Decimal(str(bound)) for bound in (sweep.start, sweep.stop, sweep.step))
+    start, stop, step = (Decimal(bound) for bound in (sweep.start, sweep.stop, sweep.step))
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
         raise InputError("a range must have finite bounds and a step", received=override.input_line)
     count = math.ceil((stop - start) / step)
     if count < 1:
         raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
+    # As they are written: the sums of floats miss the last step.
+    start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
     return float(start), float(start + (count - 1) * step)
 
 

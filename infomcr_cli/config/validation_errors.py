@@ -61,7 +61,7 @@ def _one(misfits: Sequence[Any]) -> InputError:
 def _rule(misfit: Any) -> str:
     if _literals(misfit):
         return "must be one of its values"
-    rule = _RULES.get(misfit["type"], misfit["msg"])
+    rule: str = _RULES.get(misfit["type"], misfit["msg"])
     return rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
 
 

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.overrides import parse, spelled
+from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
+from infomcr_cli.models.custom import check_trusted
 from infomcr_cli.runs import RunDirectory, is_run
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 
@@ -75,7 +78,12 @@ def measure_overrides(config: RunConfig) -> list[str]:
 
 
 def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> list[str]:
-    """Return the overrides of the run, after checking that they reproduce it."""
+    """Return the overrides of the run, after checking that they reproduce it.
+
+    They may come from anyone, so that a function that they name is called only if the user has named it.
+    """
+    if isinstance(config.model, BuilderConfig):
+        check_trusted(config.model.builder, trusted=is_trusted(config))
     given = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
     texts = [str(text) for text in given] if isinstance(given, list) else []
     kept = [text for text in texts if _group(text) in _MADE_OF]

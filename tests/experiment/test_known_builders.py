@@ -16,9 +16,11 @@ from infomcr_cli.config.allowed_builders import trusted_groups
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
+from infomcr_cli.engine.audit_jobs import audit_sweeps
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.run_job import _directory
+from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.models.module_source import is_module, source_digest
@@ -83,6 +85,16 @@ def test_the_runs_of_a_sweep_are_known() -> None:
     run, is_new = _directory(task_of(job, evaluate=True, cwd=folder, log=folder / "log"))
     assert is_new
     assert known(run) == ("model",)
+
+
+def test_overrides_that_a_directory_records_are_no_word_of_the_user() -> None:
+    """An audit trains a run again from them."""
+    config = compose_run(OWN)
+    run = RunDirectory.create("runs/a", config=to_yaml(config), overrides=OWN, status=new_status("a" * 64))
+    with pytest.raises(InputError, match=r"model\.builder must be given on the command line"):
+        audit_sweeps(run, measured_run(run, []), seeds=1, orders=0, more_epochs=())
+    named = measured_run(run, ["model.builder=own.nets:net"])
+    assert "model.builder=own.nets:net" in audit_sweeps(run, named, seeds=1, orders=0, more_epochs=())["seed"]
 
 
 def test_no_other_directory_is_known() -> None:

@@ -161,7 +161,13 @@ def test_a_store_that_cannot_be_read_is_left_to_mlflow(tmp_path: Path, content: 
 
 def test_relative_paths_are_recorded_as_absolute_ones(project: Path) -> None:
     make("runs/b")
-    overrides = ("data.root=data/x.npz", "data.cache=cache", "tracking.uri='sqlite:///x.db?timeout=5'", "start=runs/b")
+    overrides = (
+        "data=npz",
+        "data.root=data/x.npz",
+        "data.cache=cache",
+        "tracking.uri='sqlite:///x.db?timeout=5'",
+        "start=runs/b",
+    )
     config = yaml.safe_load(make("runs/a", *overrides).config.read_text())
     assert config["data"]["root"] == f"{project}/data/x.npz"
     assert config["data"]["cache"] == f"{project}/cache"
@@ -179,7 +185,7 @@ def test_data_and_stores_are_found_from_any_folder_and_after_a_move(project: Pat
     (project / "data").mkdir()
     (project / "data" / "x.npz").touch()
     make("runs/b")
-    run = make("runs/a", "data.root=data/x.npz", "tracking.uri=sqlite:///x.db", "start=runs/b@last")
+    run = make("runs/a", "data=npz", "data.root=data/x.npz", "tracking.uri=sqlite:///x.db", "start=runs/b@last")
     (project / "x.db").touch()
     os.chdir("/")
     assert store_of_run(run).uri == f"sqlite:///{project}/x.db"
@@ -196,14 +202,14 @@ def test_data_and_stores_are_found_from_any_folder_and_after_a_move(project: Pat
 
 def test_a_run_directory_that_was_copied_alone_still_finds_its_data(project: Path, tmp_path: Path) -> None:
     (project / "x.npz").touch()
-    make("runs/a", "data.root=x.npz")
+    make("runs/a", "data=npz", "data.root=x.npz")
     shutil.copytree("runs/a", tmp_path / "deep" / "er" / "a")
     run = RunDirectory.open(tmp_path / "deep" / "er" / "a")
     assert read_settings(run)["data"]["root"] == f"{project}/x.npz"
 
 
 def test_a_path_that_exists_nowhere_is_named_as_recorded(project: Path) -> None:
-    run = make("runs/a", "data.root=x.npz")
+    run = make("runs/a", "data=npz", "data.root=x.npz")
     place = moved(project)
     assert located(RunDirectory.open(place / "runs" / "a"), f"{project}/x.npz") == f"{project}/x.npz"
     assert run.path == project / "runs" / "a"
