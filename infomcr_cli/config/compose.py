@@ -25,7 +25,7 @@ from infomcr_cli.config.schema.fields import Record
 from infomcr_cli.config.schema.imported import with_stand_ins
 from infomcr_cli.config.schema.regularizer import RegConfig
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.config.search_path import group_choices, own_conf, search_path, searching
+from infomcr_cli.config.search_path import group_choices, own_conf, say_what_is_used, search_path, searching
 from infomcr_cli.config.validation_errors import validation_errors
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
@@ -113,6 +113,7 @@ def composed(arguments: Sequence[str], parsed: Sequence[Override], config_dir: P
     Raises:
         InputError: Hydra refuses an argument, or cannot read a file of the user's own.
     """
+    say_what_is_used(config_dir)
     GlobalHydra.instance().clear()
     with searching(search_path(config_dir)), initialize_config_dir(config_dir=str(own_conf()), version_base="1.3"):
         try:

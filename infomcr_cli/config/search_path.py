@@ -30,8 +30,7 @@ def search_path(config_dir: Path | None) -> list[Path]:
     """Return the folders to search, first match wins.
 
     Args:
-        config_dir: what --config-dir gave; None: `conf/` of the working directory if it holds a group; the first time
-            that is said on standard error.
+        config_dir: what --config-dir gave; None: `conf/` of the working directory if it holds a group.
 
     Raises:
         InputError: --config-dir is no folder.
@@ -39,8 +38,6 @@ def search_path(config_dir: Path | None) -> list[Path]:
     if config_dir is not None and not config_dir.is_dir():
         raise InputError("--config-dir must be a folder that contains config groups", received=str(config_dir))
     user = config_dir.resolve() if config_dir is not None else user_conf()
-    if config_dir is None and user is not None:
-        _say_once(user)
     return list(dict.fromkeys([*([user] if user else []), own_conf()]))
 
 
@@ -51,6 +48,13 @@ def user_conf() -> Path | None:
     """
     folder = Path("conf")
     return folder.resolve() if _holds_groups(folder) and folder.resolve() != own_conf() else None
+
+
+def say_what_is_used(config_dir: Path | None) -> None:
+    """Say on standard error, once, that `conf/` is used without --config-dir."""
+    folder = user_conf() if config_dir is None else None
+    if folder is not None:
+        _say_once(folder)
 
 
 @cache

@@ -31,8 +31,8 @@ def resolved(config: RunConfig) -> RunConfig:
         InputError: the tracking URI or the experiment is none that MLflow takes; the data has no root; only `conf/` of
             the working directory names the URI, or a function of the user's own.
     """
-    _check_root(config.data)
     config = with_known_presets(config)
+    _check_root(config.data)
     _check_named(config.tracking)
     data = config.data.model_copy(update={"root": whole(config.data.root), "cache": whole(config.data.cache)})
     changes = {"data": data, "runs_dir": whole(config.runs_dir), "start": whole_start(config.start)}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from sweeper import Sweeper
 
+from infomcr_cli.command_line.complete import complete_override
 from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.grid import expand
@@ -124,6 +125,8 @@ def test_the_use_of_conf_is_said_once(
 ) -> None:
     preset(tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
+    assert "model=mine" in complete_override("model=")  # nothing is said between the words of a shell
+    assert not caplog.records
     for _ in range(2):
         compose_run([])
     assert [record.getMessage() for record in caplog.records] == [f"Configuration in {tmp_path / 'conf'} is used too."]
