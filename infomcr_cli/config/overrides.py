@@ -55,6 +55,18 @@ def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value."
             )
 
 
+def refuse_all_but_values(overrides: Sequence[Override]) -> None:
+    """Raise InputError if an override deletes or refers: settings of a run that exists are plain values."""
+    for override in overrides:
+        if override.is_delete():
+            rule, advice = "settings of a run that exists cannot be deleted", "Give a value, KEY=VALUE."
+        elif "${" in str(override.input_line):
+            rule, advice = "settings of a run that exists must be plain values", "Write the value itself."
+        else:
+            continue
+        raise InputError(rule, received=override.input_line, advice=advice)
+
+
 def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[str]]) -> None:
     """Raise InputError where a group is given a name that it does not offer."""
     for override in overrides:

@@ -8,12 +8,10 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Override
-
 from infomcr_cli.config.allowed_builders import named_groups, trusted
 from infomcr_cli.config.compose import composed_group, dotted, no_such, validate
 from infomcr_cli.config.flat_settings import flatten
-from infomcr_cli.config.overrides import check_choices, parse, refuse_sweeps, spelled
+from infomcr_cli.config.overrides import check_choices, parse, refuse_all_but_values, refuse_sweeps, spelled
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.console.suggestions import suggested_command
@@ -41,7 +39,7 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
     changed = _with_later_settings(changed, _checked(changed))
     overrides = parse(arguments)
     refuse_sweeps(overrides)
-    _refuse_what_is_not_recorded(overrides)
+    refuse_all_but_values(overrides)
     choices = group_choices(config_dir)
     check_choices(overrides, choices)
     for override in sorted(overrides, key=lambda override: override.key_or_group not in choices):  # groups first
@@ -59,18 +57,6 @@ def recorded_run(settings: Any, arguments: Sequence[str] = (), config_dir: Path 
             _set(changed, key, value)
     # The directory's own word does not count.
     return trusted(validate(changed), named_groups((override.key_or_group for override in overrides), config_dir))
-
-
-def _refuse_what_is_not_recorded(overrides: Sequence[Override]) -> None:
-    """Raise InputError if an override deletes, or refers to something else: recorded settings are plain values."""
-    for override in overrides:
-        if override.is_delete():
-            rule, advice = "settings of a run that exists cannot be deleted", "Give a value, KEY=VALUE."
-        elif "${" in str(override.input_line):
-            rule, advice = "settings of a run that exists must be plain values", "Write the value itself."
-        else:
-            continue
-        raise InputError(rule, received=override.input_line, advice=advice)
 
 
 def _with_later_settings(settings: Any, config: RunConfig) -> Any:

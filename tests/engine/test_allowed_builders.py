@@ -94,7 +94,7 @@ def test_a_choice_from_conf_is_no_word_for_the_function_of_a_recorded_run(
     assert is_trusted(recorded_run(recorded(), ["model=mine"], Path("conf")))
 
 
-def test_data_of_a_stranger_s_conf_runs_nothing(command_line: CommandLine, tmp_path: Path) -> None:
+def test_data_that_only_conf_names_runs_nothing(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "conf" / "data").mkdir(parents=True)
     text = (own_conf() / "data" / "builder.yaml").read_text().replace("???", "evil:load")
     (tmp_path / "conf" / "data" / "npz.yaml").write_text(text)
