@@ -14,6 +14,7 @@ import numpy as np
 
 from infomcr_cli.judging.influence import Influence
 from infomcr_cli.judging.result import CONFIDENCE, Difference, number
+from infomcr_cli.judging.two_runs import LEVEL
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,20 @@ def differences_from_best(
 def _difference(best: Competitor, other: Competitor, statistic: str, chance: _Chance, compared: int) -> Difference:
     ahead = best.influence.value - other.influence.value
     error = max(_standard_error(best.influence, other.influence), chance.floor)
-    reach = error * float(np.quantile(chance.largest, CONFIDENCE))
+    # a simulated value and none between two, so that the interval excludes 0 exactly if p < 0.05
+    reach = error * float(np.quantile(chance.largest, CONFIDENCE, method="higher"))
     ratio = abs(ahead) / error if error > 0 else 0.0
     as_large = len(chance.largest) - int(np.searchsorted(chance.largest, ratio))
+    p_value = (1 + as_large) / (1 + len(chance.largest))
     return Difference(
         best=best.name,
         statistic=statistic,
         difference=number(ahead),
         low=number(ahead - reach),
         high=number(ahead + reach),
-        p_value=number((1 + as_large) / (1 + len(chance.largest))),
+        p_value=number(p_value),
         compared=compared,
-        significant=ahead > reach,
+        significant=ahead > 0 and p_value < LEVEL,
         mixed=best.mixed or other.mixed,
     )
 
@@ -93,9 +96,8 @@ def _standard_error(one: Influence, other: Influence) -> float:
 
 
 def _spare(influence: Influence) -> float:
-    """Return the standard error of a perfect value, whose minima have no influence: that of one pair out of order."""
-    is_perfect = abs(influence.value) > 1 - influence.step / 2
-    return np.sqrt(2) * influence.step if is_perfect else 0.0
+    """Return the standard error that a value has beyond its influences: see `Influence.square`."""
+    return float(np.sqrt(influence.square - np.square(influence.phi).sum()))
 
 
 def _chance(measures: Sequence[Competitor], simulations: int, seed: int) -> _Chance:

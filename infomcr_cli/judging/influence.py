@@ -43,18 +43,28 @@ class Influence:
         """Whether there are enough minima for an interval."""
         return self.n >= FEWEST_RANKED and bool(np.isfinite(self.value))
 
+    @property
+    def square(self) -> float:
+        """Σ φ², at least that of one pair out of order, which moves two minima.
+
+        Minima that agree in every group, or that are reversed in every group of an axis, have no influence: the sum is
+        0, but the value is not certain.
+        """
+        return max(float(np.square(self.phi).sum()), 2 * self.step**2)
+
     def interval(self) -> tuple[float | None, float | None]:
         """Return the 95 % interval, or (None, None) with fewer than 16 minima.
 
-        A value of ±1 has no variance of its own: it takes the interval of the nearest value below, up to ±1.
+        A value of ±1 takes the interval of the nearest value below, up to ±1.
         """
         if not self.has_interval:
             return None, None
         from scipy.special import stdtrit  # a quarter of a second to import, and few minima need none
 
-        value, variance = abs(self.value), self.share * float(np.square(self.phi).sum())
-        if is_perfect := value > 1 - self.step / 2:
-            value, variance = 1 - self.step, 2 * self.share * self.step**2  # one pair moves both of its minima
+        is_perfect = abs(self.value) > 1 - self.step / 2
+        value, variance = abs(self.value), self.share * self.square
+        if is_perfect:
+            value, variance = 1 - self.step, 2 * self.share * self.step**2
         half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance) / (1 - value**2)
         low, high = np.tanh(np.arctanh(value) - half), 1.0 if is_perfect else np.tanh(np.arctanh(value) + half)
         return (number(low), number(high)) if self.value > 0 else (number(-high), number(-low))

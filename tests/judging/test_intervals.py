@@ -13,7 +13,7 @@ from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi, group_taus
 from infomcr_cli.judging.influence import FEWEST_RANKED, Influence
-from infomcr_cli.judging.minima import Minima, axis_pairs
+from infomcr_cli.judging.minima import AxisPairs, Minima, axis_pairs
 from infomcr_cli.judging.rank_correlation import dense_ranks, influence_on_tau_and_rho, spearman_rho, tau_b
 from infomcr_cli.report import judge
 
@@ -184,8 +184,69 @@ def test_perfect_psi_takes_the_interval_of_one_pair_out_of_order() -> None:
     nearly, influence = estimate_psi(swapped, gap, pairs)
     assert nearly.value == pytest.approx(1 - 2 / 8 / 3)
     assert (perfect.value, perfect.high) == (1.0, 1.0)
-    assert nearly.low - 0.1 < perfect.low < nearly.low  # the interval of the neighbour or a little wider
+    assert perfect.low == pytest.approx(nearly.low, abs=ROUNDING)
     assert influence.share == pytest.approx(2 / 3, abs=0.1)
+
+
+def effects_on_a_grid(shape: tuple[int, ...], signs: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[AxisPairs]]:
+    """A gap that grows along each axis, a measure that follows it or is reversed, and the pairs of the grid."""
+    levels = np.array(list(itertools.product(*map(range, shape))))
+    weights = 10.0 ** np.arange(len(shape))  # no ties
+    names = tuple(map(str, range(len(shape))))
+    pairs = axis_pairs(Minima(levels @ weights, levels, names, (), np.zeros((len(levels), 0)), len(levels)))
+    return dense_ranks(levels @ (weights * signs)), dense_ranks(levels @ weights), list(pairs)
+
+
+@pytest.mark.parametrize(("shape", "signs"), [((4, 4), (1, -1)), ((3, 3, 2), (1, 1, -1)), ((6, 8), (-1, 1))])
+def test_interval_of_psi_holds_the_value_with_one_pair_out_of_order(shape: tuple, signs: tuple) -> None:
+    measure, gap, pairs = effects_on_a_grid(shape, signs)
+    psi, _ = estimate_psi(measure, gap, pairs)
+    assert psi.value == pytest.approx(np.mean(signs), abs=ROUNDING)
+    for one in pairs:
+        for first, second in zip(one.first, one.second, strict=True):
+            swapped = measure.copy()
+            swapped[[first, second]] = swapped[[second, first]]
+            if abs(swapped[first] - swapped[second]) == 1:  # no other pair changes its order
+                assert psi.low < estimate_psi(swapped, gap, pairs)[0].value < psi.high
+
+
+def test_interval_of_tau_with_a_dominant_axis_has_a_width() -> None:
+    measure, gap, _ = effects_on_a_grid((4, 4), (1, -1))
+    tau, _ = influence_on_tau_and_rho(measure, gap)
+    assert tau.value == pytest.approx(tau_b(measure, gap), abs=ROUNDING)
+    low, high = tau.interval()
+    assert low < tau.value - tau.step < tau.value + tau.step < high
+
+
+def test_difference_is_significant_exactly_if_its_p_value_is_below_5_percent() -> None:
+    rng, kinds = np.random.default_rng(9), set()
+    for seed in range(60):
+        gap = dense_ranks(rng.normal(size=20))
+        two = [dense_ranks(gap + spread * rng.normal(size=20)) for spread in (5, 20)]
+        influences = [influence_on_tau_and_rho(one, gap)[0] for one in two]
+        competitors = [Competitor(str(m), one) for m, one in enumerate(influences)]
+        (found,) = differences_from_best(competitors, (), "kendall_tau", simulations=400, seed=seed).values()
+        assert found.significant is (found.p_value < 0.05) is (found.low > 0)
+        kinds.add(found.significant)
+    assert kinds == {True, False}
+
+
+def test_psi_of_opposite_measures_differs_with_a_standard_error() -> None:
+    measure, gap, pairs = effects_on_a_grid((3, 3, 2), (1, 1, -1))
+    influences = [estimate_psi(one, gap, pairs)[1] for one in (measure, measure.max() - measure)]
+    competitors = [Competitor(str(m), one) for m, one in enumerate(influences)]
+    (found,) = differences_from_best(competitors, (), "granulated_psi", simulations=400, seed=0).values()
+    assert found.difference == pytest.approx(2 / 3)
+    assert found.low < found.difference - 0.1
+    assert found.significant is (found.p_value < 0.05)
+
+
+def test_equal_influences_without_an_error_are_not_significant() -> None:
+    one, other = (Influence(value, np.ones(16), 16, 0.0) for value in (0.5, 0.2))
+    (found,) = differences_from_best(
+        [Competitor("a", one), Competitor("b", other)], (), "x", simulations=9, seed=0
+    ).values()
+    assert (found.p_value, found.significant) == (1.0, False)
 
 
 def test_group_taus_leave_out_constant_gaps() -> None:
