@@ -17,6 +17,7 @@ from infomcr_cli.judging.minima import Minima, axis_pairs, control_minima, ranke
 from infomcr_cli.judging.pgdl_cmi import pgdl_cmi
 from infomcr_cli.judging.rank_correlation import dense_ranks, estimate, influence_on_tau_and_rho
 from infomcr_cli.judging.result import (
+    MOST_IMAGES,
     STATISTICS,
     ConditionalInformation,
     Estimate,
@@ -59,11 +60,12 @@ def judge_minima(
         seed:       of the simulated differences, of sampled pairs and of the control measures.
         directions: measure → "lower" or "higher" (is better); it decides the order and the sign of what is shown.
                     Absent: lower.
-        rank_by:    the statistic that orders the measures and that differences from the best are of.
+        rank_by:    the statistic that orders the measures and that differences from the best are of; the differences
+                    are of τ if it has no interval, as K and the sign error.
         resamples:  number of simulated differences.
 
     Raises:
-        InputError: `n_test` is below 1, or `rank_by` is not a statistic.
+        InputError: `n_test` is below 1 or above 10¹², or `rank_by` is not a statistic.
 
     Examples:
         >>> levels = np.arange(3).reshape(3, 1)
@@ -71,8 +73,8 @@ def judge_minima(
         >>> judge_minima(runs, gap="error").measures[0].kendall_tau.value
         1.0
     """
-    if n_test is not None and n_test < 1:
-        raise InputError("n_test must be at least 1", received=n_test)
+    if n_test is not None and not 1 <= n_test <= MOST_IMAGES:
+        raise InputError(f"n_test must be at least 1 and at most {MOST_IMAGES}", received=n_test)
     if rank_by not in STATISTICS:
         raise InputError("rank_by must be a statistic", received=rank_by, accepted=STATISTICS)
     minima = ranked_minima(runs, average=runs.replicates)
@@ -224,7 +226,7 @@ def _nothing_to_rank(minima: Minima, results: Sequence[MeasureResult]) -> list[s
         return []
     if np.ptp(minima.gap) == 0:
         return [f"Nothing to rank: the gap is the same in all minima, to {DIGITS} digits."]
-    return [f"Nothing to rank: no measure has {FEWEST} different values."]
+    return [f"Nothing to rank: no measure has {FEWEST} values that are not all equal, with gaps that are not."]
 
 
 def _notes(minima: Minima, n_test: int | None) -> list[str]:
@@ -237,7 +239,7 @@ def _notes(minima: Minima, n_test: int | None) -> list[str]:
             f"rows, as if each seed were a minimum; Ψ, K and the sign error need at least {FEWEST} settings."
         )
     elif minima.n < minima.rows:
-        notes.append(f"{minima.rows} rows are {minima.n} minima: replicates that differ in the seed are averaged.")
+        notes.append(f"{minima.rows} rows are {minima.n} minima: rows that agree on all axes are averaged.")
     if minima.rows >= FEWEST and minima.n < FEWEST_RANKED:
         notes.append(
             f"Not ranked: {minima.n} minima are too few. Below {FEWEST_RANKED}, 95 % intervals do not reliably cover "

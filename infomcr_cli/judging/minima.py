@@ -30,7 +30,7 @@ class Minima:
         names:      names of the M measures.
         measures:   μ, NaN where missing, float64 [n, M].
         rows:       runs that entered, replicates counted.
-        replicates: runs that agree on all axes differ in their seed alone and are averaged.
+        replicates: runs that agree on all axes are averaged: they differ in the seed, or are copies.
         mixed:      measures whose numbers are of several conventions.
         left_out:   what is not here, and why.
     """

@@ -18,6 +18,7 @@ SYMBOLS = {
 }
 STATISTICS = tuple(SYMBOLS)
 DIRECTIONS = ("lower", "higher")  # which values of a measure are better
+MOST_IMAGES = 10**12  # of a test set
 CONFIDENCE = 0.95  # of every interval
 DECIMALS = 14  # of a statistic; further digits are rounding error, as in a perfect τ of 0.9999999999999999
 
@@ -119,7 +120,7 @@ class Difference:
         low, high:   95 % interval that holds for all differences of the table together.
         p_value:     corrected for the choice of the best among all measures.
         compared:    number of measures among which the best was chosen.
-        significant: the interval excludes 0.
+        significant: it is worse than the best, p < 0.05; then the interval excludes 0.
         mixed:       one of the two has numbers of several conventions.
     """
 

@@ -45,13 +45,15 @@ def why_no_measure(name: str) -> str | None:
 
 
 def check_max_train_loss(limit: float | None) -> None:
-    """Raise unless a limit of the training loss is a number, or there is none.
+    """Raise unless a limit of the training loss is a finite number, or there is none.
 
     Raises:
-        InputError: it is NaN, which no loss is below.
+        InputError: it is NaN, which no loss is below, or infinite, which JSON cannot hold.
     """
-    if limit is not None and math.isnan(limit):
-        raise InputError("--max-train-loss must be a number", received=limit)
+    if limit is not None and not math.isfinite(limit):
+        raise InputError(
+            "--max-train-loss must be a finite number", received=str(limit), advice="Omit it for any loss."
+        )
 
 
 def column_of(measure: str, axes: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.result import DIRECTIONS
+from infomcr_cli.judging.result import DIRECTIONS, MOST_IMAGES
 from infomcr_cli.report.columns import check_max_train_loss
 from infomcr_cli.report.csv_reader import clean_name, read_table
 
@@ -38,7 +38,8 @@ def judge(
     """Rank every measure of a table by how it orders the gap.
 
     Args:
-        frame:      one row for each run. A column `seed` that is not an axis numbers replicates, which are averaged.
+        frame:      one row for each run. A column `seed` that is not an axis numbers replicates: rows that agree on all
+                    axes are averaged.
         gap:        column of the generalization gap.
         axes:       columns of the hyperparameters that were varied.
         measures:   columns to rank; None: all that hold numbers and are not scores, costs or numbers of rows.
@@ -48,12 +49,13 @@ def judge(
                     `NAME direction` say, else lower.
         max_train_loss: leave out rows with a higher value, or none, in the column `train_loss`.
         by_family:  look up the family of each measure.
-        rank_by:    the statistic that orders the measures and that differences from the best are of.
+        rank_by:    the statistic that orders the measures and that differences from the best are of; the differences
+                    are of τ if it has no interval, as K and the sign error.
         resamples:  number of simulated differences between measures.
 
     Raises:
-        InputError: a column is absent or holds no numbers, a direction is of an unknown measure, or `n_test` is
-            below 1.
+        InputError: a column is absent, holds no numbers or has two roles, a direction is of an unknown measure, rows of
+            one seed lack an axis, or a number is out of its range.
 
     Examples:
         >>> import pandas as pd
@@ -64,6 +66,11 @@ def judge(
     columns = {str(name): frame.iloc[:, index].tolist() for index, name in enumerate(frame.columns)}
     if len(columns) < len(frame.columns):
         raise InputError("column names must be unique")
+    _check_options(gap, axes, measures, n_test)
+    if seed < 0:
+        raise InputError("seed must be 0 or more", received=seed)
+    if resamples < 1:
+        raise InputError("resamples must be at least 1", received=resamples)
     return _judge_columns(
         columns,
         gap=gap,
@@ -103,13 +110,9 @@ def judge_file(
     better = {clean_name(name): direction for name, direction in _parse_directions(directions).items()}
     if not axes:
         raise InputError("--axes must name at least one column")
-    named = (gap, *axes, *(measures or ()))
-    if twice := sorted({name for name in named if named.count(name) > 1}):
-        raise InputError("gap, axes and measures must be different columns", received=", ".join(twice))
-    if n_test is not None and n_test < 1:
-        raise InputError("--n-test must be at least 1", received=n_test)
+    _check_options(gap, axes, measures, n_test)
     return _judge_columns(
-        read_table(path, named),
+        read_table(path, (gap, *axes, *(measures or ()))),
         gap=gap,
         axes=axes,
         measures=measures,
@@ -118,6 +121,15 @@ def judge_file(
         max_train_loss=max_train_loss,
         by_family=by_family,
     )
+
+
+def _check_options(gap: str, axes: Sequence[str], measures: Sequence[str] | None, n_test: int | None) -> None:
+    """Raise InputError if options cannot be used, whatever the table holds."""
+    named = (gap, *axes, *(measures or ()))
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise InputError("gap, axes and measures must be different columns", received=", ".join(twice))
+    if n_test is not None and not 1 <= n_test <= MOST_IMAGES:
+        raise InputError(f"n_test must be at least 1 and at most {MOST_IMAGES}", received=n_test)
 
 
 def _judge_columns(
@@ -137,6 +149,7 @@ def _judge_columns(
     from infomcr_cli.report import families
     from infomcr_cli.report.columns import TRAIN_LOSS, Column
     from infomcr_cli.report.table_minima import choose_measures, recorded_directions, smallest_test_set, table_minima
+    from infomcr_cli.report.table_replicates import EQUAL_SEEDS, seed_column
 
     table = {name: Column(name, cells) for name, cells in columns.items()}
     check_max_train_loss(max_train_loss)
@@ -148,15 +161,16 @@ def _judge_columns(
     _require_directions(directions, chosen)
     for name in (gap, *chosen.values()):
         table[name].require_numbers()
-    minima = table_minima(table, gap, axes, chosen, rejected, max_train_loss)
+    minima = table_minima(table, gap, axes, chosen, rejected, max_train_loss, measures or ())
     ranking = judge_minima(
         minima,
         gap=gap,
-        n_test=smallest_test_set(table) if n_test is None else n_test,
+        n_test=smallest_test_set(table, max_train_loss) if n_test is None else n_test,
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )
-    ranking = replace(ranking, notes=(*ranking.notes, *_notes(ranking, minima)))
+    equal = [EQUAL_SEEDS] if seed_column(table, axes) and not minima.replicates else []
+    ranking = replace(ranking, notes=(*ranking.notes, *equal, *_notes(ranking, minima)))
     return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
 
 
@@ -164,8 +178,6 @@ def _require_columns(table: Mapping[str, Any], what: str, names: Sequence[str]) 
     for name in names:
         if name not in table:
             raise InputError(f"{what} must be a column of the table", received=name, accepted=table)
-    if len(set(names)) < len(names):
-        raise InputError(f"{what} must be given only once", received=",".join(names))
 
 
 def _require_directions(directions: Mapping[str, str], measures: Mapping[str, str]) -> None:

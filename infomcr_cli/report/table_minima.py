@@ -8,13 +8,12 @@ import numpy as np
 
 from infomcr_cli.judging.left_out import LeftOut, Missing
 from infomcr_cli.judging.minima import Minima, missing_values
-from infomcr_cli.judging.result import DIRECTIONS
+from infomcr_cli.judging.result import DIRECTIONS, MOST_IMAGES
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report.columns import (
     CONVENTION,
     DIRECTION,
     RANKED,
-    REPLICATE,
     TEST_SIZE,
     TRAIN_LOSS,
     UNNAMED,
@@ -22,6 +21,7 @@ from infomcr_cli.report.columns import (
     measure_of,
     why_no_measure,
 )
+from infomcr_cli.report.table_replicates import has_replicates
 
 Table = Mapping[str, Column]
 
@@ -51,6 +51,7 @@ def table_minima(
     measures: Mapping[str, str],
     rejected: Mapping[str, str],
     max_train_loss: float | None = None,
+    named: Sequence[str] = (),
 ) -> Minima:
     """Return the rows that have a gap, are marked as ranked and fit well enough, and a record of what is left out.
 
@@ -58,9 +59,12 @@ def table_minima(
         measures: measure → its column.
         rejected: column → why it is not a measure.
         max_train_loss: of the column `train_loss`; None: any, and there need not be such a column.
+        named:    columns that the user names as measures.
+
+    Raises:
+        InputError: rows that agree on all axes have the same seed, and a hyperparameter is not among the axes.
     """
-    marked = _ranked_rows(table)
-    inside = marked if max_train_loss is None else marked & (table[TRAIN_LOSS].numbers <= max_train_loss)
+    marked, inside = _ranked_rows(table), rows_inside(table, max_train_loss)
     kept = inside & np.isfinite(table[gap].numbers)
     rows, columns = int(kept.sum()), {measure: table[column] for measure, column in measures.items()}
     values = np.array([column.numbers[kept] for column in columns.values()]).T.reshape(rows, len(columns))
@@ -73,7 +77,7 @@ def table_minima(
         names=tuple(columns),
         measures=values,
         rows=rows,
-        replicates=any(name.lower() == REPLICATE and name not in axes for name in table),
+        replicates=has_replicates(table, axes, kept, {gap, TRAIN_LOSS, *named}),
         mixed=frozenset(name for name in columns if _is_mixed(table, measures[name], kept)),
         left_out=LeftOut(
             without_gap=Missing(int((inside & ~kept).sum()), table[gap].example(inside)),
@@ -96,12 +100,12 @@ def recorded_directions(table: Table, measures: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def smallest_test_set(table: Table) -> int | None:
-    """Return the smallest size of a test set in the column `n_test`, over the rows marked as ranked."""
+def smallest_test_set(table: Table, max_train_loss: float | None = None) -> int | None:
+    """Return the smallest size of a test set in the column `n_test`, over the rows that are ranked."""
     if TEST_SIZE not in table:
         return None
     sizes = table[TEST_SIZE].numbers
-    sizes = sizes[_ranked_rows(table) & (sizes >= 1)]
+    sizes = sizes[rows_inside(table, max_train_loss) & (sizes >= 1) & (sizes <= MOST_IMAGES)]
     return int(sizes.min()) if len(sizes) else None
 
 
@@ -121,6 +125,12 @@ def _ranked_rows(table: Table) -> np.ndarray:
     if RANKED not in table:
         return np.ones(len(next(iter(table.values())).cells), bool)
     return np.array([text.lower() not in ("false", "0") for text in table[RANKED].texts], bool)
+
+
+def rows_inside(table: Table, max_train_loss: float | None) -> np.ndarray:
+    """Return the rows that are marked as ranked and whose training loss is at most `max_train_loss`, bool [rows]."""
+    marked = _ranked_rows(table)
+    return marked if max_train_loss is None else marked & (table[TRAIN_LOSS].numbers <= max_train_loss)
 
 
 def _is_mixed(table: Table, column: str, kept: np.ndarray) -> bool:

@@ -308,9 +308,16 @@ def test_sampled_conditional_information_approximates_the_exact_value(monkeypatc
     [
         ({"gap": "gpa"}, "Did you mean 'gap'"),
         ({"axes": ["widht"]}, "Did you mean 'width'"),
-        ({"axes": ["lr", "lr"]}, "once"),
-        ({"measures": ["lr"]}, "must contain numbers"),
+        ({"axes": ["lr", "lr"]}, "different columns"),
+        ({"measures": ["lr"]}, "different columns"),
+        ({"measures": ["gap"]}, "different columns"),
+        ({"axes": ["gap"]}, "different columns"),
         ({"n_test": 0}, "at least 1"),
+        ({"n_test": 10**400}, "at most"),
+        ({"resamples": 0}, "at least 1"),
+        ({"resamples": -5}, "at least 1"),
+        ({"seed": -1}, "0 or more"),
+        ({"max_train_loss": float("inf")}, "finite number"),
         ({"rank_by": "tau"}, "Accepted: kendall_tau"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -15,9 +16,11 @@ from cli import CommandLine
 from tolerances import ROUNDING
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.rank_correlation import tau_b
 from infomcr_cli.report import judge
 from infomcr_cli.report.judge_table import judge_file
 from infomcr_cli.report.ranking_table import importance_table
+from infomcr_cli.report.table_replicates import EQUAL_SEEDS
 
 GAPS = [0.1, 0.2, 0.4, 0.5, 0.6, 0.3]
 
@@ -171,6 +174,57 @@ def test_seed_column_numbers_replicates_in_any_case(name: str) -> None:
     frame = pd.DataFrame({"lr": [1, 1, 2, 2, 3, 3], name: [0, 1] * 3, "gap": GAPS, "mu": range(6)})
     assert judge(frame, gap="gap", axes=["lr"]).n == 3
     assert judge(frame, gap="gap", axes=["lr", name]).n == 6
+
+
+def swept(*, seeds: int, seed_step: int = 1) -> pd.DataFrame:
+    """16 widths × 3 learning rates × some seeds; the gap follows the width, the measure the learning rate as well."""
+    levels = np.array(list(itertools.product(range(16), range(3), range(seeds))))
+    width, rate, seed = levels.T
+    noise = np.random.default_rng(0).normal(size=(2, len(levels)))
+    columns = {"width": 2**width, "lr": 10.0**-rate, "seed": seed * seed_step}
+    return pd.DataFrame({**columns, "gap": (width + 0.1 * noise[0]) / 20, "mu": width - 8 * rate + 0.1 * noise[1]})
+
+
+def test_axis_that_is_left_out_is_named_and_not_averaged_over() -> None:
+    for frame in (swept(seeds=2), swept(seeds=2, seed_step=0), swept(seeds=1)):
+        with pytest.raises(InputError, match=r"must differ in the seed.*'lr'"):
+            judge(frame, gap="gap", axes=["width"])
+    assert judge(swept(seeds=2), gap="gap", axes=["width", "lr"]).n == 48
+
+
+def test_rows_of_one_seed_are_averaged_only_in_a_table_that_lists_every_setting() -> None:
+    frame = swept(seeds=2, seed_step=0).drop(columns="lr")
+    ranking = judge(frame, gap="gap", axes=["width"])
+    assert (ranking.n, EQUAL_SEEDS in ranking.notes) == (len(frame), True)
+    compared = judge(frame.assign(in_verdict=True), gap="gap", axes=["width"])
+    means = frame.groupby("width").mean()
+    assert (compared.n, EQUAL_SEEDS in compared.notes) == (16, False)
+    assert compared.measures[0].kendall_tau.value == pytest.approx(tau_b(means["mu"], means["gap"]))
+
+
+def test_named_measure_that_repeats_its_values_is_no_axis() -> None:
+    frame = swept(seeds=2)
+    assert judge(frame, gap="gap", axes=["width"], measures=["lr", "mu"]).n == len(frame)
+
+
+def test_smallest_test_set_is_that_of_the_ranked_rows() -> None:
+    frame = swept(seeds=1).assign(train_loss=0.0, n_test=10_000)
+    frame.loc[0, ["train_loss", "n_test"]] = [9.0, 10]
+    axes = ["width", "lr"]
+    limited = judge(frame, gap="gap", axes=axes, max_train_loss=1.0)
+    assert limited.to_dict() == judge(frame, gap="gap", axes=axes, max_train_loss=1.0, n_test=10_000).to_dict()
+    assert judge(frame, gap="gap", axes=axes).n_test == 10
+    assert judge(frame.assign(n_test=1e300), gap="gap", axes=axes).n_test is None
+
+
+def test_nothing_to_rank_names_gaps_that_do_not_differ() -> None:
+    values = {"mu": [1, 2, 3, np.nan], "other": [1, 1, 1, 2]}
+    found = judge(pd.DataFrame({"lr": range(4), "gap": [0.1, 0.1, 0.1, 0.2], **values}), gap="gap", axes=["lr"])
+    assert found.measures[1].kendall_tau.value is not None
+    frame = pd.DataFrame({"lr": range(4), "gap": [0.1, 0.1, 0.1, 0.2], "mu": values["mu"]})
+    ranking = judge(frame, gap="gap", axes=["lr"])
+    assert ranking.measures[0].kendall_tau.value is None
+    assert any("with gaps that are not" in note for note in ranking.notes)
 
 
 def test_data_frame_cells_of_any_type_are_read() -> None:
