@@ -34,11 +34,11 @@ N_TEST = 10_000
 _HEAD = """# Rankings of published tables
 
 This page applies `infomcr judge` to tables of trained minima that other studies published, and so to measures that are
-not ours. Positive values mean that the measure ranks as its direction claims; [Ranking measures](judging.md) explains
-the statistics. The tests compare them with values that were computed independently of this program
-(`tests/judging/test_published_tables.py`). Copies of the tables, with their origin and licence, are in
-`tests/judging/tables`. `python -m benchmarks.published_tables --write` writes this page, in 12 seconds on one core of
-an AMD EPYC (Zen 4).
+not ours. Positive values mean that the measure ranks as its direction claims, and the sign error is the share of pairs
+that it orders wrongly; [Ranking measures](judging.md) explains the statistics. The tests compare them with values that
+were computed independently of this program (`tests/judging/test_published_tables.py`). Copies of the tables, with their
+origin and licence, are in `tests/judging/tables`. `python -m benchmarks.published_tables --write` writes this page, in
+12 seconds on one core of an AMD EPYC (Zen 4).
 """
 _PGDL = """
 ## Predicting Generalization in Deep Learning (NeurIPS 2020)
@@ -137,7 +137,7 @@ def statistics(ranking: RankingResult) -> Iterator[str]:
 def _cells(one: MeasureResult) -> Sequence[str]:
     behind = one.against_best
     difference = "–" if behind is None else f"{behind.difference:.2f}{', significant' if behind.significant else ''}"
-    numbers = [one.conditional_information.value, one.pgdl_cmi.value, one.sign_error.mean]
+    numbers = [one.conditional_information.value, one.pgdl_cmi.value, one.oriented_sign_error.mean]
     return [
         one.name,
         *(_interval(*one.oriented_estimate(name)) for name in ("kendall_tau", "spearman_rho", "granulated_psi")),

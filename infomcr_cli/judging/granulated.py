@@ -28,13 +28,13 @@ class _AxisTerms:
         taus:  τ of each group, NaN if the gap is constant, [groups].
         terms: share of each pair in ψ less ψ itself; they sum to 0, [P].
         used:  pairs of usable groups with both values, bool [P].
-        step:  how much ψ changes at most if one pair changes its order.
+        steps: how much ψ changes if a pair changes its order, of each pair, [P]; 0 for those that are not used.
     """
 
     taus: np.ndarray
     terms: np.ndarray
     used: np.ndarray
-    step: float
+    steps: np.ndarray
 
     @property
     def usable(self) -> int:
@@ -106,7 +106,7 @@ def _terms(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> _AxisTerms
     mean = tau.sum() / groups / np.maximum(size, 1)
     used = known & usable[pairs.group]
     terms = np.where(used, shares - mean[pairs.group], 0.0) / groups
-    return _AxisTerms(taus, terms, used, 2 * float(np.max(scale, initial=0.0, where=usable)) / groups)
+    return _AxisTerms(taus, terms, used, np.where(used, 2 * scale[pairs.group] / groups, 0.0))
 
 
 def _influence(n: int, parts: Sequence[tuple[AxisPairs, _AxisTerms]]) -> Influence:
@@ -126,5 +126,6 @@ def _influence(n: int, parts: Sequence[tuple[AxisPairs, _AxisTerms]]) -> Influen
     square = float(np.square(phi).sum())
     twice = min(single / square, 1.0) if square else 0.5  # of a perfect Ψ: one pair out of order, two minima
     twice = 0.0 if is_one_group else twice
-    step = max(one.step for _, one in usable) / len(usable)
-    return Influence(value, phi, int(has_part.sum()), step, share=1 - PAIR_SHARE * twice)
+    steps = np.concatenate([one.steps[one.used] for _, one in usable]) / len(usable)
+    mean_step = float(np.sqrt(np.square(steps).mean()))
+    return Influence(value, phi, int(has_part.sum()), float(steps.max()), 1 - PAIR_SHARE * twice, mean_step)

@@ -28,8 +28,9 @@ class Influence:
         value: the statistic in [−1, 1], NaN if undefined.
         phi:   influence of each minimum, 0 for one that has no part in the statistic, [n].
         n:     number of minima that have a part.
-        step:  how much the statistic changes if one pair of minima changes its order.
+        step:  how much the statistic changes at most if one pair of minima changes its order.
         share: of Σ φ² that the variance of the statistic itself is.
+        mean_step: root mean square of that change over all pairs; None: it is the same for all.
     """
 
     value: float
@@ -37,6 +38,7 @@ class Influence:
     n: int
     step: float
     share: float = 1.0
+    mean_step: float | None = None
 
     @property
     def has_interval(self) -> bool:
@@ -44,13 +46,19 @@ class Influence:
         return self.n >= FEWEST_RANKED and bool(np.isfinite(self.value))
 
     @property
+    def is_perfect(self) -> bool:
+        """Whether the value is ±1."""
+        return abs(self.value) > 1 - self.step / 2
+
+    @property
     def square(self) -> float:
         """Σ φ², at least that of one pair out of order, which moves two minima.
 
-        Minima that agree in every group, or that are reversed in every group of an axis, have no influence: the sum is
-        0, but the value is not certain.
+        If the measure agrees with the gap in all groups of some axes and is reversed in all groups of others, no
+        minimum has an influence. The sum is 0 then, but the value is not certain.
         """
-        return max(float(np.square(self.phi).sum()), 2 * self.step**2)
+        step = self.step if self.is_perfect or self.mean_step is None else self.mean_step
+        return max(float(np.square(self.phi).sum()), 2 * step**2)
 
     def interval(self) -> tuple[float | None, float | None]:
         """Return the 95 % interval, or (None, None) with fewer than 16 minima.
@@ -61,12 +69,9 @@ class Influence:
             return None, None
         from scipy.special import stdtrit  # a quarter of a second to import, and few minima need none
 
-        is_perfect = abs(self.value) > 1 - self.step / 2
-        value, variance = abs(self.value), self.share * self.square
-        if is_perfect:
-            value, variance = 1 - self.step, 2 * self.share * self.step**2
-        half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance) / (1 - value**2)
-        low, high = np.tanh(np.arctanh(value) - half), 1.0 if is_perfect else np.tanh(np.arctanh(value) + half)
+        value = 1 - self.step if self.is_perfect else abs(self.value)
+        half = stdtrit(self.n - 1, (1 + CONFIDENCE) / 2) * np.sqrt(self.share * self.square) / (1 - value**2)
+        low, high = np.tanh(np.arctanh(value) - half), 1.0 if self.is_perfect else np.tanh(np.arctanh(value) + half)
         return (number(low), number(high)) if self.value > 0 else (number(-high), number(-low))
 
 

@@ -41,38 +41,51 @@ class DifferenceTest:
 
 
 def paired_means(first: Sequence[float], second: Sequence[float], method: str = PAIRED) -> DifferenceTest | None:
-    """Compare the means of numbers that belong together one by one; None with fewer than two pairs.
+    """Compare the means of numbers that belong together one by one; None with fewer than two pairs or without spread.
 
     Examples:
         >>> found = paired_means([1.0, 2.0, 3.0], [0.0, 2.0, 1.0])
         >>> round(found.difference, 3), round(found.std_error, 3), round(found.p_value, 3)
         (1.0, 0.577, 0.225)
     """
-    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    if len(differences) < 2:
+    if min(len(first), len(second)) < 2:
         return None
-    mean, error = float(differences.mean()), float(differences.std(ddof=1) / math.sqrt(len(differences)))
-    return DifferenceTest(mean, error, _student(mean, error, len(differences) - 1), method)
+    with np.errstate(over="ignore", invalid="ignore"):
+        differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+        mean, error = float(differences.mean()), float(differences.std(ddof=1) / math.sqrt(len(differences)))
+    return _student(mean, error, len(differences) - 1, method)
 
 
-def unpaired_means(first: Sequence[float], second: Sequence[float], method: str = WELCH) -> DifferenceTest | None:
-    """Compare the means of two samples of different variance; None if one has fewer than two numbers.
+def unpaired_means(
+    first: Sequence[float], second: Sequence[float], method: str = WELCH, *, step: float = 0.0
+) -> DifferenceTest | None:
+    """Compare the means of two samples of different variance.
+
+    None if one has fewer than two numbers, or if there is no spread and the means differ: no test can say then whether
+    they differ by chance.
+
+    Args:
+        step: distance between neighbouring values if they are rounded, as error rates on n images, 1/n. The variance
+              of a sample is then at least that of rounding, step²/12: seeds may agree by rounding alone.
 
     Source:
         Welch, Biometrika 34 (1947).
     """
     if min(len(first), len(second)) < 2:
         return None
-    parts = [(float(np.var(one, ddof=1)) / len(one), len(one) - 1) for one in (first, second)]
-    variance = sum(part for part, _ in parts)
-    mean = float(np.mean(first) - np.mean(second))
-    freedom = variance**2 / sum(part**2 / count for part, count in parts) if variance else 1.0
-    return DifferenceTest(mean, math.sqrt(variance), _student(mean, math.sqrt(variance), freedom), method)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        parts = [max(np.var(one, ddof=1), step**2 / 12) / len(one) for one in (first, second)]
+        variance, mean = float(sum(parts)), float(np.mean(first) - np.mean(second))
+        shares = [part / variance if variance else 0.5 for part in parts]
+        freedom = 1 / sum(share**2 / (len(one) - 1) for share, one in zip(shares, (first, second), strict=True))
+    return _student(mean, math.sqrt(variance), freedom, method)
 
 
-def known_errors(first: tuple[float, float], second: tuple[float, float]) -> DifferenceTest:
-    """Compare two numbers by their standard errors alone; each is (value, standard error)."""
+def known_errors(first: tuple[float, float], second: tuple[float, float]) -> DifferenceTest | None:
+    """Compare two numbers by their standard errors alone, each (value, standard error); None if they are too large."""
     difference, error = first[0] - second[0], math.hypot(first[1], second[1])
+    if not math.isfinite(difference) or not math.isfinite(error):
+        return None
     p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error else float(difference == 0)
     return DifferenceTest(difference, error, p_value, "unpaired, by the standard errors")
 
@@ -136,8 +149,11 @@ def corrected(tests: Sequence[DifferenceTest | None]) -> list[DifferenceTest | N
     return found
 
 
-def _student(mean: float, error: float, freedom: float) -> float:
-    """Return the two-sided p-value of a mean; without any spread it is 1 for a mean of 0 and 0 for others."""
+def _student(mean: float, error: float, freedom: float, method: str) -> DifferenceTest | None:
+    """Return Student's t-test of a mean; None if a number is too large, or without an error for a mean that is not 0."""
+    if not math.isfinite(mean) or not math.isfinite(error) or (error == 0 and mean != 0):
+        return None
     from scipy.special import stdtr
 
-    return float(2 * stdtr(freedom, -abs(mean) / error)) if error else float(mean == 0)
+    p_value = float(2 * stdtr(freedom, -abs(mean) / error)) if error else 1.0
+    return DifferenceTest(mean, error, p_value, method)

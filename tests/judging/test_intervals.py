@@ -184,7 +184,7 @@ def test_perfect_psi_takes_the_interval_of_one_pair_out_of_order() -> None:
     nearly, influence = estimate_psi(swapped, gap, pairs)
     assert nearly.value == pytest.approx(1 - 2 / 8 / 3)
     assert (perfect.value, perfect.high) == (1.0, 1.0)
-    assert perfect.low == pytest.approx(nearly.low, abs=ROUNDING)
+    assert nearly.low - 0.1 < perfect.low < nearly.low  # the interval of the neighbour or a little wider
     assert influence.share == pytest.approx(2 / 3, abs=0.1)
 
 

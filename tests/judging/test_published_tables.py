@@ -14,6 +14,7 @@ from infomcr_cli.report import judge
 from infomcr_cli.report.judge_table import judge_file
 
 TABLES = Path(__file__).parent / "tables"
+PAGE = Path(__file__).parents[2] / "docs" / "published-tables.md"
 # K to 6 decimals, τ-b to 3 and the competition's score to 12, see tables/README.md
 TASK_1 = {
     "vpm_1": (0.057475, 0.500, 0.060700993773),
@@ -111,3 +112,11 @@ def test_importance_of_an_axis_equals_omega_squared_of_the_f_statistic() -> None
         assert found[axis] == pytest.approx(max(omega, 0), abs=CLOSED_FORM)
     lonely = pd.DataFrame({"lr": range(5), "same": [1] * 5, "gap": range(5), "mu": range(5)})
     assert judge(lonely, gap="gap", axes=["lr", "same"]).to_dict()["axis_importance"] == {"lr": None, "same": None}
+
+
+def test_sign_errors_on_the_page_are_of_the_direction_that_tau_is_of() -> None:
+    rows = [line.split("|")[1:-1] for line in PAGE.read_text(encoding="utf-8").splitlines() if " [" in line]
+    found = {cells[0].strip(): (float(cells[1].split()[0]), float(cells[6])) for cells in rows if len(cells) == 8}
+    assert {"cka_between_seeds", "mode_connectivity", "wcv", "oracle"} <= found.keys()
+    for tau, sign_error in found.values():
+        assert abs(tau) < 0.2 or (tau > 0) is (sign_error < 0.5)

@@ -32,8 +32,10 @@ def test_t_tests_equal_those_of_scipy(n: int) -> None:
 def test_tests_without_spread_or_numbers() -> None:
     assert paired_means([1.0], [2.0]) is unpaired_means([1.0], [2.0, 3.0]) is None
     assert paired_means([1.0, 1.0], [1.0, 1.0]).p_value == 1.0
-    assert paired_means([1.0, 1.0], [2.0, 2.0]).p_value == 0.0
-    assert unpaired_means([1.0, 1.0], [2.0, 2.0]).p_value == 0.0
+    assert paired_means([1.0, 1.0], [2.0, 2.0]) is unpaired_means([1.0, 1.0], [2.0, 2.0]) is None
+    assert unpaired_means([1.0, 1.0], [1.0, 1.0]).p_value == 1.0
+    assert unpaired_means([1e200, 2e200], [3e200, 4e200]) is paired_means([1e200, 2e200], [3e200, 1e200]) is None
+    assert known_errors((1e308, 1.0), (-1e308, 1.0)) is None
     assert known_errors((1.0, 0.0), (1.0, 0.0)).p_value == 1.0
     assert known_errors((3.0, 3.0), (0.0, 4.0)).std_error == 5.0
 
@@ -83,3 +85,22 @@ def test_equal_runs_are_called_different_in_at_most_five_of_a_hundred_cases() ->
         ]
     assert (alarms / 600 <= 0.075).all()
     assert (alarms[:2] / 600 >= 0.03).all()
+
+
+def test_seeds_that_agree_to_a_whole_image_have_the_variance_of_rounding() -> None:
+    found = unpaired_means([5 / 360] * 2, [6 / 360] * 2, step=1 / 360)
+    assert found.std_error == pytest.approx(math.sqrt(1 / 12) / 360)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(math.sqrt(12), 2))
+    assert not found.is_distinguishable
+    first, second = np.random.default_rng(2).normal(size=(2, 4))
+    assert unpaired_means(first, second, step=1e-3) == unpaired_means(first, second)
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.7, 1.0])
+def test_two_seeds_of_whole_images_give_few_false_alarms(spread: float) -> None:
+    rng, alarms, images = np.random.default_rng(3), 0, 360
+    for _ in range(200):
+        wrong = np.round(10 + rng.random() + spread * rng.standard_normal((4, 2))) / images
+        tests = corrected([unpaired_means(wrong[0], one, step=1 / images) for one in wrong[1:]])
+        alarms += any(one is not None and one.is_distinguishable for one in tests)
+    assert alarms / 200 <= 0.075
