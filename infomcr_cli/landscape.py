@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder, folder_name, open_result
+from infomcr_cli.landscapes.folder import ResultFolder, can_be_shown, folder_name, open_result
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
 from infomcr_cli.landscapes.same_network import check_same_network
 from infomcr_cli.landscapes.settings import (
@@ -104,7 +104,9 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
     with open_result(folder, minima, request.out, force=request.force):
-        document = folder.document() or _computed(settings, minima, folder, console)
+        document = folder.document()
+        if not can_be_shown(lambda: LandscapeResult(document).renderables(80)):
+            document = _computed(settings, minima, folder, console)
     return LandscapeResult(document)
 
 

@@ -52,5 +52,5 @@ def report_run(request: ReportRequest) -> RunReport:
     report = replace(report, files=(str(path),))
     if not request.tracking:
         return report
-    page = run_page(report, plots, run.path)
+    page = run_page(report, plots, None)
     return replace(report, mlflow_run_id=log_report(run, page.decode(), FILE, request.tracking_uri))

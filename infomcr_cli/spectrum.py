@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.landscapes.folder import ResultFolder, folder_name, open_result
+from infomcr_cli.landscapes.folder import ResultFolder, can_be_shown, folder_name, open_result
 from infomcr_cli.landscapes.minima import Minimum, number_of_samples, open_minima
 from infomcr_cli.landscapes.settings import OPERATORS, PROBES, STEPS, SpectrumSettings
 
@@ -100,7 +100,8 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
     folder = ResultFolder(place, content, "spectrum.json")
     with open_result(folder, minima, request.out, force=request.force):
         document = folder.document()
-        if document is None or document.get("requested_width") != settings.width or "negative_below" not in document:
+        is_whole = can_be_shown(lambda: SpectrumResult(document).renderables(80))
+        if not is_whole or document.get("requested_width") != settings.width or "negative_below" not in document:
             document = _computed(settings, minima, folder, console)
     return SpectrumResult(document)
 

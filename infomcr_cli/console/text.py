@@ -8,10 +8,11 @@ import unicodedata
 def printable(text: str, limit: int = 500) -> str:
     r"""Return text without control, format and surrogate characters, so that it cannot steer a terminal.
 
+    U+FFFE and U+FFFF, which XML forbids, are replaced too.
+
     Example: printable("a\x1b[31mb") is "a�[31mb".
     """
-    bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    clean = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in bad else c for c in text[: limit + 1])
+    clean = "".join("\N{REPLACEMENT CHARACTER}" if _is_bad(character) else character for character in text[: limit + 1])
     return clean if len(text) <= limit else clean[:limit] + "…"
 
 
@@ -25,3 +26,7 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _is_bad(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} or character in "\ufffe\uffff"

@@ -150,7 +150,7 @@ def corrected(tests: Sequence[DifferenceTest | None]) -> list[DifferenceTest | N
 
 
 def _student(mean: float, error: float, freedom: float, method: str) -> DifferenceTest | None:
-    """Return Student's t-test of a mean; None if a number is too large, or without an error for a mean that is not 0."""
+    """Return Student's t-test of a mean; None if a number is too large, or without an error unless the mean is 0."""
     if not math.isfinite(mean) or not math.isfinite(error) or (error == 0 and mean != 0):
         return None
     from scipy.special import stdtr

@@ -11,7 +11,7 @@ import io
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,6 +198,15 @@ def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | Non
 def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
     """Return a name that depends only on the settings: a kind and eight digits of their hash."""
     return f"{kind}-{hashlib.sha256(dump_json(dict(settings))).hexdigest()[:8]}"
+
+
+def can_be_shown(show: Callable[[], Iterable[object]]) -> bool:
+    """Return whether a document holds what a command shows of it; the folder of a run may come from a stranger."""
+    try:
+        list(show())
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _parsed(content: bytes | None) -> Any:

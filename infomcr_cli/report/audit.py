@@ -114,7 +114,9 @@ Values = Mapping[str, MeasuredValue]
 
 
 def spread(values: Iterable[float | None]) -> float | None:
-    """Return the standard deviation (ddof 1) of the numbers among some values; None if there are fewer than two.
+    """Return the standard deviation (ddof 1) of the numbers among some values.
+
+    None if there are fewer than two, or if it is no finite number.
 
     Examples:
         >>> spread([1.0, 3.0, None]) == math.sqrt(2)
@@ -123,7 +125,12 @@ def spread(values: Iterable[float | None]) -> float | None:
     found = np.array([value for value in values if value is not None], np.float64)
     if len(found) < 2 or not np.isfinite(found).all():
         return None
-    return float(found.std(ddof=1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _finite(float(found.std(ddof=1)))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def audited_measures(
@@ -149,7 +156,7 @@ def _audited(
     for kind, versions in changed.items():
         values = [version[name].value if name in version else None for version in versions]
         caused = spread([one.value, *values]) if one.value is not None else None
-        ratio = None if caused is None or between is None else caused / between
+        ratio = None if caused is None or between is None else _finite(caused / between)
         kinds[kind] = ChangedValues(values=values, spread=caused, ratio=ratio)
     return AuditedMeasure(
         value=one.value,

@@ -6,6 +6,7 @@ Only settings that make the weights can be axes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,6 +59,22 @@ def setting_text(settings: Mapping[str, Any], name: str) -> str | None:
         return full_text(settings[name])
     is_later = name in _later_defaults() and f"{name.partition('.')[0]}.name" in settings
     return full_text(_later_defaults()[name]) if is_later else None
+
+
+def json_value(value: Any) -> Any:
+    """Return a setting as a JSON document can hold it: a date, NaN and infinities as text.
+
+    Examples:
+        >>> json_value({"a": [float("inf"), 1.5], "b": None})
+        {'a': ['inf', 1.5], 'b': None}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_value(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def full_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report import families
-from infomcr_cli.report.axes import Axis, find_axes, setting_text
+from infomcr_cli.report.axes import Axis, find_axes, json_value, setting_text
 from infomcr_cli.report.barriers import RunBarriers, barriers_between, barriers_table
 from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
 from infomcr_cli.report.evaluated_run import (
@@ -91,6 +92,11 @@ class Comparison:
         """Names of the measures whose numbers are of several conventions."""
         return frozenset(conflict.measure for conflict in self.conflicts)
 
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """The place of each ranked run in `included`, by its name."""
+        return {run.name: row for row, run in enumerate(self.included)}
+
     @property
     def has_unranked_runs(self) -> bool:
         """Whether there are runs that are not ranked."""
@@ -137,8 +143,8 @@ class Comparison:
             yield Text(f"Written: {', '.join(written_files(self.files))}")
 
     def _run_to_dict(self, run: ComparedRun) -> dict[str, Any]:
-        settings = {axis.name: run.settings.get(axis.name) for axis in self.axes}
-        document = {"run": run.name, "state": run.state, "seed": run.seed, "settings": settings}
+        settings = {axis.name: json_value(run.settings.get(axis.name)) for axis in self.axes}
+        document = {"run": run.name, "state": run.state, "seed": json_value(run.seed), "settings": settings}
         if not isinstance(run, EvaluatedRun):
             return document
         found = run.evaluation

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from infomcr_cli.config.allowed_builders import named_again
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
+from infomcr_cli.judging.result import MOST_IMAGES
 from infomcr_cli.judging.sign_error import LOSS_GAP
 from infomcr_cli.report.evaluated_run import EvaluatedRun
-from infomcr_cli.report.pairwise import note_on_single_runs
+from infomcr_cli.report.pairwise import note_on_single_runs, note_on_single_seeds
 from infomcr_cli.report.tables import GAMMA, format_number
 from infomcr_cli.runs import list_checkpoints
 
@@ -25,7 +26,8 @@ MOST_DIFFERENT = 2.0  # largest training loss over the smallest; one that is lar
 
 def notes_on(comparison: Comparison) -> list[str]:
     """Return the notes that a comparison is shown with, a sentence or two each."""
-    notes = [*note_on_single_runs(comparison), *note_on_losses(comparison.included), *comparison.ranking.notes]
+    notes = [*note_on_single_runs(comparison), *note_on_single_seeds(comparison)]
+    notes += [*note_on_losses(comparison.included), *comparison.ranking.notes]
     if comparison.conflicts:
         notes.append("Values of different conventions were ranked together (--allow-mixed); they are marked with *.")
         notes += [conflict.sentence() for conflict in comparison.conflicts]
@@ -68,7 +70,8 @@ def note_on_losses(runs: Sequence[EvaluatedRun]) -> list[str]:
     if not losses or max(losses) <= MOST_DIFFERENT * min(losses):
         return []
     size = _convention(runs[0]).get("draw_size")
-    halved = f" by about {size * math.log(2):.0f} nats if every loss is halved" if isinstance(size, int) else ""
+    is_known = isinstance(size, int) and 0 < size <= MOST_IMAGES
+    halved = f" by about {size * math.log(2):.0f} nats if every loss is halved" if is_known else ""
     return [
         f"The training losses differ, from {format_number(min(losses))} to {format_number(max(losses))} nats. A lower "
         f"training loss alone lowers gamma{halved}. To compare flatness, train to the same loss "

@@ -18,7 +18,7 @@ from infomcr_cli.judging.two_runs import (
     unpaired_means,
 )
 from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text, unit_of
-from infomcr_cli.report.tables import GAMMA, format_number, group_name, replicates, with_error
+from infomcr_cli.report.tables import GAMMA, format_p_value, group_name, replicates, with_error
 from infomcr_cli.runs.checkpoint import trained_on
 
 if TYPE_CHECKING:
@@ -87,6 +87,22 @@ def note_on_single_runs(comparison: Comparison) -> list[str]:
     ]
 
 
+def note_on_single_seeds(comparison: Comparison) -> list[str]:
+    """Return one sentence if settings are too few to be ranked and some cannot be compared: they have one seed."""
+    groups = replicates(comparison)
+    if comparison.ranking.ranked or not 2 <= len(groups) <= MOST_SETTINGS:
+        return []
+    several = {len(members) > 1 for members in groups}
+    single = [group_name(comparison, members) for members in groups if len(members) == 1]
+    if several != {True, False}:
+        return []
+    names = ", ".join(single if len(groups[0]) > 1 else [group_name(comparison, groups[0])])
+    return [
+        f"No conclusion on {names} beside settings of several seeds: it is a single run, and a comparison over seeds "
+        "needs at least two of each."
+    ]
+
+
 def _gamma(first: _Members, other: _Members) -> DifferenceTest | None:
     both = (*first, *other)
     conventions = {convention_text(run.evaluation.measures[GAMMA].convention) for run in both if _has_gamma(run)}
@@ -113,10 +129,7 @@ def _has_gamma(run: EvaluatedRun) -> bool:
 
 def _draws(run: EvaluatedRun) -> list[float | None]:
     """Return gamma of each draw, None for a rank-deficient one; none for a record without draws."""
-    extra = run.evaluation.measures[GAMMA].model_extra or {}
-    draws = extra.get("draws")
-    numbers = draws if isinstance(draws, list) else []
-    return [float(one) if isinstance(one, int | float) and np.isfinite(one) else None for one in numbers]
+    return run.evaluation.measures[GAMMA].numbers("draws")
 
 
 def _same_images(one: EvaluatedRun, other: EvaluatedRun) -> bool:
@@ -127,7 +140,9 @@ def _same_images(one: EvaluatedRun, other: EvaluatedRun) -> bool:
 
 def _test_error(first: _Members, other: _Members) -> DifferenceTest | None:
     if len(first) + len(other) > 2:
-        return _over_seeds(first, other, lambda run: run.gap("test_error"))
+        sizes = [run.evaluation.n_test for run in (*first, *other) if run.evaluation.n_test]
+        step = 1 / min(sizes) if sizes else 0.0  # errors are whole images
+        return _over_seeds(first, other, lambda run: run.gap("test_error"), step)
     answers = [run.evaluation.test_answers for run in (first[0], other[0])]
     if answers[0] is not None and answers[1] is not None and answers[0].digest == answers[1].digest:
         correct = [one.correct_images() for one in answers if one is not None]
@@ -139,10 +154,10 @@ def _test_error(first: _Members, other: _Members) -> DifferenceTest | None:
 
 
 def _over_seeds(
-    first: _Members, other: _Members, value: Callable[[EvaluatedRun], float | None]
+    first: _Members, other: _Members, value: Callable[[EvaluatedRun], float | None], step: float = 0.0
 ) -> DifferenceTest | None:
     one, two = ([x for x in map(value, members) if x is not None] for members in (first, other))
-    return unpaired_means(one, two, method=_SEEDS.format(len(one), len(two)))
+    return unpaired_means(one, two, method=_SEEDS.format(len(one), len(two)), step=step)
 
 
 def _sentence(
@@ -168,8 +183,9 @@ def _sentence(
 
 
 def _conclusion(test: DifferenceTest, answer: str) -> str:
-    p_value = "p < 0.001" if test.p_value < 0.001 else f"p = {format_number(test.p_value, 2)}"
-    return f"{answer if test.is_distinguishable else 'not distinguishable'} ({test.method}, {p_value})"
+    p_value = format_p_value(test.p_value)
+    shown = f"p {p_value}" if p_value.startswith("<") else f"p = {p_value}"
+    return f"{answer if test.is_distinguishable else 'not distinguishable'} ({test.method}, {shown})"
 
 
 def _rate(members: _Members) -> str:

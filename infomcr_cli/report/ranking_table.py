@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from infomcr_cli.judging.judge import FEWEST
 from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
 from infomcr_cli.report.families import families_table
-from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
+from infomcr_cli.report.tables import NONE, TextTable, format_p_value, format_stat, mark_mixed
 
 _ORIENTED = "Positive: the measure ranks as its direction (column better) claims"
 _IN_PARENTHESES = {  # column → what stands there
@@ -114,6 +114,11 @@ def _caption(ranking: RankingResult, columns: Collection[str], is_audited: bool)
             f"significant: worse than the best of {compared.compared} measures "
             "(p, the p-value corrected for that choice, below 0.05)"
         )
+        if compared.statistic != ranking.rank_by:
+            parts.append(
+                f"Ranked by {SYMBOLS[ranking.rank_by]}, which has no interval, so differences from the best are of "
+                f"{SYMBOLS[compared.statistic]}"
+            )
     if is_audited:
         parts.append(_FRAGILITY)
     hidden = [one for one in ranking.measures if _is_constant(one)]
@@ -166,6 +171,6 @@ def _behind(one: MeasureResult, best: str) -> str:
         return "best"
     if difference is None or difference.p_value is None:
         return NONE
-    p_value = "p < 0.001" if difference.p_value < 0.001 else f"p {difference.p_value:.3f}"
+    p_value = f"p {format_p_value(difference.p_value, 'f', 3)}"
     shown = f"{mark_mixed(format_stat(difference.difference), difference.mixed)} ({p_value})"
     return f"{shown} significant" if difference.significant else shown

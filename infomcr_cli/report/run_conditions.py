@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,12 @@ def _number(value: Any) -> float | None:
     """Return the number that a value is or states; True and False are none."""
     if isinstance(value, str):
         return parse_number(value)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer that no float holds
+        return math.inf if value > 0 else -math.inf
 
 
 def _parsed(text: str) -> Any:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.axes import full_text
+from infomcr_cli.report.axes import full_text, json_value
 from infomcr_cli.report.run_summary import RunSummary
 from infomcr_cli.runs import State
 from infomcr_cli.runs.annotations import Annotations
@@ -48,7 +48,8 @@ class RunList:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `runs --json`."""
         started = [None if run.started is None else run.started.isoformat() for run in self.runs]
-        return {"runs": [{**asdict(run), "started": when} for run, when in zip(self.runs, started, strict=True)]}
+        runs = [{**asdict(run), "started": when} for run, when in zip(self.runs, started, strict=True)]
+        return {"runs": json_value(runs)}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield a table with a line for each run; whatever a directory says is text, never markup."""

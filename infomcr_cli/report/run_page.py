@@ -37,11 +37,12 @@ def run_plots(report: RunReport) -> dict[str, Plot]:
     return {name: plot for name, plot in found.items() if plot is not None}
 
 
-def run_page(report: RunReport, plots: Mapping[str, Plot], place: Path) -> bytes:
+def run_page(report: RunReport, plots: Mapping[str, Plot], place: Path | None) -> bytes:
     """Return the page.
 
     Args:
-        place: the folder in which it will be, from which links to the run's files are relative.
+        place: the folder in which it will be, from which links to the run's files are relative; None: it will be read
+               elsewhere, so they are absolute.
     """
     return render_page(
         "run_page.html.jinja",
@@ -64,7 +65,7 @@ def _summary(report: RunReport) -> str:
     return f"The network {model}, trained on {data} with {optimizer}, {with_reg}, seed {config.get('seed', '?')}."
 
 
-def _sections(report: RunReport, plots: Mapping[str, Plot], place: Path) -> list[Section]:
+def _sections(report: RunReport, plots: Mapping[str, Plot], place: Path | None) -> list[Section]:
     """Return what the page shows, in the order of a reader's questions."""
     weights, others = settings_tables(report)
     curves = [picture_of(plots[name]) for name in ("training",) if name in plots]

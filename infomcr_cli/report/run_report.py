@@ -11,6 +11,7 @@ from infomcr_cli.console.redaction import redactor
 from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
+from infomcr_cli.report.axes import json_value
 from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun, is_outdated, read_compared_run
 from infomcr_cli.report.plots.curves import GAMMA, trajectory
 from infomcr_cli.report.plots.one_run import GammaAtStep
@@ -96,7 +97,7 @@ class RunReport:
             "epoch": status.epoch,
             "step": status.step,
             "imported": self.is_imported,
-            "settings": self.settings,
+            "settings": json_value(self.settings),
             "overrides": list(self.overrides),
             "tags": dict(self.noted.tags),
             "note": self.noted.note or None,

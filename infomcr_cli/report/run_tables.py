@@ -105,7 +105,7 @@ def _measure_row(name: str, one: MeasureRecord, about: tuple[str, str] | None) -
     if one.value is None and extra.get("reason"):
         value = f"none: {printable(str(extra['reason']))}"
     says, formula = about or ("", "")
-    return (name, value, _interval(extra.get("interval")), one.unit or "", one.direction or "", says, formula)
+    return (name, value, _interval(one.numbers("interval")), one.unit or "", one.direction or "", says, formula)
 
 
 def evaluations_table(report: RunReport) -> PageTable:
@@ -165,9 +165,12 @@ def environment_table(report: RunReport) -> PageTable:
     return _table("environment", "Environment", ("what", "value"), rows)
 
 
-def links_table(report: RunReport, place: Path) -> PageTable:
-    """Return links to the run's folder, its files and its page in MLflow; `place` is the folder of the page."""
-    folder = folder_link(report.compared, place)
+def links_table(report: RunReport, place: Path | None) -> PageTable:
+    """Return links to the run's folder, its files and its page in MLflow; `place` is the folder of the page.
+
+    Without a place, which a page in MLflow has not, the links are absolute.
+    """
+    folder = f"{folder_link(report.compared, place).rstrip('/')}/"
     rows = [[Cell("folder"), Cell(report.run.name, folder)]]
     rows += [[Cell("file"), Cell(name, folder + name)] for name in _FILES if (report.run.path / name).is_file()]
     mlflow = mlflow_cell(report.compared)
@@ -182,17 +185,16 @@ def how_to_read_gamma(report: RunReport) -> list[str]:
     record = run.evaluation.measures.get(GAMMA) if run else None
     if record is None or record.value is None:
         return []
-    extra = record.model_extra or {}
-    draws = extra.get("draws")
+    draws = record.numbers("draws")
     convention = record.convention if isinstance(record.convention, dict) else {}
     size = convention.get("draw_size")
-    mean = f"the mean of {len(draws)} draws of {size} training images" if isinstance(draws, list) and size else "a mean"
+    mean = f"the mean of {len(draws)} draws of {size} training images" if draws and size else "a mean"
     shown = with_error(record.value, record.std_error)
     sentences = [
         f"gamma is {shown} nats, {mean}: half the log-determinant of the Gram matrix of the samples' gradients. "
         "Lower is flatter: the weights can change more before the losses of these samples do.",
     ]
-    if deficient := [one for one in draws or [] if one is None]:
+    if deficient := [one for one in draws if one is None]:
         sentences.append(f"{len(deficient)} draws are rank-deficient and excluded from the mean.")
     if convention:
         said = ", ".join(
@@ -242,8 +244,8 @@ def _percent(value: float | None, error: float | None) -> str:
     return with_error(None if value is None else 100 * value, None if error is None else 100 * error)
 
 
-def _interval(found: Any) -> str:
-    if not isinstance(found, list) or len(found) != 2 or not all(isinstance(one, int | float) for one in found):
+def _interval(found: Sequence[float | None]) -> str:
+    if len(found) != 2 or None in found:
         return ""
     return f"{format_number(found[0], 4)} to {format_number(found[1], 4)}"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infomcr_cli.judging.two_runs import LEVEL
 from infomcr_cli.report.columns import MEASURE
 from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, unit_of
 from infomcr_cli.report.gather import GAPS
@@ -43,12 +44,28 @@ def format_number(value: float | None, digits: int = 3) -> str:
     """Return a number with a few significant digits, or a dash if there is none.
 
     Examples:
-        >>> format_number(0.12345), format_number(1.5e6), format_number(None)
-        ('0.123', '1.5e+06', '–')
+        >>> format_number(0.12345), format_number(999.6), format_number(1.5e6), format_number(None)
+        ('0.123', '999.6', '1.5e+06', '–')
     """
     if value is None or not np.isfinite(value):
         return NONE
-    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.4g}"
+    return f"{value:.{digits}g}" if abs(value) < 999.5 else f"{value:.4g}"
+
+
+def format_p_value(value: float, kind: str = "g", digits: int = 2) -> str:
+    """Return a p-value with a few digits, or with as many as show on which side of 0.05 it is.
+
+    Args:
+        kind: of format: "g" counts significant digits, "f" decimals.
+
+    Examples:
+        >>> format_p_value(0.0004), format_p_value(0.123), format_p_value(0.0496), format_p_value(0.0503, "f", 3)
+        ('< 0.001', '0.12', '0.0496', '0.050')
+    """
+    if value < 0.001:
+        return "< 0.001"
+    texts = (f"{value:.{count}{kind}}" for count in range(digits, 17))
+    return next((text for text in texts if (float(text) < LEVEL) == (value < LEVEL)), f"{value}")
 
 
 def format_stat(value: float | None) -> str:
@@ -175,7 +192,7 @@ def group_name(comparison: Comparison, members: Sequence[EvaluatedRun]) -> str:
     first, more = members[0], len(members) - 1
     if not more and not _HASH.search(first.name):
         return first.name
-    row = next(index for index, run in enumerate(comparison.included) if run.name == first.name)
+    row = comparison.row_of[first.name]
     names = short_names([axis.name for axis in comparison.axes])
     differing = " ".join(f"{name}={axis.labels[row]}" for name, axis in zip(names, comparison.axes, strict=True))
     if 0 < len(differing) <= MOST_CHARACTERS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -31,6 +32,12 @@ def _bounded(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
         raise ValueError("a number beyond 64 bits")
     return value
+
+
+def _finite(value: Any) -> float | None:
+    """Return a number of an untrusted file as a float; None if it is none, or too large."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= sys.float_info.max else None
 
 
 def _text(value: Any) -> Any:
@@ -63,6 +70,15 @@ class MeasureRecord(_Record):
     convention: Any = None
     spectrum: list[Number] | None = None
 
+    def numbers(self, key: str) -> list[float | None]:
+        """Return a list of numbers that a measure records besides, such as "draws" or "interval".
+
+        Returns:
+            None in place of what is not a finite number; nothing if there is no such list.
+        """
+        found = (self.model_extra or {}).get(key)
+        return [_finite(one) for one in found] if isinstance(found, list) else []
+
 
 class ScoreRecord(_Record):
     """Loss (cross-entropy, nats) and accuracy in [0, 1] on one split."""
@@ -89,8 +105,8 @@ class Evaluation(_Record):
     """
 
     checkpoint: Text | None = None
-    step: int | None = None
-    epoch: int | None = None
+    step: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    epoch: Annotated[int, Field(ge=0, le=10**15)] | None = None
     reached_target: bool | None = None
     train: ScoreRecord = ScoreRecord()
     test: ScoreRecord = ScoreRecord()

@@ -225,3 +225,26 @@ def test_answer_for_single_runs_is_said_to_be_none_for_their_settings(
     found = compared(tmp_path)
     assert len(found.answers) == 1
     assert any("not for their settings" in note for note in found.notes) is noted
+
+
+def test_equal_seeds_of_whole_images_are_not_distinguishable(tmp_path: Path) -> None:
+    for seed in range(2):
+        for name, wrong in (("a", 5), ("b", 6)):
+            write(tmp_path, f"{name}{seed}", wrong=wrong, seed=seed)
+    (answer,) = compared(tmp_path).answers
+    assert answer.test_error.std_error == pytest.approx((1 / 12) ** 0.5 / 200)
+    assert not answer.test_error.is_distinguishable
+
+
+def test_a_single_run_beside_settings_of_several_seeds_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "a", wrong=2)
+    for seed in range(2):
+        write(tmp_path, f"b{seed}", wrong=2 + seed, seed=seed)
+        write(tmp_path, f"c{seed}", wrong=4 + seed, seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.answers == ()
+    assert any("No conclusion on a beside" in note for note in comparison.notes)
+    write(tmp_path, "a1", wrong=3, seed=1)
+    again = compared(tmp_path)
+    assert len(again.answers) == 2
+    assert not any("No conclusion" in note for note in again.notes)

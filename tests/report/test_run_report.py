@@ -248,6 +248,8 @@ def test_report_is_an_artifact_of_the_run_in_mlflow(
     assert (run_id, name, report.mlflow_run_id) == ("abc", "report.html", "abc")
     assert page.startswith("<!doctype html>")
     assert "alert(1)" not in page
+    assert f'href="{(run.resolve() / "config.yaml").as_uri()}"' in page  # it is read elsewhere
+    assert 'href="./' not in page
     assert report_run(ReportRequest(run)).mlflow_run_id is None  # tracking=off
     monkeypatch.setattr(Client, "log_text", lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING):

@@ -17,7 +17,7 @@ from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.report import judge
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.ranking_table import psi_table, ranking_table
-from infomcr_cli.report.tables import TextTable, format_number, runs_table, with_error
+from infomcr_cli.report.tables import TextTable, format_number, format_p_value, runs_table, with_error
 from infomcr_cli.report.terminal import text_tables
 
 
@@ -192,3 +192,20 @@ def test_nothing_to_rank_is_said_instead_of_a_table_of_controls(constant: str) -
     ranking = judge(frame.assign(**{constant: 1.0}), gap="gap", axes=["lr"])
     assert ranking_table(ranking).rows == ()
     assert ranking.notes[0].startswith("Nothing to rank:")
+
+
+def test_p_values_show_on_which_side_of_5_percent_they_are() -> None:
+    for value in (0.0496, 0.04996, 0.049999, 0.0501, 0.05, 0.2, 0.0004):
+        for kind, digits in (("g", 2), ("f", 3)):
+            text = format_p_value(value, kind, digits)
+            assert (float(text.removeprefix("< ")) < 0.05) is (value < 0.05)
+    assert format_p_value(0.123456) == "0.12"
+
+
+def test_caption_says_that_differences_are_of_tau_if_the_ranking_statistic_has_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": np.arange(32) % 8, "b": np.arange(32) // 8, "gap": rng.random(32)})
+    frame["mu"], frame["nu"] = rng.normal(size=(2, 32))
+    for rank_by, said in (("conditional_information", True), ("granulated_psi", False)):
+        ranking = judge(frame, gap="gap", axes=["a", "b"], rank_by=rank_by)
+        assert ("differences from the best are of τ" in ranking_table(ranking).caption) is said
