@@ -56,6 +56,15 @@ function testOf(word, heads) {
   return (row) => row.textContent.toLowerCase().includes(text) !== isWithout;
 }
 
+// The name of a column of numbers that a filter can name: a word with which no earlier head begins.
+function filterName(rows, heads) {
+  const words = heads.map((head) => /^[^\s,<>=!]*/.exec(head)[0]);
+  const isFirst = (column) => heads.findIndex((head) => head.startsWith(words[column])) === column;
+  const isNumber = (row, column) => !Number.isNaN(numberIn(row.cells[column].textContent));
+  const isNumeric = (column) => 2 * rows.filter((row) => isNumber(row, column)).length > rows.length;
+  return words.find((word, column) => column > 0 && word && isFirst(column) && isNumeric(column));
+}
+
 function makeFilterable(table, number) {
   const rows = Array.from(table.tBodies[0].rows);
   const heads = Array.from(table.tHead.rows[0].cells, (head) => head.textContent.trim().toLowerCase());
@@ -63,7 +72,8 @@ function makeFilterable(table, number) {
   box.className = "filter";
   input.type = "search";
   input.id = `filter-${number}`;
-  input.placeholder = `such as ${heads.length > 1 ? `${heads[1].split(",")[0]}<0 or ` : ""}a word, -word`;
+  const name = filterName(rows, heads);
+  input.placeholder = `such as ${name ? `${name}<0 or ` : ""}a word, -word`;
   label.htmlFor = shown.htmlFor = input.id;
   label.textContent = `Filter ${table.caption.textContent} `;
   shown.setAttribute("role", "status");

@@ -14,6 +14,7 @@ from infomcr_cli.console.redaction import redact
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.result import STATISTICS, SYMBOLS, MeasureResult
 from infomcr_cli.report.comparison import Comparison
+from infomcr_cli.report.tables import mark_mixed
 from infomcr_cli.runs.io.safe_documents import dump_json
 from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.process import MlflowProcess
@@ -88,7 +89,10 @@ def tracked_metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def comparison_note(comparison: Comparison) -> str:
-    """Return the result of a comparison in Markdown, as MLflow shows it beside the record: the measures, best first."""
+    """Return the result of a comparison in Markdown, as MLflow shows it beside the record.
+
+    Statistics are oriented, as in tables. The measures are in the order of the ranking: best first from 16 minima.
+    """
     ranking = comparison.ranking
     lines = [f"{len(comparison.included)} runs, ranked against the gap `{comparison.gap}`. See comparison.html.", ""]
     lines += [
@@ -96,8 +100,11 @@ def comparison_note(comparison: Comparison) -> str:
         "| --- " * (len(STATISTICS) + 1) + "|",
     ]
     for one in ranking.measures[:NOTED]:
-        numbers = (one.statistic(name) for name in STATISTICS)
-        lines.append(f"| {one.name} | {' | '.join('–' if n is None else f'{n:.3f}' for n in numbers)} |")
+        numbers = (_shown(one, name) for name in STATISTICS)
+        cells = [mark_mixed(one.name, one.mixed), *("–" if n is None else f"{n:.3f}" for n in numbers)]
+        lines.append(f"| {' | '.join(cells)} |")
+    if comparison.conflicts:
+        lines += ["", "*: values of different conventions, ranked together."]
     return "\n".join(lines)
 
 

@@ -149,6 +149,18 @@ def test_tables_are_sorted_and_filtered(page: Path, comparison: Comparison) -> N
         head.querySelector("button").click();
         out.none = [head.getAttribute("aria-sort"), shown()];
         const box = every.parentElement.previousElementSibling, input = box.querySelector("input");
+        out.hint = input.placeholder;
+        out.hints = Array.from(document.querySelectorAll(".filter input"), (one) => {
+          const word = /^such as (\\S+)<0 or/.exec(one.placeholder);
+          if (!word) return true;
+          const rows = Array.from(one.closest(".filter").nextElementSibling.querySelectorAll("tbody tr"));
+          type(one, `${word[1]}<1e999`);
+          const below = rows.filter((row) => !row.hidden).length;
+          type(one, `${word[1]}>=-1e999`);
+          const above = rows.filter((row) => !row.hidden).length;
+          type(one, "");
+          return Math.max(below, above) > rows.length / 2;
+        });
         out.label = box.querySelector("label").htmlFor === input.id;
         type(input, "gamma<LIMIT run-on -seed");
         const status = box.querySelector("output");
@@ -174,6 +186,9 @@ def test_tables_are_sorted_and_filtered(page: Path, comparison: Comparison) -> N
     assert sorted(found["filtered"][0]) == sorted(kept)
     assert found["filtered"][1:] == [f"{len(kept)} of 16 rows", "status"]
     assert found["linked"]
+    assert found["hint"].startswith("such as gamma<0 or")
+    assert len(found["hints"]) > 1
+    assert all(found["hints"])
     assert found["nothing"] == [[], "0 of 16 rows"]
     assert (found["all"], found["unlinked"]) == (16, 0)
     assert found["label"]

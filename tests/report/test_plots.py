@@ -7,6 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from fake_runs import CONVENTION, config_with, evaluation, three_runs, write_run
 
 from infomcr_cli.compare import CompareRequest, compare
+from infomcr_cli.judging.result import Granulated
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.plots.all import all_plots, save_plots
@@ -245,3 +247,28 @@ def test_correlations_turn_measures_round_of_which_higher_is_better(tmp_path: Pa
         write_run(tmp_path / f"r{index}", config_with(optimizer__l2=index / 100), {"last": found})
     cells = between_measures(compare(CompareRequest((str(tmp_path),)))).axes[0].collections[0]
     assert np.asarray(cells.get_array()) == pytest.approx(np.ones((3, 3)))
+
+
+def test_many_points_are_drawn_in_few_artists_at_the_same_places(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infomcr_cli.report.plots.scatter.MOST_MARKS", 3)
+    figure = gamma_against_gap(comparison)
+    assert figure is not None
+    lines = [line for line in figure.axes[0].get_lines() if line.get_marker() not in ("None", "", "|", "_")]
+    drawn = sorted((float(x), float(y)) for line in lines for x, y in zip(*line.get_data(), strict=True))
+    expected = points(comparison, "gamma")
+    assert drawn == sorted((point.x, point.y) for point in expected)
+    assert figure.marks == ()
+
+
+def test_psi_map_has_the_axes_of_all_measures(comparison: Comparison) -> None:
+    first, *others = comparison.ranking.measures
+    without = replace(first, granulated_psi=Granulated(axes=dict.fromkeys(comparison.ranking.axes)))
+    whole, cut = (
+        psi_by_axis(replace(comparison, ranking=replace(comparison.ranking, measures=(one, *others))))
+        for one in (first, without)
+    )
+    names = [[text.get_text() for text in figure.axes[0].get_xticklabels()] for figure in (whole, cut)]
+    assert names[0] == names[1]
+    assert len(names[0]) > 2

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from cli import CommandLine
 from fake_runs import three_runs
 
 from infomcr_cli.compare import CompareRequest, compare
+from infomcr_cli.report import judge
+from infomcr_cli.report.save import comparison_note, tracked_metrics
 from infomcr_cli.runs import RunDirectory
 from infomcr_cli.tracking.store import Store
 
@@ -48,6 +54,7 @@ def test_comparison_is_recorded_with_runs_metrics_and_artifacts(
     assert document["mlflow_run_id"] == "abc"
     assert "3 runs, ranked against the gap `error`" in seen["note"]
     assert "| gamma |" in seen["note"]
+    assert "| noise |" in seen["note"]
     assert seen["store"].uri == "http://127.0.0.1:1"
     assert seen["runs"] == ["run-0", "run-1", "run-2"]
     assert seen["metrics"]["comparison/tau/gamma"] == pytest.approx(1.0)
@@ -107,3 +114,18 @@ def test_a_comparison_of_a_sweeps_folder_names_the_sweep_as_its_parent(
         compare(CompareRequest((str(folder),), tracking=True, tracking_uri="http://127.0.0.1:1"))
     compare(CompareRequest((str(runs),), tracking=True, tracking_uri="http://127.0.0.1:1"))
     assert parents == ["0" * 32, None, None, None]
+
+
+def test_note_shows_oriented_statistics_as_the_metrics_do_and_marks_mixed_conventions() -> None:
+    frame = pd.DataFrame({"lr": range(6), "gap": np.arange(6) / 10})
+    frame["margin"] = -frame["gap"]
+    ranking = judge(frame, gap="gap", axes=["lr"], n_test=10_000, directions={"margin": "higher"})
+    ranking = replace(ranking, measures=tuple(replace(one, mixed=True) for one in ranking.measures))
+    comparison: Any = SimpleNamespace(included=range(6), gap="error", ranking=ranking, conflicts=["margin: draws"])
+    note, metrics = comparison_note(comparison), tracked_metrics(comparison)
+    (line,) = [one for one in note.splitlines() if "margin" in one]
+    assert metrics["comparison/tau/margin.mixed_conventions"] == 1.0
+    assert metrics["comparison/sign_error/margin.mixed_conventions"] == 0.0
+    assert line.startswith("| margin* | 1.000 | 1.000 | 1.000 |")
+    assert line.endswith("| 0.000 |")
+    assert "*: values of different conventions" in note

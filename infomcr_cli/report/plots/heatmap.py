@@ -41,7 +41,7 @@ def between_measures(comparison: Comparison) -> Figure | None:
 def psi_by_axis(comparison: Comparison) -> Figure | None:
     """Return ψ of every measure on every axis, with Ψ, so that more is better; None if no axis has a usable group."""
     results = [*comparison.ranking.measures[:MOST_MEASURES], *comparison.ranking.controls]
-    axes = [name for name, count in results[0].granulated_psi.groups.items() if count] if results else []
+    axes = [axis for axis in comparison.ranking.axes if any(one.granulated_psi.groups.get(axis) for one in results)]
     if not axes:
         return None
     raw = [[*(one.granulated_psi.axes[axis] for axis in axes), one.granulated_psi.value] for one in results]
