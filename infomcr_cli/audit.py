@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -100,6 +101,8 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
         more_epochs=request.more_epochs,
         config_dir=request.config_dir,
     )
+    if sweeps:
+        _check_rescaling(run, config, request)
     changes = {kind: {"overrides": overrides} for kind, overrides in sweeps.items()}
     trained = {kind: _trained(overrides, console, request.config_dir) for kind, overrides in sweeps.items()}
     original, rescaled, description = _rescaled(run, config, request, console)
@@ -121,8 +124,16 @@ def _check(request: AuditRequest) -> None:
         raise InputError(
             "an audit must make at least one change", received="--rescalings 0", advice="Try --rescalings 4."
         )
-    if not request.factor > 1:
-        raise InputError("--factor must be above 1", received=str(request.factor))
+    if not 1 < request.factor < math.inf:
+        raise InputError("--factor must be above 1 and finite", received=str(request.factor))
+
+
+def _check_rescaling(run: RunDirectory, config: RunConfig, request: AuditRequest) -> None:
+    """Raise InputError if the run itself cannot be measured or rescaled: training may take hours."""
+    from infomcr_cli.measures.rescaled_evaluation import check_rescaling
+
+    with redirect_stdout(sys.stderr):  # a network of the user's own may print
+        check_rescaling(run, config, request.checkpoint, draws=request.rescalings)
 
 
 def _minima(against: Sequence[str]) -> list[EvaluatedRun]:

@@ -96,6 +96,17 @@ def test_an_audit_that_changes_nothing_or_cannot_rescale_is_refused(trained: Pat
     assert "must make at least one change" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--checkpoint", "bset"), "bset"), (("--factor", "inf"), "above 1 and finite")],
+)
+def test_nothing_is_trained_for_an_audit_that_cannot_measure_the_run(trained: Path, options: Any, words: str) -> None:
+    command = [INFOMCR, "audit", "runs/one", "--seeds", "1", *options]
+    answer = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=False)
+    assert (answer.returncode, words in answer.stderr) == (2, True)
+    assert not (trained / "runs" / "one" / "audit").exists()
+
+
 def sweeps(trained: Path, **options: Any) -> dict[str, list[str]]:
     run = RunDirectory.open(trained / "runs" / "one")
     given = {"seeds": 0, "orders": 0, "more_epochs": (), **options}

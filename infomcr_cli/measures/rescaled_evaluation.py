@@ -15,11 +15,11 @@ from infomcr_cli.data import evaluation_batches, load_dataset
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.measures.evaluate import MeasuredNetwork, evaluate_measures, measured_network
-from infomcr_cli.measures.rescaling import rescalable_places, rescale
+from infomcr_cli.measures.rescaling import RescalablePlace, rescalable_places, rescale
 from infomcr_cli.measures.value import MeasureValue
 from infomcr_cli.models import named_weights
 from infomcr_cli.models.names import assign_all
-from infomcr_cli.runs import RunDirectory, load_checkpoint
+from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint
 from infomcr_cli.runs.checkpoint import check_data
 
 FEW = 64  # images on which the function is compared
@@ -53,20 +53,8 @@ def measure_rescaled(
     Raises:
         InputError: the network has no layers that can be rescaled, or rescaling changed its function.
     """
-    runtime.prepare_to_measure(config)
-    dataset = load_dataset(config.data, seed=config.seed)
-    check_measures(config.measure, len(dataset.train))
-    measured, saved = measured_network(run, config, dataset), load_checkpoint(run, checkpoint)
-    check_data(saved, dataset.fingerprint)
+    measured, saved, places = _open(run, config, checkpoint, draws)
     variables = named_weights(measured.model)
-    assign_all(variables, saved.weights)
-    places = rescalable_places(measured.model) if draws else []
-    if draws and not places:  # before hours of measuring
-        raise InputError(
-            "the network has no layers that can be rescaled without changing its function",
-            received=measured.model.name,
-            advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
-        )
     loss = measured.score(evaluation_batches(measured.dataset.train, measured.dataset, config.measure.batch_size)).loss
     say(console, f"{run.name} {checkpoint}: unchanged")
     original = evaluate_measures(measured.context(run, saved.step, loss), console)
@@ -82,6 +70,36 @@ def measure_rescaled(
         found.append(evaluate_measures(measured.context(run, saved.step, loss), console))
     assign_all(variables, saved.weights)
     return RescaledEvaluation(original, tuple(found), tuple(place.name for place in places), change)
+
+
+def check_rescaling(run: RunDirectory, config: RunConfig, checkpoint: str, *, draws: int) -> None:
+    """Raise unless a checkpoint can be measured and rescaled, before networks are trained to compare it with.
+
+    Raises:
+        InputError: there is no such checkpoint, it does not fit, or no layer can be rescaled.
+    """
+    load_checkpoint(run, checkpoint)  # before the data set and the network
+    _open(run, config, checkpoint, draws)
+
+
+def _open(
+    run: RunDirectory, config: RunConfig, checkpoint: str, draws: int
+) -> tuple[MeasuredNetwork, Checkpoint, list[RescalablePlace]]:
+    """Return the network with the weights of a checkpoint, the checkpoint, and the layers that can be rescaled."""
+    runtime.prepare_to_measure(config)
+    dataset = load_dataset(config.data, seed=config.seed)
+    check_measures(config.measure, len(dataset.train))
+    measured, saved = measured_network(run, config, dataset), load_checkpoint(run, checkpoint)
+    check_data(saved, dataset.fingerprint)
+    assign_all(named_weights(measured.model), saved.weights)
+    places = rescalable_places(measured.model) if draws else []
+    if draws and not places:  # before hours of measuring
+        raise InputError(
+            "the network has no layers that can be rescaled without changing its function",
+            received=measured.model.name,
+            advice="Try --rescalings 0 with --seeds, --orders or --more-epochs.",
+        )
+    return measured, saved, places
 
 
 def _logits(measured: MeasuredNetwork) -> np.ndarray:
