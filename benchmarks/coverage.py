@@ -145,7 +145,11 @@ def main_effects(tables: int) -> Iterator[Row]:
         drawn = [draw(rng) for _ in range(tables)]
         found = [estimate_psi(dense_ranks(mu), dense_ranks(g), pairs)[0] for mu, g in drawn]
         shown = covered([(one.low, one.high) for one in found], truth)
-        where = {"grid": "×".join(map(str, shape)), "signs": ", ".join(f"{one:+}" for one in signs), "noise": noise}
+        where = {
+            "grid": "×".join(map(str, shape)),
+            "signs": ", ".join(f"{one:+}" for one in signs).replace("-", "−"),
+            "noise": noise,
+        }
         yield {"statistic": "Ψ of main effects", **where, "coverage": shown}
 
 

@@ -15,7 +15,7 @@ from infomcr_cli.judging.minima import AxisPairs, signs
 from infomcr_cli.judging.result import Granulated, number
 
 # Σ φ² counts the variance of each single pair twice. Subtracting all of it once is right for many minima and too much
-# for few, since Σ φ² is itself uncertain; two thirds cover 92.9 to 97.7 % from 16 minima. Differences between
+# for few, since Σ φ² is itself uncertain; two thirds cover 92.9 to 97.8 % from 16 minima. Differences between
 # measures are cautious and subtract nothing.
 PAIR_SHARE = 2 / 3
 

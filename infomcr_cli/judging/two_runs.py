@@ -74,8 +74,8 @@ def unpaired_means(
     if min(len(first), len(second)) < 2:
         return None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        parts = [max(np.var(one, ddof=1), step**2 / 12) / len(one) for one in (first, second)]
-        variance, mean = float(sum(parts)), float(np.mean(first) - np.mean(second))
+        parts = [max(float(np.var(one, ddof=1)), step**2 / 12) / len(one) for one in (first, second)]
+        variance, mean = sum(parts), float(np.mean(first) - np.mean(second))
         shares = [part / variance if variance else 0.5 for part in parts]
         freedom = 1 / sum(share**2 / (len(one) - 1) for share, one in zip(shares, (first, second), strict=True))
     return _student(mean, math.sqrt(variance), freedom, method)

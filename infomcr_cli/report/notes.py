@@ -70,8 +70,9 @@ def note_on_losses(runs: Sequence[EvaluatedRun]) -> list[str]:
     if not losses or max(losses) <= MOST_DIFFERENT * min(losses):
         return []
     size = _convention(runs[0]).get("draw_size")
-    is_known = isinstance(size, int) and 0 < size <= MOST_IMAGES
-    halved = f" by about {size * math.log(2):.0f} nats if every loss is halved" if is_known else ""
+    halved = ""
+    if isinstance(size, int) and 0 < size <= MOST_IMAGES:
+        halved = f" by about {size * math.log(2):.0f} nats if every loss is halved"
     return [
         f"The training losses differ, from {format_number(min(losses))} to {format_number(max(losses))} nats. A lower "
         f"training loss alone lowers gamma{halved}. To compare flatness, train to the same loss "

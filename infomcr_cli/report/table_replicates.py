@@ -36,7 +36,7 @@ def has_replicates(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes:
     seed = seed_column(table, axes)
     if seed is None:
         return False
-    rows = [row for row in np.flatnonzero(kept) if table[seed].texts[row]]
+    rows = [row for row in np.flatnonzero(kept).tolist() if table[seed].texts[row]]
     same = _combinations([table[name] for name in (*axes, seed)], rows)
     if len(set(same)) == len(same):
         return True
