@@ -264,7 +264,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Row]], float]] = {
     "draws": (draws, 10),
     "correlations": (correlations, 1),
     "granulated": (granulated, 1),
-    "main_effects": (main_effects, 1),
+    "main_effects": (main_effects, 0.25),
     "chosen_best": (chosen_best, 0.2),
     "bias_of_k": (bias_of_k, 1),
 }
