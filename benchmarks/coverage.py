@@ -186,7 +186,7 @@ def _sign_influence(measures: np.ndarray, gap: np.ndarray, pairs: Sequence[AxisP
         weight, sign = _weighted(measures, gap, one)
         for end in (one.first, one.second):
             phi += np.bincount(end, weights=weight * (sign - value) / max(total, 1e-9), minlength=len(gap))
-    return Influence(value, phi, len(gap), 1 / max(total, 1.0))
+    return Influence(value, phi, len(gap), 1 / max(total, 1.0), mean_step=0.0)
 
 
 def chosen_best(tables: int) -> Iterator[Row]:

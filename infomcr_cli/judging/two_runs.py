@@ -82,11 +82,14 @@ def unpaired_means(
 
 
 def known_errors(first: tuple[float, float], second: tuple[float, float]) -> DifferenceTest | None:
-    """Compare two numbers by their standard errors alone, each (value, standard error); None if they are too large."""
+    """Compare two numbers by their standard errors alone, each (value, standard error).
+
+    None if a number is too large, or if both errors are 0 and the numbers differ.
+    """
     difference, error = first[0] - second[0], math.hypot(first[1], second[1])
-    if not math.isfinite(difference) or not math.isfinite(error):
+    if not _can_be_tested(difference, error):
         return None
-    p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error else float(difference == 0)
+    p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error else 1.0
     return DifferenceTest(difference, error, p_value, "unpaired, by the standard errors")
 
 
@@ -151,9 +154,14 @@ def corrected(tests: Sequence[DifferenceTest | None]) -> list[DifferenceTest | N
 
 def _student(mean: float, error: float, freedom: float, method: str) -> DifferenceTest | None:
     """Return Student's t-test of a mean; None if a number is too large, or without an error unless the mean is 0."""
-    if not math.isfinite(mean) or not math.isfinite(error) or (error == 0 and mean != 0):
+    if not _can_be_tested(mean, error):
         return None
     from scipy.special import stdtr
 
     p_value = float(2 * stdtr(freedom, -abs(mean) / error)) if error else 1.0
     return DifferenceTest(mean, error, p_value, method)
+
+
+def _can_be_tested(difference: float, error: float) -> bool:
+    """Return whether two numbers are finite, and the error is not 0 unless the difference is."""
+    return math.isfinite(difference) and math.isfinite(error) and (error > 0 or difference == 0)

@@ -37,6 +37,7 @@ def test_tests_without_spread_or_numbers() -> None:
     assert unpaired_means([1e200, 2e200], [3e200, 4e200]) is paired_means([1e200, 2e200], [3e200, 1e200]) is None
     assert known_errors((1e308, 1.0), (-1e308, 1.0)) is None
     assert known_errors((1.0, 0.0), (1.0, 0.0)).p_value == 1.0
+    assert known_errors((1.0, 0.0), (2.0, 0.0)) is None
     assert known_errors((3.0, 3.0), (0.0, 4.0)).std_error == 5.0
 
 
