@@ -201,7 +201,7 @@ def folder_name(kind: str, settings: Mapping[str, Any]) -> str:
 
 
 def can_be_shown(show: Callable[[], Iterable[object]]) -> bool:
-    """Return whether a document holds what a command shows of it; the folder of a run may come from a stranger."""
+    """Return whether a document holds what a command shows of it; the folder of a run is not trusted."""
     try:
         list(show())
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

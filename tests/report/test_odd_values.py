@@ -1,4 +1,4 @@
-"""Runs of strangers: numbers that no float or JSON holds, letters that XML forbids; commands go on or name the run."""
+"""Untrusted runs: numbers that no float or JSON holds, letters that XML forbids; commands go on or name the run."""
 
 from __future__ import annotations
 
