@@ -51,9 +51,7 @@ def check_max_train_loss(limit: float | None) -> None:
         InputError: it is NaN, which no loss is below, or infinite, which JSON cannot hold.
     """
     if limit is not None and not math.isfinite(limit):
-        raise InputError(
-            "--max-train-loss must be a finite number", received=str(limit), advice="Omit it for any loss."
-        )
+        raise InputError("--max-train-loss must be a finite number", received=limit, advice="Omit it for any loss.")
 
 
 def column_of(measure: str, axes: Collection[str]) -> str:

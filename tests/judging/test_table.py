@@ -396,12 +396,13 @@ def test_gap_axes_and_measures_must_be_different_columns(tmp_path: Path) -> None
             judge_file(path, gap="gap", axes=axes, measures=measures)
 
 
-def test_limit_that_is_not_a_number_exits_2(command_line: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["nan", "inf", "-inf", "1e400"])
+def test_limit_that_is_not_a_finite_number_exits_2(command_line: CommandLine, tmp_path: Path, limit: str) -> None:
     table(tmp_path / "t.csv", train_loss=NUMBERS)
     for words in (("judge", "t.csv", "--gap", "gap", "--axes", "lr"), ("compare", "runs")):
-        answer = command_line(*words, "--max-train-loss", "nan")
-        assert (answer.code, answer.out) == (2, "")
-        assert "--max-train-loss must be a number; got nan" in answer.err
+        answer = command_line(*words, "--max-train-loss", limit, "--json")
+        assert answer.code == 2
+        assert f"--max-train-loss must be a finite number; got {float(limit)}" in answer.text
 
 
 @pytest.mark.parametrize("n_test", [None, 1000])
