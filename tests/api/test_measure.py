@@ -173,7 +173,7 @@ def test_weights_before_training_are_taken_in_every_form(form: str) -> None:
         ({"test": (vectors()[0], vectors()[1] + 5)}, r"labels of test must be 0\.\.2"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"names": None}, "names must be a suite, a measure or a list"),
-        ({"settings": {"gamma.draws": object()}}, "settings must contain plain numbers"),
+        ({"settings": {"gamma.draws": {1}}}, "settings must contain plain numbers"),
     ],
     ids=str,
 )
