@@ -13,7 +13,7 @@ from typing import Any
 
 from infomcr_cli.config.schema.data import BuilderDataConfig
 from infomcr_cli.config.schema.model import BuilderConfig
-from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.config.schema.run import RunConfig, TrackingConfig
 
 GROUPS = ("model", "data")  # those with a setting `builder`
 
@@ -45,6 +45,11 @@ def marked_as_named(config: RunConfig, keys: Iterable[str], config_dir: Path | N
     tracking._is_named = config_dir is not None or "tracking.uri" in known
     groups = GROUPS if config_dir is not None else named_groups(known)
     return trusted(config.model_copy(update={"tracking": tracking}), groups)
+
+
+def is_server_named(tracking: TrackingConfig) -> bool:
+    """Return whether the user has named the tracking server of these settings on this command line."""
+    return tracking._is_named
 
 
 def trusted_groups(config: RunConfig) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ from infomcr_cli.config.validation_errors import validation_errors
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import OTHER_WORDS, InputError, nearest_name
 
-# ValueError: also a file that is not UTF-8; OSError: also a folder where a file should be.
-_NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError)
+# ValueError: also a file that is not UTF-8; IsADirectoryError: a folder where a file should be.
+_NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, IsADirectoryError)
 
 
 def compose_run(arguments: Sequence[str], config_dir: Path | None = None) -> RunConfig:

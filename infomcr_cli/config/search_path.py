@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,6 +38,8 @@ def search_path(config_dir: Path | None) -> list[Path]:
     """
     if config_dir is not None and not config_dir.is_dir():
         raise InputError("--config-dir must be a folder that contains config groups", received=str(config_dir))
+    if config_dir is not None:
+        os.listdir(config_dir)  # a folder that cannot be read would seem to be empty
     user = config_dir.resolve() if config_dir is not None else user_conf()
     return list(dict.fromkeys([*([user] if user else []), own_conf()]))
 

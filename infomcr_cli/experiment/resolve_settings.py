@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from infomcr_cli.config.allowed_builders import is_server_named
 from infomcr_cli.config.overrides import spelled
 from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.config.schema.experiment_name import DEFAULT_EXPERIMENT
@@ -48,7 +49,12 @@ def _check_root(data: DataConfig) -> None:
 
 def _check_named(tracking: TrackingConfig) -> None:
     """Raise InputError if a folder `conf/` alone names the tracking server: it may come from anyone."""
-    if tracking.name == "off" or tracking.uri is None or tracking._is_named or is_known(absolute_uri(tracking.uri)):
+    if (
+        tracking.name == "off"
+        or tracking.uri is None
+        or is_server_named(tracking)
+        or is_known(absolute_uri(tracking.uri))
+    ):
         return
     uri = printable(redact(redact_uri(tracking.uri)))
     raise InputError(

@@ -54,8 +54,8 @@ def judge(
         resamples:  number of simulated differences between measures.
 
     Raises:
-        InputError: a column is absent, holds no numbers or has two roles, a direction is of an unknown measure, rows of
-            one seed lack an axis, or a number is out of its range.
+        InputError: a column is absent, holds no numbers or has two roles, a direction is of an unknown measure, or a
+            number is out of its range.
 
     Examples:
         >>> import pandas as pd
@@ -148,8 +148,14 @@ def _judge_columns(
     from infomcr_cli.judging.judge import judge_minima
     from infomcr_cli.report import families
     from infomcr_cli.report.columns import TRAIN_LOSS, Column
-    from infomcr_cli.report.table_minima import choose_measures, recorded_directions, smallest_test_set, table_minima
-    from infomcr_cli.report.table_replicates import EQUAL_SEEDS, seed_column
+    from infomcr_cli.report.table_minima import (
+        choose_measures,
+        kept_rows,
+        recorded_directions,
+        smallest_test_set,
+        table_minima,
+    )
+    from infomcr_cli.report.table_replicates import note_on_seeds
 
     table = {name: Column(name, cells) for name, cells in columns.items()}
     check_max_train_loss(max_train_loss)
@@ -169,7 +175,8 @@ def _judge_columns(
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )
-    equal = [EQUAL_SEEDS] if seed_column(table, axes) and not minima.replicates else []
+    kept = kept_rows(table, gap, max_train_loss)
+    equal = note_on_seeds(table, axes, kept, {gap, TRAIN_LOSS, *(measures or ())})
     ranking = replace(ranking, notes=(*ranking.notes, *equal, *_notes(ranking, minima)))
     return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
 

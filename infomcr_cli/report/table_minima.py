@@ -60,12 +60,9 @@ def table_minima(
         rejected: column → why it is not a measure.
         max_train_loss: of the column `train_loss`; None: any, and there need not be such a column.
         named:    columns that the user names as measures.
-
-    Raises:
-        InputError: rows that agree on all axes have the same seed, and a hyperparameter is not among the axes.
     """
     marked, inside = _ranked_rows(table), rows_inside(table, max_train_loss)
-    kept = inside & np.isfinite(table[gap].numbers)
+    kept = kept_rows(table, gap, max_train_loss)
     rows, columns = int(kept.sum()), {measure: table[column] for measure, column in measures.items()}
     values = np.array([column.numbers[kept] for column in columns.values()]).T.reshape(rows, len(columns))
     texts = [[table[axis].texts[row] or None for row in np.flatnonzero(kept)] for axis in axes]
@@ -125,6 +122,11 @@ def _ranked_rows(table: Table) -> np.ndarray:
     if RANKED not in table:
         return np.ones(len(next(iter(table.values())).cells), bool)
     return np.array([text.lower() not in ("false", "0") for text in table[RANKED].texts], bool)
+
+
+def kept_rows(table: Table, gap: str, max_train_loss: float | None) -> np.ndarray:
+    """Return the rows that are ranked: those of `rows_inside` that have a gap, bool [rows]."""
+    return rows_inside(table, max_train_loss) & np.isfinite(table[gap].numbers)
 
 
 def rows_inside(table: Table, max_train_loss: float | None) -> np.ndarray:

@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from infomcr_cli.errors import InputError
 from infomcr_cli.judging.ties import levels_of
 from infomcr_cli.report.columns import CONVENTION, DIRECTION, RANKED, REPLICATE, STD_ERROR, Column, why_no_measure
 
 Table = Mapping[str, Column]
-EQUAL_SEEDS = "Rows that agree on all axes have the same seed, so they are not averaged: each row is a minimum."
+_EQUAL_SEEDS = "Rows that agree on all axes have the same seed, so they are not averaged: each row is a minimum."
 
 
 def seed_column(table: Table, axes: Collection[str]) -> str | None:
@@ -24,31 +23,45 @@ def has_replicates(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes:
     """Return whether rows that agree on all axes are averaged.
 
     They are if there is a column `seed`, unless such rows have the same seed. In a table of `compare --csv` these are
-    copies of a run, because it has a column for every setting that differs.
+    copies of a run if no hyperparameter is left out, because it has a column for every setting that differs.
 
     Args:
         kept:    rows that are ranked, bool [rows].
         no_axes: columns that are not hyperparameters, such as the gap and the measures that the user named.
-
-    Raises:
-        InputError: rows with the same axes and seed differ in a column that looks like a hyperparameter.
     """
     seed = seed_column(table, axes)
     if seed is None:
         return False
-    rows = [row for row in np.flatnonzero(kept).tolist() if table[seed].texts[row]]
+    same = _combinations([table[name] for name in (*axes, seed)], _rows(table[seed], kept))
+    return len(set(same)) == len(same) or (RANKED in table and omitted_axis(table, axes, kept, no_axes) is None)
+
+
+def note_on_seeds(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes: Collection[str]) -> list[str]:
+    """Return why rows that agree on all axes are not averaged; nothing if they are, or if there is no seed."""
+    if seed_column(table, axes) is None or has_replicates(table, axes, kept, no_axes):
+        return []
+    name = omitted_axis(table, axes, kept, no_axes)
+    return [_EQUAL_SEEDS + (f" They differ in {name!r}: if it is a hyperparameter, add it to --axes." if name else "")]
+
+
+def omitted_axis(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes: Collection[str]) -> str | None:
+    """Return a column that looks like a hyperparameter that is not among the axes; None if there is none.
+
+    Rows with the same axes and seed differ in it, and each of its values occurs in several rows.
+    """
+    seed = seed_column(table, axes)
+    if seed is None:
+        return None
+    rows = _rows(table[seed], kept)
     same = _combinations([table[name] for name in (*axes, seed)], rows)
-    if len(set(same)) == len(same):
-        return True
     others = [name for name in table if name not in (seed, *axes, *no_axes) and not _is_described(name, table)]
-    if omitted := {name: kinds for name in others if (kinds := _kinds(_combinations([table[name]], rows), same))}:
-        name = min(omitted, key=lambda one: omitted[one])
-        raise InputError(
-            "rows that agree on all axes must differ in the seed",
-            received=f"rows of the same seed with different values of {name!r}",
-            advice=f"Add {name!r} to the axes. If it is a measure, list the measures.",
-        )
-    return RANKED in table
+    omitted = {name: kinds for name in others if (kinds := _kinds(_combinations([table[name]], rows), same))}
+    return min(omitted, key=lambda one: omitted[one], default=None)
+
+
+def _rows(seed: Column, kept: np.ndarray) -> list[int]:
+    """Return the ranked rows that have a seed."""
+    return [row for row in np.flatnonzero(kept).tolist() if seed.texts[row]]
 
 
 def _combinations(columns: Sequence[Column], rows: Sequence[int]) -> list[tuple[int, ...]]:
