@@ -126,7 +126,8 @@ def _ranked_rows(table: Table) -> np.ndarray:
 
 def kept_rows(table: Table, gap: str, max_train_loss: float | None) -> np.ndarray:
     """Return the rows that are ranked: those of `rows_inside` that have a gap, bool [rows]."""
-    return rows_inside(table, max_train_loss) & np.isfinite(table[gap].numbers)
+    kept: np.ndarray = rows_inside(table, max_train_loss) & np.isfinite(table[gap].numbers)
+    return kept
 
 
 def rows_inside(table: Table, max_train_loss: float | None) -> np.ndarray:
