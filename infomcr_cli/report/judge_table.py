@@ -175,8 +175,10 @@ def _judge_columns(
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )
-    kept = kept_rows(table, gap, max_train_loss)
-    equal = note_on_seeds(table, axes, kept, {gap, TRAIN_LOSS, *(measures or ())})
+    equal = []
+    if not minima.replicates:
+        kept = kept_rows(table, gap, max_train_loss)
+        equal = note_on_seeds(table, axes, kept, {gap, TRAIN_LOSS, *(measures or ())})
     ranking = replace(ranking, notes=(*ranking.notes, *equal, *_notes(ranking, minima)))
     return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
 

@@ -37,8 +37,8 @@ def has_replicates(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes:
 
 
 def note_on_seeds(table: Table, axes: Sequence[str], kept: np.ndarray, no_axes: Collection[str]) -> list[str]:
-    """Return why rows that agree on all axes are not averaged; nothing if they are, or if there is no seed."""
-    if seed_column(table, axes) is None or has_replicates(table, axes, kept, no_axes):
+    """Return why rows that agree on all axes are not averaged, which `has_replicates` says; nothing without a seed."""
+    if seed_column(table, axes) is None:
         return []
     name = omitted_axis(table, axes, kept, no_axes)
     return [_EQUAL_SEEDS + (f" They differ in {name!r}: if it is a hyperparameter, add it to --axes." if name else "")]
