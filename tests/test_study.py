@@ -122,6 +122,18 @@ def test_only_jobs_without_a_row_are_swept(place: Place, swept: list[Sequence[Le
     assert {TINY.key(job) for job in swept[1]}.isdisjoint({left})
 
 
+def test_a_run_lost_before_its_second_evaluation_is_trained_again(place: Place, swept: list[Sequence[Levels]]) -> None:
+    twice = replace(TINY, further=lambda _: ("gamma",))
+    sweeps.run_slice(twice, twice.slices[0], place)
+    measured, *lacking = twice.jobs
+    place.table(twice).merge([{**measured, "conventions_further": "c-1"}])
+    sweeps.run_slice(twice, twice.slices[0], place)  # the runs are there: a second evaluation is all that they lack
+    assert len(swept) == 1
+    shutil.rmtree(place.runs)
+    assert sweeps.run_slice(twice, twice.slices[0], place) == 0
+    assert swept[1] == lacking
+
+
 def test_a_row_holds_axes_scores_measures_errors_and_convention(place: Place, swept: list[Sequence[Levels]]) -> None:
     sweeps.run_slice(TINY, TINY.slices[0], place)
     row = place.table(TINY).known()["32", "1e-2", "0"]

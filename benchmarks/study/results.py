@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmarks.study.families import family
 from benchmarks.study.pilot import PILOT
-from benchmarks.study.rows import FURTHER
-from benchmarks.study.slices import Family, Levels
+from benchmarks.study.rows import is_whole
+from benchmarks.study.slices import Family
 from benchmarks.study.statistics import Floats, Interval, partial_tau, seed_share
 from benchmarks.study.tables import Row, Table
 
@@ -33,13 +33,7 @@ def rows_of(name: str, tables: Path) -> list[dict[str, str]]:
 def is_complete(chosen: Family, rows: Sequence[Row]) -> bool:
     """Return whether every planned job has a row, and every one that finished its second evaluation too."""
     known = {chosen.key(row): row for row in rows}
-    return bool(chosen.jobs) and all(_is_whole(chosen, job, known.get(chosen.key(job))) for job in chosen.jobs)
-
-
-def _is_whole(chosen: Family, job: Levels, row: Row | None) -> bool:
-    if row is None:
-        return False
-    return row.get("state") != "FINISHED" or not chosen.further(job) or bool(row.get(FURTHER))
+    return bool(chosen.jobs) and all(is_whole(chosen, job, known.get(chosen.key(job))) for job in chosen.jobs)
 
 
 def status(tables: Path) -> str:
@@ -261,7 +255,7 @@ def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
 def incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
     """Say how much of a table there is; it shows nothing before it is complete."""
     jobs = {chosen.key(job): job for job in chosen.jobs}
-    lacking = sum(not _is_whole(chosen, jobs[chosen.key(row)], row) for row in rows if chosen.key(row) in jobs)
+    lacking = sum(not is_whole(chosen, jobs[chosen.key(row)], row) for row in rows if chosen.key(row) in jobs)
     second = f", {lacking} of them without the second evaluation" if lacking else ""
     return f"The table {name}.csv is incomplete: {len(rows)} of {len(chosen.jobs)} rows{second}. It shows nothing yet."
 

@@ -51,6 +51,13 @@ def row_of(family: Family, levels: Levels, path: Path) -> dict[str, str] | None:
     return {**head, **_scores(run), **_seconds(directory), **dict(_measures(run)), **answers}
 
 
+def is_whole(family: Family, levels: Levels, row: Mapping[str, str] | None) -> bool:
+    """Return whether a job has a row, and if it finished its second evaluation too."""
+    if row is None:
+        return False
+    return row.get("state") != "FINISHED" or not family.further(levels) or bool(row.get(FURTHER))
+
+
 def further_cells(document: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, str]:
     """Return the cells of measures from one run of the document of `infomcr eval --json`.
 

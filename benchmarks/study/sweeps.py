@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.study.place import Place, environment, infomcr, runs_of
-from benchmarks.study.rows import conventions_of, row_of
+from benchmarks.study.rows import conventions_of, is_whole, row_of
 from benchmarks.study.slices import Family, Levels, Slice, grid
 from infomcr_cli.errors import InputError
 
@@ -20,9 +20,7 @@ BAD_INPUT = 2
 def run_slice(family: Family, part: Slice, place: Place) -> int:
     """Train and measure what the table lacks of a slice, until it is done or the time is up; return the new rows."""
     new = collect(family, part, place)
-    known = place.table(family).known()
-    due = [job for job in part.jobs if family.key(job) not in known]
-    if not due:
+    if not (due := _due(family, part, place)):
         return new
     with _process(_sweep_command(family, part, due, place)) as sweep:
         while sweep.poll() is None and not place.is_over:
@@ -32,6 +30,14 @@ def run_slice(family: Family, part: Slice, place: Place) -> int:
     if sweep.returncode == BAD_INPUT:
         sys.exit(BAD_INPUT)
     return new + collect(family, part, place)
+
+
+def _due(family: Family, part: Slice, place: Place) -> list[Levels]:
+    """Return the jobs without a row, and those whose runs were lost before their second evaluation."""
+    known = place.table(family).known()
+    there = {family.key(job) for job, _ in runs_of(family, part, place)}
+    rows = [(job, family.key(job)) for job in part.jobs]
+    return [job for job, key in rows if not (is_whole(family, job, known.get(key)) or (key in known and key in there))]
 
 
 def collect(family: Family, part: Slice, place: Place) -> int:
