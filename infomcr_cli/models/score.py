@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from infomcr_cli.models.keras_internals import full_precision
 from infomcr_cli.models.traced import Traced
@@ -38,10 +39,10 @@ class Scorer:
     """Scores a network on batches of images and labels.
 
     Args:
-        sums: images [b, H, W, C] and labels [b] → sum of their losses, and number of hits or which images they are [b].
+        sums: images [b, H, W, C] and labels [b] → sum of their losses, which of them are hits [b], loss of each [b].
     """
 
-    sums: Callable[[Any, Any], tuple[Any, Any]]
+    sums: Callable[[Any, Any], tuple[Any, Any, Any]]
 
     def __call__(self, batches: Iterable[Any]) -> Score:
         """Return the score over all batches."""
@@ -51,24 +52,14 @@ class Scorer:
         """Return the score over all batches, and whether each image is classified correctly, bool [n]."""
         loss, hits, count, found = 0.0, 0, 0, []
         for images, labels in batches:
-            batch_loss, batch_hits = self.sums(images, labels)
+            batch_loss, batch_hits, _ = self.sums(images, labels)
             found.append(np.atleast_1d(np.asarray(batch_hits)))
             loss, hits, count = loss + float(batch_loss), hits + int(found[-1].sum()), count + len(labels)
         return Score(loss / count, hits / count), np.concatenate(found).astype(bool)
 
-    def below(self, ceiling: float, batches: Iterable[Any], count: int) -> Score | None:
-        """Return the score over all batches, or None as soon as the mean loss is known to exceed `ceiling`.
-
-        Args:
-            count: images in all batches together.
-        """
-        loss, hits = 0.0, 0
-        for images, labels in batches:
-            batch_loss, batch_hits = self.sums(images, labels)
-            loss, hits = loss + float(batch_loss), hits + int(np.sum(batch_hits))
-            if loss > ceiling * count:
-                return None
-        return Score(loss / count, hits / count)
+    def losses(self, images: Any, labels: Any) -> NDArray[np.float64]:
+        """Return the loss of each sample of one batch, nats, [b]."""
+        return np.asarray(self.sums(images, labels)[2], np.float64)
 
 
 def _signature(model: keras.Model) -> list[tf.TensorSpec] | None:
@@ -82,11 +73,11 @@ def _signature(model: keras.Model) -> list[tf.TensorSpec] | None:
 def make_scorer(model: keras.Model) -> Scorer:
     """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
 
-    def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         with full_precision(model):
             logits = tf.cast(model(images, training=False), tf.float64)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
-        return tf.reduce_sum(losses), hits
+        return tf.reduce_sum(losses), hits, losses
 
     return Scorer(Traced(sums, _signature(model)))

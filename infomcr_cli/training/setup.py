@@ -34,7 +34,7 @@ from infomcr_cli.training.patience import Patience
 from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
-from infomcr_cli.training.stop_at_loss import LossTarget
+from infomcr_cli.training.stop_at_loss import BoundedScore, LossTarget
 
 SAMPLES = 16  # images by which a user's network is tried
 
@@ -105,9 +105,16 @@ def _inputs(config: RunConfig, dataset: Dataset, state: TrainingState) -> Traini
         with state.averaged():
             return scorer(evaluation_batches(split, dataset, size))
 
+    train = dataset.train
+    clean_train = BoundedScore(
+        score=lambda: scorer(evaluation_batches(train, dataset, size)),
+        losses=lambda places: scorer.losses(dataset.standardise(train.images[places]), train.labels[places]),
+        count=len(train),
+    )
+
     def clean_train_below(ceiling: float) -> Score | None:
         with state.averaged():
-            return scorer.below(ceiling, evaluation_batches(dataset.train, dataset, size), len(dataset.train))
+            return clean_train.below(ceiling)
 
     splits = {"validation": dataset.validation, "test": dataset.test}
     evaluations = {name: partial(evaluate, split) for name, split in splits.items() if split is not None}

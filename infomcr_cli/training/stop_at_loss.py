@@ -6,9 +6,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from infomcr_cli.models.score import Score
 
 ScoreBelow = Callable[[float], Score | None]
+PART = 100  # samples that are evaluated between two looks at the bound
+CERTAIN = 1 + 1e-4  # a sum in another order, and losses in batches of another size, differ by less than that
 
 
 def milestones(target: float) -> tuple[float, ...]:
@@ -27,12 +32,49 @@ def milestones(target: float) -> tuple[float, ...]:
 
 
 @dataclass
-class LossTarget:
-    """Evaluates the clean training loss after each epoch, on no more images than needed.
+class BoundedScore:
+    """Scores the clean training samples, all of them only if their mean loss may be below a ceiling.
 
-    Losses are not negative: as soon as their sum over a part of the images exceeds that of the next milestone, the
-    milestone is out of reach and the evaluation stops. At a loss of 1 and a milestone of 0.01 it sees a hundredth of
-    the images.
+    Losses are not negative: as soon as those of a part of the samples sum up to more than the ceiling allows for all,
+    the mean loss is above it. The samples that had the highest losses when they were last seen come first, after those
+    that were not seen yet. If the mean loss is not above the ceiling, or barely, all are scored in stored order: the
+    score has the same bits whatever was seen before.
+
+    Args:
+        score:  of all samples.
+        losses: places of samples in stored order [b] → their losses in nats, [b].
+        count:  number of samples, n.
+    """
+
+    score: Callable[[], Score]
+    losses: Callable[[NDArray[np.intp]], NDArray[np.float64]]
+    count: int
+    _last: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = np.full(self.count, np.inf)  # of each sample, when it was last seen
+
+    def below(self, ceiling: float) -> Score | None:
+        """Return the score, or None if the mean loss is above `ceiling`."""
+        if self._exceeds(ceiling * self.count):
+            return None
+        score = self.score()
+        return None if score.loss > ceiling else score
+
+    def _exceeds(self, allowed: float) -> bool:
+        total, order = 0.0, np.argsort(-self._last, kind="stable")
+        for start in range(0, len(order), PART):
+            part = order[start : start + PART]
+            self._last[part] = self.losses(part)
+            total += float(self._last[part].sum())
+            if total > allowed * CERTAIN:
+                return True
+        return False
+
+
+@dataclass
+class LossTarget:
+    """Evaluates the clean training loss after each epoch.
 
     Args:
         loss:        mean cross-entropy to stop at, nats.

@@ -1,15 +1,13 @@
-"""The target loss: its milestones, and an evaluation on no more images than needed."""
+"""The target loss: its milestones, and an evaluation of no more samples than needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from infomcr_cli.models.score import Score, Scorer
-from infomcr_cli.training.stop_at_loss import LossTarget, milestones
+from infomcr_cli.models.score import Score
+from infomcr_cli.training.stop_at_loss import BoundedScore, LossTarget, milestones
 
 
 @pytest.mark.parametrize(
@@ -26,41 +24,57 @@ def test_milestones_are_1_and_3_times_powers_of_ten(target: float, expected: tup
     assert milestones(target) == expected
 
 
-def losses_of(images: Any, labels: Any) -> tuple[float, int]:
-    return float(np.sum(images)), int(np.sum(labels))
+class Samples:
+    """Samples with given losses, counting how many losses were evaluated one by one, and how often all together."""
 
+    def __init__(self, losses: NDArray[np.float64]) -> None:
+        self.losses, self.seen, self.whole = losses, 0, 0
 
-class Batches:
-    """Losses of images in batches, counting how many were evaluated."""
+    def score(self) -> Score:
+        self.whole += 1
+        return Score(float(np.mean(self.losses)), 1.0)
 
-    def __init__(self, losses: list[float], size: int) -> None:
-        self.losses, self.size, self.seen = losses, size, 0
+    def at(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        self.seen += len(places)
+        return self.losses[places]
 
-    def __iter__(self) -> Iterator[tuple[list[float], list[int]]]:
-        for start in range(0, len(self.losses), self.size):
-            batch = self.losses[start : start + self.size]
-            self.seen += len(batch)
-            yield batch, [1] * len(batch)
+    @property
+    def bounded(self) -> BoundedScore:
+        return BoundedScore(self.score, self.at, len(self.losses))
 
 
 @pytest.mark.parametrize("ceiling", [0.0, 0.01, 0.1, 0.499, 0.5, 0.501, 3.0])
-@pytest.mark.parametrize("size", [1, 7, 100])
-def test_bounded_evaluation_agrees_with_a_full_one(ceiling: float, size: int) -> None:
-    losses = np.random.default_rng(0).exponential(0.5, 100)
-    losses *= 0.5 / losses.mean()
-    whole = Scorer(losses_of)(Batches(list(losses), size))
-    found = Scorer(losses_of).below(ceiling, Batches(list(losses), size), 100)
-    assert found is None if whole.loss > ceiling else found == whole
+@pytest.mark.parametrize("count", [1, 2, 199, 1000])
+def test_bounded_score_agrees_with_the_whole_one_whatever_was_seen_before(ceiling: float, count: int) -> None:
+    rng = np.random.default_rng(0)
+    samples = Samples(np.empty(count))
+    bounded = samples.bounded
+    for _ in range(5):  # epochs: a sample that was hard may be easy now
+        losses = rng.exponential(0.5, count)
+        samples.losses = losses * 0.5 / losses.mean()
+        whole = samples.score()
+        assert bounded.below(ceiling) == (None if whole.loss > ceiling else whole)
 
 
-def test_bounded_evaluation_sees_only_the_images_it_needs() -> None:
-    batches = Batches([1.0] * 1000, 10)
-    assert Scorer(losses_of).below(0.01, batches, 1000) is None
-    assert batches.seen == 20
+def test_bounded_score_sees_only_the_samples_it_needs() -> None:
+    samples = Samples(np.full(100_000, 1.0))
+    assert samples.bounded.below(0.01) is None
+    assert (samples.seen, samples.whole) == (1100, 0)  # at 1,000 losses of 1 the sum is not above 1,000 yet
+
+
+def test_samples_that_were_hard_come_first() -> None:
+    losses = np.zeros(1000)
+    losses[700:800] = 10.0
+    samples = Samples(losses)
+    bounded = samples.bounded
+    assert bounded.below(0.5) is None
+    assert samples.seen == 800  # those that were not seen yet, in stored order
+    assert bounded.below(0.5) is None
+    assert samples.seen == 800 + 300  # the last 200, and then the hardest
 
 
 def test_nan_loss_reaches_no_milestone() -> None:
-    score = Scorer(losses_of).below(0.01, Batches([float("nan")] * 3, 1), 3)
+    score = Samples(np.full(300, np.nan)).bounded.below(0.01)
     target = LossTarget(0.01, lambda ceiling: score)
     assert target.evaluate()[1] == ()
     assert not target.is_reached
