@@ -99,6 +99,7 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
         seeds=request.seeds,
         orders=request.orders,
         more_epochs=request.more_epochs,
+        overrides=request.overrides,
         config_dir=request.config_dir,
     )
     if sweeps:
@@ -153,6 +154,12 @@ def _trained(overrides: Sequence[str], console: Console, config_dir: Path | None
     from infomcr_cli.report.evaluated_run import EvaluatedRun, read_compared_run
 
     plan = plan_sweep(overrides, config_dir, retry_failed=False)
+    if plan.config.engine.name == "slurm":
+        raise InputError(
+            "an audit trains inside the run directory, where Slurm's files must not be",
+            received="engine=slurm",
+            advice="Use engine=local: infomcr audit RUN engine=local.",
+        )
     check_names(plan.due, evaluate=plan.settings.evaluate)
     check_content(plan.due, evaluate=plan.settings.evaluate)
     with locked_directory(plan.runs_dir, plan.name) as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,35 @@ def test_order_seed_is_another_run_of_the_same_initial_weights() -> None:
     assert load_dataset(two.data, seed=0).fingerprint == dataset.fingerprint
     first, second = initial_weights(one, dataset), initial_weights(two, dataset)
     assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_what_is_trained_uses_the_engine_and_the_device_that_were_asked_for(trained: Path) -> None:
+    found = sweeps(trained, seeds=1, overrides=("engine.jobs=1", "device=cpu", "measure.samples=10"))
+    assert {"engine.jobs=1", "device=cpu"} <= set(found["seed"])
+    assert "measure.samples=10" not in found["seed"]
+
+
+def test_slurm_is_refused_for_what_an_audit_trains(trained: Path) -> None:
+    command = [INFOMCR, "audit", "runs/one", "--seeds", "1", "engine=slurm"]
+    answer = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=False)
+    assert (answer.returncode, "engine=local" in answer.stderr) == (2, True)
+    assert not (trained / "runs" / "one" / "audit").exists()
+
+
+@pytest.mark.parametrize("rate", ["1" + 400 * "0", '"\xff"'])
+def test_a_damaged_learning_rate_is_bad_input(tmp_path: Path, trained: Path, rate: str) -> None:
+    shutil.copytree(trained / "runs" / "one", tmp_path / "one")
+    (tmp_path / "one" / "metrics.jsonl").write_bytes(
+        f'{{"step": 1, "epoch": 1, "learning_rate": {rate}}}\n'.encode("latin-1")
+    )
+    with pytest.raises(InputError):
+        audit_sweeps(
+            RunDirectory.open(tmp_path / "one"),
+            compose_run([*SMALL, *MEASURE]),
+            seeds=0,
+            orders=0,
+            more_epochs=(3,),
+        )
 
 
 @pytest.mark.slow

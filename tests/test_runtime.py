@@ -12,7 +12,8 @@ from cli import CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.runs import RunDirectory, recorded_kernels, write_environment
-from infomcr_cli.runtime import kernels, prefer_onednn, prepare, prepare_to_measure
+from infomcr_cli.runtime import devices, kernels, prefer_onednn, prepare, prepare_to_measure
+from infomcr_cli.training.kernels import instructions_in_use
 
 TINY = (
     *("model=mlp", "model.depth=1", "model.width=4", "data=digits", "data.train_size=100", "data.test_size=20"),
@@ -71,6 +72,24 @@ def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
         answer = command_line("train", "--resume", "runs/a")
         assert answer.code == 0
         assert (f"started with the kernels of {other}" in answer.err) is (other != kernels())
+
+
+def test_a_run_that_continues_on_another_device_or_processor_says_so(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    assert command_line("train", *TINY, "--run-dir", "runs/a").code == 0
+    path = tmp_path / "runs/a"
+    environment = json.loads((path / "environment.json").read_text())
+    assert environment["devices"] == list(devices())
+    assert environment["instructions"] == instructions_in_use()
+    other = {**environment, "devices": ["GPU:0"], "instructions": "SVE"}
+    (path / "environment.json").write_text(json.dumps(other))
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps({**status, "state": "KILLED"}))
+    answer = command_line("train", "--resume", "runs/a")
+    assert answer.code == 0
+    assert f"started on GPU:0 and continues on {', '.join(devices())}" in " ".join(answer.err.split())
+    assert "started with instructions=SVE and continues with" in " ".join(answer.err.split())
 
 
 def test_a_run_that_continues_with_other_threads_says_so(command_line: CommandLine, tmp_path: Path) -> None:

@@ -157,12 +157,14 @@ def _label_name(members: npz.Members, split: str, path: Path) -> str:
 
 def _checked_length(members: npz.Members, names: Names, split: str, path: Path) -> int:
     place = ("train", "test").index(split)
-    shapes = {}
+    shapes, held = {}, 0
     for name in (_label_name(members, split, path), *(pair[place] for pair in names.values())):
         shape, dtype = members.header(name)
-        if dtype.kind not in "iufb" or npz.held_bytes(shape, dtype) > MAX_HELD:
+        held += npz.held_bytes(shape, dtype)
+        if dtype.kind not in "iufb" or held > MAX_HELD:
             raise InputError(
-                f"{name} must be numbers of at most {MAX_HELD} bytes in memory", received=f"{dtype} {shape}"
+                f"{name} must be numbers, and the arrays of a split of at most {MAX_HELD} bytes in memory together",
+                received=f"{dtype} {shape}",
             )
         shapes[name] = shape
     return _one_length(shapes)

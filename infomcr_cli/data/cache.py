@@ -93,9 +93,16 @@ def _write(dataset: Dataset, place: Path) -> None:
         names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
         about = json.dumps({name: getattr(dataset, name) for name in names})
         (beside / "about.json").write_text(about, encoding="utf-8")
+        _sync_files(beside)  # after a loss of power, a renamed folder may have files of zeros otherwise
         _take_place(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sync_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _take_place(beside: Path, place: Path) -> None:

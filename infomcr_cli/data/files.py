@@ -201,8 +201,15 @@ class _BoundedInfo(tarfile.TarInfo):
         if member.type in _HEADERS and member.size > MAX_HEADER:
             raise InputError(f"a name in an archive must have at most {MAX_HEADER} bytes", received=member.size)
         if member.type == tarfile.GNUTYPE_SPARSE:
-            raise InputError("an archive must contain no sparse files", received=printable(member.name, 200))
+            member._refuse_sparse()
         return member
+
+    def _refuse_sparse(self, *_: object) -> None:
+        """Refuse a sparse file: tarfile builds the whole map of such a file in memory, whatever its size."""
+        raise InputError("an archive must contain no sparse files", received=printable(self.name, 200))
+
+    # What tarfile calls for the three ways in which pax headers announce a sparse file.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 _HEADERS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.models.custom import check_trusted
 from infomcr_cli.runs import RunDirectory, is_run
+from infomcr_cli.runs.directory import AUDITS
 from infomcr_cli.runs.io.safe_documents import parse_yaml
+from infomcr_cli.runs.metrics import MetricsLog
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
 _WAY_ON = ("schedule", "start", "optimizer.learning_rate", "reg.phases")  # of a run that goes on from the audited one
-FOLDER = "audit"  # in the run's directory: its runs
 
 
 def audit_sweeps(
@@ -31,6 +31,7 @@ def audit_sweeps(
     seeds: int,
     orders: int,
     more_epochs: Sequence[int],
+    overrides: Sequence[str] = (),
     config_dir: Path | None = None,
 ) -> dict[str, list[str]]:
     """Return the overrides of a sweep for each kind of change that needs training.
@@ -40,14 +41,15 @@ def audit_sweeps(
     phase had it.
 
     Args:
-        config: of the run, with the measures that are taken.
+        config:    of the run, with the measures that are taken.
+        overrides: given by the user; those of the engine and of the device hold for what is trained.
 
     Raises:
         InputError: the run cannot be trained again from what it recorded.
     """
     if not (seeds or orders or more_epochs):
         return {}
-    if run.path.parent.name == FOLDER and is_run(run.path.parent.parent):
+    if run.path.parent.name == AUDITS and is_run(run.path.parent.parent):
         raise InputError(
             "a run that an audit trained cannot be trained again by another audit: its folder would be too deep",
             received=str(run.path),
@@ -64,10 +66,11 @@ def audit_sweeps(
         first = config.seed if config.data.order_seed is None else config.data.order_seed
         found["order"] = [*_without(recorded, ("data.order_seed",)), f"data.order_seed={_others(first, orders)}"]
     common = [
-        spelled("runs_dir", str(run.path / FOLDER)),
+        spelled("runs_dir", str(run.path / AUDITS)),
         "tracking=off",
         "sweep.compare=false",
         *measure_overrides(config),
+        *(text for text in overrides if _group(text) in ("engine", "device")),
     ]
     return {kind: [*own, f"sweep.name={kind}", *common] for kind, own in found.items()}
 
@@ -125,12 +128,7 @@ def _going_on(run: RunDirectory, config: RunConfig, more_epochs: Sequence[int]) 
 
 def _last_rate(run: RunDirectory) -> float:
     """Return the last logged learning rate above 0; a cosine ends at 0, where nothing would change."""
-    rates = []
-    for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
-        try:
-            rates.append(float(json.loads(line).get("learning_rate", 0.0)))
-        except (ValueError, TypeError, AttributeError):  # a line that was cut off
-            continue
+    rates = [line.values.get("learning_rate", 0.0) for line in MetricsLog(run).read()]
     positive = [rate for rate in rates if rate > 0]
     if not positive:
         raise InputError("to train a run further, it must have logged a learning rate", received=run.name)

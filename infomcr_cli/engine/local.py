@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -33,6 +34,7 @@ class LocalEngine:
         self._left = jobs
         self._running: dict[int, JobProcess] = {}
         self._spare: dict[int, JobProcess] = {}
+        self._not_started: list[Outcome] = []
 
     def capacity(self) -> int:
         """Return how many jobs may run at once."""
@@ -41,8 +43,13 @@ class LocalEngine:
     def submit(self, job: Job) -> None:
         """Start a job in a free slot."""
         slot = next(number for number in range(self._slots.count) if number not in self._running)
-        process = self._spare.pop(slot, None) or JobProcess(self._slots.environment(slot))
         self._left -= 1
+        try:
+            process = self._spare.pop(slot, None) or JobProcess(self._slots.environment(slot))
+        except OSError as error:
+            reason = f"its process could not be started: {error.strerror}"
+            self._not_started.append(Outcome(job, State.LOST, reason, is_lost=True))
+            return
         process.give(job, self._task(job), self._limits)
         self._running[slot] = process
 
@@ -74,7 +81,8 @@ class LocalEngine:
             if slot in self._spare or len(self._spare) >= self._left or not process.is_ready:
                 continue
             if psutil.virtual_memory().available > 2 * RECKONED_BYTES:
-                self._spare[slot] = JobProcess(self._slots.environment(slot))
+                with suppress(OSError):  # no more processes, or no room for its output: the job starts later
+                    self._spare[slot] = JobProcess(self._slots.environment(slot))
 
     def _dismiss(self) -> None:
         for process in self._spare.values():
@@ -86,4 +94,5 @@ class LocalEngine:
         for slot, outcome in outcomes.items():
             if outcome is not None:
                 del self._running[slot]
-        return [outcome for outcome in outcomes.values() if outcome is not None]
+        not_started, self._not_started = self._not_started, []
+        return [*not_started, *(outcome for outcome in outcomes.values() if outcome is not None)]

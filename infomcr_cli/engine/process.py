@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -21,7 +22,7 @@ from infomcr_cli.engine.limits import Limits
 from infomcr_cli.engine.messages import Event, Task
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs import RunDirectory, State, is_run
-from infomcr_cli.runs.lifecycle import close_run
+from infomcr_cli.runs.lifecycle import beats_elsewhere, close_run
 
 COMMAND = (sys.executable, "-m", "infomcr_cli.engine.worker")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: enough for a step and a checkpoint
@@ -141,7 +142,8 @@ class JobProcess:
     def _outcome(self, code: int) -> Outcome:
         assert self._job is not None
         state, reason, is_lost = self._how_it_ended(code)
-        if self._ending is not None or (not is_lost and state is State.FAILED):
+        failed = not is_lost and state is State.FAILED and not works_elsewhere(self._job.run)  # that one goes on
+        if self._ending is not None or failed:
             close(self._job, state, reason)
         seconds = time.monotonic() - (self._given or 0.0)
         return Outcome(self._job, state, reason, is_lost, *self._startup(), seconds)
@@ -169,6 +171,13 @@ class JobProcess:
         if self._ready is None or self._given is None:
             return None, None
         return self._ready - self._born, max(0.0, self._ready - self._given)
+
+
+def works_elsewhere(run: Path) -> bool:
+    """Return whether a process of another machine works on a run, which this one's locks may not show."""
+    with suppress(InputError, OSError):
+        return is_run(run) and beats_elsewhere(RunDirectory.open(run)) is not None
+    return False
 
 
 def close(job: Job, state: State, reason: str | None) -> None:

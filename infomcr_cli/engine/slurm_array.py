@@ -125,6 +125,8 @@ def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, l
     """Create the folder of an array before it is submitted."""
     key = uuid.uuid4().hex[:_NAME]
     folder = arrays_folder(sweep) / key
+    arrays_folder(sweep).mkdir(parents=True, exist_ok=True)
+    arrays_folder(sweep).chmod(0o700)  # whoever could change the tasks could run code as this user
     for name in ("results", "starts"):
         (folder / name).mkdir(parents=True)
     with open(folder / "tasks.jsonl", "w", encoding="utf-8") as file:

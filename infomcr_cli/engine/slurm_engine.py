@@ -108,6 +108,13 @@ def seconds_of(time: int | str) -> int:
     return 86400 * int(days or 0) + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
 
+def _is_taken(array: SlurmArray) -> bool:
+    """Return whether Slurm took an array though `sbatch` failed, as it does if the answer comes too late."""
+    with suppress(SlurmError):
+        return with_id(array).id is not None
+    return False
+
+
 @dataclass(frozen=True)
 class _Tracked:
     """A job that was submitted to Slurm.
@@ -270,7 +277,7 @@ class SlurmEngine:
             shutil.rmtree(array.folder)
             self._unsure, self._most_tasks = None, jobs // 2
             return
-        if not (self._has_submitted or self._tracked):
+        if not (self._has_submitted or self._tracked or _is_taken(array)):
             shutil.rmtree(array.folder)
             raise InputError("Slurm rejected the jobs", received=str(error), advice="`sinfo` shows the partitions.")
         _log.warning("Slurm rejects %d jobs for now; they will be submitted again: %s", jobs, error)

@@ -20,6 +20,8 @@ from infomcr_cli.runs.io.safe_files import check_tree, read_file, write_atomical
 from infomcr_cli.runs.status import Status, read_status_file, status_document
 from infomcr_cli.runs.surroundings import store_folder
 
+AUDITS = "audit"  # in the directory of a run: the runs that were trained to audit it
+
 
 @dataclass(frozen=True)
 class RunDirectory:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.processor import MOST_THREADS, chosen_threads
 from infomcr_cli.runs.directory import RunDirectory
@@ -29,6 +30,7 @@ class Environment(BaseModel):
         commit:  of the working directory when it is a git work tree, with "+changes" when it differs from it.
         devices: as TensorFlow names them, given by the caller.
         kernels: whose compute on the processor, oneDNN or TensorFlow, given by the caller.
+        instructions: of the processor that the kernels use, or the variable that limits them, given by the caller.
         threads: that TensorFlow computes with; None in older records.
     """
 
@@ -42,10 +44,13 @@ class Environment(BaseModel):
     commit: str | None
     devices: tuple[str, ...]
     kernels: str | None = None
+    instructions: str | None = None
     threads: int | None = None
 
 
-def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None) -> None:
+def write_environment(
+    run: RunDirectory, devices: Sequence[str] = (), kernels: str | None = None, instructions: str | None = None
+) -> None:
     """Write what this process computes with to environment.json, without importing any of it."""
     environment = Environment(
         python=platform.python_version(),
@@ -56,6 +61,7 @@ def write_environment(run: RunDirectory, devices: Sequence[str] = (), kernels: s
         commit=git_commit(Path.cwd()),
         devices=tuple(devices),
         kernels=kernels,
+        instructions=instructions,
         threads=threads_in_use(),
     )
     write_atomically(run.environment, dump_json(environment.model_dump(mode="json")))
@@ -75,6 +81,18 @@ def recorded_kernels(run: RunDirectory) -> str | None:
     """Return whose kernels a run has computed with so far, or None where that is not known."""
     kernels = _record(run).get("kernels")
     return kernels if kernels in ("oneDNN", "TensorFlow") else None
+
+
+def recorded_instructions(run: RunDirectory) -> str | None:
+    """Return which instructions a run has computed with so far, or None where that is not known."""
+    instructions = _record(run).get("instructions")
+    return printable(instructions, 100) if isinstance(instructions, str) else None
+
+
+def recorded_devices(run: RunDirectory) -> tuple[str, ...]:
+    """Return the devices that a run has computed on so far; none where that is not known."""
+    devices = _record(run).get("devices")
+    return tuple(printable(str(device), 100) for device in devices) if isinstance(devices, list) else ()
 
 
 def recorded_threads(run: RunDirectory) -> int | None:

@@ -191,29 +191,40 @@ def active_run(
         InputError: another process holds the run.
     """
     deadline = time.monotonic() + patience
-    while (is_held(directory) or _beats_elsewhere(directory)) and time.monotonic() < deadline:
+    while (is_held(directory) or beats_elsewhere(directory)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    if not is_new and (host := _beats_elsewhere(directory)):
+    if not is_new and (host := beats_elsewhere(directory)):
         raise InputError(
             "a run directory can be used by only one process at a time",
             received=directory.name,
             advice=f"A process on {host} was at work on it less than {HEARTBEAT_EXPIRES:.0f} s ago: stop it, or try "
             "again after that time.",
         )
-    with lock_run(directory):
-        run = ActiveRun(directory, is_new=is_new)
-        try:
-            yield run
-        except InputError:
-            if is_new and not run.status.step:  # data that breaks in training leaves the checkpoints before it
-                shutil.rmtree(directory.path)
-                if folder_is_new:
-                    with suppress(OSError):
-                        directory.path.parent.rmdir()
-            raise
+    refused = False
+    try:
+        with lock_run(directory):
+            run = ActiveRun(directory, is_new=is_new)
+            try:
+                yield run
+            except InputError:
+                refused = is_new and not run.status.step  # one that has begun keeps its checkpoints
+                if refused:
+                    shutil.rmtree(directory.path, ignore_errors=True)
+                raise
+    finally:
+        if refused:
+            _remove_rest(directory.path, folder_is_new=folder_is_new)
 
 
-def _beats_elsewhere(directory: RunDirectory) -> str | None:
+def _remove_rest(path: Path, *, folder_is_new: bool) -> None:
+    """Remove what NFS keeps of a directory while a file in it, the lock, is open; and a folder made for it alone."""
+    shutil.rmtree(path, ignore_errors=True)
+    if folder_is_new:
+        with suppress(OSError):
+            path.parent.rmdir()
+
+
+def beats_elsewhere(directory: RunDirectory) -> str | None:
     """Return the other machine whose process works on a run, by its heartbeat: some locks reach only one machine."""
     recorded = read_status_file(directory.path)
     if recorded.state is not State.RUNNING or recorded.host in (None, socket.gethostname()):

@@ -135,8 +135,11 @@ def read_status_file(folder: Path) -> Status:
 
 
 def is_this_process(status: Status) -> bool:
-    """Return whether this process is the one that works, or last worked, on the run."""
-    return all(getattr(status, name) == value for name, value in _this_process().items())
+    """Return whether this process, which holds the run, is the one that works on it.
+
+    The time at which a process started is not compared: it moves if the clock is corrected.
+    """
+    return (status.pid, status.host) == (os.getpid(), socket.gethostname())
 
 
 def _this_process() -> dict[str, object]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs.directory import RunDirectory
+from infomcr_cli.runs.directory import AUDITS, RunDirectory, is_run
 from infomcr_cli.runs.lock import lock_run
 from infomcr_cli.runs.status import State, read_status
 
@@ -21,10 +21,12 @@ def check_deletable(run: RunDirectory) -> None:
     """
     if run.path.parent.name == TRASH:
         raise InputError("the run is already in the trash", received=str(run.path), advice="Remove it with rm -r.")
-    if read_status(run).state is State.RUNNING:
-        raise InputError(
-            "a running run cannot be deleted", received=run.name, advice="Wait for it, or stop its process."
-        )
+    trained_in_it = (one for one in sorted((run.path / AUDITS).glob("*")) if is_run(one))  # by `infomcr audit`
+    for one in (run, *map(RunDirectory.open, trained_in_it)):
+        if read_status(one).state is State.RUNNING:
+            raise InputError(
+                "a running run cannot be deleted", received=one.name, advice="Wait for it, or stop its process."
+            )
 
 
 def move_to_trash(run: RunDirectory) -> Path:

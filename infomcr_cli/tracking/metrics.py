@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from infomcr_cli.runs.directory import RunDirectory
@@ -15,6 +15,7 @@ from infomcr_cli.tracking.client import METRICS_A_BATCH, Progress
 from infomcr_cli.tracking.models import tied_metric
 
 NOT_COMPARED = ("timing/", PREFIX)
+OWN = ("train/", "validation/", "test/", "clean_train/")  # the metrics that training logs, and learning_rate
 
 
 class StaleMirrorError(Exception):
@@ -31,7 +32,7 @@ def push_metrics(client: Any, run: RunDirectory, status: Status, progress: Progr
     metrics = [metric for line in lines for metric in _metrics_of(line)]
     last_step = max((line.step for line in lines), default=-1)
     if progress.offset == 0 and status.state is not State.RUNNING:
-        _refuse_steps_after(last_step, progress.stored)
+        _refuse_steps_after(last_step, {metric.key for metric in metrics}, progress.stored)
     _refuse_contradictions(metrics, progress.stored)
     new = [metric for metric in metrics if (metric.key, metric.step) not in progress.stored]
     for start in range(0, len(new), METRICS_A_BATCH):
@@ -58,10 +59,16 @@ def _is_stored(key: tuple[str, int], value: float, progress: Progress) -> bool:
     return key[1] not in progress.models or key in progress.tied
 
 
-def _refuse_steps_after(last: int, stored: Mapping[tuple[str, int], float]) -> None:
-    """A run that continues will log them again; one that ended never had them."""
-    if any(step > last and not name.startswith(NOT_COMPARED) for name, step in stored):
-        raise StaleMirrorError
+def _refuse_steps_after(last: int, names: Set[str], stored: Mapping[tuple[str, int], float]) -> None:
+    """A run that continues will log them again; one that ended never had them. A user's own metrics stay.
+
+    Args:
+        names: of the metrics in the run directory.
+    """
+    for name, step in stored:
+        is_own = name in names or name == "learning_rate" or name.startswith(OWN)
+        if step > last and is_own and not name.startswith(NOT_COMPARED):
+            raise StaleMirrorError
 
 
 def _refuse_contradictions(metrics: Sequence[Any], stored: Mapping[tuple[str, int], float]) -> None:

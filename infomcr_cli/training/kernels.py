@@ -36,6 +36,15 @@ def used_kernels(precision: str, processors: Path = PROCESSORS) -> str:
     return f"{name} kernels with {best}" if best else f"{name} kernels"
 
 
+def instructions_in_use(processors: Path = PROCESSORS) -> str | None:
+    """Return the instructions in which oneDNN's kernels compute float32, or the variable that limits them.
+
+    Args:
+        processors: Linux's description of the processor; without it, or without oneDNN, None.
+    """
+    return _limit(os.environ) or _best(SINGLE, processors) if runtime.kernels() == "oneDNN" else None
+
+
 def slower_settings(
     precision: str, model: keras.Model, devices: Sequence[str], processors: Path = PROCESSORS
 ) -> Iterator[str]:

@@ -30,7 +30,12 @@ from infomcr_cli.runs import (
 from infomcr_cli.runs.checkpoint import check_data
 from infomcr_cli.runs.code_changes import write_code_changes
 from infomcr_cli.runs.directory import split_start
-from infomcr_cli.runs.environment import recorded_threads, threads_in_use
+from infomcr_cli.runs.environment import (
+    recorded_devices,
+    recorded_instructions,
+    recorded_threads,
+    threads_in_use,
+)
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome
 from infomcr_cli.runs.metrics import MetricsLog
 from infomcr_cli.signals import Interrupted
@@ -39,6 +44,7 @@ from infomcr_cli.tracking.store import Store
 from infomcr_cli.training.callbacks import RunCallback
 from infomcr_cli.training.event_file import EventFile
 from infomcr_cli.training.head import head_lines
+from infomcr_cli.training.kernels import instructions_in_use
 from infomcr_cli.training.loop import Callback, Position, run_epochs
 from infomcr_cli.training.setup import Setup, set_up
 
@@ -78,7 +84,7 @@ def run_training(job: TrainJob) -> RunOutcome:
     with _mirrored(run, job.store) as mirror, run.carry_out() as work:
         runtime.prepare(config)
         _say_if_rounding_changes(run.directory, job.console)
-        write_environment(run.directory, runtime.devices(), runtime.kernels())
+        write_environment(run.directory, runtime.devices(), runtime.kernels(), instructions_in_use())
         write_code_changes(run.directory)
         setup = set_up(config)
         if job.on_data is not None:
@@ -122,9 +128,16 @@ def _mirrored(run: ActiveRun, store: Store | None) -> Iterator[Mirror | None]:
 
 
 def _say_if_rounding_changes(run: RunDirectory, console: Console) -> None:
-    """Say that a resumed run will not have the same bits if it computes with other kernels or threads than before."""
+    """Say that a resumed run will not have the same bits if it computes with something else than before."""
     inexact = "correct, but not bit-identical."
     kernels, threads = recorded_kernels(run), recorded_threads(run)
+    devices, instructions = recorded_devices(run), recorded_instructions(run)
+    if devices and devices != tuple(runtime.devices()):
+        text = f"This run started on {', '.join(devices)} and continues on {', '.join(runtime.devices())}"
+        say(console, f"{text}: {inexact}")
+    if instructions not in (None, instructions_in_use()):
+        text = f"This run started with instructions={instructions} and continues with {instructions_in_use()}"
+        say(console, f"{text}: {inexact}")
     if kernels not in (None, runtime.kernels()):
         text = f"This run started with the kernels of {kernels} and continues with those of {runtime.kernels()}"
         say(console, f"{text}: {inexact} Choose with TF_ENABLE_ONEDNN_OPTS=0 or 1.")

@@ -228,3 +228,26 @@ def test_names_with_control_characters_are_shown_escaped(tmp_path, config) -> No
     with pytest.raises(InputError) as caught:
         check_source(config("cifar10", root=str(root)))
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": "512"},
+        {"GNU.sparse.map": "0,1", "GNU.sparse.size": "512"},
+        {"GNU.sparse.size": "512", "GNU.sparse.numblocks": "1"},
+    ],
+)
+def test_a_sparse_file_of_a_pax_header_is_refused_before_its_map_is_read(tmp_path, config, headers) -> None:
+    entries = b"1\n" * 500_000  # a map of a million numbers, which tarfile would keep as such
+    sparse = member("cifar-10-batches-py/data_batch_1")
+    sparse.pax_headers, sparse.size = headers, len(entries)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(sparse, io.BytesIO(b"1000000\n" + entries))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="no sparse files"):
+            check_source(config("cifar10", root=str(tmp_path / "a.tar.gz")))
+        assert tracemalloc.get_traced_memory()[1] < 4e6
+    finally:
+        tracemalloc.stop()

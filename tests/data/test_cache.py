@@ -123,3 +123,11 @@ def test_what_killed_processes_left_half_written_is_removed(images, own_cache, c
     assert not old.exists()
     assert foreign.exists()
     assert new.exists()  # of a process that may be at work
+
+
+def test_what_is_renamed_into_the_cache_is_on_the_disk(images, own_cache, config, monkeypatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    load_dataset(config("image_folder", root=str(images)), seed=0)
+    (entry,) = entries(own_cache)
+    assert {os.path.basename(path) for path in synced} == {path.name for path in entry.iterdir()}

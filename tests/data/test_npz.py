@@ -217,3 +217,19 @@ def test_damage_anywhere_never_gives_a_traceback(tmp_path, config) -> None:
         except InputError:
             refused += 1
     assert refused > 90
+
+
+def test_named_inputs_are_bounded_together(tmp_path, config) -> None:
+    inputs = {f"{split}_part{number}": np.zeros((len(GOOD[f"{split}_labels"]), 2), np.float32)
+              for split in ("train", "test") for number in range(3)}  # fmt: skip
+    labels = {name: array for name, array in GOOD.items() if name.endswith("labels")}
+    path = write(tmp_path / "a.npz", labels | inputs)
+    check_source(config("npz", root=str(path)))
+    head = io.BytesIO()
+    shape = (len(GOOD["train_labels"]), 2**31 // 4 // len(GOOD["train_labels"]))  # just under two gigabytes each
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path) as good, zipfile.ZipFile(tmp_path / "b.npz", "w") as bad:
+        for file in good.namelist():
+            bad.writestr(file, head.getvalue() if file.startswith("train_part") else good.read(file))
+    with pytest.raises(InputError, match="together"):
+        check_source(config("npz", root=str(tmp_path / "b.npz")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -9,13 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.engine import local
 from infomcr_cli.engine import process as place
 from infomcr_cli.engine.job import Job
-from infomcr_cli.engine.limits import Limits
+from infomcr_cli.engine.limits import Limits, Slots
+from infomcr_cli.engine.local import LocalEngine
 from infomcr_cli.engine.messages import task_of
 from infomcr_cli.engine.process import JobProcess, close
 from infomcr_cli.runs import RunDirectory, State, lock_run, new_status, read_status
@@ -101,3 +106,54 @@ def test_a_status_that_cannot_be_read_ends_no_sweep(tmp_path: Path, caplog: pyte
     (run.path / "status.json").write_text("{")
     close(job, State.FAILED, "it broke")
     assert "status.json of a must be a JSON document" in caplog.text
+
+
+def test_a_run_on_which_another_machine_works_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_in(tmp_path)
+    status = new_status(job.identity).model_copy(update={"host": "elsewhere"})
+    run = RunDirectory.create(job.run, config=b"{}\n", overrides=[], status=status)
+    (run.path / ".lock").touch()  # its heartbeat; its lock does not reach this machine
+    before = (run.path / "status.json").read_bytes()
+    code = (
+        'import sys; print(\'{"kind": "ready"}\', flush=True); sys.stdin.readline(); '
+        'print(\'{"kind": "ended", "state": "FAILED", "reason": "held elsewhere"}\', flush=True)'
+    )
+    monkeypatch.setattr(place, "COMMAND", (sys.executable, "-c", code))
+    process = JobProcess({})
+    process.give(job, task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"), Limits())
+    deadline = time.monotonic() + 60
+    while (outcome := process.poll()) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert outcome is not None
+    assert (outcome.state, outcome.reason) == (State.FAILED, "held elsewhere")
+    assert (run.path / "status.json").read_bytes() == before
+
+
+def test_a_process_that_cannot_be_started_is_a_loss_of_its_job_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(environment: object) -> JobProcess:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    job = job_in(tmp_path)
+    engine = LocalEngine(
+        Slots(2, None), Limits(), 2, lambda one: task_of(one, evaluate=False, cwd=tmp_path, log=tmp_path / "log")
+    )
+    monkeypatch.setattr(local, "JobProcess", refuse)
+    engine.submit(job)
+    (outcome,) = engine.wait(0.0)
+    assert (outcome.state, outcome.is_lost) == (State.LOST, True)
+    assert outcome.reason == "its process could not be started: Resource temporarily unavailable"
+    assert engine.wait(0.0) == []
+
+
+def test_a_spare_process_that_cannot_be_started_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(environment: object) -> JobProcess:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    engine = LocalEngine(Slots(1, None), Limits(), 2, lambda one: pytest.fail("no job is given"))
+    running: Any = SimpleNamespace(is_ready=True, poll=lambda: None, kill=lambda: None)
+    engine._running[0] = running
+    monkeypatch.setattr(local, "JobProcess", refuse)
+    assert engine.wait(0.1) == []
+    assert engine._running == {0: running}

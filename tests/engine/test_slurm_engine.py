@@ -526,3 +526,23 @@ def test_one_warning_tells_of_tasks_that_slurm_will_never_start(
 def test_an_outcome_survives_its_way_through_a_file(jobs: list[Job]) -> None:
     outcome = Outcome(jobs[0], State.LOST, "gone", is_lost=True, startup=1.0, waited=0.5, seconds=2.0)
     assert decoded_outcome(encoded_outcome(outcome), jobs[0]) == outcome
+
+
+def test_the_first_array_that_sbatch_took_without_saying_so_is_kept(
+    engine: Engines, fake: FakeSlurm, jobs: list[Job]
+) -> None:
+    own = engine()
+    fake.refuse("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", takes=True)
+    submitted(own, jobs)
+    own.wait(0)
+    assert len(fake.scripts()) == 1
+    assert own.where(jobs[0]) == "1_0"
+
+
+def test_nobody_else_can_change_what_tasks_will_do(engine: Engines, jobs: list[Job], tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        submitted(engine(), jobs)
+    finally:
+        os.umask(before)
+    assert arrays_folder(sweep_of(tmp_path)).stat().st_mode & 0o777 == 0o700

@@ -161,3 +161,10 @@ def test_without_a_terminal_yes_must_be_given(done: RunDirectory, command_line: 
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["deleted"][0]["run"] == "a"
     assert command_line("delete", str(done.path), "--yes").code == 2
+
+
+def test_a_run_that_is_being_audited_by_training_is_not_moved(done: RunDirectory) -> None:
+    inner = RunDirectory.create(done.path / "audit" / "b", config=b"{}\n", overrides=[], status=new_status("cd" * 32))
+    with lock_run(inner), pytest.raises(InputError, match="running"):
+        delete(done.path)
+    assert done.path.is_dir()

@@ -503,3 +503,12 @@ def test_sqlite_on_a_network_file_system_is_warned_of(
     monkeypatch.setattr("infomcr_cli.tracking.store.file_system_of", lambda path: "nfs4")
     assert warn_of_network_file_system(tmp_path)
     assert "mlflow server" in caplog.text
+
+
+def test_a_metric_of_the_users_own_at_a_later_step_stays(run: RunDirectory, store: Store) -> None:
+    train(run, range(4))
+    end(run)
+    run_id, client = mirror(run, store), connect(store)
+    client.log_metric(run_id, "robust_accuracy", 0.7, step=20)
+    assert mirror(run, store) == run_id
+    assert history(client, run_id, "robust_accuracy") == [(20, 0.7)]
