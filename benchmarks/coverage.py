@@ -277,7 +277,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    limits.FEWEST_RANKED = 3  # the simulation also shows what intervals below the limit would do
+    vars(limits)["FEWEST_RANKED"] = 3  # the simulation also shows what intervals below the limit would do
     start, rows = time.perf_counter(), list[Row]()
     for name in options.parts:
         part, share = PARTS[name]

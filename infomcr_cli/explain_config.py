@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,11 +226,15 @@ def _default_text(entry: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
 
 
 def _type_text(entry: Mapping[str, Any]) -> str:
-    """Return choices, or the type with its range: number > 0, or null."""
-    if entry["choices"]:
-        return " | ".join(entry["choices"])
+    """Return choices, or the type with its range and choices in their places: number > 0, or null."""
     kind, null, _ = str(entry["type"]).partition(", or null")
-    return f"{kind} {entry['range']}".strip() + null
+    choices = " | ".join(entry["choices"])
+    if kind in ("one of its choices", "true or false"):
+        return choices
+    kind = kind.replace("one of its choices", choices)
+    number = re.search("(whole )?number", kind)
+    place = number.end() if number else len(kind)
+    return f"{kind[:place]} {entry['range']}".strip() + kind[place:] + null
 
 
 def _table(entries: Sequence[Mapping[str, Any]], chosen: Mapping[str, str], prefix: str) -> Table:

@@ -120,3 +120,9 @@ def test_tables_fit_eighty_columns(command_line: CommandLine, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", "80")
     for word in ("optimizer", "model", "data", "measure"):
         assert max(map(len, command_line("config", word).out.splitlines())) <= 80
+
+
+def test_a_setting_of_a_word_or_a_number_names_both(command_line: CommandLine) -> None:
+    assert "whole number ≥ 1, ≤ 100000, or auto" in command_line("config", "engine.jobs").out
+    assert "whole number ≥ 1, ≤ 1e+07, or text" in command_line("config", "engine.time").out
+    assert "true | false" in command_line("config", "deterministic").out

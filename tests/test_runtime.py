@@ -74,9 +74,7 @@ def test_a_run_records_its_kernels_and_says_if_it_continues_with_others(
         assert (f"started with the kernels of {other}" in answer.err) is (other != kernels())
 
 
-def test_a_run_that_continues_on_another_device_or_processor_says_so(
-    command_line: CommandLine, tmp_path: Path
-) -> None:
+def test_a_run_that_continues_on_another_device_or_processor_says_so(command_line: CommandLine, tmp_path: Path) -> None:
     assert command_line("train", *TINY, "--run-dir", "runs/a").code == 0
     path = tmp_path / "runs/a"
     environment = json.loads((path / "environment.json").read_text())

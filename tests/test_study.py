@@ -28,7 +28,7 @@ from benchmarks.study.plane_results import plane
 from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
 from benchmarks.study.results import PARTS, averaged, frame_of, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
-from benchmarks.study.statistics import paired_bootstrap, partial_tau, seed_share
+from benchmarks.study.statistics import Interval, paired_bootstrap, partial_rho, partial_tau, seed_share
 from benchmarks.study.tables import Table
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.exclude import parse_exclusions
@@ -279,6 +279,35 @@ def test_partial_tau_is_kendalls_formula_and_its_jackknife_leaves_each_out() -> 
     found = partial_tau(measure, gap, given)
     wanted = (formula(everyone), math.tanh(scaled - half), math.tanh(scaled + half))
     assert (found.value, found.low, found.high) == pytest.approx(wanted, rel=CLOSED_FORM)
+
+
+def test_partial_rho_is_the_correlation_of_the_residuals_of_ranks() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=30)
+    measure, gap = (given + rng.normal(size=30) for _ in range(2))
+    ranks = [stats.rankdata(one) for one in (measure, gap, given)]
+    residuals = [one - np.polyval(np.polyfit(ranks[2], one, 1), ranks[2]) for one in ranks[:2]]
+    found = partial_rho(measure, gap, given)
+    assert found.value == pytest.approx(np.corrcoef(*residuals)[0, 1], rel=CLOSED_FORM)
+    without = [partial_rho(*(np.delete(one, i) for one in (measure, gap, given))).value for i in range(30)]
+    scaled = np.arctanh(np.array([one for one in without if one is not None]))
+    pseudo = 30 * np.arctanh(found.value) - 29 * scaled
+    half = stats.t.ppf(0.975, 29) * stats.sem(pseudo)
+    assert (found.low, found.high) == pytest.approx(np.tanh(np.arctanh(found.value) + np.array([-half, half])))
+    assert partial_rho(measure, gap, np.where(given > 9, given, np.nan)) == Interval(None)
+
+
+def test_partial_rho_finds_nothing_in_a_measure_that_follows_the_training_loss_alone() -> None:
+    false_claims = {"tau": 0, "rho": 0}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        loss = rng.normal(size=100)
+        measure, gap = (share * loss + math.sqrt(1 - share**2) * rng.normal(size=100) for share in (0.9, 0.6))
+        for name, partial in (("tau", partial_tau), ("rho", partial_rho)):
+            low = partial(measure, gap, loss).low
+            false_claims[name] += low is not None and low > 0
+    assert false_claims["rho"] <= 3
+    assert false_claims["tau"] >= 10  # which is why the study does not rest on it
 
 
 def test_a_measure_that_is_the_training_loss_adds_nothing_to_it() -> None:

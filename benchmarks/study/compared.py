@@ -27,9 +27,9 @@ def regularizers(tables: Path) -> str:
     head = (
         "method",
         "strength",
-        "passes in epochs of plain SGD",
+        "compute, epochs of plain SGD",
         "test error ± deviation over seeds",
-        "less that of `off`",
+        "difference from `off`",
     )
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     lines += [" | ".join(_cells(method, rows, answers)) for method in STRENGTHS]

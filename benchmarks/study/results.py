@@ -15,7 +15,7 @@ from benchmarks.study.families import family
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.rows import is_whole
 from benchmarks.study.slices import Family
-from benchmarks.study.statistics import Floats, Interval, partial_tau, seed_share
+from benchmarks.study.statistics import Floats, Interval, partial_rho, partial_tau, seed_share
 from benchmarks.study.tables import Row, Table
 
 GAPS = {"gap_error": "the error gap", "test_error": "the test error"}
@@ -116,7 +116,11 @@ def judgement(frame: pd.DataFrame, gap: str, axes: Sequence[str]) -> dict[str, A
     from infomcr_cli.report.judge_table import judge
 
     found = judge(frame, gap=gap, axes=axes, by_family=True, rank_by=RANK_BY).to_dict()
-    return {**found, "families": with_normalised(found["families"], list(found["measures"]))}
+    families = with_normalised(found["families"], list(found["measures"]))
+    for one in families.values():
+        if one["best"] and found["measures"][one["best"]]["oriented"][RANK_BY]["low"] is None:
+            one["best"] = None  # too few minima have it
+    return {**found, "families": families}
 
 
 def with_normalised(families: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
@@ -143,29 +147,33 @@ def command(name: str, gap: str, axes: Sequence[str], option: str = "") -> str:
         option: a further option, with a space before it.
     """
     words = f"docs/study/{name}.csv --gap {gap} --axes {shlex.quote(','.join(axes))} --by-family{option}"
-    return f"Computed by `infomcr judge {words}`; τ given the training loss besides."
+    return (
+        f"Computed by `infomcr judge {words}`, which orders by τ; the order here, and the best of a family, are by Ψ. "
+        "τ and ρ given the training loss besides."
+    )
 
 
 def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str) -> str:
-    """Return a line for each measure: family, n, Ψ, τ, partial τ given the training loss, K and the sign error.
+    """Return a line for each measure: family, n, Ψ, τ, partial τ and ρ given the training loss, K and the sign error.
 
     n is the number of settings that have the measure; a measure of few of them is not to be compared with one of all.
     """
     families = {name: one for one, part in (found["families"] or {}).items() for name in part["measures"]}
-    head = ("measure", "family", "better", "n", "Ψ (groups)", "τ", "τ given training loss", "K", "sign error (pairs)")
+    given = ("τ given training loss", "ρ given training loss")
+    head = ("measure", "family", "better", "n", "Ψ (groups)", "τ", *given, "K", "sign error (pairs)")
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, one in {**found["measures"], **found["references"]}.items():
-        partial = oriented(partial_of(frame, name, gap), one["direction"]) if name in frame else Interval(None)
-        lines.append(" | ".join(_cells(name, families.get(name, "–"), one, partial)))
+        partials = [oriented(part, one["direction"]) for part in partials_of(frame, name, gap)]
+        lines.append(" | ".join(_cells(name, families.get(name, "–"), one, partials)))
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def partial_of(frame: pd.DataFrame, name: str, gap: str) -> Interval:
-    """Return partial τ of a measure given the training loss; for the training loss itself there is none."""
-    if name == "train_loss":
-        return Interval(None)
+def partials_of(frame: pd.DataFrame, name: str, gap: str) -> tuple[Interval, Interval]:
+    """Return partial τ and ρ of a measure given the training loss; for the training loss itself there are none."""
+    if name == "train_loss" or name not in frame:
+        return Interval(None), Interval(None)
     columns: list[Floats] = [frame[one].to_numpy(np.float64) for one in (name, gap, "train_loss")]
-    return partial_tau(*columns)
+    return partial_tau(*columns), partial_rho(*columns)
 
 
 def oriented(one: Interval, direction: str | None) -> Interval:
@@ -188,7 +196,7 @@ def interval_text(one: Mapping[str, Any]) -> str:
     return f"{one['value']:.2f}" + ("" if one.get("low") is None else f" [{one['low']:.2f}, {one['high']:.2f}]")
 
 
-def _cells(name: str, kind: str, one: Mapping[str, Any], partial: Interval) -> list[str]:
+def _cells(name: str, kind: str, one: Mapping[str, Any], partials: Sequence[Interval]) -> list[str]:
     groups, info, error = one["granulated_psi"]["groups"], one["conditional_information"], one["oriented"]["sign_error"]
     return [
         name,
@@ -197,7 +205,7 @@ def _cells(name: str, kind: str, one: Mapping[str, Any], partial: Interval) -> l
         str(one["n"]),
         f"{interval_text(one['oriented']['granulated_psi'])} ({sum(groups.values())})",
         interval_text(one["oriented"]["kendall_tau"]),
-        interval_text(vars(partial)),
+        *(interval_text(vars(partial)) for partial in partials),
         "–" if info["value"] is None else f"{info['value']:.3f}",
         "–" if error["mean"] is None else f"{error['mean']:.2f} ({one['sign_error']['pairs']})",
     ]
@@ -227,17 +235,17 @@ def _leaders(found: Mapping[str, Any]) -> str:
 
 
 def _claims(found: Mapping[str, Any], ranked: pd.DataFrame, gap: str) -> str:
-    """Say which measures meet the rule of the plan: Ψ above that of the training loss, and τ given it above 0."""
+    """Say which measures meet the rule: Ψ above that of the training loss, and τ and ρ given it above 0."""
     psi = {name: one["oriented"][RANK_BY]["value"] for name, one in found["measures"].items()}
     least, frame = psi.get("train_loss"), averaged(ranked, found["axes"])
     met = []
     for name, value in psi.items():
-        partial = oriented(partial_of(frame, name, gap), found["measures"][name]["direction"])
-        if least is None or value is None or partial.low is None:
+        tau, rho = (oriented(one, found["measures"][name]["direction"]) for one in partials_of(frame, name, gap))
+        if least is None or value is None or tau.low is None or rho.low is None:
             continue
-        if value > least and partial.low > 0:
-            met.append(f"`{name}` (Ψ {value:.2f}, τ given the training loss {interval_text(vars(partial))})")
-    return f"By the plan's rule the claims of {len(met)} measures count: {', '.join(met) or 'none'}."
+        if value > least and tau.low > 0 and rho.low > 0:
+            met.append(f"`{name}` (Ψ {value:.2f}, ρ given the training loss {interval_text(vars(rho))})")
+    return f"By the plan's rule and its correction the claims of {len(met)} measures count: {', '.join(met) or 'none'}."
 
 
 _PLACED = ("gamma", NORMALISED, "train_loss")

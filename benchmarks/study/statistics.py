@@ -26,6 +26,8 @@ class Interval:
 def partial_tau(measure: Floats, gap: Floats, given: Floats) -> Interval:
     """Return Kendall's partial τ-b of measure and gap given a third quantity, with a jackknife interval.
 
+    It is not 0 if measure and gap are independent given the third quantity: see `partial_rho`.
+
     (τ_mg − τ_mc τ_gc) / √((1 − τ_mc²)(1 − τ_gc²)). Each minimum is left out in turn; the interval is symmetric on the
     scale of artanh, with Student's t.
 
@@ -37,11 +39,37 @@ def partial_tau(measure: Floats, gap: Floats, given: Floats) -> Interval:
     """
     known = np.isfinite(measure) & np.isfinite(gap) & np.isfinite(given)
     signs = [np.sign(one[known][:, None] - one[known][None, :]) for one in (measure, gap, given)]  # [n, n] each
-    n = int(known.sum())
-    if n < 3:
+    if known.sum() < 3:
+        return Interval(None)
+    return _jackknifed(*_partial(*(_tau(signs[a], signs[b]) for a, b in ((0, 1), (0, 2), (1, 2)))))
+
+
+def partial_rho(measure: Floats, gap: Floats, given: Floats) -> Interval:
+    """Return Spearman's partial ρ of measure and gap given a third quantity, with a jackknife interval.
+
+    Unlike partial τ it is close to 0 if measure and gap are independent given the third quantity.
+
+    Args:
+        measure, gap, given: a number for each minimum, [n]; a minimum without one of them is left out.
+
+    Source:
+        Korn, The American Statistician 38 (1984), on what partial τ is under conditional independence.
+    """
+    known = np.isfinite(measure) & np.isfinite(gap) & np.isfinite(given)
+    values = np.stack([measure, gap, given])[:, known]  # [3, n]
+    if known.sum() < 4:
         return Interval(None)
     with np.errstate(divide="ignore", invalid="ignore"):
-        (whole, left) = _partial(*(_tau(signs[a], signs[b]) for a, b in ((0, 1), (0, 2), (1, 2))))
+        rho = np.asarray(np.corrcoef(stats.rankdata(values, axis=1)))
+        left = np.array([np.corrcoef(stats.rankdata(np.delete(values, i, 1), axis=1)) for i in range(known.sum())])
+    pairs = [(rho[a, b], left[:, a, b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    return _jackknifed(*_partial(*pairs))
+
+
+def _jackknifed(whole: np.float64, left: Floats) -> Interval:
+    """Return a correlation with its interval, from its values without each minimum, [n]."""
+    n = len(left)
+    with np.errstate(divide="ignore", invalid="ignore"):
         scaled, transformed = np.arctanh(whole), np.arctanh(left)
         pseudo = n * scaled - (n - 1) * transformed
     if not math.isfinite(whole) or n < FEWEST or not np.isfinite(pseudo).all():
@@ -61,7 +89,8 @@ def _partial(
     mg: tuple[np.float64, Floats], mc: tuple[np.float64, Floats], gc: tuple[np.float64, Floats]
 ) -> tuple[np.float64, Floats]:
     def one(a: Floats, b: Floats, c: Floats) -> Floats:
-        found: Floats = (a - b * c) / np.sqrt((1 - b**2) * (1 - c**2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = (a - b * c) / np.sqrt((1 - b**2) * (1 - c**2))
         return found
 
     whole = one(*(np.asarray(tau[0]) for tau in (mg, mc, gc)))

@@ -46,8 +46,8 @@ def compare(
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            help="The MLflow store to record the comparison in, default: the first run's own; and of "
-            "mlflow:EXPERIMENT, default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs."
+            help="The MLflow store for the record of the comparison (default: the first run's own) and for "
+            "mlflow:EXPERIMENT (default: MLFLOW_TRACKING_URI, else mlflow/ beside the runs)."
         ),
     ] = None,
     as_json: AsJson = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infomcr_cli.judging.minima import Minima
+from infomcr_cli.judging.minima import Minima, without_huge
 from infomcr_cli.judging.result import number
 
 
@@ -22,7 +22,8 @@ def axis_importance(minima: Minima) -> dict[str, float | None]:
         >>> axis_importance(Minima(np.array([1.0, 2.0, 7.0, 8.0]), levels, ("lr",), (), np.zeros((4, 0)), 4))
         {'lr': 0.946666666667}
     """
-    return {axis: _omega_squared(minima.gap, minima.levels[:, index]) for index, axis in enumerate(minima.axes)}
+    gap = without_huge(minima.gap)
+    return {axis: _omega_squared(gap, minima.levels[:, index]) for index, axis in enumerate(minima.axes)}
 
 
 def _omega_squared(gap: np.ndarray, levels: np.ndarray) -> float | None:

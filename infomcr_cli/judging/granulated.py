@@ -110,17 +110,22 @@ def _terms(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> _AxisTerms
 
 
 def _influence(n: int, parts: Sequence[tuple[AxisPairs, _AxisTerms]]) -> Influence:
-    """Return Ψ and the influence of each minimum: the sum of what its pairs add, over all axes with a usable group."""
+    """Return Ψ and the influence of each minimum: the sum of what its pairs add, over all axes with a usable group.
+
+    Its number of minima is that of the axis with the fewest.
+    """
     usable = [(pairs, one) for pairs, one in parts if one.usable]
     if not usable:
         return nothing(n)
     value = float(np.mean([np.nanmean(one.taus) for _, one in usable]))
-    phi, has_part, single = np.zeros(n), np.zeros(n, bool), 0.0
+    phi, fewest, single = np.zeros(n), n, 0.0
     for pairs, one in usable:
-        terms = one.terms / len(usable)
+        terms, has_part = one.terms / len(usable), np.zeros(n, bool)
         for end in (pairs.first, pairs.second):
             phi += np.bincount(end, weights=terms, minlength=n)
             has_part[end[one.used]] = True
+        # Each axis has the same share of Ψ: one with a single group would move it, and show no variance.
+        fewest = min(fewest, int(has_part.sum()))
         single += float(np.square(terms).sum())
     is_one_group = len(usable) == 1 and usable[0][1].usable == 1  # then Ψ is τ
     square = float(np.square(phi).sum())
@@ -128,4 +133,4 @@ def _influence(n: int, parts: Sequence[tuple[AxisPairs, _AxisTerms]]) -> Influen
     twice = 0.0 if is_one_group else twice
     steps = np.concatenate([one.steps[one.used] for _, one in usable]) / len(usable)
     mean_step = float(np.sqrt(np.square(steps).mean()))
-    return Influence(value, phi, int(has_part.sum()), float(steps.max()), 1 - PAIR_SHARE * twice, mean_step)
+    return Influence(value, phi, fewest, float(steps.max()), 1 - PAIR_SHARE * twice, mean_step)

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infomcr_cli.judging.result import CONFIDENCE, number
-
-FEWEST_RANKED = 16  # minima; with fewer there is no interval, no order and no significance
+from infomcr_cli.judging.result import CONFIDENCE, FEWEST_RANKED, number
 
 
 @dataclass(frozen=True)

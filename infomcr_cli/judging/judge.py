@@ -12,11 +12,12 @@ from infomcr_cli.judging.axis_importance import axis_importance
 from infomcr_cli.judging.conditional_information import conditional_information
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi
-from infomcr_cli.judging.influence import FEWEST_RANKED, Influence
+from infomcr_cli.judging.influence import Influence
 from infomcr_cli.judging.minima import Minima, axis_pairs, control_minima, ranked_minima
 from infomcr_cli.judging.pgdl_cmi import pgdl_cmi
 from infomcr_cli.judging.rank_correlation import dense_ranks, estimate, influence_on_tau_and_rho
 from infomcr_cli.judging.result import (
+    FEWEST_RANKED,
     MOST_IMAGES,
     STATISTICS,
     ConditionalInformation,
@@ -217,8 +218,10 @@ def _turned(one: _Found, statistic: str) -> Influence:
 
 
 def _score(one: _Found, statistic: str) -> float:
-    value = one.result.oriented(statistic)
-    return float("-inf") if value is None or one.result.n < FEWEST_RANKED else value
+    value, influence = one.result.oriented(statistic), one.influence.get(statistic)
+    if value is None or one.result.n < FEWEST_RANKED or (influence is not None and not influence.has_interval):
+        return float("-inf")
+    return value
 
 
 def _nothing_to_rank(minima: Minima, results: Sequence[MeasureResult]) -> list[str]:

@@ -83,9 +83,16 @@ def control_minima(minima: Minima, seed: int) -> Minima:
     """
     rng = np.random.default_rng([seed, 0x0AC1E])
     noise = rng.standard_normal((2, minima.n))
-    spread = float(np.std(minima.gap)) if minima.n else 0.0
-    values = np.stack([minima.gap + ORACLE_NOISE * spread * noise[0], noise[1]], axis=1)
+    gap = without_huge(minima.gap)
+    spread = float(np.std(gap)) if minima.n else 0.0
+    values = np.stack([gap + ORACLE_NOISE * spread * noise[0], noise[1]], axis=1)
     return replace(minima, names=(ORACLE, RANDOM), measures=values, mixed=frozenset())
+
+
+def without_huge(gap: np.ndarray) -> np.ndarray:
+    """Return gaps in another unit if their squares would overflow."""
+    largest = float(np.max(np.abs(gap), initial=0.0))
+    return gap / largest if largest > 1e100 else gap
 
 
 def missing_values(measures: np.ndarray, names: Sequence[str]) -> dict[str, Missing]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ STATISTICS = tuple(SYMBOLS)
 DIRECTIONS = ("lower", "higher")  # which values of a measure are better
 MOST_IMAGES = 10**12  # of a test set
 CONFIDENCE = 0.95  # of every interval
+FEWEST_RANKED = 16  # minima; with fewer there is no interval, no order and no significance
 DECIMALS = 14  # of a statistic; further digits are rounding error, as in a perfect τ of 0.9999999999999999
 
 
@@ -282,6 +283,12 @@ class RankingResult:
     def _families_to_dict(self) -> dict[str, Any] | None:
         if self.families is None:
             return None
-        known = {one.name for one in self.measures if self.ranked and one.statistic(self.rank_by) is not None}
-        best = {family: names[0] if names[0] in known else None for family, names in self.families.items()}
+        best = {family: self.best_of(names) for family, names in self.families.items()}
         return {family: {"best": best[family], "measures": list(names)} for family, names in self.families.items()}
+
+    def best_of(self, names: Sequence[str]) -> str | None:
+        """Return the best of some measures, in the order of the ranking; None if too few minima rank the first."""
+        first = next(one for one in self.measures if one.name == names[0])
+        of_psi = self.rank_by == "granulated_psi" and first.granulated_psi.low is None
+        is_known = first.statistic(self.rank_by) is not None and first.n >= FEWEST_RANKED and not of_psi
+        return first.name if self.ranked and is_known else None

@@ -31,6 +31,7 @@ _NO_MEASURES = (
     (re.compile(f"{RANKED}|{TEST_SIZE}|.*({STD_ERROR}|{DIRECTION}|{CONVENTION})"), "description"),
 )
 _BLANK = {"", "na", "n/a", "<na>", "nat", "none", "null", "-", "–", "—"}  # neither a number nor a word
+_MISSING = ("nan", "<NA>", "NaT")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -125,8 +126,8 @@ class Column:
 
 
 def _text(cell: Any) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
+    if cell is None or (not isinstance(cell, str) and str(cell) in _MISSING):
+        return ""  # pandas has one for each type: NaN, <NA>, NaT
     return cell.strip() if isinstance(cell, str) else str(cell)
 
 

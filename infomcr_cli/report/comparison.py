@@ -205,7 +205,7 @@ def compare_runs(
     ranking = judge_minima(
         minima,
         gap=gap,
-        n_test=min((run.evaluation.n_test for run in included if run.evaluation.n_test), default=None),
+        n_test=min(filter(None, (run.evaluation.n_test for run in included if run.gap(gap) is not None)), default=None),
         seed=seed,
         directions={name: direction for name, direction in directions.items() if direction},
         rank_by=statistic_of(sort) or "kendall_tau",

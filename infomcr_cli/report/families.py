@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infomcr_cli.judging.result import SYMBOLS, RankingResult
-from infomcr_cli.report.tables import TextTable, format_stat, mark_mixed
+from infomcr_cli.report.tables import NONE, TextTable, format_stat, mark_mixed
 
 OTHER = "other"  # family of a measure that is not in the registry
 
@@ -30,10 +30,11 @@ def families_table(ranking: RankingResult) -> TextTable:
     rows = [
         (
             family,
-            mark_mixed(names[0], results[names[0]].mixed),
-            format_stat(results[names[0]].oriented(ranking.rank_by)),
+            NONE if best is None else mark_mixed(best, results[best].mixed),
+            NONE if best is None else format_stat(results[best].oriented(ranking.rank_by)),
             str(len(names)),
         )
         for family, names in (ranking.families or {}).items()
+        for best in (ranking.best_of(names),)
     ]
     return TextTable("Best measure of each family", head, tuple(rows) if ranking.ranked else ())

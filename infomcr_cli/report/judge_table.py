@@ -171,7 +171,7 @@ def _judge_columns(
     ranking = judge_minima(
         minima,
         gap=gap,
-        n_test=smallest_test_set(table, max_train_loss) if n_test is None else n_test,
+        n_test=smallest_test_set(table, kept_rows(table, gap, max_train_loss)) if n_test is None else n_test,
         directions={**recorded_directions(table, chosen), **directions},
         **options,
     )

@@ -12,7 +12,7 @@ from infomcr_cli.report.tables import NONE, TextTable, format_p_value, format_st
 _ORIENTED = "Positive: the measure ranks as its direction (column better) claims"
 _IN_PARENTHESES = {  # column → what stands there
     "Ψ": "the number of groups of Ψ",
-    "K": "the share of pairs used for K",
+    "K": "the share of pairs in which the measure differs",
     "sign error": "the number of pairs used for the sign error, which is the share of pairs in the wrong order",
 }
 _FRAGILITY = (

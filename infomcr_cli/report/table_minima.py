@@ -97,12 +97,12 @@ def recorded_directions(table: Table, measures: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def smallest_test_set(table: Table, max_train_loss: float | None = None) -> int | None:
-    """Return the smallest size of a test set in the column `n_test`, over the rows that are ranked."""
+def smallest_test_set(table: Table, rows: np.ndarray) -> int | None:
+    """Return the smallest size of a test set in the column `n_test`, over the rows that are ranked, bool [rows]."""
     if TEST_SIZE not in table:
         return None
     sizes = table[TEST_SIZE].numbers
-    sizes = sizes[rows_inside(table, max_train_loss) & (sizes >= 1) & (sizes <= MOST_IMAGES)]
+    sizes = sizes[rows & (sizes >= 1) & (sizes <= MOST_IMAGES)]
     return int(sizes.min()) if len(sizes) else None
 
 

@@ -12,9 +12,10 @@ from tolerances import AUTODIFF, CLOSED_FORM, ROUNDING
 
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi, group_taus
-from infomcr_cli.judging.influence import FEWEST_RANKED, Influence
+from infomcr_cli.judging.influence import Influence
 from infomcr_cli.judging.minima import AxisPairs, Minima, axis_pairs
 from infomcr_cli.judging.rank_correlation import dense_ranks, influence_on_tau_and_rho, spearman_rho, tau_b
+from infomcr_cli.judging.result import FEWEST_RANKED
 from infomcr_cli.report import judge
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cli import CommandLine
-from tolerances import ROUNDING
+from tolerances import CLOSED_FORM, ROUNDING
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.rank_correlation import tau_b
@@ -219,6 +219,8 @@ def test_smallest_test_set_is_that_of_the_ranked_rows() -> None:
     limited = judge(frame, gap="gap", axes=axes, max_train_loss=1.0)
     assert limited.to_dict() == judge(frame, gap="gap", axes=axes, max_train_loss=1.0, n_test=10_000).to_dict()
     assert judge(frame, gap="gap", axes=axes).n_test == 10
+    without_gap = frame.assign(gap=frame["gap"].where(frame.index > 0))
+    assert judge(without_gap, gap="gap", axes=axes).n_test == 10_000
     assert judge(frame.assign(n_test=1e300), gap="gap", axes=axes).n_test is None
 
 
@@ -434,3 +436,50 @@ def test_importance_of_axes_is_shown_only_with_enough_minima_for_an_order(seeds:
     ranking = judge(frame, gap="gap", axes=["a", "b", "c", "d"])
     assert any(share is not None for share in ranking.importance.values())
     assert bool(importance_table(ranking).rows) == (seeds == 2)
+
+
+def grid(*levels: int) -> pd.DataFrame:
+    """A complete grid of axes a, b, … with a random measure and gap."""
+    names = "abcd"[: len(levels)]
+    frame = pd.DataFrame(itertools.product(*(range(count) for count in levels)), columns=list(names))
+    rng = np.random.default_rng(0)
+    return frame.assign(gap=rng.normal(size=len(frame)), mu=rng.normal(size=len(frame)))
+
+
+def test_psi_has_no_interval_if_an_axis_has_few_minima() -> None:
+    whole = grid(6, 8).assign(reg="off")
+    one = pd.concat([whole, whole.head(1).assign(reg="on", gap=0.3, mu=0.7)], ignore_index=True)
+    eight = pd.concat([whole, whole.head(8).assign(reg="on", gap=whole["mu"], mu=whole["gap"])], ignore_index=True)
+    axes = ["a", "b", "reg"]
+    assert judge(whole, gap="gap", axes=axes).measures[0].granulated_psi.low is not None
+    assert judge(one, gap="gap", axes=axes).measures[0].granulated_psi.low is None
+    assert judge(one, gap="gap", axes=axes).measures[0].kendall_tau.low is not None
+    assert judge(eight, gap="gap", axes=axes).measures[0].granulated_psi.low is not None
+
+
+def test_no_family_has_a_best_measure_if_too_few_minima_have_it() -> None:
+    frame = grid(4, 5).assign(gamma=np.arange(20.0))
+    frame = frame.assign(hessian_trace=frame["gap"].where(frame.index < 9))
+    ranking = judge(frame, gap="gap", axes=["a", "b"], by_family=True)
+    families = ranking.to_dict()["families"]
+    assert families["curvature"] == {"best": None, "measures": ["hessian_trace"]}
+    assert families["volume"]["best"] == "gamma"
+
+
+def test_missing_cells_of_any_type_of_pandas_are_empty() -> None:
+    frame = pd.concat([grid(4, 4).assign(seed=seed) for seed in (0, 1)], ignore_index=True)
+    frame["seed"] = frame["seed"].astype(float).where(frame.index % 16 > 0)
+    axes = ["a", "b"]
+    plain = judge(frame, gap="gap", axes=axes)
+    assert judge(frame.convert_dtypes(), gap="gap", axes=axes).to_dict() == plain.to_dict()
+    assert plain.n == 16
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_huge_gap_leaves_the_oracle_and_the_axes_defined() -> None:
+    frame = grid(4, 5)
+    plain = judge(frame, gap="gap", axes=["a", "b"])
+    huge = judge(frame.assign(gap=1e200 * frame["gap"]), gap="gap", axes=["a", "b"])
+    assert huge.importance == pytest.approx(plain.importance, rel=CLOSED_FORM)
+    oracle = huge.controls[0]
+    assert (oracle.n, oracle.kendall_tau.value) == (20, plain.controls[0].kendall_tau.value)
