@@ -157,7 +157,7 @@ def test_order_seed_is_another_run_of_the_same_initial_weights() -> None:
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_what_is_trained_uses_the_engine_and_the_device_that_were_asked_for(trained: Path) -> None:
+def test_what_is_trained_uses_the_engine_and_the_device_that_were_given(trained: Path) -> None:
     found = sweeps(trained, seeds=1, overrides=("engine.jobs=1", "device=cpu", "measure.samples=10"))
     assert {"engine.jobs=1", "device=cpu"} <= set(found["seed"])
     assert "measure.samples=10" not in found["seed"]

@@ -230,7 +230,7 @@ def test_minima_wait_for_a_pilot_that_reached_the_target(tmp_path: Path) -> None
     assert f"optimizer.learning_rate={plain['learning_rate']}" in missed
     document = tmp_path / "study.md"
     document.write_text("")
-    with pytest.raises(SystemExit, match="plan is not settled"):
+    with pytest.raises(SystemExit, match="plan is not final"):
         study(
             ["run", "--only", "minima", "--runs", str(tmp_path), "--tables", str(tmp_path), "--document", str(document)]
         )

@@ -23,6 +23,7 @@ WORDS = {
     "adopt(?:ed|s)?": "add_existing",
     "told": "reported, received",
     "closing": "is_closing, close",
+    "settled": "converged, resolved, final",
     "nurser(?:y|ies)": "fork server",
     "verdicts?": "ranking result",
     "yardsticks?": "reference",

@@ -28,7 +28,7 @@ from benchmarks.study.place import Place
 from benchmarks.study.slices import Family, Slice
 from benchmarks.study.sweeps import collect, run_slice
 
-UNSETTLED = "The plan is not settled: see the pilot in docs/study.md, whose rule says what to change."
+NOT_FINAL = "The plan is not final: see the pilot in docs/study.md, whose rule says what to change."
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> None:
     place = _place(options)
     for chosen, part in _slices(options):
         if chosen.name == MINIMA.name and (questions := open_questions(place.table(PILOT).rows())):
-            sys.exit("\n".join((UNSETTLED, *questions)))
+            sys.exit("\n".join((NOT_FINAL, *questions)))
         if place.is_over:
             print("The time is up; the same command goes on.", file=sys.stderr)
             return

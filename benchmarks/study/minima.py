@@ -103,7 +103,7 @@ MINIMA = Family(
 
 
 def open_questions(pilot: Iterable[Row]) -> list[str]:
-    """Return why the plan is not settled yet: runs of the pilot that are missing, or that missed the target.
+    """Return why the plan is not final yet: runs of the pilot that are missing, or that missed the target.
 
     Only runs at levels of the plan count; flipped images and higher rates, for example, were tried and dropped.
 

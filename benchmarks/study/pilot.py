@@ -38,7 +38,7 @@ def decay(optimizer: str, strength: str) -> Settings:
     return {"optimizer": "adamw", "optimizer.l2": "0", "optimizer.weight_decay": strength}
 
 
-# Some were tried before the levels of the plan were settled, see docs/study.md.
+# Some were tried before the levels of the plan were final, see docs/study.md.
 _SGD = (
     ("0.1", "32", "8", "1e-4", "plain", "0"),
     ("0.1", "32", "16", "1e-4", "flips", "0"),

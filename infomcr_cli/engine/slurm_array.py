@@ -9,7 +9,6 @@ half-written call that stops the next one.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -292,12 +291,3 @@ def with_id(array: SlurmArray) -> SlurmArray:
     named = replace(array, id=max(found, key=int))
     named.write()
     return named
-
-
-def read_result(array: SlurmArray, index: int) -> Mapping[str, Any] | None:
-    """Return the report of a task, or None if there is none that can be read."""
-    try:
-        document = json.loads(array.result(index).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None

@@ -51,13 +51,6 @@ def imported_network(run: RunDirectory, config: ImportedModelConfig) -> keras.Mo
     return build(read_architecture(content, what), what, most_weights=bytes_kept)
 
 
-def network_settings_of_run(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """Return everything that determines the network of a run; runs for which it is equal have the same network."""
-    if isinstance(config.model, ImportedModelConfig):
-        return config.model.model_dump()
-    return network_settings(config, dataset)
-
-
 def weights_before_training(run: RunDirectory, config: RunConfig, dataset: Dataset) -> Mapping[str, Any] | None:
     """Return the initial weights of a run by name; None if they are unknown."""
     if config.imported is None:

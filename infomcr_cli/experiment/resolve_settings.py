@@ -37,7 +37,7 @@ def resolved(config: RunConfig) -> RunConfig:
     _check_named(config.tracking)
     data = config.data.model_copy(update={"root": whole(config.data.root), "cache": whole(config.data.cache)})
     changes = {"data": data, "runs_dir": whole(config.runs_dir), "start": whole_start(config.start)}
-    return config.model_copy(update={**changes, "tracking": settled_tracking(config.tracking)})
+    return config.model_copy(update={**changes, "tracking": resolved_tracking(config.tracking)})
 
 
 def _check_root(data: DataConfig) -> None:
@@ -64,7 +64,7 @@ def _check_named(tracking: TrackingConfig) -> None:
     )
 
 
-def settled_tracking(tracking: TrackingConfig) -> TrackingConfig:
+def resolved_tracking(tracking: TrackingConfig) -> TrackingConfig:
     """Return where a run is mirrored; what is given comes before the environment's variables.
 
     Raises:

@@ -1,4 +1,10 @@
-"""Conditional mutual information K between the orders that a measure and the gap give to pairs of minima."""
+"""Conditional mutual information K between the orders that a measure and the gap give to pairs of minima.
+
+With it the score of the competition "Predicting Generalization in Deep Learning" (NeurIPS 2020). It differs from K in
+four ways: only sets S of exactly two axes count; every combination of the values that two minima take on S has the
+same weight, however many pairs it has; ties, and each minimum paired with itself, count as "not larger"; and
+information and entropy are averaged before they are divided.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +13,14 @@ from itertools import chain, combinations
 
 import numpy as np
 
-from infomcr_cli.judging.entropies import entropy_terms, relative_terms
 from infomcr_cli.judging.minima import Minima
 from infomcr_cli.judging.rank_correlation import dense_ranks
-from infomcr_cli.judging.result import ConditionalInformation, number
+from infomcr_cli.judging.result import CompetitionScore, ConditionalInformation, number
 
 EXACT_UP_TO = 2000  # minima; larger tables are sampled
 SAMPLED_PAIRS = 2_000_000
+MOST_IN_COMPETITION = 2000  # all n² ordered pairs are held in memory
+_EPSILON = 1e-12  # inside the logarithm of the entropy, as in the competition's program
 _UNUSED = 4  # state of a pair with Δμ = 0, Δg = 0 or a missing μ
 _TURNED = np.array([0, 1, 2, 3, 4, 3, 2, 1, 0, 4], np.int8)  # second half: the same pair in the other order
 
@@ -121,3 +128,82 @@ def _ratio(state: np.ndarray, condition: _Condition) -> float:
     expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]
     # clipped because of rounding errors: K of a measure without information is 0, not −1e-17
     return float(np.clip(relative_terms(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf
+
+
+def pgdl_cmi(minima: Minima, ranks: np.ndarray) -> list[CompetitionScore]:
+    """Return the score of every measure: the minimum over pairs of axes of mean I(V_μ; V_g) / mean H(V_g).
+
+    Undefined with fewer than two axes, if every gap is alike, or above 2,000 minima. In an incomplete grid the means
+    are over the combinations that occur. If two axes tell all minima apart, each of their combinations has one pair of
+    minima, and the score is 0 whatever the measure, as in the competition's program.
+
+    Args:
+        ranks: dense ranks of each measure, −1 where missing, which leaves the minimum out, [n, M].
+
+    Source:
+        Jiang et al., 2020, arXiv:2012.07976; program `scoring_program/mutual_information.py`, Apache-2.0.
+    """
+    scores = np.full((ranks.shape[1], len(minima.axes) * (len(minima.axes) - 1) // 2), np.nan)  # [M, pairs of axes]
+    chosen = list(combinations(range(len(minima.axes)), 2))  # I and H are symmetric in the two axes
+    if minima.n <= MOST_IN_COMPETITION and minima.n and np.ptp(minima.gap):
+        cells = [_cells_of_pairs(minima.levels[:, pair]) for pair in chosen]
+        for m, column in enumerate(ranks.T):
+            have, state = column >= 0, _ordered_states(column, minima.gap)
+            if not have.any() or not np.ptp(minima.gap[have]):
+                continue
+            kept = ... if have.all() else np.ix_(have, have)
+            scores[m] = [_competition_score(state[kept], cell[kept]) for cell in cells]
+    return [_lowest_score(row, [(minima.axes[i], minima.axes[j]) for i, j in chosen]) for row in scores]
+
+
+def _lowest_score(scores: np.ndarray, axes: list[tuple[str, str]]) -> CompetitionScore:
+    if not np.isfinite(scores).any():
+        return CompetitionScore()
+    index = int(np.nanargmin(scores))
+    return CompetitionScore(number(scores[index]), axes[index])
+
+
+def _cells_of_pairs(levels: np.ndarray) -> np.ndarray:
+    """Return the combination of values that each ordered pair of minima takes on two axes [n, 2], int32 [n, n]."""
+    value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+    return np.asarray(value[:, None] * (value.max() + 1) + value)
+
+
+def _ordered_states(measure: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """Return 2·[μ_i > μ_j] + [g_i > g_j], int32 [n, n]."""
+    return 2 * (measure[:, None] > measure).astype(np.int32) + (gap[:, None] > gap)
+
+
+def _competition_score(state: np.ndarray, cell: np.ndarray) -> float:
+    """Return mean I(V_μ; V_g) over mean H(V_g) of some ordered pairs; NaN if that cannot be had."""
+    counts = np.bincount((4 * cell + state).ravel()).astype(float)
+    counts = np.pad(counts, (0, -len(counts) % 4)).reshape(-1, 2, 2)
+    shares = counts[counts.any(axis=(1, 2))]  # [cells, V_μ, V_g]
+    shares /= shares.sum(axis=(1, 2), keepdims=True)
+    mu, g = shares.sum(axis=2), shares.sum(axis=1)
+    information = entropy_terms(mu).sum(axis=1) + entropy_terms(g).sum(axis=1) - entropy_terms(shares).sum(axis=(1, 2))
+    entropy = -(g * np.log(g + _EPSILON)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(information.sum() / entropy.sum()) if len(shares) else np.nan
+
+
+# As `scipy.special` has them, whose import takes longer than all statistics of a comparison.
+def entropy_terms(shares: np.ndarray) -> np.ndarray:
+    """Return −p ln p of each share p, 0 where p is 0, nats.
+
+    Examples:
+        >>> round(float(entropy_terms(np.array([0.0, 0.5, 0.5])).sum()), 12)  # ln 2
+        0.69314718056
+    """
+    return -relative_terms(shares, np.ones_like(shares))
+
+
+def relative_terms(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return x ln(x/y) of each x and y, 0 where x is 0; y > 0 where x > 0.
+
+    Examples:
+        >>> relative_terms(np.array([0.0, 2.0]), np.array([0.0, 2.0])).tolist()
+        [0.0, 0.0]
+    """
+    quotients = np.divide(first, second, out=np.ones_like(first), where=first > 0)
+    return np.asarray(first * np.log(quotients))

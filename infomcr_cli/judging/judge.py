@@ -9,12 +9,11 @@ import numpy as np
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.axis_importance import axis_importance
-from infomcr_cli.judging.conditional_information import conditional_information
+from infomcr_cli.judging.conditional_information import conditional_information, pgdl_cmi
 from infomcr_cli.judging.differences import Competitor, differences_from_best
 from infomcr_cli.judging.granulated import estimate_psi
 from infomcr_cli.judging.influence import Influence
 from infomcr_cli.judging.minima import Minima, axis_pairs, control_minima, ranked_minima
-from infomcr_cli.judging.pgdl_cmi import pgdl_cmi
 from infomcr_cli.judging.rank_correlation import dense_ranks, estimate, influence_on_tau_and_rho
 from infomcr_cli.judging.result import (
     FEWEST_RANKED,

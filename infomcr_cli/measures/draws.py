@@ -34,7 +34,7 @@ Indices = NDArray[np.int64]
 PERMUTATION_SEED = 0  # fixed, not a run's seed: runs are compared on the same images
 SETTINGS = tuple(
     f"gamma.{name}"
-    for name in ("samples", "draws", "draw_size", "batch_norm", "logit_scale", "chunk_size", "precision")
+    for name in ("samples", "draws", "draw_size", "batch_norm", "logit_scale", "chunk_size", "precision", "target_se")
 )
 
 

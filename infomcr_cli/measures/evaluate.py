@@ -27,7 +27,8 @@ from infomcr_cli.data import Dataset, evaluation_batches, load_dataset
 from infomcr_cli.data.dataset import split_digest
 from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.fitting import fitted
-from infomcr_cli.exchange.run_network import imported_network, network_settings_of_run, weights_before_training
+from infomcr_cli.exchange.run_network import imported_network, weights_before_training
+from infomcr_cli.experiment.network import network_settings
 from infomcr_cli.measures.base import Measure, check_measures, chosen_measures
 from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.history import RunHistory
@@ -155,12 +156,11 @@ _latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, i
 
 def measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
     """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
-    settings = network_settings_of_run(config, dataset)
+    imported = config.model if isinstance(config.model, ImportedModelConfig) else None
+    # everything that determines the network
+    settings = network_settings(config, dataset) if imported is None else imported.model_dump()
     if not _latest or _latest[0][0] != settings:
-        if isinstance(config.model, ImportedModelConfig):
-            model = imported_network(run, config.model)
-        else:
-            model = build_model(**settings)
+        model = build_model(**settings) if imported is None else imported_network(run, imported)
         _latest[:] = [(settings, model, make_scorer(model))]
     _, model, score = _latest[0]
     return MeasuredNetwork(config, fitted(dataset, model), model, score)

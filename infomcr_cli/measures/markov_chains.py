@@ -1,4 +1,4 @@
-"""Whether Markov chains have settled, and how many independent draws they are worth.
+"""Whether Markov chains have converged, and how many independent draws they are worth.
 
 | symbol | meaning |
 | --- | --- |

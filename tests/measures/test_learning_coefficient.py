@@ -123,13 +123,13 @@ def test_singular_toy_agrees_with_an_integral_on_a_grid(scale):
     assert one.value < 0.5  # it tends to 1/2 from below, as 1 / ln n: never to W/2 = 1
 
 
-def test_chains_that_still_climb_are_not_settled():
+def test_chains_that_still_climb_are_not_converged():
     h = np.concatenate([[1.0], np.full(200, 0.5)])
     one = found(quadratic(h, scale=1e4, localisation=1e-6), steps=160, relative=0.002)
     assert "R-hat" in one.problem
 
 
-def test_flat_directions_that_no_statistic_sees_are_not_settled_either():
+def test_flat_directions_that_no_statistic_sees_are_not_converged_either():
     h = np.concatenate([[1.0], np.full(200, 1e-4)])  # one stiff direction makes the steps short for all others
     target = quadratic(h, scale=1e4, localisation=1.0)
     chains = sampled(target, chains=4, steps=200, seed=3)

@@ -55,13 +55,13 @@ def test_rhat_and_effective_size_do_not_change_with_unit_and_origin():
     assert effective_sample_size(1e-6 * x + 5) == pytest.approx(effective_sample_size(x), rel=AUTODIFF)
 
 
-def test_constant_chains_have_settled():
+def test_constant_chains_have_converged():
     x = np.full((4, 20), 0.25)
     assert split_rhat(x) == 1.0
     assert effective_sample_size(x) == 80
 
 
-def test_chains_that_do_not_move_but_differ_have_not_settled():
+def test_chains_that_do_not_move_but_differ_have_not_converged():
     assert split_rhat(np.repeat([[0.0], [1.0]], 10, axis=1)) == np.inf
 
 

@@ -130,7 +130,7 @@ def gradient_noise(draw: Draw) -> float | None:
     cost="one forward and one backward pass per draw, and as much again for the Gram matrix",
     passes=gram_passes,
     needs=(GRAM,),
-    settings=(*SETTINGS, "gamma.memory", "gamma.target_se"),
+    settings=SETTINGS,
     suite="fast",
 )
 def gamma(ctx: MeasureContext) -> MeasureValue:

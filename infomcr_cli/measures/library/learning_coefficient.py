@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 RELATIVE_STEP = 0.5  # of 1/(nβ κ + γ): the stiffest direction varies by a seventh too much at most
 EVERY = 8  # steps whose mean loss is recorded
-LARGEST_RHAT, FEWEST_DRAWS = 1.1, 20.0  # of chains that have settled
+LARGEST_RHAT, FEWEST_DRAWS = 1.1, 20.0  # of chains that have converged
 BURN_IN_TIMES = 4.0  # relaxation times 1/(ε γ) of a flat direction: all but e⁻⁴ of its spread is reached by then
 FEWEST_TIMES = 2.0  # all but e⁻²
 
@@ -59,7 +59,7 @@ def relative_localisation(weights: Array, radius: float) -> float:
 
 @dataclass(frozen=True)
 class CoefficientEstimate:
-    """λ̂ with what tells whether its chains have settled.
+    """λ̂ with what tells whether its chains have converged.
 
     Args:
         value:     λ̂ = nβ (mean of L over the chains - L(w*)).
@@ -75,7 +75,7 @@ class CoefficientEstimate:
 
     @property
     def problem(self) -> str | None:
-        """Why the chains have not settled; None if they have."""
+        """Why the chains have not converged; None if they have."""
         if self.rhat > LARGEST_RHAT:
             return f"the chains disagree or drift, R-hat {self.rhat:.4f} above {LARGEST_RHAT}"
         if self.draws < FEWEST_DRAWS:
@@ -175,7 +175,7 @@ def _passes(config: MeasureConfig) -> Work:
     ),
 )
 def learning_coefficient(ctx: MeasureContext) -> MeasureValue:
-    """Return λ̂ with its standard error; no value if the chains have not settled."""
+    """Return λ̂ with its standard error; no value if the chains have not converged."""
     settings, surface = ctx.config.learning_coefficient, ctx.surface
     if len(surface.labels) < 2:
         return MeasureValue(None, extras={"reason": "n / ln n needs at least two images"})
@@ -208,4 +208,4 @@ def value_of(found: Chains, minimum: float, target: Target) -> MeasureValue:
             return MeasureValue(one.value, one.std_error, extras, estimates=max(2, int(one.draws)))
     problem = problem or f"flat directions had {times:.2g} relaxation times, fewer than {FEWEST_TIMES:g}"
     advice = "try more measure.learning_coefficient.steps or a smaller radius"
-    return MeasureValue(None, extras={**extras, "reason": f"not settled: {problem}; {advice}"})
+    return MeasureValue(None, extras={**extras, "reason": f"not converged: {problem}; {advice}"})
