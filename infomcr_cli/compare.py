@@ -73,6 +73,9 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
     )
     if mlflow is not None:
         mlflow.prepare(gathered.runs[0].directory, request.tracking_uri)
+    from infomcr_cli.report.audit import read_audit_file
+
+    audit = read_audit_file(request.audit) if request.audit else None
     # SciPy is imported only now: everything that can be refused without it was refused
     from infomcr_cli.report.comparison import compare_runs
     from infomcr_cli.report.findings import with_findings
@@ -89,7 +92,7 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
         seed=request.seed,
     )
     return save(
-        with_findings(comparison, gathered, request.runs, audit=request.audit),
+        with_findings(comparison, gathered, request.runs, audit=audit),
         csv=request.csv,
         html=request.html,
         plots=request.plots,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from infomcr_cli.report.audit import audits_of, fragility_of, read_audit_file
+from infomcr_cli.report.audit import Audit, audits_of, fragility_of
 from infomcr_cli.report.comparison import Comparison
 from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.run_paths import chosen_by_test, search_of
@@ -18,20 +17,20 @@ def with_findings(
     gathered: Gathered,
     names: Sequence[str],
     *,
-    audit: Path | None = None,
+    audit: Audit | None = None,
     search: SearchReport | None = None,
 ) -> Comparison:
     """Return a comparison with what a search and audits of its runs found.
 
     Args:
         names:  by which the runs were named.
-        audit:  a file that `infomcr audit` wrote; None: those of the runs that have one.
+        audit:  of one of the runs; None: those of the runs that have one.
         search: what a search found that made the runs; None: read beside a sweep that is named.
 
     Raises:
         InputError: a file is not what this program writes.
     """
-    audits = [read_audit_file(audit)] if audit else audits_of(gathered.runs)
+    audits = [audit] if audit else audits_of(gathered.runs)
     search = search or search_of(names)
     chosen = [] if search else chosen_by_test(names)
     tested = f"The test set was used to choose the settings of {', '.join(chosen)} (sweep.allow_test=true)."

@@ -144,3 +144,13 @@ def test_plot_shows_measures_with_a_ratio_and_is_the_same_each_time(tmp_path: Pa
     before = [file.read_bytes() for file in files]
     assert [file.read_bytes() for file in save_audit_plot(audited(), tmp_path)] == before
     assert save_audit_plot(audited([]), tmp_path / "none") == []
+
+
+def test_an_audit_that_cannot_be_read_is_refused_before_anything_is_ranked(
+    tmp_path: Path, command_line, monkeypatch: pytest.MonkeyPatch
+):
+    three_runs(tmp_path)
+    monkeypatch.setattr("infomcr_cli.report.comparison.compare_runs", lambda *_, **__: pytest.fail("it was ranked"))
+    (tmp_path / "audit.json").write_text("{}")
+    runs = [str(tmp_path / f"run-{index}") for index in range(3)]
+    assert command_line("compare", *runs, "--no-tracking", "--audit", str(tmp_path / "audit.json")).code == 2
