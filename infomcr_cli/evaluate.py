@@ -12,12 +12,15 @@ from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 
+from infomcr_cli.config.schema.run import TrackingConfig
+from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.data import check_source, training_set_size
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.runs.measures_file import read_measures_file
+from infomcr_cli.tracking.known_stores import store_of_resumed_run, store_of_run
 from infomcr_cli.tracking.process import MlflowProcess
 
 
@@ -74,8 +77,10 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
         check_measures(config.measure, training_set_size(config.data))
         names = [info.name for info in list_checkpoints(run)]  # as measures.json keeps them
         _check_files(run, names, request.checkpoint)
+        _check_store(run, config.tracking, request.overrides)
         jobs.append((run, config, names if request.checkpoint == "all" else [request.checkpoint]))
-    is_mirrored = any(config.tracking.name != "off" for _, config, _ in jobs)
+    is_off = bool({"tracking=off", "tracking.name=off"} & {text.lstrip("+") for text in request.overrides})
+    is_mirrored = not is_off and any(config.tracking.name != "off" for _, config, _ in jobs)
     results: list[dict[str, Any]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
         for run in runs[:1]:
@@ -93,8 +98,23 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
                 raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
             save_spectra(measured, run.plots)
             results += measured
-            mlflow.mirror_results(run)
+            if not is_off:
+                mlflow.mirror_results(run)
     return EvalResult(tuple(results))
+
+
+def _check_store(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> None:
+    """Raise InputError if `tracking` names another store than that of the run, whose MLflow run is updated."""
+    if not any(text.lstrip("+").startswith(("tracking.uri=", "tracking.experiment=")) for text in overrides):
+        return
+    store = store_of_resumed_run(run, tracking, overrides)
+    own = store_of_run(run)
+    if store is not None and (own is None or (own.uri, own.experiment) != (store.uri, store.experiment)):
+        raise InputError(
+            "eval updates the MLflow run of the run itself, not one in another store",
+            received=store.shown,
+            advice=f"Afterwards: {suggested_command('sync', run.path)} --tracking-uri {store.shown}",
+        )
 
 
 def _check_files(run: RunDirectory, names: Sequence[str], wanted: str) -> None:

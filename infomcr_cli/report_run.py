@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infomcr_cli.runs import RunDirectory
+from infomcr_cli.tracking.store import store_of
 
 if TYPE_CHECKING:
     from infomcr_cli.report.run_report import RunReport
@@ -42,6 +43,8 @@ def report_run(request: ReportRequest) -> RunReport:
     run = RunDirectory.open(request.run)
     path = run.path / FILE if request.html is None else request.html
     check_file(path, "--html")
+    if request.tracking and request.tracking_uri is not None:
+        store_of(request.tracking_uri, None, run.path.parent)  # raises if the URI cannot be used
     from infomcr_cli.report.run_page import run_page, run_plots
     from infomcr_cli.report.run_report import read_report
     from infomcr_cli.tracking.log_report import log_report

@@ -357,3 +357,30 @@ def test_an_exception_that_nothing_catches_is_printed_without_passwords() -> Non
     assert found.returncode == 1
     assert "RuntimeError: no answer of http://***@127.0.0.1:9" in found.stderr
     assert "hunter2" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "start=", "--print-config"], "start"),
+        (["train", "data.root=", "--print-config"], "data.root"),
+        (["sweep", "seed=range(0,3,0)", "--dry-run"], "the step of a range"),
+        (["sweep", "seed=0,1", 'sweep.exclude="seed=range(0,3,0)"', "--dry-run"], "the step of a range"),
+        (["sweep", "seed=0,1", 'sweep.exclude="data.batchsize=3"', "--dry-run"], "data.batch_size"),
+        (["train", 'tracking.uri="http://[::1:5000"'], "tracking URI"),
+        (["train", "tracking.uri=http://host:abc"], "tracking URI"),
+        (["sync", "runs/a", "--tracking-uri", "http://[::1"], "tracking URI"),
+        (["report", "runs/a", "--tracking-uri", "foo"], "tracking"),
+        (["compare", "mlflow:nope", "--no-tracking"], "no MLflow store"),
+    ],
+)
+def test_odd_input_exits_2_and_leaves_nothing(
+    words: list[str], message: str, command_line: CommandLine, tmp_path: Path
+) -> None:
+    RunDirectory.create(
+        tmp_path / "runs" / "a", config=to_yaml(compose_run([])), overrides=[], status=new_status("0" * 64)
+    )
+    before = {path for path in tmp_path.rglob("*") if "home" not in path.parts}
+    answer = command_line(*words)
+    assert (answer.code, message in " ".join(answer.err.split())) == (2, True), answer.err
+    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == before

@@ -134,7 +134,12 @@ class SavedRun:
         Args:
             images: pixels on the 0..255 scale, [..., channels].
         """
-        return self._dataset.standardise(np.asarray(images))
+        from infomcr_cli.data.inputs import is_scalable
+
+        pixels = np.asarray(images)
+        if is_scalable(self._dataset.train.images) and pixels.dtype.kind in "iub":
+            pixels = pixels.astype(np.float32)  # other whole numbers than uint8 would be taken for tokens
+        return self._dataset.standardise(pixels)
 
     def __repr__(self) -> str:
         return f"SavedRun({str(self.path)!r})"

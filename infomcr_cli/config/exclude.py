@@ -11,7 +11,9 @@ from typing import Any
 
 from hydra.core.override_parser.types import Glob, Override, QuotedString
 
-from infomcr_cli.config.overrides import parse
+from infomcr_cli.config.compose import no_such
+from infomcr_cli.config.overrides import check_step, parse
+from infomcr_cli.config.reference import settings
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
@@ -74,11 +76,18 @@ def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> li
     return exclusions
 
 
+# mappings whose keys are the user's
+_FREE = ("data.settings.", "model.settings.", "engine.extra.", "choices.", "imported.")
+
+
 def _check(condition: OverrideCondition, choices: Mapping[str, Sequence[str]]) -> None:
     group = condition.key.partition(".")[0]
     known = sorted({*choices, *RunConfig.model_fields})
     if group not in known:
         raise InputError("sweep.exclude must name settings of a run", received=condition.key, accepted=known)
+    names = {*known, *(setting.name for setting in settings()), *(f"{name}.name" for name in choices)}
+    if condition.key not in names and not condition.key.startswith(_FREE):
+        raise no_such(condition.key, sorted(names))
     for value in condition.values if condition.key in choices else ():
         if value is not None and str(value) not in choices[condition.key]:
             rule = f"{condition.key} in sweep.exclude must be one of its choices"
@@ -101,6 +110,7 @@ def _condition(override: Override) -> OverrideCondition:
     if override.is_interval_sweep():
         rule, advice = "sweep.exclude must list values", "Write KEY=a,b or range(0,3)."
         raise InputError(rule, received=override.input_line, advice=advice)
+    check_step(override)
     listed = override.sweep_iterator() if override.is_sweep_override() else iter([override.value()])
     values = list(islice(listed, MOST_VALUES + 1))
     if len(values) > MOST_VALUES:

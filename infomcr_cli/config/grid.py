@@ -177,6 +177,7 @@ def _elements(override: Override, names: Sequence[str]) -> list[Any]:
             received=override.input_line,
             advice=search if override.is_interval_sweep() else "Write a,b,c or range(0,3) or glob(*).",
         )
+    grammar.check_step(override)
     return list(itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
 
 

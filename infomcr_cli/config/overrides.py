@@ -44,6 +44,12 @@ def spelled(key: str, value: str) -> str:
     return _quoted(key, value)
 
 
+def check_step(override: Override) -> None:
+    """Raise InputError if a range has the step 0."""
+    if override.is_range_sweep() and not override.value().step:
+        raise InputError("the step of a range must not be 0", received=override.input_line)
+
+
 def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value.") -> None:
     """Raise InputError where an override names several values: one run has one."""
     for override in overrides:

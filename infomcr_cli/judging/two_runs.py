@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.05  # a p-value below it is a difference
+ROUNDING = 1e-12  # of the numbers: differences that are not larger count as none
 MCNEMAR, FISHER = "paired on the same test images, McNemar", "unpaired, Fisher's exact test"
 PAIRED, WELCH = "paired on the same draws, Student's t", "unpaired, Welch's t"
 
@@ -53,7 +54,7 @@ def paired_means(first: Sequence[float], second: Sequence[float], method: str = 
     with np.errstate(over="ignore", invalid="ignore"):
         differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
         mean, error = float(differences.mean()), float(differences.std(ddof=1) / math.sqrt(len(differences)))
-    return _student(mean, error, len(differences) - 1, method)
+    return _student(*_without_rounding(mean, error, first, second), len(differences) - 1, method)
 
 
 def unpaired_means(
@@ -78,7 +79,13 @@ def unpaired_means(
         variance, mean = sum(parts), float(np.mean(first) - np.mean(second))
         shares = [part / variance if variance else 0.5 for part in parts]
         freedom = 1 / sum(share**2 / (len(one) - 1) for share, one in zip(shares, (first, second), strict=True))
-    return _student(mean, math.sqrt(variance), freedom, method)
+    return _student(*_without_rounding(mean, math.sqrt(variance), first, second), freedom, method)
+
+
+def _without_rounding(mean: float, error: float, *samples: Sequence[float]) -> tuple[float, float]:
+    """Return a difference and its standard error, 0 if rounding can make them of equal numbers."""
+    tiny = ROUNDING * max(abs(value) for sample in samples for value in sample)
+    return 0.0 if abs(mean) <= tiny else mean, 0.0 if error <= tiny else error
 
 
 def known_errors(first: tuple[float, float], second: tuple[float, float]) -> DifferenceTest | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Literal
 
 import keras
@@ -20,7 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.measures.samples import take
 from infomcr_cli.models import grouped_convolution as _compiled_once  # noqa: F401 -- for every convolution
 from infomcr_cli.models import strided_gradient as _safe_kernels  # noqa: F401 -- for every tape
-from infomcr_cli.models.keras_internals import all_layers, computing_in, of_type, replaced
+from infomcr_cli.models.keras_internals import all_layers, compiled_methods, computing_in, of_type, replaced
 from infomcr_cli.models.logits import check_logits
 
 BatchNormMode = Literal["inference", "batch"]
@@ -37,7 +37,8 @@ def complete(model: keras.Model, images: Any) -> int:
         InputError: the output is not one vector of two or more logits a sample, or it is probabilities.
     """
     few = take(images, np.zeros(2, np.int64))
-    classes = number_of_classes(model(few, training=False))
+    with keras.StatelessScope() if model.built else nullcontext():  # what a layer counts at inference stays as it is
+        classes = number_of_classes(model(few, training=False))
     check_logits(model, few)
     return classes
 
@@ -122,10 +123,8 @@ def without_tf32() -> Iterator[None]:
 @contextmanager
 def _with_fresh_functions(layer: keras.Layer) -> Iterator[None]:
     """Trace methods that are a `tf.function` anew: a trace that Keras keeps must never refer to our tensors."""
-    compiled = tf.types.experimental.PolymorphicFunction
-    attributes = [(name, value) for base in type(layer).__mro__ for name, value in vars(base).items()]
     with ExitStack() as stack:
-        for name in {name for name, value in attributes if isinstance(value, compiled)}:
+        for name in compiled_methods(layer):
             method = getattr(layer, name).python_function
             stack.enter_context(replaced(layer, name, tf.function(method, autograph=True)))
         yield

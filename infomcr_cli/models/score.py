@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,8 @@ def make_scorer(model: keras.Model) -> Scorer:
     """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
 
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        with full_precision(model):
+        # what a layer counts at inference stays as it is
+        with full_precision(model), keras.StatelessScope() if model.built else nullcontext():
             logits = tf.cast(model(images, training=False), tf.float64)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)

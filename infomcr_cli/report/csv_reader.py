@@ -80,7 +80,7 @@ def _rows(file: TextIO, named: Sequence[str], shown: str) -> Iterator[list[str]]
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise InputError("the table must be CSV with a header; it is empty", received=shown)
-    return csv.reader(chain([first], lines), delimiter=_delimiter(first, named), skipinitialspace=True)
+    return csv.reader(chain([first], lines), delimiter=_delimiter(first, named), skipinitialspace=True, strict=True)
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -8,13 +8,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.judging.ties import parse_number
 from infomcr_cli.report.axes import full_text
+from infomcr_cli.runs.status import State
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -23,6 +24,7 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 OPERATORS = ("=", "!=", *_ORDER)
+STATES = (*State, "unreadable")
 _PARTS = re.compile(r"([^=<>!]+?)\s*(!=|<=|>=|==|=|<|>)\s*(.*)", re.S)
 _DATES = ("started", "ended")
 _TRUE, _FALSE, _NONE = ("true", "on", "yes"), ("false", "off", "no"), ("", "null", "none")
@@ -55,7 +57,7 @@ class Condition:
 
     def _is_in_order(self, found: Any) -> bool:
         if self.name in _DATES:
-            return found is not None and _ORDER[self.operator](found, self.value)
+            return found is not None and _ORDER[self.operator](_when(found), _when(self.value))
         number, limit = _number(found), parse_number(self.value)
         return number is not None and limit is not None and _ORDER[self.operator](number, limit)
 
@@ -71,6 +73,12 @@ class Condition:
             is_day = self.name in _DATES and found.startswith(given)
             return found == given or is_day or (self.name == "state" and found.lower() == word)
         return bool(_parsed(given) == found)
+
+
+def _when(text: str) -> datetime:
+    """Return the time that a date states, in UTC if it names no other zone."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def parse_condition(text: str) -> Condition:
@@ -89,6 +97,10 @@ def parse_condition(text: str) -> Condition:
         )
     name, sign, value = parts.groups()
     condition = Condition(name.strip(), "=" if sign == "==" else sign, value)
+    if value.startswith(("<", ">", "=")):
+        raise InputError("a condition must have one operator", received=printable(text), accepted=OPERATORS)
+    if condition.name == "state" and value.lower() not in (*(state.lower() for state in STATES), *_NONE):
+        raise InputError("a state must be known", received=printable(value), accepted=STATES)
     if condition.operator in _ORDER:
         _check_order(condition, text)
     return condition

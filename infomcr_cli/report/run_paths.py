@@ -113,11 +113,14 @@ def ways_to_name_runs() -> str:
 def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> list[Path]:
     from infomcr_cli.runs.surroundings import existing_store_folder
     from infomcr_cli.tracking.parents import run_directories_of_experiment
-    from infomcr_cli.tracking.store import store_of
+    from infomcr_cli.tracking.store import sqlite_path, store_of
 
     if not name.strip():
         raise InputError("there is no such MLflow experiment", received=f"mlflow:{name}")
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
+    if (path := sqlite_path(store.uri)) is not None and not path.exists():
+        advice = "Train a run first, or give --tracking-uri."
+        raise InputError("no MLflow store found", received=str(path), advice=advice)
     try:
         found = run_directories_of_experiment(store)
     except Exception as error:  # MLflow raises whatever its store raises

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.judging.left_out import LeftOut, Missing
 from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import DIRECTIONS, MOST_IMAGES
@@ -92,8 +93,13 @@ def recorded_directions(table: Table, measures: Mapping[str, str]) -> dict[str, 
     found = {}
     for measure, column in measures.items():
         texts = table[f"{column}{DIRECTION}"].texts if f"{column}{DIRECTION}" in table else []
-        if (direction := next((text for text in texts if text in DIRECTIONS), None)) is not None:
-            found[measure] = direction
+        words = dict.fromkeys(text.lower() for text in texts if text)
+        if (unknown := next((word for word in words if word not in DIRECTIONS), None)) is not None:
+            raise InputError(
+                f"the column {column}{DIRECTION} must state directions", received=unknown, accepted=DIRECTIONS
+            )
+        if words:
+            found[measure] = next(iter(words))
     return found
 
 

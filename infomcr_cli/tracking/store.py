@@ -102,8 +102,8 @@ def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
     Raises:
         InputError: it is none that MLflow takes.
     """
-    scheme = urlsplit(uri).scheme.partition("+")[0] if "://" in uri else uri
-    if scheme not in SCHEMES:
+    scheme = uri.partition("://")[0].partition("+")[0].lower()
+    if scheme not in SCHEMES or not _has_valid_address(uri):
         raise InputError(
             f"{what} must be an MLflow tracking URI",
             received=redact_uri(uri),
@@ -112,6 +112,14 @@ def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
         )
     path = sqlite_path(uri)
     return uri if path is None else with_sqlite_path(uri, path, what)
+
+
+def _has_valid_address(uri: str) -> bool:
+    """Whether host and port can be read: no unbalanced bracket, no word for a port."""
+    try:
+        return urlsplit(uri).port is None or True
+    except ValueError:
+        return False
 
 
 def sqlite_path(uri: str) -> Path | None:

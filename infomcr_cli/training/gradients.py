@@ -61,8 +61,12 @@ def cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     It is computed in float32 or float64, whatever the network computes in.
 
     Raises:
-        InputError: the labels have another shape.
+        InputError: the labels have another shape, or the network returns something else than one tensor [b, C].
     """
+    shape = getattr(logits, "shape", None)
+    if shape is None or len(shape) != 2:
+        rule = "a network must return one tensor of logits, [images, classes]"
+        raise InputError(rule, received=type(logits).__name__ if shape is None else shape)
     logits = tf.cast(logits, tf.float64 if logits.dtype == tf.float64 else tf.float32)
     labels = _indices_or_weights(labels, logits)
     if len(labels.shape) == 2:
@@ -174,7 +178,7 @@ def stateless_pass(
     with tf.GradientTape(watch_accessed_variables=False, persistent=keep_added) as tape:
         tape.watch(weights)
         with replica_statistics(model), full_precision(model), norms:
-            logits, state, losses = call_at(model, weights, state, images)
+            logits, state, losses = call_at(model, weights, state, images, replaces_main=keep_added)
         expect_logits(model, images, logits)
         loss = training_loss(labels, logits)
         added = summed(losses if keep_added else [], loss.dtype)

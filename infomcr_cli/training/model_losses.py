@@ -40,7 +40,9 @@ class Called(NamedTuple):
     losses: Tensors
 
 
-def call_at(model: keras.Model, weights: Tensors, state: Tensors, images: Any) -> Called:
+def call_at(
+    model: keras.Model, weights: Tensors, state: Tensors, images: Any, *, replaces_main: bool = False
+) -> Called:
     """Call a model at given values in training mode; the model is left as it is.
 
     `stateless_call` skips the model's own `__call__`: the losses of a layer that is called twice, and the penalty on
@@ -49,11 +51,26 @@ def call_at(model: keras.Model, weights: Tensors, state: Tensors, images: Any) -
     Args:
         weights: one tensor for each of `model.trainable_variables`.
         state:   one tensor for each of `model.non_trainable_variables`.
+        replaces_main: whether there is no other pass, in which what a layer assigns would be kept.
+
+    Raises:
+        InputError: a layer assigns a trainable weight in its call, and no other pass would keep that.
     """
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     values = zip(variables, [*weights, *state], strict=True)
     with inlined_functions(model), keras.StatelessScope(values, collect_losses=True) as scope:
         logits = model(images, training=True)
+    assigned = [
+        variable.path
+        for variable, weight in zip(model.trainable_variables, weights, strict=True)
+        if scope.get_current_value(variable) is not weight
+    ]
+    if replaces_main and assigned:
+        raise InputError(
+            "a layer must not assign a trainable weight in its call if sub-batches or devices replace the main pass",
+            received=assigned[0],
+            advice="Use reg=off, or reg=on with reg.share_pass=false, on one device.",
+        )
     after = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
     return Called(logits, after, list(scope.losses))
 

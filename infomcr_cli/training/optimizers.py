@@ -41,8 +41,13 @@ def make_optimizer(config: OptimizerConfig, rate: Rate, weights: Sequence[Any]) 
             advice="Install a newer Keras.",
         )
     optimizer: keras.Optimizer = kind(rate, **settings)
-    optimizer.exclude_from_weight_decay(var_list=[weight for weight in weights if len(weight.shape) < 2])
+    optimizer.exclude_from_weight_decay(var_list=[weight for weight in weights if _is_offset_or_scale(weight)])
     return optimizer
+
+
+def _is_offset_or_scale(weight: keras.Variable) -> bool:
+    """Whether a weight is no kernel; the biases of attention and of a GRU have two axes."""
+    return len(weight.shape) < 2 or weight.path.rpartition("/")[2] in ("bias", "beta", "gamma")
 
 
 def _settings(config: OptimizerConfig) -> dict[str, Any]:
@@ -50,6 +55,6 @@ def _settings(config: OptimizerConfig) -> dict[str, Any]:
     settings = config.model_dump(exclude=_NOT_KERAS)
     if isinstance(config, MuonConfig):
         # Keras searches for regular expressions. A weight has one decay, whichever step it takes.
-        settings["exclude_layers"] = [re.escape(part) for part in config.exclude_layers]
+        settings["exclude_layers"] = [*(re.escape(part) for part in config.exclude_layers), r"(^|/)bias$"]
         settings["adam_weight_decay"] = config.weight_decay
     return settings

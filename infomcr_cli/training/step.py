@@ -175,7 +175,7 @@ def _replica_pass(model: keras.Model, images: Any, labels: Any, scale: tf.Tensor
     weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
-        logits, after, losses = call_at(model, weights, state, images)
+        logits, after, losses = call_at(model, weights, state, images, replaces_main=True)
         expect_logits(model, images, logits)
         loss = training_loss(labels, logits)
         l2 = summed([*losses, *losses_on_weights(model, weights)], loss.dtype)

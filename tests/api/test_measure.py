@@ -36,6 +36,9 @@ def test_a_loaded_run_gives_what_eval_gives(command_line: CommandLine) -> None:
     assert run.evaluations["last"]["gap"] == document["gap"]
     assert run.checkpoints
     model, train, test = run.model(), run.arrays("train"), run.arrays("test")
+    pixels = np.arange(64).reshape(8, 8, 1)
+    for kind in (np.int64, np.uint16, np.float64):  # not taken for tokens
+        assert np.array_equal(run.standardise(pixels.astype(kind)), run.standardise(pixels.astype(np.uint8)))
     start = load_run(Path("runs/a")).model(run.checkpoints[0])
     assert not np.array_equal(start.get_weights()[0], model.get_weights()[0])
 
@@ -276,3 +279,40 @@ def test_test_samples_that_cannot_be_scored_are_refused_before_the_measures(monk
     train = np.ones((6, 4), "float32"), np.arange(6) % 3
     with pytest.raises(InputError, match="labels of test"):
         measure(model, train, (train[0], np.full(6, 3)), names=["train_loss"])
+
+
+class Counting(L.Layer):
+    """Counts its calls, at inference too."""
+
+    def build(self, shape: Any) -> None:
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        self.calls.assign(self.calls + 1)
+        return inputs
+
+
+def test_measuring_leaves_what_layers_count_as_it_is() -> None:
+    model = keras.Sequential([keras.Input([4]), Counting(), L.Dense(3)])
+    before = [np.array(variable) for variable in model.variables]
+    x, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 3
+    measure(model, (x, y), (x, y), names=["gamma", "train_loss", "sharpness"], settings={"gamma.draw_size": 5})
+    gamma(model, x, y, draw_size=5)
+    assert all((one == np.array(other)).all() for one, other in zip(before, model.variables, strict=True))
+
+
+def test_eval_mirrors_nothing_with_tracking_off_and_nowhere_else(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tracked = [word for word in SMALL if word != "tracking=off"]
+    assert command_line("train", *tracked, "--run-dir", "runs/a").code == 0
+    mirrored: list[str] = []
+    monkeypatch.setattr("infomcr_cli.tracking.mirror_results.mirror_results", lambda run: mirrored.append(run.name))
+    few = ("runs/a", "measure.names=[parameter_count]", *MEASURE)
+    assert command_line("eval", *few, "tracking=off").code == 0
+    assert mirrored == []
+    assert command_line("eval", *few).code == 0
+    assert mirrored == ["a"]
+    answer = command_line("eval", *few, f"tracking.uri=sqlite:///{tmp_path}/other.db")
+    assert (answer.code, "infomcr sync" in answer.err) == (2, True)
+    assert not (tmp_path / "other.db").exists()

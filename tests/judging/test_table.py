@@ -483,3 +483,20 @@ def test_a_huge_gap_leaves_the_oracle_and_the_axes_defined() -> None:
     assert huge.importance == pytest.approx(plain.importance, rel=CLOSED_FORM)
     oracle = huge.controls[0]
     assert (oracle.n, oracle.kendall_tau.value) == (20, plain.controls[0].kendall_tau.value)
+
+
+def test_a_direction_is_read_in_any_case_and_refused_if_unknown() -> None:
+    frame, axes = grid(4, 5).rename(columns={"mu": "margin"}), ["a", "b"]
+    found = [judge(frame.assign(**{"margin direction": one}), gap="gap", axes=axes) for one in ("higher", "Higher")]
+    assert found[0].to_dict() == found[1].to_dict()
+    assert found[0].measures[0].direction == "higher"
+    with pytest.raises(InputError, match="must state directions"):
+        judge(frame.assign(**{"margin direction": "sideways"}), gap="gap", axes=axes)
+
+
+def test_an_unbalanced_quote_is_refused(tmp_path: Path) -> None:
+    lines = ["name,lr,gap_error,gamma", *(f"r{number},{number},0.{number + 1},{number}" for number in range(20))]
+    lines[11] = f'"{lines[11]}'
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError):
+        judge_file(tmp_path / "a.csv", gap="gap_error", axes=["lr"])

@@ -105,3 +105,11 @@ def test_two_seeds_of_whole_images_give_few_false_alarms(spread: float) -> None:
         tests = corrected([unpaired_means(wrong[0], one, step=1 / images) for one in wrong[1:]])
         alarms += any(one is not None and one.is_distinguishable for one in tests)
     assert alarms / 200 <= 0.075
+
+
+def test_equal_numbers_do_not_differ_by_rounding() -> None:
+    number = 7.859554395548653
+    for found in (unpaired_means([number] * 23, [number] * 2), paired_means([number] * 7, [number] * 7)):
+        assert found is not None
+        assert (found.difference, found.p_value) == (0.0, 1.0)
+    assert unpaired_means([number] * 5, [number + 1e-6] * 5) is None

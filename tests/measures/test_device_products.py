@@ -20,6 +20,7 @@ from tolerances import FLOAT32
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures import GramEngine, log_volume
+from infomcr_cli.measures.gram import device_rows, im2col
 from infomcr_cli.measures.gram import engine as engine_module
 from infomcr_cli.measures.gram.compiled import CompiledPasses
 from infomcr_cli.measures.gram.device_products import DeviceProducts
@@ -344,3 +345,17 @@ def test_eval_shares_draws_among_devices_and_stops_at_the_same_draw(two_devices:
     assert len(two["draws"]) == 12
     assert stopped["draws"] == two["draws"][: len(stopped["draws"])]
     assert 10 <= len(stopped["draws"]) < 12
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "dilation"),
+    [((1, 1), 5, 1), ((2, 2), 7, 1), ((8, 8), 3, 12), ((3, 3), 3, 4)],
+)
+def test_a_window_may_reach_beyond_the_whole_image(image: tuple[int, int], window: int, dilation: int) -> None:
+    reach = dilation * (window - 1) // 2
+    geometry = Window((window, window), dilation=(dilation, dilation), before=(reach, reach))
+    images = rng().normal(size=(2, *image, 3))
+    cotangent = rng().normal(size=(2, *image, 4))
+    on_host = im2col.convolution_rows(images, cotangent, geometry)
+    on_device = device_rows.convolution_rows(tf.constant(images), tf.constant(cotangent), geometry)
+    np.testing.assert_allclose(on_device, on_host, atol=1e-12)

@@ -191,3 +191,22 @@ def test_formulas_in_a_run_are_text_in_the_csv_file(folder: Path, command_line: 
     config.write_text(config.read_text().replace("wrn", '"=cmd()"'))
     command_line("runs", "--runs-dir", str(folder), "--columns", "model.name", "--csv", "t.csv")
     assert "'=cmd()" in (folder.parent / "t.csv").read_text()
+
+
+@pytest.mark.parametrize("text", ["gamma=>3", "gamma=<9", "state=FINISHD"])
+def test_what_can_never_hold_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("started>=2026-11-27 23:59", False),
+        ("started<20261101", False),
+        ("started>=2026-11-27T08:00+02:00", True),
+        ("started<2026-11-28", True),
+    ],
+)
+def test_dates_are_compared_as_times(text: str, holds: bool) -> None:
+    assert parse_condition(text).holds("2026-11-27T06:49:38+00:00") is holds

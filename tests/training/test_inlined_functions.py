@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import ROUNDING
+from tolerances import FLOAT32, ROUNDING
 
+from infomcr_cli import measure
 from infomcr_cli.training import LocalMinimum, train_step
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from tests.training import reference as ref
@@ -56,6 +57,21 @@ class OfAnAttribute(Plain):
         return self.last(keras.ops.tanh(x))
 
 
+class OfABoundMethod(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = tf.function(self._last)
+
+    def _last(self, x):
+        if tf.reduce_sum(x) > 1e9:
+            x = -x
+        return self.out(x)
+
+    def call(self, x, training=False):
+        x = self.drop(self.norm(self.hidden(self.flat(x)), training=training), training=training)
+        return self.last(keras.ops.tanh(x))
+
+
 def stepped(kind: type[keras.Model], regularizer: Any, compiled: bool) -> tuple[ref.Arrays, dict[str, float]]:
     images, labels = ref.batch()
     with ref.float64():
@@ -79,7 +95,9 @@ def plain(regularizer: Any, compiled: bool) -> tuple[ref.Arrays, dict[str, float
     return stepped(Plain, regularizer, compiled)
 
 
-@pytest.mark.parametrize(("kind", "compiled"), [(Compiled, False), (Branching, True), (OfAnAttribute, True)])
+@pytest.mark.parametrize(
+    ("kind", "compiled"), [(Compiled, False), (Branching, True), (OfAnAttribute, True), (OfABoundMethod, True)]
+)
 @pytest.mark.parametrize(
     "regularizer", [None, LocalMinimum(2, 1e-2), LocalMinimum(2, 1e-2, share_pass=True), FisherTrace(2, 0.05)]
 )
@@ -90,3 +108,19 @@ def test_layer_with_tf_function_takes_the_steps_of_a_plain_layer(regularizer: An
     assert (ours["penalty"] > 0) == (regularizer is not None)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", [Compiled, OfAnAttribute, OfABoundMethod])
+def test_measures_of_a_layer_with_tf_function_are_those_of_a_plain_layer(kind: type[keras.Model]) -> None:
+    images, labels = ref.batch()
+    found = []
+    for one in (Plain, kind):
+        keras.utils.set_random_seed(2)
+        model = one()
+        model(images)  # a graph is kept from here on
+        names = ["gamma", "sharpness", "final_gradient_norm"]
+        settings = {"gamma.samples": 4, "gamma.draw_size": 4, "gamma.draws": 1}
+        values = measure(model, (images, labels), names=names, settings=settings)
+        found.append({name: value["value"] for name, value in values.items()})
+    assert None not in found[0].values()
+    assert found[1] == pytest.approx(found[0], rel=FLOAT32)

@@ -15,6 +15,7 @@ from infomcr_cli.config.schema.fields import (
     not_hashed,
 )
 
+Place = Annotated[str, Field(min_length=1)]
 Scaling = Literal["standardised", "raw", "unit", "symmetric"]
 
 
@@ -22,8 +23,8 @@ class DataConfig(Record):
     """The data set: source, sizes and batches."""
 
     name: Literal["digits", "cifar10", "cifar100", "image_folder", "npz", "imagenet", "builder"]
-    root: str | None = not_hashed("path of the data: an archive, an extracted archive or a folder of images")
-    cache: str | None = not_hashed("folder for decoded images; null: the user's cache folder")
+    root: Place | None = not_hashed("path of the data: an archive, an extracted archive or a folder of images")
+    cache: Place | None = not_hashed("folder for decoded images; null: the user's cache folder")
     batch_size: Count = Field(description="images per training step; an incomplete last batch is dropped")
     train_size: Count | None = Field(description="use a stratified subset of this many training images; null: all")
     test_size: Count | None = Field(description="use a stratified subset of this many test images; null: all")

@@ -126,7 +126,7 @@ class RunConfig(Record):
     measure: MeasureConfig = not_hashed("what eval measures")
     tracking: TrackingConfig = not_hashed("where MLflow mirrors")
     engine: EngineConfig = not_hashed("what carries out a sweep")
-    start: str | None = Field(
+    start: Annotated[str, Field(min_length=1)] | None = Field(
         description="start from the weights of this run: RUN or RUN@CHECKPOINT; null: random weights"
     )
     seed: Seed = Field(description="seed for initial weights, order of batches, augmentation and dropout")

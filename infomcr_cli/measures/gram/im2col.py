@@ -107,9 +107,9 @@ def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Arr
 
 def overlap(shift: int, length: int, out: int) -> tuple[int, int, int]:
     """First output position, first source position and number of positions p with 0 <= p + shift < length."""
-    first = max(0, -shift)
+    first = min(max(0, -shift), out)
     last = min(out, length - shift)
-    return first, first + shift, max(0, last - first)
+    return first, max(0, first + shift), max(0, last - first)
 
 
 def _samples_at_a_time(images: Array, cotangent: Array, window: Window) -> int:

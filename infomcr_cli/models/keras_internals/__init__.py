@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from infomcr_cli.models.keras_internals.layers import (
     all_layers,
+    compiled_methods,
     computing_in,
     full_precision,
     functional_graph,
@@ -45,6 +46,7 @@ __all__ = [
     "bounded_normalization",
     "called_function",
     "clip",
+    "compiled_methods",
     "computes_with_onednn",
     "computing_in",
     "creation_index",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -118,12 +119,12 @@ def inlined_functions(model: keras.Model) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for layer in all_layers(model):
-            for name in _compiled_methods(layer):
+            for name in compiled_methods(layer):
                 stack.enter_context(replaced(layer, name, _converted(getattr(layer, name).python_function)))
         yield
 
 
-def _compiled_methods(layer: keras.Layer) -> list[str]:
+def compiled_methods(layer: keras.Layer) -> list[str]:
     """Return the names of a layer's attributes, its own or of its classes, that are a `tf.function`."""
     attributes: dict[str, Any] = {}
     for holder in (*reversed(type(layer).__mro__), layer):
@@ -133,7 +134,9 @@ def _compiled_methods(layer: keras.Layer) -> list[str]:
 
 
 def _converted(method: Callable[..., Any]) -> Callable[..., Any]:
+    owner = getattr(method, "__self__", None)  # of a bound method, which `to_graph` would return without it
     try:
-        return tf.autograph.to_graph(method)
+        made: Callable[..., Any] = tf.autograph.to_graph(getattr(method, "__func__", method))
     except Exception:  # its source cannot be read: `tf.function` runs such a function as it is
         return method
+    return made if owner is None else partial(made, owner)

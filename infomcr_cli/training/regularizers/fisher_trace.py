@@ -59,13 +59,13 @@ class FisherTrace:
                     model, batch.weights, state, images, labels, twice=True, keep_added=self.share_pass
                 )
                 squares = [tf.reduce_sum(tf.square(g)) for g in found.gradient]
-                squared_norm = tf.add_n([tf.cast(square, value.dtype) for square in squares])
+                squared_norm = tf.add_n([tf.cast(square, value.dtype) for square in squares] or [tf.zeros_like(value)])
             of_norm = connected_gradient(tape, squared_norm, batch.weights)
             gradient = [total + g for total, g in zip(gradient, of_norm, strict=True)]
-            main = main.plus(found, m) if self.share_pass else main
+            main = main.plus(found, m, batch) if self.share_pass else main
             return next_index(m, found), generators_of(found.state), value + squared_norm, gradient, main
 
         start = GradientAccumulator.zero(batch, count) if self.share_pass else ()
         value, gradient, main = batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)
-        shared = main.mean(count) if self.share_pass else None
+        shared = main.mean(count, batch) if self.share_pass else None
         return RegularizerTerm(value / count, [self.beta / count * g for g in gradient], shared)

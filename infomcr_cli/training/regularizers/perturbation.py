@@ -90,7 +90,7 @@ def perturbed_gradients(
     batch = SubBatches.split(model, images, labels, num_sub_batches)
     passes = _paired_passes if keep_main else _alternating_passes
     decrease, difference, *main = passes(batch, num_sub_batches, perturbation)
-    mean = main[0].mean(num_sub_batches) if main else None
+    mean = main[0].mean(num_sub_batches, batch) if main else None
     return PerturbedGradients(decrease / num_sub_batches, [d / num_sub_batches for d in difference], mean)
 
 
@@ -111,7 +111,7 @@ def _paired_passes(batch: SubBatches, count: int, perturbation: Perturbation) ->
         decrease += at_w.loss - at_perturbed.loss
         difference = _add(difference, _subtract(at_w.gradient, at_perturbed.gradient))
         generators = generators_of(at_perturbed.state)
-        return next_index(m, at_perturbed), generators, decrease, difference, main.plus(at_w, m)
+        return next_index(m, at_perturbed), generators, decrease, difference, main.plus(at_w, m, batch)
 
     start = GradientAccumulator.zero(batch, count)
     return batch.loop(body, count, batch.zero_loss(), batch.zero_gradient(), start)

@@ -123,7 +123,7 @@ class GradientAccumulator(NamedTuple):
     loss: tf.Tensor
     accuracy: tf.Tensor
     gradient: Tensors  # of loss + added
-    state: Tensors
+    state: Tensors  # by how much it changed; variables that stay as they are sum up to exactly 0
     added: tf.Tensor
     logits: tf.TensorArray  # of each sub-batch, [b, C]
 
@@ -134,7 +134,7 @@ class GradientAccumulator(NamedTuple):
         loss = batch.zero_loss()
         return cls(loss, tf.zeros(()), batch.zero_gradient(), state, loss, tf.TensorArray(loss.dtype, count))
 
-    def plus(self, found: Pass, m: tf.Tensor) -> GradientAccumulator:
+    def plus(self, found: Pass, m: tf.Tensor, batch: SubBatches) -> GradientAccumulator:
         """Return the sum with one more pass, that over sub-batch m."""
 
         def add(total: tf.Tensor, term: tf.Tensor) -> tf.Tensor:
@@ -145,17 +145,25 @@ class GradientAccumulator(NamedTuple):
         if found.added_gradient is not None:
             gradient = [g + a for g, a in zip(gradient, found.added_gradient, strict=True)]
         *sums, logits = self
-        terms = [found.loss, found.accuracy, gradient, found.state, found.added]
+        changes = [
+            after - before if before.dtype.is_floating else after
+            for after, before in zip(found.state, batch.state, strict=True)
+        ]
+        terms = [found.loss, found.accuracy, gradient, changes, found.added]
         loss, hits, gradient, state, added = tf.nest.map_structure(add, sums, terms)
         logits = logits.write(m, tf.cast(found.logits, logits.dtype))
         return GradientAccumulator(loss, hits, gradient, state, added, logits)
 
-    def mean(self, count: int) -> Pass:
+    def mean(self, count: int, batch: SubBatches) -> Pass:
         """Return the mean of `count` passes; its gradient is that of the loss and of what layers added to it."""
         *sums, logits = self
         loss, hits, gradient, state, added = tf.nest.map_structure(
             lambda total: total / count if total.dtype.is_floating else total, sums
         )
+        state = [
+            before + change if before.dtype.is_floating else change
+            for before, change in zip(batch.state, state, strict=True)
+        ]
         return Pass(loss, hits, gradient, state, logits.concat(), added)  # [M · b, C]
 
 
