@@ -91,12 +91,12 @@ def test_mlflow_experiment_gives_its_runs(tmp_path: Path, monkeypatch: pytest.Mo
     three_runs(tmp_path)
     found = [tmp_path / "run-0", tmp_path / "run-2", tmp_path / "gone"]
     monkeypatch.setattr("infomcr_cli.tracking.parents.run_directories_of_experiment", lambda store: found)
-    comparison = compare(CompareRequest(("mlflow:any",)))
+    comparison = compare(CompareRequest(("mlflow:any",), tracking_uri="http://127.0.0.1:5000"))
     assert [run.name for run in comparison.included] == ["run-0", "run-2"]
     assert len(comparison.skipped) == 1
     monkeypatch.setattr("infomcr_cli.tracking.parents.run_directories_of_experiment", lambda store: [])
     with pytest.raises(InputError, match="has no runs of this machine"):
-        compare(CompareRequest(("mlflow:any",)))
+        compare(CompareRequest(("mlflow:any",), tracking_uri="http://127.0.0.1:5000"))
 
 
 def test_unknown_checkpoint_raises(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, PrivateAttr
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from pydantic_core import PydanticKnownError
 
 from infomcr_cli.config.schema.fields import (
     Count,
@@ -15,7 +16,14 @@ from infomcr_cli.config.schema.fields import (
     not_hashed,
 )
 
-Place = Annotated[str, Field(min_length=1)]
+
+def _not_empty(path: str) -> str:
+    if not path:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return path
+
+
+Place = Annotated[str, AfterValidator(_not_empty)]  # not `min_length`, which refuses names that are no Unicode
 Scaling = Literal["standardised", "raw", "unit", "symmetric"]
 
 

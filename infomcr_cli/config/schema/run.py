@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig
+from infomcr_cli.config.schema.data import AnyDataConfig, AugmentConfig, Place
 from infomcr_cli.config.schema.data import DataConfig as DataConfig
 from infomcr_cli.config.schema.experiment_name import experiment_misfit
 from infomcr_cli.config.schema.fields import (
@@ -126,7 +126,7 @@ class RunConfig(Record):
     measure: MeasureConfig = not_hashed("what eval measures")
     tracking: TrackingConfig = not_hashed("where MLflow mirrors")
     engine: EngineConfig = not_hashed("what carries out a sweep")
-    start: Annotated[str, Field(min_length=1)] | None = Field(
+    start: Place | None = Field(
         description="start from the weights of this run: RUN or RUN@CHECKPOINT; null: random weights"
     )
     seed: Seed = Field(description="seed for initial weights, order of batches, augmentation and dropout")
