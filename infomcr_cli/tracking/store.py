@@ -117,9 +117,10 @@ def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
 def _has_valid_address(uri: str) -> bool:
     """Whether host and port can be read: no unbalanced bracket, no word for a port."""
     try:
-        return urlsplit(uri).port is None or True
+        port = urlsplit(uri).port
     except ValueError:
         return False
+    return port is None or port > 0
 
 
 def sqlite_path(uri: str) -> Path | None:
