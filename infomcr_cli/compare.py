@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infomcr_cli.errors import InputError
 from infomcr_cli.report.columns import check_max_train_loss
-from infomcr_cli.report.gather import check_gap, gather
+from infomcr_cli.report.evaluated_run import GAPS
+from infomcr_cli.report.gather import gather
 from infomcr_cli.report.output_files import check_outputs
-from infomcr_cli.report.run_paths import uid_of_sweep
 from infomcr_cli.tracking.store import store_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,12 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
             or a file cannot be written.
     """
-    _check(request)
+    if request.gap not in GAPS:
+        raise InputError("--gap must be a recorded gap", received=request.gap, accepted=GAPS)
+    check_max_train_loss(request.max_train_loss)
+    check_outputs(csv=request.csv, html=request.html, plots=request.plots)
+    if request.tracking and request.tracking_uri is not None:
+        store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used
     gathered = gather(
         request.runs, checkpoint=request.checkpoint, tracking_uri=request.tracking_uri, runs_dir=request.runs_dir
     )
@@ -78,41 +84,32 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
     audit = read_audit_file(request.audit) if request.audit else None
     # SciPy is imported only now: everything that can be refused without it was refused
     from infomcr_cli.report.comparison import compare_runs
-    from infomcr_cli.report.findings import with_findings
     from infomcr_cli.report.save import save
+    from infomcr_cli.report.search import named_sweeps
 
+    sweeps = named_sweeps(request.runs)
     comparison = compare_runs(
         gathered,
+        sweeps,
         gap=request.gap,
         checkpoint=request.checkpoint,
         sort=request.sort,
         allow_mixed=request.allow_mixed,
         max_train_loss=request.max_train_loss,
         by_family=request.by_family,
+        audit=audit,
         seed=request.seed,
     )
+    # The process of the command has no threads that work, so it may fork; with one core it gains nothing.
+    can_fork = mlflow is not None and sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
     return save(
-        with_findings(comparison, gathered, request.runs, audit=audit),
+        comparison,
         csv=request.csv,
         html=request.html,
         plots=request.plots,
         tracking=request.tracking,
         tracking_uri=request.tracking_uri,
-        mlflow_parent=uid_of_sweep(request.runs),
+        mlflow_parent=sweeps.uid,
         mlflow=mlflow,
-        two_processes=mlflow is not None and _can_fork(),
+        two_processes=can_fork,
     )
-
-
-def _can_fork() -> bool:
-    """Whether the process of the command may fork, and gains by it: it has no threads that work."""
-    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
-
-
-def _check(request: CompareRequest) -> None:
-    """Raise InputError if a part of the request cannot be used, whatever the runs are."""
-    check_gap(request.gap)
-    check_max_train_loss(request.max_train_loss)
-    check_outputs(csv=request.csv, html=request.html, plots=request.plots)
-    if request.tracking and request.tracking_uri is not None:
-        store_of(request.tracking_uri, "infomcr", request.runs_dir)  # raises if the URI cannot be used

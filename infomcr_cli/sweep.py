@@ -209,16 +209,14 @@ def _compare(
     if not (plan.settings.compare and plan.settings.evaluate) or len(done) < 2:
         return None
     from infomcr_cli.report.comparison import compare_runs
-    from infomcr_cli.report.findings import with_findings
     from infomcr_cli.report.gather import gather
     from infomcr_cli.report.save import save
+    from infomcr_cli.report.search import NamedSweeps
 
-    names = [str(job.run) for job in done]
     try:
-        gathered = gather(names)
-        comparison = compare_runs(gathered, gap="error", checkpoint="last")
+        gathered = gather([str(job.run) for job in done])
         return save(
-            with_findings(comparison, gathered, names, search=search),
+            compare_runs(gathered, NamedSweeps(search=search), gap="error", checkpoint="last"),
             csv=folder.path / "comparison.csv",
             html=folder.path / "comparison.html",
             plots=folder.path / "plots",

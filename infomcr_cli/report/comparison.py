@@ -16,14 +16,13 @@ from infomcr_cli.judging.left_out import LeftOut, Missing
 from infomcr_cli.judging.minima import Minima, missing_values
 from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.judging.ties import levels_of
-from infomcr_cli.report import families
+from infomcr_cli.report.audit import Audit, audits_of, fragility_of
 from infomcr_cli.report.axes import Axis, find_axes, json_value, setting_text
 from infomcr_cli.report.barriers import RunBarriers, barriers_between, barriers_table
-from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, refuse_convention_conflicts
+from infomcr_cli.report.conventions import ConventionConflict, convention_conflicts, direction_of
 from infomcr_cli.report.evaluated_run import (
     ComparedRun,
     EvaluatedRun,
-    direction_of,
     gaps_of,
     measure_names,
     values_of,
@@ -31,8 +30,8 @@ from infomcr_cli.report.evaluated_run import (
 from infomcr_cli.report.gather import Gathered
 from infomcr_cli.report.notes import notes_on
 from infomcr_cli.report.pairwise import PairAnswer, pair_answers
-from infomcr_cli.report.search import SearchReport
-from infomcr_cli.report.sort import check_sort, sorted_runs, statistic_of
+from infomcr_cli.report.search import NamedSweeps, SearchReport
+from infomcr_cli.report.sort import sorted_runs, statistic_of
 
 
 @dataclass(frozen=True)
@@ -162,6 +161,7 @@ class Comparison:
 
 def compare_runs(
     gathered: Gathered,
+    sweeps: NamedSweeps,
     *,
     gap: str,
     checkpoint: str,
@@ -169,16 +169,19 @@ def compare_runs(
     allow_mixed: bool = False,
     max_train_loss: float | None = None,
     by_family: bool = False,
+    audit: Audit | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Rank the measures of some runs.
 
     Args:
+        sweeps:      what is known of the sweeps that made them.
         gap:         "error", "loss" or "test_error".
         sort:        a statistic to rank the measures by, or a column to sort the runs by.
         allow_mixed: rank numbers of different conventions together, marked.
         max_train_loss: leave out runs with a higher training loss.
         by_family:   look up the family of each measure.
+        audit:       of one of the runs; None: those of the runs that have one.
         seed:        of simulated differences, sampled pairs and control measures.
 
     Raises:
@@ -191,10 +194,8 @@ def compare_runs(
     ]
     included = [run for run in evaluated if run.is_ranked]
     axes = find_axes([run.settings for run in included])
-    check_sort(sort, included, axes)
-    conflicts = convention_conflicts(included)
-    if not allow_mixed:
-        refuse_convention_conflicts(conflicts)
+    runs, sorted_axes = sorted_runs(included, axes, sort)
+    conflicts = convention_conflicts(included, allowed=allow_mixed)
     left_out = LeftOut(
         runs=dict(gathered.unreadable),
         high_loss=sum(run.high_loss for run in evaluated),
@@ -211,22 +212,25 @@ def compare_runs(
         rank_by=statistic_of(sort) or "kendall_tau",
     )
     if by_family:
-        ranking = replace(ranking, families=families.by_family(ranking))
-    runs, axes = sorted_runs(included, axes, sort)
+        from infomcr_cli.report.ranking_table import measures_by_family
+
+        ranking = replace(ranking, families=measures_by_family(ranking))
     comparison = Comparison(
         included=runs,
         excluded=tuple(run for run in evaluated if not run.is_ranked),
         unevaluated=tuple(run for run in gathered.runs if not isinstance(run, EvaluatedRun)),
         skipped=gathered.skipped,
-        axes=axes,
+        axes=sorted_axes,
         gap=gap,
         checkpoint=checkpoint,
         conflicts=conflicts,
         ranking=ranking,
         sort=sort,
+        fragility=fragility_of([audit] if audit else audits_of(gathered.runs)),
+        search=sweeps.search,
     )
     comparison = replace(comparison, answers=pair_answers(comparison), barriers=barriers_between(comparison.runs))
-    return replace(comparison, notes=tuple(notes_on(comparison)))
+    return replace(comparison, notes=(*sweeps.notes, *notes_on(comparison)))
 
 
 def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:

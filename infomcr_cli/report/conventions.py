@@ -1,14 +1,16 @@
-"""Conventions of measures: numbers of different conventions must not be ranked together."""
+"""Conventions of measures, with unit and direction: numbers of different conventions must not be ranked together."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from infomcr_cli.errors import InputError
+from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.axes import flatten, full_text, labels_of
-from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,29 @@ class ConventionConflict:
         return {run: what for what, runs in self.conventions for run in runs}
 
 
-def convention_conflicts(runs: Sequence[EvaluatedRun]) -> tuple[ConventionConflict, ...]:
-    """Return the measures whose convention is not the same in all runs that have a value."""
+def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
+    """Return "lower" or "higher" as the first run that records a direction says."""
+    found = (run.evaluation.measures[measure].direction for run in runs if measure in run.evaluation.measures)
+    return next((direction for direction in found if direction in DIRECTIONS), None)
+
+
+def unit_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
+    """Return the unit of a measure as the first run that records one says."""
+    found = (run.evaluation.measures[measure].unit for run in runs if measure in run.evaluation.measures)
+    return next((unit for unit in found if unit), None)
+
+
+def convention_text(convention: Any) -> str:
+    """Return a convention as canonical text, by which two conventions are compared."""
+    return json.dumps(convention, sort_keys=True, default=str)
+
+
+def convention_conflicts(runs: Sequence[EvaluatedRun], *, allowed: bool = True) -> tuple[ConventionConflict, ...]:
+    """Return the measures whose convention is not the same in all runs that have a value.
+
+    Raises:
+        InputError: there are such measures, but they are not `allowed`; it says which runs differ in what.
+    """
     found: dict[str, dict[str, tuple[Any, list[str]]]] = {}  # measure -> text -> (convention, runs)
     for run in runs:
         for name, measured in run.evaluation.measures.items():
@@ -44,22 +67,15 @@ def convention_conflicts(runs: Sequence[EvaluatedRun]) -> tuple[ConventionConfli
                 conventions = found.setdefault(name, {})
                 key = convention_text(measured.convention)
                 conventions.setdefault(key, (measured.convention, []))[1].append(run.name)
-    return tuple(_conflict(name, list(one.values())) for name, one in found.items() if len(one) > 1)
-
-
-def refuse_convention_conflicts(conflicts: Sequence[ConventionConflict]) -> None:
-    """Raise if there are any.
-
-    Raises:
-        InputError: says which runs differ in what.
-    """
-    if conflicts:
+    conflicts = tuple(_conflict(name, list(one.values())) for name, one in found.items() if len(one) > 1)
+    if conflicts and not allowed:
         shown = ". ".join(conflict.sentence() for conflict in conflicts[:5])
         more = f" (and {len(conflicts) - 5} more measures)" if len(conflicts) > 5 else ""
         raise InputError(
             f"values of different conventions cannot be ranked together: {shown}{more}",
             advice="Evaluate all runs with the same measure settings, or use --allow-mixed to rank and mark them.",
         )
+    return conflicts
 
 
 def _conflict(measure: str, found: Sequence[tuple[Any, Sequence[str]]]) -> ConventionConflict:

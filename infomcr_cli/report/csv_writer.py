@@ -12,8 +12,8 @@ from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import setting_text
 from infomcr_cli.report.columns import CONVENTION, DIRECTION, RANKED, STD_ERROR, TRAIN_LOSS, column_of
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.conventions import convention_conflicts
-from infomcr_cli.report.evaluated_run import EvaluatedRun, direction_of, measure_names
+from infomcr_cli.report.conventions import convention_conflicts, direction_of
+from infomcr_cli.report.evaluated_run import EvaluatedRun, measure_names
 from infomcr_cli.report.output_files import write_whole
 
 

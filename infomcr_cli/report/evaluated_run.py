@@ -17,7 +17,6 @@ from infomcr_cli.config.schema.regularizer import RegConfig
 from infomcr_cli.config.schema.run import ScheduleConfig
 from infomcr_cli.console.redaction import redactor
 from infomcr_cli.errors import InputError
-from infomcr_cli.judging.result import DIRECTIONS
 from infomcr_cli.report.axes import flatten, weight_settings
 from infomcr_cli.report.columns import TRAIN_LOSS
 from infomcr_cli.runs.directory import RunDirectory
@@ -26,6 +25,7 @@ from infomcr_cli.runs.measures_file import Evaluation, Gap, MeasureRecord, Measu
 from infomcr_cli.runs.status import read_status
 
 UNIT = "epochs of plain SGD"  # of compute
+GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,16 @@ class EvaluatedRun(ComparedRun):
             scores.append((self.evaluation.train.accuracy, self.evaluation.n_train))
         variances = [share * (1 - share) / size for share, size in scores if share is not None and size]
         return math.sqrt(sum(variances)) if name != "loss" and len(variances) == len(scores) else None
+
+    def shown_gap(self, name: str) -> float | None:
+        """Return a gap in the unit of its label, see `gap_label`; None if the run has none."""
+        gap = self.gap(name)
+        return gap if gap is None or name == "loss" else 100 * gap
+
+    def shown_gap_error(self, name: str) -> float | None:
+        """Return the standard error of a gap in the unit of its label; None if it is not known."""
+        error = self.gap_std_error(name)
+        return error if error is None or name == "loss" else 100 * error
 
     def value(self, measure: str) -> float | None:
         """Return the value of a measure; None if it was not measured or has no value."""
@@ -194,6 +204,16 @@ def compute_until(config: Mapping[str, Any], *, step: int | None, n_train: int |
     return Compute(passes / steps_per_epoch, passes * settings.data.batch_size)
 
 
+def gap_label(gap: str) -> str:
+    """Return the label of a gap's axis, with the unit: errors in percent, losses in nats.
+
+    Examples:
+        >>> gap_label("error"), gap_label("loss")
+        ('error gap, %', 'loss gap, nats')
+    """
+    return f"{GAPS[gap]}, {'nats' if gap == 'loss' else '%'}"
+
+
 def gaps_of(runs: Sequence[EvaluatedRun], gap: str) -> np.ndarray:
     """Return the gap of each run, NaN if it has none, float64 [n]."""
     return np.array([run.gap(gap) for run in runs], dtype=np.float64)  # None becomes NaN
@@ -208,23 +228,6 @@ def measure_names(runs: Sequence[EvaluatedRun]) -> list[str]:
     """Return the names of all measures that any run has: gamma, then the others in order of appearance."""
     names = dict.fromkeys(name for run in runs for name in run.evaluation.measures)
     return sorted(names, key=lambda name: name != "gamma")
-
-
-def direction_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
-    """Return "lower" or "higher" as the first run that records a direction says."""
-    found = (run.evaluation.measures[measure].direction for run in runs if measure in run.evaluation.measures)
-    return next((direction for direction in found if direction in DIRECTIONS), None)
-
-
-def unit_of(runs: Sequence[EvaluatedRun], measure: str) -> str | None:
-    """Return the unit of a measure as the first run that records one says."""
-    found = (run.evaluation.measures[measure].unit for run in runs if measure in run.evaluation.measures)
-    return next((unit for unit in found if unit), None)
-
-
-def convention_text(convention: Any) -> str:
-    """Return a convention as canonical text, by which two conventions are compared."""
-    return json.dumps(convention, sort_keys=True, default=str)
 
 
 def _completed(evaluation: Evaluation) -> Evaluation:

@@ -16,7 +16,6 @@ from infomcr_cli.runs import list_checkpoints
 from infomcr_cli.runs.checkpoint import trained_on
 from infomcr_cli.runs.directory import RunDirectory
 
-GAPS = {"error": "error gap", "loss": "loss gap", "test_error": "test error"}
 DATA_ROOT = "data.root"
 
 
@@ -33,16 +32,6 @@ class Gathered:
     runs: tuple[ComparedRun, ...]
     skipped: tuple[str, ...]
     unreadable: Mapping[str, str]
-
-
-def check_gap(gap: str) -> None:
-    """Raise unless a gap is one of `GAPS`.
-
-    Raises:
-        InputError: it is not.
-    """
-    if gap not in GAPS:
-        raise InputError("--gap must be a recorded gap", received=gap, accepted=GAPS)
 
 
 def gather(

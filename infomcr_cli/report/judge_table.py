@@ -146,7 +146,6 @@ def _judge_columns(
 ) -> RankingResult:
     # SciPy is imported only now: everything that can be refused without it was refused
     from infomcr_cli.judging.judge import judge_minima
-    from infomcr_cli.report import families
     from infomcr_cli.report.columns import TRAIN_LOSS, Column
     from infomcr_cli.report.table_minima import (
         choose_measures,
@@ -180,7 +179,11 @@ def _judge_columns(
         kept = kept_rows(table, gap, max_train_loss)
         equal = note_on_seeds(table, axes, kept, {gap, TRAIN_LOSS, *(measures or ())})
     ranking = replace(ranking, notes=(*ranking.notes, *equal, *_notes(ranking, minima)))
-    return replace(ranking, families=families.by_family(ranking)) if by_family else ranking
+    if by_family:
+        from infomcr_cli.report.ranking_table import measures_by_family
+
+        ranking = replace(ranking, families=measures_by_family(ranking))
+    return ranking
 
 
 def _require_columns(table: Mapping[str, Any], what: str, names: Sequence[str]) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from infomcr_cli.report.barriers import barriers_table
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.families import families_table
-from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.evaluated_run import GAPS
 from infomcr_cli.report.output_files import write_whole
 from infomcr_cli.report.page_parts import Picture, Section, picture_of, render_page
 from infomcr_cli.report.page_tables import (
@@ -23,7 +22,7 @@ from infomcr_cli.report.page_tables import (
     shared_settings,
 )
 from infomcr_cli.report.plots.style import Plot
-from infomcr_cli.report.ranking_table import importance_table, psi_table, ranking_table
+from infomcr_cli.report.ranking_table import families_table, importance_table, psi_table, ranking_table
 from infomcr_cli.report.tables import NONE, runs_table, unranked_table
 
 _CAPTIONS = {

@@ -12,9 +12,8 @@ from urllib.parse import quote
 from infomcr_cli.console.text import printable
 from infomcr_cli.report.axes import ABSENT, setting_text
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun, unit_of
-from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.plots.gaps import gap_label
+from infomcr_cli.report.conventions import unit_of
+from infomcr_cli.report.evaluated_run import GAPS, ComparedRun, EvaluatedRun, gap_label
 from infomcr_cli.report.plots.scatter import GAMMA
 from infomcr_cli.report.tables import (
     NONE,

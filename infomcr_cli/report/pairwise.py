@@ -17,7 +17,8 @@ from infomcr_cli.judging.two_runs import (
     unpaired_errors,
     unpaired_means,
 )
-from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text, unit_of
+from infomcr_cli.report.conventions import convention_text, unit_of
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.tables import GAMMA, format_p_value, group_name, replicates, with_error
 from infomcr_cli.runs.checkpoint import trained_on
 

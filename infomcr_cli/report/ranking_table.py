@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from infomcr_cli.judging.judge import FEWEST
 from infomcr_cli.judging.result import SYMBOLS, MeasureResult, RankingResult
-from infomcr_cli.report.families import families_table
 from infomcr_cli.report.tables import NONE, TextTable, format_p_value, format_stat, mark_mixed
 
 _ORIENTED = "Positive: the measure ranks as its direction (column better) claims"
@@ -18,6 +17,7 @@ _IN_PARENTHESES = {  # column → what stands there
 _FRAGILITY = (
     "fragility: the spread under changes that should not matter, divided by the spread between minima (`infomcr audit`)"
 )
+OTHER = "other"  # family of a measure that is not in the registry
 _INTERVALS = "[low, high]: 95 % intervals. (oracle) is the gap with a little noise, (random) is pure noise"
 
 
@@ -75,6 +75,38 @@ def importance_table(ranking: RankingResult) -> TextTable:
         tuple((axis, f"{100 * share:.0f}") for axis, share in rows),
         caption,
     )
+
+
+def measures_by_family(ranking: RankingResult) -> dict[str, tuple[str, ...]]:
+    """Return family → its measures, in the order of the ranking; families by their best measure.
+
+    The registry is imported only here: it takes more than a second.
+    """
+    from infomcr_cli.measures.base import chosen_measures
+
+    family_of = {one.name: str(one.family) for one in chosen_measures()}
+    found: dict[str, tuple[str, ...]] = {}
+    for one in ranking.measures:
+        family = family_of.get(one.name, OTHER)
+        found[family] = (*found.get(family, ()), one.name)
+    return found
+
+
+def families_table(ranking: RankingResult) -> TextTable:
+    """Return the best measure of each family; no rows if that was not wanted or there are too few minima."""
+    results = {one.name: one for one in ranking.measures}
+    head = ("family", "best measure", SYMBOLS[ranking.rank_by], "of measures")
+    rows = [
+        (
+            family,
+            NONE if best is None else mark_mixed(best, results[best].mixed),
+            NONE if best is None else format_stat(results[best].oriented(ranking.rank_by)),
+            str(len(names)),
+        )
+        for family, names in (ranking.families or {}).items()
+        for best in (ranking.best_of(names),)
+    ]
+    return TextTable("Best measure of each family", head, tuple(rows) if ranking.ranked else ())
 
 
 def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterator[tuple[str, list[str]]]:

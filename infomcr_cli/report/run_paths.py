@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
@@ -17,9 +13,6 @@ from infomcr_cli.runs.directory import RunDirectory, is_run, where_runs_are
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
 from infomcr_cli.runs.io.safe_files import read_file
 from infomcr_cli.runs.status import read_status_file
-
-if TYPE_CHECKING:
-    from infomcr_cli.report.search import SearchReport
 
 MLFLOW = "mlflow:"
 MOST_RUNS = 100_000
@@ -69,39 +62,6 @@ def runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
         if runs := [one for one in inside if is_run(one)][:MOST_RUNS]:
             return runs, broken
     return [], broken
-
-
-def uid_of_sweep(names: Sequence[str]) -> str | None:
-    """Return the uid of the sweep whose directory is the only one that is named; None: something else is named."""
-    if len(names) != 1 or not (Path(names[0]) / "sweep.json").is_file():
-        return None
-    document = parse_json(read_file(Path(names[0]), "sweep.json", MAX_DOCUMENT), "sweep.json")
-    uid = document.get("uid") if isinstance(document, dict) else None
-    return uid if isinstance(uid, str) and re.fullmatch("[0-9a-f]{32}", uid) else None
-
-
-def search_of(names: Sequence[str]) -> SearchReport | None:
-    """Return what the search found whose directory is the only one that is named; None: something else is named.
-
-    Raises:
-        InputError: its search.json is not what this program writes.
-    """
-    from infomcr_cli.report.search import read_search
-
-    return read_search(Path(names[0])) if len(names) == 1 else None
-
-
-def chosen_by_test(names: Sequence[str]) -> list[str]:
-    """Return the names of the sweeps, among several or in a pattern, whose search used the test set."""
-    from infomcr_cli.report.search import read_search
-
-    folders = [path for name in names for path in ([name] if os.path.lexists(name) else sorted(glob.glob(name)))]
-    found: list[str] = []
-    for folder in map(Path, folders):
-        with suppress(InputError, OSError):
-            search = read_search(folder)
-            found += [printable(folder.name)] if search is not None and search.uses_test else []
-    return found
 
 
 def ways_to_name_runs() -> str:

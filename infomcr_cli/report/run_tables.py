@@ -11,8 +11,8 @@ from typing import Any
 from infomcr_cli.config.reference import settings as known_settings
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
-from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, convention_text
-from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.conventions import convention_text
+from infomcr_cli.report.evaluated_run import GAPS, UNIT, EvaluatedRun
 from infomcr_cli.report.page_tables import MOST_CHARACTERS, Cell, PageTable, folder_link, mlflow_cell
 from infomcr_cli.report.run_report import RunReport
 from infomcr_cli.report.tables import NONE, format_number, in_full, with_error

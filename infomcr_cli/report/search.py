@@ -1,8 +1,16 @@
-"""What a search found: the best settings or the Pareto front, the importance of its axes, and by what it chose."""
+"""What a search found: the best settings or the Pareto front, the importance of its axes, and by what it chose.
+
+Beside it what is known of the sweeps that made the runs of a comparison.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -186,3 +194,52 @@ def read_search(folder: Path) -> SearchReport | None:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
         raise InputError(f"{FILE} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
+
+
+@dataclass(frozen=True)
+class NamedSweeps:
+    """What is known of the sweeps whose directories are among the names of a comparison's runs.
+
+    Attributes:
+        uid:    of the sweep, if nothing else is named.
+        search: what its search found.
+        tested: names of the sweeps, among several names, whose search used the test set.
+    """
+
+    uid: str | None = None
+    search: SearchReport | None = None
+    tested: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the comparison must know of the search that chose the settings."""
+        if self.search:
+            return self.search.notes
+        tested = f"The test set was used to choose the settings of {', '.join(self.tested)} (sweep.allow_test=true)."
+        return [tested] if self.tested else []
+
+
+def named_sweeps(names: Sequence[str]) -> NamedSweeps:
+    """Return what is known of the sweeps that are named by paths or patterns.
+
+    Raises:
+        InputError: the one file of a sweep that alone is named is not what this program writes.
+    """
+    if len(names) == 1 and (search := read_search(Path(names[0]))) is not None:
+        return NamedSweeps(_uid(Path(names[0])), search)
+    folders = [path for name in names for path in ([name] if os.path.lexists(name) else sorted(glob.glob(name)))]
+    tested = []
+    for folder in map(Path, folders):
+        with suppress(InputError, OSError):
+            found = read_search(folder)
+            tested += [printable(folder.name)] if found is not None and found.uses_test else []
+    return NamedSweeps(_uid(Path(names[0])) if len(names) == 1 else None, tested=tuple(tested))
+
+
+def _uid(folder: Path) -> str | None:
+    """Return the uid in sweep.json; None if there is no such file, or no uid in it."""
+    if not (folder / "sweep.json").is_file():
+        return None
+    document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), "sweep.json")
+    uid = document.get("uid") if isinstance(document, dict) else None
+    return uid if isinstance(uid, str) and re.fullmatch("[0-9a-f]{32}", uid) else None

@@ -31,28 +31,23 @@ def statistic_of(sort: str | None) -> str | None:
     return name if name in STATISTICS else None
 
 
-def check_sort(sort: str | None, runs: Sequence[EvaluatedRun], axes: Sequence[Axis]) -> None:
-    """Raise unless `--sort` names a statistic or a column of the table of runs.
-
-    Raises:
-        InputError: it names neither.
-    """
-    accepted = [*STATISTICS, "name", *_SCORES, *(axis.name for axis in axes), *measure_names(runs)]
-    if sort is not None and statistic_of(sort) is None and sort not in accepted:
-        rule = "--sort must name a statistic, a measure, a gap or a setting that differs"
-        raise InputError(rule, received=sort, accepted=accepted)
-
-
 def sorted_runs(
     runs: Sequence[EvaluatedRun], axes: Sequence[Axis], sort: str | None
 ) -> tuple[tuple[EvaluatedRun, ...], tuple[Axis, ...]]:
     """Return the runs in ascending order of a column, missing values last, and the axes with labels in that order.
 
     Args:
-        sort: one that `check_sort` accepts; a statistic leaves the order as it is.
+        sort: what `--sort` names: a column of the table of runs, or a statistic, which leaves the order as it is.
+
+    Raises:
+        InputError: it names neither.
     """
+    accepted = [*STATISTICS, "name", *_SCORES, *(axis.name for axis in axes), *measure_names(runs)]
     if sort is None or statistic_of(sort) is not None:
         return tuple(runs), tuple(axes)
+    if sort not in accepted:
+        rule = "--sort must name a statistic, a measure, a gap or a setting that differs"
+        raise InputError(rule, received=sort, accepted=accepted)
     axis = next((axis for axis in axes if axis.name == sort), None)
 
     def key(index: int) -> tuple[bool, float, str]:

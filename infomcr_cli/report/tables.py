@@ -11,9 +11,8 @@ import numpy as np
 
 from infomcr_cli.judging.two_runs import LEVEL
 from infomcr_cli.report.columns import MEASURE
-from infomcr_cli.report.evaluated_run import UNIT, EvaluatedRun, unit_of
-from infomcr_cli.report.gather import GAPS
-from infomcr_cli.report.plots.gaps import gap_label
+from infomcr_cli.report.conventions import unit_of
+from infomcr_cli.report.evaluated_run import GAPS, UNIT, EvaluatedRun, gap_label
 
 if TYPE_CHECKING:
     from infomcr_cli.report.comparison import Comparison

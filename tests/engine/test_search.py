@@ -20,8 +20,7 @@ from infomcr_cli.engine.search.result import search_report
 from infomcr_cli.engine.summary import JobResult, is_incomplete
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.gather import gather
-from infomcr_cli.report.run_paths import search_of
-from infomcr_cli.report.search import write_search
+from infomcr_cli.report.search import named_sweeps, write_search
 from infomcr_cli.runs import State, read_status
 from infomcr_cli.runs.directory import RunDirectory
 
@@ -206,7 +205,7 @@ def test_a_comparison_of_a_search_leaves_out_what_it_pruned(folder: Path) -> Non
     compared = {run.directory.name for run in gather([str(folder / "sweep")]).runs}
     complete = {one.user_attrs["run"] for one in search.journal.trials() if one.state is TrialState.COMPLETE}
     assert compared == complete
-    found = search_of([str(folder / "sweep")])
+    found = named_sweeps([str(folder / "sweep")]).search
     assert found == search_report(search)
 
 

@@ -15,8 +15,7 @@ from infomcr_cli.engine.search.objectives import objectives_of
 from infomcr_cli.engine.summary import JobResult
 from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.report.run_paths import chosen_by_test
-from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport, write_search
+from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport, named_sweeps, write_search
 from infomcr_cli.runs import State
 from infomcr_cli.runs.lifecycle import create_run
 
@@ -122,8 +121,8 @@ def test_a_comparison_of_several_sweeps_says_where_the_test_set_chose(tmp_path: 
         (tmp_path / name).mkdir()
         write_search(report([(0.1,)], ["a"], (0,)).model_copy(update={"uses_test": uses_test}), tmp_path / name)
     (tmp_path / "grid").mkdir()
-    assert chosen_by_test([str(tmp_path / "*")]) == ["tested"]
-    assert chosen_by_test([str(tmp_path / "honest"), str(tmp_path / "grid"), "mlflow:x"]) == []
+    assert named_sweeps([str(tmp_path / "*")]).tested == ("tested",)
+    assert named_sweeps([str(tmp_path / "honest"), str(tmp_path / "grid"), "mlflow:x"]).tested == ()
 
 
 def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.gather import GAPS
+from infomcr_cli.report.evaluated_run import GAPS
 from infomcr_cli.report.plots.curves import groups_shown, runs_shown
-from infomcr_cli.report.plots.gaps import shown_gap
 from infomcr_cli.report.plots.scatter import GAMMA, points
 from infomcr_cli.report.tables import format_number, format_stat
 
@@ -32,7 +31,7 @@ def measures_against_gap(comparison: Comparison, names: Sequence[str]) -> str:
 def training_curves(comparison: Comparison) -> str:
     """Describe the training curves by where they end."""
     runs = runs_shown(comparison)
-    errors = [error for run in runs if (error := shown_gap(run, "test_error")) is not None]
+    errors = [error for run in runs if (error := run.shown_gap("test_error")) is not None]
     losses = [run.evaluation.train.loss for run in runs if run.evaluation.train.loss is not None]
     ends = [f"training loss {_range(losses, 'nats')}"] if losses else []
     ends += [f"test error {_range(errors, '%')}"] if errors else []

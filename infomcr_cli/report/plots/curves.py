@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import EvaluatedRun, convention_text
+from infomcr_cli.report.conventions import convention_text
+from infomcr_cli.report.evaluated_run import EvaluatedRun
 from infomcr_cli.report.plots.bands import Curve, Line, band_notes, curves_of_groups
 from infomcr_cli.report.plots.marks import Mark, MarkedFigure, kept_positions, numbers
 from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, logarithmic, note, panels

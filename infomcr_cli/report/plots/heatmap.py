@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from infomcr_cli.judging.rank_correlation import spearman_rho
 from infomcr_cli.judging.ties import merge_ties
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import direction_of, gaps_of, measure_names, values_of
+from infomcr_cli.report.conventions import direction_of
+from infomcr_cli.report.evaluated_run import gaps_of, measure_names, values_of
 from infomcr_cli.report.plots.marks import Mark, MarkedFigure
 from infomcr_cli.report.plots.style import note, short
 from infomcr_cli.report.tables import format_stat, mark_mixed

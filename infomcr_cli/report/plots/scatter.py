@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 
 from infomcr_cli.report.axes import Axis
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.evaluated_run import EvaluatedRun, unit_of
-from infomcr_cli.report.plots.gaps import gap_label, shown_gap, shown_gap_error
+from infomcr_cli.report.conventions import unit_of
+from infomcr_cli.report.evaluated_run import EvaluatedRun, gap_label
 from infomcr_cli.report.plots.marks import Mark, MarkedFigure
 from infomcr_cli.report.plots.style import COLOURS, MARKERS, legend_of, note, panels, with_unit
 from infomcr_cli.report.tables import format_stat, group_name, mark_mixed, replicates
@@ -162,9 +162,9 @@ def _point(
     """Return the point of the runs of one setting, or None if none of them has measure and gap."""
     known = []
     for run in members:
-        x, y = run.value(name), shown_gap(run, gap)
+        x, y = run.value(name), run.shown_gap(gap)
         if x is not None and y is not None:
-            known.append((x, y, abs(run.std_error(name) or 0.0), shown_gap_error(run, gap) or 0.0, run.name))
+            known.append((x, y, abs(run.std_error(name) or 0.0), run.shown_gap_error(gap) or 0.0, run.name))
     if not known or any(abs(number) > 1e150 for *point, _ in known for number in point):
         return None
     runs = tuple(run for *_, run in known)
