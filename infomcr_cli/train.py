@@ -21,10 +21,10 @@ from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
 from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.data import check_source
-from infomcr_cli.engine.preflight import check_devices
-from infomcr_cli.engine.run_settings import check_start, resumed_run_settings, warn_of_draws
+from infomcr_cli.engine.preflight import check_devices, check_start, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
+from infomcr_cli.experiment.recorded_settings import resumed_run_settings
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.processor import chosen_threads

@@ -1,4 +1,4 @@
-"""Check before the first job what a job, or `eval` after training, would refuse.
+"""Check before a run, or the first job of a sweep, what it or `eval` after training would refuse.
 
 The settings alone show some of it, names and headers of files more, and the rest only what the files hold.
 """
@@ -15,7 +15,10 @@ from infomcr_cli.engine.builder_checks import builders_of, check_found, check_im
 from infomcr_cli.engine.existing_runs import place_of
 from infomcr_cli.engine.gpus import visible_gpus
 from infomcr_cli.engine.job import Job
+from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures
+from infomcr_cli.runs import RunDirectory, list_checkpoints
+from infomcr_cli.runs.directory import split_start
 
 
 def check_settings(jobs: Sequence[Job], *, evaluate: bool) -> None:
@@ -47,6 +50,39 @@ def check_devices(configs: Iterable[RunConfig]) -> None:
     if mirrored and not visible_gpus():
         for config in mirrored:
             check_shares(config, PARTS_OF_A_CPU)
+
+
+def check_start(start: str) -> None:
+    """Raise InputError if the run to start from, or its checkpoint, does not exist."""
+    path, name = split_start(start)
+    found = [info.name for info in list_checkpoints(RunDirectory.open(path))]
+    if not found or name not in ("", "last", "best", *found):
+        raise InputError("a checkpoint must exist", received=start, accepted=["last", "best", *found] if found else ())
+
+
+def warn_of_draws(config: RunConfig, say: Callable[[str], None]) -> Callable[[int], None] | None:
+    """Warn if `eval` would refuse the run after training; if the data size is unknown, return a function that does.
+
+    `eval` can still be given other settings then, so that training continues.
+
+    Args:
+        say: prints a line.
+
+    Returns:
+        A function of the number of training images; None if it was called.
+    """
+
+    def warn(images: int) -> None:
+        try:
+            check_measures(config.measure, images)
+        except InputError as error:
+            say(f"With these settings, eval will refuse to measure this run: {error}")
+
+    images = training_set_size(config.data)
+    if images is None:
+        return warn
+    warn(images)
+    return None
 
 
 def _check_measures(jobs: Sequence[Job], size_of: Callable[[DataConfig], int | None] | None) -> None:

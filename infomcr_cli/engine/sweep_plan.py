@@ -16,8 +16,7 @@ from infomcr_cli.engine.directory import name_of
 from infomcr_cli.engine.factory import check_engine
 from infomcr_cli.engine.job import Job
 from infomcr_cli.engine.plan import plan
-from infomcr_cli.engine.preflight import check_settings
-from infomcr_cli.engine.run_settings import check_start
+from infomcr_cli.engine.preflight import check_settings, check_start
 from infomcr_cli.experiment.resolve_settings import resolved
 from infomcr_cli.runs import State
 from infomcr_cli.runs.directory import check_folder

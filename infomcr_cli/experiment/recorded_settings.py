@@ -20,6 +20,7 @@ from infomcr_cli.experiment.known_builders import with_known_builders
 from infomcr_cli.experiment.resolve_settings import whole_setting
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.identity import identity_settings, origin
+from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.tracking.moved_runs import read_settings
 
 
@@ -135,6 +136,29 @@ def resumed_run(
             advice=f"For a new run from this one's weights: {_new_run(name, arguments, recorded, config_dir)}",
         )
     return after
+
+
+def resumed_run_settings(path: Path, overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
+    """Return the settings to resume a run with.
+
+    Raises:
+        InputError: the run or an override cannot be used; nothing has been changed.
+    """
+    run = RunDirectory.open(path)
+    config = resumed_run(read_settings(run), overrides, config_dir, str(path), _recorded_overrides(run))
+    if config.imported is not None:
+        advice = f"Measure it: {suggested_command('eval', path)}"
+        raise InputError("an imported run was trained elsewhere and cannot be resumed", received=path, advice=advice)
+    return with_known_builders(run, config)
+
+
+def _recorded_overrides(run: RunDirectory) -> list[str]:
+    """Return the recorded overrides of a run; empty if they are missing or not readable."""
+    try:
+        overrides = parse_yaml(run.read("overrides.yaml"), f"overrides.yaml of {run.name}")
+    except (InputError, OSError):
+        return []
+    return [text for text in overrides if isinstance(text, str)] if isinstance(overrides, list) else []
 
 
 _MADE_OF = ("data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
