@@ -24,7 +24,7 @@ from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
-from infomcr_cli.runs import RunDirectory
+from infomcr_cli.runs import RunDirectory, load_checkpoint
 
 if TYPE_CHECKING:
     from infomcr_cli.measures.value import MeasureValue
@@ -89,6 +89,7 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
     """
     _check(request)
     run = RunDirectory.open(request.run)
+    load_checkpoint(run, request.checkpoint)  # raises if it cannot be measured, before TensorFlow is imported
     config = measured_run(run, request.overrides, request.config_dir, done="audited")
     check_source(config.data)
     check_measures(config.measure, training_set_size(config.data))

@@ -21,6 +21,7 @@ from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.runs.measures_file import read_measures_file
 from infomcr_cli.tracking.known_stores import store_of_resumed_run, store_of_run
+from infomcr_cli.tracking.mirror_results import is_off
 from infomcr_cli.tracking.process import MlflowProcess
 
 
@@ -79,8 +80,8 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
         _check_files(run, names, request.checkpoint)
         _check_store(run, config.tracking, request.overrides)
         jobs.append((run, config, names if request.checkpoint == "all" else [request.checkpoint]))
-    is_off = bool({"tracking=off", "tracking.name=off"} & {text.lstrip("+") for text in request.overrides})
-    is_mirrored = not is_off and any(config.tracking.name != "off" for _, config, _ in jobs)
+    wanted = not is_off(request.overrides)
+    is_mirrored = wanted and any(config.tracking.name != "off" for _, config, _ in jobs)
     results: list[dict[str, Any]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
         for run in runs[:1]:
@@ -98,7 +99,7 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
                 raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
             save_spectra(measured, run.plots)
             results += measured
-            if not is_off:
+            if wanted:
                 mlflow.mirror_results(run)
     return EvalResult(tuple(results))
 

@@ -103,7 +103,7 @@ def landscape(request: LandscapeRequest, console: Console) -> LandscapeResult:
     name = folder_name(f"{settings.kind}-{settings.dimensions}d", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "landscape.json")
-    with open_result(folder, minima, request.out, force=request.force):
+    with open_result(folder, minima, request.out, request.overrides, force=request.force):
         document = folder.document()
         if not can_be_shown(lambda: LandscapeResult(document).renderables(80)):
             document = _computed(settings, minima, folder, console)

@@ -106,7 +106,7 @@ def path(request: PathRequest, console: Console) -> PathResult:
         request.out.absolute() if request.out else first.run.landscapes / (request.name or folder_name("path", content))
     )
     folder = PathFolder(place, content)
-    with open_result(folder, (first, last), request.out, force=request.force):
+    with open_result(folder, (first, last), request.out, request.overrides, force=request.force):
         document = folder.known() or _computed(settings, (first, last), folder, console)
     return PathResult(document)
 

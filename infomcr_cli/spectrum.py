@@ -98,7 +98,7 @@ def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
     name = folder_name(f"spectrum-{settings.operator}", content)
     place = request.out.absolute() if request.out else minima[0].run.landscapes / name
     folder = ResultFolder(place, content, "spectrum.json")
-    with open_result(folder, minima, request.out, force=request.force):
+    with open_result(folder, minima, request.out, request.overrides, force=request.force):
         document = folder.document()
         is_whole = can_be_shown(lambda: SpectrumResult(document).renderables(80))
         if not is_whole or document.get("requested_width") != settings.width or "negative_below" not in document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,9 +102,15 @@ def test_an_audit_that_changes_nothing_or_cannot_rescale_is_refused(trained: Pat
     ("options", "words"),
     [(("--checkpoint", "bset"), "bset"), (("--factor", "inf"), "above 1 and finite")],
 )
-def test_nothing_is_trained_for_an_audit_that_cannot_measure_the_run(trained: Path, options: Any, words: str) -> None:
+def test_an_audit_that_cannot_measure_the_run_is_refused_before_tensorflow_is_imported(
+    trained: Path, tmp_path: Path, options: Any, words: str
+) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     command = [INFOMCR, "audit", "runs/one", "--seeds", "1", *options]
-    answer = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=False)
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    answer = subprocess.run(
+        command, cwd=trained, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths}
+    )
     assert (answer.returncode, words in answer.stderr) == (2, True)
     assert not (trained / "runs" / "one" / "audit").exists()
 

@@ -28,7 +28,7 @@ from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
 from infomcr_cli.runs.lock import locked_file
-from infomcr_cli.tracking.mirror_results import mirror_results
+from infomcr_cli.tracking.mirror_results import is_off, mirror_results
 
 if TYPE_CHECKING:
     from infomcr_cli.report.plots.style import Plot
@@ -175,13 +175,16 @@ class ResultFolder:
 
 
 @contextmanager
-def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | None, *, force: bool) -> Iterator[None]:
+def open_result(
+    folder: ResultFolder, minima: Iterable[Minimum], out: Path | None, overrides: Iterable[str], *, force: bool
+) -> Iterator[None]:
     """Create, lock and open the folder of a result; then copy the result to its runs, and mirror them.
 
     Args:
-        minima: of which it is a result.
-        out:    as the command line names the folder; None: it is that of a run, and the result is shared.
-        force:  drop the values of other settings.
+        minima:    of which it is a result.
+        out:       as the command line names the folder; None: it is that of a run, and the result is shared.
+        overrides: of the command; with `tracking=off` nothing is mirrored.
+        force:     drop the values of other settings.
     """
     runs = {one.run.path: one.run for one in minima} if out is None else {}
     for run in runs.values():  # before the work: in the end the result is copied to each
@@ -191,7 +194,7 @@ def open_result(folder: ResultFolder, minima: Iterable[Minimum], out: Path | Non
         folder.open(force)
         yield
     folder.share(runs.values())
-    for run in runs.values():
+    for run in () if is_off(overrides) else runs.values():
         mirror_results(run)
 
 

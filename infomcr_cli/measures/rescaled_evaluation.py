@@ -78,7 +78,6 @@ def check_rescaling(run: RunDirectory, config: RunConfig, checkpoint: str, *, dr
     Raises:
         InputError: there is no such checkpoint, it does not fit, or no layer can be rescaled.
     """
-    load_checkpoint(run, checkpoint)  # before the data set and the network
     _open(run, config, checkpoint, draws)
 
 

@@ -21,12 +21,18 @@ def check_deletable(run: RunDirectory) -> None:
     """
     if run.path.parent.name == TRASH:
         raise InputError("the run is already in the trash", received=str(run.path), advice="Remove it with rm -r.")
-    trained_in_it = (one for one in sorted((run.path / AUDITS).glob("*")) if is_run(one))  # by `infomcr audit`
-    for one in (run, *map(RunDirectory.open, trained_in_it)):
-        if read_status(one).state is State.RUNNING:
+    for path in (run.path, *sorted((run.path / AUDITS).glob("*"))):  # those were trained by `infomcr audit`
+        if is_run(path) and _is_running(path):
             raise InputError(
-                "a running run cannot be deleted", received=one.name, advice="Wait for it, or stop its process."
+                "a running run cannot be deleted", received=path.name, advice="Wait for it, or stop its process."
             )
+
+
+def _is_running(path: Path) -> bool:
+    try:
+        return read_status(RunDirectory.open(path)).state is State.RUNNING
+    except InputError:  # damaged: nothing updates it
+        return False
 
 
 def move_to_trash(run: RunDirectory) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.errors import InputError
@@ -12,6 +13,11 @@ from infomcr_cli.tracking.known_stores import store_of_run
 from infomcr_cli.tracking.sync import sync_run
 
 _log = logging.getLogger("infomcr.runs")
+
+
+def is_off(overrides: Iterable[str]) -> bool:
+    """Return whether `tracking=off` is among some overrides: the command mirrors nothing then."""
+    return not {"tracking=off", "tracking.name=off"}.isdisjoint(text.lstrip("+") for text in overrides)
 
 
 def mirror_results(run: RunDirectory) -> None:

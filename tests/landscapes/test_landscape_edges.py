@@ -13,7 +13,8 @@ from cli import infomcr
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscape import LandscapeResult
 from infomcr_cli.landscapes.directions_hessian import top_eigenvectors
-from infomcr_cli.landscapes.folder import ResultFolder
+from infomcr_cli.landscapes.folder import ResultFolder, open_result
+from infomcr_cli.landscapes.minima import open_minima
 from infomcr_cli.landscapes.surface_pictures import MOST_LINES, Drawing, DrawnSurface, pictures
 from infomcr_cli.runs import RunDirectory, load_checkpoint
 from infomcr_cli.runs.checkpoint import save_checkpoint
@@ -55,6 +56,22 @@ def test_a_run_that_results_cannot_be_copied_to_is_refused_before_the_work(three
         assert answer.code == 2
         assert "runs/b/landscapes" in answer.err
         assert not (tmp_path / "runs/a/landscapes").exists()
+
+
+def test_a_result_is_mirrored_unless_tracking_is_off(
+    three_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored: list[str] = []
+    monkeypatch.setattr("infomcr_cli.landscapes.folder.mirror_results", lambda run: mirrored.append(run.name))
+    shutil.copytree(three_runs / "runs/a", tmp_path / "a")
+    minima = open_minima([str(tmp_path / "a")], "last", (), None, done="evaluated")
+    for overrides in (["tracking=off"], ["+tracking=off"], ["tracking.name=off"]):
+        with open_result(ResultFolder(tmp_path / "r", {}, "landscape.json"), minima, None, overrides, force=False):
+            pass
+    assert mirrored == []
+    with open_result(ResultFolder(tmp_path / "r", {}, "landscape.json"), minima, None, ["device=cpu"], force=False):
+        pass
+    assert mirrored == ["a"]
 
 
 def test_a_document_of_a_fine_grid_is_read_again(tmp_path: Path) -> None:

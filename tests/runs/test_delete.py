@@ -104,6 +104,12 @@ def test_a_running_run_is_refused_and_none_of_the_others_goes(done: RunDirectory
     assert other.path.is_dir()
 
 
+def test_a_damaged_run_of_an_audit_goes_with_its_run(done: RunDirectory) -> None:
+    shutil.copytree(done.path, done.path / "audit" / "b")
+    (done.path / "audit" / "b" / "status.json").write_text("{")
+    assert delete(done.path).runs[0].trash is not None
+
+
 def test_a_run_on_which_a_process_works_is_not_moved(done: RunDirectory) -> None:
     with lock_run(done):
         (removed,) = delete(done.path).runs
