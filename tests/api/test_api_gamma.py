@@ -143,6 +143,12 @@ def test_what_cannot_be_measured_is_refused(change: dict[str, Any], message: str
         gamma(given.pop("model"), given.pop("images"), given.pop("labels"), **given)
 
 
+def test_a_network_for_a_fixed_number_of_samples_is_refused() -> None:
+    fixed = keras.Sequential([keras.Input(batch_shape=(8, 5, 5, 1)), L.Flatten(), L.Dense(3)])
+    with pytest.raises(InputError, match="any number of samples; got"):
+        gamma(fixed, *data(), draw_size=10)
+
+
 def test_probabilities_are_refused() -> None:
     with pytest.raises(InputError, match="logits, not probabilities"):
         gamma(network(activation="softmax"), *data(), draw_size=10)

@@ -42,6 +42,8 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["reg=on", "reg.phases=012"], ["got '012'", "Accepted: 111, 110", "Did you mean"]),
         (["reg.beta=3"], ["It is a setting of reg=fisher_trace, reg=on."]),
         (["model.depth=27"], ["6n+4", "got 27", "Try 28"]),
+        (["model.width=0.03"], ["model.width must be above 0.03125; got 0.03"]),
+        (["model=vgg", "model.width=0.007"], ["model.width must be above 0.0078125; got 0.007"]),
         (["optimizer.learning_rate=1e999"], ["finite"]),
         (["precision=float33"], ["Did you mean 'float32'?"]),
         (["precision=bf16"], ["Did you mean 'mixed_bfloat16'?"]),

@@ -13,7 +13,8 @@ from infomcr_cli.config.schema.imported import ImportedModelConfig
 Norm = Literal["batch", "group", "layer", "none"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh"]
 Depth = Annotated[int, Field(ge=1, le=10_000)]
-Width = Annotated[float, Field(gt=0, le=1_000)]
+Width = Annotated[float, Field(gt=1 / 32, le=1_000)]  # times 16 it rounds to at least one channel
+VggWidth = Annotated[float, Field(gt=1 / 128, le=1_000)]  # times 64
 
 
 class StyledConfig(Record):
@@ -72,7 +73,7 @@ class VggConfig(StyledConfig):
 
     name: Literal["vgg"]
     depth: Literal[11, 13, 16, 19] = Field(description="number of weight layers, as published")
-    width: Width = Field(description="factor for the channels 64, 128, 256, 512, 512")
+    width: VggWidth = Field(description="factor for the channels 64, 128, 256, 512, 512")
     head_units: tuple[Count, ...] = Field(description="units of the hidden dense layers in the head")
 
 
