@@ -21,14 +21,15 @@ from benchmarks.study.__main__ import main as study
 from benchmarks.study.compared import regularizers
 from benchmarks.study.document import write_document
 from benchmarks.study.families import NAMES, family
-from benchmarks.study.minima import MINIMA, open_questions
+from benchmarks.study.minima import MINIMA, is_core, open_questions
+from benchmarks.study.minima_results import minima
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.place import Place
 from benchmarks.study.plane_results import plane
 from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
 from benchmarks.study.results import PARTS, averaged, frame_of, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
-from benchmarks.study.statistics import Interval, paired_bootstrap, partial_rho, partial_tau, seed_share
+from benchmarks.study.statistics import Interval, paired_bootstrap, partial_rho, partial_tau, ranks_within, seed_share
 from benchmarks.study.tables import Table
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.exclude import parse_exclusions
@@ -383,16 +384,24 @@ def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -
     gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
     assert f"| -{gained:.2f} points [" in lines["sam"]
     assert "+0.00 points [+0.00, +0.00]" in lines["gradient_norm"]
+    assert lines["on"].endswith("| +0.00 points [+0.00, +0.00] | – |")
+    assert lines["sam"].count(f"-{gained:.2f} points [") == 2
     assert "| 1e-4 | 24 |" in lines["off"]  # of equal errors the weaker strength
 
 
 def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:
-    """Write a table in which gamma follows the test error and the margin is noise."""
+    """Write a table in which gamma follows the test error and the margin is noise.
+
+    The confidence knows nothing but the label noise, the Hessian trace is gamma where it is measured.
+    """
     rng = np.random.default_rng(3)
     levels = {axis: sorted({job[axis] for job in MINIMA.jobs}) for axis in MINIMA.axes}
     rows: list[dict[str, str]] = []
     for job in jobs:
         error = 0.5 + 0.01 * sum(levels[axis].index(job[axis]) for axis in MINIMA.axes) + 0.002 * rng.random()
+        error += 0.1 * (job["label_noise"] == "0.1")
+        gamma = str(100 * error + 0.05 * rng.random())
+        noisy = str(float(job["label_noise"]) + 0.01 * rng.random())
         rows.append({
             "id": f"minima-{len(rows):04x}", "state": "FINISHED", "in_verdict": "True", "conventions_further": "c-1",
             **{name: job[name] for name in MINIMA.keys},
@@ -400,15 +409,18 @@ def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:
             "gap_error": str(error), "gap_error std_error": "0.005",
             "test_error": str(error), "test_error std_error": "0.005",
             "compute_seconds": "36", "compute_seconds_measures": "36",
-            "gamma": str(100 * error + 0.05 * rng.random()), "gamma std_error": "0.1", "gamma direction": "lower",
+            "gamma": gamma, "gamma std_error": "0.1", "gamma direction": "lower",
             "margin": str(rng.random()), "margin direction": "higher",
+            "train_confidence": noisy, "train_confidence direction": "lower",
+            "hessian_trace": gamma if is_core(job) else "", "hessian_trace direction": "lower",
+            "hessian_eigenvalue": gamma if is_core(job) else "", "hessian_eigenvalue direction": "lower",
         })  # fmt: skip
     Table(tables / "minima.csv", MINIMA.keys).merge(rows)
 
 
 def test_an_incomplete_table_shows_nothing_but_its_size(tmp_path: Path) -> None:
     synthetic_minima(tmp_path, MINIMA.jobs[:-1])
-    text = PARTS["minima"](tmp_path)
+    text = minima(tmp_path)
     rows = f"{len(MINIMA.jobs) - 1} of {len(MINIMA.jobs)}"
     assert text == f"The table minima.csv is incomplete: {rows} rows. It shows nothing yet."
     assert "incomplete" in regularizers(tmp_path)
@@ -420,7 +432,7 @@ def test_a_table_without_its_second_evaluation_is_incomplete(tmp_path: Path) -> 
     synthetic_minima(tmp_path, MINIMA.jobs)
     path = tmp_path / "minima.csv"
     path.write_text(path.read_text().replace(",c-1,", ",,", 3))
-    text = PARTS["minima"](tmp_path)
+    text = minima(tmp_path)
     assert "225 of 225 rows, 3 of them without the second evaluation" in text
     assert "nothing" in text
 
@@ -443,6 +455,49 @@ def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Pat
         assert f"study/{name}" in text
     write_document(document, tables)
     assert document.read_text() == text  # the same table gives the same document
+
+
+def test_measures_of_some_minima_are_compared_on_these_alone(tmp_path: Path) -> None:
+    synthetic_minima(tmp_path, MINIMA.jobs)
+    whole, _, core, noise = minima(tmp_path).split("###")[1:]
+    assert "hessian" not in whole
+    rows = {
+        line.split(" | ")[0].strip("| "): line.split(" | ")[3:]
+        for line in core.split("By the test error")[0].splitlines()
+    }
+    assert rows["hessian_trace"] == rows["gamma"]
+    assert rows["gamma"][0] == "36"
+    assert noise.count("label_noise") == 2
+
+
+def test_a_measure_that_sees_only_the_label_noise_has_no_claim(tmp_path: Path) -> None:
+    synthetic_minima(tmp_path, MINIMA.jobs)
+    planned, corrected, bonferroni = (
+        part.split(":")[1] for part in minima(tmp_path).split("By the plan's rule")[1].split(". ")[:3]
+    )
+    assert "train_confidence" in planned
+    assert "train_confidence" not in corrected
+    assert "gamma" in corrected
+    assert "gamma" in bonferroni
+    assert "margin" not in planned
+
+
+def test_ranks_within_strata_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(1)
+    values, strata = rng.normal(size=30), np.repeat([0.0, 0.1, 0.5], 10)
+    values[3] = np.nan
+    found = ranks_within(values, strata)
+    assert found[10:20] == pytest.approx(stats.rankdata(values[10:20]) / 11)
+    assert np.isnan(found[3])
+    assert found[:3] == pytest.approx(stats.rankdata(np.delete(values[:10], 3))[:3] / 10)
+
+
+def test_a_higher_level_widens_an_interval_and_keeps_its_value() -> None:
+    one, other, given = np.random.default_rng(1).normal(size=(3, 40))
+    for partial in (partial_tau, partial_rho):
+        narrow, wide = partial(one, other, given), partial(one, other, given, level=0.999)
+        assert narrow.value == wide.value
+        assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_the_plane_agrees_with_scipy_on_the_means_over_seeds(tmp_path: Path) -> None:

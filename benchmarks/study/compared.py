@@ -30,6 +30,7 @@ def regularizers(tables: Path) -> str:
         "compute, epochs of plain SGD",
         "test error ± deviation over seeds",
         "difference from `off`",
+        "difference from `on`",
     )
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     lines += [" | ".join(_cells(method, rows, answers)) for method in STRENGTHS]
@@ -51,15 +52,21 @@ def _cells(method: str, rows: Sequence[Row], answers: Mapping[str, Mapping[str, 
     own = [row for row in rows if row["method"] == method]
     errors = np.array([float(row["test_error"]) for row in own if row.get("test_error")])
     spread = f" ± {errors.std(ddof=1):.1%}" if len(errors) > 1 else ""
-    found = paired_bootstrap(answers[method], answers["off"])
-    difference = "–" if method == "off" or found.value is None else f"{100 * found.value:+.2f} points"
-    if method != "off" and found.low is not None and found.high is not None:
-        difference += f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
     compute = ", ".join(sorted({row.get("compute", "") for row in own}))
     return [
         method,
         own[0]["strength"],
         compute,
         f"{errors.mean():.1%}{spread} ({len(errors)} seeds)" if len(errors) else "–",
-        difference,
+        *(_difference(answers, method, other) for other in ("off", "on")),
     ]
+
+
+def _difference(answers: Mapping[str, Mapping[str, NDArray[np.bool_]]], method: str, other: str) -> str:
+    found = paired_bootstrap(answers[method], answers[other])
+    if method == other or found.value is None:
+        return "–"
+    text = f"{100 * found.value:+.2f} points"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.generated import filled
 from benchmarks.study.compared import regularizers
 from benchmarks.study.figures import draw_figures
+from benchmarks.study.minima_results import minima
 from benchmarks.study.plane_results import plane
 from benchmarks.study.results import PARTS
 
@@ -20,7 +21,8 @@ def write_document(path: Path, tables: Path) -> None:
     """
     text = path.read_text(encoding="utf-8")
     pictures = draw_figures(tables)
-    parts = {name: make(tables) for name, make in {**PARTS, "regularizers": regularizers, "plane": plane}.items()}
+    makers = {**PARTS, "minima": minima, "regularizers": regularizers, "plane": plane}
+    parts = {name: make(tables) for name, make in makers.items()}
     parts["figures"] = "\n\n".join(f"![{alt}]({tables.name}/{name})" for name, alt in pictures.items())
     beside = path.with_name(f".{path.name}.{os.getpid()}")  # most of the document is written by hand: all of it or none
     beside.write_text(filled(text, parts), encoding="utf-8")

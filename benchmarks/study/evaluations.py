@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from benchmarks.study.place import Place, environment, infomcr, runs_of
 from benchmarks.study.rows import conventions_in, further_cells, number
 from benchmarks.study.slices import Family, Levels, Slice
 from benchmarks.study.sweeps import stop
-from benchmarks.study.tables import Table
+from benchmarks.study.tables import Row, Table
 
 NORMALISED = {"gamma": "gamma_normalised"}  # the second evaluation measures gamma on logits of one norm
 LOGIT_SCALE = "measure.gamma.logit_scale=0.04"
 AT_ONCE = 4  # runs that a process measures before their cells are written
+SAME = 1e-4  # relative difference of training losses of one network on two machines
 Found = tuple[Levels, Path]
 
 
@@ -33,8 +35,19 @@ def run_further(family: Family, part: Slice, place: Place) -> None:
     for names, found in lacking.items():
         settings = [f"measure.names=[{','.join(names)}]", LOGIT_SCALE, *_of_measures(place)]
         for job, document in _evaluated(found, settings, place):
+            _check_same_network(known[family.key(job)], document)
             place.table(family).merge([{**_keys(family, job), **further_cells(document, NORMALISED)}])
             place.keep_conventions(conventions_in(document))
+
+
+def _check_same_network(row: Row, document: Mapping[str, Any]) -> None:
+    """Exit if a run is not the one that its row was made of: a run that is trained again can differ in its last bits.
+
+    Its row must be deleted then, so that all numbers in it are of one network.
+    """
+    loss = document["train"]["loss"]
+    if not math.isclose(loss, float(row["train_loss"]), rel_tol=SAME):
+        sys.exit(f"{document['run']} is not the run of row {row['id']}: its training loss is {loss}. Delete the row.")
 
 
 def run_trajectories(family: Family, part: Slice, place: Place) -> None:

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.study.evaluations import trajectories
 from benchmarks.study.families import family
+from benchmarks.study.minima_results import NOISE, without_costly
 from benchmarks.study.results import GAPS, NORMALISED, RANK_BY, frame_of, is_complete, judgement, rows_of
 from infomcr_cli.measures.base import chosen_measures
-from infomcr_cli.report.plots.style import COLOURS, LINES, legend_of, panels, plot_style, render, with_unit
+from infomcr_cli.report.plots.style import COLOURS, LINES, MARKERS, legend_of, panels, plot_style, render, with_unit
 
 SHOWN = ("gamma", NORMALISED, "train_loss")  # and the best measure of each family
 LOGARITHMIC = 100.0  # ratio of the largest to the smallest value from which a scale is logarithmic
@@ -25,7 +26,7 @@ def draw_figures(tables: Path) -> dict[str, str]:
     chosen, rows = family("minima", tables), rows_of("minima", tables)
     if not is_complete(chosen, rows):
         return {}
-    frame = frame_of(tables / "minima.csv")
+    frame = without_costly(frame_of(tables / "minima.csv"))
     found = {gap: judgement(frame, gap, chosen.axes) for gap in GAPS}
     drawn: dict[str, str] = {}
     with plot_style():
@@ -92,15 +93,15 @@ def measures_shown(found: Mapping[str, Any]) -> list[str]:
 
 
 def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
-    """Return a panel for each measure: a point for each run with its standard errors, optimizers by colour."""
+    """Return a panel for each measure: a point for each run with its standard errors, label noise by colour."""
     figure, places = panels(len(names))
     units = {one.name: one.unit for one in chosen_measures()}
-    groups = list(ranked.groupby("optimizer"))
+    noises, optimizers = (list(dict.fromkeys(ranked[axis])) for axis in (NOISE, "optimizer"))
     for panel, name in zip(places, names, strict=True):
-        for colour, (_, part) in zip(COLOURS, groups, strict=False):
+        for (noise, optimizer), part in ranked.groupby([NOISE, "optimizer"]):
+            style = {"color": COLOURS[noises.index(noise)], "fmt": MARKERS[optimizers.index(optimizer)], **_POINTS}
             errors = part.get(f"{name} std_error")
-            bars = 100 * part[f"{gap} std_error"]
-            panel.errorbar(part[name], 100 * part[gap], xerr=errors, yerr=bars, fmt="o", color=colour, **_POINTS)
+            panel.errorbar(part[name], 100 * part[gap], xerr=errors, yerr=100 * part[f"{gap} std_error"], **style)
         if (ranked[name] > 0).all() and ranked[name].max() > LOGARITHMIC * ranked[name].min():
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -109,7 +110,7 @@ def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
             panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(with_unit(name, units.get(name)))
         panel.set_ylabel("error gap, %")
-    legend_of(figure, _handles([str(optimizer) for optimizer, _ in groups]))
+    legend_of(figure, [*_handles([f"label noise {one}" for one in noises]), *_markers(optimizers)])
     return figure
 
 
@@ -139,6 +140,15 @@ def _lines(names: Sequence[str]) -> list[Any]:
 
     styles: Any = LINES
     return [Line2D([], [], linestyle=one, color="black", label=name) for one, name in zip(styles, names, strict=False)]
+
+
+def _markers(names: Sequence[str]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], marker=one, linestyle="", color="black", label=name)
+        for one, name in zip(MARKERS, names, strict=False)
+    ]
 
 
 _POINTS: dict[str, Any] = {"markersize": 2.5, "elinewidth": 0.4, "alpha": 0.7}

@@ -15,7 +15,7 @@ from benchmarks.study.families import family
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.rows import is_whole
 from benchmarks.study.slices import Family
-from benchmarks.study.statistics import Floats, Interval, partial_rho, partial_tau, seed_share
+from benchmarks.study.statistics import Floats, Interval, partial_rho, partial_tau, ranks_within
 from benchmarks.study.tables import Row, Table
 
 GAPS = {"gap_error": "the error gap", "test_error": "the test error"}
@@ -38,7 +38,7 @@ def is_complete(chosen: Family, rows: Sequence[Row]) -> bool:
 
 def status(tables: Path) -> str:
     """Return how far each table is, and the hours that its rows took."""
-    lines = ["| table | rows of planned | ranked | failed | hours of one core |", "| --- " * 5 + "|"]
+    lines = ["| table | rows of planned | ranked | failed | hours |", "| --- " * 5 + "|"]
     for name in PLANNED:
         rows, planned = rows_of(name, tables), len(family(name, tables).jobs)
         states = Counter(row.get("state") for row in rows)
@@ -47,7 +47,8 @@ def status(tables: Path) -> str:
             f"| [{name}.csv](study/{name}.csv) | {len(rows)} of {planned or 'a number that the tuning decides'} "
             f"| {ranked} | {states['FAILED']} | {_hours(rows):.1f} |"
         )
-    return "\n".join(lines)
+    hours = "Hours on the clock of its jobs, pauses included, each on one core; the second evaluation is not counted."
+    return "\n".join(lines) + f"\n\n{hours}"
 
 
 def design(tables: Path) -> str:
@@ -78,27 +79,6 @@ def pilot(tables: Path) -> str:
     spread = f"{min(errors):.1%} to {max(errors):.1%}" if errors else "unknown"
     head = f"{len(rows)} of {len(PILOT.jobs)} runs; test errors from {spread}."
     return head + "\n\n" + "\n".join(f"| {line} |" for line in lines)
-
-
-def minima(tables: Path) -> str:
-    """Return the statistics of every measure, once the table is complete."""
-    chosen, rows = family("minima", tables), rows_of("minima", tables)
-    if not is_complete(chosen, rows):
-        return incomplete("minima", rows, chosen)
-    frame = frame_of(tables / "minima.csv")
-    ranked = frame[frame["in_verdict"]]
-    parts = [_about(ranked, len(frame))]
-    for gap, words in GAPS.items():
-        found = judgement(frame, gap, chosen.axes)
-        table = measure_table(found, averaged(ranked, chosen.axes), gap)
-        parts += [
-            f"### By {words}",
-            command("minima", gap, chosen.axes),
-            table,
-            _leaders(found),
-            _claims(found, ranked, gap),
-        ]
-    return "\n\n".join([*parts, _noise(ranked, chosen.axes)])
 
 
 def frame_of(path: Path) -> pd.DataFrame:
@@ -153,27 +133,41 @@ def command(name: str, gap: str, axes: Sequence[str], option: str = "") -> str:
     )
 
 
-def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str) -> str:
+def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str, *, within: str = "") -> str:
     """Return a line for each measure: family, n, Ψ, τ, partial τ and ρ given the training loss, K and the sign error.
 
-    n is the number of settings that have the measure; a measure of few of them is not to be compared with one of all.
+    Args:
+        frame:  a row for each setting.
+        within: an axis; ρ given the training loss within its levels is a further column.
     """
     families = {name: one for one, part in (found["families"] or {}).items() for name in part["measures"]}
-    given = ("τ given training loss", "ρ given training loss")
+    further = (f"the same within {within}",) if within else ()
+    given = ("τ given training loss", "ρ given training loss", *further)
     head = ("measure", "family", "better", "n", "Ψ (groups)", "τ", *given, "K", "sign error (pairs)")
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, one in {**found["measures"], **found["references"]}.items():
-        partials = [oriented(part, one["direction"]) for part in partials_of(frame, name, gap)]
+        partials = partials_of(frame, name, gap, one["direction"], within=within)
         lines.append(" | ".join(_cells(name, families.get(name, "–"), one, partials)))
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def partials_of(frame: pd.DataFrame, name: str, gap: str) -> tuple[Interval, Interval]:
-    """Return partial τ and ρ of a measure given the training loss; for the training loss itself there are none."""
+def partials_of(
+    frame: pd.DataFrame, name: str, gap: str, direction: str | None, *, within: str = "", level: float = 0.95
+) -> list[Interval]:
+    """Return partial τ and ρ of a measure given the training loss, and ρ within the levels of an axis if one is named.
+
+    Positive means that the measure ranks as its direction claims; for the training loss itself there are none.
+
+    Args:
+        level: coverage of the intervals.
+    """
     if name == "train_loss" or name not in frame:
-        return Interval(None), Interval(None)
+        return [Interval(None)] * (3 if within else 2)
     columns: list[Floats] = [frame[one].to_numpy(np.float64) for one in (name, gap, "train_loss")]
-    return partial_tau(*columns), partial_rho(*columns)
+    found = [partial_tau(*columns, level=level), partial_rho(*columns, level=level)]
+    if within:
+        found.append(partial_rho(*(ranks_within(one, frame[within].to_numpy()) for one in columns), level=level))
+    return [oriented(one, direction) for one in found]
 
 
 def oriented(one: Interval, direction: str | None) -> Interval:
@@ -211,55 +205,6 @@ def _cells(name: str, kind: str, one: Mapping[str, Any], partials: Sequence[Inte
     ]
 
 
-def _about(ranked: pd.DataFrame, rows: int) -> str:
-    losses, errors = ranked["train_loss"], ranked["test_error"]
-    return (
-        f"{len(ranked)} of {rows} runs reached the target. Their training losses lie between {losses.min():.4f} and "
-        f"{losses.max():.4f} nats, their test errors between {errors.min():.1%} and {errors.max():.1%}."
-    )
-
-
-def _leaders(found: Mapping[str, Any]) -> str:
-    """Say how many measures exclude zero, where gamma and the training loss stand, and the best of each family."""
-    names = list(found["measures"])
-    lows = {name: one["oriented"][RANK_BY]["low"] for name, one in found["measures"].items()}
-    clear = [name for name in names if lows[name] is not None and lows[name] > 0]
-    places = [f"`{name}` is number {names.index(name) + 1}" for name in _PLACED if name in names]
-    psi = {name: interval_text(one["oriented"][RANK_BY]) for name, one in found["measures"].items()}
-    best = [(kind, one["best"]) for kind, one in (found["families"] or {}).items() if one["best"]]
-    families = "; ".join(f"{kind}: `{name}` {psi[name]}" for kind, name in best)
-    return (
-        f"By Ψ the interval of {len(clear)} of {len(names)} measures lies above 0. {', '.join(places)}. "
-        f"Best of each family: {families}."
-    )
-
-
-def _claims(found: Mapping[str, Any], ranked: pd.DataFrame, gap: str) -> str:
-    """Say which measures meet the rule: Ψ above that of the training loss, and τ and ρ given it above 0."""
-    psi = {name: one["oriented"][RANK_BY]["value"] for name, one in found["measures"].items()}
-    least, frame = psi.get("train_loss"), averaged(ranked, found["axes"])
-    met = []
-    for name, value in psi.items():
-        tau, rho = (oriented(one, found["measures"][name]["direction"]) for one in partials_of(frame, name, gap))
-        if least is None or value is None or tau.low is None or rho.low is None:
-            continue
-        if value > least and tau.low > 0 and rho.low > 0:
-            met.append(f"`{name}` (Ψ {value:.2f}, ρ given the training loss {interval_text(vars(rho))})")
-    return f"By the plan's rule and its correction the claims of {len(met)} measures count: {', '.join(met) or 'none'}."
-
-
-_PLACED = ("gamma", NORMALISED, "train_loss")
-
-
-def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
-    """Say what share of the variance between runs a change of the seed makes."""
-    settings = list(ranked[list(axes)].astype(str).itertuples(index=False, name=None))
-    names = [name for name in ("test_error", *_PLACED) if name in ranked]
-    shares = {name: seed_share(ranked[name].to_numpy(np.float64), settings) for name in names}
-    found = ", ".join(f"`{name}` {share:.0%}" for name, share in shares.items() if share is not None)
-    return f"### Noise of the seed\n\nShare of the variance between runs that the seed makes: {found}."
-
-
 def incomplete(name: str, rows: Sequence[Row], chosen: Family) -> str:
     """Say how much of a table there is; it shows nothing before it is complete."""
     jobs = {chosen.key(job): job for job in chosen.jobs}
@@ -281,5 +226,4 @@ PARTS: Mapping[str, Callable[[Path], str]] = {
     "status": status,
     "design": design,
     "pilot": pilot,
-    "minima": minima,
 }

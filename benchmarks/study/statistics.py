@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,14 @@ FEWEST = 16  # minima for an interval, as in `infomcr judge`
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval; None where there is none."""
+    """A value with its interval; None where there is none."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
 
 
-def partial_tau(measure: Floats, gap: Floats, given: Floats) -> Interval:
+def partial_tau(measure: Floats, gap: Floats, given: Floats, *, level: float = 0.95) -> Interval:
     """Return Kendall's partial τ-b of measure and gap given a third quantity, with a jackknife interval.
 
     It is not 0 if measure and gap are independent given the third quantity: see `partial_rho`.
@@ -33,6 +34,7 @@ def partial_tau(measure: Floats, gap: Floats, given: Floats) -> Interval:
 
     Args:
         measure, gap, given: a number for each minimum, [n]; a minimum without one of them is left out.
+        level: coverage of the interval.
 
     Source:
         Kendall, Biometrika 32 (1942).
@@ -41,16 +43,17 @@ def partial_tau(measure: Floats, gap: Floats, given: Floats) -> Interval:
     signs = [np.sign(one[known][:, None] - one[known][None, :]) for one in (measure, gap, given)]  # [n, n] each
     if known.sum() < 3:
         return Interval(None)
-    return _jackknifed(*_partial(*(_tau(signs[a], signs[b]) for a, b in ((0, 1), (0, 2), (1, 2)))))
+    return _jackknifed(*_partial(*(_tau(signs[a], signs[b]) for a, b in ((0, 1), (0, 2), (1, 2)))), level)
 
 
-def partial_rho(measure: Floats, gap: Floats, given: Floats) -> Interval:
+def partial_rho(measure: Floats, gap: Floats, given: Floats, *, level: float = 0.95) -> Interval:
     """Return Spearman's partial ρ of measure and gap given a third quantity, with a jackknife interval.
 
     Unlike partial τ it is close to 0 if measure and gap are independent given the third quantity.
 
     Args:
         measure, gap, given: a number for each minimum, [n]; a minimum without one of them is left out.
+        level: coverage of the interval.
 
     Source:
         Korn, The American Statistician 38 (1984), on what partial τ is under conditional independence.
@@ -63,10 +66,27 @@ def partial_rho(measure: Floats, gap: Floats, given: Floats) -> Interval:
         rho = np.asarray(np.corrcoef(stats.rankdata(values, axis=1)))
         left = np.array([np.corrcoef(stats.rankdata(np.delete(values, i, 1), axis=1)) for i in range(known.sum())])
     pairs = [(rho[a, b], left[:, a, b]) for a, b in ((0, 1), (0, 2), (1, 2))]
-    return _jackknifed(*_partial(*pairs))
+    return _jackknifed(*_partial(*pairs), level)
 
 
-def _jackknifed(whole: np.float64, left: Floats) -> Interval:
+def ranks_within(values: Floats, strata: NDArray[Any]) -> Floats:
+    """Return the rank of each value among those of its stratum, as a share in (0, 1); NaN stays.
+
+    Args:
+        values, strata: of each minimum, [n].
+
+    Examples:
+        >>> ranks_within(np.array([3.0, 1.0, 70.0, 90.0]), np.array(["a", "a", "b", "b"])).round(2).tolist()
+        [0.67, 0.33, 0.33, 0.67]
+    """
+    found = np.full(len(values), np.nan)
+    for one in np.unique(strata):
+        own = (strata == one) & np.isfinite(values)
+        found[own] = stats.rankdata(values[own]) / (own.sum() + 1)
+    return found
+
+
+def _jackknifed(whole: np.float64, left: Floats, level: float) -> Interval:
     """Return a correlation with its interval, from its values without each minimum, [n]."""
     n = len(left)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -74,7 +94,7 @@ def _jackknifed(whole: np.float64, left: Floats) -> Interval:
         pseudo = n * scaled - (n - 1) * transformed
     if not math.isfinite(whole) or n < FEWEST or not np.isfinite(pseudo).all():
         return Interval(float(whole) if math.isfinite(whole) else None)
-    half = float(stats.t.ppf(0.975, n - 1) * pseudo.std(ddof=1) / math.sqrt(n))
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * pseudo.std(ddof=1) / math.sqrt(n))
     return Interval(float(whole), math.tanh(scaled - half), math.tanh(scaled + half))
 
 
