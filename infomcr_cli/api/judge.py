@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def judge(
         available is None.
 
     Raises:
-        InputError: a column is missing, given twice or not numeric, or n_test is below 1.
+        InputError: a column is missing, given twice or not numeric, or n_test is no whole number of at least 1.
 
     Examples:
         >>> import pandas as pd
@@ -52,11 +53,14 @@ def judge(
     axes, measures = _names(axes), None if measures is None else _names(measures)
     if not axes:
         raise InputError("axes must name at least one column")
+    if n_test is not None and (isinstance(n_test, bool) or not hasattr(n_test, "__index__")):
+        raise InputError("n_test must be a whole number", received=n_test)
+    gap, n_test = clean_name(str(gap)), None if n_test is None else operator.index(n_test)
     named = [gap, *axes, *(measures or ())]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise InputError("gap, axes and measures must be different columns", received=", ".join(twice))
     cleaned = frame.set_axis([clean_name(str(name)) for name in frame.columns], axis=1)  # as from a CSV file
-    ranking = judge_frame(cleaned, gap=clean_name(gap), axes=axes, measures=measures, n_test=n_test)
+    ranking = judge_frame(cleaned, gap=gap, axes=axes, measures=measures, n_test=n_test)
     document: dict[str, Any] = json.loads(json.dumps(ranking.to_dict(), allow_nan=False))
     return document
 
@@ -64,4 +68,4 @@ def judge(
 def _names(names: Sequence[str]) -> list[str]:
     from infomcr_cli.report.csv_reader import clean_name
 
-    return [clean_name(name) for name in ([names] if isinstance(names, str) else names)]
+    return [clean_name(str(name)) for name in ([names] if isinstance(names, str) else names)]

@@ -125,11 +125,13 @@ def reported_loss(labels: Any, logits: Any, loss: tf.Tensor) -> tf.Tensor:
 
 
 def checked_labels(model: keras.Model, labels: Any) -> Any:
-    """Return class indices as int32 [b] if they are a NumPy array; return other labels unchanged.
+    """Return class indices as int32 [b] if they are a NumPy array or a list; return other labels unchanged.
 
     Raises:
         InputError: the class indices are not integers, or not classes of the model.
     """
+    if isinstance(labels, list | tuple):
+        labels = np.asarray(labels)
     if not isinstance(labels, np.ndarray) or (labels.ndim != 1 and labels.shape[1:] != (1,)):
         return labels
     outputs: Any = getattr(model, "output_shape", None)

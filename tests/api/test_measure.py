@@ -257,6 +257,9 @@ def test_judge_gives_the_document_of_the_command(
         ({"axes": ["lr", "lr"]}, "must be different columns; got 'lr'"),
         ({"frame": {"gap": [1]}}, r"frame must be a pandas.DataFrame; got 'dict'"),
         ({"n_test": 0}, "n_test|n-test"),
+        ({"n_test": "100"}, "n_test must be a whole number; got '100'"),
+        ({"n_test": 100.5}, "n_test must be a whole number; got 100.5"),
+        ({"n_test": True}, "n_test must be a whole number"),
     ],
     ids=str,
 )
@@ -264,6 +267,13 @@ def test_judge_refuses_what_it_cannot_rank(options: dict[str, Any], message: str
     given = {"frame": table(), "gap": "gap", "axes": ["lr", "batch"], **options}
     with pytest.raises(InputError, match=message):
         judge(given.pop("frame"), **given)
+
+
+def test_judge_takes_numbers_of_numpy_and_columns_named_by_numbers() -> None:
+    expected = judge(table(), gap="gap", axes=["lr", "batch"], n_test=500)
+    assert judge(table(), gap="gap", axes=["lr", "batch"], n_test=np.int64(500)) == expected
+    unnamed = pd.DataFrame({0: [0.1, 0.2, 0.3], 1: [1, 2, 3], 2: [4.0, 5.0, 6.0]})
+    assert judge(unnamed, gap=0, axes=[1], measures=[2])["measures"]["2"]["kendall_tau"]["value"] == 1.0  # type: ignore[arg-type, list-item]
 
 
 def test_one_axis_may_be_given_as_a_word() -> None:

@@ -176,6 +176,10 @@ def transposed() -> keras.Model:
     return sequential(IMAGE, L.Conv2DTranspose(3, 3, strides=2), L.SeparableConv2D(3, 2), L.Flatten(), L.Dense(3))
 
 
+class GroupedConvolution(L.Conv2D):
+    """A subclass has no rule."""
+
+
 MODELS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...], set[str]]] = {
     "own layer": (lambda: sequential((5,), Scale(), L.Dense(3)), (5,), {"rule", "layer"}),
     "subclass of a layer with a rule": (lambda: sequential((5,), Doubled(4), L.Dense(3)), (5,), {"rule", "layer"}),
@@ -185,6 +189,16 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...], set[str]]] =
     "shared": (shared, (5,), {"rule"}),
     "nested": (nested, IMAGE, {"rule"}),
     "recurrent": (recurrent, (4, 3), {"rule", "layer"}),
+    "grouped in one dimension": (
+        lambda: sequential((7, 4), L.Conv1D(4, 3, groups=2), L.Flatten(), L.Dense(3)),
+        (7, 4),
+        {"rule", "layer"},
+    ),
+    "subclass of a grouped convolution": (
+        lambda: sequential((6, 5, 4), GroupedConvolution(4, 3, groups=2), L.Flatten(), L.Dense(3)),
+        (6, 5, 4),
+        {"rule", "layer"},
+    ),
     "transposed": (transposed, IMAGE, {"rule", "layer"}),
 }
 
@@ -330,6 +344,8 @@ def test_one_sample_and_a_batch_chunk() -> None:
     assert gram_matrix(model, x[:1], y[:1]).shape == (1, 1)
     with pytest.raises(InputError, match="multiple"):
         gram_matrix(model, x, y, batch_norm="batch", chunk_size=2)
+    with pytest.raises(InputError, match=r"must be a keras\.Model; got 'function'"):
+        gram_matrix(lambda images: images, x, y)  # type: ignore[arg-type]
 
 
 def test_exception_leaves_the_model_unchanged() -> None:

@@ -114,6 +114,25 @@ def test_label_out_of_range_is_refused_before_casting(regularizer: Any, wrong: A
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
 
 
+def test_labels_may_be_a_list() -> None:
+    images, labels = ref.batch()
+    losses = []
+    for given in (labels, labels.tolist()):
+        with ref.float64():
+            losses.append(float(train_step(ref.network("wrn"), keras.optimizers.SGD(0.5), images, given)["loss"]))
+    assert losses[0] == losses[1]
+
+
+def test_penalty_of_a_network_without_weights_yet_is_that_of_the_built_network() -> None:
+    layers = [keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(3)]
+    images, labels = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32), np.arange(4) % 3
+    model = keras.Sequential(layers)
+    first = local_minimum_penalty(model, images, labels, num_sub_batches=2, alpha=1e-2)
+    again = local_minimum_penalty(model, images, labels, num_sub_batches=2, alpha=1e-2)
+    assert len(first[1]) == len(model.trainable_variables) == 4
+    np.testing.assert_array_equal(first[0], again[0])
+
+
 @pytest.mark.parametrize("cast", ["uint8", "int64", "uint64", "float32", tf.int64, tf.uint8])
 def test_dtype_of_labels_changes_no_bit_of_a_step(cast: Any) -> None:
     model, (images, labels) = ref.network("wrn"), ref.batch()

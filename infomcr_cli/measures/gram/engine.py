@@ -70,6 +70,8 @@ class GramEngine:
         audit: bool = True,
         compute: Where = "auto",
     ) -> None:
+        if not isinstance(model, keras.Model):
+            raise InputError("the model must be a keras.Model", received=type(model).__name__)
         _check(batch_norm, logit_scale, chunk_size, precision, compute)
         self._setting = PassSetting(model, precision or natural_precision(model), batch_norm, logit_scale)
         self._chunk_size, self._memory, self._audit = chunk_size, MemoryBudget(bytes_of(memory)), audit

@@ -1,6 +1,7 @@
 """The exact Jacobian of a single layer: its vector-Jacobian product at each sample, vectorised over samples.
 
-A layer that loops over time is mapped over samples instead: to vectorise a loop and its derivative takes minutes.
+A layer that loops over time is mapped over samples instead: to vectorise a loop and its derivative takes minutes. So is
+one that XLA must compile, such as a grouped convolution in one dimension: vectorised, it has no kernel on a CPU.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from infomcr_cli.measures.gram.trace import TracedCall
+from infomcr_cli.measures.gram.trace import COMPILED, TracedCall
 from infomcr_cli.measures.loops import without_loop_warnings
 from infomcr_cli.models import strided_gradient as _correct_gradients  # noqa: F401 -- registers gradients
 from infomcr_cli.models.keras_internals import keras_mask, set_keras_mask
@@ -52,7 +53,7 @@ def layer_gradients(
         return [tf.convert_to_tensor(g) for g in tape.gradient(target, list(weights), unconnected_gradients="zero")]
 
     elements = ([flat[i] for i in sliced], [m for m in masks if m is not None], list(cotangents))
-    if kinds & LOOPS:
+    if kinds & (LOOPS | {COMPILED}):
         return _mapped(of_one_sample, elements)
     try:
         with without_loop_warnings():

@@ -19,9 +19,10 @@ import keras
 import tensorflow as tf
 
 from infomcr_cli.measures.gram.layer_rules import own_trainable, rule_of
-from infomcr_cli.models.keras_internals import all_layers, creation_index, replaced
+from infomcr_cli.models.keras_internals import all_layers, creation_index, needs_xla, replaced
 
 GradientMethod = Literal["rule", "layer", "model"]
+COMPILED = "compiled by XLA"
 
 
 @dataclass(eq=False)
@@ -125,8 +126,9 @@ class LayerTracer:
         return list(innermost)
 
     def operation_types(self, call: TracedCall) -> set[str]:
-        """Return the types of the operations made inside a call."""
-        return {op.type for op in self.graph.get_operations() if call.first < creation_index(op) < call.last}
+        """Return the types of the operations made inside a call; `COMPILED` for all that XLA must compile."""
+        made = [op for op in self.graph.get_operations() if call.first < creation_index(op) < call.last]
+        return {COMPILED if needs_xla(op) else op.type for op in made}
 
     def _call(self, layer: keras.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._active or tf.compat.v1.get_default_graph() is not self.graph:

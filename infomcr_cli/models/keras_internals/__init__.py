@@ -34,6 +34,7 @@ from infomcr_cli.models.keras_internals.operations import (
     computes_with_onednn,
     creation_index,
     frozen_function,
+    needs_xla,
     replace_convolution,
     replace_gradient,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "is_clipping",
     "keras_mask",
     "moving_averages",
+    "needs_xla",
     "object_sharing",
     "of_type",
     "own_variables",

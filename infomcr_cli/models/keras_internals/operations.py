@@ -48,6 +48,13 @@ def creation_index(operation: tf.Operation) -> int:
     return int(operation._id)
 
 
+def needs_xla(operation: tf.Operation) -> bool:
+    """Return whether an operation calls a function that XLA compiles: it may hold operations without a CPU kernel."""
+    if "PartitionedCall" not in operation.type:  # of other operations the attributes may hold large constants
+        return False
+    return bool(operation.node_def.attr["_XlaMustCompile"].b)
+
+
 def frozen_function(function: Any) -> Any:
     """Return a concrete function with its variables and other captured tensors as constants of its graph."""
     return convert_variables_to_constants_v2(function, lower_control_flow=False)

@@ -52,6 +52,8 @@ class SubBatches(NamedTuple):
         Raises:
             InputError: the batch cannot be split evenly.
         """
+        if not model.built:
+            model(images, training=False)  # layers without a known input shape make their weights now
         weights, state = values_of(model.trainable_variables), values_of(model.non_trainable_variables)
         parts = tf.nest.map_structure(lambda x: split_evenly(x, count), images)
         return cls(model, parts, split_evenly(labels, count), weights, state)
