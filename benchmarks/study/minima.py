@@ -87,7 +87,6 @@ _DECAYS = tuple(_slice(BASE_WIDTH, l2, optimizer, "0") for l2 in ("zero", "high"
 _REGULARIZED = tuple(_slice(BASE_WIDTH, "middle", optimizer, "0", "on") for optimizer in RATES)
 _SECOND_SEEDS = (
     *(_slice(BASE_WIDTH, "middle", *pair, seeds=("1",)) for pair in _PAIRS),
-    _slice(BASE_WIDTH, "middle", "sgd", "0", "on", ("1",)),
     *(_slice(BASE_WIDTH, "high", optimizer, "0", seeds=("1",)) for optimizer in RATES),
 )
 
