@@ -21,6 +21,7 @@ from infomcr_cli.measures.base import (
     HISTORY,
     IMAGES,
     INITIAL,
+    SUITES,
     Measure,
     chosen_measures,
 )
@@ -71,11 +72,13 @@ class MeasureList:
 
 
 def list_measures(names: Sequence[str] = ()) -> MeasureList:
-    """Return all measures that `eval` knows, or those of some names.
+    """Return all measures that `eval` knows, those of a suite, or those of some names.
 
     Raises:
         InputError: there is no such measure or suite.
     """
+    if len(names) == 1:
+        return MeasureList(chosen_measures(names[0]), cards=names[0] not in SUITES)
     return MeasureList(chosen_measures(tuple(names)) if names else chosen_measures(), cards=bool(names))
 
 

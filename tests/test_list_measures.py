@@ -30,6 +30,13 @@ def test_measures_are_a_table_of_a_line_each_in_eighty_columns(command_line, mon
     assert len(lines) < len(chosen_measures()) + 12
 
 
+def test_a_suite_is_listed_and_cannot_stand_in_a_list(command_line):
+    listed = json.loads(command_line("measures", "fast", "--json").out)["measures"]
+    assert [one["name"] for one in listed] == [one.name for one in chosen_measures("fast")]
+    answer = command_line("train", "measure.names=[fast,sharpness]")
+    assert (answer.code, "a suite cannot stand in a list of measures; got 'fast'" in answer.err) == (2, True)
+
+
 def test_a_measure_that_is_named_gets_its_card(command_line):
     out = command_line("measures", "gamma").out
     assert "formula: ½ ln det G" in out

@@ -95,7 +95,7 @@ def sweep(
 ) -> None:
     """Train, measure and compare all combinations of the given values, or search them; run it again to continue."""
     others = {"--dry-run": dry_run, "--fail-fast": fail_fast, "--retry-failed": retry_failed}
-    _check_alone("--cancel" if cancel else "--status" if status or watch else None, others)
+    _check_alone("--cancel" if cancel else "--watch" if watch else "--status" if status else None, others)
     if cancel:
         _check_alone("--cancel", {"--status": status, "--watch": watch})
         from infomcr_cli.sweep_cancel import cancel_sweep

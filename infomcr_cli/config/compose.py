@@ -134,6 +134,10 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 def _diagnose(error: Exception, parsed: Sequence[Override], config_dir: Path | None) -> InputError:
     """Name the setting that is at fault; Hydra's own message where it is none that we know."""
     groups = group_choices(config_dir)
+    for override in parsed:
+        if override.key_or_group in groups and (override.is_add() or override.is_force_add()):
+            advice = f"Write {str(override.input_line).lstrip('+')}."
+            raise InputError("a group is chosen without +", received=override.input_line, advice=advice)
     try:
         choices = [str(override.input_line) for override in parsed if override.key_or_group in groups]
         config = compose("config", overrides=choices)

@@ -18,6 +18,7 @@ _FUNCTIONS = {
     **{"interval": _INTERVAL, "uniform": _INTERVAL, "randint": "int(interval(8,64))", "int": "int(interval(8,64))"},
     **{"tag": _LOG, "loguniform": _LOG, "log_uniform": _LOG},
 }
+_QUOTES = "'\" "
 ASKS_FOR_HELP = ("help", "list", "?")  # in place of a choice: no name is meant
 
 
@@ -115,7 +116,13 @@ def _quoting(key: str, value: str) -> str:
     meant = _FUNCTIONS.get(function) or _FUNCTIONS.get(nearest_name(function, _FUNCTIONS) or "")
     if bracket and value.endswith(")") and function.isidentifier() and meant:
         return f"In a shell write, for example: '{key}={meant}'"
-    quoted = _quoted(key, value.strip("'\""))
+    if not value.endswith({"[": "]", "{": "}"}.get(value[:1], "")) or (meant and bracket and ")" not in value):
+        return "A bracket is not closed."
+    if value.startswith("["):
+        parts = [_text(part.strip(_QUOTES)) for part in value[1:-1].split(",")]
+        quoted = f"{key}=[{','.join(parts)}]"
+    else:
+        quoted = _quoted(key, value.strip(_QUOTES))
     try:
         OverridesParser.create().parse_override(quoted)
     except HydraException:
@@ -124,8 +131,13 @@ def _quoting(key: str, value: str) -> str:
 
 
 def _quoted(key: str, value: str) -> str:
+    return f"{key}={_text(value)}"
+
+
+def _text(value: str) -> str:
+    """Return a text as Hydra's grammar quotes it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{key}="{escaped}"'
+    return f'"{escaped}"'
 
 
 def _meant(argument: str) -> str:

@@ -82,7 +82,7 @@ def _validated(settings: dict[str, Any]) -> SweepConfig:
     try:
         return SweepConfig.model_validate_json(json.dumps(settings))
     except ValidationError as error:
-        raise validation_errors(error) from None
+        raise validation_errors(error, "sweep.") from None
 
 
 def _defaults(config_dir: Path | None) -> dict[str, Any]:

@@ -31,19 +31,25 @@ _RULES = {
     "too_long": "must have at most {max_length} entries",
 }
 
+_PATTERNS = {r"^[\w.-]{1,100}$": "must be 1 to 100 letters, digits and any of _ . -"}
 
-def validation_errors(error: ValidationError) -> InputError:
-    """Return the first misfit as an error; the others are counted in it."""
+
+def validation_errors(error: ValidationError, prefix: str = "") -> InputError:
+    """Return the first misfit as an error; the others are counted in it.
+
+    Args:
+        prefix: of the names of settings, such as "sweep.".
+    """
     places: dict[str, list[Any]] = {}
     for number, misfit in enumerate(error.errors(include_url=False)):
         # A rule of several settings has no place of its own.
         place = str(number) if misfit["type"] == "value_error" else _where(misfit)
         places.setdefault(place, []).append(misfit)
-    first, *others = (_one(misfits) for misfits in list(places.values())[:4])
+    first, *others = (_one(misfits, prefix) for misfits in list(places.values())[:4])
     return first if not others else InputError("\n".join(str(e).rstrip() for e in (first, *others)).removesuffix("."))
 
 
-def _one(misfits: Sequence[Any]) -> InputError:
+def _one(misfits: Sequence[Any], prefix: str) -> InputError:
     """Return the error for one place; each kind of value that it may have has a misfit of its own."""
     misfit = misfits[0]
     if misfit["type"] == "value_error":
@@ -53,14 +59,19 @@ def _one(misfits: Sequence[Any]) -> InputError:
     received = misfit.get("ctx", {}).get("tag", misfit["input"])
     if misfit["type"] in ("missing", "json_invalid"):  # there is none, or it is all that was given
         received = None
+    elif received is None:
+        received = "null"
     if received is not None and not isinstance(received, str | int | float | bool):
         received = str(received)[:80]
-    return InputError(f"{_where(misfit)} {rule}".lstrip(), received=received, accepted=accepted)
+    where = _where(misfit)
+    return InputError(f"{prefix if where else ''}{where} {rule}".lstrip(), received=received, accepted=accepted)
 
 
 def _rule(misfit: Any) -> str:
     if _literals(misfit):
         return "must be one of its values"
+    if misfit["type"] == "string_pattern_mismatch" and (known := _PATTERNS.get(misfit["ctx"]["pattern"])):
+        return known
     rule: str = _RULES.get(misfit["type"], misfit["msg"])
     return rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
 

@@ -178,8 +178,11 @@ def chosen_measures(names: str | Iterable[str] = "all") -> list[Measure]:
         return [measure for measure in known.values() if names in measure.suites]
     wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
+        if name in SUITES:
+            raise InputError("a suite cannot stand in a list of measures", received=name, advice=f"Use measure={name}.")
         if name not in known:
-            raise InputError("measure must be a suite or known measures", received=name, accepted=[*SUITES, *known])
+            accepted = [*SUITES, *known] if isinstance(names, str) else known
+            raise InputError("measure must be a suite or known measures", received=name, accepted=accepted)
     return [measure for measure in known.values() if measure.name in wanted]
 
 

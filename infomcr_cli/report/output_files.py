@@ -18,10 +18,12 @@ def check_outputs(*, csv: Path | None, html: Path | None, plots: Path | None) ->
     """Raise if a file or the folder of plots cannot be written.
 
     Raises:
-        InputError: a path cannot be written to, or two files are the same.
+        InputError: a path cannot be written to, or two of them are the same.
     """
-    if csv is not None and csv == html:
-        raise InputError("--csv and --html must name different files", received=str(csv))
+    options: dict[str, str] = {}  # path → the option that names it
+    for option, path in (("--csv", csv), ("--html", html), ("--plots", plots)):
+        if path is not None and (other := options.setdefault(os.path.realpath(path), option)) != option:
+            raise InputError(f"{other} and {option} must name different places", received=str(path))
     if csv is not None:
         check_file(csv, "--csv")
     if html is not None:

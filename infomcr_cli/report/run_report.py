@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -125,6 +125,7 @@ class _Reader:
     """Reads the parts of a run; a part that cannot be read is replaced and named."""
 
     problems: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
     def read(self, part: Callable[[], _Found], otherwise: _Found, what: str) -> _Found:
         try:
@@ -132,6 +133,7 @@ class _Reader:
         except FileNotFoundError:
             return otherwise
         except (InputError, OSError) as error:
+            self.unread.add(what)
             self.problems.append(f"{what} cannot be read: {printable(str(error), 300)}")
             return otherwise
 
@@ -163,7 +165,7 @@ def read_report(run: RunDirectory) -> RunReport:
         pictures=pictures,
         missing=(),
     )
-    return replace(report, missing=(*reader.problems, *_missing(report), *left_out))
+    return replace(report, missing=(*reader.problems, *_missing(report, reader.unread), *left_out))
 
 
 def _newest(evaluations: Mapping[str, Evaluation], step: int) -> str | None:
@@ -175,10 +177,14 @@ def _newest(evaluations: Mapping[str, Evaluation], step: int) -> str | None:
     return max(known, key=lambda name: evaluations[name].step or 0, default=None)
 
 
-def _missing(report: RunReport) -> list[str]:
-    """Return a sentence on each thing that a reader would expect and that there is not."""
+def _missing(report: RunReport, unread: Collection[str]) -> list[str]:
+    """Return a sentence on each thing that a reader would expect and that there is not.
+
+    Args:
+        unread: files that are there but could not be read.
+    """
     found, path = [], shortest_path(report.run.path)
-    if report.evaluated is None:
+    if report.evaluated is None and "measures.json" not in unread:
         is_old = bool(report.compared.evaluations)
         what = (
             "Its evaluation is of an earlier step."
@@ -186,17 +192,17 @@ def _missing(report: RunReport) -> list[str]:
             else "The run was not evaluated, so there are no measures."
         )
         found.append(f"{what}{_how_to_evaluate(report, path)}")
-    elif report.evaluated.evaluation.step is not None and report.evaluated.evaluation.step < report.status.step:
-        step = report.evaluated.evaluation.step
+    step = None if report.evaluated is None else report.evaluated.evaluation.step
+    if step is not None and step < report.status.step:
         found.append(f"The latest evaluation is of step {step}, but the run is at step {report.status.step}.")
     if report.is_imported:
         found.append("The network was imported, so its training is not recorded and there are no learning curves.")
-    elif len(report.metrics) < 2:
+    elif len(report.metrics) < 2 and "metrics.jsonl" not in unread:
         found.append("Fewer than two epochs were logged, so there are no learning curves.")
     if report.evaluated is not None and len(report.gamma_along_training) < 2 and len(report.checkpoints) > 1:
         command = suggested_command("eval", path, "--checkpoint", "all")
         found.append(f"Gamma along training needs two evaluated checkpoints: `{command}`")
-    if not report.environment:
+    if not report.environment and "environment.json" not in unread:
         found.append("environment.json is missing, so versions and device are unknown.")
     return found
 

@@ -112,8 +112,8 @@ def is_tag_name(name: str) -> bool:
 def _check_tag(name: str, value: str) -> None:
     if not is_tag_name(name):
         raise InputError(
-            "a tag has at most 100 letters, digits and _ . / -, does not start with mlflow. or infomcr., and has no "
-            "empty part, . or .. between slashes",
+            "a tag has at most 100 letters, digits, spaces and _ . / -, does not start with mlflow. or infomcr., and "
+            "has no empty part, . or .. between slashes",
             received=printable(name),
         )
     if len(value) > MAX_VALUE:

@@ -115,12 +115,13 @@ def absolute_uri(uri: str, what: str = "tracking.uri") -> str:
 
 
 def _has_valid_address(uri: str) -> bool:
-    """Whether host and port can be read: no unbalanced bracket, no word for a port."""
+    """Whether host and port can be read: no unbalanced bracket, no word for a port; HTTP needs a host."""
     try:
-        port = urlsplit(uri).port
+        parts = urlsplit(uri)
+        port = parts.port
     except ValueError:
         return False
-    return port is None or port > 0
+    return (port is None or port > 0) and (bool(parts.hostname) or parts.scheme.lower() not in ("http", "https"))
 
 
 def sqlite_path(uri: str) -> Path | None:

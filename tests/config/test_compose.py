@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.overrides import parse
 from infomcr_cli.config.schema.run import _nearest_divisor
 from infomcr_cli.config.search_path import group_choices, own_conf
 from infomcr_cli.errors import InputError
@@ -64,8 +65,12 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["schedule=[piecewise,cosine]"], ["schedule must be one of its choices", "'[piecewise,cosine]'"]),
         (["=3"], ["KEY=VALUE", "got '=3'"]),
         (["+=3"], ["KEY=VALUE"]),
-        (["+data=digits"], ["cannot be composed"]),
-        (["+experiment=demo"], ["cannot be composed"]),
+        (["+data=digits"], ["chosen without +; got '+data=digits'. Write data=digits."]),
+        (["+experiment=demo"], ["chosen without +", "Write experiment=demo."]),
+        (["++reg=on"], ["chosen without +", "Write reg=on."]),
+        (["seed=null"], ["seed must be a whole number; got 'null'"]),
+        (["model.widths=[8,16"], ["got 'model.widths=[8,16'. A bracket is not closed."]),
+        (["seed=range(3"], ["A bracket is not closed."]),
         (["reg@foo=on"], ["cannot be composed"]),
         (["schedule.boundaries=[0.5,1.5]"], ["schedule.boundaries.1 must be at most 1.0; got 1.5"]),
         (["schedule.phases=[0.1]"], ["schedule.phases.1 must be given"]),
@@ -93,6 +98,17 @@ def test_the_quoting_that_is_proposed_works(value: str) -> None:
     import shlex
 
     assert compose_run(shlex.split(proposal)).data.root == value
+
+
+@pytest.mark.parametrize("value", ["[a=b,c=d]", "[a b=c]"])
+def test_the_quoting_that_is_proposed_for_a_list_can_be_parsed(value: str) -> None:
+    import shlex
+
+    with pytest.raises(InputError) as caught:
+        parse([f"sweep.exclude={value}"])
+    (proposed,) = shlex.split(str(caught.value).rsplit("In a shell write: ", 1)[1])
+    (override,) = parse([proposed])
+    assert [str(part) for part in override.value()] == value.strip("[]").replace("'", "").split(",")
 
 
 def test_a_users_own_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

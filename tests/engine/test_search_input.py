@@ -62,6 +62,12 @@ def test_the_test_set_is_proposed_only_to_whom_names_it(name: str, meant: str) -
         objectives_of(split_arguments(["sweep.search=optuna", f"sweep.objective={name}"]).sweep)
 
 
+@pytest.mark.parametrize("setting", ["name=", "search=optna", "evaluate=perhaps"])
+def test_a_wrong_setting_of_a_sweep_has_its_whole_name_in_the_message(setting: str) -> None:
+    with pytest.raises(InputError, match=rf"^sweep\.{setting.partition('=')[0]} must be"):
+        split_arguments([f"sweep.{setting}"], None)
+
+
 def test_a_choice_that_is_given_twice_is_no_likelier() -> None:
     space = search_space(["reg=off,off,on"])
     assert (space.searched["reg"].texts, space.combinations) == (("off", "on"), 2)

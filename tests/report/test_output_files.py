@@ -57,6 +57,26 @@ def test_unwritable_path_exits_2_before_gathering(
     assert why in message
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("--csv", "same"), ("--plots", "same")),
+        (("--html", "same"), ("--plots", "./same")),
+        (("--csv", "a"), ("--html", "link")),
+    ],
+)
+def test_two_outputs_at_one_place_exit_2_before_gathering(
+    command_line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    runs: Path,
+    one: tuple[str, str],
+    other: tuple[str, str],
+) -> None:
+    (runs.parent / "link").symlink_to("a")
+    message = refused_before_gathering(command_line, monkeypatch, runs, *one, *other)
+    assert f"{one[0]} and {other[0]} must name different places" in message
+
+
 def test_folder_for_a_file_and_file_for_a_folder_exit_2_before_gathering(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, runs: Path
 ) -> None:
@@ -64,7 +84,7 @@ def test_folder_for_a_file_and_file_for_a_folder_exit_2_before_gathering(
     for option, place in (("--csv", "runs"), ("--html", "."), ("--plots", "file")):
         assert option in refused_before_gathering(command_line, monkeypatch, runs, option, place)
     message = refused_before_gathering(command_line, monkeypatch, runs, "--csv", "a", "--html", "a")
-    assert "different files" in message
+    assert "different places" in message
 
 
 def test_full_disk_exits_2_before_gathering(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +24,7 @@ from infomcr_cli.compare import CompareRequest, compare
 from infomcr_cli.judging.result import Granulated
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.report.comparison import Comparison
-from infomcr_cli.report.plots.all import all_plots, save_plots
+from infomcr_cli.report.plots.all import _send, all_plots, save_plots
 from infomcr_cli.report.plots.curves import Trajectory, gamma_along_training, spectra, trajectory
 from infomcr_cli.report.plots.heatmap import between_measures, psi_by_axis
 from infomcr_cli.report.plots.scatter import (
@@ -35,6 +38,7 @@ from infomcr_cli.report.plots.schedule_marks import MOST_MARKS, all_marks, sched
 from infomcr_cli.report.plots.style import Plot, short, with_unit
 from infomcr_cli.report.plots.training import training_curves
 from infomcr_cli.report.save import tracked_metrics
+from infomcr_cli.signals import stop_on_signal
 
 
 def test_plots_are_complete_and_byte_identical(comparison: Comparison, plots: Sequence[Plot]) -> None:
@@ -170,6 +174,22 @@ def test_plots_of_a_process_that_died_are_drawn_here(
 ) -> None:
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: NoFork())
     assert all_plots(comparison, two_processes=True) == plots
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_that_draws_without_a_traceback(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int
+) -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    monkeypatch.setattr("infomcr_cli.report.plots.all._drawn", lambda *_: (sender.send("begun"), time.sleep(60)))
+    child = multiprocessing.get_context("fork").Process(target=_send, args=(sender, comparison, (), False))
+    with stop_on_signal():  # its handler is inherited
+        child.start()
+        assert receiver.recv() == "begun"
+        os.kill(child.pid or 0, number)
+        child.join(30)
+    assert child.exitcode == -number
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_titles_and_labels_of_plots_are_never_cut() -> None:

@@ -155,6 +155,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path, name: str
     (run / name).write_text("{: not what it was\n")
     document = report_run(ReportRequest(run, tmp_path / "page.html", tracking=False)).to_dict()
     assert any(sentence.startswith(f"{name} cannot be read") for sentence in document["missing"])
+    assert not any(words in " ".join(document["missing"]) for words in ("was not evaluated", "Fewer", "is missing"))
     assert "momentum" in text_of(tmp_path / "page.html")
 
 

@@ -477,7 +477,9 @@ def test_a_process_killed_while_it_makes_the_store_spoils_nothing(tmp_path: Path
     assert sorted(item.name for item in temporary.parent.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
-@pytest.mark.parametrize("uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host"])
+@pytest.mark.parametrize(
+    "uri", ["foo", "ftp://x", "javascript://x", "", "./mlruns", "htp://host", "http://", "https:///x"]
+)
 def test_an_invalid_tracking_uri_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match=r"tracking\.uri"):
         store_of(uri, "infomcr", "runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from infomcr_cli.report.plots.scatter import (
 )
 from infomcr_cli.report.plots.style import Plot, plot_style, render
 from infomcr_cli.report.plots.training import training_curves
+from infomcr_cli.signals import stopping_signals
 
 _Draw = Callable[[Comparison], Figure | None]
 _Describe = Callable[[Comparison], str]
@@ -95,6 +97,8 @@ def _half_elsewhere(comparison: Comparison, pictures: Sequence[_Picture], png: b
 
 
 def _send(sender: Connection, *arguments: Any) -> None:
+    for number in stopping_signals():  # a signal ends this process without a word: the command says what was stopped
+        signal.signal(number, signal.SIG_DFL)
     with suppress(Exception), sender:
         sender.send(_drawn(*arguments))
 
