@@ -24,7 +24,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.report.evaluated_run import ComparedRun, EvaluatedRun
 from infomcr_cli.report.tables import NONE, TextTable, format_number, format_stat
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_record
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 
 CHANGES = {
@@ -211,7 +211,7 @@ def read_audit(run: RunDirectory) -> Audit | None:
         content = run.read(FILE)
     except FileNotFoundError:
         return None
-    return _parsed(content, f"{FILE} of {run.name}")
+    return parse_record(content, f"{FILE} of {run.name}", Audit, by="`infomcr audit`")
 
 
 def read_audit_file(path: Path) -> Audit:
@@ -224,7 +224,7 @@ def read_audit_file(path: Path) -> Audit:
         content = read_file(path.parent, path.name, MAX_DOCUMENT)
     except OSError as error:
         raise InputError("the audit file must be readable", received=str(path), advice=error.strerror) from None
-    return _parsed(content, str(path))
+    return parse_record(content, str(path), Audit, by="`infomcr audit`")
 
 
 def audits_of(runs: Iterable[ComparedRun]) -> list[Audit]:
@@ -246,12 +246,3 @@ def fragility_of(audits: Sequence[Audit]) -> dict[str, float]:
             if one.fragility is not None:
                 known.setdefault(name, []).append(one.fragility)
     return {name: float(np.mean(values)) for name, values in known.items()}
-
-
-def _parsed(content: bytes, what: str) -> Audit:
-    try:
-        return Audit.model_validate(parse_json(content, what))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{what} must be what `infomcr audit` writes", received=str(error).splitlines()[0]) from None

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import parse_json
+from infomcr_cli.runs.io.safe_documents import parse_record
 
 FILE = "path.json"
 FORMAT = 1
@@ -168,12 +168,7 @@ def parse_path(content: bytes, what: str) -> PathDocument:
     Raises:
         InputError: it is not what `infomcr path` writes.
     """
-    try:
-        return PathDocument.model_validate(parse_json(content, what))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{what} must be what `infomcr path` writes", received=str(error).splitlines()[0]) from None
+    return parse_record(content, what, PathDocument, by="`infomcr path`")
 
 
 def paths_of(run: RunDirectory) -> list[PathDocument]:

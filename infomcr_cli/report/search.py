@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.tables import TextTable, format_number, format_stat
-from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json
+from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, dump_json, parse_json, parse_record
 from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 
 FILE = "search.json"
@@ -188,12 +188,7 @@ def read_search(folder: Path) -> SearchReport | None:
         content = read_file(folder, FILE, MAX_DOCUMENT)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        return SearchReport.model_validate(parse_json(content, FILE))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        raise InputError(f"{FILE} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
+    return parse_record(content, FILE, SearchReport)
 
 
 @dataclass(frozen=True)

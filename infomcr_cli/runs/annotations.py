@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_record
 from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import locked_file
 
@@ -55,11 +55,9 @@ def read_annotations(run: RunDirectory) -> Annotations:
     """
     what = f"{FILE} of {run.name}"
     try:
-        found = Annotations.model_validate(parse_json(run.read(FILE, MAX_FILE), what))
+        found = parse_record(run.read(FILE, MAX_FILE), what, Annotations, by="`infomcr tag`")
     except FileNotFoundError:
         return Annotations()
-    except ValidationError as error:
-        raise InputError(f"{what} must be as `infomcr tag` writes it: {printable(error.errors()[0]['msg'])}") from None
     tags = {printable(name, 100): printable(value, MAX_VALUE) for name, value in found.tags.items()}
     return Annotations(tags=tags, note=_clean_note(found.note))
 

@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from infomcr_cli.console.text import printable
-from infomcr_cli.errors import InputError
 from infomcr_cli.runs.answers import Answers
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_json, parse_record
 from infomcr_cli.runs.io.safe_files import write_atomically
 from infomcr_cli.runs.lock import locked_file
 
@@ -136,15 +135,9 @@ def read_measures_file(run: RunDirectory) -> MeasuresFile:
     """
     what = f"measures.json of {run.name}"
     try:
-        document = parse_json(run.read("measures.json"), what)
+        return parse_record(run.read("measures.json"), what, MeasuresFile, by="`infomcr eval`")
     except FileNotFoundError:
         return MeasuresFile()
-    try:
-        return MeasuresFile.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        raise InputError(f"{what} must be as `infomcr eval` writes it: {where}: {printable(first['msg'])}") from None
 
 
 def last_evaluation(run: RunDirectory, step: int) -> Evaluation | None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
-from infomcr_cli.errors import InputError
-from infomcr_cli.runs.io.safe_documents import dump_json, parse_json
+from infomcr_cli.runs.io.safe_documents import dump_json, parse_record
 from infomcr_cli.runs.io.safe_files import read_file
 
 if TYPE_CHECKING:
@@ -125,13 +124,7 @@ def status_document(status: Status) -> bytes:
 def read_status_file(folder: Path) -> Status:
     """Return what status.json in `folder` says, without checking whether the process lives."""
     what = f"status.json of {printable(folder.name)}"
-    document = parse_json(read_file(folder, "status.json", MAX_STATUS), what)
-    try:
-        return Status.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        raise InputError(f"{what} must be as infomcr writes it: {where}: {printable(first['msg'])}") from None
+    return parse_record(read_file(folder, "status.json", MAX_STATUS), what, Status)
 
 
 def is_this_process(status: Status) -> bool:

@@ -89,7 +89,7 @@ def test_force_replaces_a_damaged_document_too(tmp_path: Path) -> None:
     [{}, {"groups": 1, "channels": 2, "moved": 1, "distance_before": 1.0}, {"distance_before": "far"}, 3],
 )
 def test_a_damaged_alignment_is_refused_in_words(alignment: Any) -> None:
-    with pytest.raises(ValueError, match="must be what `infomcr path` writes"):
+    with pytest.raises(ValueError, match="must be as `infomcr path` writes it"):
         parse_path(dump_json({**PATH, "alignment": alignment}), "path.json")
 
 
