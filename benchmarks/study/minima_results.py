@@ -60,7 +60,7 @@ def minima(tables: Path) -> str:
 
 def without_costly(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table without the columns of the measures that only some minima have."""
-    return frame[[name for name in frame if not name.startswith(COSTLY)]]
+    return frame[[name for name in frame if not str(name).startswith(COSTLY)]]
 
 
 def _about(frame: pd.DataFrame, ranked: pd.DataFrame, settings: int) -> str:
