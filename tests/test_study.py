@@ -459,7 +459,7 @@ def test_the_document_is_made_from_the_table_and_agrees_with_judge(tmp_path: Pat
 
 def test_measures_of_some_minima_are_compared_on_these_alone(tmp_path: Path) -> None:
     synthetic_minima(tmp_path, MINIMA.jobs)
-    whole, _, core, noise = minima(tmp_path).split("###")[1:]
+    whole, _, core, _, noise = minima(tmp_path).split("###")[1:]
     assert "hessian" not in whole
     rows = {
         line.split(" | ")[0].strip("| "): line.split(" | ")[3:]
@@ -468,6 +468,20 @@ def test_measures_of_some_minima_are_compared_on_these_alone(tmp_path: Path) -> 
     assert rows["hessian_trace"] == rows["gamma"]
     assert rows["gamma"][0] == "36"
     assert noise.count("label_noise") == 2
+
+
+def test_the_change_by_the_regularizer_is_the_mean_over_pairs_of_settings(tmp_path: Path) -> None:
+    synthetic_minima(tmp_path, MINIMA.jobs)
+    text = minima(tmp_path).split("### The regularizer")[1]
+    settings = averaged(frame_of(tmp_path / "minima.csv"), MINIMA.axes)
+    by_key: dict[tuple[object, ...], dict[str, float]] = {}
+    for row in settings.to_dict("records"):
+        key = tuple(row[axis] for axis in MINIMA.axes if axis != "regularizer")
+        by_key.setdefault(key, {})[row["regularizer"]] = row["gamma"]
+    changes = [pair["on"] - pair["off"] for pair in by_key.values() if len(pair) == 2]
+    interval = stats.t.interval(0.95, len(changes) - 1, np.mean(changes), stats.sem(changes))
+    assert f"over {len(changes)} pairs" in text
+    assert f"`gamma`: {np.mean(changes):+.3g} [{interval[0]:+.3g}, {interval[1]:+.3g}] nats" in text
 
 
 def test_a_measure_that_sees_only_the_label_noise_has_no_claim(tmp_path: Path) -> None:

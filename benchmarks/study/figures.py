@@ -56,7 +56,7 @@ def forest(found: Mapping[str, Any]) -> Figure:
     panel.axvline(0, color="black", linewidth=0.8)
     panel.set_yticks(range(len(names)), [f"{name}  ({kind_of(families, name)})" for name in names], fontsize=7)
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set_xlabel(f"Ψ, 95 % interval, {found['n']} minima; above 0: ranks as its direction claims")
+    panel.set_xlabel(f"Ψ, 95 % interval, {found['n']} minima\nabove 0: ranks as its direction claims")
     return figure
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from benchmarks.study.families import family
 from benchmarks.study.minima import COSTLY, is_core
@@ -34,6 +35,7 @@ from benchmarks.study.statistics import seed_share
 NOISE = "label_noise"  # the axis that changes the test error most; a measure may see nothing else
 CORE_AXES = ("rate", "batch_size", "optimizer", NOISE)
 _PLACED = ("gamma", NORMALISED, "train_loss")
+_CHANGED = {"gamma": (1.0, "nats"), "train_loss": (1.0, "nats"), "test_error": (100.0, "points")}  # factor and unit
 _BESIDE_COSTLY = ("fisher_trace", "sharpness", *_PLACED)
 
 
@@ -55,7 +57,7 @@ def minima(tables: Path) -> str:
             _leaders(found),
             _claims(found, settings, gap),
         ]
-    return "\n\n".join([*parts, *_costly(tables), _noise(ranked, chosen.axes)])
+    return "\n\n".join([*parts, *_costly(tables), _regularizer(settings, chosen.axes), _noise(ranked, chosen.axes)])
 
 
 def without_costly(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,11 +69,12 @@ def _about(frame: pd.DataFrame, ranked: pd.DataFrame, settings: int) -> str:
     losses, errors = ranked["train_loss"], ranked["test_error"]
     failed = int((frame["state"] != "FINISHED").sum())
     levels = errors.groupby(ranked[NOISE])
-    ranges = [f"{part.min():.1%} and {part.max():.1%} with {NOISE} {level}" for level, part in levels]
+    ranges = [f"{part.min():.1%} and {part.max():.1%} with {NOISE} {level:g}" for level, part in levels]
+    missed = len(frame) - failed - len(ranked)
     return (
-        f"{len(frame)} runs: {failed} failed, {len(frame) - failed - len(ranked)} missed the target, {len(ranked)} of "
-        f"{settings} settings are ranked. Their training losses lie between {losses.min():.4f} and {losses.max():.4f} "
-        f"nats, their test errors between {' and between '.join(ranges)}."
+        f"{len(frame)} runs: {failed} failed, {missed} missed the target. The other {len(ranked)}, of {settings} "
+        f"settings, are ranked. Their training losses lie between {losses.min():.4f} and {losses.max():.4f} nats, "
+        f"their test errors between {' and between '.join(ranges)}."
     )
 
 
@@ -142,6 +145,21 @@ def _costly(tables: Path) -> list[str]:
     return parts
 
 
+def _regularizer(settings: pd.DataFrame, axes: Sequence[str]) -> str:
+    """Say by how much the regularizer changes gamma and the errors, over the pairs of settings that differ in it."""
+    others = [axis for axis in axes if axis != "regularizer"]
+    found = {name: settings.pivot(index=others, columns="regularizer", values=name).dropna() for name in _CHANGED}
+    lines = []
+    for name, (factor, unit) in _CHANGED.items():
+        change = factor * (found[name]["on"] - found[name]["off"])
+        mean, n = float(change.mean()), len(change)
+        low, high = stats.t.interval(0.95, n - 1, loc=mean, scale=change.std(ddof=1) / np.sqrt(n))
+        lines.append(f"- `{name}`: {mean:+.3g} [{low:+.3g}, {high:+.3g}] {unit}")
+    pairs = f"{len(found['gamma'])} pairs of settings that differ in the regularizer alone"
+    about = f"Not planned. Mean change over {pairs}, with its 95 % interval (Student's t):"
+    return "\n".join(["### The regularizer at one target loss", "", about, "", *lines])
+
+
 def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
     """Say what share of the variance between runs a change of the seed makes, for each level of label noise."""
     names = [name for name in ("test_error", *_PLACED) if name in ranked]
@@ -150,5 +168,5 @@ def _noise(ranked: pd.DataFrame, axes: Sequence[str]) -> str:
         settings = list(part[list(axes)].astype(str).itertuples(index=False, name=None))
         shares = {name: seed_share(part[name].to_numpy(np.float64), settings) for name in names}
         found = ", ".join(f"`{name}` {share:.0%}" for name, share in shares.items() if share is not None)
-        lines.append(f"- {NOISE} {level}: {found}")
+        lines.append(f"- {NOISE} {level:g}: {found}")
     return "### Noise of the seed\n\nShare of the variance between runs that the seed makes:\n\n" + "\n".join(lines)
