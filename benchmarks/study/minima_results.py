@@ -131,7 +131,10 @@ def _costly(tables: Path) -> list[str]:
         return []
     core = frame[[is_core(row) for row in rows_of("minima", tables)]]
     core = core[core["in_verdict"]]
-    parts = [f"### The Hessian, and other measures of the same {len(core)} minima"]
+    parts = [
+        f"### The Hessian, and other measures of the same {len(core)} minima",
+        f"What `infomcr judge` gives for the rows with a number in `hessian_trace`, with `--axes {','.join(CORE_AXES)}`.",
+    ]
     for gap, words in GAPS.items():
         found = judgement(core, gap, CORE_AXES)
         shown = [name for name in found["measures"] if name in (*COSTLY, *_BESIDE_COSTLY)]
