@@ -133,7 +133,7 @@ def _costly(tables: Path) -> list[str]:
     core = core[core["in_verdict"]]
     parts = [
         f"### The Hessian, and other measures of the same {len(core)} minima",
-        f"What `infomcr judge` gives for the rows with a number in `hessian_trace`, with `--axes {','.join(CORE_AXES)}`.",
+        f"What `infomcr judge` gives for the rows that have `hessian_trace`, with `--axes {','.join(CORE_AXES)}`.",
     ]
     for gap, words in GAPS.items():
         found = judgement(core, gap, CORE_AXES)
