@@ -170,7 +170,7 @@ def test_a_second_evaluation_fills_cells_once(
 
     def documents(shares: Sequence[Sequence[tuple[Levels, Path]]], settings: Sequence[str], _: Place) -> list[object]:
         calls.append(settings)
-        scores = {"checkpoint": "loss-0.3", "step": 3, "train": {"loss": 0.25}, "test": {"accuracy": 0.5}}
+        scores = {"checkpoint": "loss-0.3", "step": 3, "train": {"loss": 0.02}, "test": {"accuracy": 0.5}}
         gamma = {"value": -7.5, "std_error": 0.5, "direction": "lower", "convention": {"logit_scale": 0.04}}
         found = [path for share in shares for _, path in share]
         return [{"run": str(path), **scores, "measures": {"gamma": gamma}} for path in found]
@@ -188,6 +188,19 @@ def test_a_second_evaluation_fills_cells_once(
     assert [evaluations.LOGIT_SCALE in one for one in calls] == [True, False]
     evaluations.run_trajectories(MINIMA, MINIMA.slices[-1], place)  # its keys are not those of the table that is there
     assert len(calls) == 2
+
+
+def test_a_second_evaluation_of_another_network_than_the_rows_is_refused(
+    place: Place, swept: list[Sequence[Levels]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def document(shares: Sequence[Sequence[tuple[Levels, Path]]], *_: object) -> list[object]:
+        return [{"run": str(path), "train": {"loss": 0.0201}, "measures": {}} for share in shares for _, path in share]
+
+    monkeypatch.setattr(evaluations, "_documents", document)
+    twice = replace(TINY, further=lambda _: ("gamma",))
+    sweeps.run_slice(twice, twice.slices[0], place)
+    with pytest.raises(SystemExit, match="is not the run of row tiny-"):
+        evaluations.run_further(twice, twice.slices[0], place)
 
 
 def test_a_sweep_of_a_slice_has_exactly_its_jobs(tmp_path: Path) -> None:

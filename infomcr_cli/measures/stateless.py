@@ -34,13 +34,8 @@ def complete(model: keras.Model, images: Any) -> int:
         The number of classes.
 
     Raises:
-        InputError: the number of samples is fixed, or the output is not one vector of two or more logits a sample,
-            or it is probabilities.
+        InputError: the output is not one vector of two or more logits a sample, or it is probabilities.
     """
-    for one in getattr(model, "inputs", None) or ():
-        if isinstance(one, keras.KerasTensor) and one.shape[:1] != (None,):
-            advice = "Build it with keras.Input(shape), not batch_shape."
-            raise InputError("a measured model must take any number of samples", received=one.shape, advice=advice)
     few = take(images, np.zeros(2, np.int64))
     with keras.StatelessScope() if model.built else nullcontext():  # what a layer counts at inference stays as it is
         classes = number_of_classes(model(few, training=False))

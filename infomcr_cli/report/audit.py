@@ -211,7 +211,7 @@ def read_audit(run: RunDirectory) -> Audit | None:
         content = run.read(FILE)
     except FileNotFoundError:
         return None
-    return parse_record(content, f"{FILE} of {run.name}", Audit, by="`infomcr audit`")
+    return parse_record(content, f"{FILE} of {run.name}", Audit, command="audit")
 
 
 def read_audit_file(path: Path) -> Audit:
@@ -224,7 +224,7 @@ def read_audit_file(path: Path) -> Audit:
         content = read_file(path.parent, path.name, MAX_DOCUMENT)
     except OSError as error:
         raise InputError("the audit file must be readable", received=str(path), advice=error.strerror) from None
-    return parse_record(content, str(path), Audit, by="`infomcr audit`")
+    return parse_record(content, str(path), Audit, command="audit")
 
 
 def audits_of(runs: Iterable[ComparedRun]) -> list[Audit]:

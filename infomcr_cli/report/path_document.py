@@ -168,7 +168,7 @@ def parse_path(content: bytes, what: str) -> PathDocument:
     Raises:
         InputError: it is not what `infomcr path` writes.
     """
-    return parse_record(content, what, PathDocument, by="`infomcr path`")
+    return parse_record(content, what, PathDocument, command="path")
 
 
 def paths_of(run: RunDirectory) -> list[PathDocument]:

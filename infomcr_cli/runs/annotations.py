@@ -55,7 +55,7 @@ def read_annotations(run: RunDirectory) -> Annotations:
     """
     what = f"{FILE} of {run.name}"
     try:
-        found = parse_record(run.read(FILE, MAX_FILE), what, Annotations, by="`infomcr tag`")
+        found = parse_record(run.read(FILE, MAX_FILE), what, Annotations, command="tag")
     except FileNotFoundError:
         return Annotations()
     tags = {printable(name, 100): printable(value, MAX_VALUE) for name, value in found.tags.items()}

@@ -135,7 +135,7 @@ def read_measures_file(run: RunDirectory) -> MeasuresFile:
     """
     what = f"measures.json of {run.name}"
     try:
-        return parse_record(run.read("measures.json"), what, MeasuresFile, by="`infomcr eval`")
+        return parse_record(run.read("measures.json"), what, MeasuresFile, command="eval")
     except FileNotFoundError:
         return MeasuresFile()
 

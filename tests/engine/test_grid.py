@@ -119,7 +119,7 @@ def test_bad_grids_are_explained(arguments: list[str], message: str) -> None:
     [
         ("sweep.exlude=[]", "exclude"),
         ("sweep.evaluate=maybe", "true or false"),
-        ("sweep.name='a/b'", "look like"),
+        ("sweep.name='a/b'", "letters, digits"),
         ("sweep.name=..", "of its own"),
     ],
 )

@@ -41,13 +41,13 @@ def parse_json(content: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
     return value
 
 
-def parse_record(content: bytes, what: str, model: type[Record], *, by: str = "infomcr") -> Record:
+def parse_record(content: bytes, what: str, model: type[Record], *, command: str = "") -> Record:
     """Return the record that a strict JSON document holds.
 
     Args:
-        what:  how the document is named in an error.
-        model: of the record.
-        by:    what writes such documents, for the error.
+        what:    how the document is named in an error.
+        model:   of the record.
+        command: that writes such documents, for the error.
 
     Raises:
         InputError: it is no such document.
@@ -59,7 +59,8 @@ def parse_record(content: bytes, what: str, model: type[Record], *, by: str = "i
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
         reason = ": ".join(filter(None, (where, printable(first["msg"]))))
-        raise InputError(f"{what} must be as {by} writes it: {reason}") from None
+        writer = f"`infomcr {command}`" if command else "infomcr"
+        raise InputError(f"{what} must be as {writer} writes it: {reason}") from None
 
 
 def parse_yaml(content: bytes, what: str, *, limit: int = MAX_YAML) -> Any:
