@@ -63,8 +63,10 @@ def _cells(method: str, rows: Sequence[Row], answers: Mapping[str, Mapping[str, 
 
 
 def _difference(answers: Mapping[str, Mapping[str, NDArray[np.bool_]]], method: str, other: str) -> str:
+    if method == other:
+        return "–"
     found = paired_bootstrap(answers[method], answers[other])
-    if method == other or found.value is None:
+    if found.value is None:
         return "–"
     text = f"{100 * found.value:+.2f} points"
     if found.low is None or found.high is None:

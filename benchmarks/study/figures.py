@@ -110,7 +110,7 @@ def against_gap(ranked: pd.DataFrame, names: Sequence[str], gap: str) -> Figure:
             panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(with_unit(name, units.get(name)))
         panel.set_ylabel("error gap, %")
-    legend_of(figure, [*_handles([f"label noise {one}" for one in noises]), *_markers(optimizers)])
+    legend_of(figure, [*_handles([f"label noise {one:g}" for one in noises]), *_markers(optimizers)])
     return figure
 
 

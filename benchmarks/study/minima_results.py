@@ -87,9 +87,13 @@ def _leaders(found: Mapping[str, Any]) -> str:
     psi = {name: interval_text(one["oriented"][RANK_BY]) for name, one in found["measures"].items()}
     best = [(kind, one["best"]) for kind, one in (found["families"] or {}).items() if one["best"]]
     families = "; ".join(f"{kind}: `{name}` {psi[name]}" for kind, name in best)
+    tests = {name: one["against_best"]["p_value"] for name, one in found["measures"].items() if one["against_best"]}
+    worse = sum(p is not None and p < 0.05 for p in tests.values())
+    p_loss = "–" if tests.get("train_loss") is None else f"{tests['train_loss']:.2f}"
     return (
         f"By Ψ the interval of {len(clear)} of {len(names)} measures lies above 0. {', '.join(places)}. "
-        f"Best of each family: {families}. Intervals are not corrected for the number of measures."
+        f"Best of each family: {families}. Intervals are not corrected for the number of measures. {worse} measures "
+        f"are significantly worse than the best in Ψ, corrected for that choice (`train_loss`: p {p_loss})."
     )
 
 
@@ -109,10 +113,9 @@ def _claims(found: Mapping[str, Any], settings: pd.DataFrame, gap: str, names: S
         return [-1.0 if one.low is None else one.low for one in parts]
 
     usual = {name: lows(name, 0.95) for name in better}
-    corrected = {name: lows(name, 1 - 0.05 / len(considered)) for name in better}
     planned = [name for name in better if usual[name][0] > 0]
     met = [name for name in planned if min(usual[name]) > 0]
-    lasting = [name for name in met if min(corrected[name]) > 0]
+    lasting = [name for name in met if min(lows(name, 1 - 0.05 / len(considered))) > 0]
     return (
         f"By the plan's rule {len(planned)} of {len(considered)} measures count: {_listed(planned)}. After its two "
         f"corrections {len(met)} are left: {_listed(met)}. With intervals corrected for {len(considered)} "
@@ -135,11 +138,11 @@ def _costly(tables: Path) -> list[str]:
         f"### The Hessian, and other measures of the same {len(core)} minima",
         f"What `infomcr judge` gives for the rows that have `hessian_trace`, with `--axes {','.join(CORE_AXES)}`.",
     ]
+    settings = averaged(core, CORE_AXES)
     for gap, words in GAPS.items():
         found = judgement(core, gap, CORE_AXES)
         shown = [name for name in found["measures"] if name in (*COSTLY, *_BESIDE_COSTLY)]
         part = {**found, "measures": {name: found["measures"][name] for name in shown}, "references": {}}
-        settings = averaged(core, CORE_AXES)
         parts += [
             f"By {words}:",
             measure_table(part, settings, gap, within=NOISE),

@@ -218,17 +218,19 @@ def named_sweeps(names: Sequence[str]) -> NamedSweeps:
     """Return what is known of the sweeps that are named by paths or patterns.
 
     Raises:
-        InputError: the one file of a sweep that alone is named is not what this program writes.
+        InputError: nothing else than one sweep is named, and its files are not what this program writes.
     """
-    if len(names) == 1 and (search := read_search(Path(names[0]))) is not None:
-        return NamedSweeps(_uid(Path(names[0])), search)
+    alone = Path(names[0]) if len(names) == 1 else None
+    uid = None if alone is None else _uid(alone)
+    if alone is not None and (search := read_search(alone)) is not None:
+        return NamedSweeps(uid, search)
     folders = [path for name in names for path in ([name] if os.path.lexists(name) else sorted(glob.glob(name)))]
     tested = []
     for folder in map(Path, folders):
         with suppress(InputError, OSError):
             found = read_search(folder)
             tested += [printable(folder.name)] if found is not None and found.uses_test else []
-    return NamedSweeps(_uid(Path(names[0])) if len(names) == 1 else None, tested=tuple(tested))
+    return NamedSweeps(uid, tested=tuple(tested))
 
 
 def _uid(folder: Path) -> str | None:

@@ -42,9 +42,9 @@ def sorted_runs(
     Raises:
         InputError: it names neither.
     """
-    accepted = [*STATISTICS, "name", *_SCORES, *(axis.name for axis in axes), *measure_names(runs)]
     if sort is None or statistic_of(sort) is not None:
         return tuple(runs), tuple(axes)
+    accepted = [*STATISTICS, "name", *_SCORES, *(axis.name for axis in axes), *measure_names(runs)]
     if sort not in accepted:
         rule = "--sort must name a statistic, a measure, a gap or a setting that differs"
         raise InputError(rule, received=sort, accepted=accepted)
