@@ -94,7 +94,7 @@ def _step(kind: str, options: argparse.Namespace) -> Callable[[], None]:
     from infomcr_cli import runtime
     from infomcr_cli.config.compose import compose_run
     from infomcr_cli.models import build_model
-    from infomcr_cli.training.regularizers.factory import make_regularizer
+    from infomcr_cli.training.setup import make_regularizer
     from infomcr_cli.training.state import TrainingState
 
     config = compose_run(

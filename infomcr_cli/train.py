@@ -21,6 +21,7 @@ from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
 from infomcr_cli.console.suggestions import shortest_path, suggested_command
 from infomcr_cli.data import check_source
+from infomcr_cli.engine.builder_checks import builders_of, check_found
 from infomcr_cli.engine.preflight import check_devices, check_start, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
@@ -116,6 +117,7 @@ def settings_of(request: TrainRequest) -> RunConfig:
     else:
         config = resumed_run_settings(request.resume, request.overrides, request.config_dir)
     check_source(config.data)
+    check_found(builders_of([config]))
     check_measures(config.measure)
     check_devices([config])
     chosen_threads()

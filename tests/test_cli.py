@@ -34,7 +34,16 @@ def _imported(*arguments: str) -> set[str]:
     return set(out.rsplit("IMPORTED", 1)[1].split())
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("train", "--help"), ("train", "model=wnr")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("train", "--help"),
+        ("train", "model=wnr"),
+        ("train", "data=digits", "model=builder", "model.builder=no_such_module:network"),
+    ],
+)
 def test_nothing_slow_is_imported_before_it_is_needed(arguments: tuple[str, ...]) -> None:
     assert _imported(*arguments) == set()
 

@@ -12,6 +12,14 @@ import keras
 from infomcr_cli import runtime
 from infomcr_cli.config.devices import divided
 from infomcr_cli.config.schema.model import BuilderConfig
+from infomcr_cli.config.schema.regularizer import (
+    FisherTraceConfig,
+    GradientNormConfig,
+    LocalMinimumConfig,
+    NoRegularizer,
+    RegConfig,
+    SamConfig,
+)
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import (
     Dataset,
@@ -31,7 +39,11 @@ from infomcr_cli.training.loop import Position, TrainingInputs
 from infomcr_cli.training.model_losses import check_means
 from infomcr_cli.training.optimizers import make_optimizer
 from infomcr_cli.training.patience import Patience
-from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.regularizers.base import Regularizer
+from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
+from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
+from infomcr_cli.training.regularizers.local_minimum import LocalMinimum
+from infomcr_cli.training.regularizers.sam import SAM
 from infomcr_cli.training.schedule import Schedule, learning_rate
 from infomcr_cli.training.state import TrainingState
 from infomcr_cli.training.stop_at_loss import BoundedScore, LossTarget
@@ -76,6 +88,30 @@ def set_up(config: RunConfig) -> Setup:
         overwrite_every=config.optimizer.ema_overwrite_frequency,
     )
     return Setup(dataset, state, schedule, _inputs(config, dataset, state))
+
+
+def make_regularizer(config: RegConfig, *, replicas: int = 1, batch_size: int | None = None) -> Regularizer | None:
+    """Return the regularizer of a configuration, None for plain SGD.
+
+    Args:
+        replicas:   how many devices divide the sub-batches among them.
+        batch_size: B, for the advice of the error.
+
+    Raises:
+        InputError: the devices cannot share the sub-batches equally.
+    """
+    if isinstance(config, NoRegularizer):
+        return None
+    parts = divided("reg.num_sub_batches", config.num_sub_batches, replicas, batch_size)
+    match config:
+        case LocalMinimumConfig():
+            return LocalMinimum(parts, config.alpha, config.beta, config.share_pass)
+        case SamConfig():
+            return SAM(parts, config.rho)
+        case GradientNormConfig():
+            return GradientNorm(parts, config.radius, config.alpha)
+        case FisherTraceConfig():
+            return FisherTrace(parts, config.beta, config.share_pass)
 
 
 def _check_added_losses(config: RunConfig, dataset: Dataset, model: keras.Model, replicas: int) -> None:

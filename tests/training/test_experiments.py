@@ -14,7 +14,7 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.search_path import group_choices, own_conf
 from infomcr_cli.models import build_model
 from infomcr_cli.training import train_step
-from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.setup import make_regularizer
 
 PRESETS = group_choices(None)["experiment"]
 SHAPES = {"digits": ((8, 8, 1), 10), "cifar10": ((32, 32, 3), 10), "cifar100": ((32, 32, 3), 100)}

@@ -16,7 +16,7 @@ from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
 from infomcr_cli.training.gradients import reported_loss, smoothed_labels, training_loss
 from infomcr_cli.training.optimizers import CLASSES, make_optimizer
-from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.setup import make_regularizer
 from infomcr_cli.training.state import TrainingState
 from infomcr_cli.training.step import train_step
 

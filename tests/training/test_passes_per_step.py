@@ -9,7 +9,7 @@ import pytest
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.training import train_step
-from infomcr_cli.training.regularizers.factory import make_regularizer
+from infomcr_cli.training.setup import make_regularizer
 from tests.training import reference as ref
 
 COUNTED = [

@@ -13,11 +13,11 @@ from tolerances import AUTODIFF, CLOSED_FORM, FLOAT32, SINGLE, STOCHASTIC
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.errors import InputError
 from infomcr_cli.training import LocalMinimum, local_minimum_penalty, train_step
-from infomcr_cli.training.regularizers.factory import make_regularizer
 from infomcr_cli.training.regularizers.fisher_trace import FisherTrace
 from infomcr_cli.training.regularizers.gradient_norm import GradientNorm
 from infomcr_cli.training.regularizers.perturbation import gradient_step, normalized_ascent
 from infomcr_cli.training.regularizers.sam import SAM
+from infomcr_cli.training.setup import make_regularizer
 from tests.training import reference as ref
 
 
