@@ -95,9 +95,8 @@ def _timed(measure: Measure, context: MeasureContext) -> tuple[dict[str, float],
 
 def _context(options: argparse.Namespace, folder: Path) -> MeasureContext:
     from infomcr_cli.config.compose import compose_run
-    from infomcr_cli.experiment.network import initial_weights, network_settings
+    from infomcr_cli.experiment.network import build_network, initial_weights
     from infomcr_cli.measures.context import MeasureContext
-    from infomcr_cli.models import build_model
 
     draws = max(1, options.images // 100)
     chosen = {
@@ -109,7 +108,7 @@ def _context(options: argparse.Namespace, folder: Path) -> MeasureContext:
     }
     config = compose_run([*(f"{key}={value}" for key, value in chosen.items()), *options.overrides])
     dataset = _patterns(options.images)
-    model, initial = build_model(**network_settings(config, dataset)), initial_weights(config, dataset)
+    model, initial = build_network(config, dataset), initial_weights(config, dataset)
     _train(model, dataset)
     history = _history(folder / "run", initial or {})
     return MeasureContext(model, dataset, config.measure, 0, lambda: initial, 0.1, history)

@@ -118,7 +118,7 @@ def kernels() -> str:
 
 
 def _keep_to_share() -> None:
-    """A job of a sweep uses that many cores, within an op and by ops side by side."""
+    """Use as many cores as a sweep gives its job, within an operation and for operations side by side."""
     threads = chosen_threads()
     if threads is None:
         return

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +19,16 @@ from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.screen import say
 from infomcr_cli.console.suggestions import shortest_path, suggested_command
-from infomcr_cli.data import check_source
-from infomcr_cli.engine.builder_checks import builders_of, check_found
-from infomcr_cli.engine.preflight import check_devices, check_start, warn_of_draws
+from infomcr_cli.engine.preflight import check_run, warn_of_draws
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.known_builders import remember_builders
 from infomcr_cli.experiment.recorded_settings import resumed_run_settings
 from infomcr_cli.experiment.resolve_settings import resolved
-from infomcr_cli.measures.base import check_measures
-from infomcr_cli.processor import chosen_threads
 from infomcr_cli.runs import RunDirectory, State, has_checkpoint, read_status
 from infomcr_cli.runs.lifecycle import ActiveRun, RunOutcome, active_run, create_run
 from infomcr_cli.signals import Interruption, stop_on_signal
-from infomcr_cli.tracking.known_stores import add_known_store, store_of_resumed_run
-from infomcr_cli.tracking.store import Store, store_of
+from infomcr_cli.tracking.known_stores import store_of_new_run, store_of_resumed_run
+from infomcr_cli.tracking.store import Store
 
 _log = logging.getLogger("infomcr.runs")
 
@@ -109,18 +104,12 @@ def settings_of(request: TrainRequest) -> RunConfig:
     """
     if request.resume is None:
         config = resolved(compose_run(request.overrides, request.config_dir))
-        if config.start:
-            check_start(config.start)
     elif request.run_dir is not None:
         received = f"--run-dir {request.run_dir}"
         raise InputError("--run-dir cannot be combined with --resume", received=received, advice="Leave it out.")
     else:
         config = resumed_run_settings(request.resume, request.overrides, request.config_dir)
-    check_source(config.data)
-    check_found(builders_of([config]))
-    check_measures(config.measure)
-    check_devices([config])
-    chosen_threads()
+    check_run(config, is_new=request.resume is None)
     return config
 
 
@@ -131,15 +120,16 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         InputError: the request cannot be met; nothing has been made.
     """
     config, is_new = settings_of(request), request.resume is None
-    store = _store(config, request)
-    warn = warn_of_draws(config, lambda line: say(console, line)) if is_new else None
-    folder_is_new = not os.path.isdir(request.run_dir.parent if request.run_dir else config.runs_dir)
-    directory = (
-        create_run(config, request.overrides, request.run_dir)
-        if request.resume is None
-        else RunDirectory.open(request.resume)
-    )
-    if is_new:
+    warn: Callable[[int], None] | None = None  # of measures that will lack images, once the data is loaded
+    folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
+    folder_is_new = not folder.is_dir()
+    if request.resume is not None:
+        directory = RunDirectory.open(request.resume)
+        store = store_of_resumed_run(directory, config.tracking, request.overrides)
+    else:
+        store = store_of_new_run(config.tracking, folder)
+        warn = warn_of_draws(config, lambda line: say(console, line))
+        directory = create_run(config, request.overrides, request.run_dir)
         remember_builders(directory, config)
     with active_run(directory, is_new=is_new, folder_is_new=folder_is_new) as run:
         if run.status.state is State.FINISHED:
@@ -155,17 +145,6 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
             _upload(directory, config, store)
     again = named_again(config.model_dump())
     return TrainResult(directory, outcome.state, outcome.reason, outcome.exit_code, again, outcome.advice)
-
-
-def _store(config: RunConfig, request: TrainRequest) -> Store | None:
-    """Return where the run is mirrored; None: nowhere."""
-    if config.tracking.name == "off":
-        return None
-    if request.resume is not None:
-        return store_of_resumed_run(RunDirectory.open(request.resume), config.tracking, request.overrides)
-    folder = request.run_dir.parent if request.run_dir else config.runs_dir
-    add_known_store(config.tracking.uri)  # the user gave it now
-    return store_of(config.tracking.uri, config.tracking.experiment, folder)
 
 
 def _import_trainer(run: ActiveRun) -> RunOutcome | None:

@@ -67,17 +67,17 @@ def test_eval_agrees_with_a_slower_way(trained: Path) -> None:
     import keras
 
     from infomcr_cli.data import load_dataset
-    from infomcr_cli.experiment.network import network_settings
+    from infomcr_cli.experiment.network import build_network
     from infomcr_cli.experiment.recorded_settings import recorded_run
     from infomcr_cli.measures import gram_matrix
-    from infomcr_cli.models import build_model, named_weights
+    from infomcr_cli.models import named_weights
     from infomcr_cli.runs import load_weights
     from infomcr_cli.runs.io.safe_documents import parse_yaml
 
     run = trained / "runs" / "on"
     config = recorded_run(parse_yaml((run / "config.yaml").read_bytes(), "config.yaml"))
     dataset = load_dataset(config.data, seed=config.seed)
-    model = build_model(**network_settings(config, dataset))
+    model = build_network(config, dataset)
     variables = named_weights(model)
     for name, array in load_weights(run).items():
         variables[name].assign(array)

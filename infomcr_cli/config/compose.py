@@ -183,7 +183,7 @@ def no_such(key: str, known: Sequence[str], config_dir: Path | None = None) -> I
 
 
 def _same_leaf(key: str, known: Sequence[str]) -> str | None:
-    """The setting of that name, or of what other tools call so, in another group."""
+    """Return the setting of that name, or of the one that other tools use for it, in another group."""
     leaf = key.rpartition(".")[2]
     leaves = {leaf, OTHER_WORDS.get(leaf.lower())} - {"name"}  # which every group has
     same = [name for name in known if name.rpartition(".")[2] in leaves]
@@ -191,7 +191,7 @@ def _same_leaf(key: str, known: Sequence[str]) -> str | None:
 
 
 def _elsewhere(group: str, leaf: str, config_dir: Path | None) -> str | None:
-    """A setting that only other choices of the group have, such as reg.beta while reg=off."""
+    """Say which other choices of the group have a setting, such as reg.beta while reg=off; None: none has it."""
     files = [file for folder in search_path(config_dir) for file in (folder / group).glob("*.yaml") if group]
     choices = sorted({f"{group}={file.stem}" for file in files if leaf in _settings_in(file)})
     return f"It is a setting of {', '.join(choices)}." if choices else None

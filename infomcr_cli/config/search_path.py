@@ -75,9 +75,9 @@ def group_choices(config_dir: Path | None) -> dict[str, list[str]]:
 
 
 def _holds_groups(folder: Path) -> bool:
-    """A folder that happens to be called conf is ours only if it holds one of our groups.
+    """Return whether a folder called conf holds a group of ours: if not, it belongs to another program.
 
-    One with config.yaml or sweep.yaml alone may belong to another program; --config-dir uses it.
+    One with config.yaml or sweep.yaml alone may do so too; --config-dir uses it.
     """
     groups = {path.name for path in own_conf().iterdir() if path.is_dir()}
     return folder.is_dir() and any(path.is_dir() and path.name in groups for path in folder.iterdir())

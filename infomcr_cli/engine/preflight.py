@@ -10,15 +10,31 @@ from collections.abc import Callable, Iterable, Sequence
 from infomcr_cli.config.devices import PARTS_OF_A_CPU, check_shares
 from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.data import read_training_set_sizes, training_set_size
+from infomcr_cli.data import check_source, read_training_set_sizes, training_set_size
 from infomcr_cli.engine.builder_checks import builders_of, check_found, check_imported
 from infomcr_cli.engine.existing_runs import place_of
 from infomcr_cli.engine.gpus import visible_gpus
 from infomcr_cli.engine.job import Job
 from infomcr_cli.errors import InputError
 from infomcr_cli.measures.base import check_measures
+from infomcr_cli.processor import chosen_threads
 from infomcr_cli.runs import RunDirectory, list_checkpoints
 from infomcr_cli.runs.directory import split_start
+
+
+def check_run(config: RunConfig, *, is_new: bool) -> None:
+    """Raise InputError if settings, names or headers show that training will be refused; imports no TensorFlow.
+
+    Args:
+        is_new: whether the run begins now, from the weights of `start` if that is set.
+    """
+    if is_new and config.start:
+        check_start(config.start)
+    check_source(config.data)
+    check_found(builders_of([config]))
+    check_measures(config.measure)
+    check_devices([config])
+    chosen_threads()  # raises if INFOMCR_THREADS is no number
 
 
 def check_settings(jobs: Sequence[Job], *, evaluate: bool) -> None:

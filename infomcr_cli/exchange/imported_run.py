@@ -14,7 +14,6 @@ from infomcr_cli import runtime
 from infomcr_cli.config.compose import validate
 from infomcr_cli.config.schema.imported import without_stand_ins
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.console.text import printable
 from infomcr_cli.exchange.run_network import INITIAL, MODEL, TRAINED
 from infomcr_cli.exchange.sources import WeightSource
@@ -27,14 +26,12 @@ from infomcr_cli.runs import (
     MetricsLog,
     RunDirectory,
     State,
-    new_status,
     read_status,
     save_checkpoint,
     write_environment,
 )
-from infomcr_cli.runs.identity import identity
 from infomcr_cli.runs.io.safe_files import write_atomically
-from infomcr_cli.runs.lifecycle import RunOutcome, active_run
+from infomcr_cli.runs.lifecycle import RunOutcome, active_run, create_run
 
 STEP = 1  # of the trained weights, whatever their training counted; those before training have 0
 
@@ -75,7 +72,7 @@ def write_run(
     """
     network, weights = imported.network, weights_by_name(imported.network.model)
     recorded = _recorded(imported, config, weights)
-    run = _new_directory(recorded, overrides, run_dir, imported.source.run_name)
+    run = create_run(recorded, overrides, run_dir, name=imported.source.run_name)
     remember_builders(run, config)
     with _whole_or_gone(run), active_run(run, is_new=True) as active:
         if network.architecture is not None:
@@ -139,13 +136,6 @@ def _recorded(imported: ImportedNetwork, config: RunConfig, weights: Mapping[str
         settings["model"] = {"name": "imported", "architecture": digest}
         settings["choices"]["model"] = "imported"
     return validate(without_stand_ins(settings))
-
-
-def _new_directory(config: RunConfig, overrides: Sequence[str], run_dir: Path | None, name: str) -> RunDirectory:
-    text, status = to_yaml(config), new_status(identity(config))
-    if run_dir is not None:
-        return RunDirectory.create(run_dir, config=text, overrides=overrides, status=status)
-    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=overrides, status=status)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from rich.console import Console
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.data import Scaling
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.console.text import printable
 from infomcr_cli.data import Dataset, Split, evaluation_batches
 from infomcr_cli.data.inputs import is_scalable
@@ -46,7 +45,7 @@ class Importer:
     def __init__(self, config: RunConfig, overrides: Sequence[str], console: Console) -> None:
         runtime.prepare_to_measure(config)
         self._config, self._console = config, console
-        self._overrides = [redact_override(override) for override in overrides]
+        self._overrides = overrides
         self._unscaled = load_dataset(config.data, seed=config.seed, is_scaled=False)
         self._dataset = scaled(self._unscaled, config.data.scaling)
 

@@ -15,8 +15,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.exchange.architecture import read_architecture
 from infomcr_cli.exchange.archive import MAX_CONFIG
 from infomcr_cli.exchange.keras_file import build
-from infomcr_cli.experiment.network import initial_weights, network_settings
-from infomcr_cli.models import build_model
+from infomcr_cli.experiment.network import build_network, initial_weights
 from infomcr_cli.runs import RunDirectory, list_checkpoints, load_checkpoint
 
 MODEL = "model.json"
@@ -31,7 +30,7 @@ def network_of_run(run: RunDirectory, config: RunConfig, dataset: Dataset) -> ke
     """
     if isinstance(config.model, ImportedModelConfig):
         return imported_network(run, config.model)
-    return build_model(**network_settings(config, dataset))
+    return build_network(config, dataset)
 
 
 def imported_network(run: RunDirectory, config: ImportedModelConfig) -> keras.Model:

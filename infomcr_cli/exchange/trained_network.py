@@ -17,8 +17,7 @@ from infomcr_cli.exchange.fitting import fitted
 from infomcr_cli.exchange.keras_file import KerasModel, read_keras_file
 from infomcr_cli.exchange.sources import WeightSource
 from infomcr_cli.exchange.weights_file import load_weights_file, weights_by_name
-from infomcr_cli.experiment.network import network_settings
-from infomcr_cli.models import build_model
+from infomcr_cli.experiment.network import build_network
 from infomcr_cli.models.keras_internals import full_precision
 from infomcr_cli.models.user_code import user_code
 from infomcr_cli.runs.io.tensors import Array
@@ -58,7 +57,7 @@ def trained_network(source: WeightSource, config: RunConfig, dataset: Dataset) -
     """
     if source.is_keras:
         return _of_keras_file(source, dataset)
-    model = build_model(**network_settings(config, dataset))
+    model = build_network(config, dataset)
     initial = None
     if source.initial is not None:
         load_weights_file(model, source.initial)

@@ -17,11 +17,7 @@ from infomcr_cli.models import build_model, named_weights
 
 
 def network_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """Return what `build_model` takes to build the untrained network of a run, for the images and classes of its data.
-
-    Runs for which it is equal have the same network. `build_model` raises InputError where the images do not fit the
-    network, or the user did not name its builder.
-    """
+    """Return the arguments of `build_model` for the network of a run; it is the same for runs with equal ones."""
     settings = config.model.model_dump()
     if isinstance(config.model, BuilderConfig):
         settings["trusted"] = is_trusted(config)
@@ -31,6 +27,15 @@ def network_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "num_classes": dataset.num_classes,
         "l2": config.optimizer.l2,
     }
+
+
+def build_network(config: RunConfig, dataset: Dataset) -> keras.Model:
+    """Return the untrained network of a run, for the images and classes of its data.
+
+    Raises:
+        InputError: the images do not fit the network, or the user did not name its builder.
+    """
+    return build_model(**network_settings(config, dataset))
 
 
 def initial_weights(config: RunConfig, dataset: Dataset) -> dict[str, Any] | None:
@@ -43,7 +48,7 @@ def initial_weights(config: RunConfig, dataset: Dataset) -> dict[str, Any] | Non
         return None
     with _policy(config.precision):
         keras.utils.set_random_seed(config.seed)
-        model = build_model(**network_settings(config, dataset))
+        model = build_network(config, dataset)
         return {name: np.asarray(variable) for name, variable in named_weights(model).items()}
 
 

@@ -175,7 +175,7 @@ def _new_run(name: str, arguments: Sequence[str], recorded: Sequence[str], confi
 
 
 def _is_kept(text: str, given: AbstractSet[str]) -> bool:
-    """A setting that is given now goes, and so do those of a group that is; a record may hold anything."""
+    """Return whether a recorded override is kept: neither it nor its group is given now. A record may hold anything."""
     try:
         (override,) = parse([text])
     except InputError:

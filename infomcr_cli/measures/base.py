@@ -222,7 +222,7 @@ def _check_draws(gamma: GammaConfig) -> None:
 
 
 def _fitting(gamma: GammaConfig, images: int) -> int:
-    """The largest draw of so many images, in whole chunks if images share batch statistics."""
+    """Return the largest draw of so many images, in whole chunks if images share batch statistics."""
     whole = images - images % gamma.chunk_size if gamma.batch_norm == "batch" else images
     return max(2, whole)
 

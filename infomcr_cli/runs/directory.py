@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infomcr_cli.console.redaction import redact_override
 from infomcr_cli.console.suggestions import suggested_command
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
@@ -98,6 +99,7 @@ class RunDirectory:
         Args:
             path: a place where nothing is, or an empty directory.
             config: the resolved configuration, YAML; passwords in it already redacted.
+            overrides: as given on the command line; passwords are left out.
 
         Raises:
             InputError: something is there already, or no directory can be made there.
@@ -111,7 +113,7 @@ class RunDirectory:
                 run.checkpoints.mkdir()
                 run.plots.mkdir()
                 write_atomically(run.config, config)
-                write_atomically(run.overrides, dump_yaml(list(overrides)))
+                write_atomically(run.overrides, dump_yaml([redact_override(override) for override in overrides]))
                 write_atomically(run.status, status_document(made_here))
             return RunDirectory(target.resolve())
         except OSError as error:

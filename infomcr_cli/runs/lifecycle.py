@@ -24,7 +24,7 @@ from typing import Any
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.yaml_text import to_yaml
-from infomcr_cli.console.redaction import redact, redact_override
+from infomcr_cli.console.redaction import redact
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import AdvisedError, InputError
 from infomcr_cli.runs.directory import RunDirectory, new_run_name
@@ -79,7 +79,12 @@ class Work:
 
 
 def create_run(
-    config: RunConfig, overrides: Sequence[str], path: Path | None = None, *, label: str | None = None
+    config: RunConfig,
+    overrides: Sequence[str],
+    path: Path | None = None,
+    *,
+    name: str | None = None,
+    label: str | None = None,
 ) -> RunDirectory:
     """Make the directory of a new run, RUNNING.
 
@@ -87,18 +92,18 @@ def create_run(
         config: resolved settings.
         overrides: as given on the command line; secrets are left out.
         path: where it is to be; None: a new name in `config.runs_dir`.
+        name: the name in `config.runs_dir`, to which a number is added if it is taken; None: date, network and hash.
         label: what distinguishes it from the other runs of its sweep.
 
     Raises:
         InputError: the directory exists already or cannot be made.
     """
     hashed, text = identity(config), to_yaml(config)
-    shown = [redact_override(override) for override in overrides]
     status = new_status(hashed).model_copy(update={"label": label})
     if path is not None:
-        return RunDirectory.create(path, config=text, overrides=shown, status=status)
-    name = new_run_name(config.model.name, config.reg.name, hashed)
-    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=shown, status=status)
+        return RunDirectory.create(path, config=text, overrides=overrides, status=status)
+    name = name or new_run_name(config.model.name, config.reg.name, hashed)
+    return RunDirectory.create_new(config.runs_dir, name, config=text, overrides=overrides, status=status)
 
 
 class ActiveRun:

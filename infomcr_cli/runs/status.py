@@ -158,7 +158,7 @@ def _alive(run: RunDirectory, status: Status) -> bool:
 
 
 def _just_created(status: Status) -> bool:
-    """The short while between the making of a directory and the taking of its lock."""
+    """Return whether a run's process may be about to lock the directory that it has just made."""
     return (
         status.pid is not None
         and status.started is not None

@@ -76,13 +76,31 @@ def store_of_run(run: RunDirectory, given_uri: str | None = None) -> Store | Non
     return store_of(uri, experiment, run.path.parent, folder=default_store(run))
 
 
+def store_of_new_run(tracking: TrackingConfig, runs_dir: Path | str) -> Store | None:
+    """Return the store of a new run, which the user named now; None if it is mirrored nowhere.
+
+    Args:
+        tracking: its resolved settings.
+        runs_dir: the folder that its directory will be in.
+
+    Raises:
+        InputError: the tracking URI or the experiment is none that MLflow takes.
+    """
+    if tracking.name == "off":
+        return None
+    add_known_store(tracking.uri)
+    return store_of(tracking.uri, tracking.experiment, runs_dir)
+
+
 def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> Store | None:
-    """Return the store of a resumed run; the recorded URI counts only if the user gave it before.
+    """Return the store of a resumed run, None if it is mirrored nowhere; a recorded URI needs to be a known one.
 
     Args:
         tracking:  the settings with which it is resumed.
         overrides: as given on the command line.
     """
+    if tracking.name == "off":
+        return None
     typed = {text.lstrip("+").partition("=")[0] for text in overrides}
     if not typed & {"tracking", "tracking.uri", "tracking.name"}:
         store = store_of_run(run)

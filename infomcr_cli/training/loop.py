@@ -53,16 +53,16 @@ class Callback(Protocol):
     """What the loop calls as it progresses. A callback may raise to stop training at a step boundary."""
 
     def on_step(self, position: Position, means: Callable[[], dict[str, float]]) -> None:
-        """A step was taken; `means` gives the running means of its epoch."""
+        """Handle the end of a step; `means` gives the running means of its epoch."""
 
     def on_epoch(self, position: Position, values: dict[str, float], timing: dict[str, float]) -> None:
-        """An epoch ended, with its metrics and what depends on the clock."""
+        """Handle the end of an epoch; `values` are its metrics, `timing` holds what depends on the clock."""
 
     def on_milestone(self, position: Position, level: float) -> None:
-        """The clean training loss has fallen to `level` for the first time."""
+        """Handle the first time that the clean training loss has fallen to `level`."""
 
     def on_checkpoint(self, position: Position, train_loss: float) -> None:
-        """A checkpoint is due."""
+        """Handle a checkpoint that is due."""
 
     def on_epoch_saved(self, position: Position) -> None:
         """All of the epoch is logged and saved, and the running means are those of the next one."""

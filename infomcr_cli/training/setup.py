@@ -30,8 +30,7 @@ from infomcr_cli.data import (
     steps_per_epoch,
     training_stream,
 )
-from infomcr_cli.experiment.network import network_settings
-from infomcr_cli.models import build_model
+from infomcr_cli.experiment.network import build_network
 from infomcr_cli.models.custom_checks import normal_samples
 from infomcr_cli.models.score import Score, make_scorer
 from infomcr_cli.models.user_code import user_code
@@ -74,7 +73,7 @@ def set_up(config: RunConfig) -> Setup:
     phases = getattr(config.reg, "phases", None)
     schedule = Schedule(config.schedule, steps_per_epoch=steps_per_epoch(dataset, config.data), phases=phases)
     with strategy.scope():
-        model = build_model(**network_settings(config, dataset))
+        model = build_network(config, dataset)
         rate = learning_rate(schedule, config.optimizer.learning_rate)
         optimizer = make_optimizer(config.optimizer, rate, model.trainable_variables)
     _check_added_losses(config, dataset, model, replicas)

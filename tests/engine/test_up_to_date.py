@@ -39,16 +39,13 @@ def settings(*overrides: str) -> MeasureConfig:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A run whose measures.json is what the real measures wrote."""
     from infomcr_cli.data import load_dataset
-    from infomcr_cli.experiment.network import network_settings
+    from infomcr_cli.experiment.network import build_network
     from infomcr_cli.measures.context import MeasureContext
     from infomcr_cli.measures.evaluate import evaluate_measures
-    from infomcr_cli.models import build_model
 
     config = compose_run(SMALL)
     dataset = load_dataset(config.data, seed=0)
-    values = evaluate_measures(
-        MeasureContext(build_model(**network_settings(config, dataset)), dataset, config.measure)
-    )
+    values = evaluate_measures(MeasureContext(build_network(config, dataset), dataset, config.measure))
     run = RunDirectory.create(
         tmp_path_factory.mktemp("runs") / "a", config=b"{}\n", overrides=[], status=new_status("a" * 64)
     )

@@ -14,8 +14,8 @@ from cli import CommandLine
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
 from infomcr_cli.data import Dataset, load_dataset
-from infomcr_cli.experiment.network import network_settings
-from infomcr_cli.models import build_model, named_weights
+from infomcr_cli.experiment.network import build_network
+from infomcr_cli.models import named_weights
 from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, new_status, save_checkpoint
 
 SIZES = ("data.train_size=128", "data.test_size=100")
@@ -38,7 +38,7 @@ def run_of(path: Path | str, overrides: Sequence[str], tracking: str = "off") ->
     config = compose_run([*overrides, *SIZES, f"tracking={tracking}"])
     dataset = load_dataset(config.data, seed=config.seed)
     keras.utils.set_random_seed(2)
-    model = build_model(**network_settings(config, dataset))
+    model = build_network(config, dataset)
     generator = np.random.default_rng(0)
     for variable in model.weights:
         variable.assign(np.asarray(variable) + 0.1 * generator.random(variable.shape))

@@ -12,14 +12,13 @@ from tolerances import CLOSED_FORM, FLOAT32
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.data import load_dataset
-from infomcr_cli.experiment.network import initial_weights, network_settings
+from infomcr_cli.experiment.network import build_network, initial_weights
 from infomcr_cli.measures.base import chosen_measures
 from infomcr_cli.measures.context import MeasureContext
 from infomcr_cli.measures.evaluate import evaluate_measures
 from infomcr_cli.measures.gamma import gradient_noise_variance
 from infomcr_cli.measures.gram.engine import gram_matrix
 from infomcr_cli.measures.value import MeasureValue
-from infomcr_cli.models import build_model
 from tests.measures.recorded import recorded_history
 
 SMALL = (
@@ -49,7 +48,7 @@ def measured(tmp_path_factory):
     config = compose_run(SMALL)
     keras.utils.set_random_seed(0)
     dataset = load_dataset(config.data, seed=0)
-    model = build_model(**network_settings(config, dataset))
+    model = build_network(config, dataset)
     images, labels = dataset.standardise(dataset.train.images), dataset.train.labels
     model.compile(keras.optimizers.SGD(0.05, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, labels, batch_size=20, epochs=12, verbose=0)
@@ -104,7 +103,7 @@ def test_estimated_values_have_a_standard_error(measured):
 def test_distance_from_initialization_is_that_from_the_untrained_network(measured):
     config, dataset, model, values = measured
     keras.utils.set_random_seed(config.seed)
-    untrained = build_model(**network_settings(config, dataset))
+    untrained = build_network(config, dataset)
     parts = zip(model.trainable_variables, untrained.trainable_variables, strict=True)
     truth = np.sqrt(sum(np.sum((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2) for a, b in parts))
     assert values["distance_from_initialization"].value == pytest.approx(truth, rel=CLOSED_FORM)
@@ -127,9 +126,7 @@ def test_hessian_eigenvalue_is_positive_with_a_small_residual(measured):
 def test_unsupported_network_gives_a_reason_and_leaves_other_measures(measured):
     config, dataset, *_ = measured
     config = compose_run([*SMALL, "model.norm=group", "measure.names=[spectral_product,path_norm,margin]"])
-    values = evaluate_measures(
-        MeasureContext(build_model(**network_settings(config, dataset)), dataset, config.measure)
-    )
+    values = evaluate_measures(MeasureContext(build_network(config, dataset), dataset, config.measure))
     assert values["spectral_product"].value is None
     assert "batch norm" in values["spectral_product"].extras["reason"]
     assert values["margin"].value is not None
