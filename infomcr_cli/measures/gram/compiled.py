@@ -115,6 +115,7 @@ class CompiledPasses:
         """Compile, and take sample by sample if the vectorised Jacobian fails or is wrong."""
         chunk = self.block_size if self.setting.batch_norm == "batch" else min(MODEL_CHUNK, self.block_size)
         chosen = [self.variables[i] for i in self._by_model]
+        # A whole chunk gives the shapes: if there are fewer samples, they repeat.
         inputs = take(images, np.arange(chunk) % len(keras.tree.flatten(images)[0]))
         jacobian = JacobianPass(self.setting, self.weights, chosen, inputs)
         indices, _ = next(blocks(len(labels), jacobian.size))
@@ -132,13 +133,14 @@ class CompiledPasses:
         """Return the positions of the variables whose contributions in `result` are not their gradients."""
         coefficients = np.random.default_rng(0).uniform(0.5, 1.5, len(labels)) * np.resize([1.0, -1.0], len(labels))
         gradients = self._combined_gradient(images, labels, coefficients)
-        truth = np.array([float(tf.reduce_sum(tf.square(g))) for g in gradients])
+        truth = np.array([float(tf.reduce_sum(tf.square(g))) for g in gradients])  # ‖Σ c_i g_i‖² of each variable
         multiply = self.products
         kernels = self.kernels(self.values())
         grams = [
             multiply.gram([multiply.compact(p)], kernel)[0] if p else None
             for p, kernel in zip(result.contributions, kernels, strict=True)
         ]
+        # cᵀGc and Σ c_i²‖g_i‖² of each variable.
         found = np.array([0.0 if g is None else coefficients @ g @ coefficients for g in grams])
         sizes = np.array([0.0 if g is None else np.square(coefficients) @ np.diag(g) for g in grams])
         allowed = np.maximum(TOLERANCE * np.maximum(sizes, truth), NOISE * (sizes.sum() + truth.sum()))
@@ -157,7 +159,7 @@ class CompiledPasses:
                 inputs = keras.tree.map_structure(tf.constant, images)
                 logits = setting.model(in_precision(inputs, setting.precision), training=False)  # [n, C]
                 derivative = derivative_at(logits, tf.constant(labels), setting.logit_scale)
-            seed = tf.cast(derivative.direction * coefficients[:, None], logits.dtype)
+            seed = tf.cast(derivative.direction * coefficients[:, None], logits.dtype)  # [n, C]
             gradients = tape.gradient(logits, wanted, seed, unconnected_gradients="zero")
         return [tf.cast(tf.convert_to_tensor(g), tf.float64) for g in gradients]
 

@@ -33,14 +33,17 @@ def kernel_gradients_as_products(model: keras.Model) -> Iterator[None]:
 
 
 def _pays(layer: Any) -> bool:
-    """Larger windows take longer to lay out than they save, and much memory; of few channels the product is narrow."""
+    """Return whether this gradient is faster for a convolution.
+
+    Larger windows take longer to lay out than they save, and much memory; with few channels the product is narrow.
+    """
     plain = layer.groups == 1 and layer.data_format == "channels_last" and tuple(layer.dilation_rate) == (1, 1)
     rows, columns = layer.kernel_size
     return plain and layer.built and rows * columns <= LARGEST_WINDOW and layer.kernel.shape[2] >= FEWEST_CHANNELS
 
 
 def _convolution(layer: Any, otherwise: Callable[..., Any], inputs: Any, kernel: Any) -> Any:
-    """The layer's convolution of [n, height, width, channels] by [rows, columns, channels, filters]."""
+    """Return the layer's convolution of [n, height, width, channels] by [rows, columns, channels, filters]."""
     if not tf.TensorShape(inputs.shape).is_fully_defined():
         return otherwise(inputs, kernel)
     strides, padding = [1, *layer.strides, 1], layer.padding.upper()
@@ -48,6 +51,7 @@ def _convolution(layer: Any, otherwise: Callable[..., Any], inputs: Any, kernel:
     @tf.custom_gradient
     def convolved(x: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # [positions, weights of a filter]ᵀ · [positions, filters]
             rows = tf.reshape(windows, [-1, windows.shape[-1]])
             by_kernel = tf.matmul(rows, tf.reshape(d, [-1, k.shape[-1]]), transpose_a=True)
             by_input = tf.raw_ops.Conv2DBackpropInput(
@@ -55,6 +59,7 @@ def _convolution(layer: Any, otherwise: Callable[..., Any], inputs: Any, kernel:
             )
             return by_input, tf.reshape(by_kernel, k.shape)
 
+        # Outside of `gradient`, whose cotangents all share it: [n, out_height, out_width, rows · columns · channels].
         windows = tf.image.extract_patches(x, [1, *layer.kernel_size, 1], strides, [1, 1, 1, 1], padding)
         return tf.nn.conv2d(x, k, strides, padding), gradient
 

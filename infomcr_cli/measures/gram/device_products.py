@@ -45,7 +45,7 @@ class DeviceProducts:
         with _beside(_tensor_of(blocks[0])):
             if all(isinstance(b, OuterProduct) for b in blocks):
                 left, right = (tf.concat([getattr(b, side) for b in blocks], axis=0) for side in ("left", "right"))
-                gram, along = _gram_of_factors(left, right, kernel)
+                gram, along = _gram_of_factors(left, right, kernel)  # of [N, T, a] and [N, T, k]
             else:
                 window = blocks[0].window
                 weights = arranged(kernel, window) if window is not None else tf.reshape(kernel, [-1])
@@ -69,7 +69,7 @@ def _summed(parts: Sequence[Contribution]) -> Contribution:
     """Return the sum of the contributions of several calls, compact."""
     if len(parts) == 1:
         return _compact(parts[0])
-    if are_matrix_products(parts):
+    if are_matrix_products(parts):  # the positions of all calls, [n, T₁ + T₂ + …, a or k]
         left, right = (tf.concat([getattr(p, side) for p in parts], axis=1) for side in ("left", "right"))
         return _compact(OuterProduct(left, right))
     return Rows(tf.add_n([_in_kernel_order(part) for part in parts]))
@@ -82,13 +82,13 @@ def _compact(contribution: Contribution) -> Contribution:
 
 
 def _rows(contribution: Contribution) -> tf.Tensor:
-    """[n, weights]."""
+    """Return the gradients written out, [n, weights]."""
     if isinstance(contribution, Rows):
         return tf.reshape(contribution.array, [contribution.array.shape[0], -1])
     left, right, window = contribution.left, contribution.right, contribution.window
     if window is not None:
         return convolution_rows(left, right, window)
-    return tf.reshape(tf.matmul(left, right, transpose_a=True), [left.shape[0], -1])
+    return tf.reshape(tf.matmul(left, right, transpose_a=True), [left.shape[0], -1])  # from [n, a, k]
 
 
 def _in_kernel_order(contribution: Contribution) -> tf.Tensor:
@@ -99,23 +99,24 @@ def _in_kernel_order(contribution: Contribution) -> tf.Tensor:
 
 
 def _gram_of_factors(left: tf.Tensor, right: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """See `products.gram_of_factors`."""
+    """Return what `products.gram_of_factors` does."""
     n, steps = left.shape[:2]
     left, right, kernel = (tf.cast(x, tf.float64) for x in (left, right, kernel))
+    # Σ_t left_tᵀ K right_t, by [n, T, k] · [k, a]: the rows are not written out.
     along = tf.reduce_sum(left * tf.matmul(right, kernel, transpose_b=True), axis=[1, 2])
     left, right = (tf.reshape(x, [n * steps, -1]) for x in (left, right))
-    pairs = tf.matmul(left, left, transpose_b=True) * tf.matmul(right, right, transpose_b=True)
+    pairs = tf.matmul(left, left, transpose_b=True) * tf.matmul(right, right, transpose_b=True)  # [n·T, n·T]
     return tf.reduce_sum(tf.reshape(pairs, [n, steps, n, steps]), axis=[1, 3]), along
 
 
 def _gram_of_rows(blocks: Sequence[tf.Tensor], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """See `products.gram_of_rows`."""
+    """Return what `products.gram_of_rows` does."""
     count = sum(rows.shape[0] for rows in blocks)
     width = max(1, PANEL_BYTES // (8 * (count + 1)))
     total = tf.zeros([count + 1, count + 1], tf.float64)
     for start in range(0, weights.shape[0], width):
         columns = slice(start, start + width)
         panel = tf.concat([*(rows[:, columns] for rows in blocks), weights[None, columns]], axis=0)
-        panel = tf.cast(panel, tf.float64)
+        panel = tf.cast(panel, tf.float64)  # [N + 1, width]: the weights are one more row
         total += tf.matmul(panel, panel, transpose_b=True)
     return total[:count, :count], total[:count, count]

@@ -41,11 +41,13 @@ class Window:
     @property
     def order(self) -> tuple[int, ...]:
         """Axes of a kernel [rows, columns, channels, groups, filters of a group] in the order of the gradients."""
+        # A separable product has [columns · channels, rows · filters], im2col [rows · columns · channels, filters].
         return (3, 1, 2, 0, 4) if self.is_separable else (3, 0, 1, 2, 4)
 
     def arranged(self, kernel: Array) -> Array:
         """Return a kernel [rows, columns, channels, filters] in the order of `convolution_rows`, [weights]."""
         rows, columns, channels, filters = kernel.shape
+        # The channels of a kernel are those of one group; its filters are those of all.
         split = kernel.reshape(rows, columns, channels, self.groups, filters // self.groups)
         return split.transpose(self.order).reshape(-1)
 
@@ -60,13 +62,14 @@ def convolution_rows(images: Array, cotangent: Array, window: Window) -> Array:
         part = slice(start, start + step)
         for g in range(groups):
             x, d = images[part, ..., g * channels :][..., :channels], cotangent[part, ..., g * filters :][..., :filters]
-            left, right = lay_out(x, d, window)
+            left, right = lay_out(x, d, window)  # [step, positions, a] and [step, positions, b]
+            # One product [a, b] a sample, flat: the weights of one group.
             rows[part, g] = np.matmul(left.transpose(0, 2, 1), right).reshape(len(x), -1)
     return rows.reshape(count, -1)
 
 
 def _separable(images: Array, cotangent: Array, window: Window) -> tuple[Array, Array]:
-    """[n, rows·columns, size·channels] and [n, rows·columns, size·filters], rows being those of the image.
+    """Return [n, rows·columns, size·channels] and [n, rows·columns, size·filters], rows being those of the image.
 
     Rows that only pad the image add nothing and are left out.
     """
@@ -74,10 +77,12 @@ def _separable(images: Array, cotangent: Array, window: Window) -> tuple[Array, 
     _, out_height, out_width, filters = cotangent.shape
     (tall, wide), (down, across), (top, before) = window.size, window.dilation, window.before
     used = min(height, out_height + (tall - 1) * down - top)
+    # Column j of the window: the input shifted by j. What it reads from the padding stays 0.
     left = np.zeros((n, used, out_width, wide, channels), images.dtype)
     for j in range(wide):
         first, source, length = overlap(j * across - before, width, out_width)
         left[:, :, first : first + length, j] = images[:, :used, source : source + length]
+    # Row i of the window: at each row of the image, the cotangent of the output whose row i of the window lies there.
     right = np.zeros((n, used, out_width, tall, filters), cotangent.dtype)
     for i in range(tall):
         first, source, length = overlap(top - i * down, out_height, used)
@@ -86,12 +91,13 @@ def _separable(images: Array, cotangent: Array, window: Window) -> tuple[Array, 
 
 
 def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Array]:
-    """[n, positions, rows·columns·channels] and [n, positions, filters]."""
+    """Return [n, positions, rows·columns·channels] and [n, positions, filters]."""
     n, height, width, channels = images.shape
     _, out_height, out_width, filters = cotangent.shape
     (tall, wide), (down, across), (step_y, step_x) = window.size, window.dilation, window.strides
     if window.size == (1, 1) and window.strides == (1, 1):
         return images.reshape(n, -1, channels), cotangent.reshape(n, -1, filters)
+    # From the first row of the first window to the last row of the last one; likewise columns.
     needed = ((out_height - 1) * step_y + (tall - 1) * down + 1, (out_width - 1) * step_x + (wide - 1) * across + 1)
     padded = np.zeros(
         (n, max(needed[0], height + window.before[0]), max(needed[1], width + window.before[1]), channels)
@@ -106,7 +112,7 @@ def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Arr
 
 
 def overlap(shift: int, length: int, out: int) -> tuple[int, int, int]:
-    """First output position, first source position and number of positions p with 0 <= p + shift < length."""
+    """Return first output position, first source position and number of positions p with 0 <= p + shift < length."""
     first = min(max(0, -shift), out)
     last = min(out, length - shift)
     return first, max(0, first + shift), max(0, last - first)

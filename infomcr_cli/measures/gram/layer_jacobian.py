@@ -34,14 +34,14 @@ def layer_gradients(
     n = cotangents[0].shape[0]
     flat = keras.tree.flatten((traced.args, traced.kwargs))
     sliced = [i for i, x in enumerate(flat) if tf.is_tensor(x) and x.shape.rank and x.shape[0] == n]
-    masks = [keras_mask(flat[i]) for i in sliced]
+    masks = [keras_mask(flat[i]) for i in sliced]  # an attribute of the tensor, which a slice of it does not have
 
     def of_one_sample(parts: tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]) -> list[tf.Tensor]:
         inputs, given_masks, given = parts
         arguments = list(flat)
         remaining = iter(given_masks)
         for i, x, mask in zip(sliced, inputs, masks, strict=True):
-            arguments[i] = x[None]
+            arguments[i] = x[None]  # a batch of one, [1, ...]
             if mask is not None:
                 set_keras_mask(arguments[i], next(remaining)[None])
         args, kwargs = keras.tree.pack_sequence_as((traced.args, traced.kwargs), arguments)
@@ -63,5 +63,6 @@ def layer_gradients(
 
 
 def _mapped(function: Callable[[Any], list[tf.Tensor]], elements: Any) -> list[tf.Tensor]:
+    # `map_fn` must know the types of the results beforehand; those of one sample show them.
     first = function(tf.nest.map_structure(lambda x: x[0], elements))
     return list(tf.map_fn(function, elements, fn_output_signature=[x.dtype for x in first]))

@@ -9,6 +9,7 @@ Notation: x input, d cotangent of the output (before the activation), n samples;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,7 @@ def unregister_rule(layer_class: type) -> None:
 def rule_of(layer: keras.Layer) -> Rule | None:
     """Return the rule for a layer, or None if there is none or its options are not covered."""
     rule, supports = _RULES.get(type(layer), (None, None))
+    # With LoRA or quantization a layer does not multiply by its own kernel.
     plain = not getattr(layer, "lora_enabled", False) and not getattr(layer, "quantization_mode", None)
     return rule if rule is not None and supports is not None and plain and supports(layer) else None
 
@@ -93,14 +95,16 @@ def own_trainable(layer: keras.Layer) -> tuple[keras.Variable, ...]:
 
 @register_rule(layers.Dense)
 def dense(call: LayerCall) -> Gradients:
-    """Kernel: Σ_t x_t ⊗ d_t. Bias: Σ_t d_t."""
-    x, d = (_flat_positions(t) for t in (call.inputs, call.cotangent))
+    """Return for the kernel Σ_t x_t ⊗ d_t, for the bias Σ_t d_t."""
+    positions = math.prod(call.inputs.shape[1:-1])
+    # [n, T, inputs] and [n, T, outputs]
+    x, d = (tf.reshape(t, [t.shape[0], positions, t.shape[-1]]) for t in (call.inputs, call.cotangent))
     return _kernel_and_bias(call, lambda: OuterProduct(x, d))
 
 
 @register_rule(layers.Conv2D, lambda layer: layer.data_format == "channels_last")
 def convolution(call: LayerCall) -> Gradients:
-    """Kernel: Σ_t (window of x at t) ⊗ d_t. Bias: Σ_t d_t."""
+    """Return for the kernel Σ_t (window of x at t) ⊗ d_t, for the bias Σ_t d_t."""
     layer = call.layer
     window = Window(
         size=tuple(layer.kernel_size),
@@ -114,19 +118,21 @@ def convolution(call: LayerCall) -> Gradients:
 
 @register_rule(layers.DepthwiseConv2D, lambda layer: layer.data_format == "channels_last")
 def depthwise_convolution(call: LayerCall) -> Gradients:
-    """Kernel at offset o: Σ_t x_{t+o} d_t, channel by channel. Bias: Σ_t d_t."""
+    """Return for the kernel at offset o Σ_t x_{t+o} d_t, channel by channel, for the bias Σ_t d_t."""
     return _kernel_and_bias(call, lambda: _depthwise_kernel(call))
 
 
 @register_rule(layers.BatchNormalization, lambda layer: not layer.renorm)
 def batch_normalization(call: LayerCall) -> Gradients:
-    """At moving statistics. Scale: Σ_t x̂_t d_t. Centre: Σ_t d_t."""
+    """Return for the scale Σ_t x̂_t d_t, x̂ at moving statistics, for the centre Σ_t d_t."""
     layer, x = call.layer, call.inputs
     axis = layer.axis % x.shape.rank
+    # Moving statistics have the shape [channels], whichever axis that is.
     shape = [x.shape[axis] if i == axis else 1 for i in range(x.shape.rank)]
     mean, variance = (call.value(v) for v in (layer.moving_mean, layer.moving_variance))
     centred = x - tf.reshape(mean, shape)
     deviation = tf.sqrt(variance + layer.epsilon)
+    # The sums are divided, [n, channels], not the whole of x.
     return _scale_and_centre(call, lambda d: _sum_except(centred * d, [axis]) / deviation, [axis])
 
 
@@ -139,7 +145,7 @@ def _trailing_axis(layer: Any) -> bool:
 
 @register_rule(layers.LayerNormalization, _trailing_axis)
 def layer_normalization(call: LayerCall) -> Gradients:
-    """Over the last axis. Scale: Σ_t x̂_t d_t. Centre: Σ_t d_t."""
+    """Return for the scale Σ_t x̂_t d_t, x̂ over the last axis, for the centre Σ_t d_t."""
     x = call.inputs
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
     hat = (x - mean) * tf.math.rsqrt(variance + call.layer.epsilon)
@@ -159,15 +165,17 @@ def _scale_and_centre(call: LayerCall, scale: Callable[[tf.Tensor], tf.Tensor], 
 
 
 def _depthwise_kernel(call: LayerCall) -> tf.Tensor:
-    """[n, rows, columns, channels, multiplier]."""
+    """Return the kernel's gradients, [n, rows, columns, channels, multiplier]."""
     layer, x = call.layer, call.inputs
     n, out_height, out_width, _ = call.cotangent.shape
     rows, columns = layer.kernel_size
     (top, left), (down, across), (step_y, step_x) = _padding_before(call), layer.dilation_rate, layer.strides
+    # As far as the last window reads.
     bottom = max(0, (out_height - 1) * step_y + (rows - 1) * down + 1 - top - x.shape[1])
     right = max(0, (out_width - 1) * step_x + (columns - 1) * across + 1 - left - x.shape[2])
     padded = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
     d = tf.reshape(call.cotangent, [n, out_height, out_width, x.shape[3], layer.depth_multiplier])
+    # At each offset [n, channels, multiplier]; stacked, [n, rows · columns, channels, multiplier].
     offsets = [
         tf.reduce_sum(
             padded[:, i * down :: step_y, j * across :: step_x][:, :out_height, :out_width, :, None] * d, axis=[1, 2]
@@ -179,7 +187,7 @@ def _depthwise_kernel(call: LayerCall) -> tf.Tensor:
 
 
 def _padding_before(call: LayerCall) -> tuple[int, int]:
-    """Rows above and columns to the left of the image, as TensorFlow pads it."""
+    """Return the rows above and the columns to the left of the image, as TensorFlow pads it."""
     layer = call.layer
     if layer.padding == "valid":
         return 0, 0
@@ -187,17 +195,9 @@ def _padding_before(call: LayerCall) -> tuple[int, int]:
         max(0, (call.cotangent.shape[a + 1] - 1) * layer.strides[a] + (size - 1) * layer.dilation_rate[a] + 1 - length)
         for a, (size, length) in enumerate(zip(layer.kernel_size, call.inputs.shape[1:3], strict=True))
     ]
-    return totals[0] // 2, totals[1] // 2
-
-
-def _flat_positions(x: tf.Tensor) -> tf.Tensor:
-    """[n, ..., features] as [n, T, features]."""
-    positions = 1
-    for length in x.shape[1:-1]:
-        positions *= length
-    return tf.reshape(x, [x.shape[0], positions, x.shape[-1]])
+    return totals[0] // 2, totals[1] // 2  # an odd one comes behind
 
 
 def _sum_except(x: tf.Tensor, kept: Sequence[int]) -> tf.Tensor:
-    """Sum over all axes but the first and the kept ones."""
+    """Return the sum over all axes but the first and the kept ones."""
     return tf.reduce_sum(x, axis=[a for a in range(1, x.shape.rank) if a not in kept])

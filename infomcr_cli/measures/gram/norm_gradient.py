@@ -35,7 +35,7 @@ def norm_gradients_in_closed_form(model: keras.Model) -> Iterator[None]:
 
 
 def _norm(layer: Any, otherwise: Callable[..., Any], inputs: Any, mask: Any = None, **options: Any) -> Any:
-    """The layer's output for [..., channels]."""
+    """Return the layer's output for [..., channels]."""
     shape = tf.TensorShape(inputs.shape)
     if mask is not None or not shape.is_fully_defined() or layer.axis % len(shape) != len(shape) - 1:
         return otherwise(inputs, mask=mask, **options)
@@ -46,7 +46,7 @@ def _norm(layer: Any, otherwise: Callable[..., Any], inputs: Any, mask: Any = No
     def normalized(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         mean, variance = tf.nn.moments(x, axes)  # [channels]
         root = tf.math.rsqrt(variance + tf.constant(layer.epsilon, x.dtype))
-        unit = (x - mean) * root
+        unit = (x - mean) * root  # x̂
 
         def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             by_offset, by_scale = tf.reduce_sum(d, axes), tf.reduce_sum(d * unit, axes)

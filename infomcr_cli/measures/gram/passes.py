@@ -78,6 +78,7 @@ class BlockPass:
         self._shapes: list[list[OuterProduct | None]] = []
         count = leading_size(images)
         self.size = whole = even_block_size(count, count)
+        # All samples in one block first; if they need too much memory, once more with the block that fits.
         while True:
             indices, _ = next(blocks(count, self.size))
             signature = chunk_signature(self._weights, setting.precision, take(images, indices))
@@ -151,6 +152,7 @@ def _gradients(
 ) -> list[list[Gradient]]:
     """Return for each plan the per-sample gradients of its weight, one for each call, [n, *weight.shape]."""
     found: dict[tuple[TracedCall, int], Gradient] = {}
+    # Dictionaries for sets: each call once, in the order of the plans.
     for call in {call: None for plan in plans for call in plan.by_rule}:
         rule, variables = rule_of(call.layer), own_trainable(call.layer)
         assert rule is not None

@@ -62,7 +62,7 @@ class OuterProduct:
         """Return the gradients written out, [n, weights]."""
         if self.window is not None:
             return convolution_rows(self.left, self.right, self.window)
-        return np.matmul(self.left.transpose(0, 2, 1), self.right).reshape(len(self.left), -1)
+        return np.matmul(self.left.transpose(0, 2, 1), self.right).reshape(len(self.left), -1)  # from [n, a, k]
 
     def first(self, count: int) -> OuterProduct:
         """Return the part of the first samples."""
@@ -78,6 +78,7 @@ class OuterProduct:
         assert self.window is not None
         channels, filters = self.left.shape[3] // self.window.groups, self.right.shape[3]
         shape = *self.window.size, channels, filters
+        # Arranged, the places say which one each column holds; `argsort` inverts the permutation.
         return np.argsort(self.window.arranged(np.arange(np.prod(shape)).reshape(shape)))
 
 
@@ -155,12 +156,13 @@ class HostProducts:
         whole: Contribution
         if len(contributions) == 1:
             (whole,) = contributions
-        elif are_matrix_products(contributions):
+        elif are_matrix_products(contributions):  # the positions of all calls, [n, T₁ + T₂ + …, a or k]
             left, right = (np.concatenate([getattr(c, side) for c in contributions], axis=1) for side in SIDES)
             whole = OuterProduct(left, right)
         else:
             whole = Rows(reduce(np.add, (c.in_kernel_order() for c in contributions)))
         if part.stop is not None:
+            # A copy: a view would keep the columns of all parts in memory.
             return Rows(np.ascontiguousarray(whole.rows()[:, part.start : part.stop]), whole.window)
         return whole if whole.stays_factored else Rows(whole.rows(), whole.window)
 
@@ -168,7 +170,7 @@ class HostProducts:
         """Return both products."""
         if all(isinstance(b, OuterProduct) for b in blocks):
             left, right = (np.concatenate([getattr(b, side) for b in blocks]) for side in SIDES)
-            return gram_of_factors(left, right, kernel)
+            return gram_of_factors(left, right, kernel)  # of [N, T, a] and [N, T, k]
         window = blocks[0].window
         weights = window.arranged(kernel) if window is not None else kernel.reshape(-1)
         return gram_of_rows([b.rows() for b in blocks], weights[part.start : part.stop])
@@ -191,8 +193,9 @@ def gram_of_factors(left: Array, right: Array, kernel: Array) -> tuple[Array, Ar
     """
     n, steps = left.shape[:2]
     left, right, kernel = (x.astype(np.float64) for x in (left, right, kernel))
-    along = np.einsum("nta,nta->n", left, right @ kernel.T)
+    along = np.einsum("nta,nta->n", left, right @ kernel.T)  # Σ_t left_tᵀ K right_t
     left, right = (x.reshape(n * steps, -1) for x in (left, right))
+    # Entry (it, js) of [n·T, n·T] is (left_it·left_js)(right_it·right_js); positions are summed.
     return ((left @ left.T) * (right @ right.T)).reshape(n, steps, n, steps).sum(axis=(1, 3)), along
 
 

@@ -77,7 +77,7 @@ def gram_sums(passes: CompiledPasses, images: Any, labels: NDArray[np.int32], me
     """
     values, single_block = passes.values(), len(labels) <= passes.block_size
     kernels = passes.kernels(values)
-    row_bytes = len(labels) * np.dtype(passes.setting.precision).itemsize
+    row_bytes = len(labels) * np.dtype(passes.setting.precision).itemsize  # of one column of J
     columns = [int(np.prod(v.shape)) for v in passes.variables]
     names = [group_name(v) for v in passes.variables]
     by_group: dict[str, Array] = {}
@@ -213,7 +213,7 @@ def gram_record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64])
     groups: dict[str, LayerGroup] = {}
     for name, matrix in sums.by_group.items():  # H_group of unit derivatives: G_ij = exp(a_i + a_j) H_ij
         cosines, lengths = formulas.unit_diagonal(matrix[pairs])
-        own = lengths + logs
+        own = lengths + logs  # ln ‖J_i‖ over the weights of the group, [N]
         try:
             volume = formulas.log_volume_of_unit(cosines, own)
         except formulas.SingularGramError:
@@ -221,7 +221,7 @@ def gram_record(sums: GramSums, passes: CompiledPasses, same: NDArray[np.int64])
         trace = float(np.exp(2 * own).sum() / len(own))
         groups[name] = LayerGroup(trace, volume, formulas.rank(cosines), weights[name])
     unit_gram, lengths = formulas.unit_diagonal(np.sum(list(sums.by_group.values()), axis=0)[pairs])
-    with np.errstate(under="ignore"):
+    with np.errstate(under="ignore"):  # lengths below 1e-308 become 0
         products = np.exp(logs) * sums.products[same]
     methods = {v.path: method for v, method in zip(passes.variables, passes.gradient_methods, strict=True)}
     return GramRecord(unit_gram, lengths + logs, sums.losses[same], products, groups, methods)

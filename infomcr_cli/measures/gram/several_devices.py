@@ -28,7 +28,7 @@ def shared_among(
     """
 
     def on(device: str, images: Any, labels: Any) -> Record:
-        with tf.device(device):
+        with tf.device(device):  # here, since each thread has a device of its own
             return measure(images, labels)
 
     with ExitStack() as stack:

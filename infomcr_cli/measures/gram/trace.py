@@ -25,7 +25,7 @@ GradientMethod = Literal["rule", "layer", "model"]
 COMPILED = "compiled by XLA"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False)  # hashed by identity: calls are the keys of dictionaries
 class TracedCall:
     """One call of a layer.
 
@@ -192,6 +192,7 @@ def plan_gradient(tracer: LayerTracer, variable: keras.Variable, value: tf.Tenso
             return GradientPlan(variable, "model")
         by_layer.append(nearest)
     unique = list(dict.fromkeys(by_layer))
+    # Of two chosen calls, one inside the other, the outer one covers both.
     outer = [c for c in unique if not any(o in unique for o in c.lineage() if o is not c)]
     inner = [c for c in by_rule if not any(o in outer for o in c.lineage())]  # an outer call covers those inside it
     return GradientPlan(variable, "layer" if outer else "rule", tuple(inner), tuple(outer))
