@@ -70,7 +70,7 @@ def linear_maps(model: keras.Model) -> list[LinearMap]:
         owner = norm
         while (link := before.get(id(owner))) is not None and link.over_channels:
             owner = link.source
-        kernels[id(owner)] = kernels[id(owner)] * scale(norm)
+        kernels[id(owner)] = kernels[id(owner)] * scale(norm)  # [channels], over the last axis: the outputs
         del owners[id(norm)]
     return [LinearMap(layer, kernels[id(layer)]) for layer in owners.values()]
 

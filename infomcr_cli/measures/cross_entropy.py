@@ -35,17 +35,20 @@ def loss_derivative(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | N
     Args:
         logits:      [N, C], any float type, C ≥ 2.
         labels:      true classes, [N], integers in 0..C-1.
-        logit_scale: s; where given, the loss is that of z / (‖z‖ s), and the derivative is taken through it. A sample
-                     without one (z = 0), or whose derivative is along z but for rounding, has a zero row.
+        logit_scale: s; if given, the loss is that of z / (‖z‖ s), and the derivative is taken through the division. A
+                     sample that cannot be divided (z = 0), or whose derivative is along z up to rounding, has a zero
+                     row.
     """
     logits = tf.cast(logits, tf.float64)
     if logit_scale is None:
         return _raw(logits, labels)
-    norm = tf.norm(logits, axis=1, keepdims=True)
+    norm = tf.norm(logits, axis=1, keepdims=True)  # [N, 1]
     unit = tf.math.divide_no_nan(logits, norm)
     inner = _raw(unit / logit_scale, labels)
+    # z / ‖z‖ does not change along z, so that part of the derivative is 0: [N, C].
     tangent = inner.direction - unit * tf.reduce_sum(unit * inner.direction, axis=1, keepdims=True)
     length = tf.norm(tangent, axis=1)
+    # [N]: what rounding leaves of a tangent that is 0 has no direction.
     has_one = (length > logits.shape[1] * EPSILON) & (norm[:, 0] > 0)
     length = tf.where(has_one, length, 0.0)
     scale = tf.where(has_one, norm[:, 0] * logit_scale, 1.0)
@@ -54,13 +57,14 @@ def loss_derivative(logits: tf.Tensor, labels: tf.Tensor, logit_scale: float | N
 
 
 def _raw(logits: tf.Tensor, labels: tf.Tensor) -> LossDerivative:
-    """Derivative at the given logits, with the largest wrong class factored out as exp(log_top)."""
+    """Return the derivative at the given logits, with the exponential of the largest wrong logit factored out."""
     is_true = tf.one_hot(labels, logits.shape[1], on_value=True, off_value=False, dtype=tf.bool)
     true_logit = tf.reduce_sum(tf.where(is_true, logits, 0.0), axis=1)
-    wrong = tf.where(is_true, tf.constant(float("-inf"), tf.float64), logits)
-    top = tf.reduce_max(wrong, axis=1)
+    wrong = tf.where(is_true, tf.constant(float("-inf"), tf.float64), logits)  # [N, C]
+    top = tf.reduce_max(wrong, axis=1)  # [N]
     ratios = tf.exp(wrong - top[:, None])  # 0 at the true class
     total = tf.reduce_sum(ratios, axis=1)
+    # ln(1 + Σ_{k≠y} e^(z_k - z_y)): -ln p_y would lose the digits of a small loss.
     loss = tf.math.softplus(top - true_logit + tf.math.log(total))
     vector = tf.where(is_true, -total[:, None], ratios)
     length = tf.norm(vector, axis=1)

@@ -63,7 +63,7 @@ class Draw:
     def scaled_gram(self) -> Array | None:
         """G over its greatest diagonal entry, [N, N], for what does not depend on its size; None if G is zero.
 
-        Gradients of 1e-200 have a G that is zero in floating point, and a right one here.
+        For gradients of length 1e-200, G itself underflows to zero; this matrix does not.
         """
         lengths = self.record.log_lengths
         greatest = lengths.max()
@@ -213,7 +213,7 @@ def stratified_permutation(labels: NDArray[Any], seed: int = PERMUTATION_SEED) -
     Image j of the n_c of a class, in random order, goes to the place (j + u)/n_c, u uniform in [0, 1).
     """
     generator = np.random.default_rng(seed)
-    places = np.empty(len(labels))
+    places = np.empty(len(labels))  # in [0, 1), by image
     for name in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == name))
         places[members] = (np.arange(len(members)) + generator.random(len(members))) / len(members)

@@ -147,7 +147,7 @@ def _evaluation(
 
 
 def _finite(loss: float) -> float | None:
-    """JSON has no infinite loss, as that of a network whose logits overflow."""
+    """Return a loss, or None if it is infinite, as that of a network whose logits overflow: JSON has no infinity."""
     return loss if math.isfinite(loss) else None
 
 
@@ -157,7 +157,7 @@ _latest: list[tuple[Document, keras.Model, Scorer]] = []  # settings, network, i
 def measured_network(run: RunDirectory, config: RunConfig, dataset: Dataset) -> MeasuredNetwork:
     """Return the network of a run; the latest one is kept, since the runs of a study share what is compiled for it."""
     imported = config.model if isinstance(config.model, ImportedModelConfig) else None
-    # everything that determines the network
+    # Everything that determines the network.
     settings = network_settings(config, dataset) if imported is None else imported.model_dump()
     if not _latest or _latest[0][0] != settings:
         model = build_model(**settings) if imported is None else imported_network(run, imported)
@@ -206,7 +206,9 @@ def _unavailable(measure: Measure, error: Exception, logged: list[Exception]) ->
         return MeasureValue(None, extras={"reason": str(error)})
     if not any(error is before for before in logged):  # measures that share a failure share its line
         logged.append(error)
-        _log_failure(measure, error)
+        where = traceback.extract_tb(error.__traceback__)[-1]  # it may be a fault of this program
+        _log.warning("%s is not available: %s (%s:%s)", measure.name, _in_one_line(error), where.filename, where.lineno)
+        _log.debug("%s", measure.name, exc_info=error)
     return MeasureValue(None, extras={"reason": _in_one_line(error), "error": _kind(error)})
 
 
@@ -217,13 +219,6 @@ def _expected_duration(measures: Iterable[Measure], ctx: MeasureContext) -> str:
     except Exception:  # the measures that need this pass fail too, and say why
         return ""
     return f", about {format_duration(seconds)}"
-
-
-def _log_failure(measure: Measure, error: Exception) -> None:
-    """Log what went wrong and where: it may be a fault of this program."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    _log.warning("%s is not available: %s (%s:%s)", measure.name, _in_one_line(error), where.filename, where.lineno)
-    _log.debug("%s", measure.name, exc_info=error)
 
 
 def _in_one_line(error: Exception) -> str:

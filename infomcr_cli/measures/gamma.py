@@ -74,7 +74,7 @@ def log_volume_of_unit(unit_gram: Array, log_lengths: Array) -> float:
     found = rank(unit_gram)
     if found < len(unit_gram) or not np.all(np.isfinite(log_lengths)):
         raise SingularGramError(min(found, int(np.isfinite(log_lengths).sum())), len(unit_gram))
-    _, log_determinant = np.linalg.slogdet(unit_gram)
+    _, log_determinant = np.linalg.slogdet(unit_gram)  # the determinant itself would underflow
     return float(np.sum(log_lengths) + 0.5 * log_determinant)
 
 
@@ -101,6 +101,7 @@ def unit_diagonal(gram: Array) -> tuple[Array, Array]:
     """
     gram = _checked(gram)
     lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    # 1/‖J_i‖, and 0 for a zero row, [N].
     inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     with np.errstate(divide="ignore"):
         return inverse[:, None] * gram * inverse[None, :], np.log(lengths)
@@ -110,7 +111,7 @@ def rescaled(unit_gram: Array, log_lengths: Array) -> Array:
     """Return G_ij = ‖J_i‖‖J_j‖ Ĝ_ij, the inverse of `unit_diagonal`; entries below 1e-308 become 0."""
     with np.errstate(under="ignore"):
         scale = np.exp(np.add.outer(log_lengths, log_lengths))
-    return np.where(unit_gram == 0.0, 0.0, scale * unit_gram)
+    return np.where(unit_gram == 0.0, 0.0, scale * unit_gram)  # 0 also where the scale overflows
 
 
 def eigenvalues(gram: Array) -> Array:
@@ -145,7 +146,7 @@ def effective_rank(gram: Array) -> float:
     values = np.maximum(eigenvalues(gram), 0.0)
     if not values.sum() > 0:
         return 0.0
-    shares = values[values > 0] / values.sum()
+    shares = values[values > 0] / values.sum()  # p ln p is 0 at p = 0, but NaN in NumPy
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 

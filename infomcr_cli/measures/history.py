@@ -55,5 +55,8 @@ class RunHistory:
 
 
 def _ends_an_epoch(name: str) -> bool:
-    """Checkpoints amid an epoch, after an interruption, count the whole epochs before them."""
+    """Return whether a checkpoint is from the end of an epoch.
+
+    One from the middle of an epoch, after an interruption, counts the whole epochs before it.
+    """
     return not name.startswith("step-")

@@ -53,10 +53,11 @@ class KrylovSpace:
             θ, the residual norms ‖A v - θ v‖, and their squares over the distance to the nearest other Ritz value. An
             eigenvalue lies within either of θ, the second where Ritz values stand for eigenvalues (Kato-Temple).
         """
-        product = self.basis @ self.images.T
+        product = self.basis @ self.images.T  # T, [k, k], symmetric but for rounding
         values, vectors = np.linalg.eigh((product + product.T).astype(np.float64) / 2)
         order = np.argsort(values)[::-1][:count]
         chosen = vectors[:, order].T  # s, [count, k]
+        # A v = s A Q and θ v = θ s Q, without a further product: [count].
         residuals = np.linalg.norm(chosen @ self.images - values[order, None] * (chosen @ self.basis), axis=1)
         gaps = [np.abs(np.delete(values, i) - values[i]).min(initial=np.inf) for i in order]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -82,8 +83,9 @@ def krylov_space(product: Product, size: int, *, steps: int, seed: int, dtype: D
     start: Array = rng.standard_normal(size)
     for step in range(steps):
         known = KrylovSpace(space.basis[:step], space.images[:step])
-        left = known.outside(known.outside(start))
+        left = known.outside(known.outside(start))  # twice: rounding leaves a short remainder not quite orthogonal
         if not np.linalg.norm(left) > DEPENDENT * np.linalg.norm(start):
+            # The space is exhausted.
             left = known.outside(known.outside(rng.standard_normal(size)))
         space.basis[step] = left / np.linalg.norm(left)
         start = product(space.basis[step].astype(np.float64))
@@ -109,5 +111,6 @@ def trace_outside(space: KrylovSpace, parts: Sequence[Product], *, probes: int, 
     for place in np.ndindex(found.shape):
         signs = space.outside(rng.choice(np.array([-1.0, 1.0]), size))
         found[place] = signs @ parts[place[0]](signs)
+    # [parts, probes]: the parts are independent, so the variances of their means add up.
     error = float(np.sqrt(found.var(axis=1, ddof=1).sum() / probes)) if probes > 1 else 0.0
     return float(found.mean(axis=1).sum()), error

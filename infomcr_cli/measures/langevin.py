@@ -76,6 +76,7 @@ def langevin_losses(
     """
     rng = np.random.default_rng(seed)
     shrink = np.exp(-target.localisation * step / 2)
+    # The factors of -b ĝ and of ξ; shrink² is e^(-γε).
     pull, noise = (1 - shrink) / target.localisation, np.sqrt((1 - shrink**2) / target.localisation)
     offset, losses, estimates = np.zeros_like(target.minimum), [], list[float]()
     for count in range(1 - burn_in, steps + 1):

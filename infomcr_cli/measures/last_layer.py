@@ -46,6 +46,7 @@ def _dense_calls(model: keras.Model, images: Any) -> tuple[Any, dict[int, DenseC
 
         def call_and_record(inputs: Any, **kwargs: Any) -> Any:
             output = call(inputs, **kwargs)
+            # With the output itself: the identity of an object that is freed may be used again.
             calls[id(output)] = layer, inputs, output
             return output
 

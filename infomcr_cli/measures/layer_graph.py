@@ -84,7 +84,7 @@ def is_of_keras(layer: keras.Layer) -> bool:
 
 
 def _functional(model: Any) -> Any:
-    """The functional graph behind a model, None if Python code runs it."""
+    """Return the functional graph behind a model; None if Python code runs it."""
     return functional_graph(model) if is_of_keras(model) else None
 
 
@@ -100,11 +100,8 @@ def _unrolled(graph: Any, inputs: tuple[Edge, ...], calls: list[Call]) -> tuple[
             outputs = _unrolled(inner, given, calls)
         else:
             outputs = tuple(Edge(tuple(x.shape)) for x in node.outputs)
-            calls.append(Call(node.operation, given, outputs, _constants(node)))
+            arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+            constants = tuple(x for x in arguments if x is not None and not isinstance(x, keras.KerasTensor))
+            calls.append(Call(node.operation, given, outputs, constants))
         edges |= dict(zip(map(id, node.outputs), outputs, strict=True))
     return tuple(edges[id(x)] for x in graph.outputs)
-
-
-def _constants(node: Any) -> tuple[Any, ...]:
-    arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
-    return tuple(x for x in arguments if x is not None and not isinstance(x, keras.KerasTensor))

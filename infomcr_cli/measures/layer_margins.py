@@ -63,8 +63,9 @@ def place_margins(surface: LossSurface) -> list[PlaceMargins]:
 
 def _joined(parts: list[Any]) -> PlaceMargins | None:
     """Join name, difference of logits, length of its gradient, sum and sum of squares of x of all parts."""
-    differences, lengths = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    differences, lengths = (np.concatenate([part[i] for part in parts]) for i in (1, 2))  # [N]
     count, total, squares = len(differences), sum(part[3] for part in parts), sum(part[4] for part in parts)
+    # Σ_j (mean x_j² − (mean x_j)²), of sums [F]: the samples come in parts.
     variation = float(np.sum(squares / count - (total / count) ** 2))
     rounding = max(RELATIVE, count * np.finfo(np.float64).eps) * float(np.sum(squares)) / count
     usable = lengths > 0
@@ -83,11 +84,12 @@ def _distances(model: keras.Model, samples: Any) -> list[list[tf.Tensor]]:
         tape.watch(inputs)
         for layer in _candidates(model):
             stack.enter_context(replaced(layer, "call", _recorded(layer, seen, tape)))
-        logits = tf.cast(model(images, training=False), tf.float64)
+        logits = tf.cast(model(images, training=False), tf.float64)  # [n, C]
         difference = _difference(logits, labels)
     hidden = [(name, output) for name, output in seen if output is not logits]
     chosen = sorted({round(p) for p in np.linspace(0, len(hidden) - 1, min(HIDDEN, len(hidden)))}) if hidden else []
     places = [(INPUT, inputs)] * bool(inputs) + [(hidden[i][0], [hidden[i][1]]) for i in chosen]
+    # The gradient of the sum over samples: row i is that of sample i, on which no other one depends.
     gradients = tape.gradient(difference, [tensors for _, tensors in places], unconnected_gradients="zero")
     return [_at(name, tensors, difference, of) for (name, tensors), of in zip(places, gradients, strict=True)]
 
@@ -144,6 +146,7 @@ def _cuts(calls: tuple[Call, ...]) -> list[keras.Layer]:
     weighted = [any(map(is_floating, getattr(call.operation, "weights", []))) for call in calls]
     first = weighted.index(True) if True in weighted else 0
     unread: dict[int, int] = {}  # readers that are still to come, by tensor
+    # A call is a cut if its outputs are the only tensors that calls after it still read.
     found = []
     for index, call in enumerate(calls[:-1]):
         for edge in call.inputs:

@@ -144,7 +144,7 @@ class LossSurface:
         """Return L, nats, and ∇L [W] at `weights` [W], on the samples `indices` or on all."""
         values, loss, gradient = self._values(weights), 0.0, np.zeros(self.size)
         for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
-            of_part, parts = self._passes.gradient(values, images, labels)
+            of_part, parts = self._passes.gradient(values, images, labels)  # sums over the samples of the part
             loss, gradient = loss + float(of_part), gradient + self.flat(parts)
         count = len(self.labels) if indices is None else len(indices)
         return loss / count, gradient / count
@@ -163,10 +163,10 @@ class LossSurface:
         values, tangents, total = self._values(self.weights), self._split(vector), np.zeros(self.size)
         for images, labels in self._parts(indices, DIFFERENTIATED_BLOCK):
             total += self.flat(self._passes.hessian_product(values, tangents, images, labels))
-        return total / len(self.labels)
+        return total / len(self.labels)  # of all samples, so that the parts of H add up to H
 
     def few(self) -> Indices:
-        """Return the samples for what needs to be known roughly only: each fourth, or all if they are few."""
+        """Return the samples for rough numbers: every fourth, or all if they are few."""
         count = len(self.labels)
         return np.arange(0, count, 4 if count >= 4 * FEW else 1)
 
@@ -183,6 +183,7 @@ class LossSurface:
             yield take(self.images, part), self.labels[part]
 
     def _split(self, vector: Array) -> list[tf.Tensor]:
+        # One piece [entries] for each weight; behind the last end there is an empty one.
         pieces, passes = np.split(np.asarray(vector), np.cumsum(self._sizes, dtype=int))[:-1], self._passes
         return [
             tf.constant(p.reshape(v.shape), passes.precision) for p, v in zip(pieces, passes.trainable, strict=True)
@@ -199,7 +200,8 @@ def normalised(logits: tf.Tensor) -> tf.Tensor:
 
     Source: Andriushchenko et al., 2023, arXiv:2302.07011, as in their code.
     """
-    centred = logits - tf.reduce_mean(logits, axis=1, keepdims=True)
+    centred = logits - tf.reduce_mean(logits, axis=1, keepdims=True)  # [n, C]
+    # The bound is inside of the root, whose derivative at 0 is infinite.
     return centred / tf.sqrt(tf.maximum(tf.reduce_sum(centred**2, axis=1, keepdims=True), SMALLEST_SQUARE))
 
 
@@ -230,7 +232,7 @@ class SurfacePasses:
 
     def values(self, weights: Sequence[Any]) -> Tensors:
         """Return values of all floating-point variables: the trainable ones as given, statistics as they are."""
-        rest = self.variables[len(self.trainable) :]
+        rest = self.variables[len(self.trainable) :]  # `float_weights` gives the trainable ones first
         return [tf.cast(w, self.precision) for w in [*weights, *(tf.convert_to_tensor(v.value) for v in rest)]]
 
     def scope(self, values: Tensors) -> AbstractContextManager[None]:
@@ -256,18 +258,18 @@ class SurfacePasses:
         return logits if self.readout is None else self.readout(logits)
 
     def _gradient(self, values: Tensors, images: Any, labels: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
-        """The summed loss and its gradient, float64."""
+        """Return the summed loss and its gradient, float64."""
         loss, gradient, factor = self._enlarged_gradient(values, images, labels)
         return loss, _reduced(gradient, factor)
 
     def _enlarged_gradient(
         self, values: Tensors, images: Any, labels: tf.Tensor
     ) -> tuple[tf.Tensor, Tensors, tf.Tensor]:
-        """The summed loss, its gradient times a factor, and that factor."""
+        """Return the summed loss, its gradient times a factor, and that factor."""
         wanted = values[: len(self.trainable)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(wanted)
-            losses = tensor_losses(self._logits(values, images), labels)
+            losses = tensor_losses(self._logits(values, images), labels)  # [n]
             factor = _factor(losses)
             loss = tf.reduce_sum(losses)
             enlarged = factor * loss
@@ -278,6 +280,7 @@ class SurfacePasses:
         with tf.GradientTape(watch_accessed_variables=False) as tape, twice_differentiable_moments():
             tape.watch(wanted)
             _, gradient, factor = self._enlarged_gradient(values, images, labels)
+            # gᵀv, whose gradient is H v: H itself, [W, W], is never formed.
             along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
         return _reduced(_dense(tape.gradient(along, wanted, unconnected_gradients="zero")), factor)
 
@@ -298,7 +301,7 @@ def _reduced(parts: Tensors, factor: tf.Tensor) -> Tensors:
 
 
 def _dense(gradient: Sequence[Any]) -> Tensors:
-    """The gradient of an embedding comes as its rows that were looked up."""
+    """Return gradients as tensors: that of an embedding comes as `IndexedSlices`, its rows that were read."""
     return [tf.convert_to_tensor(one) for one in gradient]
 
 

@@ -57,7 +57,7 @@ def effective_sample_size(chains: Array) -> float:
     correlations = 1 - (within - _autocovariances(halves).mean(axis=0)) / total  # [n]
     correlations[0] = 1.0
     even = len(correlations) // 2 * 2
-    pairs = correlations[:even].reshape(-1, 2).sum(axis=1)
+    pairs = correlations[:even].reshape(-1, 2).sum(axis=1)  # ρ_2k + ρ_2k+1, [n/2]
     last = int(np.argmax(pairs < 0)) if (pairs < 0).any() else len(pairs)
     beyond = max(correlations[2 * last], 0.0) if last < len(pairs) else 0.0
     time = -1 + 2 * float(np.minimum.accumulate(pairs[:last]).sum()) + beyond
@@ -82,6 +82,7 @@ def _autocovariances(chains: Array) -> Array:
     """Return the autocovariance of each chain at each lag, with n in the denominator, [m, n]."""
     length = chains.shape[1]
     centred = chains - chains.mean(axis=1, keepdims=True)
+    # Zeros to twice the length, so that the end of a chain does not meet its beginning.
     spectrum = np.fft.rfft(centred, 2 * length, axis=1)
     products = np.fft.irfft(np.abs(spectrum) ** 2, 2 * length, axis=1)[:, :length]
     return np.asarray(products / length)

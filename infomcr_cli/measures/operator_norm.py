@@ -74,7 +74,7 @@ def _back_and_forth(
             padded = _padded_before(x, kernel[0], data_format, dilation) if padding == "causal" else x
             at_edges = "valid" if padding == "causal" else padding
             y = keras.ops.conv(padded, weights, list(strides), at_edges, data_format, dilation)
-        return tape.gradient(y, x, output_gradients=y)
+        return tape.gradient(y, x, output_gradients=y)  # Aᵀ(A x)
 
     return Traced(of)
 
@@ -87,7 +87,7 @@ def _padded_before(x: tf.Tensor, window: int, data_format: str, dilation: tuple[
 
 
 def _input_shape(layer: keras.layers.Layer) -> tuple[int, ...]:
-    """The shape of what a convolution takes, [height, width, channels] or the like."""
+    """Return the shape of what a convolution takes, [height, width, channels] or the like."""
     try:
         shape = tuple(layer.input.shape[1:])
     except (AttributeError, ValueError):  # called from Python code, not in a graph

@@ -76,12 +76,15 @@ def ray_volume(
     rng, radii, slope = np.random.default_rng(seed), np.empty(rays), QUADRATIC
     for ray in range(rays):
         direction = scales * unit_vector(rng, len(scales))
+        # Rays of the right scales have nearly one radius: each is the guess for the next.
         guess, slope = _crossing(_along(rise, direction), height, guess, slope)
         radii[ray] = guess
-    powers = len(scales) * np.log(radii)
+    powers = len(scales) * np.log(radii)  # ln r^W, [rays]
     constant = float(np.log(scales).sum()) + log_ball_volume(len(scales))
     effective = float(np.exp(2 * logsumexp(powers) - logsumexp(2 * powers)))
-    return RayVolume(constant + log_mean_exp(powers), _resampled_error(powers, rng), effective, radii)
+    means = [log_mean_exp(rng.choice(powers, rays)) for _ in range(RESAMPLES)]  # of resampled rays (bootstrap)
+    error = float(np.std(means, ddof=1))
+    return RayVolume(constant + log_mean_exp(powers), error, effective, radii)
 
 
 def crossing_radius(rise: Callable[[float], float], height: float, guess: float) -> float:
@@ -96,7 +99,7 @@ def crossing_radius(rise: Callable[[float], float], height: float, guess: float)
 def _crossing(rise: Callable[[float], float], height: float, guess: float, slope: float) -> tuple[float, float]:
     """Return r with rise(r) = c, and the slope of ln √(rise/c) in ln r there, which is 1 where the loss is quadratic.
 
-    The secant method in these logarithms takes two or three values from a good guess and slope; where it does not do
+    The secant method in these logarithms takes two or three values from a good guess and slope. If it does not converge
     at once, √(rise/c) - 1 is solved by Brent's method.
     """
     from scipy.optimize import brentq
@@ -126,7 +129,7 @@ def _secant(excess: Callable[[float], float], radius: float, slope: float) -> tu
         if not GENTLEST < slope < STEEPEST:
             return None
         nearer = radius * math.exp(-max(-FARTHEST, min(FARTHEST, height / slope)))
-        # the error of the line is of the order of the product of both distances
+        # The error of the line is of the order of the product of both distances.
         if abs(height) < RELATIVE or (before is not None and abs(height * before[1]) < NEAR):
             return nearer, slope
         before, radius = (radius, height), nearer
@@ -196,9 +199,3 @@ def log_ball_volume(size: int) -> float:
 def log_mean_exp(values: Array) -> float:
     """Return ln of the mean of e^x."""
     return float(logsumexp(values)) - math.log(len(values))
-
-
-def _resampled_error(powers: Array, rng: np.random.Generator) -> float:
-    """The standard deviation of ln mean r^W over resampled rays (bootstrap)."""
-    means = [log_mean_exp(rng.choice(powers, len(powers))) for _ in range(RESAMPLES)]
-    return float(np.std(means, ddof=1))

@@ -27,7 +27,7 @@ from infomcr_cli.measures.stateless import float_weights, measurement_scope
 from infomcr_cli.models.keras_internals import all_layers, replaced
 
 Array = NDArray[np.float64]
-_POSITIVE = (  # what a non-negative input passes as the source's network does
+_POSITIVE = (  # layers that map non-negative inputs as in the networks of the source
     keras.layers.InputLayer,
     keras.layers.ReLU,
     keras.layers.LeakyReLU,
@@ -78,7 +78,10 @@ def squared_outputs(model: keras.Model) -> Array:
 
 
 def _squared_weights(model: keras.Model, folded: Sequence[Any]) -> dict[int, Any]:
-    """Squares of kernels and biases by variable; a layer that a batch norm is folded into leaves its bias to it."""
+    """Return the squares of kernels and biases by variable.
+
+    A bias before a batch norm that is folded is 0 here: the norm adds it with its own offset.
+    """
     squares: dict[int, Any] = {}
     for layer in all_layers(model):
         if isinstance(layer, LINEAR):
@@ -108,7 +111,7 @@ def _affine(slope: Array, offset: Array) -> Callable[..., Any]:
 
 
 def _offset(layer: Any, links: dict[int, Link], rank: int) -> Array:
-    """What a linear layer, or a batch norm with all before it that it folds into, adds, fit for broadcasting."""
+    """Return the offset of a linear layer, or of a batch norm with all maps that it folds into, for broadcasting."""
     if not isinstance(layer, BatchNorm):
         bias = np.zeros(1) if layer.bias is None else np.asarray(layer.bias, np.float64)
         return _placed(bias, layer, rank)
@@ -138,7 +141,7 @@ def _checked_input_shape(model: keras.Model) -> tuple[int, ...]:
 
 
 def _check_graph(model: keras.Model) -> None:
-    """Python code and operations outside of layers, but for the sum of two tensors, may do anything."""
+    """Raise if Python code runs the network, or an operation that is neither a layer nor the sum of two tensors."""
     try:
         graph = layer_graph(model)
     except InputError:
@@ -160,7 +163,7 @@ def _check_layer(layer: keras.Layer) -> None:
 
 
 def _check_activation(layer: keras.Layer) -> None:
-    """An activation is a function or, with settings of its own, a layer."""
+    """Raise unless an activation is a rectifier: a function or, with settings of its own, a layer."""
     activation = layer.activation
     if isinstance(activation, (keras.layers.ReLU, keras.layers.LeakyReLU)):
         _check_rectifier(activation)
@@ -170,7 +173,10 @@ def _check_activation(layer: keras.Layer) -> None:
 
 
 def _check_rectifier(layer: keras.Layer) -> None:
-    """A unit that saturates or starts late is no sum over paths, and one that amplifies what is negative no bound."""
+    """Raise if a rectifier has a maximum or a threshold, or multiplies what is negative by more than 1.
+
+    A unit that saturates or starts late is no sum over paths, and one that amplifies what is negative no bound.
+    """
     highest, threshold = getattr(layer, "max_value", None), getattr(layer, "threshold", 0)
     slope = getattr(layer, "negative_slope", 0)
     if highest not in (None, math.inf) or threshold != 0 or not 0 <= slope <= 1:

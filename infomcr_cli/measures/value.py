@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Direction = Literal["lower", "higher"]
 LEVEL = 0.95
-# Before a stopping rule may look at the standard error: one that happens to be small must not end the drawing.
+# The stopping rule needs so many draws: a standard error that is small by chance must not end the drawing.
 FEWEST_DRAWS = 10
 
 

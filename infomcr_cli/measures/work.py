@@ -174,7 +174,7 @@ def timed_speed(surface: LossSurface, clock: Callable[[], float] = time.perf_cou
         return clock() - began
 
     def once_and_again(call: Callable[[Array, Indices], object]) -> tuple[float, float, float]:
-        """Seconds of the first calls on one image and on all, and of each alone once it is compiled."""
+        """Return the seconds of compilation, of a call on one image, and of the other images of a call on all."""
         first = seconds(call, 1) + seconds(call, len(few))
         one, all_of_them = (min(seconds(call, count) for _ in range(2)) for count in (1, len(few)))
         return max(0.0, first - one - all_of_them), one, max(all_of_them - one, SMALLEST_SHARE * all_of_them)

@@ -1,8 +1,8 @@
 """The compiled passes of one model: a block pass for most weights, a whole-model Jacobian for the rest.
 
 The first samples are audited with one ordinary backward pass: for random c the squared length of Σ c_i ∂ℓ_i/∂w is
-cᵀGc. A layer that mixes samples, passes something by its output, or breaks a rule's assumption fails this check, weight
-by weight, at the price of one pass over three samples.
+cᵀGc. A layer that mixes samples, acts by more than its output, or breaks a rule's assumption fails this check, weight
+by weight, at the cost of one pass over three samples.
 """
 
 from __future__ import annotations

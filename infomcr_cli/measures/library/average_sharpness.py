@@ -34,6 +34,7 @@ def noise_rises(surface: LossSurface, *, rho: float, draws: int, seed: int, adap
 
     base = mean_loss(surface.clean_logits, surface.labels)
     spread = rho * np.abs(surface.weights) if adaptive else rho
+    # One vector at a time: all of them would be [draws, W].
     noise = (np.random.default_rng([seed, draw]).standard_normal(surface.size) for draw in range(draws))
     return np.array([surface.loss(surface.weights + spread * one) - base for one in noise])
 

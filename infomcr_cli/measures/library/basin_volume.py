@@ -50,6 +50,7 @@ def basin_of(surface: LossSurface, *, height: float, rays: int, seed: int) -> Ra
     def gradient(displacement: Array) -> Array:
         return surface.loss_and_gradient(surface.weights + displacement, few)[1]
 
+    # Pilots have random numbers of their own: the estimate from the rays stays unbiased.
     scales, guess = ray_scales(gradient, rough_rise, surface.size, height=height, pilots=PILOTS, seed=(seed, 0))
     return ray_volume(rise, scales, height=height, rays=rays, seed=(seed, 1), guess=guess)
 

@@ -1,4 +1,4 @@
-"""How sure the network is of its classes on training images, and how right it is to be; also under noise on them."""
+"""Confidence of the network on training images, and its calibration; both also under noise on the images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def mean_entropy(logits: Array, labels: Labels) -> float:
         logits: [N, C].
         labels: [N]; not used.
     """
-    logs = _log_softmax(logits)
+    below, others = _others(logits)
+    logs = below - np.log1p(others)  # ln p, [N, C]; that of a class that is nearly certain keeps all its digits
     return max(0.0, -float(np.mean(np.sum(np.exp(logs) * logs, axis=1))))
 
 
@@ -62,7 +63,9 @@ def calibration_error(logits: Array, labels: Labels) -> float:
     """
     confidence = _confidence(logits)
     surplus = (logits.argmax(axis=1) == labels) - confidence  # of accuracy
+    # `ceil` - 1, not `floor`: a bin holds its upper end.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    # Σ over each bin of accuracy − confidence, [BINS]: n_b times the difference of their means.
     return float(np.abs(np.bincount(bins, surplus, BINS)).sum() / len(labels))
 
 
@@ -71,17 +74,12 @@ def _confidence(logits: Array) -> Array:
     return np.asarray(1.0 / (1.0 + _others(logits)[1][:, 0]))
 
 
-def _log_softmax(logits: Array) -> Array:
-    """Return log-probabilities, [N, C]; that of a class that is nearly certain keeps all its digits."""
-    below, others = _others(logits)
-    return np.asarray(below - np.log1p(others))
-
-
 def _others(logits: Array) -> tuple[Array, Array]:
     """Return logits less the highest one, [N, C], and Σ e^x of them over all other classes, [N, 1]."""
-    highest = logits.argmax(axis=1)[:, None]
+    highest = logits.argmax(axis=1)[:, None]  # [N, 1]
     below = logits - np.take_along_axis(logits, highest, axis=1)
     shares = np.exp(below)
+    # The highest one is left out, not subtracted from the sum: a small rest keeps its digits.
     np.put_along_axis(shares, highest, 0.0, axis=1)
     return below, shares.sum(axis=1, keepdims=True)
 

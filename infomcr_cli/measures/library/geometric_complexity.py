@@ -52,8 +52,9 @@ def _squared_slopes(model: keras.Model, images: Any, along: Any) -> Any:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(flat)
         logits = tf.cast(model(images, training=False), tf.float64)
-        total = tf.reduce_sum(along * logits)
+        total = tf.reduce_sum(along * logits)  # over samples too: one gradient holds the slopes of all
     slopes = tape.gradient(total, flat, unconnected_gradients="zero")
+    # Of each input [n, ...], the squares of its entries summed to [n].
     squares = [tf.reduce_sum(tf.reshape(tf.cast(s, tf.float64), (tf.shape(s)[0], -1)) ** 2, axis=1) for s in slopes]
     return tf.add_n(squares)
 
@@ -84,7 +85,7 @@ def geometric_complexity(ctx: MeasureContext) -> MeasureValue:
     surface = ctx.surface
     count, classes = surface.clean_logits.shape
     if classes <= FEW_CLASSES:
-        units = np.eye(classes)
+        units = np.eye(classes)  # one logit after the other
         means = [squared_slopes(surface, np.tile(unit, (count, 1))).mean() for unit in units]
         return MeasureValue(float(np.sum(means)))
     generator = np.random.default_rng(ctx.seed)

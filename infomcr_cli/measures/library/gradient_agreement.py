@@ -35,6 +35,7 @@ def mean_cosine(draw: Draw, pairs: Mask) -> float | None:
         pairs: [N, N]. A sample whose gradient is zero has no direction, and its pairs are left out.
     """
     has_gradient = np.isfinite(draw.record.log_lengths)
+    # [N, N], without the diagonal: each cosine with itself is 1.
     chosen = pairs & np.outer(has_gradient, has_gradient) & ~np.eye(len(has_gradient), dtype=bool)
     return float(draw.record.unit_gram[chosen].mean()) if chosen.any() else None
 
@@ -100,6 +101,8 @@ def gradient_disparity(draw: Draw) -> float | None:
     if count < 2:
         return None
     half = count // 2
+    # a: aᵀJ is the difference of the mean gradients, so aᵀGa its squared length.
     signs = np.r_[np.full(half, 1.0 / half), np.full(count - half, -1.0 / (count - half))]
+    # The scaled G does not underflow; its scale comes back outside of the root.
     gram, longest = draw.scaled_gram, float(np.exp(draw.record.log_lengths.max()))
     return 0.0 if gram is None else longest * float(np.sqrt(max(0.0, signs @ gram @ signs)))

@@ -41,8 +41,9 @@ def largest_eigenvalues(space: KrylovSpace, *, count: int, tolerance: float) -> 
     Source:  Saad, Numerical Methods for Large Eigenvalue Problems, 2011, theorem 3.8 (Kato-Temple).
     """
     values, residuals, errors = space.ritz_values(count)
+    # An error of 0/0 is NaN, for two equal Ritz values without residual: the residual bounds it.
     converged = np.minimum(residuals, np.nan_to_num(errors, nan=np.inf)) <= tolerance * np.abs(values)
-    found = len(values) if converged.all() else int(np.argmin(converged))
+    found = len(values) if converged.all() else int(np.argmin(converged))  # the first that has not converged
     return values[:found], residuals[:found]
 
 
@@ -113,6 +114,7 @@ def estimated_trace(ctx: MeasureContext) -> MeasureValue:
     space, surface, probes = ctx.once(hessian_space), ctx.surface, ctx.config.curvature.probes
     parts = surface.hessian_parts(PARTS)
     beyond, error = trace_outside(space, parts, probes=probes, seed=ctx.seed)
+    # The variances within parts have parts · (probes - 1) degrees of freedom together; an interval takes one off.
     return MeasureValue(space.trace + beyond, error, estimates=len(parts) * (probes - 1) + 1)
 
 

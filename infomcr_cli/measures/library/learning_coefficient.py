@@ -59,7 +59,7 @@ def relative_localisation(weights: Array, radius: float) -> float:
 
 @dataclass(frozen=True)
 class CoefficientEstimate:
-    """λ̂ with what tells whether its chains have converged.
+    """λ̂, and the diagnostics that show whether its chains have converged.
 
     Args:
         value:     λ̂ = nβ (mean of L over the chains - L(w*)).
@@ -122,7 +122,7 @@ def sampled(target: Target, *, chains: int, steps: int, seed: int, relative: flo
     found = np.full((chains, left // EVERY), np.inf)
     for chain in range(chains):
         losses = langevin_losses(target, step=step, steps=left, every=EVERY, seed=(seed, 1 + chain), burn_in=burn_in)
-        if len(losses) == left // EVERY:
+        if len(losses) == left // EVERY:  # a chain that diverges ends early, and its losses stay infinite
             found[chain] = losses
     return Chains(found, step, burn_in)
 

@@ -58,6 +58,7 @@ def crossing_scale(
 
     def noisy_accuracy(sigma: float, draw: int, indices: Indices | None = None) -> float:
         spread = np.sqrt((sigma * surface.weights) ** 2 + floor**2) if magnitude_aware else sigma
+        # Drawn again for each σ: all vectors together would be [draws, W].
         noise = np.random.default_rng([seed, draw]).standard_normal(surface.size)
         return surface.accuracy(surface.weights + spread * noise, indices)
 
@@ -69,7 +70,7 @@ def crossing_scale(
 
 
 def _pilot(drops: Callable[[float], Array], target: float) -> float | None:
-    """Return about where one noise vector alone crosses; None if it does not."""
+    """Return roughly the σ at which one noise vector alone crosses; None if it does not."""
     known = cache(drops)
     try:
         low, high = _narrowed(known, target, *_bracket(known, target, FIRST, STEP))
@@ -97,11 +98,12 @@ def crossing(drops: Callable[[float], Array], target: float, guess: float | None
     low, high = _narrowed(known, target, *_bracket(known, target, start, step))
     slope = (known(high).mean() - known(low).mean()) / math.log(high / low)
     sigma, tried = _on_line(known, target, low, high), low
+    # The value of the line is tried too, until it is close to the last one that was tried.
     while max(sigma / tried, tried / sigma) > WIDTH and high / low > WIDTH:
         tried = sigma
         low, high = (low, tried) if known(tried).mean() >= target else (tried, high)
         sigma = _on_line(known, target, low, high)
-    here = known(tried)
+    here = known(tried)  # [draws]
     error = float(here.std(ddof=1)) / math.sqrt(len(here))
     return sigma, sigma * error / slope if slope > 0 else math.inf
 
@@ -115,7 +117,7 @@ def _on_line(drops: Callable[[float], Array], target: float, low: float, high: f
 
 def _narrowed(drops: Callable[[float], Array], target: float, low: float, high: float) -> tuple[float, float]:
     """Halve a bracket in ln σ until it is narrow."""
-    while high / low > NARROW * (1 + 1e-9):
+    while high / low > NARROW * (1 + 1e-9):  # a bracket of one step may be wider by rounding
         middle = math.sqrt(low * high)
         low, high = (low, middle) if drops(middle).mean() >= target else (middle, high)
     return low, high

@@ -83,7 +83,7 @@ def bound(
     if std_error is None or not value > 0:
         return value, None
     rise = complexity_of(sigma * (1 + STEP)) - complexity_of(sigma * (1 - STEP))
-    slope = rise / (2 * STEP * sigma) / (2 * count * value)
+    slope = rise / (2 * STEP * sigma) / (2 * count * value)  # d√(f/m)/dσ = f′ / (2m √(f/m))
     return value, abs(slope) * std_error
 
 

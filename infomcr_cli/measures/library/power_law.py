@@ -61,10 +61,11 @@ def power_law_tail(values: Array) -> Tail:
     logs = np.log(x)
     fits = []
     for first in range(int(np.searchsorted(x, x[-1]))):  # values below the largest
-        if first and x[first] == x[first - 1]:
+        if first and x[first] == x[first - 1]:  # the same x_min without some of its values
             continue
-        count, excess = len(x) - first, logs[first:] - logs[first]
+        count, excess = len(x) - first, logs[first:] - logs[first]  # ln(x/x_min), [count]
         slope = count / excess.sum()  # α - 1
+        # 1 − (x/x_min)^(1−α), with the digits of values close to x_min.
         fitted, empirical = -np.expm1(-slope * excess), np.arange(count) / count
         fits.append(Tail(1 + slope, float(np.abs(fitted - empirical).max()), count, float(x[first])))
     return min(fits, key=lambda fit: fit.distance)

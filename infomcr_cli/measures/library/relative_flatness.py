@@ -43,6 +43,7 @@ def closed_form_flatness(kernel: Array, features: Array, logits: Array) -> float
 
     p = softmax(logits, axis=1)  # [N, C]
     centre = p @ kernel.T  # [N, F]
+    # ‖w_s − centre_i‖²; class by class, since all differences would be [N, C, F].
     distances = np.stack([np.sum((row - centre) ** 2, axis=1) for row in kernel.T], axis=1)  # [N, C]
     return float(np.mean(np.sum(features**2, axis=1) * np.sum(p * distances, axis=1)))
 

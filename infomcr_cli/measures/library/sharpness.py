@@ -75,6 +75,7 @@ def highest_rise(surface: LossSurface, *, epsilon: float, iterations: int) -> fl
     width = epsilon * (np.abs(surface.weights) + 1.0)
     highest, left = base, round(EVALUATIONS * iterations)
 
+    # In units of the box, z = width · step: its sides are ±1 for every weight.
     def descent(step: Array) -> tuple[float, Array]:
         nonlocal highest, left
         if left == 0:

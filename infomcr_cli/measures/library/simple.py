@@ -54,7 +54,7 @@ def margins(logits: Array, labels: NDArray[np.int32]) -> Array:
     """
     rows = np.arange(len(labels))
     others = logits.copy()
-    others[rows, labels] = -np.inf
+    others[rows, labels] = -np.inf  # so that the maximum is over k ≠ y
     return logits[rows, labels] - others.max(axis=1)
 
 

@@ -153,5 +153,5 @@ def early_fisher_trace(ctx: MeasureContext) -> MeasureValue:
     with temporarily_at(ctx.model, early):
         for indices in draws:
             record = engine(ctx.dataset.standardise(train.images[indices]), train.labels[indices])
-            traces.append(float(np.mean(np.exp(2 * record.log_lengths))))
+            traces.append(float(np.mean(np.exp(2 * record.log_lengths))))  # tr G / N = mean ‖J_i‖²
     return mean_over_draws(traces)

@@ -47,6 +47,7 @@ def sampled(ctx: MeasureContext, probabilities: Array) -> MeasureValue:
     cumulative = np.cumsum(probabilities, axis=1)  # [N, C]
     means = []
     for _ in range(FEW_CLASSES):
+        # [N, 1], as shares of the last sum: rounding leaves it above or below 1.
         places = generator.random((len(cumulative), 1)) * cumulative[:, -1:]
         labels = np.sum(places >= cumulative, axis=1).astype(np.int32)  # the class in whose stretch a place lies
         means.append(squared_lengths(ctx, labels).mean())

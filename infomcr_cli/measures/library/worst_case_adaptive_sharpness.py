@@ -42,11 +42,13 @@ def highest_rise(loss_and_gradient: Differentiated, weights: Array, *, rho: floa
     """
     scale = np.abs(weights)
     lowest, gradient = loss_and_gradient(weights)
+    # u, and the gradient by u, T ∇L, [W].
     best, where, slope, length = lowest, np.zeros_like(weights), scale * gradient, 2 * rho
     for _ in range(steps):
         if not slope.any():
             break
-        there = _projected(where + length * _steepest(slope, norm), rho, norm)
+        steepest = np.sign(slope) if norm == "linf" else slope / np.linalg.norm(slope)  # of length 1 in the norm
+        there = _projected(where + length * steepest, rho, norm)
         loss, gradient = loss_and_gradient(weights + scale * there)
         if np.isfinite(loss) and loss > best:
             best, where, slope = loss, there, scale * gradient
@@ -55,13 +57,8 @@ def highest_rise(loss_and_gradient: Differentiated, weights: Array, *, rho: floa
     return best - lowest
 
 
-def _steepest(slope: Array, norm: Norm) -> Array:
-    """The step of length 1 along which a linear function rises most."""
-    return np.sign(slope) if norm == "linf" else slope / np.linalg.norm(slope)
-
-
 def _projected(step: Array, rho: float, norm: Norm) -> Array:
-    """The nearest point of the ball."""
+    """Return the nearest point of the ball."""
     if norm == "linf":
         return np.clip(step, -rho, rho)
     length = float(np.linalg.norm(step))
