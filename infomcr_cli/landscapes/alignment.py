@@ -1,7 +1,7 @@
 """Align the channels of one network with those of another by weight matching.
 
-A network whose channels are permuted computes the same function, so that two minima can be far apart in weights for no
-other reason than the names of their channels. Weight matching searches for the permutations π of the second network
+A network whose channels are permuted computes the same function, so two minima can be far apart in weights only because
+their channels have another order. Weight matching searches for the permutations π of the second network
 that bring it closest to the first one:
 
     argmax_π Σ ⟨w_A, π(w_B)⟩   over all trainable weights, which is argmin_π ‖w_A − π(w_B)‖²
@@ -9,8 +9,8 @@ that bring it closest to the first one:
 One group of channels after another takes its best permutation given those of the others, a linear assignment, until
 none changes. Source: Ainsworth et al., 2023, arXiv:2209.04836, algorithm 1.
 
-It is a local search, so that it is begun twice: from no permutation, as in the source; and from one in which each group
-from the input on was matched by those weights alone whose other axes were matched before. The second finds a permuted
+It is a local search, so it is started twice: from no permutation, as in the source; and from one in which each group,
+from the input on, was matched by only those weights whose other axes were matched before. The second finds a permuted
 copy of the same network exactly. The closer result counts.
 
 | symbol | meaning | shape |
@@ -128,8 +128,8 @@ def _exact(array: Any) -> Array:
 
 
 def _moved(array: Any, place: ChannelPlace, permutation: Indices) -> Any:
-    order = np.arange(array.shape[place.axis])
-    order[place.indices] = place.indices[:, permutation]
+    order = np.arange(array.shape[place.axis])  # entries that belong to other channels stay where they are
+    order[place.indices] = place.indices[:, permutation]  # [copies, n]: all copies of a channel move alike
     return array.take(order, place.axis)
 
 
@@ -182,7 +182,7 @@ class _Matching:
         before = self.similarity(permutations, names)
         new = self._best(self._matched[number], permutations)
         changed = [*permutations[:number], new, *permutations[number + 1 :]]
-        # A weight with the group on both axes is not linear in its permutation: what does not help is not taken.
+        # A weight with the group on both axes is not linear in its permutation, so the new one may be worse.
         if self.similarity(changed, names) <= before + SMALLEST_GAIN * abs(before):
             return False
         permutations[number] = new
@@ -190,6 +190,7 @@ class _Matching:
 
     def _best(self, places: Sequence[ChannelPlace], permutations: Sequence[Indices]) -> Indices:
         """Return the permutation with the greatest Σ_i M_{i, p_i}."""
+        # Σ_i M_{i, p_i} is linear in the permutation: M [n, n] summed over weights is all that decides.
         products = np.sum([self._products(place, permutations) for place in places], axis=0)
         rows, columns = linear_sum_assignment(products, maximize=True)
         return np.asarray(columns[np.argsort(rows)], np.int64)
@@ -197,6 +198,7 @@ class _Matching:
     def _products(self, place: ChannelPlace, permutations: Sequence[Indices]) -> Array:
         """Return M of one weight, [n, n]; its other axes are permuted as they are now."""
         second = self._permuted(place.weight, permutations, except_axis=place.axis)
+        # Along this axis the second is not permuted: M_ij belongs to its channel j, wherever p has put it.
         a, b = (_rows(array, place) for array in (self._first[place.weight], second))
         return a @ b.T
 

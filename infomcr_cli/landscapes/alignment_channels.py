@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from infomcr_cli.measures.layer_graph import Edge, LayerGraph, layer_graph
+from infomcr_cli.measures.layer_graph import Edge, layer_graph
 from infomcr_cli.models import named_weights
 
 Indices = NDArray[np.int64]
@@ -113,6 +113,7 @@ class ChannelSlots:
         """Return the slots of a tensor's axis, fixed if they are not known channels."""
         if channels is None or channels.axis != axis:
             return self.fix(self.fresh(int(edge.shape[axis] or 0)))
+        # To weights and operations a channel of zeros is one like any other: it has a slot of its own, which is fixed.
         fixed = self.fix(self.fresh(len(channels.slots)))
         return np.where(channels.slots == ZERO, fixed, channels.slots)
 
@@ -140,6 +141,7 @@ class ChannelSlots:
                 if slot not in fixed:
                     found.setdefault(slot, []).append((number, copy))
                     where[number, copy, slot] = entry
+        # Slots with the same axes, copies and parts are exchangeable.
         marks = self._marks()
         classes: dict[Any, list[int]] = {}
         for slot, signature in found.items():
@@ -160,7 +162,7 @@ class ChannelSlots:
 
     def _root(self, slot: int) -> int:
         while self._parents[slot] != slot:
-            self._parents[slot] = slot = self._parents[self._parents[slot]]
+            self._parents[slot] = slot = self._parents[self._parents[slot]]  # halves the path for later searches
         return slot
 
     def _roots(self, slots: Indices) -> Indices:
@@ -180,15 +182,11 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
     for call in graph.calls:
         made = outputs_of(slots, call, [known.get(id(edge)) for edge in call.inputs])
         known |= {id(edge): made for edge in call.outputs}
-    _fix_classes(slots, graph, known)
-    return slots.groups({id(variable): name for name, variable in named_weights(model).items()})
-
-
-def _fix_classes(slots: ChannelSlots, graph: LayerGraph, known: dict[int, Channels | None]) -> None:
-    for edge in graph.outputs:
+    for edge in graph.outputs:  # the classes have an order that all networks share
         channels = known.get(id(edge))
         if channels is not None:
             slots.fix(channels.slots)
+    return slots.groups({id(variable): name for name, variable in named_weights(model).items()})
 
 
 def _copies(slots: Indices) -> Iterator[tuple[int, int, int]]:
@@ -205,7 +203,9 @@ def _places(
     named: Sequence[tuple[str, int]],
     where: dict[tuple[int, int, int], int],
 ) -> Iterator[ChannelPlace]:
+    # Each axis once, in order; a slot may be on it several times.
     for number in dict.fromkeys(number for number, _ in signature):
         copies = [copy for one, copy in signature if one == number]
+        # [copies, n]
         indices = np.array([[where[number, copy, slot] for slot in slots] for copy in copies], np.int64)
         yield ChannelPlace(*named[number], indices)

@@ -29,6 +29,7 @@ def outputs_of(slots: ChannelSlots, call: Call, given: Given) -> Channels | None
     layer = call.operation
     if isinstance(layer, keras.Layer) and not is_of_keras(layer):
         raise _refused(call, "it has a custom computation")
+    # Bare operations and the layers of keras.applications have no public classes.
     if not isinstance(layer, keras.Layer) or type(layer).__module__.startswith("keras.src.applications"):
         rule = _BY_NAME.get(type(layer).__name__)
     else:
@@ -51,7 +52,10 @@ def _refused(call: Call, why: str) -> InputError:
 
 
 def _check_activation(call: Call) -> None:
-    """An activation of Keras takes each channel by itself, or all alike as the softmax; `glu` takes them in pairs."""
+    """Raise unless an activation commutes with permutations of the channels.
+
+    Those of Keras take each channel by itself, or all alike as the softmax; only `glu` takes them in pairs.
+    """
     activation = getattr(call.operation, "activation", None)
     if activation is None:
         return
@@ -64,10 +68,10 @@ def _convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
     inputs = slots.along(given[0], call.inputs[0], axis)
-    if layer.groups == 1:
+    if layer.groups == 1:  # kernel [*window, inputs, outputs]
         slots.bind(layer.kernel, -2, inputs)
         outputs = slots.bind(layer.kernel, -1)
-    elif layer.groups == len(inputs) == layer.filters:  # each channel by itself
+    elif layer.groups == len(inputs) == layer.filters:  # each channel by itself: kernel [*window, 1, channels]
         outputs = slots.bind(layer.kernel, -1, inputs)
     else:
         raise _refused(call, f"a grouped convolution, {layer.groups} groups")
@@ -77,6 +81,7 @@ def _convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
 def _transposed_convolution(slots: ChannelSlots, call: Call, given: Given) -> Channels:
     layer = call.operation
     axis = channel_axis(layer, len(call.inputs[0].shape))
+    # Kernel [*window, outputs, inputs], the other way round than that of a convolution.
     slots.bind(layer.kernel, -1, slots.along(given[0], call.inputs[0], axis))
     return _with_bias(slots, layer, axis, slots.bind(layer.kernel, -2))
 
@@ -86,6 +91,7 @@ def _depthwise_convolution(slots: ChannelSlots, call: Call, given: Given) -> Cha
     axis = channel_axis(layer, len(call.inputs[0].shape))
     _check_multiplier(call)
     inputs = slots.along(given[0], call.inputs[0], axis)
+    # Kernel [*window, channels, 1].
     return _with_bias(slots, layer, axis, slots.bind(layer.kernel, -2, inputs))
 
 
@@ -119,7 +125,7 @@ def _with_bias(slots: ChannelSlots, layer: Any, axis: int, outputs: Any) -> Chan
 
 
 def _norm(slots: ChannelSlots, call: Call, given: Given) -> Channels:
-    """Batch norm and group norm: everything that they own is one number for each channel."""
+    """Return the channels of a batch norm or group norm, which owns only vectors of one number for each channel."""
     layer, edge = call.operation, call.inputs[0]
     axis = int(layer.axis) % len(edge.shape)
     if given[0] is not None and given[0].axis != axis:
@@ -130,6 +136,7 @@ def _norm(slots: ChannelSlots, call: Call, given: Given) -> Channels:
             slots.bind(variable, 0, channels)
     groups = getattr(layer, "groups", 1)
     if 1 < groups < len(channels):
+        # Channels of one group share mean and variance: [C], the number of the group of each.
         slots.part(channels, np.repeat(np.arange(groups), len(channels) // groups))
     return Channels(axis, channels)
 
@@ -147,14 +154,14 @@ def _layer_norm(slots: ChannelSlots, call: Call, given: Given) -> Channels | Non
 
 
 def _scaled(slots: ChannelSlots, call: Call, given: Given) -> Channels:
-    """A factor for each channel, on the last axis."""
+    """Return the channels of a layer with a factor for each of them, on the last axis."""
     axis = len(call.inputs[0].shape) - 1
     channels = slots.along(given[0], call.inputs[0], axis)
     return Channels(axis, slots.bind(call.operation.gamma, 0, channels))
 
 
 def _rectified_by_slopes(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    alpha, edge = call.operation.alpha, call.inputs[0]
+    alpha, edge = call.operation.alpha, call.inputs[0]  # slopes, of the shape of a sample, or 1 along shared axes
     axis = len(edge.shape) - 1 if given[0] is None else given[0].axis
     channels = slots.along(given[0], edge, axis)
     if alpha.shape[axis - 1] == len(channels):
@@ -163,7 +170,7 @@ def _rectified_by_slopes(slots: ChannelSlots, call: Call, given: Given) -> Chann
 
 
 def _elementwise(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """What is done to each channel alike; 0 need not stay 0."""
+    """Return the channels after an operation that treats each one alike; 0 need not stay 0."""
     if given[0] is None:
         return None
     if any(np.size(constant) != 1 for constant in call.constants if not isinstance(constant, str)):
@@ -176,7 +183,7 @@ def _unchanged(slots: ChannelSlots, call: Call, given: Given) -> Channels | None
 
 
 def _over_space(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """Pooling and the like: each channel by itself, and the channels stay on their axis."""
+    """Return the channels after pooling and the like, which takes each by itself; they stay on their axis."""
     channels, layer = given[0], call.operation
     if channels is not None and channels.axis != channel_axis(layer, len(call.inputs[0].shape)):
         raise _refused(call, "the channels are on another axis than its own")
@@ -204,7 +211,10 @@ def _of_images(slots: ChannelSlots, call: Call, given: Given) -> Channels | None
 
 
 def _merged(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """Sums, products, extremes: the channels of all terms are tied; a term of one channel goes with any."""
+    """Return the channels of sums, products and extremes: those of all terms are tied.
+
+    A term of one channel is broadcast, and goes with any.
+    """
     if len(given) == 1:
         return _elementwise(slots, call, given)
     axes = {channels.axis for channels in given if channels is not None}
@@ -216,7 +226,7 @@ def _merged(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
     terms = [
         slots.along(None, edge, axis) if channels is None else channels.slots
         for channels, edge in zip(given, call.inputs, strict=True)
-        if edge.shape[axis] == call.outputs[0].shape[axis]
+        if edge.shape[axis] == call.outputs[0].shape[axis]  # else one channel, which is broadcast
     ]
     return Channels(axis, reduce(slots.tie, terms))
 
@@ -236,11 +246,12 @@ def _concatenated(slots: ChannelSlots, call: Call, given: Given) -> Channels | N
 
 
 def _padded(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
-    """Keras's `pad`, also of channels: those that it adds are 0."""
+    """Return the channels after `pad` of Keras; those that it adds are 0."""
     channels, operation = given[0], call.operation
     if channels is None:
         return None
     rank = len(call.inputs[0].shape)
+    # One pair of widths stands for all axes.
     widths = operation.pad_width if len(operation.pad_width) == rank else [*operation.pad_width] * rank
     before, after = widths[channels.axis]
     if (before or after) and (operation.mode != "constant" or (call.constants and any(map(np.any, call.constants)))):
@@ -259,12 +270,14 @@ def _reshaped(slots: ChannelSlots, call: Call, given: Given) -> Channels | None:
         raise _refused(call, "an unknown shape")
     place = channels.axis - 1
     line = channels.slots.reshape([-1 if axis == place else 1 for axis in range(len(before))])
+    # A sample with the slot of each entry for its value.
     whole = np.broadcast_to(line, before)  # type: ignore[arg-type]
     if isinstance(call.operation, L.Flatten) and call.operation.data_format == "channels_first":
         whole = np.moveaxis(whole, 0, -1)
     whole = whole.reshape(after)  # type: ignore[arg-type]
     for axis in range(whole.ndim):
-        lines = np.moveaxis(whole, axis, 0).reshape(whole.shape[axis], -1)
+        lines = np.moveaxis(whole, axis, 0).reshape(whole.shape[axis], -1)  # [length, rest]
+        # The channels are on this axis if each entry of it holds one slot only.
         if (lines == lines[:, :1]).all():
             return Channels(axis + 1, lines[:, 0].copy())
     raise _refused(call, "channels that end up on two axes")

@@ -108,11 +108,13 @@ class BatchStatistics:
 def pooled(calls: Sequence[Moments]) -> tuple[Array, Array]:
     """Return mean and biased variance of all values of a channel, [C] each, float64."""
     counts = np.array([float(one.count) for one in calls])
-    shares = (counts / counts.sum())[:, None]
+    shares = (counts / counts.sum())[:, None]  # [calls, 1]
+    # [calls, C] each.
     means, variances = (np.array([getattr(one, name) for one in calls], np.float64) for name in ("mean", "variance"))
     # Weights between minima may overflow; the loss is not finite then.
     with np.errstate(invalid="ignore", over="ignore"):
         mean = (shares * means).sum(0)
+        # About the new mean: the difference of squares of the formula would cancel.
         return mean, (shares * (variances + (means - mean) ** 2)).sum(0)
 
 

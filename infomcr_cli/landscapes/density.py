@@ -86,19 +86,20 @@ def lanczos_quadrature(product: Product, start: Array, steps: int) -> Quadrature
 
     diagonal, beside = lanczos(product, start, steps)
     nodes, vectors = eigh_tridiagonal(diagonal, beside)
+    # Column k of [m, m] is the eigenvector of θ_k; its first entry is its part in the start vector.
     return Quadrature(np.asarray(nodes, np.float64), np.asarray(vectors[0], np.float64) ** 2)
 
 
 def lanczos(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
     """Return the diagonal [m] of T and the one beside it [m - 1], with full reorthogonalisation, twice."""
     steps = min(steps, len(start))
-    basis = np.zeros((steps, len(start)))
+    basis = np.zeros((steps, len(start)))  # Vᵀ
     basis[0] = start
     diagonal, beside = [], list[float]()
     for step in range(steps):
         image = product(basis[step])
         diagonal.append(float(basis[step] @ image))
-        known = basis[: step + 1]
+        known = basis[: step + 1]  # [step + 1, n]
         for _ in range(2):
             image = image - known.T @ (known @ image)
         length = float(np.linalg.norm(image))
@@ -129,9 +130,14 @@ def smoothed(quadratures: list[Quadrature], width: float) -> Density:
         width: σ, in units of the eigenvalues.
     """
     low, high = _range(quadratures)
+    # Four points for each σ.
     places = max(GRID, round(4 * ((high - low) / width + 2 * TAIL)) + 1)
     grid = np.linspace(low - TAIL * width, high + TAIL * width, places)
-    each = np.stack([_gaussians(grid, one, width) for one in quadratures])
+    curves = []
+    for one in quadratures:
+        away = (grid[:, None] - one.nodes) / width  # [p, m]
+        curves.append(np.exp(-0.5 * away**2) @ one.weights / (width * np.sqrt(2 * np.pi)))
+    each = np.stack(curves)  # [probes, p]
     return Density(grid, each.mean(axis=0), standard_error(each))
 
 
@@ -139,13 +145,9 @@ def _range(quadratures: list[Quadrature]) -> tuple[float, float]:
     return min(float(one.nodes.min()) for one in quadratures), max(float(one.nodes.max()) for one in quadratures)
 
 
-def _gaussians(grid: Array, one: Quadrature, sigma: float) -> Array:
-    away = (grid[:, None] - one.nodes) / sigma  # [p, m]
-    return np.asarray(np.exp(-0.5 * away**2) @ one.weights / (sigma * np.sqrt(2 * np.pi)))
-
-
 def moment(quadratures: list[Quadrature], power: int, size: int) -> tuple[float, float]:
     """Return an estimate of tr A^power and its standard error over the probes (NaN for a single probe)."""
+    # tr A^p = n E vᵀA^p v, [probes].
     each = np.array([size * float(one.weights @ one.nodes**power) for one in quadratures])
     return float(each.mean()), float(standard_error(each))
 

@@ -54,18 +54,15 @@ class GramProduct:
 
     def __call__(self, vector: Array) -> Array:
         """Return (G/N) u, [N]."""
-        parts = self._parts()
+        order = np.arange(len(self._surface.labels))
+        parts = np.array_split(order, -(-len(order) // BLOCK))
         total = [np.zeros(v.shape) for v in self._passes.trainable]
         for part in parts:
             gradient = self._backwards(self._values, *self._samples(part), vector[part])
             total = [sum_ + np.asarray(one, np.float64) for sum_, one in zip(total, gradient, strict=True)]
-        tangents = [tf.constant(one, self._passes.precision) for one in total]
+        tangents = [tf.constant(one, self._passes.precision) for one in total]  # Jᵀu, summed in float64
         found = [np.asarray(self._along(self._values, *self._samples(part), tangents)) for part in parts]
         return np.concatenate(found) / len(vector)
-
-    def _parts(self) -> list[NDArray[np.int64]]:
-        order = np.arange(len(self._surface.labels))
-        return np.array_split(order, -(-len(order) // BLOCK))
 
     def _samples(self, part: NDArray[np.int64]) -> tuple[Any, Any]:
         return take(self._surface.images, part), self._surface.labels[part]
@@ -76,7 +73,7 @@ class GramProduct:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(wanted)
             logits = _logits(self._passes, values, images)
-        outwards = _slopes(logits, labels) * factors[:, None]
+        outwards = _slopes(logits, labels) * factors[:, None]  # u_i ∂ℓ_i/∂z_i, [n, C]
         return _dense(tape.gradient(logits, wanted, outwards, unconnected_gradients="zero"))
 
     def _derivatives(self, values: Tensors, images: Any, labels: tf.Tensor, tangents: Tensors) -> tf.Tensor:
@@ -89,6 +86,7 @@ class GramProduct:
             any_ = tf.zeros_like(logits)  # c: what stands here changes nothing, for the gradient is linear in it
             outer.watch(any_)
             gradient = _dense(inner.gradient(logits, wanted, any_, unconnected_gradients="zero"))
+            # cᵀ(∂z/∂w t), whose derivative by c is the forward derivative: no forward mode is needed.
             along = tf.add_n([tf.reduce_sum(g * t) for g, t in zip(gradient, tangents, strict=True)])
         moved = outer.gradient(along, any_, unconnected_gradients="zero")  # ∂z/∂w t, [n, C]
         return tf.reduce_sum(_slopes(logits, labels) * moved, axis=1)
@@ -106,5 +104,5 @@ def _slopes(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def _dense(gradient: Any) -> Tensors:
-    """The gradient of an embedding comes as its rows that were looked up."""
+    """Return gradients as tensors: that of an embedding comes as `IndexedSlices`, its rows that were read."""
     return [tf.convert_to_tensor(one) for one in gradient]

@@ -52,6 +52,7 @@ def normalised_by_filter(direction: Array, weights: Array, axes: Axes | None) ->
     """
     if axes is None:
         return np.zeros(weights.shape)
+    # The axes inside one filter; lengths keep them as 1, for broadcasting.
     within = tuple(axis for axis in range(weights.ndim) if axis not in axes)
     lengths = np.sqrt(np.sum(weights**2, axis=within, keepdims=True))
     own = np.sqrt(np.sum(direction**2, axis=within, keepdims=True))

@@ -60,19 +60,16 @@ def top_eigenvectors(product: Product, size: int, *, count: int, seed: int) -> E
     if not values.any():
         raise InputError(_RULE, received="λ = 0")
     order = np.argsort(values)[::-1]
-    vectors = vectors[:, order] * _signs(vectors[:, order])
+    vectors = vectors[:, order]  # [W, k]
+    # The sign of an eigenvector is arbitrary: it is chosen by its largest entry.
+    largest = np.abs(vectors).argmax(axis=0)  # [k]
+    vectors = vectors * np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
     residuals = [np.linalg.norm(product(vectors[:, i]) - values[k] * vectors[:, i]) for i, k in enumerate(order)]
     return Eigenvectors(values[order], vectors, np.array(residuals))
 
 
-def _signs(vectors: Array) -> Array:
-    """Fix the signs of eigenvectors, which are otherwise arbitrary."""
-    largest = np.abs(vectors).argmax(axis=0)
-    return np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
-
-
 def _dense(product: Product, size: int, count: int) -> tuple[Array, Array]:
-    matrix = np.stack([product(unit) for unit in np.eye(size)], axis=1)
+    matrix = np.stack([product(unit) for unit in np.eye(size)], axis=1)  # H, symmetric but for rounding
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return values[-count:], vectors[:, -count:]
 
@@ -83,7 +80,7 @@ def _lanczos(product: Product, size: int, count: int, seed: int) -> tuple[Array,
     start = np.random.default_rng(seed).standard_normal(size)
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     krylov = max(KRYLOV, 2 * count + 1)
-    restarts = MOST_PRODUCTS // (krylov - count)
+    restarts = MOST_PRODUCTS // (krylov - count)  # ARPACK takes krylov - count products in each
     try:
         return eigsh(operator, count, which="LA", v0=start, ncv=krylov, tol=TOLERANCE, maxiter=restarts)
     except ArpackError as error:  # no convergence, or a matrix that is zero

@@ -85,6 +85,7 @@ class ResultFolder:
                     received=f"{self.path}, with other settings or minima",
                     advice="Give another --out, or --force to replace it.",
                 )
+            # Before the new settings are written: old values must never stand beside them.
             for path in (*self._results(), *self._kept()):
                 path.unlink(missing_ok=True)
         write_atomically(self.path / SETTINGS, content)
@@ -133,6 +134,7 @@ class ResultFolder:
         """Return the files of a result of any kind, its pictures first: another kind has others."""
         documents = [_parsed(self._read(name)) for name in DOCUMENTS]
         named = [one.get("pictures") for one in documents if isinstance(one, dict)]
+        # A damaged document must not name files outside of the folder.
         names = [name for one in named if isinstance(one, dict) for name in one if Path(name).name == name]
         pictures = [f"{name}{suffix}" for name in names for suffix in (".png", ".svg")]
         return [self.path / name for name in (*pictures, *DOCUMENTS, *OF_A_PATH, VALUES)]
@@ -165,6 +167,7 @@ class ResultFolder:
         for run in runs:
             other = run.landscapes / self.path.name
             if other != self.path:
+                # Hidden files are the state of a computation, such as its lock.
                 shutil.copytree(self.path, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
 
     def _read(self, name: str) -> bytes | None:

@@ -42,7 +42,7 @@ def _around(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resu
     radius = settings.radius or 0.0
     line = np.linspace(-radius, radius, settings.points)
     others = {
-        "own": np.full((len(minima), 2), np.nan),
+        "own": np.full((len(minima), 2), np.nan),  # loss and error
         "images": np.zeros(len(minima)),
         "has_batch_norm": np.zeros(len(minima), bool),
         "eigenvalues": np.full((len(minima), settings.dimensions), np.nan),
@@ -121,6 +121,7 @@ def _plane(settings: LandscapeSettings, minima: Sequence[Minimum], folder: Resul
     renew = _is_renewed(settings, network)
     score = _on_plane(network, plane, minima, renew=renew)
 
+    # `fill` calls it only if points are missing: a complete surface costs no passes.
     def surface() -> Surface:
         for index, one in enumerate(minima):
             values.others["own"][index] = _numbers(network.score(one.checkpoint.weights))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,9 @@ def drawing_of(document: Mapping[str, Any]) -> Drawing:
     else:
         surfaces = [_drawn(run, run["surface"], len(second)) for run in document["runs"]]
         names = (AXES[document["kind"]].format(1), AXES[document["kind"]].format(2))
-    return Drawing(surfaces, np.array(first), np.array(second), names, _title(document), _notes(document))
+    where = {"plane": "on the plane through three minima", "random": "along random directions"}
+    title = f"Training loss {where.get(document['kind'], 'along the top eigenvectors of the Hessian')}"
+    return Drawing(surfaces, np.array(first), np.array(second), names, title, _notes(document))
 
 
 def _drawn(run: Mapping[str, Any], surface: Mapping[str, Any], columns: int) -> DrawnSurface:
@@ -64,18 +66,13 @@ def _drawn_plane(document: Mapping[str, Any]) -> DrawnSurface:
     minima = [
         (f"{letter}: {run['name']}", np.array([run["x"], run["y"]])) for letter, run in zip("ABC", runs, strict=True)
     ]
-    paths = [(path, _places(points)) for path, points in document["paths"].items() if points]
+    paths = [
+        (path, np.array([(point["x"], point["y"]) for point in points]))  # [n, 2]
+        for path, points in document["paths"].items()
+        if points
+    ]
     loss, error = (np.array(surface[name], np.float64) for name in ("loss", "error"))
     return DrawnSurface("plane through A, B and C", loss, error, minima, paths)
-
-
-def _places(points: Sequence[Mapping[str, float]]) -> Array:
-    return np.array([(point["x"], point["y"]) for point in points])
-
-
-def _title(document: Mapping[str, Any]) -> str:
-    where = {"plane": "on the plane through three minima", "random": "along random directions"}
-    return f"Training loss {where.get(document['kind'], 'along the top eigenvectors of the Hessian')}"
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

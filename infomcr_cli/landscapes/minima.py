@@ -97,5 +97,5 @@ def number_of_samples(given: str | None, minima: Sequence[Minimum]) -> int | Non
     wanted = minima[0].config.measure.samples if given is None else parsed_samples(given)
     if wanted is None:
         return None
-    sizes = [training_set_size(one.config.data) for one in minima]  # None: the data does not lie here
+    sizes = [training_set_size(one.config.data) for one in minima]  # None: only reading the source would tell
     return None if all(size is not None and wanted >= size for size in sizes) else wanted

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli import runtime
 from infomcr_cli.config.schema.run import RunConfig
-from infomcr_cli.data import Dataset, Split, evaluation_batches, load_dataset
+from infomcr_cli.data import Split, evaluation_batches, load_dataset
 from infomcr_cli.data.streamed import StreamedImages
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.batch_statistics import BatchStatistics
@@ -137,17 +137,14 @@ def open_network(
     check_data(checkpoint, dataset.fingerprint)
     measured = measured_network(run, config, dataset)
     assign_all(named_weights(measured.model), checkpoint.weights)
-    network = LandscapeNetwork(run, measured, _first(measured.dataset, samples), checkpoint.weights)
+    train = measured.dataset.train
+    chosen = image_order(train.labels, measured.dataset.stored_order)[:samples]
+    network = LandscapeNetwork(run, measured, in_memory(train.take(chosen)), checkpoint.weights)
     few = network.network.dataset.standardise(network.samples.images[:2])
     complete(network.model, few)
     if not network.trainable:
         raise InputError("a landscape needs trainable weights", received=network.model.name)
     return network
-
-
-def _first(dataset: Dataset, samples: int | None) -> Split:
-    """Return the first training images in the order of measurement, in memory if they fit there."""
-    return in_memory(dataset.train.take(image_order(dataset.train.labels, dataset.stored_order)[:samples]))
 
 
 def in_memory(split: Split) -> Split:

@@ -89,7 +89,11 @@ class _Computation:
         self, settings: PathSettings, ends: tuple[Minimum, Minimum], folder: PathFolder, console: Console
     ) -> None:
         self._settings, self._ends, self._folder, self._console = settings, ends, folder, console
-        self._network = _open(ends[0], settings.samples)
+        first, samples = ends[0], settings.samples
+        network = open_network(first.run, first.config, first.checkpoint, samples)
+        dataset = network.network.dataset
+        order = image_order(dataset.test.labels, dataset.stored_order)[:samples]
+        self._network = PathNetwork(network, in_memory(dataset.test if samples is None else dataset.test.take(order)))
         self._first, self._last = (one.checkpoint.weights for one in ends)
 
     def result(self) -> tuple[PathDocument, dict[str, Any] | None]:
@@ -179,14 +183,11 @@ class _Computation:
             found = align(self._first, self._last, groups, trainable=trainable, seed=seed, on_sweep=saying)
             self._folder.keep_alignment(found)
         last = found.permuted(self._last)
-        self._check_function(last)
-        return found, last
-
-    def _check_function(self, aligned: Arrays) -> None:
-        before, after = (self._logits(weights) for weights in (self._last, aligned))
+        before, after = (self._logits(weights) for weights in (self._last, last))
         change = float(np.abs(after - before).max() / np.abs(before).max())
         if not change <= SAME:
             raise InputError("alignment must not change the network's function", received=f"{change:g} of a logit")
+        return found, last
 
     def _logits(self, weights: Arrays) -> Any:
         network = self._network.network
@@ -225,13 +226,6 @@ class _SweepLines:
         if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
             self._said_at = time.monotonic()
             say(self._console, f"aligning: {self._sweeps} sweeps over all groups")
-
-
-def _open(first: Minimum, samples: int | None) -> PathNetwork:
-    network = open_network(first.run, first.config, first.checkpoint, samples)
-    dataset = network.network.dataset
-    order = image_order(dataset.test.labels, dataset.stored_order)[:samples]
-    return PathNetwork(network, in_memory(dataset.test if samples is None else dataset.test.take(order)))
 
 
 def _end(minimum: Minimum, scores: tuple[Score, Score]) -> PathEnd:

@@ -57,6 +57,7 @@ def on_curve(first: Arrays, control: Arrays, last: Arrays, t: float) -> dict[str
 
 
 def _between(first: Any, last: Any, t: float) -> Any:
+    # To NumPy bfloat16 is no floating-point type.
     if not np.issubdtype(first.dtype, np.floating) and first.dtype.name != "bfloat16":
         return first
     return ((1 - t) * first.astype(np.float64) + t * last.astype(np.float64)).astype(first.dtype)
@@ -90,6 +91,6 @@ def curve_gradient(
         loss = training_loss(labels, logits)
         objective = loss + summed([*losses, *losses_on_weights(model, weights)], loss.dtype)
     gradient = connected_gradient(tape, objective, weights)
-    of_control = curve_weights(t)[1]
+    of_control = curve_weights(t)[1]  # ∂φ/∂θ = 2t(1 − t), by the chain rule
     dense = [tf.convert_to_tensor(g) for g in gradient]
     return objective, [tf.cast(of_control, g.dtype) * g for g in dense], after

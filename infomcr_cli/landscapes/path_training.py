@@ -1,7 +1,7 @@
 """Train the control point of the curve between two minima.
 
-Each step takes a batch of the first run's training images, augmented as there, and one t, even on [0, 1]. All of it is
-a pure function of the seed and the step, so that training that was stopped continues to the same bits.
+Each step takes a batch of the first run's training images, augmented as in that run, and one t, uniform on [0, 1]. Both
+depend only on the seed and the step, so that training that was stopped continues to identical bits.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ class CurveTraining:
         self._model, self._smoothing = model, float(training["label_smoothing"])
         names = {id(variable): name for name, variable in named_weights(model).items()}
         self._names = [names[id(variable)] for variable in model.trainable_variables]
+        trainable = list(zip(self._names, model.trainable_variables, strict=True))
         self._ends = tuple(
-            [tf.constant(ends[name], variable.dtype) for name, variable in self._trainable()] for ends in (first, last)
+            [tf.constant(ends[name], variable.dtype) for name, variable in trainable] for ends in (first, last)
         )
+        # θ starts in the middle of the line, so that the curve is the line at first.
         self._control = [
             keras.Variable((a + b) / 2, dtype=variable.dtype, name=f"control_{place}")
             for place, (a, b, variable) in enumerate(zip(*self._ends, model.trainable_variables, strict=True))
@@ -57,10 +59,10 @@ class CurveTraining:
         settings = {name: training[name] for name in ("momentum", "nesterov", *_CLIPPING)}
         self._rate = float(training["learning_rate"])
         self._optimizer = keras.optimizers.SGD(self._rate, **settings)
-        self._optimizer.build(self._control)
+        self._optimizer.build(self._control)  # its variables must exist before `resume` assigns them
         known = {id(variable) for variable in named_weights(model).values()}
         self._random = [v for v in model.non_trainable_variables if id(v) not in known]
-        for place, variable in enumerate(self._random):  # whatever the network was used for before
+        for place, variable in enumerate(self._random):  # they may have been used before, by another computation
             variable.assign(
                 np.random.default_rng([seed, STREAM_OF_NETWORK, place]).integers(2**31, size=variable.shape)
             )
@@ -68,7 +70,7 @@ class CurveTraining:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken: a signal that comes during one does not part it from its number."""
+        """Number of steps taken; the optimizer counts them, so that a signal cannot separate a step from its count."""
         return int(self._optimizer.iterations)
 
     def compile(self, batch: tuple[Any, Any]) -> None:
@@ -98,9 +100,6 @@ class CurveTraining:
         if kept is not None:
             assign_all(self._variables(), kept)
 
-    def _trainable(self) -> Iterable[tuple[str, Any]]:
-        return zip(self._names, self._model.trainable_variables, strict=True)
-
     def _variables(self) -> dict[str, Any]:
         control = {f"control/{name}": value for name, value in zip(self._names, self._control, strict=True)}
         optimizer = {f"optimizer/{place:04d}": v for place, v in enumerate(self._optimizer.variables)}
@@ -114,6 +113,7 @@ class CurveTraining:
                 self._model, t, (self._ends[0], self._ends[1]), control, values_of(others), images, labels
             )
         self._optimizer.apply(gradient, self._control)
+        # Moving statistics stay: those of a point on the curve fit neither end nor the next point.
         random = {id(variable) for variable in self._random}
         for variable, value in zip(others, after, strict=True):
             if id(variable) in random:
@@ -142,25 +142,23 @@ def train_curve(
     Raises:
         RunFailedError: the objective is not finite.
     """
+    # All at once: training that is continued gets the same t at each step.
     places = np.random.default_rng([seed, STREAM_OF_T]).random(steps)
     saved_at = time.monotonic()
     try:
         for images, labels in islice(batches(curve.steps), steps - curve.steps):
             done = curve.steps
-            _check(curve.step(float(places[done]), curve_rate(done / steps), images, labels), done)
+            loss = curve.step(float(places[done]), curve_rate(done / steps), images, labels)
+            if not math.isfinite(loss):
+                rule = f"the loss of step {done} of the curve is not a finite number"
+                raise RunFailedError(f"{rule}. A smaller --learning-rate may help.")
             on_step()
             if time.monotonic() - saved_at >= SECONDS_BETWEEN_SAVES:
                 folder.keep_curve(curve.arrays())
                 saved_at = time.monotonic()
     finally:
-        if curve.is_finite():
+        if curve.is_finite():  # after an error or a signal too, but never a θ that could not be continued
             folder.keep_curve(curve.arrays())
-
-
-def _check(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        rule = f"the loss of step {step} of the curve is not a finite number"
-        raise RunFailedError(f"{rule}. A smaller --learning-rate may help.")
 
 
 def curve_batches(
@@ -180,7 +178,7 @@ def curve_batches(
             data,
             config.augment,
             seed=seed,
-            epochs=-(-steps // each),
+            epochs=-(-steps // each),  # rounded up
             first_epoch=done // each,
             first_step=done % each,
         )

@@ -16,7 +16,6 @@ from infomcr_cli.console.screen import say
 from infomcr_cli.console.text import clock_time
 from infomcr_cli.errors import InputError
 from infomcr_cli.landscapes.density import (
-    Density,
     Quadrature,
     lanczos_quadrature,
     moment,
@@ -139,6 +138,7 @@ def _check_memory(steps: int, size: int) -> None:
 
 def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, width: float) -> Document:
     density = smoothed(quadratures, width)
+    error = finite(density.std_error) if np.isfinite(density.std_error).all() else None
     where = {"run": str(minimum.run.path), "name": minimum.label, "checkpoint": minimum.name}
     checkpoint = minimum.checkpoint
     return {
@@ -150,7 +150,7 @@ def _run_document(minimum: Minimum, quadratures: list[Quadrature], size: int, wi
         "smallest": min(float(one.nodes.min()) for one in quadratures),
         "trace": _estimate(quadratures, 1, size),
         "trace_of_square": _estimate(quadratures, 2, size),
-        "density": _density_document(density),
+        "density": {"grid": density.grid.tolist(), "value": density.value.tolist(), "std_error": error},
         "probes": [{"nodes": one.nodes.tolist(), "weights": one.weights.tolist()} for one in quadratures],
     }
 
@@ -166,8 +166,3 @@ def negative_share(quadratures: list[Quadrature], bulk: float) -> float:
     Nearer to zero one node stands for the whole bulk of eigenvalues at zero, and its sign says nothing.
     """
     return float(np.mean([one.weights[one.nodes < -bulk].sum() for one in quadratures]))
-
-
-def _density_document(density: Density) -> Document:
-    error = finite(density.std_error) if np.isfinite(density.std_error).all() else None
-    return {"grid": density.grid.tolist(), "value": density.value.tolist(), "std_error": error}

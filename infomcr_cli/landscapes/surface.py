@@ -51,7 +51,7 @@ def around(network: LandscapeNetwork, directions: Sequence[Array], *, renew: boo
 
     The moving statistics of batch norm stay those of the checkpoint, or are renewed at each point.
     """
-    first, second = (*directions, np.zeros(()))[:2]
+    first, second = (*directions, np.zeros(()))[:2]  # with one direction, the second is a zero that is broadcast
 
     def score(alpha: float, beta: float) -> Score:
         vector = network.minimum + alpha * first + beta * second

@@ -27,7 +27,7 @@ from infomcr_cli.report.plots.style import (
 )
 
 Array = NDArray[np.float64]
-LOSS_COLOURS, ERROR_COLOURS = "cividis", "viridis"  # both even in brightness, for all kinds of colour vision
+LOSS_COLOURS, ERROR_COLOURS = "cividis", "viridis"  # perceptually uniform, also for colour-blind readers
 SMALLEST_LOSS = 1e-8  # nats: what is drawn of a loss of 0 on a logarithmic scale
 LEVELS = 24  # filled ones
 ERROR_LINES = (1, 5, 10, 25, 50, 75)  # %
@@ -222,7 +222,7 @@ def _surfaces(drawing: Drawing) -> Figure:
 
 
 def _dpi(count: int) -> int:
-    """A picture of many runs has fewer dots an inch, so that its file stays small."""
+    """Return the dots an inch: fewer for many runs, so that the file of a picture stays small."""
     return 130 if count <= 2 else 100
 
 
