@@ -57,19 +57,17 @@ def open_minima(
     Raises:
         InputError: a run, a checkpoint or an override cannot be used.
     """
-    return [_open(word, checkpoint, overrides, config_dir, done) for word in words]
-
-
-def _open(word: str, checkpoint: str, overrides: Sequence[str], config_dir: Path | None, done: str) -> Minimum:
-    path, named = split_start(word)
-    run = RunDirectory.open(path)
-    config = measured_run(run, overrides, config_dir, done=done)
-    if not list_checkpoints(run):
-        raise InputError(f"a run needs a checkpoint to be {done}", received=str(run.path))
-    name = named or checkpoint
-    minimum = Minimum(run, name, config, load_checkpoint(run, name))
-    check_source(config.data)
-    return minimum
+    minima = []
+    for word in words:
+        path, named = split_start(word)
+        run = RunDirectory.open(path)
+        config = measured_run(run, overrides, config_dir, done=done)
+        if not list_checkpoints(run):
+            raise InputError(f"a run needs a checkpoint to be {done}", received=str(run.path))
+        name = named or checkpoint
+        minima.append(Minimum(run, name, config, load_checkpoint(run, name)))
+        check_source(config.data)
+    return minima
 
 
 def parsed_samples(given: str) -> int | None:

@@ -44,7 +44,12 @@ def curve_point(first: Any, control: Any, last: Any, t: Any) -> Any:
 
 def on_line(first: Arrays, last: Arrays, t: float) -> dict[str, Any]:
     """Return (1 − t) w_A + t w_B by name; whole numbers, such as counters, are those of the first end."""
-    return {name: _between(np.asarray(value), np.asarray(last[name]), t) for name, value in first.items()}
+    points: dict[str, Any] = {}
+    for name, value in first.items():
+        a, b = np.asarray(value), np.asarray(last[name])
+        is_float = np.issubdtype(a.dtype, np.floating) or a.dtype.name == "bfloat16"  # which NumPy does not count
+        points[name] = ((1 - t) * a.astype(np.float64) + t * b.astype(np.float64)).astype(a.dtype) if is_float else a
+    return points
 
 
 def on_curve(first: Arrays, control: Arrays, last: Arrays, t: float) -> dict[str, Any]:
@@ -54,13 +59,6 @@ def on_curve(first: Arrays, control: Arrays, last: Arrays, t: float) -> dict[str
         a, c, b = (np.asarray(one, np.float64) for one in (first[name], middle, last[name]))
         points[name] = curve_point(a, c, b, t).astype(points[name].dtype)
     return points
-
-
-def _between(first: Any, last: Any, t: float) -> Any:
-    # To NumPy bfloat16 is no floating-point type.
-    if not np.issubdtype(first.dtype, np.floating) and first.dtype.name != "bfloat16":
-        return first
-    return ((1 - t) * first.astype(np.float64) + t * last.astype(np.float64)).astype(first.dtype)
 
 
 def curve_gradient(

@@ -101,15 +101,17 @@ def mixed(arrays: Sequence[Mapping[str, Any]], shares: Sequence[float], names: S
         shares: of each; they sum to 1.
         names:  of the arrays to mix; counters and the like are those of the first network.
     """
-    return {name: _mixed(name, [one[name] for one in arrays], shares) for name in names}
-
-
-def _mixed(name: str, arrays: Sequence[Any], shares: Sequence[float]) -> Any:
-    if not np.issubdtype(np.asarray(arrays[0]).dtype, np.floating):
-        return arrays[0]
-    values = [np.asarray(array, np.float64) for array in arrays]
-    mean = np.sum([share * value for share, value in zip(shares, values, strict=True)], axis=0)
-    return np.maximum(mean, 0.0) if name.endswith("variance") else mean
+    found: dict[str, Any] = {}
+    for name in names:
+        first = arrays[0][name]
+        if not np.issubdtype(np.asarray(first).dtype, np.floating):
+            found[name] = first
+            continue
+        values = [np.asarray(one[name], np.float64) for one in arrays]
+        mean = np.sum([share * value for share, value in zip(shares, values, strict=True)], axis=0)
+        # Outside of the triangle a share is negative.
+        found[name] = np.maximum(mean, 0.0) if name.endswith("variance") else mean
+    return found
 
 
 def axes(places: Array, points: int) -> tuple[Array, Array]:

@@ -98,11 +98,16 @@ def folded_norms(model: keras.Model, layers: list[Any]) -> dict[int, Link]:
     if not norms:
         return {}
     graph = layer_graph(model)
+    links: dict[int, Link] = {}
     for norm in norms:
         if not graph.calls_of(norm):
             raise InputError("norms need a network that is a graph of layers", received=norm.name)
-    links = {id(norm): _link(graph, norm) for norm in norms}
-    return {key: link for key, link in links.items() if link is not None}
+        source = _only_source(graph, norm)
+        if source is not None:
+            rank = len(source.outputs[0].shape)
+            over_channels = channel_axis(source.operation, rank) == channel_axis(norm, rank)
+            links[id(norm)] = Link(source.operation, over_channels)
+    return links
 
 
 def scale(norm: keras.layers.BatchNormalization) -> Array:
@@ -129,14 +134,6 @@ def _has_own_weights(layer: keras.Layer) -> bool:
     """Return whether a layer has floating-point weights; of a model those count that are not its layers'."""
     weights = own_variables(layer) if isinstance(layer, keras.Model) else layer.weights
     return any(map(is_floating, weights))
-
-
-def _link(graph: LayerGraph, norm: keras.layers.BatchNormalization) -> Link | None:
-    source = _only_source(graph, norm)
-    if source is None:
-        return None
-    rank = len(source.outputs[0].shape)
-    return Link(source.operation, channel_axis(source.operation, rank) == channel_axis(norm, rank))
 
 
 def _only_source(graph: LayerGraph, norm: keras.layers.BatchNormalization) -> Call | None:

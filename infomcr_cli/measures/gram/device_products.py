@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from infomcr_cli.measures.gram.device_rows import arranged, convolution_rows
 from infomcr_cli.measures.gram.parts import Part
-from infomcr_cli.measures.gram.products import WHOLE, Contribution, OuterProduct, Rows, are_matrix_products
+from infomcr_cli.measures.gram.products import SIDES, WHOLE, Contribution, OuterProduct, Rows, are_matrix_products
 
 Array = NDArray[np.float64]
 PANEL_BYTES = 1 << 26  # of columns that are turned to float64 at a time
@@ -37,14 +37,23 @@ class DeviceProducts:
     def compact(self, contributions: Sequence[Contribution], part: Part = WHOLE) -> Contribution:
         """Return the sum as rows, or as one outer product."""
         with _beside(_tensor_of(contributions[0])):
-            whole = _summed(contributions)
-            return whole if part.stop is None else Rows(_rows(whole)[:, part.start : part.stop], whole.window)
+            whole: Contribution
+            if len(contributions) == 1:
+                (whole,) = contributions
+            elif are_matrix_products(contributions):  # the positions of all calls, [n, T₁ + T₂ + …, a or k]
+                left, right = (tf.concat([getattr(c, side) for c in contributions], axis=1) for side in SIDES)
+                whole = OuterProduct(left, right)
+            else:
+                whole = Rows(tf.add_n([_in_kernel_order(c) for c in contributions]))
+            if part.stop is not None:
+                return Rows(_rows(whole)[:, part.start : part.stop], whole.window)
+            return whole if whole.stays_factored else Rows(_rows(whole), whole.window)
 
     def gram(self, blocks: Sequence[Contribution], kernel: tf.Tensor, part: Part = WHOLE) -> tuple[Array, Array]:
         """Return both products."""
         with _beside(_tensor_of(blocks[0])):
             if all(isinstance(b, OuterProduct) for b in blocks):
-                left, right = (tf.concat([getattr(b, side) for b in blocks], axis=0) for side in ("left", "right"))
+                left, right = (tf.concat([getattr(b, side) for b in blocks], axis=0) for side in SIDES)
                 gram, along = _gram_of_factors(left, right, kernel)  # of [N, T, a] and [N, T, k]
             else:
                 window = blocks[0].window
@@ -63,22 +72,6 @@ def _beside(tensor: tf.Tensor) -> Iterator[None]:
 
 def _tensor_of(contribution: Contribution) -> tf.Tensor:
     return contribution.array if isinstance(contribution, Rows) else contribution.left
-
-
-def _summed(parts: Sequence[Contribution]) -> Contribution:
-    """Return the sum of the contributions of several calls, compact."""
-    if len(parts) == 1:
-        return _compact(parts[0])
-    if are_matrix_products(parts):  # the positions of all calls, [n, T₁ + T₂ + …, a or k]
-        left, right = (tf.concat([getattr(p, side) for p in parts], axis=1) for side in ("left", "right"))
-        return _compact(OuterProduct(left, right))
-    return Rows(tf.add_n([_in_kernel_order(part) for part in parts]))
-
-
-def _compact(contribution: Contribution) -> Contribution:
-    if isinstance(contribution, OuterProduct) and contribution.stays_factored:
-        return contribution
-    return Rows(_rows(contribution), contribution.window)
 
 
 def _rows(contribution: Contribution) -> tf.Tensor:

@@ -112,7 +112,7 @@ def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Arr
 
 
 def overlap(shift: int, length: int, out: int) -> tuple[int, int, int]:
-    """Return first output position, first source position and number of positions p with 0 <= p + shift < length."""
+    """Return the first output and source positions, and the number of positions p with 0 <= p + shift < length."""
     first = min(max(0, -shift), out)
     last = min(out, length - shift)
     return first, max(0, first + shift), max(0, last - first)
