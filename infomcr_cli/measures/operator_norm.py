@@ -39,7 +39,7 @@ def spectral_norm(one: LinearMap) -> float:
 
 
 def convolution_norm(layer: keras.layers.Layer, kernel: Array) -> float:
-    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, relative 1e-4).
+    """Return √λ_max(AᵀA), A the convolution with this kernel on inputs of the layer's size (Lanczos, tolerance 1e-8).
 
     Raises:
         InputError: the layer has no input of one fixed size.

@@ -99,10 +99,8 @@ def _im2col(images: Array, cotangent: Array, window: Window) -> tuple[Array, Arr
         return images.reshape(n, -1, channels), cotangent.reshape(n, -1, filters)
     # From the first row of the first window to the last row of the last one; likewise columns.
     needed = ((out_height - 1) * step_y + (tall - 1) * down + 1, (out_width - 1) * step_x + (wide - 1) * across + 1)
-    padded = np.zeros(
-        (n, max(needed[0], height + window.before[0]), max(needed[1], width + window.before[1]), channels)
-    )
-    padded = padded.astype(images.dtype)
+    shape = n, max(needed[0], height + window.before[0]), max(needed[1], width + window.before[1]), channels
+    padded = np.zeros(shape, images.dtype)
     padded[:, window.before[0] :, window.before[1] :][:, :height, :width] = images
     left = np.empty((n, out_height, out_width, tall, wide, channels), images.dtype)
     for i in range(tall):
