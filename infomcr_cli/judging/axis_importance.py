@@ -27,11 +27,11 @@ def axis_importance(minima: Minima) -> dict[str, float | None]:
 
 
 def _omega_squared(gap: np.ndarray, levels: np.ndarray) -> float | None:
-    kinds, level = np.unique(levels, return_inverse=True)
+    kinds, level = np.unique(levels, return_inverse=True)  # [groups], [n]
     groups, freedom = len(kinds), len(gap) - len(kinds)
     if groups < 2 or freedom < 1 or not np.ptp(gap):
         return None
-    means = np.bincount(level.reshape(-1), weights=gap) / np.bincount(level.reshape(-1))
+    means = np.bincount(level.reshape(-1), weights=gap) / np.bincount(level.reshape(-1))  # [groups]
     residual = np.square(gap - means[level.reshape(-1)]).sum() / freedom
     total = np.square(gap - gap.mean()).sum()
     between = total - residual * freedom

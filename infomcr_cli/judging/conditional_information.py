@@ -56,8 +56,13 @@ def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> lis
         Jiang et al., ICLR 2020, arXiv:1912.02178, section 4.
     """
     sampled = minima.n > EXACT_UP_TO
-    first, second = _sample(minima.n, seed) if sampled else np.triu_indices(minima.n, 1)
-    gap = np.sign(dense_ranks(minima.gap)[first] - dense_ranks(minima.gap)[second])
+    if sampled:
+        rng = np.random.default_rng([seed, minima.n])
+        first = rng.integers(minima.n, size=SAMPLED_PAIRS)  # [P]
+        second = (first + rng.integers(1, minima.n, size=SAMPLED_PAIRS)) % minima.n  # [P], never the same minimum
+    else:
+        first, second = np.triu_indices(minima.n, 1)  # [P], each unordered pair once
+    gap = np.sign(dense_ranks(minima.gap)[first] - dense_ranks(minima.gap)[second])  # [P]
     states = [_states(column, gap, first, second) for column in ranks.T]
     best: list[tuple[float, tuple[int, ...]]] = [(np.inf, ())] * len(states)
     for chosen in chain.from_iterable(combinations(range(len(minima.axes)), size) for size in range(3)):  # every S
@@ -75,12 +80,6 @@ def conditional_information(minima: Minima, ranks: np.ndarray, seed: int) -> lis
         )
         for (value, chosen), state, column in zip(best, states, ranks.T, strict=True)
     ]
-
-
-def _sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng([seed, n])
-    first = rng.integers(n, size=SAMPLED_PAIRS)
-    return first, (first + rng.integers(1, n, size=SAMPLED_PAIRS)) % n
 
 
 def _states(ranks: np.ndarray, gap: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -105,8 +104,9 @@ def _condition(levels: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Co
     """Return U_S of each pair; `levels` are those of the axes in S, [n, |S|]."""
     if not levels.shape[1]:
         return _Condition(np.zeros(len(first), np.int64), np.zeros(len(first), np.int8), np.ones(1, bool))
-    value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    one, two = value[first], value[second]
+    # reshape: NumPy 2.0.0 alone returns the inverse as [n, 1]
+    value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)  # [n]
+    one, two = value[first], value[second]  # [P]
     width = int(value.max(initial=0)) + 1
     code, kinds = np.minimum(one, two) * width + np.maximum(one, two), np.arange(min(width**2, len(first)))
     if width**2 > len(first):  # most conditions never occur: number only those that do
@@ -120,12 +120,13 @@ def _ratio(state: np.ndarray, condition: _Condition) -> float:
     turned = _TURNED[condition.turned + state]
     counts = np.bincount(condition.code * 5 + turned, minlength=5 * kinds).reshape(kinds, 5)  # [U, state]
     counts = counts[:, :4].astype(float)  # without the unused pairs
+    # The mirrored pair, with both signs flipped, falls under the same condition: state 3 − s instead of s.
     counts[condition.symmetric] += counts[condition.symmetric, ::-1]
     counts[condition.symmetric] /= 2
     table = counts[counts.any(axis=1)].reshape(-1, 2, 2)  # [U, V_μ, V_g]
-    mu, g, total = table.sum(axis=2), table.sum(axis=1), table.sum(axis=(1, 2))
+    mu, g, total = table.sum(axis=2), table.sum(axis=1), table.sum(axis=(1, 2))  # [U, 2], [U, 2], [U]
     entropy = (total * entropy_terms(g / total[:, None]).sum(axis=1)).sum()
-    expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]
+    expected = mu[:, :, None] * g[:, None, :] / total[:, None, None]  # [U, V_μ, V_g], if V_μ and V_g were independent
     # clipped because of rounding errors: K of a measure without information is 0, not −1e-17
     return float(np.clip(relative_terms(table, expected).sum() / entropy, 0.0, 1.0)) if entropy > 0 else np.inf
 
@@ -148,10 +149,11 @@ def pgdl_cmi(minima: Minima, ranks: np.ndarray) -> list[CompetitionScore]:
     if minima.n <= MOST_IN_COMPETITION and minima.n and np.ptp(minima.gap):
         cells = [_cells_of_pairs(minima.levels[:, pair]) for pair in chosen]
         for m, column in enumerate(ranks.T):
-            have, state = column >= 0, _ordered_states(column, minima.gap)
+            have = column >= 0
             if not have.any() or not np.ptp(minima.gap[have]):
                 continue
-            kept = ... if have.all() else np.ix_(have, have)
+            state = 2 * (column[:, None] > column).astype(np.int32) + (minima.gap[:, None] > minima.gap)  # [n, n]
+            kept = ... if have.all() else np.ix_(have, have)  # without a copy of n² states if no value is missing
             scores[m] = [_competition_score(state[kept], cell[kept]) for cell in cells]
     return [_lowest_score(row, [(minima.axes[i], minima.axes[j]) for i, j in chosen]) for row in scores]
 
@@ -165,29 +167,30 @@ def _lowest_score(scores: np.ndarray, axes: list[tuple[str, str]]) -> Competitio
 
 def _cells_of_pairs(levels: np.ndarray) -> np.ndarray:
     """Return the combination of values that each ordered pair of minima takes on two axes [n, 2], int32 [n, n]."""
-    value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+    value = np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)  # [n]
     return np.asarray(value[:, None] * (value.max() + 1) + value)
 
 
-def _ordered_states(measure: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Return 2·[μ_i > μ_j] + [g_i > g_j], int32 [n, n]."""
-    return 2 * (measure[:, None] > measure).astype(np.int32) + (gap[:, None] > gap)
-
-
 def _competition_score(state: np.ndarray, cell: np.ndarray) -> float:
-    """Return mean I(V_μ; V_g) over mean H(V_g) of some ordered pairs; NaN if that cannot be had."""
+    """Return mean I(V_μ; V_g) over mean H(V_g) of some ordered pairs; NaN if it is undefined.
+
+    Args:
+        state: 2·[μ_i > μ_j] + [g_i > g_j] of each ordered pair, int32.
+        cell:  combination of values that the pair takes on the two axes, of the same shape.
+    """
     counts = np.bincount((4 * cell + state).ravel()).astype(float)
-    counts = np.pad(counts, (0, -len(counts) % 4)).reshape(-1, 2, 2)
+    # bincount ends at the last state that occurs, which need not be the fourth of its cell
+    counts = np.pad(counts, (0, -len(counts) % 4)).reshape(-1, 2, 2)  # [cells, V_μ, V_g]
     shares = counts[counts.any(axis=(1, 2))]  # [cells, V_μ, V_g]
     shares /= shares.sum(axis=(1, 2), keepdims=True)
-    mu, g = shares.sum(axis=2), shares.sum(axis=1)
+    mu, g = shares.sum(axis=2), shares.sum(axis=1)  # [cells, 2]
     information = entropy_terms(mu).sum(axis=1) + entropy_terms(g).sum(axis=1) - entropy_terms(shares).sum(axis=(1, 2))
     entropy = -(g * np.log(g + _EPSILON)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(information.sum() / entropy.sum()) if len(shares) else np.nan
 
 
-# As `scipy.special` has them, whose import takes longer than all statistics of a comparison.
+# The two below are `entr` and `rel_entr` of `scipy.special`, whose import takes longer than a comparison's statistics.
 def entropy_terms(shares: np.ndarray) -> np.ndarray:
     """Return −p ln p of each share p, 0 where p is 0, nats.
 

@@ -71,8 +71,10 @@ def differences_from_best(
 
 def _difference(best: Competitor, other: Competitor, statistic: str, chance: _Chance, compared: int) -> Difference:
     ahead = best.influence.value - other.influence.value
-    error = max(_standard_error(best.influence, other.influence), chance.floor)
-    # a simulated value and none between two, so that the interval excludes 0 exactly if p < 0.05
+    one, two = best.influence, other.influence
+    spare = _spare(one) ** 2 + _spare(two) ** 2
+    error = max(float(np.sqrt(np.square(one.phi - two.phi).sum() + spare)), chance.floor)
+    # a simulated value, not one interpolated between two, so that the interval excludes 0 exactly if p < 0.05
     reach = error * float(np.quantile(chance.largest, CONFIDENCE, method="higher"))
     ratio = abs(ahead) / error if error > 0 else 0.0
     as_large = len(chance.largest) - int(np.searchsorted(chance.largest, ratio))
@@ -90,11 +92,6 @@ def _difference(best: Competitor, other: Competitor, statistic: str, chance: _Ch
     )
 
 
-def _standard_error(one: Influence, other: Influence) -> float:
-    spare = sum(_spare(influence) ** 2 for influence in (one, other))
-    return float(np.sqrt(np.square(one.phi - other.phi).sum() + spare))
-
-
 def _spare(influence: Influence) -> float:
     """Return the standard error that a value has beyond its influences: see `Influence.square`."""
     return float(np.sqrt(influence.square - np.square(influence.phi).sum()))
@@ -103,19 +100,20 @@ def _spare(influence: Influence) -> float:
 def _chance(measures: Sequence[Competitor], simulations: int, seed: int) -> _Chance:
     """Simulate differences of measures that are all equally good, with the covariance of the measures at hand."""
     phi = np.stack([one.influence.phi for one in measures])  # [M, n]
-    spare = np.array([_spare(one.influence) for one in measures])
+    spare = np.array([_spare(one.influence) for one in measures])  # [M]
     pairs = [(k, np.arange(k + 1, len(measures))) for k in range(len(measures) - 1)]
-    errors = [
+    errors = [  # of each k, [others]
         np.sqrt(np.square(phi[k] - phi[others]).sum(axis=1) + spare[k] ** 2 + spare[others] ** 2) for k, others in pairs
     ]
     floor = float(np.sqrt(np.mean(np.square(np.concatenate(errors))))) if errors else 0.0
     rng = np.random.default_rng([seed, phi.shape[1], len(measures)])
     moved = rng.standard_normal((simulations, phi.shape[1])) @ phi.T  # [B, M]
     moved += spare * rng.standard_normal((simulations, len(measures)))
-    largest = np.zeros(simulations)
+    largest = np.zeros(simulations)  # [B]
     for (k, others), error in zip(pairs, errors, strict=True):
         if floor > 0:
             ratios = np.abs(moved[:, [k]] - moved[:, others]) / np.maximum(error, floor)  # [B, others]
             largest = np.maximum(largest, ratios.max(axis=1))
+    # as in Student's t, because the standard errors are estimates; one divisor for all differences of a simulation
     freedom = min(one.influence.n for one in measures) - 1
     return _Chance(floor, np.sort(largest / np.sqrt(rng.chisquare(freedom, simulations) / freedom)))

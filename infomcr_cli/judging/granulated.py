@@ -92,7 +92,7 @@ def _terms(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> _AxisTerms
         return np.bincount(pairs.group, weights=part, minlength=pairs.groups)  # [groups]
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        u, v, size = total(a != 0), total(b != 0), total(known)
+        u, v, size = total(a != 0), total(b != 0), total(known)  # U, V and the number of pairs, [groups]
         scale = np.where(u * v > 0, 1 / np.sqrt(u * v), 0.0)
         taus = np.where(v > 0, total(a * b) * scale, np.nan)
     usable = np.isfinite(taus)
@@ -103,7 +103,7 @@ def _terms(measure: np.ndarray, gap: np.ndarray, pairs: AxisPairs) -> _AxisTerms
         halves = (tau / 2 / np.maximum(part, 1) for part in (u, v))
         shares -= sum(half[pairs.group] * (sign != 0) for half, sign in zip(halves, (a, b), strict=True))
         shares += (tau / np.maximum(size, 1))[pairs.group] * known
-    mean = tau.sum() / groups / np.maximum(size, 1)
+    mean = tau.sum() / groups / np.maximum(size, 1)  # ψ per pair of each group, so that the terms sum to 0, [groups]
     used = known & usable[pairs.group]
     terms = np.where(used, shares - mean[pairs.group], 0.0) / groups
     return _AxisTerms(taus, terms, used, np.where(used, 2 * scale[pairs.group] / groups, 0.0))

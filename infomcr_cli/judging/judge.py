@@ -111,7 +111,7 @@ def _statistics(minima: Minima, directions: Mapping[str, str], n_test: int | Non
     results = [_empty_result(minima, name, directions, int(known[:, m].sum())) for m, name in enumerate(minima.names)]
     if minima.n < FEWEST:
         return [_Found(result, {}) for result in results]
-    ranks, gap = _ranks(minima.measures, known), dense_ranks(minima.gap)
+    ranks, gap = _ranks(minima.measures, known), dense_ranks(minima.gap)  # [n, M], [n]
     pairs = axis_pairs(minima)
     information, competition = conditional_information(minima, ranks, seed), pgdl_cmi(minima, ranks)
     errors = [SignError()] * len(results) if n_test is None else sign_errors(minima, pairs, ranks, n_test=n_test)
@@ -120,7 +120,7 @@ def _statistics(minima: Minima, directions: Mapping[str, str], n_test: int | Non
         if result.n < FEWEST:
             found.append(_Found(result, {}))
             continue
-        have = known[:, m]
+        have = known[:, m]  # [n]
         tau, rho = influence_on_tau_and_rho(ranks[have, m], gap[have])
         psi, on_psi = estimate_psi(ranks[:, m], gap, pairs)
         result = replace(
@@ -156,7 +156,7 @@ def _statistics_of_single_runs(
     minima: Minima, directions: Mapping[str, str], n_test: int | None, seed: int
 ) -> list[_Found]:
     """Return τ and ρ over single runs, which is all that fewer than three settings allow; they have no interval."""
-    without_axes = replace(minima, axes=(), levels=minima.levels[:, :0])
+    without_axes = replace(minima, axes=(), levels=minima.levels[:, :0])  # [n, 0]
     found = []
     for one in _statistics(without_axes, directions, None, seed):
         whole = one.result
@@ -203,20 +203,19 @@ def _ranked(
 
 def _competitors(found: list[_Found], statistic: str) -> list[Competitor]:
     """Return the measures whose statistic has an interval, turned so that larger is better."""
-    return [
-        Competitor(one.result.name, _turned(one, statistic), one.result.mixed)
-        for one in found
-        if statistic in one.influence and one.influence[statistic].has_interval
-    ]
-
-
-def _turned(one: _Found, statistic: str) -> Influence:
-    influence = one.influence[statistic]
-    value, phi = (one.result.orient(statistic, part) for part in (influence.value, influence.phi))
-    return replace(influence, value=value, phi=phi)
+    competitors = []
+    for one in found:
+        influence = one.influence.get(statistic)
+        if influence is None or not influence.has_interval:
+            continue
+        value, phi = (one.result.orient(statistic, part) for part in (influence.value, influence.phi))
+        turned = replace(influence, value=value, phi=phi)
+        competitors.append(Competitor(one.result.name, turned, one.result.mixed))
+    return competitors
 
 
 def _score(one: _Found, statistic: str) -> float:
+    """Return what a measure is ranked by; −∞ without a value, or with too few minima for an interval."""
     value, influence = one.result.oriented(statistic), one.influence.get(statistic)
     if value is None or one.result.n < FEWEST_RANKED or (influence is not None and not influence.has_interval):
         return float("-inf")

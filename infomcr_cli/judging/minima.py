@@ -63,10 +63,10 @@ def ranked_minima(runs: Minima, *, average: bool) -> Minima:
     order = np.lexsort((*runs.measures.T[::-1], runs.gap, *runs.levels.T[::-1]))  # the last key sorts first
     levels, group = runs.levels[order], np.arange(runs.n)
     if average and runs.n:
-        levels, group = np.unique(levels, axis=0, return_inverse=True)
-        group = group.reshape(-1)
+        levels, group = np.unique(levels, axis=0, return_inverse=True)  # [minima, A], [runs]
+        group = group.reshape(-1)  # NumPy 2.0.0 alone returns [runs, 1]
     gap, scale = _group_means(runs.gap[order], group, len(levels))
-    columns = [merge_ties(*_group_means(column, group, len(levels))) for column in runs.measures[order].T]
+    columns = [merge_ties(*_group_means(column, group, len(levels))) for column in runs.measures[order].T]  # [M][n]
     return replace(
         runs,
         gap=merge_ties(gap, np.maximum(scale, 1.0)),
@@ -82,10 +82,10 @@ def control_minima(minima: Minima, seed: int) -> Minima:
     measure can reach. The statistics of the random measure show what chance alone achieves.
     """
     rng = np.random.default_rng([seed, 0x0AC1E])
-    noise = rng.standard_normal((2, minima.n))
+    noise = rng.standard_normal((2, minima.n))  # of the oracle and of the random measure
     gap = without_huge(minima.gap)
     spread = float(np.std(gap)) if minima.n else 0.0
-    values = np.stack([gap + ORACLE_NOISE * spread * noise[0], noise[1]], axis=1)
+    values = np.stack([gap + ORACLE_NOISE * spread * noise[0], noise[1]], axis=1)  # [n, 2]
     return replace(minima, names=(ORACLE, RANDOM), measures=values, mixed=frozenset())
 
 
@@ -106,7 +106,7 @@ def _group_means(values: np.ndarray, group: np.ndarray, groups: int) -> tuple[np
     known = np.isfinite(values)
     values, group = values[known], group[known]
     count, scale = np.bincount(group, minlength=groups), np.zeros(groups)
-    np.maximum.at(scale, group, np.abs(values))
+    np.maximum.at(scale, group, np.abs(values))  # an indexed assignment would keep the last value of a group
     # each value is divided before the sum, because a sum of huge values overflows
     sums = np.bincount(group, weights=values / count[group], minlength=groups)
     return np.where(count > 0, sums, np.nan), scale
@@ -148,10 +148,11 @@ def signs(ranks: np.ndarray, pairs: AxisPairs) -> np.ndarray:
 
 
 def _pairs_of(minima: Minima, index: int) -> AxisPairs:
-    others = np.delete(minima.levels, index, axis=1)
+    others = np.delete(minima.levels, index, axis=1)  # [n, A − 1]
+    # no other axis separates the minima of a single axis: they are one group
     group = np.unique(others, axis=0, return_inverse=True)[1].reshape(-1) if others.size else np.zeros(minima.n, int)
     first, second = _within(group, minima.axes[index])
-    one, two = minima.levels[first, index], minima.levels[second, index]
+    one, two = minima.levels[first, index], minima.levels[second, index]  # [P]
     return AxisPairs(
         axis=minima.axes[index],
         first=first,
@@ -169,11 +170,12 @@ def _within(group: np.ndarray, axis: str) -> tuple[np.ndarray, np.ndarray]:
     if (total := int((sizes * (sizes - 1) // 2).sum())) > MOST_PAIRS:
         advice = "List more axes, or rank a part of the table."
         raise InputError(f"axis {axis!r} must give at most {MOST_PAIRS:,} pairs", received=total, advice=advice)
+    # members of group 0, of group 1 and so on, each in ascending order, [n]; where each group starts in it, [groups]
     order, starts = np.argsort(group, kind="stable"), np.cumsum(sizes) - sizes
     first, second = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for size in np.unique(sizes[sizes > 1]):
         members = order[starts[sizes == size][:, None] + np.arange(size)].astype(np.int32)  # [groups, size]
         one, two = np.triu_indices(size, 1)
-        first.append(members[:, one].ravel())
+        first.append(members[:, one].ravel())  # [groups · size (size − 1) / 2]
         second.append(members[:, two].ravel())
     return np.concatenate(first), np.concatenate(second)

@@ -35,6 +35,7 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
         [2.5, 1.0, 2.5]
     """
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    # the last rank of k equal values is the sum of counts so far; the mean is (k − 1) / 2 below it
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)])
 
 
@@ -95,7 +96,7 @@ def influence_on_tau_and_rho(measure: np.ndarray, gap: np.ndarray) -> tuple[Infl
     if _is_constant(measure) or _is_constant(gap):
         return nothing(n), nothing(n)
     r, q = (average_ranks(values) - (n + 1) / 2 for values in (measure, gap))
-    c, u, v, ar, aq, br, bq = _pair_sums(r, q).T
+    c, u, v, ar, aq, br, bq = _pair_sums(r, q).T  # [n] each
     root = np.sqrt(u.sum() * v.sum())
     tau = float(c.sum() / root) if n <= _WHOLE else tau_b(measure, gap)
     rho = float(np.clip((r * q).sum() / np.sqrt((r * r).sum() * (q * q).sum()), -1, 1))
@@ -112,14 +113,14 @@ def _pair_sums(r: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return for each i the sums over j of ab, |a|, |b|, a·r, a·q, b·r and b·q, float64 [n, 7]."""
     n = len(r)
     others = np.arange(n) if n <= _WHOLE else np.random.default_rng(n).choice(n, _SAMPLE, replace=False)
-    weights = np.stack([r, q], axis=1)[others].astype(np.float32)
+    weights = np.stack([r, q], axis=1)[others].astype(np.float32)  # [others, 2]
     centred = r.astype(np.float32), q.astype(np.float32)  # exact: multiples of ½
     found = []
     for start in range(0, n, step := max(1, _BLOCK // len(others))):
         rows = slice(start, start + step)
         a, b = (np.sign(x[rows, None] - x[others]) for x in centred)  # [rows, others]
-        plain = np.stack([(a * b).sum(axis=1), np.abs(a).sum(axis=1), np.abs(b).sum(axis=1)], axis=1)
-        found.append(np.concatenate([plain, a @ weights, b @ weights], axis=1))
+        plain = np.stack([(a * b).sum(axis=1), np.abs(a).sum(axis=1), np.abs(b).sum(axis=1)], axis=1)  # [rows, 3]
+        found.append(np.concatenate([plain, a @ weights, b @ weights], axis=1))  # [rows, 7]
     return np.concatenate(found).astype(np.float64) * (n / len(others))
 
 

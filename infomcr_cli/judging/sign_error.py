@@ -79,11 +79,12 @@ def _environments(gap: np.ndarray, pairs: AxisPairs, ranks: np.ndarray, n_test: 
         pairs.axis, pairs.first[heavy], pairs.second[heavy], pairs.group[heavy], pairs.groups,
         pairs.low[heavy], pairs.high[heavy],
     )  # fmt: skip
-    levels = np.stack([part.low, part.high], axis=1)
-    distinct, kind = np.unique(levels, axis=0, return_inverse=True)
+    levels = np.stack([part.low, part.high], axis=1)  # [P, 2], pairs of non-zero weight
+    distinct, kind = np.unique(levels, axis=0, return_inverse=True)  # [E, 2], [P]
     columns = [_weight_and_error(part, column, np.sign(difference[heavy]), weights[heavy]) for column in ranks.T]
+    # weight and weighted error of each environment, [M][2][E]
     sums = [[np.bincount(kind.ravel(), weights=x, minlength=len(distinct)) for x in pair] for pair in columns]
-    shape = (len(distinct), len(columns))
+    shape = (len(distinct), len(columns))  # [E, M], also for M = 0
     return _Environments(
         weight=np.array([weight for weight, _ in sums]).T.reshape(shape),
         error=np.array([error for _, error in sums]).T.reshape(shape),
@@ -104,7 +105,7 @@ def _summary(environments: _Environments, index: int) -> SignError:
     used = weight > 0
     if not used.any():
         return SignError()
-    means = error[used] / weight[used]
+    means = error[used] / weight[used]  # [environments with a pair]
     return SignError(
         mean=number(error.sum() / weight.sum()),
         q90=number(np.percentile(means, 90)),

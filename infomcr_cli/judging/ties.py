@@ -35,11 +35,11 @@ def merge_ties(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
         [0.3, 0.3]
     """
     known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
+    order = known[np.argsort(values[known], kind="stable")]  # [known]
     ascending, sizes = values[order], scale[order]
     with np.errstate(over="ignore"):
-        differs = np.diff(ascending) > TOLERANCE * np.maximum(sizes[1:], sizes[:-1])
-    # index of the first member of the run of equal numbers that each value belongs to
+        differs = np.diff(ascending) > TOLERANCE * np.maximum(sizes[1:], sizes[:-1])  # [known − 1]
+    # index of the first member of the run of equal numbers that each value belongs to, [known]
     first = np.maximum.accumulate(np.where(np.append(True, differs)[: len(order)], np.arange(len(order)), 0))
     equal = values.copy()
     equal[order] = ascending[first]
@@ -95,6 +95,7 @@ def _value(text: str | None) -> _Value:
 
 
 def _order(item: tuple[str | None, _Value]) -> tuple[int, int | float, str]:
+    """Return the sort key of a text and its value; the text decides between two spellings of one number."""
     text, value = item
     if isinstance(value, int | float):
         return 0, value, text or ""

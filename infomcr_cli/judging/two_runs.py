@@ -134,6 +134,7 @@ def unpaired_errors(first: tuple[float, int], second: tuple[float, int]) -> Diff
     from scipy import stats  # half a second to import, and few comparisons need it
 
     wrong = [round(rate * n) for rate, n in (first, second)]
+    # [networks, wrong and right]
     table = np.array([[count, n - count] for count, (_, n) in zip(wrong, (first, second), strict=True)])
     error = math.sqrt(sum(rate * (1 - rate) / n for rate, n in (first, second)))
     return DifferenceTest(first[0] - second[0], error, float(stats.fisher_exact(table).pvalue), FISHER)
@@ -151,7 +152,7 @@ def corrected(tests: Sequence[DifferenceTest | None]) -> list[DifferenceTest | N
         [0.03, 0.06, 0.06]
     """
     known = sorted((one.p_value, index) for index, one in enumerate(tests) if one is not None)
-    found, largest = list(tests), 0.0
+    found, largest = list(tests), 0.0  # a corrected p-value is never below that of a smaller one
     for rank, (p_value, index) in enumerate(known):
         largest = max(largest, min(1.0, (len(known) - rank) * p_value))
         one = tests[index]
