@@ -122,7 +122,7 @@ def spread(values: Iterable[float | None]) -> float | None:
         >>> spread([1.0, 3.0, None]) == math.sqrt(2)
         True
     """
-    found = np.array([value for value in values if value is not None], np.float64)
+    found = np.array([value for value in values if value is not None], np.float64)  # [k + 1] without missing ones
     if len(found) < 2 or not np.isfinite(found).all():
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -171,7 +171,10 @@ def _audited(
 def audit_table(audit: Audit) -> TextTable:
     """Return value, spread between minima, and the spread of each change with its fragility; the steadiest first."""
     kinds = list(audit.changes)
-    measures = sorted(audit.measures.items(), key=lambda item: _order(item[1]))
+    # a measure without a fragility comes last
+    measures = sorted(
+        audit.measures.items(), key=lambda item: math.inf if item[1].fragility is None else item[1].fragility
+    )
     rows = tuple(
         (
             name,
@@ -184,10 +187,6 @@ def audit_table(audit: Audit) -> TextTable:
     )
     heads = ("measure", "value", "unit", "between minima", *(kind.replace("_", " ") for kind in kinds))
     return TextTable(f"Audit of {audit.run}", heads, rows, CAPTION)
-
-
-def _order(one: AuditedMeasure) -> float:
-    return math.inf if one.fragility is None else one.fragility
 
 
 def _cell(changed: ChangedValues | None) -> str:

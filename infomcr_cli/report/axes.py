@@ -42,12 +42,9 @@ def weight_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
         if name.partition(".")[0] in groups and not is_within(name, _no_axes())
     }
     known = {name: value for name, value in known.items() if name not in defaults or value != defaults[name]}
-    is_imported = any(name.startswith("imported.") for name in flat)
-    return _with_settings_of_import(known) if is_imported else known
-
-
-def _with_settings_of_import(known: Mapping[str, Any]) -> dict[str, Any]:
-    """The seed of an imported run is that of its measures; the one of its training is a setting like any other."""
+    if not any(name.startswith("imported.") for name in flat):
+        return known
+    # The seed of an imported run is that of its measures; the one of its training is a setting like any other.
     given = {name.removeprefix(_IMPORTED): value for name, value in known.items() if name.startswith(_IMPORTED)}
     rest = {name: value for name, value in known.items() if not name.startswith("imported.") and name != "seed"}
     return {**rest, **given}
@@ -162,18 +159,19 @@ def labels_of(column: Sequence[str | None]) -> tuple[str, ...]:
 def _one_text_per_value(column: Sequence[str | None]) -> tuple[str | None, ...]:
     """Return the column with one text for each value: 0.3 also for 0.30000000000000004, the first of the two."""
     level = level_of(column)
-    first = {level[text]: text for text in reversed(column)}
+    first = {level[text]: text for text in reversed(column)}  # of several texts of a level the first one stays
     return tuple(first[level[text]] for text in column)
 
 
 def _choices_first(name: str) -> tuple[str, bool, str]:
+    """Return the sort key of a setting: `reg.name` before the others of its group, so that an axis is named by it."""
     group, _, rest = name.partition(".")
     return group, rest != "name", rest
 
 
 def _partition(name: str, column: tuple[str, ...]) -> Any:
     """Return how a setting divides the runs; settings of different groups that differ in every run stay separate."""
-    first = {value: index for index, value in reversed(list(enumerate(column)))}
+    first = {value: index for index, value in reversed(list(enumerate(column)))}  # value -> first run that has it
     parts = tuple(first[value] for value in column)
     return (parts, name.partition(".")[0]) if len(first) == len(column) > 2 else parts
 
@@ -194,4 +192,5 @@ def _belongs_to(axis: Axis, choice: Axis) -> bool:
 
 
 def _is_function(values: Sequence[str], arguments: Sequence[str]) -> bool:
+    """Return whether runs with the same argument have the same value."""
     return len(set(zip(arguments, values, strict=True))) == len(set(arguments))

@@ -14,7 +14,6 @@ from infomcr_cli.report.path_document import (
     DEFINITION,
     KINDS,
     Barrier,
-    PathAlignment,
     PathDocument,
     PathEnd,
     paths_of,
@@ -72,13 +71,16 @@ def barriers_between(runs: Sequence[ComparedRun]) -> tuple[RunBarriers, ...]:
 
     Of several paths between the same two minima the latest counts.
     """
-    steps = {read_status(run.directory).uid: _step(run) for run in runs}
+    steps: dict[str, int | None] = {}  # uid of a run -> step that is compared; None: not known
+    for run in runs:
+        evaluation = getattr(run, "evaluation", None)  # only an `EvaluatedRun` has one
+        steps[read_status(run.directory).uid] = None if evaluation is None else evaluation.step
     found: dict[frozenset[tuple[str, int]], PathDocument] = {}
     for run in runs:
         for document in paths_of(run.directory):
             ends = [(one.uid, one.step) for one in document.ends]
             if all(uid in steps and steps[uid] in (None, step) for uid, step in ends):
-                found.setdefault(frozenset(ends), document)
+                found.setdefault(frozenset(ends), document)  # a set, because a path from A to B is one from B to A
     return tuple(RunBarriers(document) for document in found.values())
 
 
@@ -107,7 +109,11 @@ def path_renderables(document: PathDocument, width: int) -> list[RenderableType]
     from infomcr_cli.report.terminal import text_tables
 
     ends = [Text(f"{letter}  {_label(end)}  {_scores(end)}") for letter, end in zip("AB", document.ends, strict=True)]
-    aligned = [Text(_alignment(document.alignment))] if document.alignment is not None else []
+    aligned = []
+    if (found := document.alignment) is not None:
+        before, after = (format_number(one, 4) for one in (found.distance_before, found.distance_after))
+        moved = f"{found.moved:,} of {found.channels:,} channels of B moved, in {found.groups} groups"
+        aligned = [Text(f"aligned: {moved}; distance of the weights {before} before, {after} after")]
     rows = tuple(
         (KINDS.get(kind, kind), *(_cell(values.get(name), name) for name in HEADS))
         for kind, values in document.barriers.items()
@@ -118,11 +124,6 @@ def path_renderables(document: PathDocument, width: int) -> list[RenderableType]
 
 def _label(end: PathEnd) -> str:
     return printable(end.name if end.checkpoint == "last" else f"{end.name}@{end.checkpoint}")
-
-
-def _step(run: ComparedRun) -> int | None:
-    evaluation = getattr(run, "evaluation", None)
-    return None if evaluation is None else evaluation.step
 
 
 def _cell(barrier: Barrier | None, name: str) -> str:
@@ -140,9 +141,3 @@ def _scores(end: PathEnd) -> str:
         accuracy = NONE if score.accuracy is None else f"{score.accuracy:.2%}"
         parts.append(f"{split} loss {format_number(score.loss, 4)} accuracy {accuracy}")
     return "   ".join(parts)
-
-
-def _alignment(found: PathAlignment) -> str:
-    before, after = (format_number(one, 4) for one in (found.distance_before, found.distance_after))
-    moved = f"{found.moved:,} of {found.channels:,} channels of B moved, in {found.groups} groups"
-    return f"aligned: {moved}; distance of the weights {before} before, {after} after"

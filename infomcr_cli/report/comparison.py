@@ -234,6 +234,7 @@ def compare_runs(
 
 
 def _is_too_high(run: EvaluatedRun, limit: float | None) -> bool:
+    """Return whether the training loss of a run is above a limit, or is not known."""
     loss = run.evaluation.train.loss
     return limit is not None and not (loss is not None and loss <= limit)
 
@@ -256,10 +257,10 @@ def minima_of(
     measures = np.array([values_of(runs, name)[known] for name in names])  # [M, n]
     levels = [levels_of([setting_text(run.settings, axis.name) for run in runs])[known] for axis in axes]  # [A, n]
     rows = int(known.sum())
-    measures = measures.T.reshape(rows, len(names))
+    measures = measures.T.reshape(rows, len(names))  # [n, M], also for M = 0
     return Minima(
         gap=gaps[known],
-        levels=np.array(levels, np.int64).T.reshape(rows, len(axes)),
+        levels=np.array(levels, np.int64).T.reshape(rows, len(axes)),  # [n, A], also for A = 0
         axes=tuple(axis.name for axis in axes),
         names=tuple(names),
         measures=measures,

@@ -37,7 +37,7 @@ def read_table(path: Path, named: Sequence[str]) -> dict[str, list[str]]:
     shown = printable(str(path))
     try:
         _check_file(path, shown)
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins UTF-8 with a byte order mark
             rows = _rows(file, named, shown)
             header = _header(next(rows), named)
             columns = _columns(header, rows)
@@ -84,6 +84,7 @@ def _rows(file: TextIO, named: Sequence[str], shown: str) -> Iterator[list[str]]
 
 
 def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; unlike iteration over it, this reads no more than `MAX_LINE` at once."""
     while line := file.readline(MAX_LINE):
         if len(line) == MAX_LINE:
             raise csv.Error(f"a line is longer than {MAX_LINE} characters")
@@ -121,7 +122,7 @@ def _free_name(index: int, taken: Sequence[str]) -> str:
 
 def _columns(header: Sequence[str], rows: Iterator[list[str]]) -> dict[str, list[str]]:
     cells: list[list[str]] = [[] for _ in header]
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(rows, 2):  # the header is row 1
         if len(row) > len(header):
             rule = f"every row of a CSV table must have at most as many fields as its header, {len(header)}"
             raise InputError(rule, received=f"{len(row)} fields in row {number}", advice=_TOO_LONG)

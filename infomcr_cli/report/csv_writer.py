@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,9 @@ def write_table(comparison: Comparison, path: Path) -> None:
     rows = [_settings_and_scores(comparison, run) for run in runs]
     conventions = {conflict.measure: conflict.by_run() for conflict in convention_conflicts(runs)}
     for name in measure_names(runs):
-        column = _column_of(name, runs, [axis.name for axis in comparison.axes])
+        # The training loss may already be in the table, as a score.
+        is_score = name == TRAIN_LOSS and all(run.value(name) == run.evaluation.train.loss for run in runs)
+        column = name if is_score else column_of(name, [axis.name for axis in comparison.axes])
         direction = direction_of(runs, name)
         for row, run in zip(rows, runs, strict=True):
             row[column] = run.value(name)
@@ -85,9 +86,3 @@ def _setting(run: EvaluatedRun, name: str) -> Any:
     text = setting_text(run.settings, name)
     is_number = isinstance(run.settings.get(name), int | float) and text not in ("true", "false")
     return text if is_number else escape_formula(text)
-
-
-def _column_of(name: str, runs: Sequence[EvaluatedRun], axes: Sequence[str]) -> str:
-    """Return the column of a measure; the training loss may already be in the table, as a score."""
-    is_score = name == TRAIN_LOSS and all(run.value(name) == run.evaluation.train.loss for run in runs)
-    return name if is_score else column_of(name, axes)

@@ -25,7 +25,7 @@ def inline_svg(svg: bytes, name: str, title: str, description: str) -> str:
         title:       what it is called.
         description: what it shows, for someone who cannot see it.
     """
-    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("", _SVG)  # otherwise each tag is written as ns0:path
     root = ElementTree.fromstring(svg)
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
@@ -68,6 +68,6 @@ def _rewrite(element: ElementTree.Element, name: str) -> None:
     for key in _COORDINATES:
         if key in element.attrib:
             element.set(key, _DECIMALS.sub(r"\1", element.attrib[key]))
-    for key, value in element.attrib.items():
+    for key, value in element.attrib.items():  # set below only at keys that exist, so the dictionary may be iterated
         if value.startswith("url(#"):
             element.set(key, value.replace("url(#", f"url(#{name}-", 1))

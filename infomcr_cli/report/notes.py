@@ -57,6 +57,7 @@ def _eval_commands(comparison: Comparison) -> list[str]:
             builder = {"model": {"builder": run.config.get("model.builder")}}
             runs_of.setdefault(tuple(named_again(builder)), []).append(run.directory.path)
     commands = [suggested_command("eval", *runs, *option, *named) for named, runs in runs_of.items()]
+    # what cannot be printed as it is would name another run
     return [command for command in commands if command == printable(command, 8192)]
 
 
@@ -66,7 +67,8 @@ def note_on_losses(runs: Sequence[EvaluatedRun]) -> list[str]:
     Where an image is fitted, the gradient of its loss is proportional to the loss. A loss of 1/c then lowers gamma by
     N ln c with N images in a draw, even if nothing else changes.
     """
-    losses = [loss for run in runs if _is_raw(run) and (loss := run.evaluation.train.loss) is not None and loss > 0]
+    raw = [run for run in runs if run.value(GAMMA) is not None and _convention(run).get("logit_scale") is None]
+    losses = [loss for run in raw if (loss := run.evaluation.train.loss) is not None and loss > 0]
     if not losses or max(losses) <= MOST_DIFFERENT * min(losses):
         return []
     size = _convention(runs[0]).get("draw_size")
@@ -78,10 +80,6 @@ def note_on_losses(runs: Sequence[EvaluatedRun]) -> list[str]:
         f"training loss alone lowers gamma{halved}. To compare flatness, train to the same loss "
         "(schedule.stop_at_train_loss) or measure with normalised logits (eval RUN... measure.gamma.logit_scale=0.04)."
     ]
-
-
-def _is_raw(run: EvaluatedRun) -> bool:
-    return run.value(GAMMA) is not None and _convention(run).get("logit_scale") is None
 
 
 def _convention(run: EvaluatedRun) -> dict[str, object]:

@@ -91,7 +91,7 @@ def _check_room(folder: Path) -> None:
     while not _exists(folder):
         folder = folder.parent
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(bytes(_PROBE))
+        file.write(bytes(_PROBE))  # on a full disk an empty file can still be created
         file.flush()
 
 

@@ -98,7 +98,10 @@ def runs_tables(comparison: Comparison, place: Path | None) -> list[PageTable]:
 def settings_table(comparison: Comparison) -> PageTable:
     """Return means over the seeds of each setting, gamma and gaps first."""
     table = runs_table(comparison)
-    order = _leading(table.head, comparison)
+    gaps = dict.fromkeys((comparison.gap, *GAPS))  # the compared one first
+    wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "seeds", "compute"]
+    found = (_column(table.head, name) for name in wanted)
+    order = [column for column in found if column is not None]
     rows = [[Cell(row[index]) for index in order] for row in table.rows]
     head = [table.head[index] for index in order]
     return PageTable("runs", "Runs", head, rows, table.caption, runs=runs_of_rows(comparison))
@@ -107,14 +110,6 @@ def settings_table(comparison: Comparison) -> PageTable:
 def runs_of_rows(comparison: Comparison) -> list[list[str]]:
     """Return the names of the runs that each row of the table of runs is about."""
     return [[run.name for run in members] for members in replicates(comparison)]
-
-
-def _leading(head: Sequence[str], comparison: Comparison) -> list[int]:
-    """Return the columns of the table of runs that come first on the page: name, gamma, gaps, axes, compute."""
-    gaps = dict.fromkeys((comparison.gap, *GAPS))
-    wanted = ["run", GAMMA, *(GAPS[gap] for gap in gaps), *(axis.name for axis in comparison.axes), "seeds", "compute"]
-    found = (_column(head, name) for name in wanted)
-    return [column for column in found if column is not None]
 
 
 def _column(head: Sequence[str], name: str) -> int | None:
@@ -160,7 +155,8 @@ def folder_link(run: ComparedRun, place: Path | None) -> str:
     """Return the address of a run's folder, from the folder of the page if that is known."""
     if place is None:
         return run.directory.path.resolve().as_uri()
-    return quote(os.fsencode(os.path.relpath(run.directory.path.resolve(), place.resolve()))) + "/"
+    relative = os.path.relpath(run.directory.path.resolve(), place.resolve())
+    return quote(os.fsencode(relative)) + "/"  # quoted as bytes, because a path need not be UTF-8
 
 
 def mlflow_cell(run: ComparedRun) -> Cell:
@@ -182,19 +178,15 @@ def shared_settings(comparison: Comparison) -> PageTable:
 def differing_settings(comparison: Comparison) -> PageTable:
     """Return the settings that differ, one line for each run; runs that are not ranked come last, in parentheses."""
     names, ranked = _differing(comparison.runs), {run.name for run in comparison.included}
-    rows = [
-        [Cell(text) for text in (run.name if run.name in ranked else f"({run.name})", *_row(run, names))]
-        for run in comparison.runs
-    ]
+    rows = []
+    for run in comparison.runs:
+        shown = run.name if run.name in ranked else f"({run.name})"
+        rows.append([Cell(text) for text in (shown, *(_shown(run.config, name) for name in names))])
     caption = "(run): not ranked." if len(ranked) < len(rows) else ""
     head = ("run", *names)
     about = [[run.name] for run in comparison.runs]
     title = "All settings that differ"
     return PageTable("all-differences", title, head, rows if names else (), caption, folded=True, runs=about)
-
-
-def _row(run: ComparedRun, names: Sequence[str]) -> list[str]:
-    return [_shown(run.config, name) for name in names]
 
 
 def _differing(runs: Sequence[ComparedRun]) -> list[str]:

@@ -112,7 +112,8 @@ def _gamma(first: _Members, other: _Members) -> DifferenceTest | None:
     if len(both) > 2:
         return _over_seeds(first, other, lambda run: run.value(GAMMA))
     one, two = first[0], other[0]
-    draws = [_draws(run) for run in (one, two)]
+    # of a record without draws none; gamma of a rank-deficient draw is None
+    draws = [run.evaluation.measures[GAMMA].numbers("draws") for run in (one, two)]
     if draws[0] and len(draws[0]) == len(draws[1]) and _same_images(one, two):
         known = [(x, y) for x, y in zip(*draws, strict=True) if x is not None and y is not None]
         if len(known) > 1:
@@ -126,11 +127,6 @@ def _gamma(first: _Members, other: _Members) -> DifferenceTest | None:
 
 def _has_gamma(run: EvaluatedRun) -> bool:
     return run.value(GAMMA) is not None
-
-
-def _draws(run: EvaluatedRun) -> list[float | None]:
-    """Return gamma of each draw, None for a rank-deficient one; none for a record without draws."""
-    return run.evaluation.measures[GAMMA].numbers("draws")
 
 
 def _same_images(one: EvaluatedRun, other: EvaluatedRun) -> bool:

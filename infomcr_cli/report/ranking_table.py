@@ -128,8 +128,10 @@ def _columns(ranking: RankingResult, results: Sequence[MeasureResult]) -> Iterat
     if any(one.conditional_information.value is not None for one in results):
         yield "K", [_information(one) for one in results]
     if any(one.sign_error.mean is not None for one in results):
-        yield "sign error", [_sign_error(one) for one in results]
-        yield "q90, max", [_quantiles(one) for one in results]
+        errors = [one.oriented_sign_error for one in results]
+        yield "sign error", [NONE if one.mean is None else f"{format_stat(one.mean)} ({one.pairs})" for one in errors]
+        quantiles = [f"{format_stat(one.q90)}, {format_stat(one.max)}" for one in errors]
+        yield "q90, max", [NONE if one.mean is None else text for one, text in zip(errors, quantiles, strict=True)]
     compared = next((one.against_best for one in results if one.against_best), None)
     if compared:
         yield f"behind the best in {SYMBOLS[compared.statistic]}", [_behind(one, compared.best) for one in results]
@@ -185,16 +187,6 @@ def _information(one: MeasureResult) -> str:
     information = one.conditional_information
     share = "" if None in (information.value, information.pairs_used) else f" ({information.pairs_used:.0%})"
     return format_stat(information.value) + share + (" sampled" if information.sampled else "")
-
-
-def _sign_error(one: MeasureResult) -> str:
-    error = one.oriented_sign_error
-    return NONE if error.mean is None else f"{format_stat(error.mean)} ({error.pairs})"
-
-
-def _quantiles(one: MeasureResult) -> str:
-    error = one.oriented_sign_error
-    return NONE if error.mean is None else f"{format_stat(error.q90)}, {format_stat(error.max)}"
 
 
 def _behind(one: MeasureResult, best: str) -> str:

@@ -95,15 +95,15 @@ def _found_sections(report: RunReport) -> list[Section]:
     folders: dict[str, list[FoundPicture]] = {}
     for picture in report.pictures:
         folders.setdefault(picture.folder, []).append(picture)
-    return [
-        Section(
-            f"found-{number}",
-            _title(folder),
-            pictures=[_picture(one) for one in found],
-            is_folded=folder == "plots" and len(found) > MOST_OPEN,
-        )
-        for number, (folder, found) in enumerate(folders.items())
-    ]
+    sections = []
+    for number, (folder, found) in enumerate(folders.items()):
+        pictures = [
+            Picture(one.alt, one.title, address=data_address(one.content, one.kind), facts=one.facts or None)
+            for one in found
+        ]
+        is_folded = folder == "plots" and len(found) > MOST_OPEN
+        sections.append(Section(f"found-{number}", _title(folder), pictures=pictures, is_folded=is_folded))
+    return sections
 
 
 def _title(folder: str) -> str:
@@ -117,8 +117,3 @@ def _title(folder: str) -> str:
     if place != "landscapes" or not name:
         return _FOLDERS.get(folder, folder)
     return f"{_LANDSCAPES.get(name.partition('-')[0], 'Loss landscape')}: {name}"
-
-
-def _picture(found: FoundPicture) -> Picture:
-    address = data_address(found.content, found.kind)
-    return Picture(found.alt, found.title, address=address, facts=found.facts or None)

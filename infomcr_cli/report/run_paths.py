@@ -78,7 +78,7 @@ def _runs_of_experiment(name: str, tracking_uri: str | None, runs_dir: str) -> l
     if not name.strip():
         raise InputError("there is no such MLflow experiment", received=f"mlflow:{name}")
     store = store_of(tracking_uri, name, runs_dir, folder=existing_store_folder(runs_dir))
-    if (path := sqlite_path(store.uri)) is not None and not path.exists():
+    if (path := sqlite_path(store.uri)) is not None and not path.exists():  # MLflow would create an empty one
         advice = "Train a run first, or give --tracking-uri."
         raise InputError("no MLflow store found", received=str(path), advice=advice)
     try:

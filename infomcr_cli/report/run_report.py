@@ -185,12 +185,9 @@ def _missing(report: RunReport, unread: Collection[str]) -> list[str]:
     """
     found, path = [], shortest_path(report.run.path)
     if report.evaluated is None and "measures.json" not in unread:
-        is_old = bool(report.compared.evaluations)
-        what = (
-            "Its evaluation is of an earlier step."
-            if is_old
-            else "The run was not evaluated, so there are no measures."
-        )
+        what = "The run was not evaluated, so there are no measures."
+        if report.compared.evaluations:
+            what = "Its evaluation is of an earlier step."
         found.append(f"{what}{_how_to_evaluate(report, path)}")
     step = None if report.evaluated is None else report.evaluated.evaluation.step
     if step is not None and step < report.status.step:

@@ -65,7 +65,8 @@ def summarise_run(path: Path, repair: bool = False, tracking_uri: str | None = N
         noted = read_annotations(run)
         summary = _summary_of(run, repair, tracking_uri)
     except (InputError, OSError) as error:
-        return _unusable(path, str(error))
+        name, where = printable(path.name), printable(str(path), 4096)
+        return RunSummary(name, where, None, None, None, 0, 0, {}, problem=printable(str(error)))
     return replace(summary, tags=noted.tags, note=noted.note or None)
 
 
@@ -78,6 +79,7 @@ def _summary_of(run: RunDirectory, repair: bool, tracking_uri: str | None) -> Ru
     if repair and status.state in (State.LOST, State.KILLED, State.FAILED):  # MLflow may have been out of reach then
         return _line(run, status, choices, problem=_mirrored(run, tracking_uri))
     resume = suggested_command("train", "--resume", run.path, *named_again(config))
+    # a command that cannot be printed as it is would name another run
     broke_off = status.state in (State.LOST, State.KILLED) and resume == printable(resume, 8192)
     return _line(run, status, choices, closed=closed, resume=resume if broke_off else None)
 
@@ -126,8 +128,3 @@ def _line(
         closed=closed,
         resume=resume,
     )
-
-
-def _unusable(path: Path, problem: str) -> RunSummary:
-    name, where = printable(path.name), printable(str(path), 4096)
-    return RunSummary(name, where, None, None, None, 0, 0, {}, problem=printable(problem))

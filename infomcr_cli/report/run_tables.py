@@ -86,7 +86,10 @@ def scores_table(report: RunReport) -> PageTable:
 
 def measures_table(report: RunReport) -> PageTable:
     """Return each measure with its standard error, interval, unit, direction and what it says."""
-    about = _about_measures()
+    from infomcr_cli.measures.base import chosen_measures
+    from infomcr_cli.measures.families import FAMILIES
+
+    about = {one.name: (FAMILIES[one.family], one.formula) for one in chosen_measures()}  # what it measures, formula
     measures = report.evaluated.evaluation.measures if report.evaluated else {}
     ordered = sorted(measures, key=lambda name: name != GAMMA)
     rows = [_measure_row(name, measures[name], about.get(name)) for name in ordered]
@@ -104,8 +107,12 @@ def _measure_row(name: str, one: MeasureRecord, about: tuple[str, str] | None) -
     value = in_full(one.value, one.std_error)
     if one.value is None and extra.get("reason"):
         value = f"none: {printable(str(extra['reason']))}"
+    bounds = one.numbers("interval")
+    interval = ""
+    if len(bounds) == 2 and None not in bounds:
+        interval = f"{format_number(bounds[0], 4)} to {format_number(bounds[1], 4)}"
     says, formula = about or ("", "")
-    return (name, value, _interval(one.numbers("interval")), one.unit or "", one.direction or "", says, formula)
+    return (name, value, interval, one.unit or "", one.direction or "", says, formula)
 
 
 def evaluations_table(report: RunReport) -> PageTable:
@@ -135,13 +142,14 @@ def settings_tables(report: RunReport) -> list[PageTable]:
     """Return the settings that make the weights, with their meaning, and all others."""
     meanings = {one.name: one.meaning for one in known_settings()}
     given = {one.lstrip("+").partition("=")[0] for one in report.overrides}
+    given |= {f"{one}.name" for one in given}  # reg=on sets reg.name
     weights = report.settings
     head = ("setting", "value", "meaning")
     caption = "•: given on the command line." if given else ""
 
     def rows(settings: Mapping[str, Any]) -> list[tuple[str, ...]]:
         return [
-            (f"{name} •" if _is_given(name, given) else name, shown_value(value), meanings.get(name, ""))
+            (f"{name} •" if name in given else name, shown_value(value), meanings.get(name, ""))
             for name, value in settings.items()
         ]
 
@@ -208,14 +216,6 @@ def _table(name: str, title: str, head: Sequence[str], rows: _Rows, caption: str
     return PageTable(name, title, head, [[Cell(text) for text in row] for row in rows], caption)
 
 
-def _about_measures() -> dict[str, tuple[str, str]]:
-    """Return measure → what its family measures, its formula."""
-    from infomcr_cli.measures.base import chosen_measures
-    from infomcr_cli.measures.families import FAMILIES
-
-    return {one.name: (FAMILIES[one.family], one.formula) for one in chosen_measures()}
-
-
 def _choice(config: Mapping[str, Any], group: str, settings: Sequence[str]) -> str:
     """Return the choice of a group with some of its settings, such as sgd: learning_rate 0.1, momentum 0.9."""
     name = config.get(f"{group}.name")
@@ -244,12 +244,6 @@ def _percent(value: float | None, error: float | None) -> str:
     return with_error(None if value is None else 100 * value, None if error is None else 100 * error)
 
 
-def _interval(found: Sequence[float | None]) -> str:
-    if len(found) != 2 or None in found:
-        return ""
-    return f"{format_number(found[0], 4)} to {format_number(found[1], 4)}"
-
-
 def _gamma(one: Evaluation) -> str:
     found = one.measures.get(GAMMA)
     return NONE if found is None else with_error(found.value, found.std_error)
@@ -258,10 +252,6 @@ def _gamma(one: Evaluation) -> str:
 def _convention(one: Evaluation) -> str | None:
     found = one.measures.get(GAMMA)
     return None if found is None else convention_text(found.convention)
-
-
-def _is_given(name: str, given: set[str]) -> bool:
-    return name in given or (name.endswith(".name") and name.removesuffix(".name") in given)
 
 
 def _count(value: int | None) -> str:

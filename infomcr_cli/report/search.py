@@ -115,7 +115,7 @@ class SearchReport(_Record):
     def shown(self) -> tuple[SearchedTrial, ...]:
         """The trials that are shown: those of the front, or the best ones of one objective, best first."""
         complete = [one for one in self.trials if one.state == "COMPLETE" and one.values]
-        # Trials with the same settings share a run, which is shown once.
+        # Trials with the same settings share a run, which is shown once, as its first trial.
         done = list({one.run or str(one.number): one for one in reversed(complete)}.values())
         sign = 1 if self.objectives[0].direction == "minimize" else -1
         done.sort(key=lambda one: (sign * one.values[0], one.number))

@@ -65,12 +65,13 @@ def table_minima(
     marked, inside = _ranked_rows(table), rows_inside(table, max_train_loss)
     kept = kept_rows(table, gap, max_train_loss)
     rows, columns = int(kept.sum()), {measure: table[column] for measure, column in measures.items()}
+    # [M, n] -> [n, M], also for M = 0
     values = np.array([column.numbers[kept] for column in columns.values()]).T.reshape(rows, len(columns))
     texts = [[table[axis].texts[row] or None for row in np.flatnonzero(kept)] for axis in axes]
     missing = missing_values(values, list(columns))
     return Minima(
         gap=table[gap].numbers[kept],
-        levels=np.array([levels_of(column) for column in texts], np.int64).T.reshape(rows, len(axes)),
+        levels=np.array([levels_of(column) for column in texts], np.int64).T.reshape(rows, len(axes)),  # [n, A]
         axes=tuple(axes),
         names=tuple(columns),
         measures=values,

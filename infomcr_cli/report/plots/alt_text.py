@@ -19,8 +19,10 @@ def gamma_against_gap(comparison: Comparison) -> str:
     result = next(one for one in comparison.ranking.measures if one.name == GAMMA)
     tau = result.oriented("kendall_tau")
     ranks = "" if tau is None or not comparison.ranking.ranked else f" Rank correlation τ = {format_stat(tau)}."
-    gamma, gap = _range((point.x for point in found), "nats"), _range((point.y for point in found), _unit(comparison))
-    return f"Scatter plot of {_settings(len(found))}: gamma {gamma}, {GAPS[comparison.gap]} {gap}.{ranks}"
+    settings = "one setting" if len(found) == 1 else f"{len(found)} settings"
+    gamma = _range((point.x for point in found), "nats")
+    gap = _range((point.y for point in found), "nats" if comparison.gap == "loss" else "%")
+    return f"Scatter plot of {settings}: gamma {gamma}, {GAPS[comparison.gap]} {gap}.{ranks}"
 
 
 def measures_against_gap(comparison: Comparison, names: Sequence[str]) -> str:
@@ -68,14 +70,6 @@ def _lines(comparison: Comparison, what: str) -> str:
     runs, groups = len(runs_shown(comparison)), len(groups_shown(comparison))
     means = f", as {groups} means over seeds with bands" if groups < runs else ""
     return f"{what} of {runs} runs{means}"
-
-
-def _unit(comparison: Comparison) -> str:
-    return "nats" if comparison.gap == "loss" else "%"
-
-
-def _settings(count: int) -> str:
-    return "one setting" if count == 1 else f"{count} settings"
 
 
 def _range(values: Iterable[float], unit: str) -> str:

@@ -37,7 +37,13 @@ def gamma_along_training(comparison: Comparison) -> Figure | None:
 
 def spectra(comparison: Comparison) -> Figure | None:
     """Return the eigenvalues of the Gram matrix by rank on a logarithmic scale; None if none was recorded."""
-    found = {run.name: line for run in runs_shown(comparison) if (line := _spectrum(run)) is not None}
+    found: dict[str, Line] = {}
+    for run in runs_shown(comparison):
+        gamma = run.evaluation.measures.get(GAMMA)
+        values = np.sort(np.array(gamma.spectrum or []))[::-1] if gamma is not None else np.array([])  # [N]
+        values = values[values > 0]  # a logarithmic axis shows no others
+        if len(values):
+            found[run.name] = np.arange(1, len(values) + 1), values
     if not found:
         return None
     name = mark_mixed("eigenvalue of G/N", GAMMA in comparison.mixed_measures)
@@ -125,16 +131,9 @@ def _line_styles(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], lis
     return styles, handles
 
 
-def _spectrum(run: EvaluatedRun) -> Line | None:
-    gamma = run.evaluation.measures.get(GAMMA)
-    values = np.sort(np.array(gamma.spectrum or []))[::-1] if gamma is not None else np.array([])
-    values = values[values > 0]
-    return (np.arange(1, len(values) + 1), values) if len(values) else None
-
-
 def line_of(points: Sequence[tuple[float, float]]) -> Line:
     """Return points as positions and values, without those that no axis can show."""
-    values = np.array(points, dtype=np.float64).reshape(-1, 2)
+    values = np.array(points, dtype=np.float64).reshape(-1, 2)  # [points, 2], also for no points
     values = values[np.isfinite(values).all(axis=1) & (np.abs(values) < 1e150).all(axis=1)]
     return values[:, 0], values[:, 1]
 

@@ -31,10 +31,14 @@ def between_measures(comparison: Comparison) -> Figure | None:
     shown = varying[:MOST_MEASURES]
     if len(shown) < 2 or len(comparison.included) < 3:
         return None
-    columns = [merge_ties(one, np.abs(one)) for one in (_oriented(comparison, name) for name in shown)]
+    columns = []
+    for name in shown:
+        sign = -1.0 if direction_of(comparison.included, name) == "higher" else 1.0
+        oriented = sign * values_of(comparison.included, name)  # [n], lower is better
+        columns.append(merge_ties(oriented, np.abs(oriented)))
     gaps = gaps_of(comparison.included, comparison.gap)
     columns.append(merge_ties(gaps, np.maximum(np.abs(gaps), 1.0)))
-    values = np.array([[_rho(one, other) for other in columns] for one in columns])
+    values = np.array([[_rho(one, other) for other in columns] for one in columns])  # [measures + 1, measures + 1]
     labels = [*(mark_mixed(short(name), name in comparison.mixed_measures) for name in shown), "gap"]
     return _heatmap(values, labels, labels, "Spearman's ρ", len(varying))
 
@@ -50,12 +54,6 @@ def psi_by_axis(comparison: Comparison) -> Figure | None:
     values = np.array(rows)  # [measures, axes + 1]; None became NaN
     labels = [mark_mixed(short(one.name), one.mixed) for one in results]
     return _heatmap(values, labels, [*map(short, axes), "Ψ"], "ψ", len(comparison.measures))
-
-
-def _oriented(comparison: Comparison, name: str) -> np.ndarray:
-    """Return a measure of each run, its sign such that lower is better, float64 [n]."""
-    sign = -1.0 if direction_of(comparison.included, name) == "higher" else 1.0
-    return sign * values_of(comparison.included, name)
 
 
 def _varies(comparison: Comparison, name: str) -> bool:

@@ -75,7 +75,8 @@ def learning_curves(metrics: Sequence[MetricsLine], config: Mapping[str, Any]) -
                 figure.record(Mark(place, (), label, numbers(x[kept]), numbers(y[kept])), drawn)
             _finish(panel, quantity, [lines[name] for name in names])
             draw_marks(panel, marks)
-        own = [Line2D([], [], label=split, **_style(f"{split}/")) for split in _SPLITS if _is_in(shown, split)]
+        splits = [split for split in _SPLITS if any(name.startswith(f"{split}/") for name in shown)]
+        own = [Line2D([], [], label=split, **_style(f"{split}/")) for split in splits]
         legend_of(figure, [*own, *legend_of_marks({kind: at for kind, at in marks.items() if at})])
         return render("training", "Learning curves", figure, _alt(lines, shown, marks))
 
@@ -128,10 +129,6 @@ def _style(name: str) -> dict[str, Any]:
     if split not in _SPLITS:
         return {"color": "#444444"}
     return {"color": COLOURS[_SPLITS.index(split)], "linestyle": LINES[_SPLITS.index(split)]}
-
-
-def _is_in(names: Sequence[str], split: str) -> bool:
-    return any(name.startswith(f"{split}/") for name in names)
 
 
 def _finish(panel: Any, quantity: str, lines: Sequence[Line]) -> None:

@@ -88,13 +88,19 @@ def pictures_of(names: Sequence[str]) -> list[Sequence[str]]:
         ([8, 8, 6], [])
     """
     shown = names[:MOST_PANELS]
-    size = -(-len(shown) // max(1, -(-len(shown) // PANELS)))
+    size = -(-len(shown) // max(1, -(-len(shown) // PANELS)))  # −(−a // b) is a / b rounded up
     return [shown[start : start + size] for start in range(0, len(shown), size)] if shown else []
 
 
 def points(comparison: Comparison, name: str) -> list[Point]:
     """Return a point for each setting that has the measure and the gap."""
-    styles = dict(zip((run.name for run in comparison.included), _styles(comparison), strict=True))
+    # the first axis as colour, the second as marker and size; a single axis as both
+    colours = _index(comparison.axes[0]) if comparison.axes else [0] * len(comparison.included)
+    markers = _index(comparison.axes[1]) if len(comparison.axes) > 1 else colours
+    styles = {
+        run.name: _style(colour, marker)
+        for run, colour, marker in zip(comparison.included, colours, markers, strict=True)
+    }
     found = (
         _point(members, name, comparison.gap, group_name(comparison, members), styles[members[0].name])
         for members in replicates(comparison)
@@ -174,13 +180,6 @@ def _point(
     values = np.array([point[:2] for point in known])  # [seeds, 2]
     (x, y), (dx, dy) = values.mean(axis=0).tolist(), values.std(axis=0, ddof=1).tolist()
     return Point(x, y, (dx, dy), tuple((one, other) for one, other in values.tolist()), runs, label, *style)
-
-
-def _styles(comparison: Comparison) -> list[tuple[str, str, float]]:
-    """Return colour, marker and size of each ranked run: the first axis as colour, the second as marker and size."""
-    colours = _index(comparison.axes[0]) if comparison.axes else [0] * len(comparison.included)
-    markers = _index(comparison.axes[1]) if len(comparison.axes) > 1 else colours
-    return [_style(colour, marker) for colour, marker in zip(colours, markers, strict=True)]
 
 
 def _style(colour: int, marker: int) -> tuple[str, str, float]:

@@ -79,9 +79,8 @@ def render(name: str, title: str, figure: Figure, alt: str = "", *, png: bool = 
         png: False leaves PNG out, which takes longer than SVG.
     """
     svg, pixels = io.BytesIO(), io.BytesIO()
-    if (
-        layout := figure.get_layout_engine()
-    ) is not None:  # once for both files, and without drawing all of it for that
+    layout = figure.get_layout_engine()
+    if layout is not None:  # once for both files, and without drawing all of it for that
         layout.execute(figure)
         figure.set_layout_engine(None)
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "infomcr"})
@@ -96,7 +95,7 @@ def render(name: str, title: str, figure: Figure, alt: str = "", *, png: bool = 
 def panels(count: int, *, width: float = 3.0, height: float = 2.6, columns: int = 3) -> tuple[MarkedFigure, list[Any]]:
     """Return a figure of `count` panels in rows of `columns`, inches each."""
     columns = min(columns, count)
-    rows = -(-count // columns)
+    rows = -(-count // columns)  # rounded up
     figure = MarkedFigure(figsize=(max(width * columns, 4.5), height * rows + 0.4), layout="constrained", dpi=150)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in axes[count:]:
@@ -132,12 +131,9 @@ def logarithmic(panel: Any) -> None:
     low, high = panel.get_ylim()
     is_short = high < 30 * low  # less than one and a half decades: numbers between the powers of ten too
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 1e-3 or value >= 1e4 else f"{value:g}")
-    panel.yaxis.set_minor_formatter(lambda value, _: f"{value:.2g}" if is_short and _leads(value, (2, 5)) else "")
-
-
-def _leads(value: float, digits: Sequence[int]) -> bool:
-    """Return whether the first digit of a positive number is one of some digits."""
-    return f"{value:e}"[0] in map(str, digits)
+    panel.yaxis.set_minor_formatter(  # 2 and 5 as the first digit, such as 0.02 and 0.05
+        lambda value, _: f"{value:.2g}" if is_short and f"{value:e}"[0] in ("2", "5") else ""
+    )
 
 
 def legend_of(figure: Figure, handles: Sequence[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -31,11 +31,14 @@ def training_curves(comparison: Comparison) -> Figure | None:
     if not names:
         return None
     curves = {label_of_metric(name): {run: own[name] for run, own in lines.items() if name in own} for name in names}
-    marks = _marks(comparison, logged)
+    runs = [run for run in runs_shown(comparison) if logged.get(run.name)]
+    marks = all_marks([schedule_marks(run.config, logged[run.name][-1].epoch) for run in runs])
     notes = [f"Left out, because metrics.jsonl cannot be read: {', '.join(damaged)}."] if damaged else []
     figure = overlaid(comparison, curves, "epoch", notes, legend_of_marks(marks))
     for panel, name in zip(figure.axes, names, strict=False):
-        if _is_positive(curves[label_of_metric(name)].values()) and (_is_loss(name) or name == LEARNING_RATE):
+        # A logarithmic axis needs some positive value.
+        is_positive = any((values > 0).any() for _, values in curves[label_of_metric(name)].values())
+        if is_positive and (_is_loss(name) or name == LEARNING_RATE):
             logarithmic(panel)
         if name == LEARNING_RATE:
             for line in panel.get_lines():
@@ -49,11 +52,6 @@ def draw_marks(panel: Any, marks: Marks) -> None:
     for kind, epochs in marks.items():
         for epoch in epochs:
             panel.axvline(epoch, color=_GREY, linewidth=0.9, linestyle=KINDS[kind], zorder=0)
-
-
-def _is_positive(lines: Iterable[Line]) -> bool:
-    """Return whether some value is positive, so that a logarithmic axis shows it."""
-    return any((values > 0).any() for _, values in lines)
 
 
 def names_shown(lines: Mapping[str, Mapping[str, Line]]) -> list[str]:
@@ -104,20 +102,11 @@ def logged_lines(logged: Sequence[MetricsLine]) -> dict[str, Line]:
     points: dict[str, list[tuple[float, float]]] = {}
     for line in logged:
         for name, value in line.values.items():
-            points.setdefault(name, []).append((line.epoch, _in_unit(name, value)))
+            shown = value
+            if _is_share(name):
+                shown = 100 * (1 - value if "accuracy" in name.lower() else value)
+            points.setdefault(name, []).append((line.epoch, shown))
     return {name: line_of(values) for name, values in points.items()}
-
-
-def _in_unit(name: str, value: float) -> float:
-    if not _is_share(name):
-        return value
-    return 100 * (1 - value if "accuracy" in name.lower() else value)
-
-
-def _marks(comparison: Comparison, logged: Mapping[str, Sequence[MetricsLine]]) -> Marks:
-    """Return what the schedules of the runs change within the epochs that were logged."""
-    runs = [run for run in runs_shown(comparison) if logged.get(run.name)]
-    return all_marks([schedule_marks(run.config, logged[run.name][-1].epoch) for run in runs])
 
 
 def legend_of_marks(marks: Marks) -> list[Line2D]:
