@@ -27,10 +27,10 @@ class CrossEntropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample, [b]."""
         if len(y_true.shape) == 2 and y_true.shape[1] != 1:
-            losses = tf.nn.softmax_cross_entropy_with_logits(y_true, y_pred)
+            losses = tf.nn.softmax_cross_entropy_with_logits(y_true, y_pred)  # [b]
         else:  # TensorFlow refuses an index that is no class; a one-hot row of zeros would count as no loss
-            indices = tf.cast(tf.reshape(y_true, [-1]), tf.int64)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, y_pred)
+            indices = tf.cast(tf.reshape(y_true, [-1]), tf.int64)  # [b]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, y_pred)  # [b]
         uniform = tf.reduce_logsumexp(y_pred, axis=1) - tf.reduce_mean(y_pred, axis=1)  # at a label of 1/C for each
         return (1 - self.label_smoothing) * losses + self.label_smoothing * uniform if self.label_smoothing else losses
 

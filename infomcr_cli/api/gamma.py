@@ -150,6 +150,7 @@ _latest: dict[Any, GramEngine] = {}
 
 def _engine_for(network: keras.Model, draw_size: int, options: dict[str, Any]) -> GramEngine:
     """Return the engine of a network; the latest one is cached, because compiling takes longer than a draw."""
+    # The cached engine holds the network, so no other one has its id. Freezing a layer changes the trainable weights.
     key = repr((id(network), [id(v) for v in trainable_weights(network)], draw_size, options))
     if key not in _latest:
         _latest.clear()

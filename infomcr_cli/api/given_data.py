@@ -45,7 +45,7 @@ def given_data(train: Samples, test: Samples | None, classes: int) -> GivenData:
     """Return the data set of training and test samples, in the given order."""
     images, labels = train
     if test is None:
-        test = take(images, np.arange(0)), labels[:0]
+        test = take(images, np.arange(0)), labels[:0]  # [0, ...], [0]
     splits = [Split(GivenSamples(x), y) for x, y in (train, test)]  # type: ignore[arg-type]
     names = tuple(str(i) for i in range(classes))
     return GivenData("given", splits[0], splits[1], names, (), (), stored_order=True, fingerprint="")

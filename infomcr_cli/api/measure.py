@@ -108,10 +108,13 @@ def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureC
     is_suite = isinstance(names, str) and names in suites
     plain = yaml.safe_load(suites[str(names) if is_suite else "standard"].read_text(encoding="utf-8"))
     if not is_suite:
-        plain["names"] = names if isinstance(names, str) else _listed(names)
+        if not isinstance(names, Iterable):
+            raise InputError("names must be a suite, a measure or a list of measures", received=names)
+        plain["names"] = names if isinstance(names, str) else list(names)
     for key, value in settings.items():
         _set(plain, key, value)
     try:
+        # from JSON, because strict validation takes a list for a tuple only there
         config = MeasureConfig.model_validate_json(json.dumps(plain, default=_plain_number))
     except ValidationError as error:
         raise validation_errors(error) from None
@@ -119,12 +122,6 @@ def _config(names: str | Iterable[str], settings: Mapping[str, Any]) -> MeasureC
         raise InputError("names must name at least one measure", advice="`infomcr measures` lists them.")
     check_measures(config)
     return config
-
-
-def _listed(names: Any) -> list[Any]:
-    if not isinstance(names, Iterable):
-        raise InputError("names must be a suite, a measure or a list of measures", received=names)
-    return list(names)
 
 
 def _plain_number(value: Any) -> Any:
@@ -140,13 +137,10 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         place = place.get(group) if isinstance(place, dict) else None
     if not isinstance(place, dict) or leaf not in place or leaf == "names":
-        raise InputError("settings must contain only settings of measures", received=key, accepted=_dotted(plain))
+        dotted = [name for name, value in plain.items() if not isinstance(value, dict) and name != "names"]
+        dotted += [f"{name}.{inner}" for name, group in plain.items() if isinstance(group, dict) for inner in group]
+        raise InputError("settings must contain only settings of measures", received=key, accepted=dotted)
     place[leaf] = value
-
-
-def _dotted(plain: Mapping[str, Any]) -> list[str]:
-    single = [key for key, value in plain.items() if not isinstance(value, dict) and key != "names"]
-    return single + [f"{key}.{leaf}" for key, value in plain.items() if isinstance(value, dict) for leaf in value]
 
 
 def _initial_weights(network: keras.Model, initial: Any) -> InitialWeights:

@@ -81,7 +81,7 @@ class RegularizedModel(keras.Model):
     def regularizer(self, regularizer: Regularizer | None) -> None:
         self._regularizer = regularizer
         if getattr(self, "train_function", None) is not None:
-            self.make_train_function(force=True)
+            self.make_train_function(force=True)  # the compiled step holds the regularizer that it was traced with
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the logits of the network, [b, C]."""
@@ -116,7 +116,7 @@ class RegularizedModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
+        if self.built:  # as Keras does: the saved state of the optimizer is loaded into its variables
             self.optimizer.build(self.trainable_variables)
 
     def fit(self, *arguments: Any, **options: Any) -> Any:

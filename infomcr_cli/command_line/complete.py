@@ -24,8 +24,11 @@ def complete_override(incomplete: str) -> list[str]:
     if equals and key not in choices:
         return [f"{key}={one}" for one in _values(key) if one.startswith(value)]
     offers = [f"{group}={name}" for group, names in choices.items() for name in names]
-    settings = [f"{name}=" for name in _settings()] if not equals else []
-    return [offer for offer in (*offers, *settings) if offer.startswith(incomplete)]
+    if not equals:
+        from infomcr_cli.config.reference import settings
+
+        offers += [f"{setting.name}=" for setting in settings()]
+    return [offer for offer in offers if offer.startswith(incomplete)]
 
 
 def complete_sweep(incomplete: str) -> list[str]:
@@ -75,12 +78,6 @@ def _folders(place: Path) -> Iterator[str]:
         return
     for name in found[:MOST_FOLDERS]:
         yield name if (place / name / RUN_FILE).is_file() else f"{name}/"
-
-
-def _settings() -> list[str]:
-    from infomcr_cli.config.reference import settings
-
-    return [setting.name for setting in settings()]
 
 
 def _sweep_settings() -> dict[str, tuple[str, ...]]:

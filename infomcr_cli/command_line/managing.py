@@ -127,14 +127,13 @@ def sync(
 
     if prune and not yes and not sys.stdin.isatty():
         raise InputError("deleting runs in MLflow needs a confirmation", received="no terminal", advice="Give --yes.")
-    request = PruneRequest(lambda gone: yes or _is_confirmed(gone), runs_dir) if prune else None
+
+    def confirm(gone: Sequence[DeletedRun]) -> bool:
+        return yes or confirmed([f"{run.name}  {run.directory} is gone" for run in gone], "in MLflow")
+
+    request = PruneRequest(confirm, runs_dir) if prune else None
     chosen = None if checkpoints is None else checkpoints.value
     finish(run_command(runs or (), tracking_uri=tracking_uri, prune=request, checkpoints=chosen), as_json)
-
-
-def _is_confirmed(gone: Sequence[DeletedRun]) -> bool:
-    """Ask whether runs are to be deleted in MLflow."""
-    return confirmed([f"{run.name}  {run.directory} is gone" for run in gone], "in MLflow")
 
 
 def ui(

@@ -134,7 +134,7 @@ def confirmed(lines: Sequence[str], where: str) -> bool:
     for line in lines:
         say(stderr, line)
     question = f"Delete {len(lines)} run{'s' if len(lines) > 1 else ''} {where}?"
-    return typer.confirm(question, err=True)
+    return typer.confirm(question, err=True)  # standard output may be a JSON document
 
 
 def complain(message: str) -> None:

@@ -58,6 +58,6 @@ def _flush(stream: TextIO | None) -> OSError | None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-            stream.flush()
+            stream.flush()  # into nothing: the buffer is empty when Python flushes it at exit
         return error
     return None

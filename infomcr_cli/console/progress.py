@@ -40,7 +40,12 @@ class TrainingProgress:
         self._console, self._time, self._batch, self._changes = console, training_time, batch_size, changes or {}
         self._shown_at, self._shown_step = time.monotonic(), training_time.done
         self._bar = _bar(console) if console.is_terminal else None
-        self._task = self._begin(self._bar) if self._bar else None
+        self._task: TaskID | None = None
+        if self._bar:
+            # The bar counts passes, not steps: with a regularizer a later step may cost several.
+            done, total = (training_time.cost(steps) for steps in (training_time.done, training_time.steps))
+            self._task = self._bar.add_task("", total=total, numbers="starting")
+            self._bar.update(self._task, completed=done)
 
     def __enter__(self) -> TrainingProgress:
         if self._bar:
@@ -52,13 +57,6 @@ class TrainingProgress:
     ) -> None:
         if self._bar:
             self._bar.stop()
-
-    def _begin(self, bar: Progress) -> TaskID:
-        """Add the bar of all passes: with a regularizer a later step may cost several."""
-        done, total = (self._time.cost(steps) for steps in (self._time.done, self._time.steps))
-        task = bar.add_task("", total=total, numbers="starting")
-        bar.update(task, completed=done)
-        return task
 
     def step(self, step: int, epoch: int, means: Means) -> None:
         """Say that a step was taken; the means are read at most twice a second."""
@@ -77,17 +75,14 @@ class TrainingProgress:
         """Print the line of an epoch that is over; on a terminal it is no longer than the terminal is wide."""
         left = f"{clock_time(self._time.left(epoch, timing['train_seconds'], timing['eval_seconds']))} left"
         head, rest = f"epoch {epoch}/{self._time.epochs}", (f"{timing['images_per_second']:,.0f} images/s", left)
-        line = "  ".join((head, *_in_full(values), *rest))
+        scores = [_numbers(_of(values, "train"))]
+        for split, (name, _) in _SPLITS.items():
+            if f"{split}/loss" in values:
+                scores.append(f"{name} {_numbers(_of(values, split))}")
+        line = "  ".join((head, *scores, *rest))
         if self._console.is_terminal and len(line) > self._console.width:
             line = _fitted(head, values, rest, self._console.width)
         self._console.print(line, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)
-
-
-def _in_full(values: Mapping[str, float]) -> list[str]:
-    """Return the scores of all splits in words."""
-    parts = [_numbers(_of(values, "train"))]
-    known = [split for split in _SPLITS if f"{split}/loss" in values]
-    return parts + [f"{_SPLITS[split][0]} {_numbers(_of(values, split))}" for split in known]
 
 
 def _fitted(head: str, values: Mapping[str, float], rest: tuple[str, str], width: int) -> str:

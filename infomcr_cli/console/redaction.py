@@ -135,7 +135,7 @@ def _without_value(match: re.Match[str]) -> str:
     return f"{match['key']}{HIDDEN}"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # compiled again only if the secrets have changed
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     """Return what matches the secrets, the longest first, so that one that begins like another is hidden whole."""
     spelled = sorted({(form, _is_random(secret)) for secret in secrets for form in _forms(secret)}, key=_longest_first)
@@ -159,12 +159,12 @@ def _environment_secrets() -> set[str]:
 
 
 def _is_telling(value: str) -> bool:
-    """Whether a value is long enough, or odd enough, that hiding it does not hide every other word or number."""
+    """Return whether a value is long enough, or odd enough, that hiding it does not hide every other word or number."""
     return len(value) >= 8 or (len(value) >= 4 and not value.isalpha() and not re.fullmatch(r"[\d.,eE+-]*", value))
 
 
 def _is_random(value: str) -> bool:
-    """Whether a value looks like a generated token, which is part of no other word: it is hidden inside words too."""
+    """Return whether a value looks like a generated token: part of no other word, so hidden inside words too."""
     if len(value) < 16 or value.startswith(("/", "~", ".")) or any(map(str.isspace, value)):
         return False
     return any(map(str.isdigit, value)) and any(map(str.isalpha, value))

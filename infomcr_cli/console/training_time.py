@@ -39,6 +39,7 @@ class TrainingTime:
         each = self.steps // self.epochs
         first, last = max(self.done, (epoch - 1) * each), epoch * each  # a resumed run takes a part of its first epoch
         per_pass = train_seconds / max(1.0, self.cost(last) - self.cost(first))
+        # −(−a // b) is a / b rounded up: the last epoch is evaluated too
         due = -(-self.epochs // self.every) - epoch // self.every if epoch < self.epochs else 0
         evaluated = self._others if self._evaluated is None else self._evaluated
         evaluations = due * evaluated + (self.epochs - epoch - due) * self._others

@@ -191,6 +191,7 @@ def compute_until(config: Mapping[str, Any], *, step: int | None, n_train: int |
         n_train: number of training images; the incomplete last batch of an epoch is dropped.
     """
     try:
+        # through JSON, because strict validation takes a list for a tuple only there
         settings = _Settings.model_validate_json(
             json.dumps({name: config.get(name) for name in _Settings.model_fields})
         )
