@@ -19,7 +19,7 @@ def network_of(model: Any) -> keras.Model:
     """Return the network to measure: the model itself, or the one inside a `RegularizedModel`.
 
     Raises:
-        InputError: it is no Keras model, or Keras does not run on TensorFlow.
+        InputError: it is not a Keras model, or Keras does not run on TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         advice = "Set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
@@ -37,7 +37,7 @@ def samples_of(name: str, pair: Any) -> tuple[Any, NDArray[np.int32]]:
         name: of the argument, for messages.
 
     Raises:
-        InputError: it is no such pair, or labels are not class indices.
+        InputError: it is not such a pair, or labels are not class indices.
     """
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         received = type(pair).__name__ if not isinstance(pair, tuple | list) else f"{len(pair)} parts"
@@ -57,7 +57,7 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     """Return a whole number of at least `least`.
 
     Raises:
-        InputError: it is none, or smaller.
+        InputError: it is not a whole number, or is smaller.
     """
     try:
         number = operator.index(value)

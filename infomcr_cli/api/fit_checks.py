@@ -46,7 +46,7 @@ def check_fit(network: keras.Model, regularizer: Regularizer | None, given: Mapp
 
 
 def _warn_of_tf32() -> None:
-    """Warn if a GPU may round what a regularizer computes from nearly equal gradients; the setting is the program's."""
+    """Warn if TF32 on a GPU may round differences of nearly equal gradients; turning it off is left to the user."""
     if tf.config.list_physical_devices("GPU") and tf.config.experimental.tensor_float_32_execution_enabled():
         _log.warning(
             "TF32 rounds float32 to ten bits on recent NVIDIA GPUs, which can spoil a regularizer's gradient. "

@@ -119,7 +119,7 @@ def checked_draws(labels: NDArray[np.int32], *, draws: int, draw_size: int) -> l
     """Return the indices of each draw.
 
     Raises:
-        InputError: the numbers are none, or there are fewer samples than one draw needs.
+        InputError: a number is not whole or is too small, or there are fewer samples than one draw needs.
     """
     draws = whole_number("draws", draws, least=1)
     draw_size = whole_number("draw_size", draw_size, least=2)

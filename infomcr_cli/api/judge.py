@@ -35,7 +35,7 @@ def judge(
         available is None.
 
     Raises:
-        InputError: a column is missing, given twice or not numeric, or n_test is no whole number of at least 1.
+        InputError: a column is missing, given twice or not numeric, or n_test is not a whole number of at least 1.
 
     Examples:
         >>> import pandas as pd

@@ -1,4 +1,4 @@
-"""How far an evaluation has come: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress of an evaluation: a live bar on a terminal, a line at most every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MeasuringProgress:
         """Say that parts of a measure are done, such as draws.
 
         Args:
-            what: they are, in the plural.
+            what: name of the parts, in the plural.
         """
         if self._bar or done < total:  # a line of the next measure follows the last part
             self._show(f"{self._measure}: {what} {done}/{total}", self._before + self._weight * done / total)

@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 
 def open_streams() -> None:
-    """Let no letter stop a command: one that standard output cannot show becomes a question mark.
+    """Make standard output replace characters that it cannot encode, which would stop a command, by question marks.
 
-    A standard stream that the caller has closed is opened on nothing, so that no file of a run takes its number.
+    A standard stream that the caller has closed is opened on the null device, so that no file of a run gets its
+    descriptor.
     """
     for number in range(3):
         try:
@@ -25,7 +26,7 @@ def open_streams() -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; letters that standard output cannot show are escaped, so that it stays whole."""
+    """Print one JSON document; if standard output cannot encode a character, all but ASCII is escaped."""
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     print(text if can_show(text) else json.dumps(document, indent=2, allow_nan=False))
 
@@ -40,9 +41,9 @@ def can_show(text: str) -> bool:
 
 
 def close_streams() -> OSError | None:
-    """Write what is left to both streams; return why standard output could not take all of it.
+    """Flush both streams; return why standard output could not take all of it.
 
-    Whatever a broken stream still holds is dropped: Python would complain of it while it ends.
+    What a broken stream still holds is dropped, because Python would report it as an error at exit.
     """
     _flush(sys.stderr)
     return _flush(sys.stdout)
@@ -54,7 +55,7 @@ def _flush(stream: TextIO | None) -> OSError | None:
     try:
         stream.flush()
     except OSError as error:
-        with suppress(OSError, ValueError):  # a stream of a test has no number
+        with suppress(OSError, ValueError):  # a stream of a test has no descriptor
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)

@@ -1,4 +1,4 @@
-"""How many of some equal parts are done: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress of work in equal parts: a live bar on a terminal, a line at most every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PartsProgress:
 
     Args:
         console: where to; standard error, so that standard output stays a document.
-        what:    the parts are, in the plural, such as "points".
+        what:    name of the parts, in the plural, such as "points".
         total:   parts of the whole.
         done:    parts that were done before.
         clock:   seconds from any origin.

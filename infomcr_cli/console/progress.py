@@ -1,4 +1,4 @@
-"""How far training has come: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of training: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Passwords and tokens never leave this process: not into logs, files, MLflow or tracebacks.
 
-There are two ways. `redact_uris` goes by the structure of URIs alone. It is for what a run needs, such as config.yaml:
-everything that is no credential of a URI stays what it is. `redact` also hides the secrets of the environment. It is
-for what is shown and mirrored.
+`redact_uris` goes by the structure of URIs alone. It is for what a run needs, such as config.yaml: everything that is
+not a credential of a URI stays as it is. `redact` also hides the secrets of the environment. It is for what is shown
+or mirrored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _QUERY = re.compile(
 _SECRET_NAME = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|CREDENTIAL|PRIVATE_KEY|_PASS$|_PWD$", re.I
 )
-_PLACE_NAME = re.compile(r"(FILE|PATH|DIR|URL|URI)$", re.I)  # it says where a secret lies, which is none
+# The value of such a variable says where a secret is stored and is not one itself.
+_PLACE_NAME = re.compile(r"(FILE|PATH|DIR|URL|URI)$", re.I)
 # A whole value is enclosed by blanks, quotes, brackets, = : , ; @ & and the like, not inside a word, a name or a path.
 _BEFORE, _AFTER = r"(?<![\w./\\~%+-])", r"(?![\w/\\~%+-]|\.\w)"
 _passwords: set[str] = set()  # of the URIs that were given, as they read when decoded
@@ -49,7 +50,7 @@ def one_line(error: BaseException) -> str:
 
 
 def redactor() -> Callable[[str], str]:
-    """Return what redacts many texts by the secrets of this moment."""
+    """Return a function that redacts texts by the secrets that are known now: for many texts it is faster."""
     pattern = _pattern(tuple(sorted({*_environment_secrets(), *_passwords})))
 
     def redacted(text: str) -> str:

@@ -10,18 +10,18 @@ from rich.console import Console
 class Screen(Console):
     """A console that stops printing if its pipe is closed, its disk full or its terminal gone; the run continues.
 
-    Rich would end the process at a closed pipe, and leave a run that says that it is running.
+    Rich would end the process at a closed pipe, and the run's record would say that it is still running.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as Rich does, or nothing more from the first line on that cannot be written."""
+        """Print as Rich does; after a line that cannot be written, print nothing more."""
         try:
             super().print(*objects, **options)
         except OSError:
             self.quiet = True
 
     def on_broken_pipe(self) -> None:
-        """Fall silent."""
+        """Print nothing more."""
         self.quiet = True
 
     def _write_buffer(self) -> None:

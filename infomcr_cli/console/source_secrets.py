@@ -1,4 +1,4 @@
-"""Secrets that someone wrote into a source file, found by the names that they are given and by their own form."""
+"""Hide secrets that someone wrote into a source file, found by the names of their variables and by their format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNQUOTED = re.compile(
 _PRIVATE_KEY = re.compile(
     r"(?P<name>-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?P<end>-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
-# The tokens of GitHub, GitLab, Hugging Face, OpenAI, Slack and Amazon begin so.
+# The prefixes of tokens of GitHub, GitLab, Hugging Face, OpenAI, Slack and Amazon.
 _KNOWN = re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|xox[abprs]-|AKIA|ASIA)(?=[\w-]{0,60}\d)[\w-]{16,}")
 
 
@@ -47,7 +47,7 @@ def without_assigned_secrets(text: str, *, is_code: bool) -> str:
 
 
 def _without_lines(match: re.Match[str]) -> str:
-    """A patch keeps its number of lines, so that it can still be applied."""
+    """Return a hidden key of as many lines, so that the patch can still be applied."""
     _, *rest = match[0].split("\n")
     hidden = [f"{line[:1]}{HIDDEN}" for line in rest[:-1]]
     last = [f"{rest[-1][:1]}{match['end']}"] if rest else []

@@ -1,4 +1,4 @@
-"""Commands of ours that a message proposes: each works as it is printed, pasted into the same shell."""
+"""Commands that a message suggests: each works as it is printed, pasted into the same shell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def shortest_path(path: Path) -> Path:
 
 
 def suggested_command(command: str, *words: object, config_dir: Path | None = None) -> str:
-    """Return a command as a shell takes it, word for word.
+    """Return a command of this program, quoted for a shell.
 
     Args:
         config_dir: what --config-dir gave; None: it was not given.

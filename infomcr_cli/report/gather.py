@@ -1,4 +1,4 @@
-"""Gather the runs of a comparison: each once, with a name of its own, and what could not be read."""
+"""Gather the runs of a comparison: each once, under a unique name, and the reasons why others cannot be read."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def unique_names(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
 def with_data_axis(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
     """Return the runs with `data.root` among the settings that make the weights, if they differ in their data.
 
-    Two places hold one data set if a run at the one was trained on the same images as a run at the other, or if it is
-    not known what was trained on there.
+    Two places hold the same data if runs of both were trained on the same images, or if it is not known for one of
+    them which images its runs were trained on.
     """
     places = dict.fromkeys(run.config.get(DATA_ROOT) for run in runs)
     if len(places) < 2:

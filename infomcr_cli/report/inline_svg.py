@@ -1,7 +1,7 @@
-"""Pictures of ours as SVG inside a page, in which a script can find what stands for which runs.
+"""Put the pictures of this program into a page as SVG, so that a script finds which elements stand for which runs.
 
-Only what this program has drawn itself is inlined. The page's policy forbids attributes `style`, so they become
-attributes of their own; ids get the picture's name before them, for a page holds several pictures.
+Only what this program has drawn itself is inlined. The page's policy forbids the attribute `style`, so each of its
+rules becomes an attribute. Ids are prefixed with the picture's name, because a page holds several pictures.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def inline_svg(svg: bytes, name: str, title: str, description: str) -> str:
 
 
 def _rewrite(element: ElementTree.Element, name: str) -> None:
-    """Replace what a page cannot have: styles, ids of several pictures, links of the old kind, needless digits."""
+    """Replace what a page cannot have: styles, ids that several pictures share, XLink references, needless digits."""
     for rule in element.attrib.pop("style", "").split(";"):
         key, _, value = rule.partition(":")
         if value:

@@ -1,4 +1,4 @@
-"""The notes of a comparison: what is not ranked, and what a reader must know of what is."""
+"""The notes of a comparison: what is not ranked, and what a reader must know about the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of comparisons and of single runs share: their frame, their pictures, and the policy that guards them.
+"""What the pages of comparisons and of single runs share: layout, pictures, and the Content-Security-Policy.
 
 A page is one file. It makes no request and runs no script but its own: its policy names the hashes of both script and
 style, and every text from a run is escaped.
@@ -89,7 +89,7 @@ def render_page(template: str, plots: Sequence[Plot], **values: Any) -> bytes:
 
 
 def page_data(plots: Sequence[Plot]) -> dict[str, Any]:
-    """Return what the script knows: the names of the runs, and the marks of each picture by the numbers of runs."""
+    """Return the data of the script: the names of the runs, and the marks of each picture by the numbers of runs."""
     runs = list(dict.fromkeys(run for plot in plots for mark in plot.marks for run in mark.runs))
     number = {run: index for index, run in enumerate(runs)}
     pictures = {}
@@ -109,7 +109,7 @@ def picture_of(plot: Plot, caption: str = "") -> Picture:
 
 
 def content_hash(text: str) -> str:
-    """Return the source expression by which a Content-Security-Policy allows this very text."""
+    """Return the source expression with which a Content-Security-Policy allows exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

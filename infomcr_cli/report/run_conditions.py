@@ -136,7 +136,7 @@ def _sort_key(value: Any) -> tuple[bool, float, str]:
 
 
 def _number(value: Any) -> float | None:
-    """Return the number that a value is or states; True and False are none."""
+    """Return the number that a value is or states; True and False are not numbers."""
     if isinstance(value, str):
         return parse_number(value)
     if not isinstance(value, int | float) or isinstance(value, bool):

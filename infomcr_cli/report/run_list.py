@@ -91,7 +91,7 @@ def _shown(cell: Any) -> str:
 
 
 def _ways_on(lost: Sequence[RunSummary]) -> str:
-    """Say how lost runs are closed, and how the first of them go on."""
+    """Return how lost runs are closed, and how the first few are continued."""
     folder = Path(lost[0].path).parent
     elsewhere = [] if folder == Path("runs").resolve() else ["--runs-dir", folder]
     commands = [f"  {one.resume}" for one in lost[:SHOWN] if one.resume]

@@ -65,7 +65,7 @@ def runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
 
 
 def ways_to_name_runs() -> str:
-    """Return the advice for who named no run."""
+    """Return the advice for a user who named no run."""
     ways = "Give run directories, a quoted glob, a sweep's directory or mlflow:EXPERIMENT."
     return " ".join(filter(None, (ways, where_runs_are(Path("runs")))))
 

@@ -1,4 +1,4 @@
-"""All that is known of a single run, read from its directory; what cannot be read is a sentence, not an error."""
+"""All that is known about a run, read from its directory; what cannot be read becomes a sentence, not an error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunReport:
         metrics:     lines of metrics.jsonl.
         checkpoints: that can still be measured.
         pictures:    that commands have left in its directory.
-        missing:     sentences on what there is not, or cannot be read.
+        missing:     sentences on what is missing or cannot be read.
         files:       that were written.
         mlflow_run_id: of the run in MLflow, if the report is there too.
     """
@@ -178,7 +178,7 @@ def _newest(evaluations: Mapping[str, Evaluation], step: int) -> str | None:
 
 
 def _missing(report: RunReport, unread: Collection[str]) -> list[str]:
-    """Return a sentence on each thing that a reader would expect and that there is not.
+    """Return a sentence on each thing that a reader would expect and that is missing.
 
     Args:
         unread: files that are there but could not be read.
@@ -236,7 +236,7 @@ def _last(metrics: Sequence[MetricsLine]) -> dict[str, Any] | None:
 
 
 def how_it_ended(report: RunReport) -> str:
-    """Return what became of a run, in a sentence, and how it goes on."""
+    """Return how a run ended, in a sentence, and how to continue it."""
     status, path = report.status, shortest_path(report.run.path)
     again = f" `{suggested_command('train', '--resume', path)}` continues it." if report.checkpoints else ""
     reason = f": {printable(status.reason, 1000).rstrip('.')}" if status.reason else ""

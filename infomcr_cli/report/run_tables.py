@@ -176,7 +176,7 @@ def environment_table(report: RunReport) -> PageTable:
 def links_table(report: RunReport, place: Path | None) -> PageTable:
     """Return links to the run's folder, its files and its page in MLflow; `place` is the folder of the page.
 
-    Without a place, which a page in MLflow has not, the links are absolute.
+    Without a place, as for a page in MLflow, the links are absolute.
     """
     folder = f"{folder_link(report.compared, place).rstrip('/')}/"
     rows = [[Cell("folder"), Cell(report.run.name, folder)]]

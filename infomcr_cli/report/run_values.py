@@ -1,4 +1,4 @@
-"""What is known of a run by name: its state, settings, scores and measures, to filter, sort and show runs by."""
+"""What is known about a run by name, to filter, sort and show runs by: its state, settings, scores and measures."""
 
 from __future__ import annotations
 

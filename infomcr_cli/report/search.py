@@ -1,6 +1,6 @@
-"""What a search found: the best settings or the Pareto front, the importance of its axes, and by what it chose.
+"""What a search found: the best settings or the Pareto front, the importance of its axes, and its objectives.
 
-Beside it what is known of the sweeps that made the runs of a comparison.
+This module also reads what is known of the sweeps that made the runs of a comparison.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SearchReport(_Record):
     Args:
         front:     numbers of the trials that no other one is better than in all objectives; of one objective the best.
         uses_test: whether an objective used the test set.
-        wanted:    how many trials there are to be.
+        wanted:    number of trials that the search is to make.
         axes:      names of what was searched, in the order of the command.
     """
 
@@ -86,7 +86,7 @@ class SearchReport(_Record):
 
     @property
     def notes(self) -> list[str]:
-        """Return how many trials there are by state, and what a reader must know."""
+        """The number of trials in each state, and what a reader must know."""
         counts = {state: sum(one.state == state for one in self.trials) for state in STATES}
         words = ("finished", "pruned", "failed", "to go on")
         states = ", ".join(f"{count} {word}" for word, count in zip(words, counts.values(), strict=True) if count)
@@ -207,7 +207,7 @@ class NamedSweeps:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the comparison must know of the search that chose the settings."""
+        """What a reader of the comparison must know about the search that chose the settings."""
         if self.search:
             return self.search.notes
         tested = f"The test set was used to choose the settings of {', '.join(self.tested)} (sweep.allow_test=true)."
@@ -218,7 +218,7 @@ def named_sweeps(names: Sequence[str]) -> NamedSweeps:
     """Return what is known of the sweeps that are named by paths or patterns.
 
     Raises:
-        InputError: nothing else than one sweep is named, and its files are not what this program writes.
+        InputError: only one sweep is named, and its files are not what this program writes.
     """
     alone = Path(names[0]) if len(names) == 1 else None
     uid = None if alone is None else _uid(alone)

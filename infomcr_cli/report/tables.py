@@ -247,7 +247,7 @@ def unranked_table(comparison: Comparison) -> TextTable:
 def replicates(comparison: Comparison) -> list[list[EvaluatedRun]]:
     """Return the ranked runs grouped by their labels on all axes, in their order: a group differs in its seeds.
 
-    If there are only two runs, each is a group: whoever compares them wants to know how they differ.
+    If there are only two runs, each is a group: a user who compares two runs wants to know how they differ.
     """
     groups: dict[tuple[str, ...], list[EvaluatedRun]] = {}
     for index, run in enumerate(comparison.included):

@@ -34,7 +34,7 @@ _Describe = Callable[[Comparison], str]
 
 
 class _Picture(NamedTuple):
-    """How a plot is drawn, and described to someone who cannot see it; not drawn: the runs lack the numbers."""
+    """How a plot is drawn, and described to someone who cannot see it; `draw` returns None if numbers are missing."""
 
     name: str
     title: str
@@ -83,21 +83,21 @@ def _half_elsewhere(comparison: Comparison, pictures: Sequence[_Picture], png: b
     receiver, sender = fork.Pipe(duplex=False)
     child = fork.Process(target=_send, args=(sender, comparison, pictures[1::2], png), daemon=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # on threads: those of NumPy's products, which are at rest
+        warnings.simplefilter("ignore", DeprecationWarning)  # about threads: those of NumPy's products, which are idle
         child.start()
     sender.close()
     drawn: list[Plot | None] = [None] * len(pictures)
     drawn[0::2] = _drawn(comparison, pictures[0::2], png)
     try:
         drawn[1::2] = receiver.recv()
-    except EOFError:  # it failed: the same error is raised here
+    except EOFError:  # the process failed: the same error is raised here
         drawn[1::2] = _drawn(comparison, pictures[1::2], png)
     child.join()
     return drawn
 
 
 def _send(sender: Connection, *arguments: Any) -> None:
-    for number in stopping_signals():  # a signal ends this process without a word: the command says what was stopped
+    for number in stopping_signals():  # a signal ends this process silently: the command reports what was stopped
         signal.signal(number, signal.SIG_DFL)
     with suppress(Exception), sender:
         sender.send(_drawn(*arguments))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Line = tuple[np.ndarray, np.ndarray]  # positions and values, [n] each
-MOST_OF_RANGE = 4  # seeds up to which the band is their range: of so few no standard deviation is worth the name
+MOST_OF_RANGE = 4  # seeds up to which the band is their range: they are too few for a standard deviation
 _RANGE = "minimum to maximum of 2 to 4 seeds"
 _DEVIATION = "± one standard deviation over 5 seeds or more, clipped to their minimum and maximum"
 

@@ -18,13 +18,13 @@ from infomcr_cli.report.plots.style import note, short
 from infomcr_cli.report.tables import format_stat, mark_mixed
 
 MOST_MEASURES = 40
-LEVELS = 41  # of colour: Matplotlib draws a scale of 50 and more as an image, which no page of ours inlines
+LEVELS = 41  # of colour: Matplotlib draws a colour bar of 50 or more as an image, which is not inlined in a page
 
 
 def between_measures(comparison: Comparison) -> Figure | None:
     """Return Spearman's ρ of every pair of measures and the gap; None with fewer than two measures or three runs.
 
-    Measures of which higher values are better are turned round, so that two that agree have a positive ρ.
+    Measures of which higher values are better are negated, so that two that agree have a positive ρ.
     """
     names = measure_names(comparison.included)
     varying = [name for name in comparison.measures if name in names and _varies(comparison, name)]

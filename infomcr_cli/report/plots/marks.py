@@ -1,4 +1,4 @@
-"""What a picture shows of which runs, and where: by this the page gives values on hover and links its pictures."""
+"""What a picture shows of which runs, and where: with this the page shows values on hover and links its pictures."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Mark:
         x, y:  its points, in data units.
         low, high: edges of the band around y; empty: it has none.
         bars:  half-lengths in x and y of the bars of a point; None: it has none.
-        note:  what else is to be said of it, such as "mean of 3 seeds".
-        texts: what is said at each point in place of x and y, such as the value of a cell of a heat map.
+        note:  what else is shown of it on hover, such as "mean of 3 seeds".
+        texts: what is shown at each point in place of x and y, such as the value of a cell of a heat map.
     """
 
     panel: int
@@ -85,11 +85,11 @@ class MarkedFigure(Figure):
         return tuple(self._marks)
 
     def record_panels(self, panels: Iterable[Any]) -> None:
-        """Say which axes are the panels, in the order in which marks name them."""
+        """Record which axes are the panels, in the order of the indices in marks."""
         self._panels = list(panels)
 
     def record(self, mark: Mark, artists: Iterable[Artist | None]) -> None:
-        """Say what some artists stand for."""
+        """Record what some artists stand for."""
         number = len(self._marks)
         self._marks.append(mark)
         for part, artist in enumerate(one for one in artists if one is not None):
