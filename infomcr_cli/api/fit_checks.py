@@ -73,5 +73,5 @@ def _batch_sizes(given: Mapping[str, Any]) -> list[int]:
         return []
     count, size = int(shape[0]), given["batch_size"] or BATCH_SIZE
     if given["validation_split"] and given["validation_data"] is None:
-        count = int(np.floor(count * (1 - given["validation_split"])))
+        count = int(np.floor(count * (1 - given["validation_split"])))  # rounded down, as Keras does
     return [part for part in (min(size, count), count % size) if part]

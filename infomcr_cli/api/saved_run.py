@@ -54,7 +54,7 @@ class SavedRun:
             {"step": line.step, "epoch": line.epoch, **line.values, **times}
             for line, times in zip(lines, timing, strict=True)
         ]
-        return pd.DataFrame(rows, columns=None if rows else ["step", "epoch"])
+        return pd.DataFrame(rows, columns=None if rows else ["step", "epoch"])  # without rows pandas knows no names
 
     @property
     def measures(self) -> dict[str, dict[str, Any]]:

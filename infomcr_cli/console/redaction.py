@@ -139,13 +139,10 @@ def _without_value(match: re.Match[str]) -> str:
 @lru_cache(maxsize=8)  # compiled again only if the secrets have changed
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     """Return what matches the secrets, the longest first, so that one that begins like another is hidden whole."""
-    spelled = sorted({(form, _is_random(secret)) for secret in secrets for form in _forms(secret)}, key=_longest_first)
-    parts = [re.escape(form) if random else f"{_BEFORE}{re.escape(form)}{_AFTER}" for form, random in spelled]
+    forms = {(form, _is_random(secret)) for secret in secrets for form in _forms(secret)}
+    longest_first = sorted(forms, key=lambda spelled: (-len(spelled[0]), spelled[0]))
+    parts = [re.escape(form) if random else f"{_BEFORE}{re.escape(form)}{_AFTER}" for form, random in longest_first]
     return re.compile("|".join(parts)) if parts else None
-
-
-def _longest_first(spelled: tuple[str, bool]) -> tuple[int, str]:
-    return -len(spelled[0]), spelled[0]
 
 
 def _forms(secret: str) -> set[str]:

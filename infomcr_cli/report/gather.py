@@ -110,7 +110,7 @@ def with_data_axis(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
 def _check_checkpoint(runs: Sequence[ComparedRun], checkpoint: str) -> None:
     """Raise InputError if no run has a checkpoint of that name, evaluated or not."""
     known = {"last", "best", *(name for run in runs for name in run.evaluations)}
-    if checkpoint not in known:
+    if checkpoint not in known:  # reads the folder of every run, so only now
         known |= {info.name for run in runs for info in list_checkpoints(run.directory)}
     if checkpoint not in known:
         raise InputError("no evaluation of that checkpoint", received=checkpoint, accepted=sorted(known))

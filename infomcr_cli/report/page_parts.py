@@ -77,7 +77,7 @@ def render_page(template: str, plots: Sequence[Plot], **values: Any) -> bytes:
     page, data = _environment().get_template(template), page_data(plots)
     text = page.render(
         version=__version__,
-        style=Markup(style),
+        style=Markup(style),  # of this package, so not escaped
         script=Markup(script),
         style_hash=content_hash(style),
         script_hash=content_hash(script),
@@ -120,6 +120,7 @@ def data_address(content: bytes, kind: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    # StrictUndefined: a misspelt name in a template is an error, not an empty text
     return Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -51,11 +51,8 @@ class Condition:
             >>> Condition("optimizer.l2", ">=", "1e-4").holds(5e-4), Condition("reg.name", "!=", "on").holds("on")
             (True, False)
         """
-        if self.operator in _ORDER:
-            return self._is_in_order(found)
-        return self._equals(found) is (self.operator == "=")
-
-    def _is_in_order(self, found: Any) -> bool:
+        if self.operator not in _ORDER:
+            return self._equals(found) is (self.operator == "=")
         if self.name in _DATES:
             return found is not None and _ORDER[self.operator](_when(found), _when(self.value))
         number, limit = _number(found), parse_number(self.value)

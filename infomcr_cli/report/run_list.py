@@ -56,7 +56,7 @@ class RunList:
         head, *rows = self.table(is_wide=width >= WIDE)
         table = Table(box=None, pad_edge=False)
         for name in head:
-            table.add_column(name, overflow="fold", no_wrap=name == "state")
+            table.add_column(name, overflow="fold", no_wrap=name == "state")  # Rich would cut a name with an ellipsis
         for row in rows:
             table.add_row(*(Text(_shown(cell)) for cell in row))
         yield table

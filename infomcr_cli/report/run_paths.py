@@ -54,7 +54,7 @@ def runs_at(path: Path) -> tuple[list[Path], dict[Path, str]]:
         runs = [run for run in listed if is_run(run)]
         return runs, {run: why for run in listed if not is_run(run) and (why := _why_broken(run))}
     broken: dict[Path, str] = {}
-    for pattern in ("*", "*/*"):
+    for pattern in ("*", "*/*"):  # a folder of runs, else a folder of such folders
         inside = [
             one for one in sorted(path.glob(pattern)) if not one.parent.name.startswith(".") or one.parent == path
         ]

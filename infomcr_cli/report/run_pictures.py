@@ -110,6 +110,7 @@ def _read(run: RunDirectory, folder: Path, names: list[str]) -> tuple[tuple[byte
             continue
         if name.endswith(".png") and content.startswith(_PNG):
             return (content, "png", name), ""
+        # nested entities of a few bytes can expand to gigabytes
         if name.endswith(".svg") and b"<svg" in content and b"<!ENTITY" not in content:
             return (content, "svg+xml", name), ""
         why = f"it is not a {name[-3:].upper()} file"

@@ -188,7 +188,8 @@ def _missing(report: RunReport, unread: Collection[str]) -> list[str]:
         what = "The run was not evaluated, so there are no measures."
         if report.compared.evaluations:
             what = "Its evaluation is of an earlier step."
-        found.append(f"{what}{_how_to_evaluate(report, path)}")
+        how = f"`{suggested_command('eval', path)}` measures it."
+        found.append(f"{what} {how if report.checkpoints else 'There is no checkpoint to measure.'}")
     step = None if report.evaluated is None else report.evaluated.evaluation.step
     if step is not None and step < report.status.step:
         found.append(f"The latest evaluation is of step {step}, but the run is at step {report.status.step}.")
@@ -202,12 +203,6 @@ def _missing(report: RunReport, unread: Collection[str]) -> list[str]:
     if not report.environment and "environment.json" not in unread:
         found.append("environment.json is missing, so versions and device are unknown.")
     return found
-
-
-def _how_to_evaluate(report: RunReport, path: Any) -> str:
-    if not report.checkpoints:
-        return " There is no checkpoint to measure."
-    return f" `{suggested_command('eval', path)}` measures it."
 
 
 def _mapping(run: RunDirectory, name: str) -> Mapping[str, Any]:

@@ -102,6 +102,7 @@ def _table(table: TextTable, columns: list[int], width: int) -> Table:
     for index, limit in zip(columns, most, strict=True):
         cells = [row[index] for row in table.rows]
         head = broken(table.head[index], min(limit, _width(table.head[index], cells)))
+        # fold: Rich would cut a long name with an ellipsis
         shown.add_column(Text(head), overflow="fold", no_wrap=False, max_width=limit, vertical="bottom")
     for row in table.rows:
         shown.add_row(*(Text(broken(row[index], limit)) for index, limit in zip(columns, most, strict=True)))

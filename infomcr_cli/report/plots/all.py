@@ -79,13 +79,13 @@ def _drawn(comparison: Comparison, pictures: Sequence[_Picture], png: bool) -> l
 
 def _half_elsewhere(comparison: Comparison, pictures: Sequence[_Picture], png: bool) -> list[Plot | None]:
     """Draw every other picture here, and the others in a process that ends when it has sent them."""
-    fork = multiprocessing.get_context("fork")
+    fork = multiprocessing.get_context("fork")  # a forked child has the imports and the comparison already
     receiver, sender = fork.Pipe(duplex=False)
     child = fork.Process(target=_send, args=(sender, comparison, pictures[1::2], png), daemon=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # about threads: those of NumPy's products, which are idle
         child.start()
-    sender.close()
+    sender.close()  # while this process holds it open, recv waits for a child that has died
     drawn: list[Plot | None] = [None] * len(pictures)
     drawn[0::2] = _drawn(comparison, pictures[0::2], png)
     try:

@@ -65,7 +65,7 @@ def mean_curve(lines: Mapping[str, Line]) -> Curve | None:
     if len(shared) < 2:
         return None
     table = np.array([[own[position] for position in shared] for own in values.values()])  # [runs, n]
-    mean, low, high = table.mean(axis=0), table.min(axis=0), table.max(axis=0)
+    mean, low, high = table.mean(axis=0), table.min(axis=0), table.max(axis=0)  # [n]
     if len(table) > MOST_OF_RANGE:
         deviation = table.std(axis=0, ddof=1)
         low, high = np.maximum(low, mean - deviation), np.minimum(high, mean + deviation)

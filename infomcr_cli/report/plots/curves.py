@@ -62,13 +62,6 @@ def runs_shown(comparison: Comparison) -> list[EvaluatedRun]:
     return [run for group in groups_shown(comparison) for run in group]
 
 
-def _cut_note(comparison: Comparison) -> list[str]:
-    """Return a note if not all runs have a line."""
-    count, runs = len(replicates(comparison)), len(comparison.included)
-    what = "runs" if count == runs else "settings"
-    return [f"The first {MOST_RUNS} of {count} {what}."] if count > MOST_RUNS else []
-
-
 def overlaid(
     comparison: Comparison,
     lines: Mapping[str, Mapping[str, Line]],
@@ -98,7 +91,10 @@ def overlaid(
         panel.set_ylabel(name)
         drawn += curves
     legend_of(figure, [*own, *handles])
-    note(figure, [*_cut_note(comparison), *notes, *band_notes(drawn)])
+    count = len(replicates(comparison))
+    what = "runs" if count == len(comparison.included) else "settings"
+    cut = [f"The first {MOST_RUNS} of {count} {what}."] if count > MOST_RUNS else []
+    note(figure, [*cut, *notes, *band_notes(drawn)])
     return figure
 
 

@@ -86,7 +86,7 @@ def gamma_curve(points: Sequence[GammaAtStep]) -> Plot | None:
     points = [one for one in points if abs(one.value) < LARGEST and (one.std_error or 0.0) < LARGEST]
     if len(points) < 2:
         return None
-    steps = np.array([one.step for one in points])
+    steps = np.array([one.step for one in points])  # [points], as the two below
     values, errors = (
         np.array(column) for column in zip(*((one.value, one.std_error or 0.0) for one in points), strict=True)
     )

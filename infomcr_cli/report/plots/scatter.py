@@ -109,7 +109,7 @@ def points(comparison: Comparison, name: str) -> list[Point]:
 
 
 def _varies(found: Sequence[Point]) -> bool:
-    values = np.array([seed[0] for point in found for seed in point.seeds or ((point.x, point.y),)])
+    values = np.array([seed[0] for point in found for seed in point.seeds or ((point.x, point.y),)])  # [runs]
     return len(values) == 1 or (len(values) > 1 and bool(np.ptp(values) > 1e-12 * np.abs(values).max()))
 
 

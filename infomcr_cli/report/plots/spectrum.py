@@ -36,7 +36,7 @@ def save_spectrum(eigenvalues: Sequence[float], path: Path) -> list[Path]:
     """
     if not len(eigenvalues):
         return []
-    values = np.sort(np.array(eigenvalues))[::-1]
+    values = np.sort(np.array(eigenvalues))[::-1]  # [N], largest first
     title = path.name.removeprefix("spectrum-")
     with plot_style():
         plot = render(path.name, f"Spectrum of the Gram matrix, {title}", _spectrum(values, title))

@@ -31,10 +31,10 @@ _STYLE: dict[str, Any] = {
     "grid.linewidth": 0.6,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "svg.hashsalt": "infomcr",
-    "svg.fonttype": "path",
+    "svg.hashsalt": "infomcr",  # otherwise the ids in an SVG are random
+    "svg.fonttype": "path",  # text as outlines, the same whatever fonts the reader has
     "text.parse_math": False,  # a name may contain a dollar sign
-    "axes.formatter.useoffset": False,
+    "axes.formatter.useoffset": False,  # each tick shows its whole value
 }
 
 
