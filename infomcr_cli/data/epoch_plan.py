@@ -61,30 +61,29 @@ def plan_epoch(
         return np.random.default_rng([seed, epoch, kind])
 
     order = epoch_order(count, batch_size, seed=seed, epoch=epoch)
-    flips = stream(FLIP).random(shape) < 0.5 if augment.flip else np.zeros(shape, bool)
-    holes = stream(HOLE).integers(0, height_width, (*shape, 2), dtype=np.int32)
+    drawn = (steps, 1) if augment.one_crop_a_batch else shape
+    shifts = stream(SHIFT).integers(-augment.padding, augment.padding, (*drawn, 2), dtype=np.int32, endpoint=True)
+    shifts = np.broadcast_to(shifts, (*shape, 2))  # [S, 1, 2] or [S, B, 2] → [S, B, 2]
+    flips = stream(FLIP).random(shape) < 0.5 if augment.flip else np.zeros(shape, bool)  # [S, B]
+    holes = stream(HOLE).integers(0, height_width, (*shape, 2), dtype=np.int32)  # [S, B, 2]
     weights, partners = _mixing(augment.mixup, shape, stream)
-    return EpochPlan(order, _shifts(augment, shape, stream(SHIFT)), flips, holes, weights, partners)
+    return EpochPlan(order, shifts, flips, holes, weights, partners)
 
 
 def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> NDArray[np.int32]:
     """Return which of `count` images each step sees, [S, B]; the rest of the permutation is dropped."""
     order = np.random.default_rng([seed, epoch, ORDER]).permutation(count).astype(np.int32)
     steps = count // batch_size
-    return order[: steps * batch_size].reshape(steps, batch_size)
-
-
-def _shifts(augment: AugmentConfig, shape: tuple[int, int], stream: np.random.Generator) -> NDArray[np.int32]:
-    drawn = (shape[0], 1) if augment.one_crop_a_batch else shape
-    shifts = stream.integers(-augment.padding, augment.padding, (*drawn, 2), dtype=np.int32, endpoint=True)
-    return np.broadcast_to(shifts, (*shape, 2))
+    return order[: steps * batch_size].reshape(steps, batch_size)  # [S, B]
 
 
 def _mixing(
     alpha: float, shape: tuple[int, int], stream: Callable[[int], np.random.Generator]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return the weights λ of all steps, [S], drawn from Beta(alpha, alpha), and the partners, [S, B]."""
     steps, batch_size = shape
-    places = np.tile(np.arange(batch_size, dtype=np.int32), (steps, 1))
+    places = np.tile(np.arange(batch_size, dtype=np.int32), (steps, 1))  # [S, B]
     if alpha == 0:
         return np.ones(steps, np.float32), places
+    # `permuted` draws an order for each row; `permutation` would move all rows alike.
     return stream(MIX).beta(alpha, alpha, steps).astype(np.float32), stream(PARTNER).permuted(places, axis=1)

@@ -39,8 +39,8 @@ def training_stream(
     Args:
         seed:        with epoch and step it determines every bit of a batch.
         epochs:      the stream ends after epoch `epochs` - 1.
-        first_epoch: where a resumed run continues,
-        first_step:  and how many steps of that epoch it has already taken.
+        first_epoch: the epoch in which a resumed run continues.
+        first_step:  how many steps of that epoch it has already taken.
 
     Returns:
         float32 standardised images [B, H, W, C] with int32 labels [B]; with mixup, float32 class weights [B, C].
@@ -67,7 +67,7 @@ def training_stream(
         return plan.since(first_step if epoch == first_epoch else 0)
 
     @tf.autograph.experimental.do_not_convert
-    def batch(*step: tf.Tensor) -> Batch:
+    def batch(*step: tf.Tensor) -> Batch:  # one slice of each array of the plan: [B], [B, 2] or a scalar
         return render(EpochPlan(*step), source, scale, augment_config, dataset.num_classes)
 
     with tf.device("CPU:0"):
@@ -123,14 +123,16 @@ def evaluation_batches(
 
 
 def _steps_of(draws: Any) -> Any:
-    """Return the function from an epoch to its steps; NumPy draws them, once an epoch."""
+    """Return the function from an epoch to its steps, which NumPy draws once an epoch."""
     example = astuple(draws(0))
 
     @tf.autograph.experimental.do_not_convert
     def steps(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Stateless, as it is: determinism would take all work ahead from a stream with a stateful function.
+        # Declared stateless, which it is: with deterministic operations, tf.data makes no batch in advance if a
+        # function of the stream is stateful.
         types = [array.dtype for array in example]
         drawn = tf.numpy_function(lambda e: astuple(draws(e)), [epoch], types, stateful=False)
+        # `numpy_function` returns tensors of unknown shape; a compiled step needs [S, B], [S, B, 2] or [S].
         for tensor, array in zip(drawn, example, strict=True):
             tensor.set_shape([None, *array.shape[1:]])
         return tf.data.Dataset.from_tensor_slices(tuple(drawn))

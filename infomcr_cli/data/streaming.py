@@ -33,9 +33,10 @@ def streamed_batches(
     first_step: int,
     options: tf.data.Options,
 ) -> tf.data.Dataset:
-    """Return the batches of `epochs`, of the first of them from `first_step` on.
+    """Return the batches of `epochs`; the first epoch begins at `first_step`.
 
-    `augment.padding` > 0 asks for a random-resized crop instead of the centre; `augment.flip` for mirroring.
+    With `augment.padding` > 0 an image is a random-resized crop instead of the centre; with `augment.flip` it may be
+    mirrored.
 
     Raises:
         InputError: the augmentation is one of a batch, which is not streamed.
@@ -52,6 +53,7 @@ def streamed_batches(
 
     def places(epoch: int) -> NDArray[np.int32]:
         order = epoch_order(len(images), batch_size, seed=seed, epoch=int(epoch)).ravel()
+        # [S * B, 3]: epoch, place in the epoch, image.
         at = np.stack([np.full(len(order), epoch), np.arange(len(order)), order], axis=1).astype(np.int32)
         return at[first_step * batch_size :] if epoch == epochs.start else at
 
@@ -70,7 +72,8 @@ def streamed_batches(
 def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
     @tf.autograph.experimental.do_not_convert
     def of(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Stateless, as it is: determinism would take all parallel reading from a stream with a stateful function.
+        # Declared stateless, which it is: with deterministic operations, tf.data reads no files in parallel if a
+        # function of the stream is stateful.
         drawn = tf.numpy_function(places, [epoch], tf.int32, stateful=False)
         drawn.set_shape([None, 3])
         return tf.data.Dataset.from_tensor_slices(drawn)
@@ -81,7 +84,7 @@ def _places_of(places: Callable[[int], NDArray[np.int32]]) -> Any:
 def _image(
     data: tf.Tensor, images: StreamedImages, augment: AugmentConfig, key: tf.Tensor, name: tf.Tensor | bytes = b""
 ) -> tf.Tensor:
-    """Return one image on the 0..255 scale, float32, [size, size, 3]: without augmentation as it is evaluated.
+    """Return one image on the 0..255 scale, float32, [size, size, 3]; without augmentation, the same as in evaluation.
 
     Args:
         data: the bytes of its file.
@@ -96,20 +99,20 @@ def _image(
     image = tf.cast(tf.ensure_shape(decoded, images.shape[1:]), tf.float32)
     if augment.flip:
         mirrored = tf.random.stateless_uniform([], tf.random.fold_in(key, FLIP)) < 0.5
-        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)  # axis 1: the columns
     return image
 
 
 def _by_pillow(images: StreamedImages, work: Callable[..., Any], inputs: list[Any], dtype: tf.DType) -> tf.Tensor:
-    """Return what `work` gives, which is done outside TensorFlow; why it failed is kept with the images."""
+    """Call `work` outside TensorFlow and return its result; an InputError that it raises is kept with the images."""
 
     def done(*values: Any) -> Any:
-        # Outside a graph the bytes of a file come as an array without axes.
+        # Outside a graph, the bytes of a file come as an array without axes.
         values = tuple(value.item() if isinstance(value, np.ndarray) and not value.ndim else value for value in values)
         try:
             return work(*values)
         except InputError as error:
-            images.failures.append(error)
+            images.failures.append(error)  # TensorFlow raises an error of its own instead
             raise
 
     return tf.numpy_function(done, inputs, dtype, stateful=False)  # stateless: see `_places_of`
@@ -118,6 +121,7 @@ def _by_pillow(images: StreamedImages, work: Callable[..., Any], inputs: list[An
 def _random_box(extent: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Return left, top, right and bottom of a window of random area and aspect ratio in an image of that extent."""
     width, height = extent[0], extent[1]
+    # begin and size are [3]: rows, columns, channels.
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.stack([height, width, 3]),
         tf.zeros((1, 0, 4), tf.float32),

@@ -12,32 +12,36 @@ from infomcr_cli.config.schema.data import DataConfig
 from infomcr_cli.data.dataset import Dataset, Indices, Split
 from infomcr_cli.errors import InputError
 
-# Each choice has its own random stream, so that one of them leaves the others alone. A stream may be that of an order
-# of batches: [seed, kind] seeds as [seed, kind, 0] does, which is epoch `kind` of a run with the same seed.
+# Each choice has its own random stream, so that a change of one does not change the others. A stream may equal that of
+# an order of batches: [seed, kind] seeds as [seed, kind, 0] does, which is epoch `kind` of a run with the same seed.
 VALIDATION, TRAIN, TEST, NOISE = range(1, 5)
 
 
 def select(dataset: Dataset, config: DataConfig, *, seed: int) -> Dataset:
     """Return the part of `dataset` that `config` asks for.
 
-    A validation split is set apart first, then the training and test subsets are taken, then training labels are
+    A validation split is held out first, then the training and test subsets are taken, then training labels are
     replaced. Subsets keep the order of the source; mean and std stay those of its whole training split.
 
     Args:
-        seed: used where `config.seed` is null.
+        seed: used if `config.seed` is null.
 
     Raises:
         InputError: more images are requested than there are.
     """
     check_sizes(config, len(dataset.train), len(dataset.test))
     seed = seed if config.seed is None else config.seed
-    kept, apart = _divide(dataset.train, config.validation_size, _stream(seed, VALIDATION))
+    kept, held_out = dataset.train, None
+    if config.validation_size is not None:
+        order = stratified_order(kept.labels, _stream(seed, VALIDATION))
+        held_out = kept.take(np.sort(order[: config.validation_size]))
+        kept = kept.take(np.sort(order[config.validation_size :]))
     train = _subset(kept, config.train_size, _stream(seed, TRAIN))
     test = _subset(dataset.test, config.test_size, _stream(seed, TEST))
     noisy = None
     if config.label_noise:
         train, noisy = replace_labels(train, config.label_noise, dataset.num_classes, _stream(seed, NOISE))
-    chosen = replace(dataset, train=train, test=test, validation=apart, noisy=noisy)
+    chosen = replace(dataset, train=train, test=test, validation=held_out, noisy=noisy)
     if not config.label_noise and {config.train_size, config.test_size, config.validation_size} == {None}:
         return chosen
     return replace(chosen, fingerprint=_fingerprint(chosen, config, seed))
@@ -48,16 +52,16 @@ def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Ind
 
     In a prefix of m images, a class that is a share s of the whole has m·s images, to within 1 + C·s of C classes.
 
-    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted. Where all
-    classes are of one size they are dealt in rounds: each C images in a row hold each class once.
+    The k-th image of a class of n gets the key (k + u)/n with u uniform on [0, 1); keys are then sorted. If all C
+    classes have the same size, each C images in a row hold each class once.
 
     Args:
         labels: class indices, [n].
     """
     order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    counts = np.bincount(labels)
-    within = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = order[np.argsort(labels[order], kind="stable")]  # class by class, at random within each
+    counts = np.bincount(labels)  # [C]
+    within = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # k of each image, [n]
     keys = (within + rng.random(len(labels))) / np.repeat(counts, counts)
     return order[np.argsort(keys, kind="stable")]
 
@@ -65,7 +69,7 @@ def stratified_order(labels: NDArray[np.int32], rng: np.random.Generator) -> Ind
 def replace_labels(
     split: Split, share: float, num_classes: int, rng: np.random.Generator
 ) -> tuple[Split, NDArray[np.bool_]]:
-    """Give round(share·n) images the label of another class, each other class as likely, and say which.
+    """Give round(share·n) images the label of another class, all other classes being equally likely.
 
     Returns:
         the split, and a mask of the replaced labels, [n].
@@ -78,13 +82,6 @@ def replace_labels(
 
 def _stream(seed: int, kind: int) -> np.random.Generator:
     return np.random.default_rng([seed, kind])
-
-
-def _divide(split: Split, size: int | None, rng: np.random.Generator) -> tuple[Split, Split | None]:
-    if size is None:
-        return split, None
-    order = stratified_order(split.labels, rng)
-    return split.take(np.sort(order[size:])), split.take(np.sort(order[:size]))
 
 
 def _subset(split: Split, size: int | None, rng: np.random.Generator) -> Split:
