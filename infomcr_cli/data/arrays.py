@@ -38,8 +38,8 @@ def npz_sizes(path: Path) -> tuple[int, int]:
 def named_inputs(path: Path) -> Names | None:
     """Return the inputs in an .npz file that does not contain images; None for other files.
 
-    They are called train_NAME and test_NAME, or x_train and x_test. A single one is images if it is called `images`,
-    or `x` with three or four axes.
+    They are called train_NAME and test_NAME, or x_train and x_test. A single input holds images if it is called
+    `images`, or if it is called `x` and has three or four axes.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -50,7 +50,7 @@ def named_inputs(path: Path) -> Names | None:
             if set(names) == {"x"} and len(members.header("x_train")[0]) in (3, 4):
                 return None
     except DAMAGED:
-        return None  # the reader of images says what is wrong with it
+        return None  # `npz.check_npz`, which is called next, says what is wrong with it
     return names or None
 
 
@@ -77,6 +77,7 @@ def read_arrays(path: Path, names: Names, name: str) -> Dataset:
         for place, split in enumerate(("train", "test")):
             labels = members.read(_label_name(members, split, path))
             arrays = {key: members.read(pair[place]) for key, pair in names.items()}
+            # An array of one of these names is no named input: the network has one input, whatever its name.
             is_single = set(arrays) <= {"inputs", "x"} and len(arrays) == 1
             splits.append(split_of(next(iter(arrays.values())) if is_single else arrays, labels, split))
         train, test = splits
@@ -105,7 +106,7 @@ def split_of(inputs: Array | Mapping[str, Array], labels: Array, name: str) -> S
 
 
 def dataset_of(name: str, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
-    """Return the data set of two splits in stored order, with the mean and deviation that could standardise it.
+    """Return the data set of two splits in stored order, with the mean and deviation for standardisation.
 
     Raises:
         InputError: training and test samples are not of one shape, or of one kind.
@@ -184,9 +185,9 @@ def _sample_shape(split: Split) -> Any:
 
 
 def _statistics(inputs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of each feature, the last axis, over all the others; 1 for a constant feature."""
-    flat = inputs.reshape(-1, inputs.shape[-1]) if inputs.ndim > 1 else inputs[:, None]
-    mean, std = flat.mean(0, dtype=np.float64), flat.std(0, dtype=np.float64)
+    """Return the mean and deviation of each feature (last axis) over all other axes; 1 for a constant feature."""
+    flat = inputs.reshape(-1, inputs.shape[-1]) if inputs.ndim > 1 else inputs[:, None]  # [..., C] → [N, C]
+    mean, std = flat.mean(0, dtype=np.float64), flat.std(0, dtype=np.float64)  # [C]
     return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
 

@@ -20,7 +20,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.user_folders import cache_folder_of_user, temporary_folder
 
 FORMAT = 2  # raised when the decoding changes, so that old entries are not found
-LEFT_OVER = 24 * 3600.0  # seconds after which what is half written belongs to a process that was killed
+LEFT_OVER = 24 * 3600.0  # seconds after which a half-written entry is taken for that of a killed process
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -43,7 +43,7 @@ def cache_folder(wanted: str | None) -> Path:
 def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
     """Return the cached data set of `key`, memory-mapped; if it is missing or damaged, decode and cache it.
 
-    It is written beside its place and renamed, so that any number of processes may start at once.
+    The entry is written to a temporary folder and renamed, so that any number of processes may start at once.
     """
     place = folder / "decoded" / key
     found = _read(place)
@@ -52,7 +52,7 @@ def cached(key: str, folder: Path, decode: Callable[[], Dataset]) -> Dataset:
     dataset = decode()
     try:
         _write(dataset, place)
-    except OSError:  # a full disk: the images are in memory all the same
+    except OSError:  # a full disk: the decoded images are still in memory
         return dataset
     return _read(place) or dataset
 
@@ -66,15 +66,16 @@ def content_key(root: Path, *settings: str) -> str:
     else:
         for name in folder_names(root):
             stat = (root / name).stat()
+            # A file name may be any bytes: those that are not UTF-8 come as surrogates.
             digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
 def remove_left_over(folder: Path, pattern: str) -> None:
-    """Remove the folders that killed processes left in a folder, gigabytes each.
+    """Remove the folders of gigabytes that killed processes left in a folder.
 
     Args:
-        pattern: matches the names of this program's temporary folders alone: the cache may lie in a user's own folder.
+        pattern: matches only the names of this program's temporary folders: the cache may be a folder of the user.
     """
     for path in folder.glob(pattern):
         with suppress(OSError):
@@ -93,23 +94,20 @@ def _write(dataset: Dataset, place: Path) -> None:
         names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
         about = json.dumps({name: getattr(dataset, name) for name in names})
         (beside / "about.json").write_text(about, encoding="utf-8")
-        _sync_files(beside)  # after a loss of power, a renamed folder may have files of zeros otherwise
+        # Otherwise, after a loss of power, the renamed folder may have files of zeros.
+        for path in beside.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         _take_place(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _sync_files(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _take_place(beside: Path, place: Path) -> None:
     with suppress(OSError):  # another process was first: its entry is as good
         beside.rename(place)
         return
-    if _read(place) is None:  # a damaged one is in the way
+    if _read(place) is None:  # a damaged entry is in the way
         shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):
             beside.rename(place)

@@ -97,19 +97,18 @@ def _batch(name: str) -> str:
 
 
 def _read_split(files: Files, layout: Layout, classes: int) -> Split:
-    parts = [_read_file(name, read(), layout, classes) for name, read in files.items()]
-    pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return Split(images, labels)
+    parts = []
+    for name, read in files.items():
+        decode = _read_binary if name.endswith(".bin") else _read_pickled
+        pixels, labels = decode(name, read(), layout)
+        parts.append((pixels, class_indices(labels, f"{name}: labels", classes=classes)))
+    all_pixels, all_labels = (np.concatenate(part) for part in zip(*parts, strict=True))  # [n, 3072], [n]
+    # The archives store one channel after the other: [n, channels, rows, columns] → [n, rows, columns, channels].
+    images = np.ascontiguousarray(all_pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return Split(images, all_labels)
 
 
 _AGAIN = "Take the archive as its authors publish it."
-
-
-def _read_file(name: str, data: bytes, layout: Layout, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    read = _read_binary if name.endswith(".bin") else _read_pickled
-    pixels, labels = read(name, data, layout)
-    return pixels, class_indices(labels, f"{name}: labels", classes=classes)
 
 
 def _read_pickled(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -121,6 +120,7 @@ def _read_pickled(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.ui
 
 
 def _integers(labels: Any) -> NDArray[np.int64]:
+    """Return labels as an array, empty unless all of them are small whole numbers."""
     plain = labels.tolist() if isinstance(labels, np.ndarray) else labels
     if not isinstance(plain, list) or not all(type(label) is int and 0 <= label < 1000 for label in plain):
         return np.empty(0, np.int64)
@@ -133,7 +133,7 @@ def _read_binary(name: str, data: bytes, layout: Layout) -> tuple[NDArray[np.uin
         raise InputError(
             f"a binary batch must consist of records of {count + PIXELS} bytes", received=name, advice=_AGAIN
         )
-    records = np.frombuffer(data, np.uint8).reshape(-1, count + PIXELS)
+    records = np.frombuffer(data, np.uint8).reshape(-1, count + PIXELS)  # [n, label bytes + pixels]
     return records[:, count:], records[:, place].astype(np.int64)
 
 

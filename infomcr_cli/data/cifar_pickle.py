@@ -1,8 +1,8 @@
 """The Python version of CIFAR: pickled dictionaries, read by an `Unpickler` that knows four names and calls none.
 
-An allow-list of names alone keeps code from running. A pickle can also fill the memory, or never end, without naming
-anything: a memo of 2**32 places, a tuple that holds itself twice over and again as a key. So its opcodes are
-counted and looked at first, by `pickletools.genops`, which builds nothing.
+An allow-list of names keeps code from running. A pickle can also fill the memory, or never end, without naming
+anything: by a memo of 2**32 places, or by a tuple, taken as a key, that holds a tuple twice, which again holds one
+twice. So `pickletools.genops`, which builds nothing, counts and checks its opcodes first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TUPLES = 20_000  # a deeper nest of tuples, taken as a key, would overflow t
 _TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 _PUTS = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _GETS = {"BINGET", "LONG_BINGET"}
-_OTHERS = {  # they leave something else than a tuple on the stack
+_OTHERS = {  # they leave something other than a tuple on the stack
     *("EMPTY_DICT", "EMPTY_LIST", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     *("GLOBAL", "STACK_GLOBAL", "REDUCE"),
@@ -131,7 +131,7 @@ def _plain(value: Any) -> Any:
 
 
 def _array(made: _Array) -> NDArray[Any]:
-    """Return the array of a state (version, shape, dtype, column order, bytes)."""
+    """Return the array of the state that NumPy pickles: version, shape, dtype, column order, bytes."""
     _, shape, dtype, column_order, raw = made.state
     raw = _text(raw).encode("latin-1") if isinstance(raw, str | _Bytes) else raw
     array = np.frombuffer(raw, np.dtype(_DTYPES[_text(dtype.arguments[0])]).newbyteorder("<"))

@@ -50,16 +50,12 @@ def build_dataset(config: BuilderDataConfig) -> Dataset:
     known, tested = (map(str, np.unique(split.labels)) for split in (train, test))
     check_classes(known, tested, config.builder, layout=RETURNS, splits=("the training labels", "the test labels"))
     names = tuple(str(label) for label in range(1 + int(train.labels.max())))
-    if all(isinstance(split.images, np.ndarray) and is_image_array(split.images) for split in (train, test)):
-        _check_same_shape(train, test)
-        return whole_dataset(config.name, (train, test, names), stored_order=True)
-    return dataset_of(config.name, train, test, names)
-
-
-def _check_same_shape(train: Split, test: Split) -> None:
+    if not all(isinstance(split.images, np.ndarray) and is_image_array(split.images) for split in (train, test)):
+        return dataset_of(config.name, train, test, names)
     shapes = [split.images.shape[1:] for split in (train, test)]
     if shapes[0] != shapes[1]:
         raise InputError("training and test images must have the same shape", received=f"{shapes[0]} and {shapes[1]}")
+    return whole_dataset(config.name, (train, test, names), stored_order=True)
 
 
 def _split(part: Any, name: str) -> Split:
@@ -76,6 +72,7 @@ def _drawn(part: Any, name: str) -> tuple[Any, Any]:
         raise InputError(f"{SETTING} must return {RETURNS}", received=f"elements of {part.element_spec}")
     if int(part.cardinality()) == -1:
         raise InputError(f"the {name} tf.data.Dataset must be finite", received="an infinite one")
+    # The labels of an unbatched data set are scalars. One call for each sample would be slow.
     batches = part if len(part.element_spec[1].shape) else part.batch(BLOCK)
     inputs: dict[str, list[Any]] = {}
     labels, held = [], 0
@@ -90,4 +87,4 @@ def _drawn(part: Any, name: str) -> tuple[Any, Any]:
     if not labels:
         raise InputError(f"the {name} tf.data.Dataset must contain samples", received="none")
     joined = {key: np.concatenate(arrays) for key, arrays in inputs.items()}
-    return joined.get("", joined), np.concatenate(labels)
+    return joined.get("", joined), np.concatenate(labels)  # "" is the name of a single input

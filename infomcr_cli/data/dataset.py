@@ -25,7 +25,7 @@ class Split:
 
     Args:
         images: raw pixels on the 0..255 scale, uint8 or float32, [n, height, width, channels]; may be memory-mapped,
-                or still in their files (`StreamedImages`), to be decoded where they are indexed. A network that was
+                or still in their files (`StreamedImages`), which are decoded when they are indexed. A network that was
                 trained elsewhere may have other inputs: an array of any shape, or several by name (`Inputs`).
         labels: class indices, int32, [n].
     """
@@ -54,12 +54,12 @@ class Dataset:
 
     Args:
         name:         the word after `data=`.
-        class_names:  one name a class; its length is the number of classes.
+        class_names:  one name for each class.
         mean, std:    per-channel statistics of standardisation, on the 0..255 scale.
-        stored_order: whether the source itself orders the training images (an archive does, a folder does not;
-                      a folder's images stand here in one fixed, stratified permutation).
+        stored_order: whether the source itself orders the training images. An archive does, a folder does not; the
+                      images of a folder are in one fixed, stratified permutation.
         fingerprint:  hash of the pixels and labels, hexadecimal.
-        validation:   training images set apart by `data.validation_size`.
+        validation:   training images held out by `data.validation_size`.
         noisy:        which training labels `data.label_noise` replaced, [n]; None where there is no noise.
         has_added_axis: whether samples got a last axis of 1; `mean` and `std` are of the axis before it.
     """
@@ -122,7 +122,7 @@ class Dataset:
 
 
 Channels = tuple[float, ...]
-BLOCK, BLOCK_NUMBERS = 4096, 2**26  # images, and numbers of float64, that are looked at together: half a gigabyte
+BLOCK, BLOCK_NUMBERS = 4096, 2**26  # images, and numbers of float64, that are summed together: half a gigabyte
 
 # Of the CIFAR-10 training images, as the study uses them.
 CIFAR10: tuple[Channels, Channels] = ((125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048))
@@ -148,12 +148,14 @@ def whole_dataset(
 def channel_statistics(train: Split) -> tuple[Channels, Channels]:
     """Return mean and standard deviation of each channel over all training images; std 1 for a constant channel."""
     count = train.pixels[..., 0].size
-    mean = sum(block.sum((0, 1, 2)) for block in _blocks(train)) / count
+    mean = sum(block.sum((0, 1, 2)) for block in _blocks(train)) / count  # [C]
+    # A second pass: E[x²] - E[x]² would lose digits.
     variance = sum(((block - mean) ** 2).sum((0, 1, 2)) for block in _blocks(train)) / count
     return tuple(mean.tolist()), tuple(np.where(variance > 0, np.sqrt(variance), 1.0).tolist())
 
 
 def _blocks(split: Split) -> Iterator[NDArray[np.float64]]:
+    """Yield the images in float64, a few at a time: as a whole they may be larger than the memory."""
     pixels = split.pixels
     count = max(1, min(BLOCK, BLOCK_NUMBERS // max(1, pixels[0].size)))
     return (pixels[i : i + count].astype(np.float64) for i in range(0, len(pixels), count))

@@ -1,6 +1,6 @@
 """Load the digits of scikit-learn: 1,797 grey images of 8×8 pixels, 10 classes.
 
-Importing scikit-learn takes seconds, a quarter of the way to the first step; its file is read without it.
+Their file is read without importing scikit-learn, which would take a quarter of the time until the first step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def load_digits(config: DataConfig) -> Dataset:
     pixels, labels = _shipped()
     images = (pixels * SCALE).astype(np.float32).reshape(-1, 8, 8, 1)
     bits = np.frombuffer(bytes.fromhex(_TEST_BITS), np.uint8)
-    is_test = np.unpackbits(bits, count=len(labels)).astype(bool)
+    is_test = np.unpackbits(bits, count=len(labels)).astype(bool)  # [n]
     train, test = (Split(images[chosen], labels[chosen]) for chosen in (~is_test, is_test))
     return whole_dataset(config.name, (train, test, tuple(str(digit) for digit in range(10))), stored_order=True)
 

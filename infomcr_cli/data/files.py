@@ -40,7 +40,7 @@ DAMAGED = (
     lzma.LZMAError,
     RuntimeError,
     ValueError,
-    SyntaxError,  # and tokenize.TokenError: of a damaged header of NumPy
+    SyntaxError,  # this and TokenError are raised for a damaged header of NumPy
     TokenError,
 )
 
@@ -184,7 +184,11 @@ def _tar_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader
             name = _safe_name(root, member.name)
             if member.isfile():
                 yield name, member.size, partial(_read_tar, archive, member)
-        _read_to_end(root, plain)
+        # The checksum follows the last member: it is verified only if the stream is read to its end.
+        swept = 0
+        while block := plain.read(2**20):
+            swept += len(block)
+            _bound(root, "what follows the last file of the archive", swept, MAX_MEMBER)
 
 
 class _BoundedInfo(tarfile.TarInfo):
@@ -222,12 +226,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     """Return the decompressed stream; unlike tarfile's own readers, these verify the checksum."""
     head = file.read(6)
     file.seek(0)
-    found = (reader for magic, reader in _READERS.items() if head.startswith(magic))
-    return next(found, _plain)(file)
-
-
-def _plain(file: IO[bytes]) -> IO[bytes]:
-    return file
+    return next((reader(file) for magic, reader in _READERS.items() if head.startswith(magic)), file)
 
 
 _READERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -235,14 +234,6 @@ _READERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
 }
-
-
-def _read_to_end(root: Path, stream: IO[bytes]) -> None:
-    """Read what follows the last member: the checksum is at the very end."""
-    swept = 0
-    while block := stream.read(2**20):
-        swept += len(block)
-        _bound(root, "what follows the last file of the archive", swept, MAX_MEMBER)
 
 
 def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -271,7 +262,7 @@ def _guarded(root: Path, read: Reader) -> bytes:
 
 
 def _safe_name(root: Path, name: str) -> str:
-    # Not `tarfile.data_filter`, which is made for unpacking: it lets links pass and reads the disk.
+    # `tarfile.data_filter` is made for unpacking: it accepts links and reads the disk.
     parts = name.split("/")
     if name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or "\\" in name or "\0" in name:
         raise InputError("names in an archive must stay inside it", received=f"{printable(name, 200)} in {root}")

@@ -78,9 +78,9 @@ def _decode_all(files: Files) -> NDArray[np.uint8]:
     images = [first, *(_decode(name, read, first.shape[:2]) for name, read in others)]
     channels = max(image.shape[2] for image in images)
     _check_bytes((len(images), *first.shape[:2], channels))
-    stack = np.empty((len(images), *first.shape[:2], channels), np.uint8)
+    stack = np.empty((len(images), *first.shape[:2], channels), np.uint8)  # [n, H, W, C]
     for i, image in enumerate(images):
-        stack[i] = image
+        stack[i] = image  # [H, W, 1] is repeated along the channels
     return stack
 
 

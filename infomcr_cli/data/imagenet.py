@@ -33,18 +33,22 @@ def check_imagenet(config: ImagenetConfig) -> None:
             advice=f"Try data.resize={round(config.image_size * 8 / 7)}.",
         )
     tested = _tested(root)
-    train, test = (class_folders(_split_folder(root, name)) for name in ("train", tested))
-    check_classes(train, test, root, layout=LAYOUT, splits=("train/", f"{tested}/"))
+    folders = []
+    for name in ("train", tested):
+        if not (root / name).is_dir():
+            raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"It has no folder {name}/.")
+        folders.append(class_folders(root / name))
+    check_classes(folders[0], folders[1], root, layout=LAYOUT, splits=("train/", f"{tested}/"))
 
 
 def load_imagenet(config: ImagenetConfig) -> Dataset:
     """Return the data set with its images left in their files, after checking every file.
 
-    Folders have no order, so the training images stand in one fixed, stratified permutation. Standardisation uses
-    ImageNet's published statistics; the fingerprint is of names and labels, as the pixels are not read.
+    Folders have no order, so the training images are in one fixed, stratified permutation. Standardisation uses
+    ImageNet's published statistics. The fingerprint is that of names and labels, because the pixels are not read.
 
     Raises:
-        InputError: the folder has not the layout, or a file in it is no image that is taken.
+        InputError: the folder does not have the layout, or a file in it is not an accepted image.
     """
     train, test, classes = list_imagenet(config)
     _check_files(config, train, test)
@@ -56,7 +60,7 @@ def list_imagenet(config: ImagenetConfig) -> tuple[Split, Split, list[str]]:
     """Return the lists of training and test images, and the class names, without opening a file.
 
     Raises:
-        InputError: the folder has not the layout.
+        InputError: the folder does not have the layout.
     """
     root = source_path(config.root, needed=LAYOUT)
     check_imagenet(config)
@@ -69,12 +73,6 @@ def _tested(root: Path) -> str:
     return "test" if (root / "test").is_dir() and not (root / "val").is_dir() else "val"
 
 
-def _split_folder(root: Path, name: str) -> Path:
-    if not (root / name).is_dir():
-        raise InputError(f"data.root must name {LAYOUT}", received=str(root), advice=f"It has no folder {name}/.")
-    return root / name
-
-
 def _split(config: ImagenetConfig, root: Path, name: str, classes: list[str]) -> Split:
     names, labels = scan(root, name, classes)
     images = StreamedImages(root, np.array(names, np.bytes_), config.image_size, config.resize, config.workers)
@@ -84,8 +82,9 @@ def _split(config: ImagenetConfig, root: Path, name: str, classes: list[str]) ->
 def _check_files(config: ImagenetConfig, *splits: Split) -> None:
     """Raise InputError at the first file that cannot be used.
 
-    Up to FEW files are decoded; of more, which would take minutes and more, only the heads are read, and one that is
-    cut short ends training where it is met, by its name. What was found good is not looked at again until it changes.
+    Up to FEW files are decoded. Of more files, which would take minutes, only the headers are read; a file that is cut
+    short then ends training when its batch is made, with an error that names it. Files that were accepted are not
+    checked again until they change.
     """
     key = content_key(source_path(config.root, needed=LAYOUT), config.name, "checked")
     place = cache_folder(config.cache) / "checked" / key
@@ -95,7 +94,7 @@ def _check_files(config: ImagenetConfig, *splits: Split) -> None:
     for split in splits:
         assert isinstance(split.images, StreamedImages)
         split.images.check(decode=decode)
-    with suppress(OSError):  # a full disk: the files are looked at again
+    with suppress(OSError):  # a full disk: the files are checked again next time
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
 

@@ -28,7 +28,7 @@ def is_image_name(name: str) -> bool:
     """Return whether a file has the extension of a JPEG or a PNG.
 
     Raises:
-        InputError: it is that of another kind of image, which would be left out in silence.
+        InputError: it has that of another kind of image, which would be left out without a message.
     """
     lower = name.lower()
     if lower.endswith(OTHER_ENDINGS):
@@ -42,14 +42,14 @@ def is_image_name(name: str) -> bool:
 
 @contextmanager
 def opened(file: IO[bytes], name: str, *, most: int) -> Iterator[Image.Image]:
-    """Yield an image of which only the header is read, after all checks that the header allows.
+    """Yield an image whose header was read and checked; its pixels are not decoded yet.
 
     Args:
         name: of the file, for messages.
         most: pixels that it may have.
 
     Raises:
-        InputError: it is no image that is taken, or what is done inside the block shows that it is damaged.
+        InputError: it is not an accepted image, or the block finds that it is damaged.
     """
     from PIL import Image
 
@@ -61,12 +61,12 @@ def opened(file: IO[bytes], name: str, *, most: int) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, str(error), most) from error
-    except Exception as error:  # Pillow lets many kinds through
+    except Exception as error:  # Pillow's decoders raise errors of many kinds
         raise InputError("images must be JPEG or PNG files that can be decoded", received=name) from error
 
 
 def converted(image: Image.Image, *, keep_grey: bool = False) -> Image.Image:
-    """Return an image decoded to three equal or different channels, or to one where grey is kept."""
+    """Return the decoded image with three channels; with one if it is grey and `keep_grey` is set."""
     image.info.pop("transparency", None)  # Pillow would warn that it is dropped
     return image.convert("L" if keep_grey and image.mode in GREY else "RGB")
 

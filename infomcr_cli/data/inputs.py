@@ -57,10 +57,10 @@ def checked_array(name: str, array: Array) -> Array:
     """Return an array in its storage type: uint8, int32 for other whole numbers, or float32.
 
     Raises:
-        InputError: it holds something else than finite numbers, or an index beyond 32 bits.
+        InputError: it holds something other than finite numbers, or an index beyond 32 bits.
     """
     if array.dtype.kind == "f":
-        held = array.astype(np.float32)
+        held = array.astype(np.float32)  # a finite float64 may become infinite here, so the result is checked
         if not np.isfinite(held).all():
             raise InputError(f"{name} must contain finite numbers", received="NaN or infinity")
         return held

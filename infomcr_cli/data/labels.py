@@ -19,15 +19,15 @@ ONE_HOT = "Rows of one-hot labels become class indices by labels.argmax(axis=1).
 def class_indices(labels: Any, name: str = "labels", *, classes: int = MAX_CLASSES) -> NDArray[np.int32]:
     """Return labels [n] or [n, 1] as int32 [n].
 
-    Whole numbers of any type are taken, truth values and floats as well. They are checked before they are cast:
+    Whole numbers of any type are accepted, also as booleans or floats. They are checked before they are cast, because
     2**32 + 1 would become 1.
 
     Args:
-        name:    what they are called, for messages.
+        name:    how they are named in an error.
         classes: how many classes there are.
 
     Raises:
-        InputError: they are no whole numbers, or outside 0..classes - 1.
+        InputError: they are not whole numbers, or outside 0..classes - 1.
     """
     found = np.asarray(labels)
     found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
@@ -67,15 +67,13 @@ def check_classes(
     known, tested = sorted(set(train)), sorted(set(test))
     for classes, split in ((known, splits[0]), (tested, splits[1])):
         if not classes:
-            raise InputError(f"data.root must name {layout}", received=str(root), advice=_without_images(root, split))
+            advice = f"No image was found in {split}CLASS/."
+            if split == "test/" and Path(root, "val").is_dir():
+                advice += " Is val/ meant? Call it test/."
+            raise InputError(f"data.root must name {layout}", received=str(root), advice=advice)
     if len(known) < 2:
         raise InputError("there must be at least two classes", received=f"{known} in {root}")
     unknown = [name for name in tested if name not in known]
     if unknown:
         rule = f"every class of {splits[1]} must have an image in {splits[0]}"
         raise InputError(rule, received=unknown[0], accepted=known[:50])
-
-
-def _without_images(root: Path | str, split: str) -> str:
-    found = f"No image was found in {split}CLASS/."
-    return f"{found} Is val/ meant? Call it test/." if split == "test/" and Path(root, "val").is_dir() else found

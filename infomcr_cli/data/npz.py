@@ -158,7 +158,7 @@ def _pixels(images: NDArray[Any], name: str) -> NDArray[np.uint8] | NDArray[np.f
     pixels = images if images.dtype == np.uint8 else images.astype(np.float32)
     if not np.isfinite(pixels).all():
         raise InputError(f"{name} must be finite numbers", received="NaN or infinity")
-    return pixels if pixels.ndim == 4 else pixels[..., None]
+    return pixels if pixels.ndim == 4 else pixels[..., None]  # [n, H, W] → [n, H, W, 1]
 
 
 def class_names(members: Members, count: int) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _WHOLE = {
 def training_set_size(config: DataConfig) -> int | None:
     """Return the number of training images after `validation_size` and `train_size`.
 
-    It is None where only reading all of the source would tell: an archive without an index of its files, a function.
+    It is None if the whole source would have to be read: for an archive without an index of its files, or a function.
 
     Raises:
         InputError: more images are requested than there are, or they do not fill one batch.
@@ -31,7 +31,7 @@ def training_set_size(config: DataConfig) -> int | None:
 
 
 def read_training_set_sizes(configs: Iterable[DataConfig]) -> dict[DataConfig, int]:
-    """Return the same after reading each source once; `load_dataset` then finds its images in the cache.
+    """Return the same for each of `configs` after reading each source once, which fills the cache of `load_dataset`.
 
     Raises:
         InputError: a source is damaged, or smaller than requested.

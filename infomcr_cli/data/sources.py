@@ -23,8 +23,8 @@ class DataSource:
     """A source of images.
 
     Args:
-        check: raises InputError where loading is known to fail; reads names and headers only.
-        load:  returns the whole of it, all training and test images.
+        check: raises InputError if loading is certain to fail; reads names and headers only.
+        load:  returns all training and test images.
     """
 
     check: Callable[[DataConfig], None]
@@ -44,7 +44,7 @@ def load_dataset(config: DataConfig, *, seed: int, is_scaled: bool = True) -> Da
 
     Args:
         seed:      of subsets and label noise where `data.seed` is null.
-        is_scaled: False: with the mean and deviation of the training images, whatever `scaling` says.
+        is_scaled: if False, `scaling` is ignored: mean and deviation are those of the training images.
 
     Raises:
         InputError: the source is missing, damaged or smaller than requested.
@@ -150,7 +150,10 @@ def _load_npz(config: DataConfig) -> Dataset:
     if names := arrays.named_inputs(root):
         return arrays.read_arrays(root, names, config.name)
     kept = cache_folder(config.cache)
-    decode = lambda: whole_dataset(config.name, npz.read_npz(root), stored_order=True)  # noqa: E731
+
+    def decode() -> Dataset:
+        return whole_dataset(config.name, npz.read_npz(root), stored_order=True)
+
     return cached(content_key(root, config.name), kept, decode)
 
 

@@ -29,12 +29,12 @@ class StreamedImages:
     """The images of a split as a uint8 array [n, size, size, 3]; indexing decodes, resizes and crops the centre.
 
     Args:
-        root:     the folder below which the files stand.
+        root:     the folder that holds the files.
         names:    their names relative to it, as bytes, [n].
-        size:     pixels of a side.
-        resize:   pixels of the short side before the centre is taken.
+        size:     length of a side, pixels.
+        resize:   length of the short side before the centre crop, pixels.
         workers:  images decoded at once; 0: one for each core.
-        failures: why images could not be had, where the error itself passes through TensorFlow and loses its words.
+        failures: the errors of images that could not be read: TensorFlow raises errors of its own instead of them.
     """
 
     root: Path
@@ -73,7 +73,7 @@ class StreamedImages:
         if names.ndim != 1:
             raise IndexError("index streamed images with a slice or a vector of indices")
         images = self._in_parallel(self._decode, names)
-        return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)
+        return np.stack(images) if images else np.empty((0, *self.shape[1:]), np.uint8)  # [n, size, size, 3]
 
     def subset(self, indices: NDArray[np.int64]) -> StreamedImages:
         """Return the files at `indices`, none of them decoded."""
@@ -95,13 +95,14 @@ class StreamedImages:
             box: left, top, right and bottom in pixels, [4].
 
         Raises:
-            InputError: the file is no image that is taken.
+            InputError: the file is not an accepted image.
         """
         from PIL.Image import Resampling
 
         with opened(io.BytesIO(data), self._shown(name), most=MAX_PIXELS) as image:
             if box is None:
-                image.draft("RGB", (2 * self.resize, 2 * self.resize))  # a JPEG may be decoded at a smaller scale
+                # A JPEG may be decoded at a smaller scale, as long as twice the length of `resize` is left.
+                image.draft("RGB", (2 * self.resize, 2 * self.resize))
             plain = converted(image)
             window = self._centre(*plain.size) if box is None else tuple(box.tolist())
             return np.asarray(plain.resize((self.size, self.size), Resampling.BILINEAR, box=window), np.uint8)
@@ -115,6 +116,7 @@ class StreamedImages:
                 if decode:
                     image.load()
 
+        # In parts, because `ThreadPoolExecutor.map` submits everything at once.
         for start in range(0, len(self), FILES_AT_ONCE):
             self._in_parallel(check, self.names[start : start + FILES_AT_ONCE])
 
