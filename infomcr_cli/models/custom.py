@@ -101,7 +101,7 @@ def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: 
 
 
 def _imported(module: str, path: str, setting: str) -> Any:
-    here = str(Path.cwd())
+    here = str(Path.cwd())  # an installed command has its own folder on the path instead of the working directory
     if here not in sys.path:
         sys.path.insert(0, here)
     with user_code(f"{setting}={path} must name a module that can be imported"):

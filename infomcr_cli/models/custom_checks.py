@@ -34,14 +34,15 @@ def check_network(model: Any, input_shape: Any, num_classes: int, path: str) -> 
     if not isinstance(model, keras.Model):
         if inspect.iscoroutine(model):
             model.close()  # Python would warn that nobody awaited it
-        raise InputError(f"{returned} a keras.Model", received=_kind(model), advice=_advice_for(model))
+        kind = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise InputError(f"{returned} a keras.Model", received=kind, advice=_advice_for(model))
     if not isinstance(input_shape, Mapping):
         _check_inputs(model, returned)
     shape_rule = f"{returned} a keras.Model of output shape {(None, num_classes)}, one vector of logits for each image"
-    known = getattr(model, "output_shape", None)  # None if only a call can show it, as of a subclassed model
+    known = getattr(model, "output_shape", None)  # None if only a call shows it, as for a subclassed model
     if known is not None:
         _check_shape(known, None, num_classes, shape_rule)
-    images = normal_samples(input_shape, FEW)
+    images = normal_samples(input_shape, FEW)  # [FEW, ...], or such an array for each input
     with user_code(f"{returned} a network that takes images of shape {input_shape}{_other_input(model, input_shape)}"):
         outputs = model(images, training=False)
     _check_shape(keras.tree.map_structure(lambda x: tuple(np.shape(x)), outputs), FEW, num_classes, shape_rule)
@@ -110,10 +111,6 @@ def _check_logits(model: keras.Model, images: Any, returned: str) -> None:
         raise InputError(
             f"{returned} a network that outputs {LOGITS_RULE}", received=error.received, advice=error.advice
         ) from None
-
-
-def _kind(thing: Any) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
 
 
 def _advice_for(thing: Any) -> str | None:

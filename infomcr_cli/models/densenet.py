@@ -35,7 +35,7 @@ def build(
     """
     style = Style(norm, activation, dropout)
     image = keras.Input(input_shape, name="image")
-    x = style.conv(image, 2 * growth_rate, "stem.conv")
+    x = style.conv(image, 2 * growth_rate, "stem.conv")  # [h, w, 2k]
     for block in range(1, BLOCKS + 1):
         for layer in range(1, blocks_of(depth, 4) + 1):
             x = _layer(x, style, growth_rate, f"block{block}.layer{layer}")
@@ -46,14 +46,14 @@ def build(
 
 
 def _layer(x: keras.KerasTensor, style: Style, growth_rate: int, name: str) -> keras.KerasTensor:
-    y = style.normalise_and_activate(x, f"{name}.norm1")
-    y = style.drop(style.conv(y, 4 * growth_rate, f"{name}.conv1", size=1), f"{name}.dropout1")
+    y = style.normalise_and_activate(x, f"{name}.norm1")  # [h, w, c]
+    y = style.drop(style.conv(y, 4 * growth_rate, f"{name}.conv1", size=1), f"{name}.dropout1")  # [h, w, 4k]
     y = style.normalise_and_activate(y, f"{name}.norm2")
-    y = style.drop(style.conv(y, growth_rate, f"{name}.conv2"), f"{name}.dropout2")
-    return layers.Concatenate(name=f"{name}.concat")([x, y])
+    y = style.drop(style.conv(y, growth_rate, f"{name}.conv2"), f"{name}.dropout2")  # [h, w, k]
+    return layers.Concatenate(name=f"{name}.concat")([x, y])  # [h, w, c + k]
 
 
 def _transition(x: keras.KerasTensor, style: Style, channels: int, name: str) -> keras.KerasTensor:
     x = style.normalise_and_activate(x, f"{name}.norm")
-    x = style.drop(style.conv(x, channels, f"{name}.conv", size=1), f"{name}.dropout")
-    return layers.AveragePooling2D(2, padding="same", name=f"{name}.pool")(x)
+    x = style.drop(style.conv(x, channels, f"{name}.conv", size=1), f"{name}.dropout")  # [h, w, channels]
+    return layers.AveragePooling2D(2, padding="same", name=f"{name}.pool")(x)  # [h / 2, w / 2, channels]

@@ -21,7 +21,7 @@ Numbers = int | Sequence[int]
 
 
 def _compiled_once(convolution: Convolution) -> Convolution:
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=256)  # shapes and settings are the key, so that they must be hashable
     def compiled(image: Any, window: Any, *settings: Any) -> Traced:
         return Traced(lambda inputs, kernel: convolution(inputs, kernel, *settings))
 
@@ -44,6 +44,7 @@ def _compiled_once(convolution: Convolution) -> Convolution:
 
 def _needs_xla(images: Any, kernel: Any, layout: str) -> bool:
     channels_first = layout == "channels_first"
+    # A kernel is [window…, channels of a group, filters]: with groups, the images have more channels than that.
     return (channels_first and len(images) == 5) or images[1 if channels_first else -1] != kernel[-2]
 
 

@@ -89,7 +89,7 @@ class Style:
 
 def pooled_logits(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
     """Average features over all positions and map them to logits [num_classes], with a bias."""
-    x = layers.GlobalAveragePooling2D(name="head.pool")(x)
+    x = layers.GlobalAveragePooling2D(name="head.pool")(x)  # [h, w, c] → [c]
     return logits_of(x, num_classes)
 
 
@@ -104,6 +104,7 @@ def penalise_kernels(model: keras.Model, l2: float) -> keras.Model:
     Every architecture does so except `wrn`, which follows the study.
     """
     for variable in model.trainable_variables:
+        # The name may also be depthwise_kernel or pointwise_kernel.
         if variable.path.rpartition("/")[2].endswith("kernel"):
             variable.regularizer = l2_penalty(l2)
     return model

@@ -83,12 +83,15 @@ def check_operation(logits: tf.Tensor) -> None:
         if operation.type in _CALLS:
             source = called_function(operation).outputs[index]
         else:
+            # IdentityN has an output for each input. The other operations take the tensor first, then a shape or axes.
             source = operation.inputs[index if operation.type == "IdentityN" else 0]
         operation, index = source.op, source.value_index
     _refuse(_BY_OPERATION.get(operation.type))
 
 
 def _compiled(model: keras.Model, values: Sequence[tf.Tensor], images: Any) -> Any:
+    """Return the model as a concrete function of values of its trainable weights and of images."""
+
     def outputs(values: Sequence[tf.Tensor], images: Any) -> Any:
         mapping = zip(model.trainable_variables, values, strict=True)
         with full_precision(model), inlined_functions(model), keras.StatelessScope(mapping):
@@ -108,6 +111,7 @@ def _perturbed(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
         value = tf.cast(tf.convert_to_tensor(variable.value), variable.dtype)
         if not value.dtype.is_floating:
             return value
+        # The second term changes weights that are zero.
         return value * (1 + 0.1 * _normal(rng, variable)) + 0.01 * _normal(rng, variable)
 
     return [changed(variable) for variable in variables]

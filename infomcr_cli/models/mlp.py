@@ -31,9 +31,9 @@ def build(
     """
     style = Style(norm, activation, dropout)
     image = keras.Input(input_shape, name="image")
-    x = layers.Flatten(name="flatten")(image)
+    x = layers.Flatten(name="flatten")(image)  # [h, w, c] → [h · w · c]
     for place in range(1, depth + 1):
-        x = style.dense(x, width, f"hidden{place}.dense")
+        x = style.dense(x, width, f"hidden{place}.dense")  # [width]
         x = style.normalise_and_activate(x, f"hidden{place}.norm")
         x = style.drop(x, f"hidden{place}.dropout")
     return penalise_kernels(keras.Model(image, logits_of(x, num_classes), name="mlp"), l2)

@@ -62,10 +62,10 @@ def _specs(name: str) -> Iterator[ModuleSpec]:
 
 
 def _top_level(name: str) -> ModuleSpec | None:
-    """The working folder comes first, as when a user's function is imported, unless Python looks there anyway."""
+    """Find a top-level module as `custom` imports it: in the working directory first, unless it is on the path."""
     here = str(Path.cwd())
     spec = PathFinder.find_spec(name, [here]) if here not in sys.path else None
     try:
         return spec or importlib.util.find_spec(name)
-    except ValueError:  # a module that was made by hand
+    except ValueError:  # a module in sys.modules that has no specification
         return None

@@ -100,12 +100,13 @@ def assign_all(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
 
 @contextmanager
 def temporarily_at(model: keras.Model, arrays: Mapping[str, Any]) -> Iterator[None]:
-    """Give a network other weights and moving statistics inside the block; its own come back after it.
+    """Give a network other weights and moving statistics inside the block, and restore its own afterwards.
 
     Raises:
         InputError: names or shapes differ, so the arrays belong to another network.
     """
     variables = named_weights(model)
+    # Copies: on a CPU an array may share the memory of its variable.
     before = {name: np.asarray(variable).copy() for name, variable in variables.items()}
     try:
         assign_all(variables, arrays)

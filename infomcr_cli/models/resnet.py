@@ -33,6 +33,7 @@ def build(
     """
     blocks = blocks_of(depth, 2)
     style = Style(norm, activation, dropout)
+    # Without a norm the sum of the branches would grow with depth, so each starts with its share of the variance.
     gain = 2.0 / (blocks * len(GROUP_WIDTHS)) if norm == "none" else 2.0
     widths = [round(width * channels) for channels in GROUP_WIDTHS]
     image = keras.Input(input_shape, name="image")
@@ -46,7 +47,7 @@ def build(
 
 
 def _block(x: keras.KerasTensor, style: Style, channels: int, stride: int, name: str, gain: float) -> keras.KerasTensor:
-    y = style.conv(x, channels, f"{name}.conv1", stride=stride)
+    y = style.conv(x, channels, f"{name}.conv1", stride=stride)  # [h, w, c] → [h / stride, w / stride, channels]
     y = style.normalise_and_activate(y, f"{name}.norm1")
     y = style.drop(y, f"{name}.dropout")
     y = style.conv(y, channels, f"{name}.conv2", gain=gain)
@@ -56,8 +57,9 @@ def _block(x: keras.KerasTensor, style: Style, channels: int, stride: int, name:
 
 
 def _shortcut(x: keras.KerasTensor, channels: int, stride: int, name: str) -> keras.KerasTensor:
-    """Take every stride-th pixel and fill up the new channels with zeros: no weights."""
-    if stride > 1:
+    """Take every stride-th pixel and fill the new channels with zeros, without weights."""
+    if stride > 1:  # the maximum over a window of one pixel is this pixel
         x = layers.MaxPooling2D(1, strides=stride, padding="same", name=f"{name}.shortcut_pool")(x)
     new = channels - x.shape[-1]
+    # [h / stride, w / stride, channels]: half of the new channels come before the others, half after.
     return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (new // 2, new - new // 2))) if new else x

@@ -53,7 +53,7 @@ class Scorer:
         """Return the score over all batches, and whether each image is classified correctly, bool [n]."""
         loss, hits, count, found = 0.0, 0, 0, []
         for images, labels in batches:
-            batch_loss, batch_hits, _ = self.sums(images, labels)
+            batch_loss, batch_hits, _ = self.sums(images, labels)  # a scalar, [b]
             found.append(np.atleast_1d(np.asarray(batch_hits)))
             loss, hits, count = loss + float(batch_loss), hits + int(found[-1].sum()), count + len(labels)
         return Score(loss / count, hits / count), np.concatenate(found).astype(bool)
@@ -75,11 +75,11 @@ def make_scorer(model: keras.Model) -> Scorer:
     """Return a scorer of `model`, compiled once for every batch size, in the precision of its weights."""
 
     def sums(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        # what a layer counts at inference stays as it is
+        # In the scope, variables that a layer changes at inference keep their values.
         with full_precision(model), keras.StatelessScope() if model.built else nullcontext():
-            logits = tf.cast(model(images, training=False), tf.float64)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
+            logits = tf.cast(model(images, training=False), tf.float64)  # [b, C]
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)  # [b]
+        hits = tf.equal(tf.argmax(logits, -1, tf.int32), labels)  # [b]
         return tf.reduce_sum(losses), hits, losses
 
     return Scorer(Traced(sums, _signature(model)))

@@ -1,9 +1,9 @@
 """Correct kernel gradients of convolutions with a 1×1 window and strides other than 1.
 
-oneDNN 3.x, which TensorFlow 2.21 computes with, gathers the pixels of such a convolution in a workspace that is too
-small if the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and writes past its end
-as soon as a thread begins in the middle of an image: https://github.com/uxlfoundation/oneDNN/issues/6035. The process
-crashes, or continues with wrong numbers.
+TensorFlow 2.21 computes with oneDNN 3.x, which gathers the pixels of such a convolution in a workspace. The workspace
+is too small if the images have fewer channels than a vector holds (16 with AVX-512, 8 with AVX2), and oneDNN writes
+past its end if a thread begins in the middle of an image: https://github.com/uxlfoundation/oneDNN/issues/6035. The
+process crashes, or continues with wrong numbers.
 
 The pixels can be gathered first: y = conv(x[:, ::s, ::s], w) at stride 1 is the same convolution, and its gradient by w
 is the same. Importing this module replaces the gradient of TensorFlow's operations themselves. So it holds for every
@@ -55,23 +55,19 @@ def _transposed_convolution(family: str, original: Gradient) -> Gradient:
 
 
 def _by_kernel(family: str, op: Any, images: tf.Tensor, kernel: tf.Tensor, by_output: tf.Tensor) -> tf.Tensor:
+    """Return the gradient by the kernel [1, 1, c, …] of the same convolution of every s-th pixel, at stride 1."""
+    attributes = _attributes(op)
+    if attributes["padding"] == b"EXPLICIT":  # SAME pads nothing if the window is one pixel
+        images = tf.pad(images, np.reshape(attributes["explicit_paddings"], (4, 2)))  # before and after, on 4 axes
     backward = getattr(tf.raw_ops, f"{family}BackpropFilter")
     return backward(
-        input=_pixels_used(op, images),
+        input=_every(images, attributes["strides"]),
         filter_sizes=tf.shape(kernel),
         out_backprop=by_output,
         strides=[1, 1, 1, 1],
         padding="VALID",
-        data_format=_attributes(op).get("data_format", "NHWC"),
+        data_format=attributes.get("data_format", "NHWC"),
     )
-
-
-def _pixels_used(op: Any, images: tf.Tensor) -> tf.Tensor:
-    """Return every s-th pixel; SAME pads nothing if the window is one pixel, so that only EXPLICIT pads at all."""
-    attributes = _attributes(op)
-    if attributes["padding"] == b"EXPLICIT":
-        images = tf.pad(images, np.reshape(attributes["explicit_paddings"], (4, 2)))
-    return _every(images, attributes["strides"])
 
 
 def _every(images: tf.Tensor, strides: Sequence[int]) -> tf.Tensor:
@@ -84,10 +80,10 @@ def _every(images: tf.Tensor, strides: Sequence[int]) -> tf.Tensor:
     _, height, width, depth = images.shape
     if last != 1 or not height or not width or not depth or height % s or width % t:
         return images[tuple(slice(None, None, stride) for stride in strides)]
-    # [b·h/s, s, w/t, t·d]: what is used comes first in the second and in the fourth dimension.
+    # [b·h/s, s, w/t, t·d]: the pixels that are used come first in the second and in the fourth dimension.
     parts = tf.reshape(images, [-1, s, width // t, t * depth])
-    used = tf.slice(parts, [0, 0, 0, 0], [-1, 1, -1, depth])
-    return tf.reshape(used, [-1, height // s, width // t, depth])
+    used = tf.slice(parts, [0, 0, 0, 0], [-1, 1, -1, depth])  # [b·h/s, 1, w/t, d]
+    return tf.reshape(used, [-1, height // s, width // t, depth])  # [b, h/s, w/t, d]
 
 
 def _skips_pixels(op: Any, kernel: tf.Tensor) -> bool:
@@ -96,7 +92,7 @@ def _skips_pixels(op: Any, kernel: tf.Tensor) -> bool:
 
 
 def _attributes(op: Any) -> dict[str, Any]:
-    """Return the attributes that were given; eager operations keep None for one that was left out."""
+    """Return the attributes that were given; an eager operation has None for an attribute that was left out."""
     given = {name: op.get_attr(name) for name in ATTRIBUTES}
     return {name: value for name, value in given.items() if value is not None}
 

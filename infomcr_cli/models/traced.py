@@ -11,9 +11,9 @@ import tensorflow as tf
 class Traced:
     """A function that is traced once for each kind of arguments, and for any batch size after a second one.
 
-    TensorFlow counts traces by Python code: a function that is traced once for each of five networks counts as one that
-    is traced five times, and TensorFlow warns about it. Concrete functions that are fetched before the call are not
-    counted.
+    TensorFlow counts traces by Python code: a function that is traced once for each of five networks counts as a
+    function that is traced five times, and TensorFlow warns about it. It does not count a concrete function that is
+    fetched before the call.
 
     Args:
         function:  a function of tensors and structures of tensors.

@@ -27,7 +27,7 @@ def user_code(rule: str) -> Iterator[None]:
     What the block prints goes to standard error, because standard output may be one JSON document.
 
     Args:
-        rule: what must hold, a sentence without a full stop, with the function that was named.
+        rule: what must hold: a sentence without a full stop that names the function.
 
     Raises:
         InputError: the block raised anything; the message says what, and in which line.
@@ -42,6 +42,7 @@ def user_code(rule: str) -> Iterator[None]:
 
 
 def _description(error: BaseException) -> str:
+    # Keras writes its messages in bold and appends the arguments of the call, whole tensors among them.
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received by")[0]
     text = " ".join(text.split())
     text = f"{text[:MAX_LENGTH]} …" if len(text) > MAX_LENGTH else text.rstrip(".")

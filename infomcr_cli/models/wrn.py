@@ -57,7 +57,7 @@ def build(
 
 
 def _block(x: keras.KerasTensor, style: Style, channels: int, stride: int, name: str, gain: float) -> keras.KerasTensor:
-    shortcut = x
+    shortcut = x  # [h, w, c] → [h / stride, w / stride, channels], as the branch y
     if x.shape[-1] != channels or stride != 1:
         shortcut = style.conv(x, channels, f"{name}.shortcut_conv", size=1, stride=stride)
     y = style.normalise_and_activate(x, f"{name}.norm1", l2=style.l2)

@@ -42,7 +42,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 def functional_graph(model: Any) -> Any:
     """Return the functional graph behind a functional or Sequential model, None for a subclassed one."""
-    graph = getattr(model, "_functional", None) or model  # a Sequential keeps its graph apart from its layers
+    graph = getattr(model, "_functional", None) or model  # a Sequential keeps its graph in an attribute
     return graph if hasattr(graph, "_nodes_by_depth") else None
 
 
@@ -77,7 +77,7 @@ def computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(replaced(layer, "_dtype_policy", keras.DTypePolicy(precision)))
         graph = getattr(layer, "_functional", None) or layer
-        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts what it is given to the type of these
+        for tensor in getattr(graph, "_inputs", None) or []:  # a model casts its inputs to the types of these tensors
             if isinstance(tensor, keras.KerasTensor) and tf.as_dtype(tensor.dtype).is_floating:
                 stack.enter_context(replaced(tensor, "_dtype", precision))
         yield
@@ -85,7 +85,7 @@ def computing_in(layer: keras.Layer, precision: str) -> Iterator[None]:
 
 @contextmanager
 def of_type(variable: keras.Variable, value: tf.Tensor) -> Iterator[None]:
-    """Let a variable say the type of the tensor that stands for it: Keras takes that of a result from the variable."""
+    """Give a variable the type of the tensor that stands for it: Keras takes the type of a result from the variable."""
     with replaced(variable, "_dtype", keras.backend.standardize_dtype(value.dtype)):
         yield
 
@@ -112,9 +112,9 @@ def full_precision(model: keras.Model) -> Iterator[None]:
 def inlined_functions(model: keras.Model) -> Iterator[None]:
     """Inside the block, run methods of layers that are a `tf.function` as part of the function that calls them.
 
-    A `tf.function` keeps the graph of its first call. Called again at other values of the weights, as every stateless
-    pass does, it would still read the variables: the gradient by the given values would be zero, and what it assigns
-    or adds to the loss would stay in its own graph. Autograph converts the Python code as `tf.function` does, so that
+    A `tf.function` keeps the graph of its first call. A stateless pass calls it at other values of the weights, and it
+    would still read the variables: the gradient by the given values would be zero, and what it assigns or adds to the
+    loss would stay in its own graph. Autograph converts the Python code as `tf.function` does, so that
     `if` and `for` may still depend on tensors.
     """
     with ExitStack() as stack:

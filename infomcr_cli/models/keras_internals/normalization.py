@@ -30,10 +30,10 @@ FUSED_TYPES = (tf.float32, tf.bfloat16, tf.float16)
 def twice_differentiable_moments() -> Iterator[None]:
     """Inside the block, let norms take moments whose second derivative is right.
 
-    `tf.nn.moments` takes the mean as a constant inside the variance. Its first derivative is right all the same, as the
-    deviations sum to zero, but the derivative of that one is not: the Hessian of a network with batch or group norm
-    comes out wrong by a percent or more. Values and first derivatives of the replacement are the same, so the temporary
-    patch is safe for other callers.
+    `tf.nn.moments` treats the mean inside the variance as a constant. Its first derivative is still right, because the
+    deviations sum to zero, but its second derivative is not: the Hessian of a network with batch or group norm is wrong
+    by a percent or more. Values and first derivatives of the replacement are the same, so the temporary patch is safe
+    for other callers.
     """
     original = tf.nn.moments
     tf.nn.moments = _moments
@@ -46,7 +46,7 @@ def twice_differentiable_moments() -> Iterator[None]:
 def _moments(
     x: tf.Tensor, axes: Sequence[int], shift: Any = None, keepdims: bool = False, name: str | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    mean = tf.reduce_mean(x, axes, keepdims=True)
+    mean = tf.reduce_mean(x, axes, keepdims=True)  # [1, 1, 1, C] for axes (0, 1, 2), so that x - mean broadcasts
     variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=keepdims)
     return mean if keepdims else tf.squeeze(mean, list(axes)), variance
 
@@ -55,10 +55,10 @@ def _moments(
 def bounded_normalization(most: int) -> Iterator[None]:
     """Inside the block, refuse to build a `Normalization` whose mean has more than `most` numbers.
 
-    A given mean is no weight: Keras spreads it over the features as soon as the layer is built.
+    A given mean is not a weight: Keras broadcasts it to all features when the layer is built.
 
     Raises:
-        ValueError: there are more.
+        ValueError: the mean has more numbers.
     """
     kind = keras.layers.Normalization
     original = kind.build
@@ -78,7 +78,7 @@ def bounded_normalization(most: int) -> Iterator[None]:
 
 @contextmanager
 def fused_batch_norm(model: keras.Model) -> Iterator[None]:
-    """Let the batch norms of `model` use TensorFlow's fused kernel, if they can, in what is traced inside the block."""
+    """Let the batch norms of `model` use TensorFlow's fused kernel, if they can, in functions traced in the block."""
     with ExitStack() as stack:
         for layer in all_layers(model):
             if type(layer) is keras.layers.BatchNormalization and not layer.renorm:
@@ -96,11 +96,12 @@ def _fused_call(
     with AutocastScope(None):  # in mixed precision the weights would be rounded to the type of the inputs
         scale = layer.gamma.value if layer.scale else tf.ones(channels)
         center = layer.beta.value if layer.center else tf.zeros(channels)
+    # Without a mean and a variance, the kernel computes those of the batch, [C].
     output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs, scale=scale, offset=center, mean=[], variance=[], epsilon=layer.epsilon, is_training=True
     )
     # The kernel returns the unbiased variance; Keras's moving variance is one of biased variances.
-    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)  # n
+    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)  # n = b·h·w
     biased = tf.where(count > 1, (count - 1) / count, 1.0)
     update_moving(layer.moving_mean, mean, layer.momentum)
     update_moving(layer.moving_variance, variance * biased, layer.momentum)

@@ -18,7 +18,7 @@ Convolution = Callable[..., Any]
 def replace_gradient(operation: str, replacement: Callable[[Gradient], Gradient]) -> None:
     """Let every tape of this process differentiate a type of operation in another way, from now on.
 
-    `tf.RegisterGradient` refuses a second function for one type, so that the first must leave the registry.
+    `tf.RegisterGradient` refuses a second function for one type, so the first is removed from the registry.
 
     Args:
         operation:   the type, such as Conv2D.
@@ -39,7 +39,7 @@ def replace_convolution(replacement: Callable[[Convolution], Convolution]) -> No
 
 
 def computes_with_onednn() -> bool:
-    """Return whether TensorFlow takes oneDNN's kernels on the processor, by its build, the machine and the setting."""
+    """Return whether TensorFlow uses the kernels of oneDNN on the CPU, by its build, the machine and the setting."""
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
@@ -50,7 +50,7 @@ def creation_index(operation: tf.Operation) -> int:
 
 def needs_xla(operation: tf.Operation) -> bool:
     """Return whether an operation calls a function that XLA compiles: it may hold operations without a CPU kernel."""
-    if "PartitionedCall" not in operation.type:  # of other operations the attributes may hold large constants
+    if "PartitionedCall" not in operation.type:  # the attributes of other operations may hold large constants
         return False
     return bool(operation.node_def.attr["_XlaMustCompile"].b)
 

@@ -1,4 +1,4 @@
-"""What Keras's optimizers do and hold, by their private names."""
+"""Clip gradients as Keras's optimizers do, and read the averages that they keep."""
 
 from __future__ import annotations
 
