@@ -1,1 +1,1 @@
-"""What a run is: its schema, its composition from YAML and the command line, and its identity."""
+"""The configuration of a run: its schema, its composition from YAML and the command line, and its identity."""

@@ -1,8 +1,8 @@
-"""Whether functions of the user's own may be called, for a network or for data: it travels with the settings of a run.
+"""Whether a run may call functions of the user, for a network or for data; the permission is kept with its settings.
 
 The user gives it by naming the function on the command line, or by naming the folder of a configuration with
 --config-dir. A run directory may come from anyone, and so may a folder `conf/` in the working directory: what they name
-is not trusted until the user names it. The same holds of a tracking server.
+is not trusted until the user names it. The same holds for a tracking server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GROUPS = ("model", "data")  # those with a setting `builder`
 
 
 def trusted(config: RunConfig, groups: Collection[str] = GROUPS) -> RunConfig:
-    """Return a run whose functions, where it has any, the user has named.
+    """Return a run whose functions, if it has any, count as named by the user.
 
     Args:
         groups: the groups whose function was named.
@@ -28,17 +28,17 @@ def trusted(config: RunConfig, groups: Collection[str] = GROUPS) -> RunConfig:
     for group in groups:
         own = getattr(config, group)
         if isinstance(own, BuilderConfig | BuilderDataConfig):
-            changes[group] = own.model_copy()
+            changes[group] = own.model_copy()  # other runs may share the record
             changes[group]._is_trusted = True
     return config.model_copy(update=changes)
 
 
 def marked_as_named(config: RunConfig, keys: Iterable[str], config_dir: Path | None) -> RunConfig:
-    """Return a run in which the functions and the tracking server count as named that the user has named.
+    """Return a run in which functions and the tracking server count as named if the user has named them.
 
     Args:
         keys:       of the overrides on the command line.
-        config_dir: what --config-dir gave: what it contains is named with it.
+        config_dir: the folder of --config-dir; the user who names it names what it contains.
     """
     known = set(keys)
     tracking = config.tracking.model_copy()
@@ -58,7 +58,7 @@ def trusted_groups(config: RunConfig) -> tuple[str, ...]:
 
 
 def is_trusted(config: RunConfig) -> bool:
-    """Return whether the user has named the function of a run's own network."""
+    """Return whether the user has named the function that builds the network of a run."""
     return "model" in trusted_groups(config)
 
 
@@ -69,10 +69,10 @@ def named_groups(keys: Iterable[str], config_dir: Path | None = None) -> list[st
 
 
 def named_again(settings: Any) -> list[str]:
-    """Return the overrides without which a later command on a recorded run would call no function of the user's own.
+    """Return the overrides that a later command on a recorded run needs in order to call the user's functions.
 
     Args:
-        settings: what config.yaml holds.
+        settings: the content of config.yaml.
     """
     groups = {group: settings.get(group) for group in GROUPS} if isinstance(settings, dict) else {}
     found = {name: group.get("builder") for name, group in groups.items() if isinstance(group, dict)}

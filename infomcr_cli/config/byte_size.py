@@ -24,9 +24,9 @@ def shown(size: int) -> str:
 
 
 def _read(value: Any, handler: ValidatorFunctionWrapHandler) -> ByteSize:
-    """One message for whatever is no size; YAML reads 1e9 as a float, and true is no number."""
+    """Give all values that are not a size the same message; a whole float is one, because YAML reads 1e9 as a float."""
     try:
-        if not isinstance(value, bool):
+        if not isinstance(value, bool):  # True is an instance of int
             size: ByteSize = handler(int(value) if isinstance(value, float) and value.is_integer() else value)
             return size
     except ValidationError:
@@ -34,7 +34,7 @@ def _read(value: Any, handler: ValidatorFunctionWrapHandler) -> ByteSize:
     raise PydanticCustomError("size", RULE)
 
 
-# Beyond 2^53 bytes a size would not be read exactly.
+# pydantic reads a number with a unit as a float, which is exact up to 2^53.
 Size = Annotated[ByteSize, Field(gt=0, le=2**53), Around(_read), PlainSerializer(shown, return_type=str)]
 _SIZE: TypeAdapter[ByteSize] = TypeAdapter(Size)
 
@@ -43,7 +43,7 @@ def bytes_of(size: str | float) -> int:
     """Return a number of bytes from a number or a text such as `2GB` or `512 MiB`.
 
     Raises:
-        InputError: it is no positive size.
+        InputError: it is not a positive size.
     """
     try:
         return int(_SIZE.validate_python(size))

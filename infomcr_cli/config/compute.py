@@ -1,4 +1,4 @@
-"""What training costs, in forward and backward passes over a batch: one in a plain step, more in a regularized one."""
+"""The cost of training in forward and backward passes over a batch: one in a plain step, more in a regularized step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infomcr_cli.errors import InputError
 
 
 def step_at(share: float, steps: int) -> int:
-    """Return the step at a share of a schedule of so many steps."""
+    """Return the step at a share, 0..1, of a schedule of `steps` steps."""
     return round(share * steps)
 
 
@@ -26,17 +26,18 @@ def passes_until(step: int, steps: int, reg: RegConfig, schedule: ScheduleConfig
 
 
 def mean_passes(reg: RegConfig, schedule: ScheduleConfig) -> float:
-    """Return the passes of a step, in the mean over the whole schedule."""
+    """Return the mean number of passes of a step over the whole schedule."""
+    # In shares of the schedule, 0..1, instead of steps.
     return 1 + (reg.passes - 1) * _active(reg, schedule.phases, 1)
 
 
 def matched(schedule: ScheduleConfig, reg: RegConfig, reference_config: RegConfig) -> ScheduleConfig:
-    """Return the schedule in which `reg` costs what `reference` costs in the epochs given, in whole epochs.
+    """Return the schedule, in whole epochs, in which `reg` costs as much as the reference costs in the given epochs.
 
     Boundaries, phases and the length of a cosine are shares of the schedule and stretch with it; so does the warm-up.
 
     Raises:
-        InputError: not one epoch would be left.
+        InputError: less than one epoch would be left.
     """
     own, wanted = mean_passes(reg, schedule), mean_passes(reference_config, schedule)
     epochs = round(schedule.epochs * wanted / own)
@@ -49,6 +50,6 @@ def matched(schedule: ScheduleConfig, reg: RegConfig, reference_config: RegConfi
 
 def _active(reg: RegConfig, starts: Sequence[float], end: float) -> float:
     """Return how much of 0..end lies in active phases; the second and third phase begin at `starts`."""
-    phases: str = getattr(reg, "phases", "000")
+    phases: str = getattr(reg, "phases", "000")  # reg=off has none
     edges = pairwise((0, *sorted(starts), math.inf))
     return sum(max(0, min(end, last) - first) for on, (first, last) in zip(phases, edges, strict=True) if on == "1")

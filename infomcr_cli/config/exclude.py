@@ -1,4 +1,4 @@
-"""Combinations that a sweep leaves out: each a few conditions, all of which must hold."""
+"""Combinations that a sweep leaves out: each is a list of conditions, all of which must hold."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OverrideCondition:
     values: tuple[Any, ...]
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is to be excluded; 1 and 1.0 are the same, 1 and true are not."""
+        """Return whether a value is excluded; 1 and 1.0 are the same, 1 and true are not."""
         if isinstance(self.override.value(), Glob):
             return bool(self.override.value().filter([str(value)]))
         return any(
@@ -51,11 +51,7 @@ class Exclusion:
         return all(c.key in spelled and c.holds(spelled[c.key]) for c in self.conditions)
 
     def covers_settings(self, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-        """Return whether all conditions hold of the composed settings.
-
-        Raises:
-            InputError: a condition names no setting.
-        """
+        """Return whether all conditions hold for the composed settings."""
         return all(c.holds(_value(c.key, spelled, settings)) for c in self.conditions)
 
 
@@ -63,12 +59,12 @@ _ABSENT = object()
 
 
 def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> list[Exclusion]:
-    """Return the exclusions that `sweep.exclude` spells.
+    """Return the exclusions that `sweep.exclude` describes.
 
     Raises:
-        InputError: a text is not KEY=VALUE KEY=VALUE …, or names what no run has: it would leave out nothing.
+        InputError: a text is not KEY=VALUE KEY=VALUE …, or names a setting or choice that does not exist.
 
-    Example: parse_exclusions(["reg=on data.batch_size=16,32"]) leaves out two of the sizes where the regularizer is on.
+    Example: parse_exclusions(["reg=on data.batch_size=16,32"]) leaves out two batch sizes if the regularizer is on.
     """
     exclusions, choices = [_exclusion(text) for text in texts], group_choices(config_dir)
     for condition in (condition for exclusion in exclusions for condition in exclusion.conditions):
@@ -76,7 +72,7 @@ def parse_exclusions(texts: Sequence[str], config_dir: Path | None = None) -> li
     return exclusions
 
 
-# mappings whose keys are the user's
+# Mappings whose keys the user chooses, so that the schema does not list them.
 _FREE = ("data.settings.", "model.settings.", "engine.extra.", "choices.", "imported.")
 
 
@@ -120,7 +116,7 @@ def _condition(override: Override) -> OverrideCondition:
 
 
 def _value(key: str, spelled: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
-    """A group counts by the name chosen from it; a setting that only other choices have holds no value."""
+    """Return the value of a setting or the name chosen from a group; `_ABSENT` for settings of other choices."""
     if key in settings["choices"]:
         return settings["choices"][key]
     if key in spelled:

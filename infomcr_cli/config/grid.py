@@ -1,4 +1,4 @@
-"""Sweeps as the command line gives them → one validated run for each combination.
+"""Expand the sweep overrides of a command line to one validated run for each combination.
 
 Hydra composes once for each combination of group choices; plain values are then set in its result, so that ten thousand
 jobs are planned in seconds.
@@ -29,7 +29,7 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One combination: the overrides that spell it, and the run that they describe."""
+    """One combination: its overrides, and the run that they describe."""
 
     overrides: tuple[str, ...]
     config: RunConfig
@@ -37,7 +37,7 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of an axis: as an override spells it, and as a plain value."""
+    """One value of an axis: as the text of an override, and as a plain value."""
 
     text: str
     value: Any
@@ -45,10 +45,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class SweepAxis:
-    """The values that one setting takes; a single one where it is not swept.
+    """The values of one setting; a single one if it is not swept.
 
     Args:
-        plain: whether a value can be set in composed settings without composing anew.
+        plain: whether a value can be set in composed settings without composing again.
     """
 
     key: str
@@ -62,7 +62,7 @@ def expand(
     """Return a run for each combination of the values that the overrides list, the last axis running fastest.
 
     Raises:
-        InputError: an override is wrong, a combination is no valid run, or nothing is left.
+        InputError: an override is wrong, a combination is not a valid run, or no combination is left.
 
     Example: len(expand(["reg=on,off", "seed=range(3)"])) is 6.
     """
@@ -103,10 +103,11 @@ class Composer:
         """Return the run of a combination; None if it is left out.
 
         Raises:
-            InputError: it is no valid run.
+            InputError: it is not a valid run.
         """
         pairs = list(zip(self._axes, combination, strict=True))
         spelled = {axis.key: choice.value for axis, choice in pairs}
+        # Before composing, which takes long: often the overrides alone decide.
         if any(exclusion.covers(spelled) for exclusion in self._exclusions):
             return None
         settings = self._base(pairs)
@@ -120,7 +121,7 @@ class Composer:
         )
 
     def _base(self, pairs: Sequence[tuple[SweepAxis, Choice]]) -> Settings:
-        """Return the settings in which plain values are still to be set."""
+        """Return the composed settings in which the plain values are set afterwards."""
         spelling = tuple(choice.text for axis, choice in pairs if self._compose_all or not axis.plain)
         if spelling not in self._bases:
             whole = [choice.text for _, choice in pairs]  # a setting without a default may be given by its axis alone
@@ -129,7 +130,7 @@ class Composer:
 
 
 def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> SweepAxis:
-    """Return the values that an override lists.
+    """Return the axis of the values that an override lists.
 
     Raises:
         InputError: it lists none, or values that cannot be swept.
@@ -150,7 +151,7 @@ def axis_of(override: Override, groups: Mapping[str, Sequence[str]]) -> SweepAxi
 
 
 def check_makes_weights(override: Override) -> None:
-    """Raise InputError where several values are given for what makes no weights."""
+    """Raise InputError if several values are given for a setting that does not change the weights."""
     group = override.key_or_group.partition(".")[0]
     if group in ("engine", "tracking", "sweep", "measure"):
         raise InputError(
@@ -161,7 +162,7 @@ def check_makes_weights(override: Override) -> None:
 
 
 def is_plain(override: Override, groups: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a value of an override can be set in composed settings without composing anew."""
+    """Return whether a value of an override can be set in composed settings without composing again."""
     key = override.key_or_group
     return key not in groups and str(override.input_line).startswith(key) and override.package is None
 
@@ -182,7 +183,7 @@ def _elements(override: Override, names: Sequence[str]) -> list[Any]:
 
 
 def _choice(override: Override, element: Any) -> Choice:
-    """Spell one value so that Hydra would read it as the same one."""
+    """Return one value with the text from which Hydra reads the same value."""
     text = f"{override.get_key_element()}={Override._get_value_element_as_str(element)}"
     if isinstance(element, QuotedString):
         return Choice(text, element.text)
@@ -192,10 +193,10 @@ def _choice(override: Override, element: Any) -> Choice:
 
 
 def check_axes(axes: Sequence[SweepAxis], *, limited: bool = True) -> None:
-    """Raise InputError where a swept setting is given twice, or there are too many combinations.
+    """Raise InputError if a swept setting is given twice, or if there are too many combinations.
 
     Args:
-        limited: whether every combination is to be done.
+        limited: whether there is a limit, because every combination is trained.
     """
     total = 1
     for axis in axes:
@@ -207,7 +208,7 @@ def check_axes(axes: Sequence[SweepAxis], *, limited: bool = True) -> None:
 
 
 def _interpolates(axes: Sequence[SweepAxis], config_dir: Path | None) -> bool:
-    """Whether a value may follow from another, so that each combination must be composed by itself."""
+    """Return whether a value may refer to another value, so that Hydra must compose each combination."""
     spelled = any("${" in choice.text for axis in axes for choice in axis.choices)
     return spelled or any(_refers(file) for folder in search_path(config_dir) for file in folder.rglob("*.yaml"))
 
@@ -215,12 +216,12 @@ def _interpolates(axes: Sequence[SweepAxis], config_dir: Path | None) -> bool:
 def _refers(file: Path) -> bool:
     try:
         return "${" in file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError:  # unknown: composing each combination is slower, but right in either case
         return True
 
 
 def _set(settings: Settings, key: str, value: Any) -> Settings:
-    """Return settings with one value replaced; what is not on its path is shared."""
+    """Return settings with one value replaced; all other groups are shared, not copied."""
     head, _, rest = key.partition(".")
     if head not in settings or (rest and not isinstance(settings[head], dict)):
         raise no_such(key, list(dotted(settings)))

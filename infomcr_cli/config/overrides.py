@@ -1,4 +1,4 @@
-"""Hydra overrides as the command line gives them: parsed, and explained where Hydra's grammar refuses them."""
+"""Parse the Hydra overrides of a command line, and explain errors of Hydra's grammar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError, nearest_name
 
-# Functions that list values, or say what is searched, with what other libraries call them.
+# Functions that list values or describe a search, also by their names in other libraries, with an example of each.
 _INTERVAL, _LOG = "interval(0.01,0.5)", "tag(log,interval(0.001,1))"
 _FUNCTIONS = {
     **{"choice": "choice(a,b)", "range": "range(0,3)", "glob": "glob(*)", "shuffle": "shuffle(range(0,3))"},
@@ -19,20 +19,20 @@ _FUNCTIONS = {
     **{"tag": _LOG, "loguniform": _LOG, "log_uniform": _LOG},
 }
 _QUOTES = "'\" "
-ASKS_FOR_HELP = ("help", "list", "?")  # in place of a choice: no name is meant
+ASKS_FOR_HELP = ("help", "list", "?")  # given as a choice: the user wants to see the choices
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
-    """Return the overrides that `arguments` spell.
+    """Return the overrides in `arguments`.
 
     Raises:
-        InputError: one is no override; the quoting that works is shown where quoting is what it lacks.
+        InputError: an argument is not an override; if it lacks quotes, the error shows it with quotes.
     """
     return [_parse(argument) for argument in arguments]
 
 
 def spelled(key: str, value: str) -> str:
-    """Return the override that gives a setting a text, quoted where Hydra's grammar asks for it.
+    """Return the override that gives a setting a text, in quotes if Hydra's grammar needs them.
 
     Example: spelled("start", "my runs/a") is 'start="my runs/a"'.
     """
@@ -52,7 +52,7 @@ def check_step(override: Override) -> None:
 
 
 def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value.") -> None:
-    """Raise InputError where an override names several values: one run has one."""
+    """Raise InputError if an override has several values: a run has one value of each setting."""
     for override in overrides:
         if override.is_sweep_override():
             raise InputError(
@@ -63,7 +63,7 @@ def refuse_sweeps(overrides: Sequence[Override], advice: str = "Give one value."
 
 
 def refuse_all_but_values(overrides: Sequence[Override]) -> None:
-    """Raise InputError if an override deletes or refers: settings of a run that exists are plain values."""
+    """Raise InputError if an override deletes a setting or refers to one: a recorded run has plain values only."""
     for override in overrides:
         if override.is_delete():
             rule, advice = "settings of a run that exists cannot be deleted", "Give a value, KEY=VALUE."
@@ -75,7 +75,7 @@ def refuse_all_but_values(overrides: Sequence[Override]) -> None:
 
 
 def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[str]]) -> None:
-    """Raise InputError where a group is given a name that it does not offer."""
+    """Raise InputError if a group is given a name that is not one of its choices."""
     for override in overrides:
         names = choices.get(override.key_or_group)
         if names is None or override.is_delete() or override.is_sweep_override():
@@ -91,11 +91,15 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
 
 def _parse(argument: str) -> Override:
     key, separator, value = argument.partition("=")
+    # Python decodes the bytes of the command line that are not UTF-8 to surrogates.
     if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
         rule = f"{printable(key.lstrip('+~'), 100)} must be UTF-8 text"
         raise InputError(rule, received=printable(value), advice="Rename the file, or make a link to it.")
     if (not separator and not argument.startswith("~")) or not key.lstrip("+~"):
-        raise InputError("an override must have the form KEY=VALUE", received=argument, advice=_meant(argument))
+        is_option = argument.startswith("-")
+        example = "For example model=wrn reg=on data.batch_size=64."
+        advice = "Options come first; `--help` lists them." if is_option else example
+        raise InputError("an override must have the form KEY=VALUE", received=argument, advice=advice)
     if key.lstrip("+~").startswith(("hydra.", "hydra/")):
         raise InputError(
             "Hydra only composes the configuration, so settings under hydra. have no effect",
@@ -111,7 +115,7 @@ def _parse(argument: str) -> Override:
 
 
 def _quoting(key: str, value: str) -> str:
-    """Say how to write a value that holds characters that Hydra interprets, or one of its functions."""
+    """Return advice on how to write a value with characters that Hydra interprets, or one of Hydra's functions."""
     function, bracket, _ = value.partition("(")
     meant = _FUNCTIONS.get(function) or _FUNCTIONS.get(nearest_name(function, _FUNCTIONS) or "")
     if bracket and value.endswith(")") and function.isidentifier() and meant:
@@ -127,6 +131,7 @@ def _quoting(key: str, value: str) -> str:
         OverridesParser.create().parse_override(quoted)
     except HydraException:
         return "Write KEY=VALUE, where KEY is a dotted path such as data.batch_size."
+    # A single quote cannot be escaped inside single quotes: it ends them, follows escaped, and begins them again.
     return "In a shell write: " + "'" + quoted.replace("'", "'\\''") + "'"
 
 
@@ -138,9 +143,3 @@ def _text(value: str) -> str:
     """Return a text as Hydra's grammar quotes it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _meant(argument: str) -> str:
-    if argument.startswith("-"):
-        return "Options come first; `--help` lists them."
-    return "For example model=wrn reg=on data.batch_size=64."

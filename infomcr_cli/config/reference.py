@@ -1,4 +1,4 @@
-"""Every setting of a run, from the schema: meaning, type, range, and the choices of its group that have it."""
+"""List every setting of a run, from the schema: meaning, type, range, and the choices of its group that have it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Setting:
 
     Args:
         name:    dotted, such as `optimizer.l2`.
-        meaning: in words; empty if its name says all.
+        meaning: in words; empty if the name is enough.
         type:    in words, such as "whole number, or null".
         range:   such as "> 0, ≤ 1"; empty if there is none.
-        choices: the words that it may be; empty if it is not a word of a list.
-        of:      the choices of its group that have it, such as ("adam", "adamw"); empty if all do.
+        choices: the words that it accepts; empty if it accepts other values.
+        of:      the choices of its group that have it, such as ("adam", "adamw"); empty if all have it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Setting:
 def settings() -> tuple[Setting, ...]:
     """Return all settings of a run, in the order of the schema; `name`, which chooses a record, is left out.
 
-    A setting that means something else with each choice of its group says so for each.
+    If a setting has another meaning with each choice of its group, its meaning lists them all.
     """
     found: dict[str, list[Setting]] = {}
     for group, field in RunConfig.model_fields.items():
@@ -73,9 +73,10 @@ def settings() -> tuple[Setting, ...]:
 
 
 def _merged(variants: list[Setting]) -> Setting:
-    """Return one setting for those of several choices."""
+    """Return one setting for a setting that several choices of a group have."""
     first, of = variants[0], tuple(tag for one in variants for tag in one.of)
-    if set(of) >= _all_tags(first.name.partition(".")[0]):
+    choices = _records(RunConfig.model_fields[first.name.partition(".")[0]].annotation)
+    if set(of) >= {tag for record in choices for tag in _tags(record)}:
         of = ()
     same_range = len({one.range for one in variants}) == 1
     if same_range and len({one.meaning for one in variants}) == 1:
@@ -89,10 +90,10 @@ def _merged(variants: list[Setting]) -> Setting:
 
 
 def settings_of(group: str, tag: str) -> tuple[Setting, ...]:
-    """Return the settings of one choice of a group, with what they mean there.
+    """Return the settings of one choice of a group, with the meaning that they have for this choice.
 
     Args:
-        tag: what the setting `name` of the choice is.
+        tag: the value of the setting `name` of the choice.
     """
     records = _records(RunConfig.model_fields[group].annotation)
     record = next((one for one in records if tag in _tags(one)), records[0])
@@ -100,7 +101,7 @@ def settings_of(group: str, tag: str) -> tuple[Setting, ...]:
 
 
 def settings_in(record: type[BaseModel], prefix: str) -> tuple[Setting, ...]:
-    """Return the settings of a record that is not chosen by a name, such as that of a sweep."""
+    """Return the settings of a record that is not chosen by a name, such as the record of a sweep."""
     return tuple(_setting(f"{prefix}.{name}", field) for name, field in record.model_fields.items())
 
 
@@ -115,23 +116,20 @@ def _fields(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldIn
 
 
 def _setting(name: str, field: FieldInfo, of: tuple[str, ...] = ()) -> Setting:
-    kinds = list(_types(field.annotation))
+    kinds = _types(field.annotation)
+    words = dict.fromkeys(_WORDS.get(get_origin(kind) or kind, "value") for kind in kinds)
+    in_words = ", or ".join(sorted(words, key=lambda word: word == "null"))  # null last, the others in their order
+    # pydantic moves the bounds of Annotated[int, …] to `field.metadata`; inside a union they stay in the annotation.
     limits = [*field.metadata, *_metadata(field.annotation)]
     bounds = dict.fromkeys(text for limit in limits for text in _bounds(limit))
-    return Setting(name, field.description or "", _in_words(kinds), ", ".join(bounds), words_of(field), of)
+    return Setting(name, field.description or "", in_words, ", ".join(bounds), words_of(field), of)
 
 
 def words_of(field: FieldInfo) -> tuple[str, ...]:
-    """Return the words that a setting may be; empty if it is not a word of a list."""
+    """Return the words that a setting accepts; empty if it accepts other values."""
     kinds = list(_types(field.annotation))
     words = tuple(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
     return words or (("true", "false") if bool in kinds else ())
-
-
-def _in_words(kinds: list[Any]) -> str:
-    """Return a type in words, `null` last."""
-    unique = list(dict.fromkeys(_WORDS.get(get_origin(kind) or kind, "value") for kind in kinds))
-    return ", or ".join(sorted(unique, key=lambda word: word == "null"))
 
 
 def _bounds(limit: Any) -> list[str]:
@@ -143,7 +141,7 @@ def _bounds(limit: Any) -> list[str]:
 
 
 def _types(annotation: Any) -> Iterator[Any]:
-    """Yield the members of a union, without what is annotated to them."""
+    """Yield the members of a union, without their annotations."""
     if get_origin(annotation) is Annotated:
         yield from _types(get_args(annotation)[0])
     elif get_origin(annotation) in (Literal, tuple, dict) or not get_args(annotation):
@@ -154,7 +152,7 @@ def _types(annotation: Any) -> Iterator[Any]:
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
-    """Yield what is annotated to the members of a union."""
+    """Yield the annotations of the members of a union."""
     if get_origin(annotation) is Annotated:
         yield from get_args(annotation)[1:]
         yield from _metadata(get_args(annotation)[0])
@@ -164,7 +162,7 @@ def _metadata(annotation: Any) -> Iterator[Any]:
 
 
 def _records(annotation: Any) -> list[type[BaseModel]]:
-    """Return the records of a union, without those that only an import makes."""
+    """Return the records of a union, without those that only an imported run has."""
     kinds = [one for one in _types(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
     return [one for one in kinds if one is not ImportedConfig and _tags(one) != ("imported",)]
 
@@ -173,7 +171,3 @@ def _tags(record: type[BaseModel]) -> tuple[str, ...]:
     """Return the names that choose a record."""
     field = record.model_fields.get("name")
     return tuple(map(str, get_args(field.annotation))) if field and get_origin(field.annotation) is Literal else ()
-
-
-def _all_tags(group: str) -> set[str]:
-    return {tag for record in _records(RunConfig.model_fields[group].annotation) for tag in _tags(record)}

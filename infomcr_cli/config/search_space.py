@@ -1,4 +1,4 @@
-"""The space that a search proposes settings from, in Hydra's sweep syntax.
+"""The space from which a search proposes settings, in Hydra's sweep syntax.
 
 interval(0.01,0.5)  tag(log,interval(1e-4,1))  int(interval(8,64))   numbers between two bounds
 range(10,41,6)                                                       numbers at equal distances
@@ -33,7 +33,7 @@ from infomcr_cli.config.reference import settings
 from infomcr_cli.config.search_path import group_choices
 from infomcr_cli.errors import InputError
 
-DIGITS = 6  # significant ones of a proposed number: what is trained is what is shown
+DIGITS = 6  # significant digits of a proposed number: the run is trained with the number that is displayed
 Value = float | int | str
 
 
@@ -42,9 +42,9 @@ class Numbers:
     """Numbers between two bounds; both may be proposed.
 
     Args:
-        whole: only whole numbers.
-        log:   by their logarithm.
-        step:  distance between two of them; None: any number.
+        whole: only whole numbers are proposed.
+        log:   whether the logarithm is sampled.
+        step:  distance between two numbers; None: any number.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Numbers:
     step: float | None = None
 
     def nearest(self, value: float) -> float | int:
-        """Return a proposed value as it is written down: with few digits, within the bounds and on the steps.
+        """Return a proposed value rounded to few digits, within the bounds and on the steps.
 
         Example: Numbers(0.01, 0.5).nearest(0.123456789) is 0.123457.
         """
@@ -65,7 +65,7 @@ class Numbers:
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
     def _on_step(self, value: float, step: float) -> float:
-        """Return low + k·step next to a value, with as few digits as Optuna's check of the steps permits."""
+        """Return the nearest low + k·step to a value, with as few digits as Optuna's check of the steps permits."""
         count = round((value - self.low) / step)
         rounded = (float(f"{self.low + count * step:.{digits}g}") for digits in (DIGITS, 12, 17))
         found = next(one for one in rounded if abs((one - self.low) / step - count) < 1e-9)
@@ -78,8 +78,8 @@ class Searched:
 
     Args:
         key:     such as optimizer.learning_rate.
-        axis:    its choices; of numbers only their bounds.
-        numbers: None: it is one of its choices.
+        axis:    its choices; for numbers, only the bounds.
+        numbers: the numbers that it may be; None: it is one of its choices.
     """
 
     key: str
@@ -88,18 +88,18 @@ class Searched:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The choices as they are written after the equals sign."""
+        """The choices as text: what follows the equals sign."""
         return tuple(choice.text.partition("=")[2] for choice in self.axis.choices)
 
     def choice(self, value: Value) -> Choice:
-        """Return a value as an override spells it."""
+        """Return a value with its override."""
         if self.numbers is None:
             return self.axis.choices[self.texts.index(str(value))]
         head = self.axis.choices[0].text.partition("=")[0]
         return Choice(f"{head}={value!r}", value)
 
     def describe(self) -> Any:
-        """Return the axis as JSON: by it a search that goes on is known to be the same one."""
+        """Return the axis as JSON; a search that is continued must have the same."""
         if self.numbers is None:
             return list(self.texts)
         one = self.numbers
@@ -108,10 +108,10 @@ class Searched:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is searched, and what all runs of the search share.
+    """The settings that are searched, and the overrides that all runs of the search share.
 
     Args:
-        overrides: in the order given; a searched one is found in `searched`, any other has one value.
+        overrides: all axes in their order; those that are not in `searched` have one value.
     """
 
     overrides: tuple[SweepAxis, ...]
@@ -125,12 +125,16 @@ class SearchSpace:
 
     @property
     def combinations(self) -> int | None:
-        """Number of different settings; None: there is no end of them."""
+        """Number of different settings; None: infinitely many."""
         total = 1
         for one in self.searched.values():
-            if one.numbers is not None and not one.numbers.whole and one.numbers.step is None:
+            numbers = one.numbers
+            if numbers is None:
+                total *= len(one.axis.choices)
+            elif numbers.whole or numbers.step is not None:
+                total *= round((numbers.high - numbers.low) / (numbers.step or 1)) + 1
+            else:
                 return None
-            total *= _count(one)
         return total
 
     @property
@@ -139,23 +143,23 @@ class SearchSpace:
         return tuple(axis.choices[0].text for axis in self.overrides if axis.key not in self.searched)
 
     def spelled(self, values: Mapping[str, Value]) -> tuple[str, ...]:
-        """Return the overrides by which one proposal differs from the others."""
+        """Return the overrides of one proposal, without those that all runs share."""
         return tuple(one.choice(values[key]).text for key, one in self.searched.items())
 
     def point(self, values: Mapping[str, Value]) -> GridPoint | None:
         """Return the run of some values; None if `sweep.exclude` leaves it out.
 
         Raises:
-            InputError: they make no valid run.
+            InputError: the run is not valid.
         """
         searched = {key: one.choice(values[key]) for key, one in self.searched.items()}
         return self._composer.point([searched.get(axis.key, axis.choices[0]) for axis in self.overrides])
 
     def probes(self) -> Iterator[GridPoint]:
-        """Yield runs in which each choice and each bound appears: what is wrong with one is found before the search.
+        """Yield runs in which each choice and each bound appears, so that an error is found before the search.
 
         Raises:
-            InputError: one of them is no valid run.
+            InputError: one of the runs is not valid.
         """
         first = {key: _values(one)[0] for key, one in self.searched.items()}
         changed = ({**first, key: value} for key, one in self.searched.items() for value in _values(one)[1:])
@@ -195,10 +199,10 @@ def search_space(
 def _searched(override: Override, groups: Mapping[str, Sequence[str]]) -> Searched:
     sweep = override.value() if override.is_sweep_override() else None
     if isinstance(sweep, Sweep) and getattr(sweep, "shuffle", False):
-        sweep.shuffle = False  # the order of choices is that of the command, each time
+        sweep.shuffle = False  # a search that is continued must list the choices in the same order
     if not isinstance(sweep, IntervalSweep | RangeSweep):
         axis = axis_of(override, groups)
-        distinct = {choice.text: choice for choice in axis.choices}  # one that is given twice is no likelier
+        distinct = {choice.text: choice for choice in axis.choices}  # a choice that is given twice is not more likely
         return Searched(axis.key, replace(axis, choices=tuple(distinct.values())))
     check_makes_weights(override)
     numbers = _interval(override, sweep) if isinstance(sweep, IntervalSweep) else _range(override, sweep)
@@ -225,7 +229,7 @@ def _interval(override: Override, sweep: IntervalSweep) -> Numbers:
 
 
 def _range(override: Override, sweep: RangeSweep) -> Numbers:
-    """A range has the values that it has in any sweep: its end is not one of them."""
+    """Return the numbers of a range; as in any sweep, its end is not one of them."""
     first, last = _ends(override, sweep)
     whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
     step = None if "log" in sweep.tags else abs(float(sweep.step))
@@ -234,14 +238,14 @@ def _range(override: Override, sweep: RangeSweep) -> Numbers:
 
 
 def _ends(override: Override, sweep: RangeSweep) -> tuple[float, float]:
-    """Return the first and the last value of a range, however many there are."""
+    """Return the first and the last value of a range, without listing all of them."""
     start, stop, step = (Decimal(bound) for bound in (sweep.start, sweep.stop, sweep.step))
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
         raise InputError("a range must have finite bounds and a step", received=override.input_line)
     count = math.ceil((stop - start) / step)
     if count < 1:
         raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
-    # As they are written: the sums of floats miss the last step.
+    # As decimals of their text: a sum of floats would miss the last step.
     start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
     return float(start), float(start + (count - 1) * step)
 
@@ -265,9 +269,3 @@ def _values(one: Searched) -> list[Value]:
     if one.numbers is None:
         return list(one.texts)
     return [choice.value for choice in one.axis.choices]
-
-
-def _count(one: Searched) -> int:
-    if one.numbers is None:
-        return len(one.axis.choices)
-    return round((one.numbers.high - one.numbers.low) / (one.numbers.step or 1)) + 1

@@ -1,4 +1,4 @@
-"""`sweep.…` overrides, which belong to the sweep and to none of its runs."""
+"""Read the `sweep.…` overrides, which belong to the sweep and not to its runs."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ OF_A_SEARCH = (
 
 @dataclass(frozen=True)
 class SweepArguments:
-    """A sweep's own settings, and the overrides that are left for its runs."""
+    """The settings of a sweep, and the overrides for its runs."""
 
     sweep: SweepConfig
     overrides: tuple[str, ...]
 
 
 def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) -> SweepArguments:
-    """Take the `sweep.…` overrides out of the others and apply them to conf/sweep.yaml.
+    """Separate the `sweep.…` overrides from the others and apply them to conf/sweep.yaml.
 
     Raises:
-        InputError: one of them is no setting of a sweep, or out of range.
+        InputError: one of them is not a setting of a sweep, or out of range.
     """
     own = tuple(argument for argument in arguments if argument.lstrip("+~").startswith("sweep."))
     parsed = parse(own)
@@ -47,28 +47,28 @@ def split_arguments(arguments: Sequence[str], config_dir: Path | None = None) ->
         name = override.key_or_group.removeprefix("sweep.")
         if name not in settings:
             raise InputError("a sweep has no such setting", received=name, accepted=settings)
-        settings[name] = _value(override)
+        value = override.value()
+        if isinstance(value, ChoiceSweep):  # a,b gives a list: `refuse_sweeps` lets it pass for lists only
+            value = [one.text if isinstance(one, QuotedString) else str(one) for one in value.list]
+        settings[name] = value
     for name in ("exclude", "objective", "directions"):
         settings[name] = [settings[name]] if isinstance(settings[name], str) else settings[name]
     _check_search(settings, [one.key_or_group.removeprefix("sweep.") for one in parsed])
-    return SweepArguments(_validated(settings), tuple(a for a in arguments if a not in own))
+    try:
+        # By way of JSON: in strict mode pydantic takes a list for a tuple only from JSON.
+        sweep = SweepConfig.model_validate_json(json.dumps(settings))
+    except ValidationError as error:
+        raise validation_errors(error, "sweep.") from None
+    return SweepArguments(sweep, tuple(a for a in arguments if a not in own))
 
 
 def _is_list(override: Override) -> bool:
-    """Return whether a,b gives a setting that is a list."""
+    """Return whether an override KEY=a,b gives the items of a setting that is a list."""
     return override.key_or_group.removeprefix("sweep.") in _LISTS and isinstance(override.value(), ChoiceSweep)
 
 
-def _value(override: Override) -> Any:
-    """Return the value of an override; a,b is a list where a list is meant."""
-    value = override.value()
-    if not isinstance(value, ChoiceSweep):
-        return value
-    return [one.text if isinstance(one, QuotedString) else str(one) for one in value.list]
-
-
 def _check_search(settings: dict[str, Any], given: Sequence[str]) -> None:
-    """Raise InputError where a setting of a search is given without one."""
+    """Raise InputError if a setting of a search is given without `sweep.search`."""
     alone = next((name for name in given if name in OF_A_SEARCH and name != "search"), None)
     if alone is not None and settings["search"] is None:
         raise InputError(
@@ -78,15 +78,8 @@ def _check_search(settings: dict[str, Any], given: Sequence[str]) -> None:
         )
 
 
-def _validated(settings: dict[str, Any]) -> SweepConfig:
-    try:
-        return SweepConfig.model_validate_json(json.dumps(settings))
-    except ValidationError as error:
-        raise validation_errors(error, "sweep.") from None
-
-
 def _defaults(config_dir: Path | None) -> dict[str, Any]:
-    """Return the settings in sweep.yaml: those of a folder of the user's own come before infomcr's."""
+    """Return the settings in all files sweep.yaml; those of the user's folder take precedence over infomcr's."""
     files = [path for folder in search_path(config_dir) if (path := folder / "sweep.yaml").is_file()]
     return {name: value for file in reversed(files) for name, value in _read(file).items()}
 

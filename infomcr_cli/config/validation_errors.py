@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in our words: the rule, the value, the way out."""
+"""Turn an error of pydantic into an InputError: the rule, the value that was received, and advice."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _PATTERNS = {r"^[\w.-]{1,100}$": "must be 1 to 100 letters, digits and any of _ 
 
 
 def validation_errors(error: ValidationError, prefix: str = "") -> InputError:
-    """Return the first misfit as an error; the others are counted in it.
+    """Return one error for the first four settings that pydantic refuses.
 
     Args:
         prefix: of the names of settings, such as "sweep.".
     """
     places: dict[str, list[Any]] = {}
     for number, misfit in enumerate(error.errors(include_url=False)):
-        # A rule of several settings has no place of its own.
+        # A rule for several settings has no location, so each gets its number as a key.
         place = str(number) if misfit["type"] == "value_error" else _where(misfit)
         places.setdefault(place, []).append(misfit)
     first, *others = (_one(misfits, prefix) for misfits in list(places.values())[:4])
@@ -50,14 +50,14 @@ def validation_errors(error: ValidationError, prefix: str = "") -> InputError:
 
 
 def _one(misfits: Sequence[Any], prefix: str) -> InputError:
-    """Return the error for one place; each kind of value that it may have has a misfit of its own."""
+    """Return the error for one setting; pydantic reports a misfit for each type of a union."""
     misfit = misfits[0]
     if misfit["type"] == "value_error":
         return InputError(str(misfit["ctx"]["error"]).removesuffix("."))
     accepted = [word for one in misfits for word in _literals(one)]
     rule = " or ".join(dict.fromkeys(map(_rule, misfits))).replace(" or must be ", " or ")
     received = misfit.get("ctx", {}).get("tag", misfit["input"])
-    if misfit["type"] in ("missing", "json_invalid"):  # there is none, or it is all that was given
+    if misfit["type"] in ("missing", "json_invalid"):  # `input` is then the whole record or document
         received = None
     elif received is None:
         received = "null"
@@ -76,7 +76,7 @@ def _rule(misfit: Any) -> str:
     return rule.format(**misfit.get("ctx", {})) if "{" in rule else rule
 
 
-# What pydantic adds to the place of a value that may be of several kinds.
+# What pydantic appends to the location of a value that may have several types.
 _KIND = re.compile(
     r"(constrained-)?(int|float|str|bool|none|list|tuple|dict)|(literal|list|tuple|dict|function-\w+)\[.*"
 )
@@ -89,7 +89,7 @@ def _where(misfit: Any) -> str:
 
 
 def _is_tag(part: Any, misfit: Any) -> bool:
-    """The discriminator of a union comes second in the location although no key has that name."""
+    """Return whether a part of a location is the discriminator of a union: it comes second, and no key has its name."""
     location = misfit["loc"]
     return len(location) > 2 and location.index(part) == 1 and location[0] in _UNIONS
 

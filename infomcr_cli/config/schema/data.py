@@ -1,4 +1,4 @@
-"""Which images a run learns from, and what happens to them on the way to the network."""
+"""The training images and their augmentation: a record for each kind of source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _not_empty(path: str) -> str:
     return path
 
 
-Place = Annotated[str, AfterValidator(_not_empty)]  # not `min_length`, which refuses names that are no Unicode
+Place = Annotated[str, AfterValidator(_not_empty)]  # `min_length` would refuse file names that are not valid Unicode
 Scaling = Literal["standardised", "raw", "unit", "symmetric"]
 
 

@@ -1,4 +1,4 @@
-"""Names of MLflow experiments: which of them MLflow takes."""
+"""Check names of MLflow experiments: which of them MLflow accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_EXPERIMENT = 500  # characters, MLflow's own limit
 
 
 def experiment_misfit(name: str) -> str | None:
-    """Return the rule that the name of an experiment breaks, as "must …"; None where MLflow can hold it."""
+    """Return the rule that the name of an experiment breaks, as "must …"; None if MLflow accepts the name."""
     if not name.strip():
         return "must be a name, not empty"
     if len(name) > MAX_EXPERIMENT:
@@ -22,7 +22,7 @@ def experiment_misfit(name: str) -> str | None:
 
 
 def fitting_experiment(recorded: object) -> str:
-    """Return the experiment that a run directory names, so changed that MLflow takes it, where it would not."""
+    """Return the experiment that a run directory names, changed if MLflow would not accept the name."""
     name = str(recorded or DEFAULT_EXPERIMENT)
     if experiment_misfit(name) is None:
         return name

@@ -1,4 +1,4 @@
-"""Field types of the schema: a range and a unit travel with each number."""
+"""Field types of the schema: each number has its range."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Record(BaseModel):
 
 
 def not_hashed(description: str, **constraints: Any) -> Any:
-    """Return a field that does not shape a run's weights, hence no part of its identity."""
+    """Return a field that does not change the weights of a run, and so is not part of the run's identity."""
     return Field(description=description, json_schema_extra=NOT_IDENTITY, **constraints)
 
 
 def hashed_unless_default(default: Any, description: str, **constraints: Any) -> Any:
-    """Return a field that older runs do not have: it is part of the identity only if it is not the default."""
+    """Return a field that older runs do not have; its default is left out of the identity, which they keep."""
     return Field(default, description=description, json_schema_extra=UNLESS_DEFAULT, **constraints)
 
 
 Count = Annotated[int, Field(ge=1, le=10**12)]
 CountOrZero = Annotated[int, Field(ge=0, le=10**12)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-# Strict: lr=1 is a float as well, true and "1" are none.
+# In strict mode 1 is accepted as a float; true and "1" are not.
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

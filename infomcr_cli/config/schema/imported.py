@@ -1,4 +1,4 @@
-"""What is known of a run that was trained elsewhere, and what stands in for the settings that nobody knows."""
+"""The known settings of a run that was trained elsewhere, and stand-ins for the unknown ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SettingName = Annotated[
 ]
 Setting = bool | int | float | Annotated[str, StringConstraints(max_length=MAX_SETTING_TEXT)]
 
-# The schema asks for these groups. Nothing of an imported run is trained, so that none of them is ever looked at.
+# The schema requires these groups. They are never read, because an imported run is not trained.
 _STAND_INS: Mapping[str, Any] = {
     "augment": {"name": "none", "flip": False, "padding": 0, "cutout": 0, "mixup": 0.0},
     "optimizer": {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False, "l2": 0.0},
@@ -57,7 +57,7 @@ class ImportedConfig(Record):
 
 
 def with_stand_ins(settings: Any) -> Any:
-    """Return plain settings that the schema accepts: those of an imported run are completed, others stay."""
+    """Return plain settings that the schema accepts: those of an imported run are completed, others are unchanged."""
     if not _is_imported(settings):
         return settings
     data = settings.get("data")
@@ -65,7 +65,7 @@ def with_stand_ins(settings: Any) -> Any:
 
 
 def without_stand_ins(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a run; the settings of any other run stay as they are, without the empty `imported`."""
+    """Return the known settings of an imported run; those of any other run, without the empty `imported`."""
     if not _is_imported(settings):
         return {key: value for key, value in settings.items() if key != "imported"}
     known = {key: value for key, value in settings.items() if key not in _STAND_INS}

@@ -1,4 +1,4 @@
-"""What `infomcr eval` measures and how: a record for each family of measures."""
+"""Settings of `infomcr eval`: a record for each family of measures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GammaConfig(Record):
         description="stop when the standard error is at most this, nats, at the earliest after ten draws; "
         "null: use all draws"
     )
-    # It came later: older runs can be measured.
+    # It has a default because runs that were recorded before it can be measured too.
     compute: Literal["auto", "host", "device"] = Field(
         "auto",
         description="where per-sample gradients are multiplied: host (NumPy), device (TensorFlow, where the network "
@@ -99,7 +99,7 @@ class BasinVolumeConfig(Record):
 class LaplaceConfig(Record):
     """The Gaussian prior of the weights in a Laplace approximation."""
 
-    # That of the study's weight decay: 5e-4·Σw² beside a mean loss is half of 1e-3·Σw².
+    # The precision that corresponds to the study's weight decay: 5e-4·Σw² added to a mean loss is half of 1e-3·Σw².
     prior_precision: Positive = Field(
         default=1e-3, description="precision of the prior of each weight for one sample; multiplied by N for a draw"
     )
@@ -126,7 +126,7 @@ class MeasureConfig(Record):
     curvature: CurvatureConfig
     sharpness: SharpnessConfig
     noise: NoiseConfig
-    # These have defaults, so that older runs can be measured.
+    # These have defaults because runs that were recorded before them can be measured too.
     learning_coefficient: LearningCoefficientConfig = LearningCoefficientConfig()
     basin_volume: BasinVolumeConfig = BasinVolumeConfig()
     laplace: LaplaceConfig = LaplaceConfig()

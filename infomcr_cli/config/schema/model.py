@@ -1,4 +1,4 @@
-"""Which network learns: a record for each architecture, with the ranges of its settings."""
+"""The network of a run: a record for each architecture, with the ranges of its settings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How the weights move in a step: a record for each optimizer, with the ranges of its settings.
+"""The optimizer of a run: a record for each one, with the ranges of its settings.
 
-The optimizers are Keras's own classes, and the settings have their names there, except `l2` and `label_smoothing`,
+The optimizers are classes of Keras. The settings have the same names as in Keras, except `l2` and `label_smoothing`,
 which are parts of the objective.
 """
 

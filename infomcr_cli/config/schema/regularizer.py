@@ -1,4 +1,4 @@
-"""What is added to plain SGD: a record for each regularizer, with the ranges of its settings."""
+"""The regularizer of a run: a record for each one, with the ranges of its settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from infomcr_cli.config.schema.fields import Count, Fraction, NonNegative, Positive, Record
 
-# Hydra reads 111 and 100 as numbers.
+# Hydra reads 111 and 100 as numbers, so the value is turned into text first.
 Phases = Annotated[
     Literal["111", "110", "101", "100", "011", "010", "001", "000"], BeforeValidator(lambda value: str(value))
 ]
@@ -89,7 +89,7 @@ class FisherTraceConfig(PhasedConfig):
 
     @property
     def passes(self) -> float:
-        """Forward and backward passes over the batch in one active step, about."""
+        """Approximate number of forward and backward passes over the batch in one active step."""
         if self.beta == 0:
             return 1.0
         return PASSES_OF_DOUBLE_BACKWARD + (0.0 if self.share_pass else 1.0)

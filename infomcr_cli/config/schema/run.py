@@ -1,7 +1,7 @@
-"""What a run is: one frozen record for each configuration group, with ranges and units.
+"""The schema of a run: one frozen record for each configuration group, with ranges and units.
 
-The values are in `conf/`; the schema has none, so that each has one home. The exception is a setting that came
-later: a run recorded before it must still be read.
+The defaults are in `conf/`, not in the schema, so that each is written in one place. The exception is a setting that
+was added later: a run that was recorded before must still be readable.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ScheduleConfig(Record):
     patience: Count | None = hashed_unless_default(
         None, "stop after this many epochs without a lower validation loss; null: never"
     )
-    # Composition turns it into epochs and warm-up, which are part of the identity; by itself it shapes nothing.
+    # Composition turns it into epochs and warm-up, which are part of the identity; it has no effect of its own.
     match_compute: bool = not_hashed(
         "train for the number of epochs that costs as much as reg=on for schedule.epochs", default=False
     )
@@ -109,7 +109,7 @@ class TrackingConfig(Record):
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:
-    """Return the divisor next to `wanted`, the larger of two; 1 if there is none within a few thousand."""
+    """Return the divisor nearest to `wanted`, the larger of two; 1 if there is none within a few thousand."""
     tried = (candidate for far in range(4096) for candidate in (wanted + far, wanted - far))
     return next((one for one in tried if 1 <= one <= number and number % one == 0), 1)
 

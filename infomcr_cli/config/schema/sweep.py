@@ -1,4 +1,4 @@
-"""What carries out a sweep, and what a sweep is besides its runs; none of it makes a run's weights."""
+"""The engine that carries out a sweep, and the settings of the sweep; none of them changes the weights of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DeviceName = Annotated[int, Field(ge=0, le=1023)] | Annotated[str, Field(pattern
 Direction = Literal["minimize", "maximize"]
 _TIME = r"^(\d+-\d{1,2}(:\d{2}){0,2}|\d+(:\d{2}){0,2})$"
 _Name = Annotated[str, Field(pattern=r"^[\w.,@+-]{1,200}$")]
-_Value = Annotated[str, Field(pattern=r"^[ -~]{1,1000}$")]  # a line of its own would be a command of the script
+_Value = Annotated[str, Field(pattern=r"^[ -~]{1,1000}$")]  # no line break: a new line would be a command of the script
 
 
 class _Engine(Record):
