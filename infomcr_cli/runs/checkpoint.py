@@ -1,8 +1,8 @@
-"""Checkpoints: written beside and renamed, verified by checksum before a number of them is used.
+"""Checkpoints: written to a temporary file and renamed, verified by checksum before any of their numbers is used.
 
 `checkpoints/NAME.safetensors` holds weights, optimizer state and a record; `NAME.safetensors.sha256` its checksum in
-the format of `sha256sum -c`. The checksum is written first: a checkpoint that is there has one, and a half-written one
-is never under its name. "last" is the checkpoint with the highest step, "best" the one with the lowest training loss.
+the format of `sha256sum -c`. The checksum is written first, so that every checkpoint has one; a half-written file never
+has the name of a checkpoint. "last" is the checkpoint with the highest step, "best" has the lowest training loss.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _log = logging.getLogger("infomcr.runs")
 
 
 class CorruptCheckpointError(InputError):
-    """A checkpoint is not what was written: truncated, altered, or without its checksum."""
+    """A checkpoint is damaged: truncated, altered, or without its checksum."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on as if nothing had happened.
+    """Everything that a run needs in order to continue with the same numbers.
 
     Args:
         step, epoch: training steps and whole epochs done.
         weights:     name → array, moving statistics included.
         optimizer:   name → array.
-        extra:       a small JSON-able record: random state, counters.
-        train_loss:  what "best" goes by: training loss, nats.
+        extra:       a small record for JSON: random state, counters.
+        train_loss:  training loss, nats, by which "best" is chosen.
     """
 
     step: int
@@ -57,7 +57,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What the header of a checkpoint says, before its content is verified."""
+    """The header of a checkpoint whose content is not verified yet."""
 
     name: str
     step: int
@@ -89,26 +89,26 @@ def kept_milestones(run: RunDirectory, step: int) -> list[float]:
 def save_checkpoint(
     run: RunDirectory, name: str, checkpoint: Checkpoint, *, keep: int | None = None, besides: str = ""
 ) -> Path:
-    """Write a checkpoint durably, then drop what `keep` does not ask for; return its path.
+    """Write a checkpoint durably, then delete those that `keep` does not keep; return its path.
 
     Args:
-        name: of letters, digits, "_", "." and "-".
-        keep: how many of the newest stay (the best and all milestones stay besides); None keeps all.
-        besides: the name of one that stays too.
+        name:    of letters, digits, "_", "." and "-".
+        keep:    how many of the newest are kept, in addition to the best and all milestones; None keeps all.
+        besides: the name of another checkpoint that is kept.
 
     Raises:
-        OSError: the disk is full or refuses; the former checkpoints are whole.
+        OSError: the disk is full or cannot be written; the former checkpoints are intact.
     """
     if not _NAME.match(name) or name in ("last", "best", "all"):
         raise ValueError(f"a checkpoint's name may contain only letters, digits and _.-; got {name!r}")
-    MetricsLog(run).sync()
+    MetricsLog(run).sync()  # a run that is resumed from the checkpoint continues the metrics from its step
     arrays = {f"weights:{name}": value for name, value in checkpoint.weights.items()}
     arrays |= {f"optimizer:{name}": value for name, value in checkpoint.optimizer.items()}
     loss = checkpoint.train_loss
     record = {"step": int(checkpoint.step), "epoch": int(checkpoint.epoch), "extra": dict(checkpoint.extra)}
-    record["train_loss"] = float(loss) if loss is not None and math.isfinite(loss) else None
+    record["train_loss"] = float(loss) if loss is not None and math.isfinite(loss) else None  # JSON has no NaN
     content = encode_arrays(arrays, record)
-    run.checkpoints.mkdir(exist_ok=True)  # someone may have cleared it away
+    run.checkpoints.mkdir(exist_ok=True)  # the user may have removed the folder
     write_atomically(run.checkpoints / f"{name}{_SUM}", _sum_line(content, name))
     path = run.checkpoints / f"{name}{_SUFFIX}"
     write_atomically(path, content)
@@ -118,13 +118,15 @@ def save_checkpoint(
 
 
 def list_checkpoints(run: RunDirectory) -> list[CheckpointInfo]:
-    """Return the checkpoints by step; one that cannot be read is named in a warning and left out."""
+    """Return the checkpoints by step; a warning names each one that cannot be read, and it is left out."""
     found = []
     for path in sorted(run.checkpoints.glob(f"*{_SUFFIX}")):
         name = path.name.removesuffix(_SUFFIX)
         if _NAME.match(name):
+            what = f"checkpoint {printable(name)} of {run.name}"
             try:
-                found.append(_info(run, name))
+                record = header_record(read_header(_head(run, name), what), what)
+                found.append(_info_of(name, record, what))
             except (InputError, OSError) as error:
                 _warn(run, name, error)
     return sorted(found, key=lambda info: (info.step, info.name))
@@ -137,8 +139,8 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
         name: "last", "best", or the name of one.
 
     Raises:
-        CorruptCheckpointError: the requested one is damaged, or no whole one is left.
-        InputError: there is none of that name.
+        CorruptCheckpointError: the checkpoint is damaged, or none of the run is intact.
+        InputError: there is no checkpoint of that name.
     """
     for candidate in _candidates(run, name):
         what = f"checkpoint {printable(candidate)} of {run.name}"
@@ -163,7 +165,7 @@ def load_checkpoint(run: RunDirectory, name: str = "last") -> Checkpoint:
 
 
 def _candidates(run: RunDirectory, name: str) -> list[str]:
-    """Return the checkpoints that "last" may be, the newest first, or the one that "best" or a name is."""
+    """Return the checkpoints to try for a name: for "last" all of them, the newest first; otherwise a single one."""
     if name == "last":
         return [info.name for info in sorted(list_checkpoints(run), key=lambda info: (-info.step, info.name))]
     if name == "best":
@@ -175,7 +177,7 @@ def _candidates(run: RunDirectory, name: str) -> list[str]:
 
 
 def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
-    """Raise InputError where a checkpoint was trained on other images or labels than those at hand."""
+    """Raise InputError if a checkpoint was trained on other images or labels than those that were loaded."""
     trained_on = checkpoint.extra.get("data")
     if trained_on is not None and trained_on != fingerprint:
         raise InputError(
@@ -186,7 +188,7 @@ def check_data(checkpoint: Checkpoint, fingerprint: str) -> None:
 
 
 def trained_on(run: RunDirectory) -> str | None:
-    """Return the fingerprint of the data that a run's newest checkpoint names, unverified; None: it names none."""
+    """Return the fingerprint of the data in the header of the newest checkpoint, unverified; None if there is none."""
     for info in reversed(list_checkpoints(run)):
         what = f"checkpoint {printable(info.name)} of {run.name}"
         extra = header_record(read_header(_head(run, info.name), what), what).get("extra")
@@ -196,7 +198,7 @@ def trained_on(run: RunDirectory) -> str | None:
 
 
 def has_checkpoint(run: RunDirectory) -> bool:
-    """Return whether there is any checkpoint, whole or not."""
+    """Return whether there is any checkpoint, intact or not."""
     return any(run.checkpoints.glob(f"*{_SUFFIX}"))
 
 
@@ -224,14 +226,10 @@ def _sum_line(content: bytes, name: str) -> bytes:
     return f"{hashlib.sha256(content).hexdigest()}  {name}{_SUFFIX}\n".encode()
 
 
-def _info(run: RunDirectory, name: str) -> CheckpointInfo:
-    what = f"checkpoint {printable(name)} of {run.name}"
-    header = read_header(_head(run, name), what)
-    return _info_of(name, header_record(header, what), what)
-
-
 def _head(run: RunDirectory, name: str) -> bytes:
+    """Return the length of the header and the header, without the arrays, which may be gigabytes."""
     path = run.checkpoints / f"{name}{_SUFFIX}"
+    # A run directory may come from anyone: no link is followed, and the open of a pipe does not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         start = file.read(8)
@@ -240,6 +238,7 @@ def _head(run: RunDirectory, name: str) -> bytes:
 
 def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
     step, epoch, loss = record.get("step"), record.get("epoch"), record.get("train_loss")
+    # `type` instead of `isinstance`: True is an instance of int.
     counts_are_sane = all(type(count) is int and 0 <= count <= 10**15 for count in (step, epoch))
     if not counts_are_sane or not (loss is None or type(loss) is float):
         raise InputError(f"{what} must record its step, epoch and training loss")
@@ -247,7 +246,7 @@ def _info_of(name: str, record: Mapping[str, Any], what: str) -> CheckpointInfo:
 
 
 def _best(run: RunDirectory) -> str:
-    """A flipped bit in a header could hide the true best, so all of them are verified first."""
+    """Return the name of the best checkpoint; all are verified first, as a flipped bit could hide the best."""
     whole = []
     for info in list_checkpoints(run):
         try:
@@ -271,7 +270,7 @@ def _retain(run: RunDirectory, keep: int, besides: str) -> None:
     stay = {info.name for info in passing[-keep:]} | {_best_of(infos).name, besides}
     for info in passing:
         if info.name not in stay:
-            # The file before its checksum: what is left after a kill in between is no checkpoint at all.
+            # The checkpoint before its checksum: if the process is killed in between, only a checksum is left.
             (run.checkpoints / f"{info.name}{_SUFFIX}").unlink(missing_ok=True)
             (run.checkpoints / f"{info.name}{_SUM}").unlink(missing_ok=True)
     sync_directory(run.checkpoints)

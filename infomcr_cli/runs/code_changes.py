@@ -1,7 +1,7 @@
-"""Keep the uncommitted changes of the user's repository beside a run, as a patch.
+"""Keep the uncommitted changes of the user's repository in the run directory, as a patch.
 
-With the commit in environment.json they say which code a run was made with. The patch is bounded in size and time, and
-goes without secrets; where there is no git, or no change, there is none.
+Together with the commit in environment.json the patch tells which code made a run. It is bounded in size and time and
+contains no secrets; without git, or without a change, there is no patch.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ PATCH = "code.patch"
 LIMIT = 2**20  # bytes of the whole patch
 MAX_FILES, MAX_FILE = 200, 2**17  # of new files, and bytes of one
 SOURCE = frozenset({".py", ".pyi", ".sh", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".ipynb"})
+_CODE = (".py", ".pyi", ".ipynb")  # in these, a word without quotes is a name and not a text
 _PRIVATE = ("**/.env*", "**/*.pem", "**/*.key", "**/id_*", "**/*credentials*", "**/*secret*")
 
 
 def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
-    """Write code.patch if the work tree around a folder differs from its commit; else remove that of a former start.
+    """Write code.patch if the work tree of a folder differs from its commit; otherwise remove an earlier code.patch.
 
     Args:
-        folder: None: the working directory.
+        folder: a folder inside the work tree; None: the working directory.
     """
     patch = code_changes(folder or Path.cwd(), besides=run.path.parent)
     if patch:
@@ -41,7 +42,7 @@ def write_code_changes(run: RunDirectory, folder: Path | None = None) -> None:
 
 
 def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
-    """Return the patch from the last commit of a git work tree to its files, b"" if there is none.
+    """Return the patch from the last commit of a git work tree to its files; b"" without git or a change.
 
     Args:
         folder:  inside the work tree.
@@ -62,15 +63,16 @@ def code_changes(folder: Path, *, besides: Path | None = None) -> bytes:
         size += len(part)
         if size > LIMIT:
             break
-    return _without_secrets(_bounded(b"".join(parts)))  # a secret that is cut is hard to tell
+    # Cut to whole lines first: git's output may end inside a secret, and half a secret is not recognized.
+    return _without_secrets(_bounded(b"".join(parts)))
 
 
 def _new_files(root: Path, excluded: list[str], besides: Path | None) -> Iterator[bytes]:
-    """Yield a patch for each source file that git neither knows yet nor ignores."""
+    """Yield a patch for each source file that git neither tracks nor ignores."""
     command = git_command("ls-files", "--others", "--exclude-standard", "-z", "--", ".", *excluded)
     listed = _answer(root, command)
     names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
-    plain = (name for name in names if name.isprintable() and '"' not in name)
+    plain = (name for name in names if name.isprintable() and '"' not in name)  # in a patch, git quotes other names
     sources = [name for name in plain if PurePosixPath(name).suffix in SOURCE]
     for name in sources[:MAX_FILES]:
         path = root / name
@@ -92,14 +94,11 @@ def _added(name: str, content: bytes) -> bytes:
 
 
 def _without_secrets(patch: bytes) -> bytes:
-    files = re.split(r"(?m)^(?=diff --git )", patch.decode(errors="surrogateescape"))
-    hidden = (without_assigned_secrets(text, is_code=_is_code(text)) for text in files)
+    hidden = []
+    for text in re.split(r"(?m)^(?=diff --git )", patch.decode(errors="surrogateescape")):  # one text for each file
+        first_line = text.partition("\n")[0]  # it ends with the name, which git may write in quotes
+        hidden.append(without_assigned_secrets(text, is_code=first_line.rstrip('"').endswith(_CODE)))
     return redact("".join(hidden)).encode(errors="surrogateescape")
-
-
-def _is_code(patch: str) -> bool:
-    """Whether the file of a patch is one in which a word without quotes is a name and no text."""
-    return patch.partition("\n")[0].rstrip('"').endswith((".py", ".pyi", ".ipynb"))
 
 
 def _bounded(patch: bytes) -> bytes:
@@ -110,7 +109,7 @@ def _bounded(patch: bytes) -> bytes:
 
 
 def _answer(folder: Path, command: list[str]) -> bytes:
-    """Return what git says, at most a little more than the limit; b"" if it fails or takes too long."""
+    """Return the output of git, cut one byte after the limit; b"" if git fails or takes too long."""
     try:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:

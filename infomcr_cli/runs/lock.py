@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 LOCK_NAME = ".lock"
 HEARTBEAT_SECONDS = 30.0
+# O_NOFOLLOW: the lock file is overwritten, and a link under its name could lead to any file of the user.
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
 def lock_run(run: RunDirectory) -> Iterator[None]:
-    """Lock a run directory while the block runs; the time stamp of its lock file is renewed meanwhile.
+    """Lock a run directory while the block runs, and renew the time stamp of its lock file.
 
     Raises:
-        InputError: another process holds it, whose pid and host are named, or locks do not work there.
+        InputError: another process holds the lock (its pid and host are named), or locks do not work there.
     """
     path = run.path / LOCK_NAME
     descriptor = os.open(path, _OPEN, 0o644)
@@ -38,8 +39,10 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
     try:
         if not _acquire(descriptor, path, seconds=1.0):
             raise _held(run, descriptor)
-        _sign(descriptor)
-        for half in run.checkpoints.glob(".*.tmp"):  # of a process that was killed
+        record = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(record).encode(), 0)  # for the message of `_held` in another process
+        for half in run.checkpoints.glob(".*.tmp"):  # the holder of the lock alone writes: they are of a killed process
             half.unlink(missing_ok=True)
         threading.Thread(target=_beat, args=(descriptor, stop), name="infomcr-heartbeat", daemon=True).start()
         yield
@@ -49,14 +52,15 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
 
 
 def is_held(run: RunDirectory) -> bool:
-    """Return whether a living process holds the run directory, on this machine or where locks are shared."""
+    """Return whether a living process holds the run directory, on this machine or on another that shares its locks."""
     try:
         descriptor = os.open(run.path / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
     try:
+        # Shared, so that two processes that test the lock at once do not take each other for its holder.
         return not is_acquired(descriptor, run.path, shared=True)
-    except InputError:  # where locks do not work, no process has been able to take one
+    except InputError:  # if locks do not work, no process can have taken one
         return False
     finally:
         os.close(descriptor)
@@ -81,7 +85,7 @@ def is_acquired(descriptor: int, path: Path, *, shared: bool = False) -> bool:
 
 
 def last_heartbeat(run: RunDirectory) -> float:
-    """Return when a holder last renewed the lock file, seconds since 1970; 0 where none ever did."""
+    """Return when a holder last renewed the lock file, seconds since 1970; 0 without a lock file."""
     try:
         return (run.path / LOCK_NAME).lstat().st_mtime
     except OSError:
@@ -90,7 +94,7 @@ def last_heartbeat(run: RunDirectory) -> float:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Lock a file while the block runs, after waiting for it; a missing file is created.
+    """Wait for the lock of a file and hold it while the block runs; a missing file is created.
 
     Raises:
         InputError: locks do not work on its file system.
@@ -115,19 +119,13 @@ def _without_locks(path: Path, error: OSError) -> InputError:
 
 
 def _acquire(descriptor: int, path: Path, seconds: float) -> bool:
-    # `is_held` in another process takes a shared lock for an instant: try a little longer than that.
+    # `is_held` in another process takes a shared lock for an instant, which a single attempt could meet.
     deadline = time.monotonic() + seconds
     while not is_acquired(descriptor, path):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
     return True
-
-
-def _sign(descriptor: int) -> None:
-    record = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(record).encode(), 0)
 
 
 def _held(run: RunDirectory, descriptor: int) -> InputError:
@@ -149,5 +147,5 @@ def _beat(descriptor: int, stop: threading.Event) -> None:
         try:
             os.utime(descriptor)
         except OSError as error:
-            if error.errno == errno.EBADF:  # it was closed; a server that is away for a while comes back
+            if error.errno == errno.EBADF:  # closed; after any other error a file server may become available again
                 return

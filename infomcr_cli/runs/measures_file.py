@@ -27,14 +27,14 @@ MAX_MEASURES = 1000
 
 
 def _bounded(value: Any) -> Any:
-    """Refuse an integer that no float can hold before it is turned into one."""
+    """Refuse an integer that is too large for a float before it is converted."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63:
         raise ValueError("a number beyond 64 bits")
     return value
 
 
 def _finite(value: Any) -> float | None:
-    """Return a number of an untrusted file as a float; None if it is none, or too large."""
+    """Return a number of an untrusted file as a float; None if it is not a number, or too large."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= sys.float_info.max else None
 
@@ -56,9 +56,9 @@ class MeasureRecord(_Record):
     """One measure of one checkpoint.
 
     Attributes:
-        value:      None if it cannot be had; `reason` then says why, and `error` names an unforeseen exception.
+        value:      None if it could not be measured; `reason` then says why, and `error` names an unforeseen exception.
         std_error:  of an estimated value, in its unit.
-        convention: what two values must share to be ranked together.
+        convention: two values are ranked together only if their conventions are equal.
         spectrum:   mean eigenvalues of G/N over the draws, descending.
     """
 
@@ -70,10 +70,10 @@ class MeasureRecord(_Record):
     spectrum: list[Number] | None = None
 
     def numbers(self, key: str) -> list[float | None]:
-        """Return a list of numbers that a measure records besides, such as "draws" or "interval".
+        """Return a list of numbers that a measure records in addition, such as "draws" or "interval".
 
         Returns:
-            None in place of what is not a finite number; nothing if there is no such list.
+            the list, with None in place of what is not a finite number; empty if there is no such list.
         """
         found = (self.model_extra or {}).get(key)
         return [_finite(one) for one in found] if isinstance(found, list) else []
@@ -94,7 +94,7 @@ class Gap(_Record):
 
 
 class Evaluation(_Record):
-    """What measures.json holds of one checkpoint.
+    """The record of one checkpoint in measures.json.
 
     Attributes:
         checkpoint:      as it was requested: "last", "best" or its own name.
@@ -121,17 +121,17 @@ class Evaluation(_Record):
 
 
 class MeasuresFile(_Record):
-    """The whole of measures.json; `reached_target` is a key of former versions."""
+    """The content of measures.json; `reached_target` is a key of former versions."""
 
     checkpoints: Annotated[dict[Name, Evaluation], Field(max_length=100_000)] = {}
     reached_target: bool | None = None
 
 
 def read_measures_file(run: RunDirectory) -> MeasuresFile:
-    """Return what measures.json holds; without the file, nothing.
+    """Return the content of measures.json; an empty record without the file.
 
     Raises:
-        InputError: it is not what this program writes; the place is named.
+        InputError: it is not what this program writes; the error names the place.
     """
     what = f"measures.json of {run.name}"
     try:
@@ -153,12 +153,12 @@ def last_evaluation(run: RunDirectory, step: int) -> Evaluation | None:
 def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> None:
     """Add one checkpoint's evaluation to measures.json; those of other checkpoints stay.
 
-    Measures that were taken before of the very same weights stay too, unless they were taken again: they may be hours
-    of work.
+    Earlier measures of the same weights stay too, unless they were measured again: they may have taken hours.
 
     Args:
         name: the checkpoint as it was requested: "last", "best" or its own name.
     """
+    # A separate lock file: measures.json itself is replaced by a new file, which a lock on the old one does not cover.
     with locked_file(run.path / ".measures.lock"):
         recorded = _recorded(run)
         added = {"checkpoint": name, **evaluation.to_dict()}
@@ -168,7 +168,7 @@ def record_evaluation(run: RunDirectory, name: str, evaluation: Evaluation) -> N
 
 
 def _of_same_weights(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the measures of an evaluation whose step and scores are those of another one, to the last digit."""
+    """Return the measures of an earlier evaluation if its step and scores are exactly those of the new one."""
     if not isinstance(before, dict) or any(before.get(key) != now.get(key) for key in ("step", "train", "test")):
         return {}
     measures = before.get("measures")
@@ -176,6 +176,7 @@ def _of_same_weights(before: Any, now: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _recorded(run: RunDirectory) -> dict[str, Any]:
+    """Return the records as plain JSON, so that records which `Evaluation` would refuse are kept as they are."""
     try:
         document = parse_json(run.read("measures.json"), f"measures.json of {run.name}")
     except FileNotFoundError:
@@ -199,16 +200,17 @@ class MeasuredNumber:
 
 
 def measured_numbers(run: RunDirectory) -> list[MeasuredNumber]:
-    """Return the scores, gaps and measures that measures.json holds; what is no finite number is left out.
+    """Return the scores, gaps and measures in measures.json, without those that are not finite numbers.
 
     Raises:
-        InputError: measures.json is no JSON.
+        InputError: measures.json is not a JSON document.
     """
     try:
         document = parse_json(run.read("measures.json"), f"measures.json of {run.name}")
     except FileNotFoundError:
         return []
     checkpoints = _mapping(_mapping(document).get("checkpoints"))
+    # "last" and "best" may be the same checkpoint: each number is returned once.
     found = {(n.name, n.step): n for entry in checkpoints.values() for n in _of_one(_mapping(entry))}
     return list(found.values())[:MOST]
 

@@ -19,17 +19,17 @@ MAX_METRICS = 1024**3
 MAX_LINE = 1024 * 1024
 _RESERVED = {"step", "epoch", "timing"}
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./ -]{0,199}$")
-# JSON has no such numbers; as words they keep their meaning.
+# JSON has no such numbers, so they are written as text.
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @dataclass(frozen=True)
 class MetricsLine:
-    """What was logged at one step.
+    """The metrics that were logged at one step.
 
     Args:
-        values: name → value; the same on every run of the same seed.
-        timing: name → value; whatever depends on the clock. `time` is seconds since 1970.
+        values: name → value; the same in every run of the same seed.
+        timing: name → value; everything that depends on the clock. `time` is seconds since 1970.
     """
 
     step: int
@@ -52,7 +52,7 @@ class MetricsLog:
         """Add one line, whole or not at all.
 
         Raises:
-            OSError: the disk is full; the file is as it was before.
+            OSError: the disk is full; the file is unchanged.
         """
         line = encode_line(MetricsLine(step, epoch, values, timing))
         descriptor = os.open(self._run.metrics, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -67,10 +67,11 @@ class MetricsLog:
             os.close(descriptor)
 
     def truncate_after(self, step: int, epoch: int | None = None) -> int:
-        """Drop all lines past `step` and a torn last one, before a run is resumed from there; return how many went.
+        """Drop all lines after `step` and a torn last line, before a run is resumed there; return their number.
 
         Args:
-            epoch: whole epochs done at `step`; the last step of an epoch may be taken and its line not yet be due.
+            epoch: whole epochs done at `step`. A signal at the last step of an epoch leaves a checkpoint that precedes
+                the line of this epoch; the line has the same step, and is dropped too.
         """
         keep, dropped = 0, 0
         content = self._content()
@@ -84,8 +85,9 @@ class MetricsLog:
         return dropped
 
     def sync(self) -> None:
-        """Bring what was appended onto the disk, so that no checkpoint is ever ahead of its metrics."""
+        """Write the appended lines to the disk, so that no checkpoint is ever ahead of its metrics."""
         if self._run.metrics.exists():
+            # fsync applies to the file, whichever descriptor its lines were written through.
             descriptor = os.open(self._run.metrics, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 os.fsync(descriptor)
@@ -101,13 +103,13 @@ class MetricsLog:
         return self.read_from(0)[0]
 
     def read_from(self, offset: int) -> tuple[list[MetricsLine], int]:
-        """Return the whole lines past a byte offset, and the offset past them.
+        """Return the whole lines after a byte offset, and the offset after them.
 
         Args:
-            offset: as it was returned before; 0 at first.
+            offset: the offset that was returned before; 0 at first.
 
         Raises:
-            RewrittenError: the file is shorter by now, or that offset is amid one of its lines: read anew from 0.
+            RewrittenError: the file has become shorter, or no line ends at that offset: read again from 0.
             InputError: a line is not what this program writes.
         """
         content = self._content()
@@ -127,7 +129,7 @@ class MetricsLog:
 
 
 def encode_line(line: MetricsLine) -> bytes:
-    """Return the JSON line, newline included; the shortest decimal that reads back as the same number.
+    """Return the JSON line, newline included; each number is the shortest decimal that reads back as the same number.
 
     Raises:
         ValueError: a name is reserved or holds characters that MLflow refuses.
@@ -142,10 +144,10 @@ def encode_line(line: MetricsLine) -> bytes:
 
 
 def decode_line(content: bytes, what: str) -> MetricsLine:
-    """Return what one JSON line holds.
+    """Return the metrics in one JSON line.
 
     Raises:
-        InputError: no object, a name or a number of the wrong kind.
+        InputError: it is not an object, or has a name or a number of the wrong kind.
     """
     record = parse_json(content, what, limit=MAX_LINE)
     if not isinstance(record, dict) or not all(_is_count(record.get(key)) for key in ("step", "epoch")):
@@ -158,13 +160,12 @@ def decode_line(content: bytes, what: str) -> MetricsLine:
 
 
 def _numbers(record: Mapping[str, Any], what: str) -> dict[str, float]:
-    return {_checked_name(name, what): _from_json(value, name, what) for name, value in record.items()}
-
-
-def _checked_name(name: str, what: str) -> str:
-    if not _NAME.match(name):
-        raise InputError(f"{what} must name metrics by letters, digits and _./-", received=printable(name))
-    return name
+    numbers = {}
+    for name, value in record.items():
+        if not _NAME.match(name):
+            raise InputError(f"{what} must name metrics by letters, digits and _./-", received=printable(name))
+        numbers[name] = _from_json(value, name, what)
+    return numbers
 
 
 def _to_json(value: float) -> float | int | str:
@@ -194,6 +195,7 @@ def _is_up_to(line: bytes, step: int, epoch: int | None) -> bool:
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
+    """Write all bytes: `os.write` may write only a part of them, as when the disk is nearly full."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -1,1 +1,1 @@
-"""Safe reading and writing of files that anyone may have made."""
+"""Read and write untrusted files safely."""

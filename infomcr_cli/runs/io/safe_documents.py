@@ -1,4 +1,4 @@
-"""JSON and YAML from untrusted files: no tags, no aliases, no NaN, bounded in size and depth."""
+"""Read JSON and YAML from untrusted files: no tags, no aliases, no NaN, bounded in size and depth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_NESTING = 40
 Record = TypeVar("Record", bound=BaseModel)
 
 
-# LibYAML where it is there: five times as fast, and a comparison reads a document of each run.
+# LibYAML if it is installed: it is five times as fast, and a comparison reads a document of each run.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -30,10 +30,11 @@ def parse_json(content: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
         what: how the document is named in an error, such as "status.json of runs/a".
 
     Raises:
-        InputError: too large, too deep, NaN or Infinity, or no JSON.
+        InputError: it is too large or too deep, contains NaN or Infinity, or is not JSON.
     """
     _check_size(content, what, limit)
     try:
+        # json.loads accepts NaN and Infinity, and reads a number such as 1e999 as infinity.
         value = json.loads(content.decode(), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what} must be a JSON document ({printable(str(error))})") from None
@@ -42,15 +43,15 @@ def parse_json(content: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
 
 
 def parse_record(content: bytes, what: str, model: type[Record], *, command: str = "") -> Record:
-    """Return the record that a strict JSON document holds.
+    """Return the record in a strict JSON document.
 
     Args:
         what:    how the document is named in an error.
-        model:   of the record.
-        command: that writes such documents, for the error.
+        model:   the type of the record.
+        command: the command that writes such documents, for the error.
 
     Raises:
-        InputError: it is no such document.
+        InputError: it is not such a document.
     """
     document = parse_json(content, what)
     try:
@@ -67,7 +68,7 @@ def parse_yaml(content: bytes, what: str, *, limit: int = MAX_YAML) -> Any:
     """Return the value of a YAML document without tags and aliases.
 
     Raises:
-        InputError: too large, too deep, a tag, an alias, or no YAML.
+        InputError: it is too large or too deep, contains a tag or an alias, or is not YAML.
     """
     _check_size(content, what, limit)
     try:
@@ -81,7 +82,7 @@ def parse_yaml(content: bytes, what: str, *, limit: int = MAX_YAML) -> Any:
 
 
 def dump_json(value: Any) -> bytes:
-    """Return a JSON document with sorted keys; NaN and infinities are refused.
+    """Return a JSON document with sorted keys.
 
     Raises:
         ValueError: a number is not finite.
@@ -95,7 +96,7 @@ def dump_yaml(value: Any) -> bytes:
 
 
 def _refuse_bombs(text: str) -> None:
-    """Refuse, before anything is built, an alias, which could multiply itself, and nesting that would end the stack."""
+    """Refuse aliases and deep nesting before anything is built: they could fill the memory or overflow the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -122,6 +123,7 @@ def _check_size(content: bytes, what: str, limit: int) -> None:
 
 
 def _check_nesting(value: Any, what: str) -> None:
+    # Level by level: recursion into a deep document would exceed Python's limit.
     level, depth = [value], 0
     while level:
         depth += 1

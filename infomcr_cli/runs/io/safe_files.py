@@ -1,4 +1,4 @@
-"""Reading and writing files of a directory that anyone may have made: never through a link, never outside."""
+"""Read and write files of a directory that anyone may have made: never through a link, never outside of it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from infomcr_cli.errors import InputError
 
 MAX_ENTRIES = 200_000
 MAX_DEPTH = 4
+# O_NONBLOCK: the open of a pipe would otherwise wait for a writer; it is refused as soon as it is open.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def check_tree(root: Path) -> None:
-    """Refuse a directory that holds anything but plain files and directories, or absurdly many of them.
+    """Refuse a directory that holds anything but plain files and directories, or far too many of them.
 
     Raises:
-        InputError: a link, a pipe, a device or a socket is inside; it is deeper or fuller than any run.
+        InputError: a link, a pipe, a device or a socket is inside, or it is deeper or larger than any run.
     """
     pending, entries = [(root, 0)], 0
     while pending:
@@ -40,10 +41,11 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
 
     Args:
         relative: path inside root, with forward slashes.
-        limit:    most bytes that are accepted.
+        limit:    largest size that is accepted, bytes.
 
     Raises:
-        InputError: outside, a link, no plain file, or larger than limit. FileNotFoundError: it is not there.
+        InputError: the file is outside, a link, not a plain file, or too large.
+        FileNotFoundError: there is no such file.
     """
     descriptor = _open_inside(root, relative)
     with os.fdopen(descriptor, "rb") as file:
@@ -53,30 +55,30 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
         free = psutil.virtual_memory().available
         if size > free // 2:
             raise InputError(f"{relative} must fit into memory", received=f"{size} bytes, {free} free")
-        return file.read(size)
+        return file.read(size)  # not more than was checked, if the file grows meanwhile
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside and rename it: whoever reads finds the former content or the new one, whole.
+    """Write a temporary file and rename it, so that a reader finds either the former content or the new one, whole.
 
     Raises:
-        OSError: the disk is full or refuses; the former file is untouched.
+        OSError: the disk is full or cannot be written; the former file is untouched.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(beside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+            os.fsync(file.fileno())  # otherwise, after a loss of power, the renamed file may be empty
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 
 
 def sync_directory(folder: Path) -> None:
-    """Make renames inside a directory survive a loss of power."""
+    """Write the entries of a directory to the disk, so that renames inside it survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -85,9 +87,11 @@ def sync_directory(folder: Path) -> None:
 
 
 def _open_inside(root: Path, relative: str) -> int:
+    """Return a descriptor of a plain file; each folder on the way is opened relative to the one before."""
     parts = relative.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise _refusal(root, f"{relative!r} must be a path inside the run directory")
+    # O_NOFOLLOW refuses a link only in the last component of a path, so the components are opened one by one.
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts[:-1]:

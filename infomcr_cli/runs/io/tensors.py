@@ -1,4 +1,4 @@
-"""Named arrays as bytes and back, in the safetensors format: no pickle, every size checked before it is believed."""
+"""Convert named arrays to bytes and back, in the safetensors format: no pickle, every size is checked first."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def encode_arrays(arrays: Mapping[str, Array], record: Mapping[str, Any]) -> byt
     """Return a safetensors file: the same arrays and record always give the same bytes.
 
     Args:
-        record: small JSON-able facts that travel in the header.
+        record: a small record for JSON, which is stored in the header.
     """
+    # In C order, because safetensors stores the memory as it is. `np.ascontiguousarray` would give a scalar an axis.
     whole = {name: np.array(value, order="C", copy=None) for name, value in arrays.items()}
     # One metadata key only: the library orders several at random.
     return bytes(safetensors.numpy.save(whole, {_RECORD: dump_json(dict(record)).decode()}))
@@ -47,7 +48,7 @@ def decode_arrays(content: bytes, what: str) -> tuple[dict[str, Array], dict[str
     """Return the arrays and the record of a safetensors file that infomcr wrote.
 
     Raises:
-        InputError: it is not one, or it claims shapes, types or sizes that no checkpoint has.
+        InputError: it is not such a file, or it claims shapes, types or sizes that no checkpoint has.
     """
     arrays = decode_plain_arrays(content, what)
     return arrays, header_record(read_header(content, what), what)
@@ -57,22 +58,28 @@ def decode_plain_arrays(content: bytes, what: str) -> dict[str, Array]:
     """Return the arrays of any safetensors file.
 
     Raises:
-        InputError: it is not one, or it claims shapes, types or sizes that no network has.
+        InputError: it is not such a file, or it claims shapes, types or sizes that no network has.
     """
     header = read_header(content, what)
     for name, entry in header.items():
         if name != "__metadata__":
             _check_entry(name, entry, what)
-    _check_memory(len(content), what)
+    free = psutil.virtual_memory().available
+    if len(content) > free:
+        raise InputError(f"{what} must fit into memory", received=f"{len(content)} bytes, {free} free")
+    arrays: dict[str, Array] = {}
     try:
-        parts = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
-        return {name: _array(part) for name, part in parts}
+        for name, part in safetensors.deserialize(content):  # type: ignore[no-untyped-call]
+            # A bytearray, because an array on bytes is read-only.
+            flat: Array = np.frombuffer(bytearray(part["data"]), dtype=_DTYPES[part["dtype"]])
+            arrays[name] = flat.reshape(part["shape"])
+        return arrays
     except (safetensors.SafetensorError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise InputError(f"{what} must be a complete safetensors file ({printable(str(error))})") from None
 
 
 def read_header(content: bytes, what: str) -> dict[str, Any]:
-    """Return the parsed header of a safetensors file, of which at least the head must be given."""
+    """Return the parsed header of a safetensors file; `content` may end after the header."""
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else MAX_HEADER + 1
     if length > MAX_HEADER or len(content) < 8 + length:
         raise InputError(f"{what} must be a complete safetensors file with a header of at most {MAX_HEADER} bytes")
@@ -99,19 +106,8 @@ def _check_entry(name: str, entry: Any, what: str) -> None:
         isinstance(shape, list)
         and len(shape) <= MAX_RANK
         and all(isinstance(d, int) and not isinstance(d, bool) and 0 <= d < 2**40 for d in shape)
-        and math.prod(max(d, 1) for d in shape) < 2**40
+        and math.prod(max(d, 1) for d in shape) < 2**40  # a size of 0 would hide the others
     )
     if dtype is None or not shape_is_sane or len(name) > 500 or printable(name) != name:
         shown = printable(f"{name}: {entry.get('dtype')} {shape}", 200)
         raise InputError(f"{what} must contain arrays with plain names, types and shapes", received=shown)
-
-
-def _check_memory(size: int, what: str) -> None:
-    free = psutil.virtual_memory().available
-    if size > free:
-        raise InputError(f"{what} must fit into memory", received=f"{size} bytes, {free} free")
-
-
-def _array(part: Mapping[str, Any]) -> Array:
-    flat: Array = np.frombuffer(bytearray(part["data"]), dtype=_DTYPES[part["dtype"]])
-    return flat.reshape(part["shape"])
