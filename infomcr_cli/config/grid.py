@@ -7,7 +7,7 @@ jobs are planned in seconds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,18 +69,12 @@ def expand(
     groups = group_choices(config_dir)
     axes = [axis_of(override, groups) for override in grammar.parse(arguments)]
     check_axes(axes)
-    points = list(_points(axes, config_dir, exclusions))
+    composer = Composer(axes, config_dir, exclusions)
+    combinations = itertools.product(*(axis.choices for axis in axes))
+    points = [point for combination in combinations if (point := composer.point(combination)) is not None]
     if not points:
         raise InputError("a sweep needs at least one job", received="sweep.exclude leaves out every combination")
     return points
-
-
-def _points(axes: Sequence[SweepAxis], config_dir: Path | None, exclusions: Sequence[Exclusion]) -> Iterator[GridPoint]:
-    composer = Composer(axes, config_dir, exclusions)
-    for combination in itertools.product(*(axis.choices for axis in axes)):
-        point = composer.point(combination)
-        if point is not None:
-            yield point
 
 
 class Composer:

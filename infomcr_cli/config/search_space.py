@@ -60,16 +60,14 @@ class Numbers:
         """
         if self.whole:
             return round(value)
-        if self.step is not None:
-            return self._on_step(value, self.step)
-        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
-
-    def _on_step(self, value: float, step: float) -> float:
-        """Return the nearest low + k·step to a value, with as few digits as Optuna's check of the steps permits."""
-        count = round((value - self.low) / step)
-        rounded = (float(f"{self.low + count * step:.{digits}g}") for digits in (DIGITS, 12, 17))
-        found = next(one for one in rounded if abs((one - self.low) / step - count) < 1e-9)
-        return min(max(found, self.low), self.high)
+        low, step = self.low, self.step
+        if step is None:
+            return min(max(float(f"{value:.{DIGITS}g}"), low), self.high)
+        # The nearest low + k·step, with as few digits as Optuna's check of the steps permits.
+        k = round((value - low) / step)
+        rounded = (float(f"{low + k * step:.{digits}g}") for digits in (DIGITS, 12, 17))
+        found = next(one for one in rounded if abs((one - low) / step - k) < 1e-9)
+        return min(max(found, low), self.high)
 
 
 @dataclass(frozen=True)
@@ -230,24 +228,18 @@ def _interval(override: Override, sweep: IntervalSweep) -> Numbers:
 
 def _range(override: Override, sweep: RangeSweep) -> Numbers:
     """Return the numbers of a range; as in any sweep, its end is not one of them."""
-    first, last = _ends(override, sweep)
-    whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
-    step = None if "log" in sweep.tags else abs(float(sweep.step))
-    low, high = sorted((first, last))
-    return _checked(override, Numbers(low, high, whole, "log" in sweep.tags, step))
-
-
-def _ends(override: Override, sweep: RangeSweep) -> tuple[float, float]:
-    """Return the first and the last value of a range, without listing all of them."""
     start, stop, step = (Decimal(bound) for bound in (sweep.start, sweep.stop, sweep.step))
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
         raise InputError("a range must have finite bounds and a step", received=override.input_line)
-    count = math.ceil((stop - start) / step)
+    count = math.ceil((stop - start) / step)  # not by listing the values: there may be any number of them
     if count < 1:
         raise InputError(f"{override.key_or_group} must have a value", received=override.input_line)
     # As decimals of their text: a sum of floats would miss the last step.
     start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
-    return float(start), float(start + (count - 1) * step)
+    low, high = sorted((float(start), float(start + (count - 1) * step)))
+    whole = all(isinstance(bound, int) for bound in (sweep.start, sweep.stop, sweep.step))
+    is_log = "log" in sweep.tags
+    return _checked(override, Numbers(low, high, whole, is_log, None if is_log else abs(float(sweep.step))))
 
 
 def _checked(override: Override, numbers: Numbers) -> Numbers:

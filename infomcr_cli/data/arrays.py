@@ -58,7 +58,7 @@ def check_arrays(path: Path, names: Names) -> tuple[int, int]:
     """Return the number of training and of test samples, from the headers alone.
 
     Raises:
-        InputError: an array is too large, holds something else than numbers, or does not fit the others.
+        InputError: an array is too large, holds something other than numbers, or does not fit the others.
     """
     with npz.open_members(path) as members:
         train, test = (_checked_length(members, names, split, path) for split in ("train", "test"))
@@ -69,7 +69,7 @@ def read_arrays(path: Path, names: Names, name: str) -> Dataset:
     """Return the data set in an .npz file.
 
     Raises:
-        InputError: an array holds something else than numbers, or does not fit the others.
+        InputError: an array holds something other than numbers, or does not fit the others.
     """
     check_arrays(path, names)
     splits = []
@@ -77,7 +77,7 @@ def read_arrays(path: Path, names: Names, name: str) -> Dataset:
         for place, split in enumerate(("train", "test")):
             labels = members.read(_label_name(members, split, path))
             arrays = {key: members.read(pair[place]) for key, pair in names.items()}
-            # An array of one of these names is no named input: the network has one input, whatever its name.
+            # A single array of one of these names is for a network with one input, whatever the name of its input.
             is_single = set(arrays) <= {"inputs", "x"} and len(arrays) == 1
             splits.append(split_of(next(iter(arrays.values())) if is_single else arrays, labels, split))
         train, test = splits

@@ -25,8 +25,8 @@ def render(step: EpochPlan, source: Resident, scale: Scale, augment: AugmentConf
         step: a plan without its leading axis.
 
     Returns:
-        float32 images, [B, H, W, C], and int32 labels [B], or float32 class weights [B, num_classes] where
-            images are mixed.
+        float32 images, [B, H, W, C], and int32 labels [B], or float32 class weights [B, num_classes] if images are
+            mixed.
     """
     _, height, width, channels = source.images.shape
     moved = augment.padding or augment.flip

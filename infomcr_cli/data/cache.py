@@ -72,7 +72,7 @@ def content_key(root: Path, *settings: str) -> str:
 
 
 def remove_left_over(folder: Path, pattern: str) -> None:
-    """Remove the folders of gigabytes that killed processes left in a folder.
+    """Remove the temporary folders, of gigabytes each, that killed processes left in a folder.
 
     Args:
         pattern: matches only the names of this program's temporary folders: the cache may be a folder of the user.
@@ -86,31 +86,31 @@ def remove_left_over(folder: Path, pattern: str) -> None:
 def _write(dataset: Dataset, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(place.parent, f".{'[0-9a-f]' * len(place.name)}-*")  # of any key
-    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         parts = (dataset.train.pixels, dataset.train.labels, dataset.test.pixels, dataset.test.labels)
         for name, array in zip(ARRAYS, parts, strict=True):
-            np.save(beside / f"{name}.npy", array, allow_pickle=False)
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         names = ("name", "class_names", "mean", "std", "stored_order", "fingerprint")
         about = json.dumps({name: getattr(dataset, name) for name in names})
-        (beside / "about.json").write_text(about, encoding="utf-8")
+        (temporary / "about.json").write_text(about, encoding="utf-8")
         # Otherwise, after a loss of power, the renamed folder may have files of zeros.
-        for path in beside.iterdir():
+        for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        _take_place(beside, place)
+        _take_place(temporary, place)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _take_place(beside: Path, place: Path) -> None:
+def _take_place(temporary: Path, place: Path) -> None:
     with suppress(OSError):  # another process was first: its entry is as good
-        beside.rename(place)
+        temporary.rename(place)
         return
     if _read(place) is None:  # a damaged entry is in the way
         shutil.rmtree(place, ignore_errors=True)
         with suppress(OSError):
-            beside.rename(place)
+            temporary.rename(place)
 
 
 def _read(place: Path) -> Dataset | None:

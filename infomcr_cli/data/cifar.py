@@ -29,7 +29,7 @@ class Layout:
         names:       files with the class names: (pickled file, its key), text file.
         label:       key of the labels in a pickled batch.
         label_bytes: label bytes of a binary record, and which of them counts.
-        classes:     the class names where the archive has none.
+        classes:     the class names if the archive has none.
     """
 
     train: tuple[str, ...]

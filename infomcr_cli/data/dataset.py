@@ -60,7 +60,7 @@ class Dataset:
                       images of a folder are in one fixed, stratified permutation.
         fingerprint:  hash of the pixels and labels, hexadecimal.
         validation:   training images held out by `data.validation_size`.
-        noisy:        which training labels `data.label_noise` replaced, [n]; None where there is no noise.
+        noisy:        which training labels `data.label_noise` replaced, [n]; None without noise.
         has_added_axis: whether samples got a last axis of 1; `mean` and `std` are of the axis before it.
     """
 

@@ -75,10 +75,10 @@ def _download(origin: Origin, place: Path) -> None:
 
     place.parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(place.parent, ".fetch-*")
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as temporary:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress
-                got = keras.utils.get_file(origin.file, origin.url, file_hash=origin.sha256, cache_subdir=beside)
+                got = keras.utils.get_file(origin.file, origin.url, file_hash=origin.sha256, cache_subdir=temporary)
         except Exception as error:  # Keras raises bare Exception and ValueError
             raise InputError(
                 "the archive could not be downloaded",

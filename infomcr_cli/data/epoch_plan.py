@@ -7,7 +7,6 @@ others alone. The orders of epochs 1 to 4 have the streams of the choices in `su
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -66,7 +65,12 @@ def plan_epoch(
     shifts = np.broadcast_to(shifts, (*shape, 2))  # [S, 1, 2] or [S, B, 2] → [S, B, 2]
     flips = stream(FLIP).random(shape) < 0.5 if augment.flip else np.zeros(shape, bool)  # [S, B]
     holes = stream(HOLE).integers(0, height_width, (*shape, 2), dtype=np.int32)  # [S, B, 2]
-    weights, partners = _mixing(augment.mixup, shape, stream)
+    weights = np.ones(steps, np.float32)  # [S]
+    partners = np.tile(np.arange(batch_size, dtype=np.int32), (steps, 1))  # [S, B], each image itself
+    if augment.mixup:
+        weights = stream(MIX).beta(augment.mixup, augment.mixup, steps).astype(np.float32)
+        # `permuted` draws an order for each row; `permutation` would move all rows alike.
+        partners = stream(PARTNER).permuted(partners, axis=1)
     return EpochPlan(order, shifts, flips, holes, weights, partners)
 
 
@@ -75,15 +79,3 @@ def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> NDArra
     order = np.random.default_rng([seed, epoch, ORDER]).permutation(count).astype(np.int32)
     steps = count // batch_size
     return order[: steps * batch_size].reshape(steps, batch_size)  # [S, B]
-
-
-def _mixing(
-    alpha: float, shape: tuple[int, int], stream: Callable[[int], np.random.Generator]
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Return the weights λ of all steps, [S], drawn from Beta(alpha, alpha), and the partners, [S, B]."""
-    steps, batch_size = shape
-    places = np.tile(np.arange(batch_size, dtype=np.int32), (steps, 1))  # [S, B]
-    if alpha == 0:
-        return np.ones(steps, np.float32), places
-    # `permuted` draws an order for each row; `permutation` would move all rows alike.
-    return stream(MIX).beta(alpha, alpha, steps).astype(np.float32), stream(PARTNER).permuted(places, axis=1)

@@ -30,7 +30,7 @@ MAX_SWEPT = 64 * 2**30  # bytes that an archive may unfold to, wanted or not
 MAX_MEMBERS = 2_000_000
 MAX_HEADER = 2**20  # bytes of a long name, or of other headers of a file in a tar archive
 MAX_NAME = 4096  # letters of a name with its folders
-SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}  # what macOS and Windows leave beside the user's own files
+SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}  # made by macOS and Windows, not by the user
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -247,7 +247,7 @@ def _zip_members(root: Path, file: IO[bytes]) -> Iterator[tuple[str, int, Reader
             kind = member.external_attr >> 28  # the type bits of a Unix mode: 8 a file, 4 a folder, 0 unknown
             if kind not in (0, 4, 8):
                 raise _no_link(root, member.filename)
-            # Some programs on Windows write backslashes alone; beside slashes one is a part of a name.
+            # Some programs on Windows separate folders by backslashes; if there are slashes, one is part of a name.
             written = member.filename if "/" in member.filename else member.filename.replace("\\", "/")
             name = _safe_name(root, written)
             if not written.endswith("/"):

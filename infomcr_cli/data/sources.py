@@ -43,7 +43,7 @@ def load_dataset(config: DataConfig, *, seed: int, is_scaled: bool = True) -> Da
     """Return the data set of `config`, ready for training and evaluation.
 
     Args:
-        seed:      of subsets and label noise where `data.seed` is null.
+        seed:      of subsets and label noise if `data.seed` is null.
         is_scaled: if False, `scaling` is ignored: mean and deviation are those of the training images.
 
     Raises:

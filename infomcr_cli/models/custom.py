@@ -38,7 +38,12 @@ def resolve_builder(path: str, *, trusted: bool, setting: str = "model.builder")
     """
     check_trusted(path, trusted=trusted, setting=setting)
     module, _, name = path.partition(":")
-    builder = getattr(_imported(module, path, setting), name, None)
+    here = str(Path.cwd())  # an installed command has its own folder on the path instead of the working directory
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    with user_code(f"{setting}={path} must name a module that can be imported"):
+        found = importlib.import_module(module)
+    builder = getattr(found, name, None)
     if not callable(builder):
         raise InputError(f"{setting} must name a function", received=path, advice=f"{module} has no function {name}.")
     return builder
@@ -98,11 +103,3 @@ def check_keywords(function: Callable[..., Any], keywords: Iterable[str], path: 
             advice=f"It says: {error}. Write it as: def {path.rpartition(':')[2]}(*, {', '.join(names)}). "
             "The first three are always given; model.settings gives the rest.",
         ) from None
-
-
-def _imported(module: str, path: str, setting: str) -> Any:
-    here = str(Path.cwd())  # an installed command has its own folder on the path instead of the working directory
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    with user_code(f"{setting}={path} must name a module that can be imported"):
-        return importlib.import_module(module)

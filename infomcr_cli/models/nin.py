@@ -37,16 +37,11 @@ def build(
     image = keras.Input(input_shape, name="image")
     x = image
     for block in range(1, depth + 1):
-        x = _block(x, style, base_width * width, f"block{block}")
+        for place, (size, stride) in enumerate(((3, 2), (1, 1), (1, 1)), start=1):
+            x = style.conv(x, base_width * width, f"block{block}.conv{place}", size=size, stride=stride)
+            x = style.normalise_and_activate(x, f"block{block}.norm{place}")
+        x = style.drop(x, f"block{block}.dropout")  # [h, w, c] → [h / 2, w / 2, base_width · width]
     x = style.conv(x, num_classes, "head.conv", size=1)  # [h, w, num_classes]
     x = style.normalise_and_activate(x, "head.norm")
     logits = layers.GlobalAveragePooling2D(name="head.pool")(x)  # [num_classes]
     return penalise_kernels(keras.Model(image, logits, name="nin"), l2)
-
-
-def _block(x: keras.KerasTensor, style: Style, channels: int, name: str) -> keras.KerasTensor:
-    """Map features [h, w, c] to [h / 2, w / 2, channels] by convolutions of 3x3, 1x1 and 1x1."""
-    for place, (size, stride) in enumerate(((3, 2), (1, 1), (1, 1)), start=1):
-        x = style.conv(x, channels, f"{name}.conv{place}", size=size, stride=stride)
-        x = style.normalise_and_activate(x, f"{name}.norm{place}")
-    return style.drop(x, f"{name}.dropout")

@@ -45,13 +45,9 @@ def build(
             x = style.normalise_and_activate(x, f"stage{stage}.norm{conv}")
         # Padded, so that an image of one pixel stays one: [h, w, c] → [⌈h / 2⌉, ⌈w / 2⌉, c].
         x = layers.MaxPooling2D(2, padding="same", name=f"stage{stage}.pool")(x)
-    x = _head(layers.Flatten(name="head.flatten")(x), style, head_units)
-    return penalise_kernels(keras.Model(image, logits_of(x, num_classes), name="vgg"), l2)
-
-
-def _head(x: keras.KerasTensor, style: Style, units: Sequence[int]) -> keras.KerasTensor:
-    """Map flat features to those before the last layer, by hidden dense layers."""
-    for place, width in enumerate(units, start=1):
-        x = style.dense(style.drop(x, f"head.dropout{place}"), width, f"head.dense{place}")
+    x = layers.Flatten(name="head.flatten")(x)  # [h · w · c]
+    for place, units in enumerate(head_units, start=1):
+        x = style.dense(style.drop(x, f"head.dropout{place}"), units, f"head.dense{place}")  # [units]
         x = style.normalise_and_activate(x, f"head.norm{place}")
-    return style.drop(x, "head.dropout")
+    x = style.drop(x, "head.dropout")
+    return penalise_kernels(keras.Model(image, logits_of(x, num_classes), name="vgg"), l2)
