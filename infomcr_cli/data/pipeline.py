@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -124,14 +123,18 @@ def evaluation_batches(
 
 def _steps_of(draws: Any) -> Any:
     """Return the function from an epoch to its steps, which NumPy draws once an epoch."""
-    example = astuple(draws(0))
+
+    def arrays(epoch: int) -> tuple[NDArray[Any], ...]:
+        return tuple(vars(draws(epoch)).values())
+
+    example = arrays(0)
 
     @tf.autograph.experimental.do_not_convert
     def steps(epoch: tf.Tensor) -> tf.data.Dataset:
         # Declared stateless, which it is: with deterministic operations, tf.data makes no batch in advance if a
         # function of the stream is stateful.
         types = [array.dtype for array in example]
-        drawn = tf.numpy_function(lambda e: astuple(draws(e)), [epoch], types, stateful=False)
+        drawn = tf.numpy_function(arrays, [epoch], types, stateful=False)
         # `numpy_function` returns tensors of unknown shape; a compiled step needs [S, B], [S, B, 2] or [S].
         for tensor, array in zip(drawn, example, strict=True):
             tensor.set_shape([None, *array.shape[1:]])

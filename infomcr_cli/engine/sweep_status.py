@@ -20,7 +20,7 @@ from infomcr_cli.engine.time_left import seconds_left
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
 from infomcr_cli.runs.io.safe_documents import MAX_DOCUMENT, parse_json
-from infomcr_cli.runs.io.safe_files import read_file
+from infomcr_cli.runs.io.safe_files import open_without_links, read_file
 from infomcr_cli.runs.metrics import MetricsLine, decode_line
 from infomcr_cli.runs.status import MAX_STATUS, State, Status, read_status
 
@@ -320,15 +320,11 @@ def _followed(folder: Path, job: JobStatus) -> JobStatus:
 def _last_line(run: Path) -> MetricsLine | None:
     """Return the last whole line of a run's metrics without reading the others."""
     try:
-        descriptor = os.open(run / "metrics.jsonl", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(max(0, os.fstat(descriptor).st_size - 65536))
-        *_, line, _ = [b"", b"", *file.read(65536).split(b"\n")]
-    try:
+        with open_without_links(run / "metrics.jsonl") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
+            *_, line, _ = [b"", b"", *file.read(65536).split(b"\n")]
         return decode_line(line, "metrics.jsonl") if line else None
-    except InputError:
+    except (InputError, OSError):
         return None
 
 

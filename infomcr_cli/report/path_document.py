@@ -171,16 +171,20 @@ def parse_path(content: bytes, what: str) -> PathDocument:
     return parse_record(content, what, PathDocument, command="path")
 
 
-def paths_of(run: RunDirectory) -> list[PathDocument]:
-    """Return the paths that a run's folder of landscapes holds, the latest first; what cannot be read is no path."""
+def paths_of(run: RunDirectory) -> list[tuple[float, PathDocument]]:
+    """Return the paths that a run's folder of landscapes holds, each with the time at which it was written.
+
+    A file that cannot be read is left out. Times are seconds since 1970.
+    """
     if not run.landscapes.is_dir():
         return []
     files = [path for path in sorted(run.landscapes.glob(f"*/{FILE}"))[:MOST_PATHS] if path.is_file()]
     found = []
-    for path in sorted(files, key=lambda path: -path.stat().st_mtime):
+    for path in files:
         relative = f"{run.landscapes.name}/{path.parent.name}/{FILE}"
         try:
-            found.append(parse_path(run.read(relative), f"{relative} of {run.name}"))
+            document = parse_path(run.read(relative), f"{relative} of {run.name}")
+            found.append((path.stat().st_mtime, document))
         except (InputError, OSError):
             continue
     return found

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
 from infomcr_cli.runs.directory import RunDirectory
-from infomcr_cli.runs.io.safe_files import sync_directory, write_atomically
+from infomcr_cli.runs.io.safe_files import open_without_links, sync_directory, write_atomically
 from infomcr_cli.runs.io.tensors import MAX_HEADER, Array, decode_arrays, encode_arrays, header_record, read_header
 from infomcr_cli.runs.metrics import MetricsLog
 
@@ -228,10 +227,7 @@ def _sum_line(content: bytes, name: str) -> bytes:
 
 def _head(run: RunDirectory, name: str) -> bytes:
     """Return the length of the header and the header, without the arrays, which may be gigabytes."""
-    path = run.checkpoints / f"{name}{_SUFFIX}"
-    # A run directory may come from anyone: no link is followed, and the open of a pipe does not wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_without_links(run.checkpoints / f"{name}{_SUFFIX}") as file:
         start = file.read(8)
         return start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
 

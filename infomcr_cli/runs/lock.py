@@ -36,6 +36,7 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
     path = run.path / LOCK_NAME
     descriptor = os.open(path, _OPEN, 0o644)
     stop = threading.Event()
+    heartbeat = threading.Thread(target=_beat, args=(descriptor, stop), name="infomcr-heartbeat", daemon=True)
     try:
         if not _acquire(descriptor, path, seconds=1.0):
             raise _held(run, descriptor)
@@ -44,10 +45,12 @@ def lock_run(run: RunDirectory) -> Iterator[None]:
         os.pwrite(descriptor, json.dumps(record).encode(), 0)  # for the message of `_held` in another process
         for half in run.checkpoints.glob(".*.tmp"):  # the holder of the lock alone writes: they are of a killed process
             half.unlink(missing_ok=True)
-        threading.Thread(target=_beat, args=(descriptor, stop), name="infomcr-heartbeat", daemon=True).start()
+        heartbeat.start()
         yield
     finally:
         stop.set()
+        if heartbeat.is_alive():  # it could renew another file that is opened under the same number
+            heartbeat.join(timeout=5.0)
         os.close(descriptor)
 
 

@@ -18,7 +18,8 @@ from sweeper import Sweeper
 from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.engine.sweep_status import SweepStatus, read_sweep
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import State, Status, finished, new_status
+from infomcr_cli.runs import RunDirectory, State, Status, finished, new_status
+from infomcr_cli.runs.lock import lock_run
 from infomcr_cli.runs.status import status_document
 from infomcr_cli.sweep_status import StatusResult, sweep_status
 from tests.conftest import CommandLine
@@ -124,6 +125,14 @@ def test_a_run_that_cannot_be_read_counts_as_failed_and_the_others_are_shown(tmp
     status = read_sweep(folder)
     assert (states_of(status)["finished"], status.jobs[0].state) == (1, State.FAILED)
     assert "status.json" in str(status.jobs[0].to_dict()["reason"])
+
+
+def test_a_running_job_whose_metrics_cannot_be_read_is_shown(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path, [new_status("ab" * 32)])
+    run = tmp_path / "runs" / f"{0:016x}"
+    (run / "metrics.jsonl").mkdir()
+    with lock_run(RunDirectory(run)):
+        assert states_of(read_sweep(folder)) == {"running": 1}
 
 
 def test_a_sweep_of_a_former_version_is_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -22,7 +23,8 @@ from infomcr_cli.landscapes.path_folder import PathFolder
 from infomcr_cli.landscapes.path_training import CurveTraining
 from infomcr_cli.landscapes.same_network import _unnamed
 from infomcr_cli.models import build_model
-from infomcr_cli.report.barriers import RunBarriers, barriers_table, path_renderables
+from infomcr_cli.report.barriers import RunBarriers, barriers_between, barriers_table, path_renderables
+from infomcr_cli.report.evaluated_run import read_compared_run
 from infomcr_cli.report.path_document import PathDocument, PathValues, barriers
 from infomcr_cli.report.plots.path import path_plot
 from infomcr_cli.runs import RunDirectory, load_checkpoint
@@ -180,6 +182,20 @@ def test_compare_shows_barriers_between_its_runs(folder: Path, plain: Any) -> No
     (row,) = barriers_table([RunBarriers(PathDocument.model_validate(plain))]).rows
     assert row[-2:] == (str(plain["points"]), str(plain["samples"]["train"]))
     assert run(folder, "compare", "runs/mlp0", "--no-tracking")["barriers"] == []
+
+
+def test_of_two_paths_between_two_runs_compare_shows_the_newer(folder: Path, plain: Any) -> None:
+    """Whichever run's folder it is in, and in whichever direction it was computed."""
+    (found,) = Path(folder, "runs/mlp0/landscapes").glob("*/path.json")
+    back = folder / "runs/mlp1/landscapes/back/path.json"
+    back.parent.mkdir(parents=True)
+    document = json.loads(found.read_text())
+    back.write_text(json.dumps({**document, "ends": document["ends"][::-1]}))
+    for seconds, names in ((60, ["mlp1", "mlp0"]), (-60, ["mlp0", "mlp1"])):
+        os.utime(back, (found.stat().st_mtime + seconds,) * 2)
+        runs = [read_compared_run(RunDirectory.open(folder / "runs" / name)) for name in ("mlp0", "mlp1")]
+        assert [one.runs for one in barriers_between(runs)] == [tuple(names)]
+    shutil.rmtree(back.parent)
 
 
 def refused(folder: Path, *arguments: str) -> Answer:

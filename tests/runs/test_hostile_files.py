@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from infomcr_cli.console.text import printable
 from infomcr_cli.errors import InputError
-from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, save_checkpoint
+from infomcr_cli.runs import Checkpoint, RunDirectory, list_checkpoints, load_checkpoint, save_checkpoint
 from infomcr_cli.runs.io.safe_documents import parse_json, parse_yaml
 from infomcr_cli.runs.io.tensors import decode_arrays, encode_arrays
 
@@ -73,6 +74,13 @@ def test_a_forged_checkpoint_with_a_right_checksum_is_refused(run: RunDirectory,
         load_checkpoint(run, "a")
     assert "\x1b" not in str(caught.value)
     assert time.process_time() - began < 1
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_skipped_and_leaves_no_file_open(run: RunDirectory) -> None:
+    (run.checkpoints / "a.safetensors").mkdir()
+    before = os.listdir("/proc/self/fd")
+    assert all(list_checkpoints(run) == [] for _ in range(5))
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 @given(st.binary(max_size=300))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -56,6 +57,16 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
         if size > free // 2:
             raise InputError(f"{relative} must fit into memory", received=f"{size} bytes, {free} free")
         return file.read(size)  # not more than was checked, if the file grows meanwhile
+
+
+def open_without_links(path: Path) -> BinaryIO:
+    """Open a file of a run for reading; a link under its name is refused, and a pipe is not waited for.
+
+    Raises:
+        OSError: there is no such file, or it is a link or a folder.
+    """
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return open(path, "rb", opener=lambda name, read_only: os.open(name, read_only | flags))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
