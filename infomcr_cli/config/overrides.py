@@ -86,6 +86,8 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
         if shown not in names and str(name) not in names:
             group, received = override.key_or_group, name if isinstance(name, str | bool) else shown
             advice = f"Write one of them after {group}=." if shown in ASKS_FOR_HELP else None
+            if group == "measure" and not advice and nearest_name(shown, names) is None:
+                advice = f"Single measures are named in a list: 'measure.names=[{shown.strip('[]')}]'"
             raise InputError(f"{group} must be one of its choices", received=received, accepted=names, advice=advice)
 
 
