@@ -21,7 +21,8 @@ from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.metrics import MetricsLog
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
-_WAY_ON = ("schedule", "start", "optimizer.learning_rate", "reg.phases")  # of a run that goes on from the audited one
+# Settings of their own for a run that continues the audited one.
+_WAY_ON = ("schedule", "start", "optimizer.learning_rate", "reg.phases")
 
 
 def audit_sweeps(
@@ -37,8 +38,8 @@ def audit_sweeps(
     """Return the overrides of a sweep for each kind of change that needs training.
 
     Another order of batches comes with other draws of the augmentation. A run that is trained further starts from the
-    audited one's last checkpoint, with its last learning rate above 0 throughout, and with the regularizer if the last
-    phase had it.
+    last checkpoint of the audited run. Its learning rate is constant, the last one above 0, and it has the regularizer
+    if the last phase had it.
 
     Args:
         config:    of the run, with the measures that are taken.
@@ -83,7 +84,7 @@ def measure_overrides(config: RunConfig) -> list[str]:
 def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> list[str]:
     """Return the overrides of the run, after checking that they reproduce it.
 
-    They may come from anyone, so that a function that they name is called only if the user has named it.
+    They may come from anyone, so a function that they name is called only if the user has named it.
     """
     if isinstance(config.model, BuilderConfig):
         check_trusted(config.model.builder, trusted=is_trusted(config))
@@ -117,22 +118,17 @@ def _without(texts: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _going_on(run: RunDirectory, config: RunConfig, more_epochs: Sequence[int]) -> Iterator[str]:
+    rates = [line.values.get("learning_rate", 0.0) for line in MetricsLog(run).read()]
+    positive = [rate for rate in rates if rate > 0]  # a cosine ends at 0, where nothing would change
+    if not positive:
+        raise InputError("to train a run further, it must have logged a learning rate", received=run.name)
     yield "schedule=constant"
     yield f"schedule.epochs={','.join(map(str, more_epochs))}"
-    yield f"optimizer.learning_rate={_last_rate(run):.7g}"
+    yield f"optimizer.learning_rate={positive[-1]:.7g}"
     yield spelled("start", str(run.path))
     phases = getattr(config.reg, "phases", None)
     if phases is not None:
-        yield f"reg.phases='{str(phases)[-1] * 3}'"
-
-
-def _last_rate(run: RunDirectory) -> float:
-    """Return the last logged learning rate above 0; a cosine ends at 0, where nothing would change."""
-    rates = [line.values.get("learning_rate", 0.0) for line in MetricsLog(run).read()]
-    positive = [rate for rate in rates if rate > 0]
-    if not positive:
-        raise InputError("to train a run further, it must have logged a learning rate", received=run.name)
-    return positive[-1]
+        yield f"reg.phases='{str(phases)[-1] * 3}'"  # a digit for each of three phases
 
 
 def _others(first: int, count: int) -> str:

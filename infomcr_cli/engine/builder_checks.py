@@ -1,8 +1,8 @@
 """Check that the users' network functions can be imported, before the first job of a sweep starts.
 
-A dry run looks for their modules only. Before the first job starts, a separate process imports them, as each job
-will: that takes TensorFlow's seconds and memory, and runs code that must not be able to end the sweep or to write into
-its output.
+A dry run only looks for their modules. Before the first job starts, a separate process imports them, as each job will.
+The import takes TensorFlow's seconds and memory, and it runs code that must not be able to end the sweep or to write
+into its output.
 """
 
 from __future__ import annotations

@@ -120,12 +120,15 @@ def locked_directory(runs_dir: Path | str, name: str) -> Iterator[SweepDirectory
         _lock(descriptor, path)
         yield _opened(path)
     finally:
+        # This releases the lock. The file stays: after its removal, another process could lock a new file of its name
+        # while a third one still holds the old file open.
         os.close(descriptor)
 
 
 def _lock(descriptor: int, path: Path) -> None:
     deadline = time.monotonic() + 1.0
-    while not is_acquired(descriptor, path):  # who asks `process_at_work` holds a shared lock for an instant
+    # `process_at_work` in another process takes a shared lock for an instant: try a little longer than that.
+    while not is_acquired(descriptor, path):
         if time.monotonic() < deadline:
             time.sleep(0.02)
             continue
@@ -139,20 +142,21 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Return the process recorded in a lock, with its machine if that is another one."""
+    """Return the process recorded in a lock file, with its machine unless it is this one."""
     pid, _, host = printable(os.pread(descriptor, 300, 0).decode(errors="replace")).partition(" ")
     return f"{pid} on {host}" if host not in ("", socket.gethostname()) else pid
 
 
 def process_at_work(path: Path) -> str | None:
     """Return the process that runs the sweep of a directory, as far as locks are shared; None if there is none."""
+    # O_NONBLOCK: to open a named pipe of that name would wait for a writer.
     try:
         descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         return None if is_acquired(descriptor, path, shared=True) else _holder(descriptor)
-    except InputError:  # where locks do not work, no process runs a sweep
+    except InputError:  # locks do not work here, so no process has been able to begin the sweep
         return None
     finally:
         os.close(descriptor)

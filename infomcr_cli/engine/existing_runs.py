@@ -18,7 +18,7 @@ from infomcr_cli.runs.identity import tail
 from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.tracking.moved_runs import read_settings
 
-# Of several runs of one identity the one that is furthest is taken.
+# Of several runs of one identity, the furthest is taken.
 _RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
 
 
@@ -36,12 +36,16 @@ class ExistingRuns:
     def run_of(self, identity: str, config: RunConfig) -> RunDirectory | None:
         """Return the run of an identity, trained on the data of `config`, that got furthest; None if there is none.
 
-        Where data lie makes no weights, so that runs on two data sets may share an identity: they are distinguished by
-        the place that they name, and by what they were trained on where that place is another one.
+        The path of the data does not change the weights, so runs on two data sets may share an identity. The recorded
+        path tells them apart, or, if it is another one, the fingerprint of the data that they were trained on.
         """
         for path, _ in sorted(self._runs.get(tail(identity), ()), key=lambda run: _rank(run[1])):
             run = RunDirectory.open(path)
-            if place_of(config.data) is None or _is_place_of(run, config.data) or _is_data_of(run, config):
+            if place_of(config.data) is None or _is_place_of(run, config.data):
+                return run
+            fingerprint = trained_on(run)
+            # The data may have been moved: then the same images decide, wherever they are.
+            if fingerprint is not None and fingerprint == _fingerprint(config.data, config.seed):
                 return run
         return None
 
@@ -57,12 +61,6 @@ def _is_place_of(run: RunDirectory, data: DataConfig) -> bool:
     except (InputError, OSError):
         return False
     return place_of(recorded.data) == place_of(data)
-
-
-def _is_data_of(run: RunDirectory, config: RunConfig) -> bool:
-    """Return whether a run with another data path was trained on the same images, which may have been moved."""
-    fingerprint = trained_on(run)
-    return fingerprint is not None and fingerprint == _fingerprint(config.data, config.seed)
 
 
 @cache

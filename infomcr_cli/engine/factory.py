@@ -71,12 +71,12 @@ def make_engine(
     """Return the engine for these jobs.
 
     Args:
-        more:    how many jobs are to come besides.
+        more:    how many jobs are still to come.
         is_searched: whether a job follows from those that have ended: no more are begun than can run at once.
-        pruning: by what a search ends a job early.
+        pruning: the rule by which a search ends a job early.
 
     Raises:
-        InputError: the cluster is not there.
+        InputError: the cluster cannot be reached.
     """
     cwd, settings = Path(os.getcwd()), config.engine
 

@@ -19,14 +19,14 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
     Args:
         words:  the name of a sweep, the path of its folder, or the overrides that it was begun with; none: the sweep
             that was last begun.
-        option: what the words were given to.
+        option: the option of the command, for error messages.
 
     Raises:
         InputError: there is no such sweep.
     """
     settings = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
     sweeps = surroundings(settings.get("runs_dir", "runs")) / "sweeps"
-    there = _sweeps_in(sweeps)
+    there = [path for path in sweeps.glob("*") if _is_sweep(path)] if sweeps.is_dir() else []
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
         raise InputError(f"{option} takes only one sweep", received=" ".join(map(printable, names)))
@@ -49,18 +49,13 @@ def find_sweep(words: Sequence[str], option: str = "--status") -> tuple[Path, tu
 
 def _name_of(overrides: Sequence[str]) -> str:
     """Return the name of the sweep that was started with some overrides."""
-    from infomcr_cli.engine.sweep_plan import is_unnamed  # half a second that no other status needs
+    from infomcr_cli.engine.sweep_plan import is_unnamed  # the import takes half a second, and only this case needs it
 
     return name_of([word for word in overrides if not is_unnamed(word)])
 
 
-def _sweeps_in(folder: Path) -> list[Path]:
-    """Return the folders of the sweeps in a folder."""
-    return [path for path in folder.glob("*") if _is_sweep(path)] if folder.is_dir() else []
-
-
 def _begun(folder: Path) -> float:
-    """Return when a sweep was last begun; if its record does not say so, when that was last written."""
+    """Return when a sweep was last begun, or, if its record does not say so, when the record was last written."""
     try:
         document = parse_json(read_file(folder, "sweep.json", MAX_DOCUMENT), "sweep.json")
     except (InputError, OSError):

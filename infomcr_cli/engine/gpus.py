@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infomcr_cli.config.byte_size import shown
@@ -38,18 +38,12 @@ class Gpu:
 def visible_gpus() -> Sequence[str]:
     """Return the names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return list(_until_none(given))
-    return [gpu.name for gpu in listed_gpus()]
-
-
-def _until_none(given: str) -> Iterator[str]:
-    """Yield the names of a list as CUDA reads it: entries after -1 are ignored."""
-    for name in map(str.strip, given.split(",")):
-        if name == "-1":
-            return
-        if name:
-            yield name
+    if given is None:
+        return [gpu.name for gpu in listed_gpus()]
+    names = [name.strip() for name in given.split(",")]
+    if "-1" in names:
+        del names[names.index("-1") :]  # CUDA ignores -1 and all that follows it
+    return [name for name in names if name]
 
 
 def listed_gpus() -> list[Gpu]:

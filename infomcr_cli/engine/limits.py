@@ -12,7 +12,7 @@ from infomcr_cli.config.schema.sweep import EngineConfig, LocalEngineConfig
 from infomcr_cli.engine.gpus import places_on_gpus
 
 LEAST_BYTES = 200 * 10**6  # no process that has imported TensorFlow holds less
-RECKONED_BYTES = int(1.5e9)  # what a job is taken to need where engine.memory does not say
+RECKONED_BYTES = int(1.5e9)  # assumed need of a job if engine.memory is not set
 _THREAD_VARIABLES = (
     "INFOMCR_THREADS",
     "TF_NUM_INTRAOP_THREADS",
@@ -58,7 +58,8 @@ class Slots:
         shares = {} if self.threads is None else {name: str(self.threads) for name in _THREAD_VARIABLES}
         if not self.gpus:
             return shares
-        order = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
+        # CUDA counts the fastest GPU first by default; nvidia-smi, which gave the numbers, counts by bus.
+        order = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         return {**shares, "CUDA_DEVICE_ORDER": order, "CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]}
 
 
@@ -71,7 +72,7 @@ def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> S
     Raises:
         InputError: a GPU that the settings name is not there, or has no room for a job.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))  # those that this process may use: fewer than os.cpu_count() under taskset
     gpus = [] if device == "cpu" else places_on_gpus(engine)
     if device == "mirrored" and gpus:
         gpus = [",".join(dict.fromkeys(gpus))]
@@ -79,5 +80,5 @@ def slots_of(engine: LocalEngineConfig, jobs: int, *, device: str = "auto") -> S
     fitting = max(1, min(cores, psutil.virtual_memory().available // need, len(gpus) or cores))
     count = min(fitting if engine.jobs == "auto" else engine.jobs, jobs) or 1
     if engine.jobs_per_device or engine.device_memory:
-        count = min(count, len(gpus) or count)  # a number of jobs is no leave to overfill a GPU
+        count = min(count, len(gpus) or count)  # engine.jobs must not overfill a GPU
     return Slots(count, None if count == 1 else max(1, cores // count), tuple(gpus))

@@ -1,7 +1,7 @@
 """Jobs on this machine: a process for each, as many at once as there are slots.
 
-A process imports TensorFlow for seconds before it can work. So while a job trains, the process of its successor is
-started in its slot and waits with everything imported.
+A process imports TensorFlow for seconds before it can work. So while a job trains, the process of the next job is
+started in the same slot, imports everything, and waits.
 """
 
 from __future__ import annotations

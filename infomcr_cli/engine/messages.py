@@ -29,10 +29,10 @@ class Task(BaseModel):
         trusted:  groups whose function (of a network or of data) the user has named, which no file records.
         run:      the run's directory; it is made where it is missing.
         evaluate: whether the run is measured once it is trained.
-        pruning:  by what a search ends the run early; None: it does not.
+        pruning:  the rule by which a search ends the run early; None: it does not.
         cwd:      where relative paths start.
-        modules:  where the sweep's own process finds modules, beside the places of the job's.
-        log:      file that the process adds its words to.
+        modules:  where the sweep's own process finds modules, besides the places of the job's process.
+        log:      file to which the process appends its output.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class Event(BaseModel):
 
     Args:
         kind: `ready` once everything is imported, `ended` with the state and the reason.
-        at:   when it was ready, by the machine's monotonic clock: its parent may hear of it much later.
+        at:   when it was ready, by the machine's monotonic clock: its parent may read the message much later.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,7 +93,7 @@ def task_of(job: Job, *, evaluate: bool, cwd: Path, log: Path, pruning: Pruning 
         evaluate=evaluate,
         pruning=pruning,
         cwd=cwd,
-        modules=tuple(map(os.path.abspath, sys.path)),
+        modules=tuple(map(os.path.abspath, sys.path)),  # the entry "" stands for this process's working folder
         log=log,
     )
 

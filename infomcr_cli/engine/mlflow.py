@@ -93,28 +93,26 @@ class SweepLogger:
         The store is tried once more: one that is gone refuses at once, one that hangs costs two timeouts.
 
         Args:
-            limit:      seconds granted to a store that is at work.
+            limit:      seconds granted to a store that answers.
             is_hurried: says whether somebody waits for the end by now; little time is left then.
         """
         self._end = state
         self._is_closing.set()
         self._wake.set()
-        self._wait(time.monotonic() + limit, is_hurried)
+        deadline = time.monotonic() + limit
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.1)  # a short wait: `is_hurried` may bring the deadline forward meanwhile
+            if is_hurried():
+                deadline = min(deadline, time.monotonic() + HURRY)
         complete = not (self._thread.is_alive() or self._waiting or self._failed or self._refused)
         if not complete:
             _log.warning("MLflow at %s is missing data of %s. %s", self._store.shown, self._name, self._retry_advice)
         return complete
 
-    def _wait(self, deadline: float, is_hurried: Callable[[], bool]) -> None:
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            self._thread.join(0.1)
-            if is_hurried():
-                deadline = min(deadline, time.monotonic() + HURRY)
-
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            last = self._is_closing.is_set()
+            last = self._is_closing.is_set()  # read before the push: what is added during it needs another round
             enough = self._failed  # a store that answered until now is tried twice
             try:
                 self._push_all()
@@ -124,7 +122,7 @@ class SweepLogger:
                 pause, enough = FIRST_PAUSE, True
             except Exception as error:  # whatever MLflow raises must not reach the sweep
                 self._note_failure(error)
-                self._is_closing.wait(pause)
+                self._is_closing.wait(pause)  # not time.sleep: `close` ends the pause
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
             if last and enough:
@@ -143,7 +141,7 @@ class SweepLogger:
                 del waiting[job.identity]
         finally:
             with self._lock:
-                self._waiting = {**waiting, **self._waiting}
+                self._waiting = {**waiting, **self._waiting}  # an entry that came during the push is the newer one
 
     def _connect(self) -> None:
         from infomcr_cli.tracking.client import connect
@@ -153,15 +151,12 @@ class SweepLogger:
             self._client = connect(self._store)
         if self._parent is None:
             if find_parent(self._store, self._uid) is None:
-                self._forget_mirrored()
+                # The children were lost with their parent, or have lost their link to it: mirror all of them again.
+                with self._lock:
+                    self._waiting = {**self._known, **self._waiting}
+                    self._known.clear()
+                    self.mirrored.clear()
             self._parent = start_parent(self._store, self._name, self._uid, self._tags)
-
-    def _forget_mirrored(self) -> None:
-        """A store without the parent has lost its children too, or them their parent."""
-        with self._lock:
-            self._waiting = {**self._known, **self._waiting}
-            self._known.clear()
-            self.mirrored.clear()
 
     def _push(self, job: Job) -> None:
         from infomcr_cli.tracking.client import PARENT, Progress
@@ -182,21 +177,17 @@ class SweepLogger:
         self._refused.discard(job.identity)
         if has_ended:
             self._progress.pop(job.identity, None)
-            self._note_mirrored(job, progress)
+            if progress.state is not State.RUNNING:  # else another process works on the run
+                self.mirrored.add(job.identity)
 
     def _end_removed(self, job: Job) -> None:
-        """A run whose settings turned out not to fit is removed by its process; its mirror is not left RUNNING."""
+        """End the mirror of a run that its process has removed because its settings turned out not to fit."""
         from infomcr_cli.tracking.parents import end_parent
 
         progress = self._progress.get(job.identity)
         if progress is not None and progress.run_id is not None:
             end_parent(self._store, progress.run_id, State.FAILED)
             del self._progress[job.identity]
-
-    def _note_mirrored(self, job: Job, progress: Progress) -> None:
-        """A run on which another process works is not recorded as ended."""
-        if progress.state is not State.RUNNING:
-            self.mirrored.add(job.identity)
 
     def _end_parent(self) -> None:
         from infomcr_cli.tracking.parents import end_parent
@@ -213,6 +204,7 @@ class SweepLogger:
             reason = redact(str(error)).splitlines()[:1] or [""]
             _log.warning("MLflow at %s rejects %s; the sweep continues: %s", self._store.shown, self._name, reason[0])
         self._failed = True
+        # A call whose answer was lost may have succeeded: the next attempt first reads what the store holds.
         self._client = None
         self._progress.clear()
 

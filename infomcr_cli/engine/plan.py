@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def plan(points: Sequence[GridPoint]) -> list[Job]:
     unique: dict[tuple[str, str | None], GridPoint] = {}
     for point in points:
         first = unique.setdefault((identity(point.config), place_of(point.config.data)), point)
-        # Points that differ in other settings are two runs to the user, who would get one.
+        # The user expects two runs of two points that differ in other settings, and would get one.
         if first is not point and _resolved(first.config) != _resolved(point.config):
             raise _same_run(first, point)
     for data in {point.config.data for point in unique.values()}:
@@ -38,18 +38,14 @@ def plan(points: Sequence[GridPoint]) -> list[Job]:
     folder = Path(os.path.abspath(points[0].config.runs_dir))
     found = ExistingRuns(folder)
     common = set.intersection(*(set(point.overrides) for point in unique.values())) if len(unique) > 1 else set()
-    jobs = []
-    for hashed, point in _with_identities(unique):
-        label = " ".join(redact_override(text) for text in point.overrides if text not in common)
-        jobs.append(job_of(hashed, point, label, folder, found))
-    return jobs
-
-
-def _with_identities(unique: Mapping[tuple[str, str | None], GridPoint]) -> Iterator[tuple[str, GridPoint]]:
-    """Yield each point with a distinct identity, even if several have the same settings for different data."""
     sets_of_data = Counter(hashed for hashed, _ in unique)
+    jobs = []
     for (hashed, place), point in unique.items():
-        yield (with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed), point
+        # Points may have the same settings for different data: then the path of the data tells their runs apart.
+        own = with_other_data(hashed, str(place)) if sets_of_data[hashed] > 1 else hashed
+        label = " ".join(redact_override(text) for text in point.overrides if text not in common)
+        jobs.append(job_of(own, point, label, folder, found))
+    return jobs
 
 
 def _resolved(config: RunConfig) -> RunConfig:
@@ -76,7 +72,7 @@ def job_of(hashed: str, point: GridPoint, label: str, folder: Path, found: Exist
         label:  what tells it from other jobs.
         folder: of the runs.
     """
-    overrides = tuple(map(redact_override, point.overrides))  # what a job is called by is shown and written
+    overrides = tuple(map(redact_override, point.overrides))  # they are shown, and written to files
     run = found.run_of(hashed, point.config)
     if run is None:
         config = point.config

@@ -34,11 +34,12 @@ class JobProcess:
     """A process that imports everything at its start, then waits for one job and runs it.
 
     Args:
-        environment: variables for it, beside this process's own.
+        environment: variables for it, besides this process's own.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._born = time.monotonic()
+        # A file, not a pipe: nobody reads it while the process runs, and a full pipe would stop the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- until the process opens its log; `kill` closes it
         self._process = subprocess.Popen(
             COMMAND,
@@ -46,10 +47,10 @@ class JobProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, **environment},
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C reaches the sweep alone, which then stops its jobs
         )
         assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        os.set_blocking(self._process.stdout.fileno(), False)  # a poll must not wait for a process that is silent
         self._unread = b""
         self._last_words = ""
         self._ready: float | None = None
@@ -80,7 +81,7 @@ class JobProcess:
         if code is None:
             self._enforce_limits()
             return None
-        self._read_events()
+        self._read_events()  # again: it may have reported and ended since the first reading
         self.kill()
         return self._outcome(code)
 
@@ -106,7 +107,7 @@ class JobProcess:
         assert self._process.stdout is not None
         if self._process.stdout.closed:
             return
-        while chunk := self._process.stdout.read(65536):
+        while chunk := self._process.stdout.read(65536):  # None: nothing to read now; empty: the pipe is closed
             self._unread += chunk
         *lines, self._unread = self._unread.split(b"\n")
         for event in map(Event.model_validate_json, lines):
@@ -142,14 +143,18 @@ class JobProcess:
     def _outcome(self, code: int) -> Outcome:
         assert self._job is not None
         state, reason, is_lost = self._how_it_ended(code)
-        failed = not is_lost and state is State.FAILED and not works_elsewhere(self._job.run)  # that one goes on
+        # A run on which a process of another machine works is left to that process.
+        failed = not is_lost and state is State.FAILED and not works_elsewhere(self._job.run)
         if self._ending is not None or failed:
             close(self._job, state, reason)
-        seconds = time.monotonic() - (self._given or 0.0)
-        return Outcome(self._job, state, reason, is_lost, *self._startup(), seconds)
+        startup: float | None = None
+        waited: float | None = None
+        if self._ready is not None and self._given is not None:
+            startup, waited = self._ready - self._born, max(0.0, self._ready - self._given)
+        return Outcome(self._job, state, reason, is_lost, startup, waited, time.monotonic() - (self._given or 0.0))
 
     def _how_it_ended(self, code: int) -> tuple[State, str | None, bool]:
-        if self._ended is not None and self._ended.state is State.FINISHED:
+        if self._ended is not None and self._ended.state is State.FINISHED:  # even if it was to stop meanwhile
             return State.FINISHED, None, False
         if self._ending is not None:
             return *self._ending, False
@@ -167,14 +172,9 @@ class JobProcess:
         if lines and self._ready is None:
             self._last_words = f": {printable(redact(lines[-1]), 300)}"
 
-    def _startup(self) -> tuple[float | None, float | None]:
-        if self._ready is None or self._given is None:
-            return None, None
-        return self._ready - self._born, max(0.0, self._ready - self._given)
-
 
 def works_elsewhere(run: Path) -> bool:
-    """Return whether a process of another machine works on a run, which this one's locks may not show."""
+    """Return whether a process of another machine works on a run, which the locks of this machine may not show."""
     with suppress(InputError, OSError):
         return is_run(run) and beats_elsewhere(RunDirectory.open(run)) is not None
     return False
@@ -183,8 +183,8 @@ def works_elsewhere(run: Path) -> bool:
 def close(job: Job, state: State, reason: str | None) -> None:
     """Record how a run ended if its process could not, or reported less than is known here.
 
-    A run that another process holds is that one's to close, and one that cannot be written stays: neither is the end of
-    a sweep.
+    If another process holds the run, or its directory cannot be written, the run stays as it is, with a warning: a
+    sweep must not end by that.
     """
     if not is_run(job.run):
         return

@@ -1,7 +1,7 @@
 """Jobs on a Ray cluster, by Ray core called directly. Its machines share the folders of runs and sweeps.
 
-A Ray task starts the job's process on its machine and watches it: what holds on one machine (limits, stops, logs, a
-watchdog that ends with its parent) holds on all. Retries are the scheduler's, so that they are counted and seen.
+A Ray task starts the job's process on its machine and watches it, so limits, stops, logs and the parent watchdog work
+as on one machine. The scheduler retries lost jobs, not Ray, so that retries are counted and shown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def carry_out(task: str, limits: Mapping[str, Any], environment: Mapping[str, st
             if outcome is not None:
                 return encoded_outcome(outcome)
             time.sleep(TICK)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # this is how Ray cancels a task
             process.stop(State.KILLED, "the sweep was stopped", grace=GRACE)
 
 
@@ -59,6 +59,7 @@ class RayEngine:
         self._settings, self._limits, self._task = settings, limits, task
         self._ray = _connected(settings.address)
         needs = {"num_cpus": settings.cpus, "num_gpus": settings.gpus}
+        # max_calls=1: `carry_out` changes the working folder of its worker process, so no worker is used twice.
         self._remote = self._ray.remote(**needs, max_calls=1, max_retries=0)(carry_out)
         self._running: dict[Any, tuple[Job, float]] = {}
         self._reason: str | None = None
@@ -74,8 +75,14 @@ class RayEngine:
 
     def capacity(self) -> int:
         """Return how many jobs the cluster has room for; it grows and shrinks with its machines."""
-        if time.monotonic() - self._counted > SECONDS_BETWEEN_COUNTS:
-            self._counted, self._capacity = time.monotonic(), self._room()
+        if time.monotonic() - self._counted <= SECONDS_BETWEEN_COUNTS:
+            return self._capacity
+        there = self._ray.cluster_resources()
+        room = there.get("CPU", 0) / self._settings.cpus
+        if self._settings.gpus:
+            room = min(room, there.get("GPU", 0) / self._settings.gpus)
+        self._capacity = int(room if self._settings.jobs == "auto" else min(room, self._settings.jobs))
+        self._counted = time.monotonic()
         return self._capacity
 
     def submit(self, job: Job) -> None:
@@ -97,18 +104,12 @@ class RayEngine:
         """Ask all running jobs to stop after the current step; without grace, kill their processes."""
         self._reason = reason
         for reference in self._running:
+            # With force, Ray kills the worker; then the job's process reads the end of its input, and ends too.
             self._ray.cancel(reference, force=grace <= 0)
 
     def close(self) -> None:
         """Disconnect from the cluster, which ends tasks that still run."""
         self._ray.shutdown()
-
-    def _room(self) -> int:
-        there = self._ray.cluster_resources()
-        room = there.get("CPU", 0) / self._settings.cpus
-        if self._settings.gpus:
-            room = min(room, there.get("GPU", 0) / self._settings.gpus)
-        return int(room if self._settings.jobs == "auto" else min(room, self._settings.jobs))
 
     def _outcome(self, reference: Any) -> Outcome:
         job, began = self._running.pop(reference)
@@ -131,6 +132,7 @@ def _python_path() -> dict[str, str]:
 
 def _connected(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Otherwise some versions of Ray empty CUDA_VISIBLE_DEVICES of a task that reserves no GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 from rich.console import Console
 
@@ -18,13 +19,13 @@ from infomcr_cli.runs import RunDirectory, State, is_run
 from infomcr_cli.runs.lifecycle import ActiveRun, active_run, create_run
 from infomcr_cli.tracking.known_stores import store_of_run
 
-PATIENCE = 90.0  # seconds that a former process has to let go of the run: it may be writing its last checkpoint
+PATIENCE = 90.0  # seconds that a former process has to release the run: it may be writing its last checkpoint
 
 
 def run_job(task: Task) -> Event:
     """Do the remaining work of a job, and return the outcome."""
     began = time.time()  # the process may have waited for the job for a long time
-    console = Screen(file=sys.stderr, width=200)  # the disk of the log may be full
+    console = Screen(file=sys.stderr, width=200)  # the disk of the log may be full, which must not end the job
     directory, is_new = _directory(task)
     try:
         with active_run(directory, is_new=is_new, patience=PATIENCE) as run:
@@ -69,7 +70,8 @@ def _train(run: ActiveRun, task: Task, console: Console, began: float) -> Event:
     except InputError as error:
         raise _Refused(str(error)) from error
     if outcome.state is State.FAILED:
-        _print_traceback(run.directory, console)
+        with suppress(OSError, InputError):
+            say(console, run.directory.read("error.txt").decode(errors="replace"))
     return Event(kind="ended", state=outcome.state, reason=outcome.reason)
 
 
@@ -79,10 +81,3 @@ def _upload(run: RunDirectory, task: Task, console: Console) -> None:
     problem = upload_checkpoints(run, task.config, store_of_run(run)) if is_chosen else None
     if problem:
         say(console, f"Could not upload the weights of {run.name} to MLflow: {problem}")
-
-
-def _print_traceback(run: RunDirectory, console: Console) -> None:
-    try:
-        say(console, run.read("error.txt").decode(errors="replace"))
-    except (OSError, InputError):
-        return

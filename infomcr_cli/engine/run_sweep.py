@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -59,7 +59,7 @@ def run_sweep(
     """
     config, jobs = plan.config, _Jobs(plan, search)
     folder = replace(folder, begun=time.time(), evaluate=plan.settings.evaluate)
-    jobs.write_as_found(folder)
+    jobs.write_as_found(folder)  # first: `sweep --status` in another terminal reads the jobs from it
     view = SweepView(console, jobs.due, len(jobs.all) - len(jobs.due), jobs.costs_to_come)
     engine = _engine(jobs, folder)
     logger = _logger(jobs, folder, retry_advice)
@@ -114,10 +114,20 @@ class _Jobs:
         self.write(folder, [job_as_found(job, evaluate=evaluate) for job in self.all])
 
     def write(self, folder: SweepDirectory, results: Sequence[JobResult]) -> None:
-        """Write sweep.json."""
+        """Write sweep.json, from which `sweep --status` derives the state of each job and the time left."""
         overrides = [redact_override(text) for text in self.plan.overrides]
         left = 0 if self.search is None else self.search.left
-        folder.write(overrides, [_entry(result) for result in results], unproposed=left)
+        entries = [
+            {
+                **result.to_dict(),
+                "directory": str(result.job.run),
+                "name": printable(result.job.name, 400),
+                "epochs": result.job.config.schedule.epochs,
+                "cost": cost_of(result.job),
+            }
+            for result in results
+        ]
+        folder.write(overrides, entries, unproposed=left)
 
 
 def _engine(jobs: _Jobs, folder: SweepDirectory) -> Engine:
@@ -131,13 +141,6 @@ def _engine(jobs: _Jobs, folder: SweepDirectory) -> Engine:
         is_searched=search is not None,
         pruning=search.pruning if search is not None else lambda job: None,
     )
-
-
-def _entry(result: JobResult) -> dict[str, Any]:
-    """Return the entry of a job in sweep.json, from which its status and remaining time are derived."""
-    job = result.job
-    place = {"directory": str(job.run), "name": printable(job.name, 400)}
-    return {**result.to_dict(), **place, "epochs": job.config.schedule.epochs, "cost": cost_of(job)}
 
 
 def _logger(jobs: _Jobs, folder: SweepDirectory, retry_advice: str) -> SweepLogger | None:

@@ -110,7 +110,7 @@ class SweepRunner:
     def run(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
         """Run all jobs and return their results by identity.
 
-        No process is left behind, but for an interrupted sweep whose engine has a queue: there the jobs go on.
+        No process is left behind, unless the sweep is interrupted and its engine has a queue: there the jobs go on.
         """
         self._pending.extend(jobs)
         try:
@@ -122,7 +122,7 @@ class SweepRunner:
         return self._outcomes
 
     def _count_the_rest(self) -> None:
-        """What was not begun stays as it was; what was, and has not said how it ended, was stopped."""
+        """Count the jobs without an outcome: those that were begun count as stopped, the others keep their state."""
         for job in [*self._running.values(), *self._pending]:
             if isinstance(self.engine, QueueEngine) and self.number is not None:
                 self._outcomes[job.identity] = _left_behind(job, self.engine.where(job))
@@ -158,7 +158,7 @@ class SweepRunner:
             self._running[job.identity] = job
             self._attempts[job.identity] += 1
             self.engine.submit(job)
-            if not isinstance(self.engine, QueueEngine):
+            if not isinstance(self.engine, QueueEngine):  # a queue reports later when a job begins
                 self._began(job)
         is_proposing = self.proposals is not None and self.proposals.left > 0
         return bool(self._pending or self._running) or is_proposing
@@ -189,7 +189,12 @@ class SweepRunner:
         if outcome.is_lost and attempts <= self.retries and self._stopping is None:
             self._pending.appendleft(job)
             return
-        self._count(self._given_up(outcome, attempts) if outcome.is_lost else outcome)
+        if outcome.is_lost:
+            times = "" if attempts == 1 else f", at each of {attempts} attempts"
+            reason = f"{outcome.reason}{times}"
+            close(outcome.job, State.FAILED, reason)
+            outcome = replace(outcome, state=State.FAILED, reason=reason)
+        self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes[outcome.job.identity] = outcome
@@ -197,18 +202,15 @@ class SweepRunner:
             listener.ended(outcome, len(self._pending) + len(self._running))
 
     def _stop_at_a_failure(self, ended: Sequence[Outcome]) -> None:
-        """Only after all of them are counted: an outcome that nobody has taken yet would be waited for without end."""
+        """Stop the sweep if a job has failed.
+
+        All outcomes must be counted before: the job of one that is not counted would be waited for without end.
+        """
         for job in (outcome.job for outcome in ended):
             known = self._outcomes.get(job.identity)
             if known is not None and known.state is State.FAILED:
                 self._drain(f"--fail-fast, after {job.name} failed")
                 return
-
-    def _given_up(self, outcome: Outcome, attempts: int) -> Outcome:
-        times = "" if attempts == 1 else f", at each of {attempts} attempts"
-        reason = f"{outcome.reason}{times}"
-        close(outcome.job, State.FAILED, reason)
-        return replace(outcome, state=State.FAILED, reason=reason)
 
     def _drain(self, reason: str, *, grace: float = GRACE) -> None:
         """Stop the running jobs and wait for them, with a limit; another SIGINT kills them at once."""

@@ -22,7 +22,7 @@ def alive_in(arrays: Sequence[SlurmArray], *, seconds: float = SECONDS_TO_ANSWER
     return {
         task: state
         for task, state in read_queue(names.keys(), seconds=seconds).items()
-        # Slurm counts ids from 1 again after a while, or on another cluster: the random name says whose it is.
+        # Slurm starts again at id 1 after a while, and so does another cluster: the random name tells whose it is.
         if not state.has_ended and state.job == names.get(task.partition("_")[0])
     }
 

@@ -2,8 +2,8 @@
 
 `sweeps/NAME/slurm/ARRAY/` holds tasks.jsonl (a line for each task), array.json (which jobs they are, and the id that
 Slurm gave), results/ (a JSON file for each task that has ended), starts/ and what the tasks print. submitit writes and
-submits the batch script. Its pickled calls are not used: a task reads JSON, so that no file of a folder that is shared
-or copied is ever executed; it hears SIGTERM, by which Slurm announces preemption; and an interrupted start leaves no
+submits the batch script. Its pickled calls are not used. A task reads JSON, so no file of a folder that is shared or
+copied is ever executed. It receives SIGTERM, by which Slurm announces preemption. And an interrupted start leaves no
 half-written call that stops the next one.
 """
 
@@ -161,12 +161,13 @@ def submit_array(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence
     known = with_id(array) if (array.folder / TRIED).exists() else array
     if known.id is not None:
         return known
-    (array.folder / TRIED).touch()
+    (array.folder / TRIED).touch()  # before the call: if this process dies in it, the next one looks for the array
     try:
         parameters = _parameters(array, settings, after)
         executor = submitit.SlurmExecutor(array.folder)
         executor.update_parameters(**parameters)
         with _outside_of_a_job(), _without(_overriding(parameters)):
+            # exec: the process of the script becomes that of the task, so that it receives Slurm's signals.
             submitted = executor._submit_command(shlex.join(("exec", *COMMAND, str(array.folder))))
     except RuntimeError as error:  # all that submitit raises
         raise SlurmError(printable("; ".join(str(error).strip().splitlines()))) from None
@@ -183,9 +184,9 @@ def _parameters(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[
         "array": f"0-{count - 1}%{min(count, settings.array_parallelism)}",
         "ntasks": 1,
         "requeue": True,
-        # To the process of the script, which is the task's own: it stops the job's process.
+        # B: only to the process of the script, which is the task's own: it stops the job's process.
         "signal": f"B:USR2@{settings.checkpoint_before}",
-        "output": f"{str(array.folder).replace('%', '%%')}/%A_%a.log",
+        "output": f"{str(array.folder).replace('%', '%%')}/%A_%a.log",  # for Slurm %% is a percent sign
     }
     if after:
         options["dependency"] = "afterany:" + ":".join(after)
@@ -197,7 +198,7 @@ def _parameters(array: SlurmArray, settings: SlurmEngineConfig, after: Sequence[
         "qos": settings.qos,
         "cpus_per_task": settings.cpus,
         "gpus_per_node": settings.gpus or None,
-        "mem": None if settings.memory is None else f"{-(-int(settings.memory) // 2**20)}M",
+        "mem": None if settings.memory is None else f"{-(-int(settings.memory) // 2**20)}M",  # rounded up
         "wckey": None,
         # Without a step of its own the script is the task: Slurm's signals reach it directly.
         "use_srun": False,
@@ -211,7 +212,7 @@ def _outside_of_a_job() -> Iterator[None]:
     """Hide the variables of a Slurm job in which the sweep itself may run, so that arrays do not inherit them."""
     from submitit.helpers import clean_env
 
-    config = os.environ.get("SLURM_CONF")
+    config = os.environ.get("SLURM_CONF")  # `sbatch` finds its cluster by it, but `clean_env` hides it too
     with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
         if config is not None:
             os.environ["SLURM_CONF"] = config
@@ -252,7 +253,7 @@ def read_array(folder: Path) -> SlurmArray:
 
 def _array(folder: Path, document: Mapping[str, Any]) -> SlurmArray:
     name, given, limits = str(document["name"]), document["id"], document["limits"]
-    # Whoever gave away this folder cannot make it name an array of somebody's other work.
+    # A folder from somebody else cannot name an array of the user's other jobs, which --cancel would end.
     if not name.endswith(f"-{folder.name}") or (given is not None and not str(given).isdigit()):
         raise ValueError(name)
     return SlurmArray(
@@ -278,7 +279,7 @@ def recorded_arrays(sweep: Path) -> list[SlurmArray]:
 
 
 def with_id(array: SlurmArray) -> SlurmArray:
-    """Return an array with its id, which Slurm knows if whoever submitted it could not note it.
+    """Return an array with its id; Slurm is queried for it if the process that submitted the array did not note it.
 
     Raises:
         SlurmError: the controller does not answer.

@@ -44,7 +44,7 @@ from infomcr_cli.runs import State
 TICK = 0.25
 SECONDS_BETWEEN_REPORTS = 1.0
 SECONDS_BETWEEN_POLLS = 5.0
-SECONDS_TO_SETTLE = 6.0  # a report may be seen a little later than the end of its task, as files of another machine are
+SECONDS_TO_SETTLE = 6.0  # a report, a file of another machine, may become visible a little after its task has ended
 SECONDS_BEFORE_ANOTHER_TRY = 30.0
 TRIES = 3
 # Options of sbatch that are settings of their own, or by which the engine keeps hold of its tasks.
@@ -183,7 +183,7 @@ class SlurmEngine:
                 "the Slurm controller does not answer", received=str(error), advice="Check it with `sinfo`."
             ) from None
         for identifier in {str(array.id) for array, _ in self._alive.values()}:
-            with suppress(SlurmError):  # which names the tasks that have ended
+            with suppress(SlurmError):  # scontrol also fails if tasks of the array have ended
                 slurm_queue.limit(identifier, settings.array_parallelism)
 
     def capacity(self) -> int:
@@ -252,9 +252,12 @@ class SlurmEngine:
     # -- submission
 
     def _submit_waiting(self) -> None:
-        """Submit what waits in as few arrays as may be; each begins when those before it have ended."""
+        """Submit the waiting jobs in as few arrays as possible; each array begins when those before it have ended."""
         while self._waiting:
-            array = self._unsure or self._new_array()
+            array = self._unsure
+            if array is None:
+                tasks = [self._task(job) for job in self._waiting[: self._most_tasks]]
+                array = new_array(self._folder, tasks, self._settings, self._limits)
             try:
                 array = submit_array(array, self._settings, after=() if self._is_searched else self._ids())
             except SlurmError as error:
@@ -265,10 +268,6 @@ class SlurmEngine:
                 self._tracked[job.identity] = _Tracked(job, array, index)
             del self._waiting[: len(array.jobs)]
             self._poll_at = 0.0
-
-    def _new_array(self) -> SlurmArray:
-        tasks = [self._task(job) for job in self._waiting[: self._most_tasks]]
-        return new_array(self._folder, tasks, self._settings, self._limits)
 
     def _refused(self, array: SlurmArray, error: SlurmError) -> None:
         """Submit fewer jobs if Slurm limits their number, try again later if others are on their way, or give up."""
@@ -293,6 +292,7 @@ class SlurmEngine:
 
     def _put_back(self, former: _Tracked) -> bool:
         """Return whether Slurm took a task back into its array, as it does for some minutes after its end."""
+        # First, or the report of the former start would be taken for that of the next one.
         former.array.result(former.index).unlink(missing_ok=True)
         for _ in range(TRIES):
             with suppress(SlurmError):
@@ -361,7 +361,7 @@ class SlurmEngine:
         """Decide on a task that ended without a report."""
         if state == "PREEMPTED" and self._reason is None and self._put_back(tracked):
             return
-        # A task that was cancelled while it waited is not shown at all; whatever has run has noted its start.
+        # Slurm does not show a task at all that was cancelled while it waited; a task that has run has noted its start.
         is_cancelled = state == "CANCELLED" or not (state or tracked.array.starts(tracked.index).exists())
         if is_cancelled or self._reason is not None:
             reason = self._reason or f"its Slurm task {tracked.task_id} was cancelled"

@@ -19,7 +19,7 @@ ENDED = frozenset(
 )
 USUAL_SIZE = 1001  # MaxArraySize where a cluster does not say
 SECONDS_TO_ANSWER = 60.0
-# Without --all it says nothing of hidden partitions, where a task would seem to have ended.
+# Without --all, squeue leaves out hidden partitions, and a task there would seem to have ended.
 _SQUEUE = ("squeue", "--all", "--noheader", "--states=all", "--format=%F|%K|%T|%N|%r|%j")
 _MOST_IDS = 500  # on one command line
 # Reasons to wait that time does not end: https://slurm.schedmd.com/job_reason_codes.html
@@ -152,7 +152,7 @@ def _tasks(listed: str) -> Iterator[tuple[str, TaskState]]:
 
 
 def _run(*words: str, seconds: float = SECONDS_TO_ANSWER) -> str:
-    # What a user has `squeue` leave out is not left out here, and indices are listed in full, however many there are.
+    # SQUEUE_ variables of the user could leave out tasks; SLURM_BITSTR_LEN=0 lists indices in full, however many.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     environment = {**kept, "SLURM_BITSTR_LEN": "0"}
     try:

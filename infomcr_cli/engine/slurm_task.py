@@ -1,12 +1,12 @@
 """A task of a Slurm array: `python -m infomcr_cli.engine.slurm_task FOLDER` does one job on the node where it runs.
 
-It starts the job's process and watches it, as the other engines do. Slurm speaks to it by signals:
+It starts the job's process and watches it, as the other engines do. Slurm sends it signals:
 
     SIGUSR2   the limit of time is near: the job writes a checkpoint, and the task puts itself back into the queue;
     SIGTERM   preempted, put back or cancelled: the job writes a checkpoint, and Slurm knows what is to follow. If
               Slurm is not ending the task (somebody else sent the signal), the task puts itself back.
 
-In both cases nothing is reported: the job has not ended, or its end is Slurm's to tell.
+In both cases the task reports nothing: the job has not ended, or Slurm shows how it ended.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from infomcr_cli.runs.io.safe_files import write_atomically
 TICK = 0.1
 SECONDS_TO_REQUEUE = 15.0  # of the notice before the limit, kept for `scontrol requeue`
 SECONDS_TO_ANSWER = 10.0  # Slurm kills the task half a minute after SIGTERM
-SECONDS_FOR_A_SIGNAL = 1.0  # the job's process may hear a signal a little before this one
+SECONDS_FOR_A_SIGNAL = 1.0  # the job's process may receive a signal a little before this one
 _THREADS = ("INFOMCR_THREADS", "TF_NUM_INTRAOP_THREADS")
 _REASONS = {
     signal.SIGUSR2: "its Slurm time limit is near; it continues from its checkpoint",
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 def carry_out(array: SlurmArray, index: int) -> int:
     """Run one job of an array in a process of this machine; report its outcome unless Slurm interrupted it."""
     received: list[int] = []
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which the job's process inherits
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the job's process inherits this; the signal would end it
     message = array.task(index)
     os.chdir(message.cwd)
     array.result(index).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _reported(array: SlurmArray, index: int, outcome: Outcome) -> int:
 
 
 def _interrupted(array: SlurmArray, index: int, starts: Starts, *, is_preempted: bool) -> int:
-    """Go back into the queue, unless Slurm is ending the task: a cancelled one would come back to life."""
+    """Put the task back into the queue unless Slurm is ending it: otherwise a cancelled task would run again."""
     task = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
     if is_preempted:
         _note(array, index, replace(starts, is_excused=True))
@@ -132,7 +132,7 @@ def _interrupted(array: SlurmArray, index: int, starts: Starts, *, is_preempted:
 
 
 def _counts_as_running(task: str) -> bool:
-    """Return whether Slurm has not decided to end a task: it is completing if it was cancelled or put back."""
+    """Return whether Slurm still counts a task as running; one that was cancelled or put back is completing."""
     try:
         shown = read_queue([task.partition("_")[0]], seconds=SECONDS_TO_ANSWER).get(task)
     except SlurmError:

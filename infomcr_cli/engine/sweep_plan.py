@@ -109,7 +109,7 @@ def _store(config: RunConfig) -> Store | None:
 def is_unnamed(override: str) -> bool:
     """Return whether an override only affects how the sweep runs, not which sweep it is.
 
-    More trials are more of the same search, other objectives are another one.
+    More trials continue the same search; other objectives make another one.
     """
     group, _, setting = override.lstrip("+~").partition("=")[0].partition(".")
     return group in _UNNAMED or (group == "sweep" and setting not in _NAMED)

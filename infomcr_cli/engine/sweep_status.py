@@ -190,7 +190,9 @@ class SweepStatus:
         left = [job for job in self.jobs if job.state not in _ENDED and not job.is_pruned]
         if not (left or self.unproposed) or not self.is_active:
             return None
-        known = [(job.cost, _end_of(job) - _begin_of(job)) for job in self._since_begun()]
+        # The duration is known only of jobs that began and ended since the sweep was last begun.
+        since = [job for job in self._over if self.begun is not None and _begin_of(job) >= self.begun]
+        known = [(job.cost, _end_of(job) - _begin_of(job)) for job in since]
         running = [job for job in left if job.state is State.RUNNING]
         shares = [(job, job.epoch / max(1, job.epochs)) for job in running]
         projected = [(job.cost, self._run_for(job) / share) for job, share in shares if share > 0.1]
@@ -206,11 +208,6 @@ class SweepStatus:
     def _over(self) -> list[JobStatus]:
         """The jobs that have ended."""
         return [job for job in self.jobs if job.state in _ENDED or job.is_pruned]
-
-    def _since_begun(self) -> list[JobStatus]:
-        """Return the jobs that began and ended since the sweep was last begun: only of these the duration is known."""
-        begun = self.begun
-        return [job for job in self._over if begun is not None and _begin_of(job) >= begun]
 
 
 def read_sweep(folder: Path) -> SweepStatus:
@@ -249,7 +246,7 @@ def _with_tasks(folder: Path, jobs: Iterator[JobStatus]) -> Iterator[JobStatus]:
     if not (folder / "slurm").is_dir() or missing_command() is not None:
         yield from jobs
         return
-    from infomcr_cli.engine.slurm_alive import alive_tasks  # half a second that no other status needs
+    from infomcr_cli.engine.slurm_alive import alive_tasks  # the import takes half a second, which only Slurm needs
 
     alive = alive_tasks(folder)
     for job in jobs:
@@ -264,7 +261,9 @@ def _jobs(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Iterator[JobSta
         run = present(os.path.dirname(recorded)) / os.path.basename(recorded) if isinstance(recorded, str) else None
         status = None if run is None else _status(run)
         identifier = printable(str(entry.get("id")), 100)
-        name = entry.get("name") or " ".join(map(str, _list(entry.get("overrides")))) or identifier
+        overrides = entry.get("overrides")
+        words = overrides if isinstance(overrides, list) else []
+        name = entry.get("name") or " ".join(map(str, words)) or identifier  # older files have no names
         yield JobStatus(
             id=identifier,
             name=printable(str(name), 400),
@@ -291,8 +290,9 @@ def _present_folders(folder: Path) -> Callable[[str], Path]:
 def _status(run: Path) -> Status | None:
     """Return the status of a run, None if there is none.
 
-    Of ten thousand jobs few run: only for these is it checked whether their process lives.
+    Whether the process lives is checked only if the run is RUNNING: few of ten thousand jobs are.
     """
+    # O_NONBLOCK: to open a named pipe of that name would wait for a writer.
     try:
         descriptor = os.open(f"{run}/status.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -322,6 +322,7 @@ def _last_line(run: Path) -> MetricsLine | None:
     try:
         with open_without_links(run / "metrics.jsonl") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
+            # After the last line break comes nothing, or a line that is being written.
             *_, line, _ = [b"", b"", *file.read(65536).split(b"\n")]
         return decode_line(line, "metrics.jsonl") if line else None
     except (InputError, OSError):
@@ -349,10 +350,6 @@ def _number(value: Any, most: float = 1e15) -> float | None:
     return float(value) if is_number and 0 <= value <= most else None
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _finite(value: float | None) -> float | None:
-    """Return a number as JSON can hold it."""
+    """Return a number if JSON can hold it, else None."""
     return value if value is not None and abs(value) < float("inf") else None

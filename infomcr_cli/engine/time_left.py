@@ -57,16 +57,15 @@ class TimeLeft:
     def seconds(self) -> float | None:
         """Return the seconds left; None: no job has ended yet."""
         now = self._clock()
-        known = self._took or self._projected(now)
+        known = self._took
+        if not known:  # the running jobs are taken to go on as they began
+            shares = {name: self._done.get(name, 0.0) for name in self._began if name in self._costs}
+            begun = [(name, share) for name, share in shares.items() if share > 0.1]
+            known = [(self._costs[name], (now - self._began[name]) / share) for name, share in begun]
         if not known:
             return None
         left = [(cost, now - self._began.get(name, now)) for name, cost in self._costs.items()]
         return seconds_left([*left, *((cost, 0.0) for cost in self._more)], known, self._workers)
-
-    def _projected(self, now: float) -> list[tuple[float, float]]:
-        """Return cost and seconds of the running jobs, as if they went on as they began."""
-        shares = {name: self._done.get(name, 0.0) for name in self._began if name in self._costs}
-        return [(self._costs[name], (now - self._began[name]) / share) for name, share in shares.items() if share > 0.1]
 
     def text(self) -> str:
         """Return the time left as it is shown, empty if it is not known or none is left."""
@@ -105,6 +104,6 @@ def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:
 
 def cost_of(job: Job) -> float:
     """Return what training a job costs, in forward and backward passes over its training images."""
-    from infomcr_cli.config.compute import mean_passes  # a status needs none of the schema
+    from infomcr_cli.config.compute import mean_passes  # it imports the schema, which `sweep --status` does not need
 
     return job.config.schedule.epochs * mean_passes(job.config.reg, job.config.schedule)

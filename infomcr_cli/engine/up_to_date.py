@@ -24,7 +24,7 @@ def is_measured(run: RunDirectory, step: int, config: MeasureConfig) -> bool:
 
 
 def _matches(found: MeasureRecord | None, measure: Measure, config: MeasureConfig, images: int) -> bool:
-    """Whether a recorded value is of the requested convention; one that failed with an error is not."""
+    """Return whether a recorded value has the requested convention; a measure that failed has no value."""
     if found is None or "error" in (found.model_extra or {}):
         return False
     recorded, expected = found.convention, measure.convention(config, images)

@@ -43,14 +43,14 @@ def main() -> None:
     _log_to(task.log)
     try:
         event = run_job(task)
-    except BaseException as error:
+    except BaseException as error:  # even SystemExit of a user's network: the sweep needs a reason
         print(redact(traceback.format_exc()), file=sys.stderr)
         event = Event(kind="ended", state=State.FAILED, reason=redact(f"{type(error).__name__}: {error}"))
     _send(events, event)
     for stream in (sys.stdout, sys.stderr):  # a user's own network may print
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(0)  # nothing is left to do, and TensorFlow takes a second to go
+    os._exit(0)  # nothing is left to do, and TensorFlow takes a second to shut down
 
 
 def _listen(lines: queue.Queue[bytes]) -> None:
@@ -72,7 +72,7 @@ def _own_the_standard_output() -> int:
 
 
 def _raise_oom_score() -> None:
-    """Where memory runs out the kernel is to end this job, not the sweep or a neighbour."""
+    """Make the kernel end this job if memory runs out, not the sweep or another program."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 

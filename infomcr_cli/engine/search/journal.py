@@ -1,8 +1,7 @@
 """Store the study of a search in an Optuna journal file in the sweep's directory.
 
-A trial is one line of the journal when it is proposed, and one when its state is final: a process that is killed
-between two lines leaves a RUNNING trial, whose run directory tells the rest. Only the process that holds the sweep's
-lock writes.
+A trial is written as one line when it is proposed, and its end as another. A process that is killed between the two
+leaves a RUNNING trial, and the run directory tells the rest. Only the process that holds the sweep's lock writes.
 """
 
 from __future__ import annotations
@@ -123,15 +122,16 @@ class Journal:
         self._storage.set_trial_state_values(identifier, state, values)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        # The factor keeps the seeds of neighbouring searches apart for a million trials.
         seed = (self._settings.search_seed * 1_000_003 + number) % 2**32
         if self._settings.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)  # its default differs between versions
 
     def _check_same(self, path: Path, description: dict[str, Any]) -> None:
         """Raise InputError if the journal has a different space, different objectives or other conventions of them.
 
-        A journal of a former version has no conventions: it gets those of now.
+        A journal of a former version has no conventions: the current ones are added.
         """
         description["directions"] = list(map(str, self._directions))
         recorded = self._study.user_attrs
@@ -151,7 +151,7 @@ def _conventions(names: Sequence[str], config: MeasureConfig) -> dict[str, Any]:
     """Return the convention of each objective that is a measure, as JSON gives it; the data is the same by identity."""
     if all(name in SCORES for name in names):
         return {}
-    from infomcr_cli.measures.base import chosen_measures  # half a second
+    from infomcr_cli.measures.base import chosen_measures  # the import takes half a second
 
     chosen = [one for one in chosen_measures() if one.name in names]
     return {f"convention of {one.name}": json.loads(json.dumps(one.convention(config, MANY))) for one in chosen}
@@ -188,7 +188,7 @@ def repair(path: Path) -> None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say which file it is that cannot be read."""
+    """Turn the errors of Optuna at a damaged journal into an InputError that names the file."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AssertionError, OSError) as error:

@@ -88,7 +88,7 @@ def objectives_of(settings: SweepConfig) -> tuple[Objective, ...]:
     """Return the objectives that a search's settings name.
 
     Raises:
-        InputError: a name is unknown or given twice, directions do not match, or the test set is used without leave.
+        InputError: a name is unknown or given twice, directions do not match, or the test set is used but not allowed.
     """
     names = settings.objective
     if len(set(names)) < len(names):
@@ -126,7 +126,7 @@ def _check_test_set(names: Sequence[str], *, allowed: bool) -> None:
 def _direction_of(name: str) -> Direction:
     if name in SCORES:
         return SCORES[name].direction
-    from infomcr_cli.measures.base import chosen_measures  # half a second
+    from infomcr_cli.measures.base import chosen_measures  # the import takes half a second
 
     measures = {measure.name: measure.direction for measure in chosen_measures()}
     if name not in measures:
@@ -237,7 +237,9 @@ def read_values(run: RunDirectory, objectives: Sequence[Objective]) -> Values:
     found = {one.name: _value(one.name, line, evaluation) for one in objectives}
     missing = [name for name, value in found.items() if value is None or not math.isfinite(value)]
     if missing:
-        return Values(reason=f"{', '.join(missing)} has no value{_why(missing[0], evaluation)}")
+        measure = evaluation.measures.get(missing[0])
+        why = None if measure is None else (measure.model_extra or {}).get("reason")
+        return Values(reason=f"{', '.join(missing)} has no value" + (f": {why}" if isinstance(why, str) else ""))
     return Values(tuple(float(value) for value in found.values() if value is not None))
 
 
@@ -246,12 +248,6 @@ def _value(name: str, line: Mapping[str, float], evaluation: Evaluation) -> floa
         return SCORES[name].read(line, evaluation)
     found = evaluation.measures.get(name)
     return None if found is None else found.value
-
-
-def _why(name: str, evaluation: Evaluation) -> str:
-    found = evaluation.measures.get(name)
-    reason = None if found is None else (found.model_extra or {}).get("reason")
-    return f": {reason}" if isinstance(reason, str) else ""
 
 
 def validation_losses(run: RunDirectory) -> dict[int, float]:

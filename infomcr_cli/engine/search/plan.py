@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from infomcr_cli.config.exclude import parse_exclusions
-from infomcr_cli.config.grid import GridPoint
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.config.schema.sweep import SweepConfig
 from infomcr_cli.config.search_space import Searched, SearchSpace, Value, search_space
@@ -74,14 +73,11 @@ class SearchPlan:
             raise InputError("sweep.exclude leaves it out")
         point = replace(point, config=resolved(point.config))
         label = " ".join(redact_override(text) for text in self.space.spelled(values))
-        return job_of(self._identity(point), point, label, Path(self.base.runs_dir).absolute(), self._existing)
-
-    def _identity(self, point: GridPoint) -> str:
-        """Return the identity of a run; the path of the data is part of it only if it is searched."""
-        hashed = identity(point.config)
-        if {"data", "data.root"}.isdisjoint(self.space.searched):
-            return hashed
-        return with_other_data(hashed, str(place_of(point.config.data)))
+        own = identity(point.config)
+        if not {"data", "data.root"}.isdisjoint(self.space.searched):
+            # An identity does not contain the path of the data; two trials may differ in nothing else.
+            own = with_other_data(own, str(place_of(point.config.data)))
+        return job_of(own, point, label, Path(self.base.runs_dir).absolute(), self._existing)
 
     @cached_property
     def _existing(self) -> ExistingRuns:

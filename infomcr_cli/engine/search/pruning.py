@@ -1,7 +1,7 @@
 """Prune a run in the job's process, by Optuna's median rule on the validation loss of each epoch.
 
-The job reads the search's journal, which every machine of the sweep sees, so that it needs no other connection. The
-losses of a trial are in the journal once it has ended, and only trials that went to their end count.
+The job reads the search's journal, which every machine of the sweep sees, so it needs no other connection. The losses
+of a trial are in the journal once it has ended. Only complete trials count.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class MedianRule:
         try:
             if self._storage is None:
                 self._storage = JournalStorage(JournalFileBackend(str(self._pruning.journal)))
+            # The journal holds a single study, whose id is 0.
             trials = self._storage.get_all_trials(0, deepcopy=False, states=(TrialState.COMPLETE,))
             return [{int(epoch): float(loss) for epoch, loss in one.user_attrs.get(LOSSES, [])} for one in trials]
         except (OSError, ValueError, KeyError, TypeError):
@@ -80,11 +81,11 @@ class MedianRule:
 
 
 def is_pruned(losses: dict[int, float], others: list[dict[int, float]], warmup: int) -> bool:
-    """Return what Optuna's median pruner says of a run.
+    """Return whether Optuna's median pruner would end a run.
 
     Args:
         losses: of the run by epoch; the last one was logged now.
-        others: of the trials that went to their end.
+        others: of the complete trials.
 
     Examples:
         >>> is_pruned({1: 2.0}, [{1: 1.0}] * 5, 0), is_pruned({1: 0.5}, [{1: 1.0}] * 5, 0)

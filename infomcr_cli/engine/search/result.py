@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from infomcr_cli.engine.search.search import RETRIED, Search
 from infomcr_cli.report.search import SearchedObjective, SearchedTrial, SearchReport
 
-LEAST = 4  # trials with values below which an importance would say nothing
+LEAST = 4  # complete trials; from fewer an importance would mean nothing
 
 
 def search_report(search: Search) -> SearchReport:

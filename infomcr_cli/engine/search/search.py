@@ -1,8 +1,8 @@
 """A running search: it gives jobs to the scheduler and records their results.
 
-What is known of a trial follows from two places. The journal holds its values and its state once that is final. Before
-that the run's directory says how far it is: a RUNNING trial gets the values of its finished run, or its run goes on.
-So a search can be killed at any moment, and the same command goes on without a lost or a doubled trial.
+What is known of a trial comes from two places. The journal holds its values and its final state. Before that, the run's
+directory says how far it is: a RUNNING trial gets the values of its finished run, or its run goes on. So a search can
+be killed at any moment, and the same command continues it without a lost or a doubled trial.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ class Search:
         else:
             return
         for number in self._open.pop(job.identity, []):
-            self.journal.tell(number, end, values, reason=reason, losses=_losses(job))
+            losses = validation_losses(RunDirectory.open(job.run)) if is_run(job.run) else {}
+            self.journal.tell(number, end, values, reason=reason, losses=losses)
 
     def _retry(self) -> None:
         """Add a trial for each one whose run failed: in Optuna a state is final."""
@@ -196,7 +197,3 @@ def is_pruned(job: Job) -> bool:
     except (InputError, OSError):
         return False
     return status is not None and status.state is State.KILLED and status.pruned_at is not None
-
-
-def _losses(job: Job) -> dict[int, float]:
-    return validation_losses(RunDirectory.open(job.run)) if is_run(job.run) else {}
