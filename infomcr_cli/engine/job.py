@@ -16,7 +16,7 @@ class Job:
 
     Args:
         identity:  of the run, SHA-256.
-        overrides: what the command line says of it.
+        overrides: those of the command line that belong to it.
         label:     what tells it from the other jobs.
         run:       its directory, whether it is there yet or not.
         state:     of the run as it was found; None: it has not begun.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_POLLS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-HURRY = 15.0  # seconds for what is left once somebody waits for the end
+HURRY = 15.0  # seconds for the rest once a signal to stop has come
 _log = logging.getLogger("infomcr.runs")
 
 
@@ -59,6 +59,7 @@ class SweepLogger:
         self._failed = False
         self._last_poll = time.monotonic()
         self.mirrored = set(mirrored)
+        # A daemon: a store that hangs must not keep the command from ending.
         self._thread = threading.Thread(target=self._work, name="infomcr-sweep-mlflow", daemon=True)
         self._thread.start()
 
@@ -94,7 +95,7 @@ class SweepLogger:
 
         Args:
             limit:      seconds granted to a store that answers.
-            is_hurried: says whether somebody waits for the end by now; little time is left then.
+            is_hurried: says whether a signal to stop has come; then only a little time is left.
         """
         self._end = state
         self._is_closing.set()

@@ -62,13 +62,13 @@ class Listener(Protocol):
     """A callback that follows a sweep's progress."""
 
     def began(self, job: Job) -> None:
-        """A job has started."""
+        """Note that a job has started."""
 
     def ended(self, outcome: Outcome, left: int) -> None:
-        """A job has ended, and `left` are still to do."""
+        """Note that a job has ended, and that `left` are still to do."""
 
     def poll(self) -> None:
-        """Some time has passed; called several times a second."""
+        """Do what is due at intervals; called several times a second."""
 
 
 class Proposals(Protocol):
@@ -144,7 +144,7 @@ class SweepRunner:
         except Interrupted as stop:
             self.number = stop.number
             self._leave(str(stop), GRACE)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # `Interruption` raises it at a second SIGINT
             self.number = 2
             self._leave("SIGINT, twice", 0.0)
 

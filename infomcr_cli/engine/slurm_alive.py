@@ -44,7 +44,7 @@ def places_of_alive_tasks(sweep: Path) -> dict[str, tuple[SlurmArray, int]]:
 
 
 def alive_tasks(sweep: Path) -> Mapping[str, tuple[str, TaskState]]:
-    """Return id and state of the tasks of a sweep that have not ended, by job; none if nobody answers."""
+    """Return id and state of the tasks of a sweep that have not ended, by job; none if Slurm does not answer."""
     arrays = recorded_arrays(sweep)
     try:
         alive = alive_in(arrays, seconds=SECONDS_FOR_A_STATUS)

@@ -33,7 +33,7 @@ from infomcr_cli.runs.io.safe_files import read_file, write_atomically
 COMMAND = (sys.executable, "-u", "-m", "infomcr_cli.engine.slurm_task")
 FORMAT = 1
 TRIED = "submitted"  # a file that says that `sbatch` was called
-CANCELLED = "cancelled"  # a file beside the arrays, by which `sweep --cancel` speaks to the sweep's process
+CANCELLED = "cancelled"  # a file beside the arrays, by which `sweep --cancel` notifies the sweep's process
 _NAME = 12  # random letters of an array's folder
 # Variables of `sbatch` (SBATCH_…) that are not called as their options are.
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -125,7 +125,7 @@ def new_array(sweep: Path, tasks: Sequence[Task], settings: SlurmEngineConfig, l
     key = uuid.uuid4().hex[:_NAME]
     folder = arrays_folder(sweep) / key
     arrays_folder(sweep).mkdir(parents=True, exist_ok=True)
-    arrays_folder(sweep).chmod(0o700)  # whoever could change the tasks could run code as this user
+    arrays_folder(sweep).chmod(0o700)  # anyone who could change the tasks could run code as this user
     for name in ("results", "starts"):
         (folder / name).mkdir(parents=True)
     with open(folder / "tasks.jsonl", "w", encoding="utf-8") as file:

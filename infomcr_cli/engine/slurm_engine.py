@@ -225,6 +225,7 @@ class SlurmEngine:
         self._waiting.clear()
         try:
             slurm_queue.cancel([tracked.task_id for tracked in self._tracked.values()])
+            # `sbatch` may have failed although Slurm took the array.
             if self._unsure is not None and (known := with_id(self._unsure)).id is not None:
                 slurm_queue.cancel([known.id])
         except SlurmError as error:

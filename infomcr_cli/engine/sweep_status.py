@@ -186,7 +186,7 @@ class SweepStatus:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that is left for the jobs that have not ended; None: nobody works on them, or it is not known yet."""
+        """Time left for the jobs that have not ended; None: no process works on them, or it is not known yet."""
         left = [job for job in self.jobs if job.state not in _ENDED and not job.is_pruned]
         if not (left or self.unproposed) or not self.is_active:
             return None
@@ -279,7 +279,7 @@ def _present_folders(folder: Path) -> Callable[[str], Path]:
     """Return the present path of a recorded runs folder, which may have been moved with the project."""
     around = Path(os.path.abspath(folder)).parent.parent
 
-    @cache
+    @cache  # the jobs of a sweep, often thousands, share a few folders
     def present(recorded: str) -> Path:
         beside = around / os.path.basename(recorded)
         return next((place for place in (beside, Path(recorded)) if place.is_dir()), around)

@@ -91,7 +91,7 @@ def seconds_left(
         return None
     expected = {cost: _expected(cost, known) for cost in {cost for cost, _ in left}}
     each = [max(0.0, expected[cost] - run_for) for cost, run_for in left]
-    return max(sum(each) / workers, *each, 0.0)
+    return max(sum(each) / workers, *each, 0.0)  # at least the longest job, which workers cannot share
 
 
 def _expected(cost: float, known: Sequence[tuple[float, float]]) -> float:

@@ -60,7 +60,7 @@ class SweepView:
         self._time_left.began(job)
 
     def ended(self, outcome: Outcome, left: int) -> None:
-        """Count a job that ended and say so."""
+        """Count a job that ended, and print a line about it."""
         self._watches.pop(outcome.job.identity, None)
         self._time_left.ended(outcome.job, outcome.seconds)
         state = outcome.final_state
@@ -68,6 +68,7 @@ class SweepView:
         done = self._skipped + sum(self._counts.values())
         words = (f"{done}/{self._total}", "not begun" if state is None else str(state), outcome.job.name)
         line = "  ".join((*words, f"{outcome.seconds:.1f} s", self._time_left.text()))
+        # In a log or a pipe each event stays on one line.
         self._console.print(Text(printable(line, 400)), soft_wrap=not self._console.is_terminal)
         if outcome.reason:
             self._console.print(Text(f"    {printable(outcome.reason)}"), soft_wrap=not self._console.is_terminal)

@@ -26,7 +26,7 @@ def main() -> None:
     _raise_oom_score()
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(lines,), name="infomcr-parent-watchdog", daemon=True).start()
-    ensure_home()
+    ensure_home()  # before the imports: libraries choose their folders when they are imported
     import infomcr_cli.training.trainer  # noqa: F401 -- seconds of work, done before there is a task
     from infomcr_cli.console.redaction import redact
     from infomcr_cli.engine.messages import Event, read_task

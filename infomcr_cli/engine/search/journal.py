@@ -100,6 +100,7 @@ class Journal:
             distributions=dict(self._distributions),
             user_attrs=attributes,
         )
+        # Not `study.add_trial`, which does not return the number.
         identifier = self._storage.create_new_trial(self._study._study_id, trial)
         return self._storage.get_trial_number_from_id(identifier)
 

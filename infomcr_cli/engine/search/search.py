@@ -98,10 +98,10 @@ class Search:
         return result
 
     def began(self, job: Job) -> None:
-        """A job has started; its trial is in the journal already."""
+        """Do nothing, because the trial of the job is in the journal already."""
 
     def ended(self, outcome: Outcome, left: int) -> None:
-        """Tell the trials of a job how it ended; what was stopped stays RUNNING, and goes on with the next start."""
+        """Tell the trials of a job how it ended; those of a stopped job stay RUNNING until the search is continued."""
         self._settle(outcome.job, outcome.final_state, outcome.reason)
 
     def poll(self) -> None:
@@ -162,7 +162,7 @@ class Search:
             self.due.append(job)
 
     def _settle(self, job: Job, state: State | None, reason: str | None) -> None:
-        """Tell the trials of a job that has ended; one that was stopped goes on another time."""
+        """Tell the trials of a job how it ended, unless it was stopped and is to be continued."""
         values: tuple[float, ...] | None = None
         if state is State.FINISHED:
             found = read_values(RunDirectory.open(job.run), self.plan.objectives)
