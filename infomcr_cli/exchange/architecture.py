@@ -1,7 +1,7 @@
 """Check Keras's JSON description of a network before Keras builds anything from it.
 
-Keras's own `safe_mode` refuses Lambda layers. That a description contains nothing else that runs or reads is checked
-here against the list in `allowed`.
+Keras's own `safe_mode` refuses Lambda layers only. The list in `allowed` makes sure that a description contains nothing
+else that runs code or reads files.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _without_training(value: Any) -> Any:
 
 def _mappings(value: Any, what: str) -> Iterator[Mapping[str, Any]]:
     """Yield every mapping at any depth."""
-    pending, count = [value], 0
+    pending, count = [value], 0  # a list, not recursion: the file decides how deep it is
     while pending:
         current = pending.pop()
         count += 1

@@ -20,7 +20,7 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_CONFIG = 32 * 2**20  # bytes; the layers of the largest published networks take some hundred thousand
 MAX_MEMBERS = 10_000
 MAX_RATIO = 100  # a member may unfold to so many times its stored size; Keras stores them as they are
-DAMAGED = (
+DAMAGED = (  # what zipfile raises at damaged archives, also while a member is read
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
 )
@@ -49,7 +49,13 @@ def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def config_bytes(archive: zipfile.ZipFile, path: Path) -> bytes:
     """Return the description of the network's layers."""
-    return _read(archive, CONFIG, MAX_CONFIG, path)
+    if CONFIG not in archive.namelist():
+        raise _no_archive(path, f"It has no {CONFIG}.")
+    with archive.open(CONFIG) as member:
+        content = member.read(MAX_CONFIG + 1)  # the size in the archive's directory is only a claim
+    if len(content) > MAX_CONFIG:
+        raise _refused(path, f"a {CONFIG} of at most {MAX_CONFIG} bytes", "more")
+    return content
 
 
 def copy_weights(archive: zipfile.ZipFile, path: Path, place: Path) -> None:
@@ -86,6 +92,7 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     parts = member.filename.split("/")
     if member.filename.startswith("/") or ".." in parts or "\\" in member.filename or ":" in parts[0]:
         raise _refused(path, "names that stay inside it", member.filename)
+    # The upper 16 bits of the attributes are a Unix mode, of which the upper 4 are the type.
     if member.external_attr >> 28 not in (_UNKNOWN, _FOLDER, _FILE):
         raise _refused(path, "no links and no devices", member.filename)
     if member.flag_bits & 0x1:
@@ -93,16 +100,6 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     if member.file_size > MAX_RATIO * member.compress_size + 2**16:
         received = f"{member.filename}: {member.file_size} bytes in {member.compress_size}"
         raise _refused(path, f"no file that unfolds to more than {MAX_RATIO} times its size", received)
-
-
-def _read(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> bytes:
-    if name not in archive.namelist():
-        raise _no_archive(path, f"It has no {name}.")
-    with archive.open(name) as member:
-        content = member.read(limit + 1)
-    if len(content) > limit:
-        raise _refused(path, f"a {name} of at most {limit} bytes", "more")
-    return content
 
 
 def _refused(path: Path, rule: str, received: str) -> InputError:

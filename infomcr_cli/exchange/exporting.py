@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from infomcr_cli.models.names import assign_all
 from infomcr_cli.runs import Checkpoint, RunDirectory, load_checkpoint, read_status
 from infomcr_cli.runs.checkpoint import check_data
 
-COMPARED = 64  # test samples on which the exported network is held against the run's own
+COMPARED = 64  # test samples on which the exported network is compared with the run's own
 MAX_STD = 1e19  # its square is a float32
 TOLERANCE = 1e-5  # of a logit, relative to the largest
 
@@ -36,7 +37,7 @@ class Exporter:
         raw: whether the network takes inputs that are scaled already.
 
     Raises:
-        InputError: the run's network or data is not to be had.
+        InputError: the run's network or data cannot be loaded.
     """
 
     def __init__(self, run: RunDirectory, config: RunConfig, *, raw: bool = False) -> None:
@@ -84,7 +85,7 @@ def export_network(
         raw: whether the network takes inputs that are scaled already.
 
     Raises:
-        InputError: the run's network or data is not to be had, or the place cannot be written to.
+        InputError: the run's network or data cannot be loaded, or the place cannot be written to.
     """
     exporter = Exporter(run, config, raw=raw)
     exporter.load(checkpoint)
@@ -105,9 +106,10 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
     if not any(dataset.mean) and set(dataset.std) <= {1.0}:
         return as_functional(network, dataset)  # they are not scaled
     image = keras.Input(dataset.input_shape, name="image")
+    # A vector [n, d] that was given an axis, [n, d, 1], is scaled by its d features, not along the new axis.
     axis = -2 if dataset.has_added_axis else -1
     channels = dataset.input_shape[axis] if len(dataset.mean) > 1 else 1
-    mean, std = (np.asarray(numbers, np.float32)[:channels] for numbers in (dataset.mean, dataset.std))
+    mean, std = (np.asarray(numbers, np.float32)[:channels] for numbers in (dataset.mean, dataset.std))  # [channels]
     # The layer takes the root of the variance; the square of a float32 has that very number as its root.
     if not (std.min() > keras.config.epsilon() and std.max() < MAX_STD):
         raise InputError(
@@ -115,8 +117,9 @@ def with_scaling(network: keras.Model, dataset: Dataset) -> keras.Model:
             received=f"{std.min():g} to {std.max():g}",
             advice="Export with --raw, and scale the inputs yourself.",
         )
-    statistics = {"mean": mean.tolist(), "variance": (std * std).tolist()}
-    scaling = keras.layers.Normalization(axis=axis if channels > 1 else None, name="scaling", **_scalars(statistics))
+    lists = {"mean": mean.tolist(), "variance": (std * std).tolist()}
+    statistics = {name: numbers[0] if len(numbers) == 1 else numbers for name, numbers in lists.items()}
+    scaling = keras.layers.Normalization(axis=axis if channels > 1 else None, name="scaling", **statistics)
     # The layers of a graph are called one by one, so that they stand beside the scaling and not inside a layer.
     logits = (network.call if _is_graph(network) else network)(scaling(image))
     return keras.Model(image, logits, name=network.name)
@@ -131,7 +134,7 @@ def as_functional(network: keras.Model, dataset: Dataset) -> keras.Model:
 
 
 def _symbolic(sample: Any, name: str = "image") -> Any:
-    """Return what stands for a sample, or for each array by its name, in a graph of layers."""
+    """Return the symbolic input for a sample, or for each array of it by name."""
     if isinstance(sample, Mapping):
         return {key: _symbolic(array, key) for key, array in sample.items()}
     return keras.Input(sample.shape[1:], dtype=str(sample.dtype), name=name)
@@ -142,25 +145,20 @@ def _is_graph(network: keras.Model) -> bool:
     return kind is keras.Sequential or (kind.__name__ == "Functional" and kind.__module__.startswith("keras."))
 
 
-def _scalars(statistics: dict[str, list[float]]) -> dict[str, Any]:
-    return {name: numbers[0] if len(numbers) == 1 else numbers for name, numbers in statistics.items()}
-
-
 def _check_same(model: keras.Model, network: keras.Model, dataset: Dataset, raw: bool) -> None:
     """Raise RunFailedError if the outputs of the exported network differ from those of the run's network."""
     samples = dataset.test.images[:COMPARED]
     scaled = dataset.standardise(samples)
-    expected = keras.ops.convert_to_numpy(network(scaled, training=False))
-    found = keras.ops.convert_to_numpy(model(scaled if raw else _as_floats(samples), training=False))
-    is_equal = (found == expected) | (np.isnan(found) & np.isnan(expected))  # also where logits overflow
+    if isinstance(samples, np.ndarray) and samples.dtype == np.uint8:
+        samples = samples.astype(np.float32)
+    expected = keras.ops.convert_to_numpy(network(scaled, training=False))  # [n, C]
+    found = keras.ops.convert_to_numpy(model(scaled if raw else samples, training=False))  # [n, C]
+    # Equality first: the difference of two infinite logits is not a number.
+    is_equal = (found == expected) | (np.isnan(found) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
         difference = np.where(is_equal, 0.0, np.abs(found - expected)).max()
     if not difference <= TOLERANCE * np.abs(expected).max(initial=1.0, where=np.isfinite(expected)):
         raise RunFailedError(f"the exported network would differ by {difference:.1e}; nothing was written")
-
-
-def _as_floats(samples: Any) -> Any:
-    return samples.astype(np.float32) if isinstance(samples, np.ndarray) and samples.dtype == np.uint8 else samples
 
 
 def _input(dataset: Dataset, raw: bool) -> str:
@@ -175,8 +173,6 @@ def _notes(model: keras.Model, wanted: Format) -> Sequence[str]:
     if wanted is not Format.KERAS:
         return []
     try:
-        import json
-
         content = json.dumps(keras.saving.serialize_keras_object(model), default=str).encode()
         read_architecture(content, "the network")
     except InputError as error:

@@ -18,13 +18,13 @@ Shape = tuple[Any, ...]
 def fitted(dataset: Dataset, model: keras.Model) -> Dataset:
     """Return a data set whose samples have the shape that a network takes.
 
-    A last axis of 1, the channel of grey images, is added or dropped where that is all that differs. Arrays by name
-    must have the names of the network's inputs; a single one is given as it is to a network with one input.
+    A last axis of 1, the channel of grey images, is added or dropped if nothing else differs. Arrays by name must have
+    the names of the network's inputs; a single array goes to a network with one input, whatever its name.
 
     Raises:
         InputError: the shapes or names do not fit, or the network has fewer logits than there are classes.
     """
-    if not getattr(model, "inputs", None):  # a subclassed network, whose inputs only a call can show
+    if not getattr(model, "inputs", None):  # a subclassed network, which has no inputs before a call
         return dataset
     inputs = input_shapes(model)
     _check_classes(dataset, model)
@@ -32,7 +32,9 @@ def fitted(dataset: Dataset, model: keras.Model) -> Dataset:
     if isinstance(images, Inputs):
         if len(inputs) == 1 and len(images.arrays) == 1:
             return fitted(_with(dataset, lambda held: next(iter(held.arrays.values()))), model)
-        _check_names(dataset.input_shape, inputs)
+        given = dataset.input_shape
+        if given.keys() != inputs.keys() or not all(_agree(given[name], inputs[name]) for name in inputs):
+            raise _unfit(", ".join(f"{name} {shape}" for name, shape in given.items()), inputs)
         return dataset
     if len(inputs) > 1:
         raise _unfit(f"one array {dataset.input_shape}", inputs)
@@ -63,18 +65,14 @@ def _check_classes(dataset: Dataset, model: keras.Model) -> None:
         )
 
 
-def _check_names(given: Mapping[str, Shape], inputs: Mapping[str, Shape]) -> None:
-    if given.keys() != inputs.keys() or not all(_agree(given[name], inputs[name]) for name in inputs):
-        raise _unfit(", ".join(f"{name} {shape}" for name, shape in given.items()), inputs)
-
-
 def _with_axis(dataset: Dataset, given: Shape, wanted: Shape) -> Dataset:
     if _agree(given, wanted):
         return dataset
+    # images[:] decodes images that are still in their files.
     if given[-1:] == (1,) and _agree(given[:-1], wanted):
-        return _with(dataset, lambda images: images[:].reshape(images.shape[:-1]))
+        return _with(dataset, lambda images: images[:].reshape(images.shape[:-1]))  # [n, ..., 1] -> [n, ...]
     if wanted[-1:] == (1,) and _agree(given, wanted[:-1]):
-        return replace(_with(dataset, lambda images: images[:][..., None]), has_added_axis=True)
+        return replace(_with(dataset, lambda images: images[:][..., None]), has_added_axis=True)  # -> [n, ..., 1]
     raise _unfit(str(given), {"input": wanted})
 
 

@@ -20,11 +20,11 @@ OPTIMIZER = "optimizer"
 def check_h5(path: Path, what: str) -> int:
     """Return the number of weights in a file, without the optimizer state.
 
-    Every object is looked at before any array is read: HDF5 can link to other files, map arrays from them, and declare
+    Every object is checked before any array is read: HDF5 can link to other files, map arrays from them, and declare
     shapes of which nothing is stored.
 
     Raises:
-        InputError: it is no such file, or holds something else than groups and whole arrays of numbers.
+        InputError: it is no such file, or holds something other than groups and whole arrays of numbers.
     """
     import h5py
 
@@ -55,6 +55,7 @@ class _Walk:
             self._note(group, place, depth)
             for name in group:
                 inner = f"{place}/{name}"
+                # Before group[name], which follows the link.
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise self._refused("no links to other files or places", inner)
                 item = group[name]

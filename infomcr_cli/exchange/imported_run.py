@@ -65,7 +65,7 @@ def write_run(
 
     Args:
         config:  what the command line gave; the settings of the file are added.
-        run_dir: where it is to be; None: below `runs_dir`, called after the file.
+        run_dir: where it is made; None: below `runs_dir`, named after the file.
 
     Raises:
         InputError: no directory can be made there.
@@ -81,7 +81,10 @@ def write_run(
         extra = {"data": imported.data}
         if network.initial is not None:
             save_checkpoint(run, INITIAL, Checkpoint(0, 0, network.initial, extra=extra))
-        MetricsLog(run).append(STEP, 0, _values(imported), {})
+        scores = {"train": imported.train, "test": imported.test}
+        names = ("loss", "accuracy")
+        values = {f"{split}/{name}": getattr(score, name) for split, score in scores.items() for name in names}
+        MetricsLog(run).append(STEP, 0, values, {})
         save_checkpoint(run, TRAINED, Checkpoint(STEP, 0, weights, extra=extra, train_loss=imported.train.loss))
         active.update(step=STEP)
         active.finish(RunOutcome(State.FINISHED))
@@ -140,13 +143,9 @@ def _recorded(imported: ImportedNetwork, config: RunConfig, weights: Mapping[str
 
 @contextmanager
 def _whole_or_gone(run: RunDirectory) -> Iterator[None]:
+    """Remove the run directory if an error or a signal ends the block."""
     try:
         yield
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
-
-
-def _values(imported: ImportedNetwork) -> dict[str, float]:
-    scores = {"train": imported.train, "test": imported.test}
-    return {f"{split}/{name}": getattr(score, name) for split, score in scores.items() for name in ("loss", "accuracy")}

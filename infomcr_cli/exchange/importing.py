@@ -104,6 +104,6 @@ def _accuracy(model: keras.Model, dataset: Dataset, batch_size: int) -> float:
     first = data.train.take(np.arange(min(HINTED, len(data.train))))
     right = 0
     for inputs, labels in evaluation_batches(first, data, batch_size):
-        logits = keras.ops.convert_to_numpy(model(inputs, training=False))
+        logits = keras.ops.convert_to_numpy(model(inputs, training=False))  # [n, C]
         right += int(np.sum(np.argmax(logits, axis=-1) == labels))
     return right / len(first)

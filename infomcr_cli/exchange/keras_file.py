@@ -40,7 +40,7 @@ from infomcr_cli.models.keras_internals import (
 MAX_FEATURES = 2**31  # numbers that one sample may become in any layer
 MAX_MEAN = 2**24  # numbers of the mean of one sample
 MIXED = ("mixed_bfloat16", "mixed_float16")
-MAX_UNKNOWN = 10**12  # weights of a network whose file of weights is not looked at
+MAX_UNKNOWN = 10**12  # weights of a network whose weights file is not checked
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def build(architecture: Architecture, what: str, *, most_weights: int = MAX_UNKN
     Raises:
         InputError: Keras cannot build it, or it is larger than it may be.
     """
+    # Variables of the block get their memory when the scope ends, unless `initialize_variables` is off by then.
     scope = keras.StatelessScope()
     try:
         with _refusals(what), scope:
@@ -120,11 +121,15 @@ def _with_logits(original: keras.Model, what: str) -> KerasModel:
     """Serialize the loaded network, remove its softmax, rebuild it and copy the weights."""
     adapted = [layer for layer in all_layers(original) if isinstance(layer, keras.layers.Normalization)]
     for layer in adapted:
-        _fix_statistics(layer)
+        if layer.input_mean is None:
+            # Adapted means and variances are not weights of the network: they move into the layer's description.
+            layer.input_mean = np.asarray(layer.adapt_mean)
+            layer.input_variance = np.asarray(layer.adapt_variance)
     with object_sharing():
         described = check_architecture(_plain(keras.saving.serialize_keras_object(original)), what)
     architecture, softmax_of = without_softmax(_in_full_precision(described))
     model = build(architecture, what)
+    # By id: `==` of Keras variables compares their values.
     statistics = {id(variable) for layer in adapted for variable in layer.variables}
     carried = [variable for variable in original.weights if id(variable) not in statistics]
     if [tuple(v.shape) for v in carried] != [tuple(v.shape) for v in model.weights]:
@@ -132,13 +137,6 @@ def _with_logits(original: keras.Model, what: str) -> KerasModel:
     for variable, source in zip(model.weights, carried, strict=True):
         variable.assign(source)
     return KerasModel(model, original, architecture_bytes(architecture), softmax_of)
-
-
-def _fix_statistics(layer: keras.layers.Normalization) -> None:
-    """Move adapted means and variances into the layer's description, because they are not weights of the network."""
-    if layer.input_mean is None:
-        layer.input_mean = np.asarray(layer.adapt_mean)
-        layer.input_variance = np.asarray(layer.adapt_variance)
 
 
 def _plain(description: Any) -> Architecture:

@@ -44,7 +44,7 @@ def _translated(model: keras.Model) -> Any:
     import tf2onnx
 
     frozen = frozen_function(_traced(model))
-    # Without its constants, which are inputs of the graph of a function, a network has its own inputs only.
+    # The graph of a function takes its weights as inputs. Frozen, they are constants, and the network's inputs remain.
     inputs, outputs = ([tensor.name for tensor in ends] for ends in (frozen.inputs, frozen.outputs))
     translated, _ = tf2onnx.convert.from_graph_def(
         frozen.graph.as_graph_def(), name=model.name, input_names=inputs, output_names=outputs

@@ -46,6 +46,7 @@ def imported_network(run: RunDirectory, config: ImportedModelConfig) -> keras.Mo
         raise InputError(f"{what} must contain the layers of the network", received="no such file") from None
     if hashlib.sha256(content).hexdigest() != config.architecture:
         raise InputError(f"{what} must not change after the import", received="different content")
+    # A weight takes at least a byte of a checkpoint: a description of more weights is not of this run.
     bytes_kept = max((file.stat().st_size for file in run.checkpoints.iterdir()), default=0)
     return build(read_architecture(content, what), what, most_weights=bytes_kept)
 

@@ -1,7 +1,7 @@
 """Remove the final softmax of a network, because the measures need logits.
 
-A softmax at the very end is taken away in the description of the layers: weights and names stay as they are. A network
-that gives probabilities in any other way is refused by `models.logits`, which looks at its operations and values.
+A softmax at the very end is removed in the description of the layers: weights and names stay as they are. A network
+that outputs probabilities in any other way is refused by `models.logits`, which checks its operations and values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ADVICE = "Build the network without it in code of your own: model=builder model.
 def without_softmax(architecture: Architecture) -> tuple[Architecture, str | None]:
     """Return the layers without the final softmax, and the name of the layer that had it, if any.
 
-    A log-softmax goes as well: it is a softmax's logarithm, and both have the same logits.
+    A log-softmax is removed as well: it is the logarithm of a softmax, and both have the same logits.
 
     Raises:
         InputError: the network has several outputs, or ends in a sigmoid.

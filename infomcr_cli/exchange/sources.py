@@ -55,7 +55,7 @@ def find_sources(
 
     Args:
         settings: KEY=VALUE, for every file.
-        table:    a CSV file with a column `file` and one for each setting; where `files` are given it must have a line
+        table:    a CSV file with a column `file` and one for each setting; if `files` are given, it must have a line
                   for each of them, else all its lines are taken.
 
     Raises:
@@ -158,12 +158,12 @@ def _read_table(table: Path) -> Iterable[WeightSource]:
     try:
         if table.stat().st_size > MAX_TABLE:
             raise InputError(f"--table must have at most {MAX_TABLE} bytes", received=f"{table.stat().st_size}")
-        text = table.read_text(encoding="utf-8-sig")
+        text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "--table must be a CSV file that can be read", received=str(table), advice=f"{error}."
         ) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # newline="" keeps line breaks inside of quotes
     try:
         head, *rows = [row for row in reader if row]
     except (csv.Error, ValueError) as error:

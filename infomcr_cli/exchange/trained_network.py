@@ -49,8 +49,8 @@ def trained_network(source: WeightSource, config: RunConfig, dataset: Dataset) -
     """Return the network of a file.
 
     Args:
-        config:  what the network of a file of weights is built from.
-        dataset: what the network takes.
+        config:  the settings from which the network of a weights file is built.
+        dataset: the data that the network takes.
 
     Raises:
         InputError: the file cannot be used, or its weights are of another network.
@@ -91,15 +91,15 @@ def _check_same(read: KerasModel, samples: Any) -> None:
     """Raise InputError if the rebuilt network differs from that of the file."""
     with full_precision(read.original):
         expected, found = read.original(samples, training=False), read.model(samples, training=False)
-    expected = np.asarray(expected[0] if isinstance(expected, list) else expected)
-    if read.softmax_of is not None:
+    expected = np.asarray(expected[0] if isinstance(expected, list) else expected)  # [2, C]
+    if read.softmax_of is not None:  # the file's network gives probabilities, or their logarithms, which are negative
         found = (keras.ops.log_softmax if (expected < 0).any() else keras.ops.softmax)(found)
     if not np.allclose(expected, np.asarray(found), rtol=1e-3, atol=1e-4, equal_nan=True):
         raise InputError("the network must be the same when it is rebuilt from its layers", received=read.model.name)
 
 
 def _samples(shape: Any) -> Any:
-    """Return two samples of a shape, or of each input's shape by name: zeros and ones are pixels and tokens alike."""
+    """Return two samples of a shape, or of each input's shape by name, of zeros and ones: valid pixels and tokens."""
     if isinstance(shape, Mapping):
         return {name: _samples(one) for name, one in shape.items()}
-    return keras.ops.convert_to_tensor(np.random.default_rng(0).integers(0, 2, (2, *shape)), "float32")
+    return keras.ops.convert_to_tensor(np.random.default_rng(0).integers(0, 2, (2, *shape)), "float32")  # [2, ...]

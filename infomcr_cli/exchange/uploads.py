@@ -37,7 +37,7 @@ def chosen_checkpoints(run: RunDirectory, chosen: str) -> dict[int, str]:
 def upload_checkpoints(run: RunDirectory, config: RunConfig, store: Store | None) -> str | None:
     """Upload the chosen checkpoints that MLflow does not have yet; return a problem, or None.
 
-    What fails here fails nothing else: the run directory holds the weights, and `infomcr sync` tries again.
+    A failure here ends nothing else: the run directory holds the weights, and `infomcr sync` tries again.
     """
     if store is None or config.tracking.checkpoints == "none":
         return None

@@ -44,7 +44,7 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
         _load_h5(model, path)
         return
     variables, arrays = named_weights(model), _safetensors(path)
-    if arrays.keys() != variables.keys():  # Keras's own paths, which number nameless layers through a process
+    if arrays.keys() != variables.keys():  # Keras's own paths, where unnamed layers are numbered through a process
         by_path = {variable.path: name for name, variable in variables.items()}
         arrays = {by_path.get(name, name): array for name, array in arrays.items()}
     assign_all(variables, arrays)
@@ -77,6 +77,7 @@ def _load_h5(model: keras.Model, path: Path) -> None:
 def _safetensors(path: Path) -> dict[str, Array]:
     what = printable(path.name)
     try:
+        # Resolved: `read_file` refuses links, but the user may name one.
         content = read_file(path.resolve().parent, path.resolve().name, MAX_CHECKPOINT)
     except OSError as error:
         raise InputError(f"{what} must be a file that can be read", received=str(path), advice=f"{error}.") from None

@@ -32,17 +32,19 @@ def write(model: keras.Model, target: Path, wanted: Format, about: About) -> Non
     Raises:
         OSError: the place cannot be written to.
     """
+    # In the folder of the target: a rename is atomic only within a file system.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
         beside = Path(folder) / target.name
         _WRITERS[wanted](model, beside, about)
-        if target.is_dir():
+        if target.is_dir():  # os.replace cannot replace a folder that is not empty
             os.rename(target, Path(folder) / f"{target.name}.former")
         os.replace(beside, target)
 
 
 def _keras(model: keras.Model, path: Path, about: About) -> None:
     """Write a .keras file, with our metadata in metadata.json, which Keras ignores on loading."""
-    (folder := path.parent / "plain").mkdir()
+    folder = path.parent / "plain"
+    folder.mkdir()
     plain = folder / "network.keras"
     model.save(plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
@@ -51,6 +53,7 @@ def _keras(model: keras.Model, path: Path, about: About) -> None:
                 metadata = {**json.loads(source.read(member)), "class_names": about["class_names"], KEY: about}
                 target.writestr(member.filename, json.dumps(metadata))
             else:
+                # force_zip64: zipfile must know before it writes whether a member may exceed 2 GB.
                 with source.open(member) as inner, target.open(member.filename, "w", force_zip64=True) as outer:
                     shutil.copyfileobj(inner, outer, 2**20)
     shutil.rmtree(folder)
@@ -68,7 +71,7 @@ def _weights(model: keras.Model, path: Path, about: About) -> None:
 def _saved_model(model: keras.Model, path: Path, about: About) -> None:
     with redirect_stdout(StringIO()):  # Keras describes what it has written
         model.export(str(path), verbose=False)
-    extra = path / "assets.extra"  # the place that SavedModel leaves to its users
+    extra = path / "assets.extra"  # the folder that the SavedModel format leaves to its users
     extra.mkdir()
     (extra / "metadata.json").write_text(json.dumps({"class_names": about["class_names"], KEY: about}))
 
