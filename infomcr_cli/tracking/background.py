@@ -59,6 +59,7 @@ class Mirror:
         self._progress: Progress | None = None
         self._failed_since: float | None = None
         self._complete = False
+        # A daemon: a store that hangs must not keep the command from ending.
         self._thread = threading.Thread(target=self._work, name="infomcr-mirror", daemon=True)
 
     def notify(self) -> None:
@@ -71,7 +72,7 @@ class Mirror:
 
         Args:
             patience: seconds granted to a store that has not answered lately.
-            limit:    seconds granted to one that is at work: a local one, or a server that answers.
+            limit:    seconds granted to a store that works: a local one, or a server that answers.
         """
         self._is_closing.set()
         self._wake.set()
@@ -107,24 +108,21 @@ class Mirror:
                 enough = True
             except Exception as error:  # whatever MLflow raises must not reach training
                 self._note_failure(error)
+                # A call whose answer was lost may have succeeded: the next attempt first reads what the store holds.
                 self._client, self._progress = None, None
-                self._is_closing.wait(pause)
+                self._is_closing.wait(pause)  # not time.sleep: `close` ends the pause
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._wake.set()
             if last and enough:
                 return
 
-    def _connect(self) -> None:
-        from infomcr_cli.tracking.client import Progress, connect
-
-        self._client, self._progress = _NotingClient(connect(self._store)), Progress()
-
     def _push(self) -> None:
+        from infomcr_cli.tracking.client import Progress, connect
         from infomcr_cli.tracking.sync import mirror
 
-        last = self._is_closing.is_set()
+        last = self._is_closing.is_set()  # read before the push: what is written during it needs another one
         if self._client is None:
-            self._connect()
+            self._client, self._progress = _NotingClient(connect(self._store)), Progress()
         mirror(self._run, self._store, client=self._client, progress=self._progress, tags=self._tags)
         self._note_success()
         self._complete = last

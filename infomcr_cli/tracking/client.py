@@ -28,13 +28,13 @@ from infomcr_cli.tracking.store import Store, sqlite_path, warn_of_network_file_
 UID, KIND, HOST = "infomcr.uid", "infomcr.kind", "infomcr.host"
 PARENT, USER, NOTE = "mlflow.parentRunId", "mlflow.user", "mlflow.note.content"
 SOURCE, SOURCE_TYPE = "mlflow.source.name", "mlflow.source.type"
-MAX_NAME, MAX_TAG, METRICS_A_BATCH = 250, 5000, 1000
+MAX_NAME, MAX_TAG, METRICS_A_BATCH = 250, 5000, 1000  # of MLflow; a server refuses what is longer
 _MLFLOW_STATES = {State.RUNNING: "RUNNING", State.FINISHED: "FINISHED", State.KILLED: "KILLED"}
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A request whose answer was lost may have been obeyed. Whoever tries again first reads what is there.
+    # No retries by MLflow: a request whose answer was lost may have succeeded. The caller first reads what is there.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
@@ -47,7 +47,7 @@ class Progress:
     Args:
         run_id: in MLflow, once known.
         offset: bytes of metrics.jsonl that are mirrored.
-        stored:   (name, step) → value that the store stored before this process came.
+        stored: (name, step) → value that the store held before this process came.
         sent:   artifact path → (size, time stamp) as last uploaded.
         state:  as last recorded.
         models: step → id of the LoggedModel of its checkpoint.
@@ -76,6 +76,8 @@ def connect(store: Store) -> Any:
         Exception: MLflow's own, where the store cannot be reached.
     """
     client = import_mlflow()
+    from mlflow.tracking._tracking_service import utils
+
     path = sqlite_path(store.uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,8 @@ def connect(store: Store) -> Any:
         if path is not None and not path.exists():
             _make_sqlite(path, str(store.artifacts))
         settle(store)
-        _forget_places()
+        # MLflow caches the artifact paths by run id, but a copied store has the ids of the original.
+        getattr(utils, "_artifact_repos_cache", {}).clear()
         with collector_paused():  # it imports the store
             return client(tracking_uri=store.uri)
 
@@ -96,16 +99,10 @@ def import_mlflow() -> Any:
     with collector_paused():
         from mlflow.tracking import MlflowClient
 
+    # After the import, which sets the level of MLflow's own logger.
     for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING), ("urllib3", logging.ERROR)):
         logging.getLogger(name).setLevel(level)
     return MlflowClient
-
-
-def _forget_places() -> None:
-    """Clear MLflow's cache of artifact paths by run id, because a copied store has the ids of the original."""
-    from mlflow.tracking._tracking_service import utils
-
-    getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
 def _make_sqlite(path: Path, artifacts: str) -> None:
@@ -115,7 +112,7 @@ def _make_sqlite(path: Path, artifacts: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
     temporary.mkdir()
-    MlflowClient(tracking_uri=f"sqlite:///{temporary / path.name}").search_experiments()
+    MlflowClient(tracking_uri=f"sqlite:///{temporary / path.name}").search_experiments()  # the first call makes them
     keep_default_artifacts(temporary / path.name, artifacts)
     os.replace(temporary / path.name, path)
     shutil.rmtree(temporary)
@@ -144,7 +141,7 @@ def experiment_id(client: Any, store: Store) -> str:
     if found is None:
         try:
             return str(client.create_experiment(store.experiment, artifact_location=store.artifacts))
-        except MlflowException:
+        except MlflowException:  # another process may have created it meanwhile
             found = client.get_experiment_by_name(store.experiment)
             if found is None:
                 raise

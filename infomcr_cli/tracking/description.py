@@ -23,7 +23,7 @@ from infomcr_cli.tracking.moved_store import DIRECTORY_TAG
 
 IDENTITY = "infomcr.identity"
 NOTED, OWN = "infomcr.note", "infomcr.own_tags"
-MAX_PARAM, PARAMS_A_BATCH = 6000, 100
+MAX_PARAM, PARAMS_A_BATCH = 6000, 100  # of MLflow
 ARTIFACT_SUFFIXES = {".png", ".svg", ".csv", ".json", ".npz"}
 DESCRIPTIONS = {"config.yaml", "overrides.yaml", "environment.json", PATCH}
 

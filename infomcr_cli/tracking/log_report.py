@@ -17,16 +17,16 @@ _log = logging.getLogger("infomcr.runs")
 
 
 def log_report(run: RunDirectory, page: str, name: str, tracking_uri: str | None = None) -> str | None:
-    """Log a page as an artifact of a run's MLflow run, brought up to date before; return that run's id.
+    """Bring a run's MLflow run up to date, log a page as its artifact, and return its id.
 
-    The page comes from this process, never from a file of the run's directory: MLflow shows it to whoever opens it.
+    The page comes from this process, never from a file of the run's directory: MLflow shows it to anyone who opens it.
 
     Args:
         name:         of the artifact.
         tracking_uri: another store than the run's own.
 
     Returns:
-        None: the run is not mirrored, its store is not there yet, or it cannot be reached, which is said in a warning.
+        None: the run is not mirrored, its store does not exist yet, or cannot be reached; a warning says so.
     """
     try:
         store = store_of_run(run, tracking_uri)

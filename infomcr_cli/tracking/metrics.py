@@ -60,7 +60,9 @@ def _is_stored(key: tuple[str, int], value: float, progress: Progress) -> bool:
 
 
 def _refuse_steps_after(last: int, names: Set[str], stored: Mapping[tuple[str, int], float]) -> None:
-    """A run that continues will log them again; one that ended never had them. A user's own metrics stay.
+    """Raise StaleMirrorError if the store has metrics after the last step of a run that has ended.
+
+    A run that continues would log them again; one that has ended never had them. A user's own metrics stay.
 
     Args:
         names: of the metrics in the run directory.
@@ -87,7 +89,7 @@ def _metrics_of(line: MetricsLine) -> list[Any]:
 
 
 def _same(truth: float, mirrored: float) -> bool:
-    # SQL stores keep an infinity as the largest number.
+    # SQL stores keep an infinity as the largest float64.
     return (
         truth == mirrored
         or (math.isnan(truth) and math.isnan(mirrored))

@@ -23,7 +23,7 @@ def is_off(overrides: Iterable[str]) -> bool:
 def mirror_results(run: RunDirectory) -> None:
     """Update the MLflow run of a run, if it has one; only its own process mirrors a run in training.
 
-    What cannot be mirrored is named in a warning: the results are there, only their mirror is not.
+    A failure is only a warning: the results are in the run directory, and `infomcr sync` mirrors them later.
     """
     try:
         store = store_of_run(run)

@@ -25,7 +25,7 @@ CHECKPOINT, STEP, WEIGHTS = "infomcr.checkpoint", "infomcr.step", "infomcr.weigh
 CONTEXT = "mlflow.data.context"
 CONTEXTS = ("train", "test")
 DIGEST = 32  # hexadecimal digits; MLflow takes at most 36
-NO_DATASET = "eval/gap_"  # the beginning of numbers that are of two data sets
+NO_DATASET = "eval/gap_"  # prefix of the numbers that compare two data sets
 
 
 def push_inputs(client: Any, run: RunDirectory, progress: Progress) -> None:
@@ -80,8 +80,10 @@ def create_model(client: Any, run: RunDirectory, progress: Progress, name: str, 
 
     tags = {CHECKPOINT: name, STEP: str(step)}
     experiment = client.get_run(progress.run_id).info.experiment_id
+    shown = printable(redact(f"{run.name}-{name}"), 200)
+    allowed = "".join("_" if letter in "/:.%\"'" else letter for letter in shown)  # MLflow refuses these characters
     model = client.create_logged_model(
-        experiment, name=_model_name(run, name), source_run_id=progress.run_id, tags=tags, model_type="keras"
+        experiment, name=allowed, source_run_id=progress.run_id, tags=tags, model_type="keras"
     )
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(progress.run_id, [LoggedModelOutput(model.model_id, step)])
@@ -128,7 +130,7 @@ def tied_metric(progress: Progress, name: str, value: float, timestamp: int, ste
 
 
 def _find_models(client: Any, progress: Progress) -> None:
-    """Find the models that MLflow already has, and their metrics; complete those whose making was cut off."""
+    """Find the models that MLflow already has, and their metrics; complete those whose creation was interrupted."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     outputs = client.get_run(progress.run_id).outputs
@@ -142,14 +144,8 @@ def _find_models(client: Any, progress: Progress) -> None:
         progress.tied |= {(metric.key, metric.step) for metric in model.metrics or []}
 
 
-def _model_name(run: RunDirectory, checkpoint: str) -> str:
-    """Return a model name without the characters that MLflow refuses."""
-    name = printable(redact(f"{run.name}-{checkpoint}"), 200)
-    return "".join("_" if letter in "/:.%\"'" else letter for letter in name)
-
-
 def _datasets(run: RunDirectory) -> dict[str, Any]:
-    """Return an MLflow data set for each split; none before the first checkpoint, which says what the data is."""
+    """Return an MLflow data set for each split; none before the first checkpoint, which records the data."""
     from mlflow.entities import Dataset
 
     try:
@@ -162,9 +158,6 @@ def _datasets(run: RunDirectory) -> dict[str, Any]:
     data: Mapping[str, Any] = config.get("data") or {} if isinstance(config, dict) else {}
     name, root = (printable(redact(str(data.get(key))), 200) for key in ("name", "root"))
     source = json.dumps({"uri": root if data.get("root") else name})
-    return {context: Dataset(name, _digest(fingerprint, context), "infomcr", source) for context in CONTEXTS}
-
-
-def _digest(fingerprint: str, context: str) -> str:
-    """Return the digest of one split: it changes with the data, and differs between the splits."""
-    return hashlib.sha256(f"{context} {fingerprint}".encode()).hexdigest()[:DIGEST]
+    # A digest changes with the data, and must differ between the splits, which have one fingerprint.
+    digests = {context: hashlib.sha256(f"{context} {fingerprint}".encode()).hexdigest() for context in CONTEXTS}
+    return {context: Dataset(name, digest[:DIGEST], "infomcr", source) for context, digest in digests.items()}

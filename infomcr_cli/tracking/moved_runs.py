@@ -1,15 +1,14 @@
 """Resolve the paths that a run directory records, after it was moved, copied or linked.
 
-Paths are recorded whole, as seen from the place where the run was made, and that place is recorded in status.json. A
-path that is gone is looked for where it lies as seen from the run's place of today: data that moved along with the
-project is found. Runs of former versions may hold relative paths. These are taken relative to the folder around the
-folder of runs, then to the folder of the run, then to the working folder: whichever exists.
+Absolute paths are recorded, and status.json records the place where the run was made. If a path no longer exists, it is
+searched at the same position relative to the run's present place, so data that was moved along with the project is
+found. Runs of former versions may hold relative paths. These are taken relative to the folder around the folder of
+runs, then to the folder of runs, then to the working folder: the first that exists.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,13 @@ def read_settings(run: RunDirectory) -> Any:
         path, name = split_start(start)
         settings["start"] = located(run, path) + (f"@{name}" if name else "")
     if isinstance(tracking, dict):
-        settings["tracking"] = {**tracking, **_located_tracking(run, tracking)}
+        present = dict(tracking)
+        if isinstance(tracking.get("uri"), str):
+            present["uri"] = located_uri(run, tracking["uri"])
+        if isinstance(tracking.get("experiment"), str):
+            present["experiment"] = fitting_experiment(tracking["experiment"])
+        settings["tracking"] = present
     return settings
-
-
-def _located_tracking(run: RunDirectory, tracking: Mapping[str, Any]) -> dict[str, Any]:
-    uri, experiment = tracking.get("uri"), tracking.get("experiment")
-    found = {"uri": located_uri(run, uri)} if isinstance(uri, str) else {}
-    return {**found, "experiment": fitting_experiment(experiment)} if isinstance(experiment, str) else found
 
 
 def located(run: RunDirectory, recorded: str) -> str:
@@ -72,7 +70,7 @@ def located_uri(run: RunDirectory, uri: str) -> str:
 def home_of(run: RunDirectory) -> Path:
     """Return the path for resolving a run's surroundings: the recorded one while it leads to the run.
 
-    A run that was moved to a larger disk and linked to from its former place still belongs there.
+    A run that was moved to a larger disk, with a link at its former place, still belongs to that place.
     """
     place = _status(run).place
     if place is not None and os.path.isabs(place):

@@ -1,8 +1,8 @@
 """Update the absolute paths in a SQLite store that was moved or copied.
 
-MLflow keeps the whole path of a run's artifacts in its tables and has no call to change it. An experiment of ours keeps
-its artifacts beside the store's file. One whose location is another folder either came here with the file or was made
-for artifacts elsewhere; which of the two, its runs' artifacts say, which lie here or do not.
+MLflow keeps the absolute path of a run's artifacts in its tables and has no call to change it. An experiment of infomcr
+keeps its artifacts beside the store's file. If its location is another folder, the experiment either came here with the
+file or was made for artifacts elsewhere. Where the artifacts of its runs lie tells which.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _log = logging.getLogger("infomcr.runs")
 def settle(store: Store) -> None:
     """Update the artifact and run paths in a local store that was moved or copied.
 
-    A store that cannot be read or written stays as it is: MLflow says what is wrong with it.
+    A store that cannot be read or written stays as it is: MLflow reports what is wrong with it.
     """
     path = sqlite_path(store.uri)
     if path is None or store.artifacts is None or not path.exists():
         return
     try:
+        # As a context manager of its own, a connection only ends its transaction, and stays open.
         with closing(sqlite3.connect(path, timeout=SECONDS_TO_WAIT)) as database:
             for old in _former_places(database, path.parent):
                 _move(database, old, store.artifacts)
@@ -72,12 +73,12 @@ def _move(database: sqlite3.Connection, old: str, new: str) -> None:
     with database:
         for table, column in _existing(database):
             change = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
-            which = f"WHERE {column} = ? OR substr({column}, 1, ?) = ?"
+            which = f"WHERE {column} = ? OR substr({column}, 1, ?) = ?"  # not LIKE: a path may contain % or _
             database.execute(f"{change} {which}", (new, length, old, length, f"{old}/"))
 
 
 def _existing(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Yield the tables of this version of MLflow that hold places of artifacts, with the column."""
+    """Yield the tables, with their columns, that hold places of artifacts in this version of MLflow."""
     for table, column in _COLUMNS:
         with suppress(sqlite3.OperationalError):
             database.execute(f"SELECT {column} FROM {table} LIMIT 0")
@@ -85,7 +86,7 @@ def _existing(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 
 
 def _move_directories(database: sqlite3.Connection, old: Path, new: Path) -> None:
-    """Let the runs' records name the run directories that came along: they are found by them."""
+    """Update the tags of the runs whose directories were moved with the store: the directories are found by them."""
     rows = database.execute("SELECT run_uuid, value FROM tags WHERE key = ?", (DIRECTORY_TAG,)).fetchall()
     moved = [(os.path.normpath(new / os.path.relpath(place, old)), run) for run, place in rows if os.path.isabs(place)]
     there = [(place, run, DIRECTORY_TAG) for place, run in moved if os.path.isdir(place)]

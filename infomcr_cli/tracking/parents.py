@@ -107,7 +107,7 @@ def _ended(client: Any, run_id: str) -> Iterator[None]:
         yield
         client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
-        with suppress(Exception):  # the store may be gone, which is then the error itself
+        with suppress(Exception):  # the store may be unreachable, which is then the error itself
             client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
 

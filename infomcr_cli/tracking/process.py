@@ -1,7 +1,7 @@
 """A process that imports MLflow, which takes seconds, while the command computes, and then handles its calls.
 
-Both sides speak in JSON lines, so that nothing is unpickled. If the command is killed, the process finishes the call in
-hand and ends, so that no run stays RUNNING in MLflow.
+Both sides exchange JSON lines, so that nothing is unpickled. If the command is killed, the process finishes the current
+call and ends, so that no run stays RUNNING in MLflow.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infomcr_cli.runs.directory import RunDirectory
     from infomcr_cli.tracking.store import Store
 
+# -P: without it, -m puts the working folder before the places where this process finds its modules.
 COMMAND = (sys.executable, "-P", "-m", "infomcr_cli.tracking.process_calls")
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL: enough to record that a run was killed
 
@@ -106,7 +107,7 @@ class MlflowProcess:
 
             return log_comparison(store, name, runs, metrics, artifacts, parent=parent, note=note)
         arguments = {
-            "store": _store_document(store),
+            "store": {**vars(store), "lock": None if store.lock is None else str(store.lock)},
             "name": name,
             "runs": [str(run.path) for run in runs],
             "metrics": dict(metrics),
@@ -149,7 +150,3 @@ class MlflowProcess:
         if document["error"] is not None:
             raise MlflowProcessError(document["error"])
         return document["result"]
-
-
-def _store_document(store: Store) -> dict[str, Any]:
-    return {**vars(store), "lock": None if store.lock is None else str(store.lock)}

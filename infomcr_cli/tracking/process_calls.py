@@ -26,8 +26,9 @@ UNUSED_BY_MLFLOW = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scip
 
 
 def main() -> None:
-    """Answer calls until standard input closes, or a signal ends the call in hand."""
-    answers = _own_the_standard_output()
+    """Answer calls until standard input closes, or a signal ends the current call."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # standard output is only for answers: what libraries print goes to standard error
     ensure_home()
     log = _LogOfCall()
     logging.root.addHandler(log)
@@ -43,7 +44,7 @@ def main() -> None:
         if call["function"] != "prepare":
             with suppress(BrokenPipeError):  # the command is gone
                 os.write(answers, json.dumps(answer).encode() + b"\n")
-    os._exit(0)  # nothing is left to do, and MLflow takes a while to go
+    os._exit(0)  # nothing is left to do, and MLflow takes a while to shut down
 
 
 class _LogOfCall(logging.Handler):
@@ -63,13 +64,6 @@ class _LogOfCall(logging.Handler):
         return records
 
 
-def _own_the_standard_output() -> int:
-    """Reserve standard output for answers; redirect the output of libraries to standard error."""
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    return answers
-
-
 def _answer(call: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"result": call(arguments), "error": None}
@@ -86,8 +80,12 @@ def _prepare(arguments: Mapping[str, Any]) -> None:
 
 
 def _log_comparison(arguments: Mapping[str, Any]) -> str:
+    document = arguments["store"]
+    lock = None if document["lock"] is None else Path(document["lock"])
+    store = Store(**{**document, "lock": lock})
+    note_password(store.uri)
     return log_comparison(
-        _store(arguments["store"]),
+        store,
         arguments["name"],
         [RunDirectory(Path(run)) for run in arguments["runs"]],
         arguments["metrics"],
@@ -104,13 +102,6 @@ def _mirror_results(arguments: Mapping[str, Any]) -> None:
 
 
 CALLS = {"prepare": _prepare, "log_comparison": _log_comparison, "mirror_results": _mirror_results}
-
-
-def _store(document: Mapping[str, Any]) -> Store:
-    lock = document["lock"]
-    store = Store(**{**document, "lock": None if lock is None else Path(lock)})
-    note_password(store.uri)
-    return store
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Find MLflow runs whose directories were deleted by hand, and delete them in MLflow too.
 
-A run counts as deleted only if all of this is so: MLflow says that this program mirrored it from this machine, its
-directory is gone while the folder of runs around it is still there, and no other run directory in that folder has its
-uid, as one has that was renamed. MLflow keeps what is deleted until `mlflow gc`, and can restore it.
+A run counts as deleted only if three conditions hold: MLflow says that this program mirrored it from this machine; its
+directory is gone, but the folder of runs around it is still there; and no other run directory in that folder has its
+uid, as a renamed one has. MLflow keeps what is deleted until `mlflow gc`, and can restore it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def deleted_runs(store: Store) -> list[DeletedRun]:
         return []
     client = connect(store)
     experiments = [found.experiment_id for found in client.search_experiments()]
-    uids: dict[Path, frozenset[str]] = {}
+    uids: dict[Path, frozenset[str]] = {}  # each folder is read once, however many of its runs are gone
     gone = []
     for item in _mirrored(client, experiments):
         tags = item.data.tags

@@ -1,7 +1,7 @@
 """Mirror a run directory in MLflow.
 
-Every function may be repeated: what the store already holds is not written again, so a mirror that was cut off, or made
-anew in another store, ends up the same.
+Every function may be repeated: what the store already holds is not written again. So a mirror that was interrupted, or
+made anew in another store, ends up the same.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def mirror(
     """
     client = client if client is not None else connect(store)
     progress = progress if progress is not None else Progress()
+    # In this order everywhere, so that two processes never wait for each other.
     with locked_file(run.path / ".mirror.lock"), store_lock(store):
         try:
             _sync_or_recreate(client, store, run, progress, tags or {})

@@ -41,9 +41,9 @@ def run_page(server: str, run_id: str) -> str:
 
 
 def check_port(port: int) -> None:
-    """Raise InputError where something else listens on a port of this machine."""
+    """Raise InputError if something else listens on a port of this machine."""
     with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the port of a server that just ended is busy
         try:
             trial.bind((LOOPBACK, port))
         except OSError as error:
@@ -55,7 +55,7 @@ def check_port(port: int) -> None:
 def ui_command(store: Store, port: int = PORT) -> UiCommand:
     """Return the command that serves a store's UI on the loopback interface.
 
-    Where the store was moved, its artifacts are found first where they are now.
+    If the store was moved, the paths of its artifacts are updated first.
 
     Raises:
         InputError: the store does not exist yet, or is a server, which has its own UI.
@@ -72,6 +72,6 @@ def ui_command(store: Store, port: int = PORT) -> UiCommand:
         "MLFLOW_BACKEND_STORE_URI": store.uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else MLflow starts a second process, for jobs
     }
     return UiCommand((sys.executable, *arguments), {**os.environ, **settings}, f"http://{LOOPBACK}:{port}")

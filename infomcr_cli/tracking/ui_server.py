@@ -32,6 +32,7 @@ class UiServer:
         self._process, self._address, self._say = process, address, say
         self._held: deque[str] = deque(maxlen=LINES_KEPT)
         self._answers = threading.Event()
+        # A thread reads all the time: a full pipe would stop the server.
         self._reader = threading.Thread(target=self._read, name="infomcr-ui", daemon=True)
         self._reader.start()
 
@@ -52,7 +53,7 @@ class UiServer:
 
     def wait(self) -> int:
         """Return the exit code of the server once it ends."""
-        while (code := self._process.poll()) is None:  # a wait without end would not hear of a signal
+        while (code := self._process.poll()) is None:  # a wait without a timeout would not notice a signal
             time.sleep(_TICK)
         return int(code)
 
@@ -79,7 +80,7 @@ def served(command: UiCommand, say: Callable[[str], None]) -> Iterator[UiServer]
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # Ctrl-C comes to this process alone, which then ends the other
+        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
     )
     try:
         yield UiServer(process, command.address, say)

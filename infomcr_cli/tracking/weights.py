@@ -50,6 +50,7 @@ class WeightStore:
         if step not in self._ids:
             with store_lock(self._store):
                 self._ids[step] = create_model(self._client, self._run, self._progress, name, step)
+        # Outside of the lock: an upload may take long, and other runs are mirrored meanwhile.
         with tempfile.TemporaryDirectory(prefix="infomcr-") as folder:
             path = Path(folder) / "model"
             _save(model, path, inputs, about, run_id=str(self._progress.run_id), model_id=self._ids[step])
@@ -67,13 +68,14 @@ def _save(
     from mlflow.models import Model, ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
+    # An axis of -1 is the batch.
     taken = [TensorSpec(np.dtype(dtype), (-1, *shape), name or None) for name, (dtype, shape) in inputs.items()]
     given = TensorSpec(np.dtype(model.output.dtype), (-1, *model.output_shape[1:]))
     mlflow.keras.save_model(
         model,
         str(path),
         signature=ModelSignature(Schema(taken), Schema([given])),
-        # Named here, for MLflow would find them out in another process, which takes many seconds.
+        # Named here: otherwise MLflow infers them in another process, which takes many seconds.
         pip_requirements=[f"{one}=={importlib.metadata.version(one)}" for one in ("mlflow", "keras", "tensorflow")],
         metadata=dict(about),
         mlflow_model=Model(run_id=run_id, model_id=model_id),
