@@ -38,14 +38,14 @@ class AuditRequest:
 
     Args:
         run:         a run directory.
-        overrides:   of measures, and of what training leaves as it is.
+        overrides:   of measures, and of settings that do not change the weights.
         against:     runs whose measures give the spread between minima; empty: none.
         rescalings:  how often layers are rescaled.
         factor:      largest factor of a rescaling.
         seeds:       further seeds that are trained; 0: none.
         orders:      further orders of batches that are trained; 0: none.
-        more_epochs: how much longer is trained, each a run of its own.
-        checkpoint:  "last", "best" or the name of one; what is trained anew is measured at its last.
+        more_epochs: numbers of further epochs, each trained in a run of its own.
+        checkpoint:  "last", "best" or the name of one; runs that are trained anew are measured at their last.
         config_dir:  a folder of configuration that comes first.
     """
 
@@ -164,7 +164,8 @@ def _trained(overrides: Sequence[str], console: Console, config_dir: Path | None
     check_names(plan.due, evaluate=plan.settings.evaluate)
     check_content(plan.due, evaluate=plan.settings.evaluate)
     with locked_directory(plan.runs_dir, plan.name) as folder:
-        outcome = run_sweep(plan, folder, console, fail_fast=False, retry_advice="")  # MLflow, which it is for, is off
+        # The advice would be about MLflow, which is off here.
+        outcome = run_sweep(plan, folder, console, fail_fast=False, retry_advice="")
     if outcome.number is not None:
         raise SystemExit(128 + outcome.number)
     values: list[Values] = []
@@ -205,14 +206,10 @@ def _values(found: Mapping[str, MeasureValue]) -> Values:
     from infomcr_cli.report.audit import MeasuredValue
 
     return {
-        name: MeasuredValue(one.value, one.unit, one.direction, _as_read(one.extras.get("convention")))
+        # Through JSON, as measures.json gives the conventions of the other runs: tuples become lists.
+        name: MeasuredValue(one.value, one.unit, one.direction, json.loads(json.dumps(one.extras.get("convention"))))
         for name, one in found.items()
     }
-
-
-def _as_read(convention: Any) -> Any:
-    """Return a convention as measures.json gives it back."""
-    return json.loads(json.dumps(convention))
 
 
 def _record(

@@ -61,8 +61,8 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
     """Gather the runs, rank their measures, write the files of the request.
 
     Args:
-        mlflow: records the comparison in MLflow, if this process is the command's own, which then may also fork one
-            that draws half of the plots; None: this process does both.
+        mlflow: records the comparison in MLflow, if this process is the command's own; then it may also fork a process
+            that draws half of the plots. None: this process does both.
 
     Raises:
         InputError: no run can be read, the gap or sort is unknown, conventions are mixed, no run has the checkpoint,
@@ -82,7 +82,7 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
     from infomcr_cli.report.audit import read_audit_file
 
     audit = read_audit_file(request.audit) if request.audit else None
-    # SciPy is imported only now: everything that can be refused without it was refused
+    # SciPy is imported only now: everything that can be refused without it was refused.
     from infomcr_cli.report.comparison import compare_runs
     from infomcr_cli.report.save import save
     from infomcr_cli.report.search import named_sweeps
@@ -100,7 +100,7 @@ def compare(request: CompareRequest, *, mlflow: MlflowProcess | None = None) -> 
         audit=audit,
         seed=request.seed,
     )
-    # The process of the command has no threads that work, so it may fork; with one core it gains nothing.
+    # A process with busy threads must not fork. That of the command has none; with one core a fork gains nothing.
     can_fork = mlflow is not None and sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
     return save(
         comparison,

@@ -18,11 +18,11 @@ from infomcr_cli.tracking.store import Store
 
 @dataclass(frozen=True)
 class RunToDelete:
-    """A run that is to go.
+    """A run that is to be deleted.
 
     Args:
         size:    bytes of its directory.
-        problem: why its run in MLflow will stay; None: it goes too, or there is none.
+        problem: why its run in MLflow will stay; None: it is deleted too, or there is none.
     """
 
     directory: RunDirectory
@@ -34,7 +34,7 @@ class RunToDelete:
 
     @property
     def line(self) -> str:
-        """What goes, safe to print."""
+        """What is to be deleted, safe to print."""
         mlflow = self.problem or ("not in MLflow" if self.store is None else f"and its run in {self.store.shown}")
         place = printable(str(shortest_path(self.directory.path)))
         return f"{place}  {self.state}, step {self.step}, {self.size / 1e6:.1f} MB, {mlflow}"
@@ -99,26 +99,19 @@ def delete_runs(
     runs = {run.path: run for run in map(RunDirectory.open, paths)}
     for run in runs.values():
         check_deletable(run)
-    going = [_to_delete(run, tracking_uri) for run in runs.values()]
+    going = []
+    for run in runs.values():
+        status = read_status(run)
+        size = sum(path.lstat().st_size for path in run.path.rglob("*"))
+        going.append(RunToDelete(run, str(status.state), status.step, size, *store_of_mirror(run, tracking_uri)))
     if not confirm(going):
         return DeleteResult(())
     return DeleteResult(tuple(_delete(one) for one in going))
 
 
-def _to_delete(run: RunDirectory, tracking_uri: str | None) -> RunToDelete:
-    status = read_status(run)
-    size = sum(path.lstat().st_size for path in run.path.rglob("*"))
-    return RunToDelete(run, str(status.state), status.step, size, *store_of_mirror(run, tracking_uri))
-
-
-def _folder(run: RunDirectory) -> tuple[str, ...]:
-    folder = shortest_path(run.path.parent)
-    return () if str(folder) == "runs" else ("--runs-dir", str(folder))
-
-
 def _delete(going: RunToDelete) -> RemovedRun:
     """Move a run, then delete it in MLflow: what fails there, `sync --prune` can still do."""
-    run, uid = going.directory, read_status(going.directory).uid
+    run, uid = going.directory, read_status(going.directory).uid  # the uid before the directory is moved
     name, path = run.name, printable(str(run.path), 4096)
     try:
         trash = printable(str(move_to_trash(run)), 4096)
@@ -129,7 +122,9 @@ def _delete(going: RunToDelete) -> RemovedRun:
     mirror = delete_mirror(going.store, uid)
     problem = note = None
     if mirror.problem is not None:
-        problem = f"MLflow: {mirror.problem}. Later: {suggested_command('sync', '--prune', *_folder(run))}"
+        folder = str(shortest_path(run.path.parent))
+        options = () if folder == "runs" else ("--runs-dir", folder)  # "runs" is the default
+        problem = f"MLflow: {mirror.problem}. Later: {suggested_command('sync', '--prune', *options)}"
     if mirror.kept_for is not None:
         note = f"its run in MLflow stays, because it is also the one of {printable(str(mirror.kept_for), 4096)}"
     return RemovedRun(name, path, trash, mirror.run_id, problem, note)

@@ -84,7 +84,7 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
     is_mirrored = wanted and any(config.tracking.name != "off" for _, config, _ in jobs)
     results: list[dict[str, Any]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
-        for run in runs[:1]:
+        for run in runs[:1]:  # the runs usually share a store
             mlflow.prepare(run)
         import infomcr_cli.runtime  # noqa: F401 -- first: it keeps TensorFlow quiet and its import short
         from infomcr_cli.measures.evaluate import measure_run

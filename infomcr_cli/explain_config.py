@@ -35,7 +35,7 @@ class Explanation:
         defaults: name of a setting → choice → value in the choice's file.
         choices:  of each group.
         chosen:   the choice of each group that a run has if none is given.
-        text:     what the file of the choice says, for one that is no record of settings.
+        text:     content of the choice's file, if it is no record of settings.
     """
 
     exit_code: ClassVar[int] = 0
@@ -63,16 +63,12 @@ class Explanation:
             yield Text.assemble((f"{group}=", "bold"), f"{' | '.join(names)}{default}")
         if self.settings:
             yield Text(f"\n{self.title}.…" if self.title in (*self.choices, SWEEP) else self.title, style="bold")
-            yield _table([self._entry(one) for one in self.settings], self.chosen, self._prefix)
+            prefix = f"{self.title.partition('=')[0]}." if self.title else ""  # shown once, above the table
+            yield _table([self._entry(one) for one in self.settings], self.chosen, prefix)
         if self.text:
             yield Text(self.text)
         shown = [suggested_command("config", word) for word in ("optimizer", "reg.beta", SWEEP)]
         yield Text(f"\n`{shown[0]}` explains a group, `{shown[1]}` a setting, `{shown[2]}` the settings of a sweep.")
-
-    @property
-    def _prefix(self) -> str:
-        """What the names of all settings begin with: it is said once."""
-        return f"{self.title.partition('=')[0]}." if self.title else ""
 
     @property
     def _groups(self) -> list[tuple[str, Sequence[str]]]:
@@ -99,7 +95,7 @@ def explain_config(word: str | None = None, config_dir: Path | None = None) -> E
     Besides the settings of runs it knows those of a sweep: `sweep`, `sweep.trials`.
 
     Args:
-        word: None: list the groups and what belongs to none.
+        word: None: list the groups and the settings without a group.
 
     Raises:
         InputError: there is no such group, choice or setting.
@@ -121,7 +117,7 @@ def explain_config(word: str | None = None, config_dir: Path | None = None) -> E
 
 
 def _of_a_sweep(word: str, config_dir: Path | None) -> Explanation:
-    """Explain what a sweep is besides its runs (`sweep`), or one of these settings (`sweep.trials`)."""
+    """Explain the settings of a sweep itself (`sweep`), or one of them (`sweep.trials`)."""
     known = settings_in(SweepConfig, SWEEP)
     found = [one for one in known if word in (SWEEP, one.name)]
     if not found:

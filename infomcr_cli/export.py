@@ -28,7 +28,7 @@ class ExportRequest:
         overrides:  Hydra overrides, such as data.root=; none may change what makes the run's weights.
         checkpoint: "last", "best" or the name of one.
         raw:        leave out the scaling of the input.
-        force:      replace what stands at `target`.
+        force:      replace an existing `target`.
         config_dir: a folder of configuration that comes first.
     """
 

@@ -28,7 +28,7 @@ from infomcr_cli.runs import RunDirectory
 from infomcr_cli.tracking.known_stores import add_known_store, store_of_run
 from infomcr_cli.tracking.sync import sync_run
 
-TRAINING = ("data.batch_size", "data.validation_size")  # of the training, which is over
+TRAINING = ("data.batch_size", "data.validation_size")  # of data, but only training uses them
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ImportRequest:
     Args:
         files:      .keras, .weights.h5 and .safetensors files, or quoted globs.
         overrides:  Hydra overrides; those of a training are refused.
-        run_dir:    where the run's directory is to be; None: a new one below `runs_dir`, called after the file.
+        run_dir:    the run's directory; None: a new one below `runs_dir`, named after the file.
         settings:   NAME=VALUE, hyperparameters of the training.
         initial:    the weights before training.
         table:      a CSV file with settings for each file.
@@ -128,12 +128,12 @@ def _settings(request: ImportRequest, sources: Sequence[WeightSource]) -> RunCon
         raise InputError("a weights file needs the network that it belongs to", received=str(weights), advice=advice)
     raw = () if "data.scaling" in keys else ("++data.scaling=raw",)
     config = resolved(compose_run([*request.overrides, *raw], request.config_dir))
-    data = config.data.model_copy(update={"batch_size": 1})
+    data = config.data.model_copy(update={"batch_size": 1})  # the stand-in of a run without training
     return config.model_copy(update={"data": data})
 
 
 def _check_file(path: Path) -> None:
-    """Raise InputError where a file is known to be refused; nothing is built, and no weight is read."""
+    """Raise InputError if a file is certain to be refused; nothing is built, and no weight is read."""
     if not path.name.endswith(".keras"):
         check_weights_file(path)
         return
@@ -142,7 +142,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_place(run_dir: Path | None, count: int) -> None:
-    """A run's directory is made last: say now that it cannot be."""
+    """Raise InputError if the run's directory cannot be made: it is made last, after the file is measured."""
     if run_dir is None:
         return
     if count > 1:

@@ -1,4 +1,4 @@
-"""What makes an import quicker."""
+"""Make imports quicker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def not_imported(names: Sequence[str]) -> Iterator[None]:
-    """Make `import NAME` fail inside the block where it has not been imported yet: for what is never used of a library.
+    """Make `import NAME` fail inside the block unless NAME was imported before: for unused parts of a library.
 
     No other thread may import meanwhile.
     """
     hidden = [name for name in names if name not in sys.modules]
+    # An entry of None makes the import statement raise ModuleNotFoundError, which libraries catch for what is optional.
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         yield
@@ -25,7 +26,7 @@ def not_imported(names: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Make an import an eighth faster, and drawing a twentieth: they make many objects, of which nearly all stay."""
+    """Pause the garbage collector: imports are an eighth faster, drawing a twentieth, as nearly all objects stay."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -83,7 +83,7 @@ def list_measures(names: Sequence[str] = ()) -> MeasureList:
 
 
 def _table(measures: Sequence[Measure], width: int) -> Table:
-    """Return a line for each measure; in a narrow terminal what it needs is cut, and nothing else."""
+    """Return a line for each measure; in a narrow terminal only the last column, "needs", is cut."""
     config = compose_run([]).measure
     rows = [_row(one, config) for one in measures]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))

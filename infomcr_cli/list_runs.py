@@ -81,13 +81,19 @@ def list_runs(
 
 @dataclass(frozen=True)
 class _Found:
-    """What is known of the runs of a folder, None of one that cannot be read."""
+    """The values of the runs of a folder; None for a run that cannot be read."""
 
     runs: Mapping[Path, RunValues | None]
 
     @staticmethod
     def read(paths: Sequence[Path]) -> _Found:
-        return _Found({path: _readable(path) for path in paths})
+        runs: dict[Path, RunValues | None] = {}
+        for path in paths:
+            try:
+                runs[path] = RunValues.read(path)
+            except (InputError, OSError):
+                runs[path] = None
+        return _Found(runs)
 
     def name(self, name: str) -> str:
         return full_name(name, [run for run in self.runs.values() if run is not None])
@@ -102,7 +108,10 @@ class _Found:
         return {name: self.get(path, name) for name in names}
 
     def kept(self, conditions: Sequence[Condition], sort: str | None) -> list[Path]:
-        """Return the runs that fulfil all conditions, in order; of one that cannot be read little is known to hold."""
+        """Return the runs that fulfil all conditions, in order.
+
+        A run that cannot be read has only a name and a state: any other condition on it is not fulfilled.
+        """
         named = [replace(one, name=self.name(one.name)) for one in conditions]
         kept = [path for path in self.runs if all(self._holds(one, path) for one in named)]
         if sort is None:
@@ -115,15 +124,8 @@ class _Found:
         return is_known and condition.holds(self.get(path, condition.name))
 
 
-def _readable(path: Path) -> RunValues | None:
-    try:
-        return RunValues.read(path)
-    except (InputError, OSError):
-        return None
-
-
 def _write_csv(table: Sequence[Sequence[Any]], path: Path) -> None:
-    """Write a table as CSV: numbers whole, lists as JSON, nothing that a spreadsheet takes for a formula."""
+    """Write a table as CSV: numbers in full, lists as JSON, and nothing that a spreadsheet takes for a formula."""
     from infomcr_cli.report.csv_writer import escape_formula
     from infomcr_cli.report.output_files import write_whole
 
@@ -136,14 +138,14 @@ def _write_csv(table: Sequence[Sequence[Any]], path: Path) -> None:
 
 
 def _remove_half_made(root: Path) -> None:
-    """Directories whose maker died before they had a name."""
+    """Remove run directories whose process died before it had completed and renamed them."""
     for path in root.glob(".creating-*"):
         if path.is_dir() and not path.is_symlink() and time.time() - path.lstat().st_mtime > ABANDONED_AFTER:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _was_run(path: Path) -> bool:
-    """Whether a directory holds checkpoints beside one of the two files that make a run, or lets nobody see."""
+    """Return whether a directory has checkpoints and one of the two files of a run, or cannot be read."""
     if path.name.startswith(".") or not os.path.isdir(path):
         return False
     try:

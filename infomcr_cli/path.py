@@ -42,7 +42,7 @@ class PathRequest:
         samples:       a number of training and test images, or "all".
         align:         whether the second network's channels are aligned.
         learning_rate: of the curve; None: that of the first run.
-        name:          of the folder in `landscapes/` of the runs; None: one that the settings decide.
+        name:          of the folder in `landscapes/` of the runs; None: derived from the settings.
         out:           another folder for the results.
         force:         replace a path with other settings there.
     """

@@ -12,7 +12,7 @@ MOST_THREADS = 4096
 
 
 def instructions(processors: Path = PROCESSORS) -> set[str]:
-    """Return the words of the description, names of sets of instructions among them; none where there is none."""
+    """Return the words of the description, among them the names of instruction sets; none if it is missing."""
     try:
         return set(processors.read_text().split())
     except OSError:

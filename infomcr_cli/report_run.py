@@ -22,7 +22,7 @@ class ReportRequest:
     Args:
         run:          a run directory.
         html:         the file to write; None: report.html in the run's directory.
-        tracking:     put the page into MLflow, where the run is mirrored.
+        tracking:     put the page into MLflow, if the run is mirrored there.
         tracking_uri: another store than the run's own.
     """
 
@@ -55,5 +55,5 @@ def report_run(request: ReportRequest) -> RunReport:
     report = replace(report, files=(str(path),))
     if not request.tracking:
         return report
-    page = run_page(report, plots, None)
+    page = run_page(report, plots, None)  # once more: MLflow keeps it elsewhere, so its links must be absolute
     return replace(report, mlflow_run_id=log_report(run, page.decode(), FILE, request.tracking_uri))

@@ -78,7 +78,7 @@ class SpectrumResult:
 def spectrum(request: SpectrumRequest, console: Console) -> SpectrumResult:
     """Compute spectral densities, write their nodes, weights and picture, and mirror them with the runs.
 
-    Probes that are computed are not computed again; another width draws them anew.
+    Finished probes are not computed again; with another width, only the picture is drawn anew.
 
     Raises:
         InputError: a run, a checkpoint or a setting cannot be used; nothing was computed then.

@@ -60,7 +60,7 @@ class SweepResult:
         folder:     the sweep's own; None for a dry run.
         startup:    what the start of a job's process cost; None: none was started.
         number:     the signal that ended it; None: none did.
-        search:     what a search found; None: it was none.
+        search:     what a search found; None: the sweep was no search.
         search_plan: what a dry run of a search would search.
     """
 
@@ -82,20 +82,16 @@ class SweepResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `sweep --json`."""
         counts = {_word(state): summary.count(self.jobs, state) for state in _COUNTED}
+        searched = self.search if self.search_plan is None else self.search_plan  # a dry run has only a plan
         return {
             "jobs": [job.to_dict() for job in self.jobs],
             **counts,
             **({} if self.search is None else {"pruned": summary.count_pruned(self.jobs)}),
             "sweep": None if self.folder is None else str(self.folder),
             "startup_seconds": None if self.startup is None else asdict(self.startup),
-            "search": self._search_to_dict(),
+            "search": None if searched is None else searched.to_dict(),
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
         }
-
-    def _search_to_dict(self) -> dict[str, Any] | None:
-        if self.search_plan is not None:
-            return self.search_plan.to_dict()
-        return None if self.search is None else self.search.to_dict()
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield the jobs of a dry run, or the comparison, the failures and the counts."""
@@ -144,6 +140,7 @@ def sweep(request: SweepRequest, console: Console) -> SweepResult:
         advice = same_again(request)
         outcome = run_sweep(plan, folder, console, fail_fast=request.fail_fast, retry_advice=advice, search=search)
         comparison = found = None
+        # The jobs are done and recorded: from here on a signal ends only the report of a search and the comparison.
         with stop_on_signal(outcome.number) as stopped:
             found = None if search is None else _found(search, plan, folder, console)
             if outcome.number is None:
@@ -204,7 +201,7 @@ def _compare(
     search: SearchReport | None,
 ) -> Comparison | None:
     """Compare the runs that are done; a comparison that fails is reported, and the sweep counts as done."""
-    # Of a trial whose values are known the run may have been deleted.
+    # The run of a finished trial may have been deleted: the journal has its values.
     done = [one.job for one in results if one.state in (State.FINISHED, State.SKIPPED) and is_run(one.job.run)]
     if not (plan.settings.compare and plan.settings.evaluate) or len(done) < 2:
         return None

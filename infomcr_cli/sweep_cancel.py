@@ -55,7 +55,7 @@ class CancelResult:
 
 
 def cancel_sweep(words: Sequence[str]) -> CancelResult:
-    """Cancel what Slurm has of a sweep, and let the process that carries it out, if there is one, know.
+    """Cancel the tasks that Slurm has of a sweep, and notify the process that runs the sweep, if there is one.
 
     Args:
         words: as for `sweep --status`; there must be some if there are several sweeps.
@@ -64,27 +64,23 @@ def cancel_sweep(words: Sequence[str]) -> CancelResult:
         InputError: there is no such sweep, it was not given to Slurm, or Slurm does not answer.
     """
     folder, others = find_sweep(words, "--cancel")
-    if others:  # only of a status the last one is meant
+    if others:  # a status may be that of the last sweep, but nothing is cancelled that was not named
         names = sorted((folder.name, *others))
         raise InputError("--cancel needs the name of a sweep if there are several", accepted=names)
     arrays = recorded_arrays(folder)
     if not arrays:
-        raise _not_on_slurm(folder)
+        process = process_at_work(folder)
+        advice = "It is not running." if process is None else f"Stop its process: kill -INT {process}"
+        raise InputError("--cancel works only for sweeps on Slurm", received=printable(folder.name), advice=advice)
     if (missing := missing_command()) is not None:
         raise InputError(
             "--cancel needs Slurm's commands", received=f"no {missing}", advice="Use a login node of the cluster."
         )
     try:
         known = [with_id(array) for array in arrays]
-        alive = alive_in(known)  # counted before the process at work learns of it: it cancels its tasks by itself
+        alive = alive_in(known)  # counted first: the sweep's process, once notified, cancels its tasks by itself
         (arrays_folder(folder) / CANCELLED).touch()
-        cancel(list(alive | alive_in(known)))  # and those that it has put back meanwhile
+        cancel(list(alive | alive_in(known)))  # read again: it may have requeued tasks meanwhile
     except SlurmError as error:
         raise InputError("Slurm does not answer", received=str(error), advice="Check it with `sinfo`.") from None
     return CancelResult(folder, Counter(state.state for state in alive.values()))
-
-
-def _not_on_slurm(folder: Path) -> InputError:
-    process = process_at_work(folder)
-    advice = "It is not running." if process is None else f"Stop its process: kill -INT {process}"
-    return InputError("--cancel works only for sweeps on Slurm", received=printable(folder.name), advice=advice)

@@ -68,7 +68,7 @@ class StatusResult:
         }
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
-        """Yield what it is at, its running jobs, and the failed ones with the ends of their logs."""
+        """Yield the state of the sweep, its running jobs, and the failed ones with the ends of their logs."""
         status = self.status
         yield _head(status)
         yield _counts(status)
@@ -103,20 +103,17 @@ def sweep_status(words: Sequence[str]) -> StatusResult:
 
 
 def watch(words: Sequence[str], console: Console) -> StatusResult:
-    """Show a sweep until nothing works on it any more, and return how it ended."""
+    """Show a sweep until no process works on it any more, and return how it ended."""
     result = sweep_status(words)
     folder, others = [str(result.status.folder)], result.others
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while result.status.is_active:
-            live.update(_group(result, console.width), refresh=True)
+            parts = result.renderables(console.width)
+            lines = [Text(part, no_wrap=True, overflow="ellipsis") if isinstance(part, str) else part for part in parts]
+            live.update(Group(*lines), refresh=True)
             time.sleep(SECONDS_BETWEEN_READS)
-            result = sweep_status(folder)
+            result = sweep_status(folder)  # by its folder: another sweep may have been begun since
     return StatusResult(result.status, others)
-
-
-def _group(result: StatusResult, width: int) -> Group:
-    parts = result.renderables(width)
-    return Group(*(Text(part, no_wrap=True, overflow="ellipsis") if isinstance(part, str) else part for part in parts))
 
 
 def _head(status: SweepStatus) -> str:

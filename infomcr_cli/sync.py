@@ -78,7 +78,7 @@ def sync(
     prune: PruneRequest | None = None,
     checkpoints: str | None = None,
 ) -> SyncResult:
-    """Mirror each run in its store, or in the one that is given; then delete there what was deleted here, if requested.
+    """Mirror each run in its store, or in the given one; then delete there what was deleted here, if requested.
 
     Args:
         paths:        run directories, or quoted patterns of them such as 'runs/*'.
@@ -91,10 +91,15 @@ def sync(
     """
     if not paths and prune is None:
         raise InputError("sync needs run directories", received="none", advice="Give some, such as runs/*, or --prune.")
-    runs = [RunDirectory.open(path) for named in paths for path in _matches(named)]
+    # The shell does not expand a quoted pattern. A path that exists, or matches nothing, stands for itself.
+    named = [[path] if os.path.lexists(path) else sorted(glob(path)) or [path] for path in paths]
+    runs = [RunDirectory.open(path) for matches in named for path in matches]
     add_known_store(tracking_uri)
     stores = [store_of_run(run, tracking_uri) for run in runs]
-    others = [] if paths or prune is None else [_store_beside(prune.runs_dir, tracking_uri)]
+    others: list[Store] = []
+    if not paths and prune is not None:
+        folder = existing_store_folder(prune.runs_dir)
+        others.append(store_of(tracking_uri, None, prune.runs_dir, folder=folder))
     synced = tuple(_sync(run, store, checkpoints) for run, store in zip(runs, stores, strict=True))
     if prune is None:
         return SyncResult(synced)
@@ -104,11 +109,6 @@ def sync(
     return SyncResult(synced, deleted, tuple(problem for _, problem in pruned if problem))
 
 
-def _matches(path: str) -> list[str]:
-    """Return what a pattern stands for; a path that exists, or matches nothing, as it is."""
-    return [path] if os.path.lexists(path) else sorted(glob(path)) or [path]
-
-
 def _sync(run: RunDirectory, store: Store | None, checkpoints: str | None) -> SyncedRun:
     synced = sync_run(run, store)
     if store is None or synced.problem or synced.state is State.RUNNING:
@@ -116,15 +116,11 @@ def _sync(run: RunDirectory, store: Store | None, checkpoints: str | None) -> Sy
     return replace(synced, problem=upload_recorded_checkpoints(run, store, checkpoints))
 
 
-def _store_beside(runs_dir: Path, tracking_uri: str | None) -> Store:
-    return store_of(tracking_uri, None, runs_dir, folder=existing_store_folder(runs_dir))
-
-
 def _pruned(store: Store, prune: PruneRequest) -> tuple[list[DeletedRun], str | None]:
     """Delete in MLflow, after confirmation, the runs of a store whose directories are gone.
 
     Returns:
-        those that were deleted, and why not all were; None: all were.
+        the deleted runs, and why not all could be deleted; None: all were.
     """
     from infomcr_cli.tracking.prune import delete_in_mlflow, deleted_runs
 

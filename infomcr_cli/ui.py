@@ -7,7 +7,6 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -63,7 +62,7 @@ def ui(request: UiRequest, console: Console) -> int:
     code = 0
     _say(console, f"The MLflow UI of {store.shown} starts.")
     with stop_on_signal() as stopped, served(command, lambda line: _say(console, line)) as server:
-        pages = _pages(store, command.address)
+        pages = _pages(store, command.address)  # while the server starts, which takes seconds
         server.wait_until_it_answers()
         _announce(request, store, command.address, pages, console)
         code = server.wait()
@@ -89,17 +88,11 @@ def _announce(request: UiRequest, store: Store, address: str, pages: list[Page],
     if len(pages) > MOST_SHOWN:
         _say(console, f"  and {len(pages) - MOST_SHOWN} more experiments")
     if request.as_json:
-        print_json(_document(address, pages))
-        sys.stdout.flush()
+        tables = [{"name": page.experiment, "address": page.address} for page in pages]
+        print_json({"address": address, "experiments": tables})
+        sys.stdout.flush()  # the command goes on, and a reader of its pipe waits for the document
     if request.opens:
         webbrowser.open(pages[0].address if pages else address)
-
-
-def _document(address: str, pages: list[Page]) -> dict[str, Any]:
-    return {
-        "address": address,
-        "experiments": [{"name": page.experiment, "address": page.address} for page in pages],
-    }
 
 
 def _say(console: Console, line: str) -> None:

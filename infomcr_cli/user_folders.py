@@ -1,4 +1,4 @@
-"""The user's own folders, also for a user who has no home: then a folder among the temporary files serves."""
+"""The user's own folders; a user without a home has them among the temporary files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import platformdirs
 
 
 def cache_folder_of_user() -> Path:
-    """Return the folder of what can be made anew."""
+    """Return the folder for files that can be made again."""
     return _of_user(platformdirs.user_cache_path, "cache")
 
 
 def state_folder() -> Path:
-    """Return the folder of what is noted about the user, such as the tracking URIs that were given."""
+    """Return the folder for what infomcr remembers of the user, such as the tracking URIs that were given."""
     wanted = os.environ.get("INFOMCR_STATE")
     return Path(wanted) if wanted else _of_user(platformdirs.user_state_path, "state")
 
 
 def temporary_folder() -> Path:
-    """Return a folder of this user's own among the temporary files; a new one where another user holds its name."""
+    """Return a folder of this user among the temporary files; a new one if another user has taken its name."""
     return _own_folder(tempfile.gettempdir())
 
 
@@ -34,14 +34,14 @@ def _own_folder(around: str) -> Path:
     folder = Path(around) / f"infomcr-{user}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        about = folder.lstat()
+        about = folder.lstat()  # anyone may have made it before, or a link of its name
         if about.st_uid == user and not about.st_mode & 0o022 and not folder.is_symlink():
             return folder
     return Path(tempfile.mkdtemp(prefix="infomcr-", dir=around))
 
 
 def ensure_home() -> None:
-    """Set HOME to a temporary folder where the user has none, for all libraries of this process and its children."""
+    """Set HOME to a temporary folder if the user has none, for all libraries of this process and its children."""
     if not os.path.isabs(os.path.expanduser("~")):  # neither HOME nor an entry among the system's users
         os.environ["HOME"] = str(temporary_folder())
 
