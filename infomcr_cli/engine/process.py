@@ -77,13 +77,12 @@ class JobProcess:
     def poll(self) -> Outcome | None:
         """Enforce the limits, and return the outcome of the job if it has ended."""
         self._read_events()
-        code = self._process.poll()
-        if code is None:
+        if not self._has_ended():
             self._enforce_limits()
             return None
         self._read_events()  # again: it may have reported and ended since the first reading
         self.kill()
-        return self._outcome(code)
+        return self._outcome(self._process.returncode)
 
     def stop(self, state: State, reason: str, *, grace: float = GRACE) -> None:
         """Ask the job to stop after the current step; kill it after `grace` seconds."""
@@ -94,7 +93,7 @@ class JobProcess:
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
     def kill(self) -> None:
-        """Kill the process and close its pipes."""
+        """Kill the process and what it started, and close its pipes."""
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._note_last_words()
@@ -134,9 +133,15 @@ class JobProcess:
         except psutil.Error:
             return 0
 
+    def _has_ended(self) -> bool:
+        """Return whether the process has ended; its exit code stays to be read, and its number is not used again."""
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def _signal(self, number: int) -> None:
-        """Signal the process and its children; it leads its own session."""
-        if self._process.poll() is None:
+        """Signal the process and what it started, which may outlive it; it leads its own session."""
+        if self._process.returncode is None:  # afterwards the number may be that of another process
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 

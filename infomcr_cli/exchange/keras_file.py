@@ -157,7 +157,7 @@ def _in_full_precision(architecture: Architecture) -> Architecture:
 
 
 def _number_shared(value: Any, numbers: dict[int, int]) -> None:
-    """Number shared objects; Keras identifies them by memory address, which differs between processes."""
+    """Give numbers to shared objects; Keras identifies them by memory address, which differs between processes."""
     if isinstance(value, dict):
         if "shared_object_id" in value:
             value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from infomcr_cli.config.compose import compose_run
@@ -66,6 +67,30 @@ def test_a_process_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytes
         time.sleep(0.05)
     assert outcome is not None
     assert str(outcome.reason).endswith("without reporting a result: ImportError: no tensorflow of http://***@host")
+
+
+@pytest.mark.parametrize("ends_first", [True, False], ids=["it ended", "it works"])
+def test_what_a_process_started_does_not_outlive_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_first: bool
+) -> None:
+    """Such as a data loader of the user's own."""
+    own = (
+        f"import subprocess, sys, time; print(subprocess.Popen(['sleep', '61']).pid, file=open('{tmp_path}/pid', 'w'))"
+    )
+    monkeypatch.setattr(place, "COMMAND", (sys.executable, "-c", own if ends_first else f"{own}; time.sleep(61)"))
+    process, deadline = JobProcess({}), time.monotonic() + 60
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started = psutil.Process(int((tmp_path / "pid").read_text()))
+    if ends_first:
+        job = job_in(tmp_path)
+        process.give(job, task_of(job, evaluate=False, cwd=tmp_path, log=tmp_path / "log"), Limits())
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    process.kill()
+    assert psutil.wait_procs([started], timeout=20)[1] == []
 
 
 def test_what_a_job_prints_is_in_its_log(tmp_path: Path) -> None:
