@@ -99,6 +99,9 @@ def test_version(command_line: CommandLine) -> None:
         ("sweep", "reg=on,off", "sweep.exclude=['rge=on']"),
         ("ui", "--json"),
         ("train", "hydra.run.dir=elsewhere"),
+        ("train", "--config-dir", ""),
+        ("train", "--run-dir="),
+        ("landscape", "runs/none", "--out", ""),
     ],
 )
 def test_bad_input_exits_2_and_leaves_nothing_behind(

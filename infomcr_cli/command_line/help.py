@@ -1,8 +1,9 @@
-"""The help of a command: a clean usage line, examples, and the config groups with their choices."""
+"""How a command parses its words; its help: a usage line, examples, and the config groups with their choices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import typer
@@ -15,6 +16,7 @@ from typer.core import TyperCommand
 from typer.models import CommandFunctionType as Function
 
 from infomcr_cli.console.suggestions import suggested_command
+from infomcr_cli.errors import InputError
 
 EXAMPLES = {
     "train": (
@@ -89,6 +91,15 @@ class Command(TyperCommand):
             if getattr(one, "is_flag", False) and one.metavar is None:
                 one.metavar = ""
         return list(params)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of a command line; an empty path would mean the working directory, so that it is refused."""
+        valued = {name for one in self.get_params(ctx) if not getattr(one, "is_flag", True) for name in one.opts}
+        for word, following in zip_longest(args, args[1:]):
+            name, sign, value = word.partition("=")
+            if name in valued and (following == "" if not sign else not value):
+                raise InputError(f"{name} must have a value", received=f"{name} ''")
+        return list(super().parse_args(ctx, args))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, then examples and groups."""
