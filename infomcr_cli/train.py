@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -121,12 +122,13 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     """
     config, is_new = settings_of(request), request.resume is None
     warn: Callable[[int], None] | None = None  # of measures that will lack images, once the data is loaded
-    folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
-    folder_is_new = not folder.is_dir()
+    folder_is_new, is_tracked = False, config.tracking.name != "off"
     if request.resume is not None:
         directory = RunDirectory.open(request.resume)
-        store = store_of_resumed_run(directory, config.tracking, request.overrides)
+        store = store_of_resumed_run(directory, config.tracking, request.overrides) if is_tracked else None
     else:
+        folder = request.run_dir.parent if request.run_dir else Path(config.runs_dir)
+        folder_is_new = not os.path.isdir(folder)  # unlike `Path.is_dir`, False if it may not be entered
         store = store_of_new_run(config.tracking, folder)
         warn = warn_of_draws(config, lambda line: say(console, line))
         directory = create_run(config, request.overrides, request.run_dir)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from cli import CommandLine
 
 from infomcr_cli.config.compose import compose_run
 from infomcr_cli.config.yaml_text import to_yaml
-from infomcr_cli.runs import RunDirectory, new_status
+from infomcr_cli.runs import Checkpoint, RunDirectory, State, finished, new_status, save_checkpoint
 
 INFOMCR = str(Path(sys.executable).with_name("infomcr"))
 SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "pandas", "matplotlib", "sklearn", "scipy")
@@ -114,6 +115,24 @@ def test_bad_input_exits_2_and_leaves_nothing_behind(
     assert answer.err.strip()
     assert "Traceback" not in answer.err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_recorded_folder_of_runs_that_cannot_be_read_stops_no_resume(command_line: CommandLine) -> None:
+    """A run may have been copied from a folder of somebody else."""
+    config = compose_run(["data=digits", "tracking=off", f"runs_dir={'x' * 300}"])
+    status = finished(new_status("0" * 64), State.FINISHED)
+    RunDirectory.create("mine", config=to_yaml(config), overrides=[], status=status)
+    answer = command_line("train", "--resume", "mine")
+    assert (answer.code, "has already finished" in answer.err) == (0, True), answer
+
+
+def test_eval_refuses_another_store_for_a_run_that_is_not_mirrored(command_line: CommandLine) -> None:
+    config = compose_run(["data=digits", "tracking=off"])
+    run = RunDirectory.create("mine", config=to_yaml(config), overrides=[], status=new_status("0" * 64))
+    save_checkpoint(run, "epoch-0001", Checkpoint(1, 1, {"a": np.zeros(1)}))
+    answer = command_line("eval", "mine", "tracking.uri=http://127.0.0.1:9")
+    assert answer.code == 2
+    assert "not one in another store" in answer.err
 
 
 def _untrained(name: str) -> None:

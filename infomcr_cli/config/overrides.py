@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +20,7 @@ _FUNCTIONS = {
     **{"tag": _LOG, "loguniform": _LOG, "log_uniform": _LOG},
 }
 _QUOTES = "'\" "
+_WORDS = re.compile(r"(?!null|true|false)[a-z]\w*|\[[a-z]\w*(,[a-z]\w*)*\]")  # one, or a list of them
 ASKS_FOR_HELP = ("help", "list", "?")  # given as a choice: the user wants to see the choices
 
 
@@ -86,7 +88,7 @@ def check_choices(overrides: Sequence[Override], choices: Mapping[str, Sequence[
         if shown not in names and str(name) not in names:
             group, received = override.key_or_group, name if isinstance(name, str | bool) else shown
             advice = f"Write one of them after {group}=." if shown in ASKS_FOR_HELP else None
-            if group == "measure" and not advice and nearest_name(shown, names) is None:
+            if group == "measure" and not advice and _WORDS.fullmatch(shown) and nearest_name(shown, names) is None:
                 advice = f"Single measures are named in a list: 'measure.names=[{shown.strip('[]')}]'"
             raise InputError(f"{group} must be one of its choices", received=received, accepted=names, advice=advice)
 

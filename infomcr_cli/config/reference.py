@@ -43,7 +43,7 @@ class Setting:
         meaning: in words; empty if the name is enough.
         type:    in words, such as "whole number, or null".
         range:   such as "> 0, ≤ 1"; empty if there is none.
-        choices: the words that it accepts; empty if it accepts other values.
+        choices: the words that it accepts, maybe beside other values; empty if it accepts none.
         of:      the choices of its group that have it, such as ("adam", "adamw"); empty if all have it.
     """
 
@@ -126,7 +126,7 @@ def _setting(name: str, field: FieldInfo, of: tuple[str, ...] = ()) -> Setting:
 
 
 def words_of(field: FieldInfo) -> tuple[str, ...]:
-    """Return the words that a setting accepts; empty if it accepts other values."""
+    """Return the words that a setting accepts, maybe beside other values; empty if it accepts none."""
     kinds = list(_types(field.annotation))
     words = tuple(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
     return words or (("true", "false") if bool in kinds else ())

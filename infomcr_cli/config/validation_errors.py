@@ -42,7 +42,7 @@ def validation_errors(error: ValidationError, prefix: str = "") -> InputError:
     """
     places: dict[str, list[Any]] = {}
     for number, misfit in enumerate(error.errors(include_url=False)):
-        # A rule for several settings has no location, so each gets its number as a key.
+        # Rules of our own are kept apart: one for several settings has no location by which it could be found.
         place = str(number) if misfit["type"] == "value_error" else _where(misfit)
         places.setdefault(place, []).append(misfit)
     first, *others = (_one(misfits, prefix) for misfits in list(places.values())[:4])

@@ -50,7 +50,7 @@ def named_inputs(path: Path) -> Names | None:
             if set(names) == {"x"} and len(members.header("x_train")[0]) in (3, 4):
                 return None
     except DAMAGED:
-        return None  # `npz.check_npz`, which is called next, says what is wrong with it
+        return None  # the reader of images, which is called next, says what is wrong with it
     return names or None
 
 

@@ -18,7 +18,7 @@ from infomcr_cli.runs.identity import tail
 from infomcr_cli.runs.status import read_status_file
 from infomcr_cli.tracking.moved_runs import read_settings
 
-# Of several runs of one identity, the furthest is taken.
+# Of several runs of one identity the first in this order is taken; of those in one state, the furthest.
 _RANK = [State.FINISHED, State.RUNNING, State.KILLED, State.LOST, State.FAILED]
 
 

@@ -31,7 +31,8 @@ def check_run(config: RunConfig, *, is_new: bool) -> None:
     if is_new and config.start:
         check_start(config.start)
     check_source(config.data)
-    check_found(builders_of([config]))
+    if is_new:  # of a run that exists, it is said first whether its builder is trusted, and that it has finished
+        check_found(builders_of([config]))
     check_measures(config.measure)
     check_devices([config])
     chosen_threads()  # raises if INFOMCR_THREADS is no number

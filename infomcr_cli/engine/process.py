@@ -93,7 +93,7 @@ class JobProcess:
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
     def kill(self) -> None:
-        """Kill the process and what it started, and close its pipes."""
+        """Kill the process and its process group, and close its pipes."""
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._note_last_words()
@@ -137,10 +137,13 @@ class JobProcess:
         """Return whether the process has ended; its exit code stays to be read, and its number is not used again."""
         if self._process.returncode is not None:
             return True
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # SIGCHLD is ignored, as after `trap '' CHLD` in a shell: the kernel kept nothing
+            return True
 
     def _signal(self, number: int) -> None:
-        """Signal the process and what it started, which may outlive it; it leads its own session."""
+        """Signal the process and its process group, which may outlive it; it leads its own session."""
         if self._process.returncode is None:  # afterwards the number may be that of another process
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)

@@ -74,7 +74,8 @@ def _difference(best: Competitor, other: Competitor, statistic: str, chance: _Ch
     one, two = best.influence, other.influence
     spare = _spare(one) ** 2 + _spare(two) ** 2
     error = max(float(np.sqrt(np.square(one.phi - two.phi).sum() + spare)), chance.floor)
-    # a simulated value, not one interpolated between two, so that the interval excludes 0 exactly if p < 0.05
+    # A simulated value, not one interpolated between two, so that with the usual 2,000 of them the interval excludes 0
+    # exactly if p < 0.05.
     reach = error * float(np.quantile(chance.largest, CONFIDENCE, method="higher"))
     ratio = abs(ahead) / error if error > 0 else 0.0
     as_large = len(chance.largest) - int(np.searchsorted(chance.largest, ratio))

@@ -12,8 +12,22 @@ from pathlib import Path
 
 
 def is_module(name: str) -> bool:
-    """Return whether Python would find a module, in the working directory or on its path."""
-    return len(list(_specs(name))) == len(name.split("."))
+    """Return whether Python would find a module, in the working directory or on its path.
+
+    A package whose code may add modules while it is imported, by `__path__` or `sys.modules`, counts as having them.
+    """
+    specs = list(_specs(name))
+    return len(specs) == len(name.split(".")) or (bool(specs) and _may_add_modules(specs[-1]))
+
+
+def _may_add_modules(package: ModuleSpec) -> bool:
+    if package.origin is None:  # a folder without __init__.py runs nothing
+        return False
+    try:
+        content = Path(package.origin).read_bytes()
+    except OSError:  # built in
+        return True
+    return b"__path__" in content or b"sys.modules" in content
 
 
 def source_digest(module: str) -> str | None:

@@ -75,14 +75,14 @@ def barriers_between(runs: Sequence[ComparedRun]) -> tuple[RunBarriers, ...]:
     for run in runs:
         evaluation = getattr(run, "evaluation", None)  # only an `EvaluatedRun` has one
         steps[read_status(run.directory).uid] = None if evaluation is None else evaluation.step
-    found: dict[frozenset[tuple[str, int]], PathDocument] = {}
-    # A path from B to A is in B's folder, and may be newer than one from A to B.
-    dated = [pair for run in runs for pair in paths_of(run.directory)]
-    for _, document in sorted(dated, key=lambda pair: -pair[0]):
+    found: dict[frozenset[tuple[str, int]], tuple[float, PathDocument]] = {}
+    for written, document in (pair for run in runs for pair in paths_of(run.directory)):
         ends = [(one.uid, one.step) for one in document.ends]
         if all(uid in steps and steps[uid] in (None, step) for uid, step in ends):
-            found.setdefault(frozenset(ends), document)  # a set, because a path from A to B is one from B to A
-    return tuple(RunBarriers(document) for document in found.values())
+            key = frozenset(ends)  # a set, because a path from A to B is one from B to A, which is in B's folder
+            if key not in found or written > found[key][0]:
+                found[key] = written, document
+    return tuple(RunBarriers(document) for _, document in found.values())
 
 
 def barriers_table(barriers: Sequence[RunBarriers]) -> TextTable:

@@ -28,7 +28,7 @@ from infomcr_cli.tracking.store import Store, sqlite_path, warn_of_network_file_
 UID, KIND, HOST = "infomcr.uid", "infomcr.kind", "infomcr.host"
 PARENT, USER, NOTE = "mlflow.parentRunId", "mlflow.user", "mlflow.note.content"
 SOURCE, SOURCE_TYPE = "mlflow.source.name", "mlflow.source.type"
-MAX_NAME, MAX_TAG, METRICS_A_BATCH = 250, 5000, 1000  # of MLflow; a server refuses what is longer
+MAX_NAME, MAX_TAG, METRICS_A_BATCH = 250, 5000, 1000  # of MLflow; servers, older ones too, take as much
 _MLFLOW_STATES = {State.RUNNING: "RUNNING", State.FINISHED: "FINISHED", State.KILLED: "KILLED"}
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -84,7 +84,7 @@ def store_of_new_run(tracking: TrackingConfig, runs_dir: Path | str) -> Store | 
         runs_dir: the folder that its directory will be in.
 
     Raises:
-        InputError: the tracking URI or the experiment is none that MLflow takes.
+        InputError: the tracking URI is none that MLflow takes.
     """
     if tracking.name == "off":
         return None
@@ -93,14 +93,12 @@ def store_of_new_run(tracking: TrackingConfig, runs_dir: Path | str) -> Store | 
 
 
 def store_of_resumed_run(run: RunDirectory, tracking: TrackingConfig, overrides: Sequence[str]) -> Store | None:
-    """Return the store of a resumed run, None if it is mirrored nowhere; a recorded URI needs to be a known one.
+    """Return the store of a resumed run, None if it is mirrored nowhere; a recorded URI must be a known one.
 
     Args:
         tracking:  the settings with which it is resumed.
         overrides: as given on the command line.
     """
-    if tracking.name == "off":
-        return None
     typed = {text.lstrip("+").partition("=")[0] for text in overrides}
     if not typed & {"tracking", "tracking.uri", "tracking.name"}:
         store = store_of_run(run)

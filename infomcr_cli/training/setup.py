@@ -90,7 +90,7 @@ def set_up(config: RunConfig) -> Setup:
 
 
 def make_regularizer(config: RegConfig, *, replicas: int = 1, batch_size: int | None = None) -> Regularizer | None:
-    """Return the regularizer of a configuration, None for plain SGD.
+    """Return the regularizer of a configuration; None for `reg=off`.
 
     Args:
         replicas:   how many devices divide the sub-batches among them.

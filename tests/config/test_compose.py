@@ -63,6 +63,7 @@ def test_phases_are_read_as_digits(phases: str) -> None:
         (["measure=gamma"], ["measure must be one of its choices", "'measure.names=[gamma]'"]),
         (["measure=[gamma,margin]"], ["'measure.names=[gamma,margin]'"]),
         (["measure=fats"], ["Did you mean 'fast'?"]),
+        (["measure=[]"], ["measure must be one of its choices"]),
         (["reg=null"], ["reg must be one of its choices", "Accepted: fisher_trace"]),
         (["experiment=null"], ["experiment must be one of its choices", "demo"]),
         (["schedule=[piecewise,cosine]"], ["schedule must be one of its choices", "'[piecewise,cosine]'"]),

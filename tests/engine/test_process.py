@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -91,6 +92,20 @@ def test_what_a_process_started_does_not_outlive_it(
             time.sleep(0.05)
     process.kill()
     assert psutil.wait_procs([started], timeout=20)[1] == []
+
+
+def test_a_process_ends_where_its_exit_code_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell can hand an ignored SIGCHLD down."""
+    monkeypatch.setattr(place, "COMMAND", (sys.executable, "-c", ""))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process, deadline = JobProcess({}), time.monotonic() + 60
+        while not process._has_ended():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.kill()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_what_a_job_prints_is_in_its_log(tmp_path: Path) -> None:

@@ -172,6 +172,8 @@ def test_a_folder_that_cannot_be_written_to_costs_the_memory_alone(
 def test_modules_are_found_and_read_without_an_import() -> None:
     assert is_module("own.nets")
     assert not is_module("own.other")
+    Path("own/__init__.py").write_text("__path__.append('elsewhere')\n")
+    assert is_module("own.other")
     assert not is_module("nowhere.nets")
     assert source_digest("own.nets") != source_digest("own")
     assert source_digest("nowhere") is None

@@ -16,7 +16,8 @@ SettingName = Annotated[
 ]
 Setting = bool | int | float | Annotated[str, StringConstraints(max_length=MAX_SETTING_TEXT)]
 
-# The schema requires these groups. They are never read, because an imported run is not trained.
+# The schema requires these groups. An imported run is not trained; what else reads them, as `path` does, gets values
+# without an effect.
 _STAND_INS: Mapping[str, Any] = {
     "augment": {"name": "none", "flip": False, "padding": 0, "cutout": 0, "mixup": 0.0},
     "optimizer": {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False, "l2": 0.0},
