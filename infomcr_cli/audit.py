@@ -16,11 +16,7 @@ from rich.text import Text
 
 from infomcr_cli.config.schema.run import RunConfig
 from infomcr_cli.data import check_source, training_set_size
-from infomcr_cli.engine.audit_jobs import audit_sweeps
-from infomcr_cli.engine.directory import locked_directory
-from infomcr_cli.engine.preflight import check_content, check_names
-from infomcr_cli.engine.run_sweep import run_sweep
-from infomcr_cli.engine.sweep_plan import plan_sweep
+from infomcr_cli.engine.audit_jobs import audit_sweeps, train_and_measure
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
@@ -106,7 +102,7 @@ def audit(request: AuditRequest, console: Console) -> AuditResult:
     if sweeps:
         _check_rescaling(run, config, request)
     changes = {kind: {"overrides": overrides} for kind, overrides in sweeps.items()}
-    trained = {kind: _trained(overrides, console, request.config_dir) for kind, overrides in sweeps.items()}
+    trained = {kind: train_and_measure(overrides, console, request.config_dir) for kind, overrides in sweeps.items()}
     original, rescaled, description = _rescaled(run, config, request, console)
     notes = [line for _, lines in trained.values() for line in lines]
     record = _record(
@@ -147,42 +143,6 @@ def _minima(against: Sequence[str]) -> list[EvaluatedRun]:
 
     runs = gather(against).runs
     return [run for run in runs if isinstance(run, EvaluatedRun) and not run.missed_target]
-
-
-def _trained(overrides: Sequence[str], console: Console, config_dir: Path | None) -> tuple[list[Values], list[str]]:
-    """Train and measure what is not done yet; return the measures of each run, and a line on each that failed."""
-    from infomcr_cli.report.audit import MeasuredValue
-    from infomcr_cli.report.evaluated_run import EvaluatedRun, read_compared_run
-
-    plan = plan_sweep(overrides, config_dir, retry_failed=False)
-    if plan.config.engine.name == "slurm":
-        raise InputError(
-            "an audit trains inside the run directory, where Slurm's files must not be",
-            received="engine=slurm",
-            advice="Use engine=local: infomcr audit RUN engine=local.",
-        )
-    check_names(plan.due, evaluate=plan.settings.evaluate)
-    check_content(plan.due, evaluate=plan.settings.evaluate)
-    with locked_directory(plan.runs_dir, plan.name) as folder:
-        # The advice would be about MLflow, which is off here.
-        outcome = run_sweep(plan, folder, console, fail_fast=False, retry_advice="")
-    if outcome.number is not None:
-        raise SystemExit(128 + outcome.number)
-    values: list[Values] = []
-    problems = []
-    for job in outcome.jobs:
-        path = job.to_dict()["run"]
-        run = read_compared_run(RunDirectory.open(path)) if path is not None else None
-        if isinstance(run, EvaluatedRun):
-            values.append(
-                {
-                    name: MeasuredValue(one.value, one.unit, one.direction, one.convention)
-                    for name, one in run.evaluation.measures.items()
-                }
-            )
-        else:
-            problems.append(f"{job.job.label or job.job.id} has no measures: {job.reason or job.state}")
-    return values, problems
 
 
 def _rescaled(

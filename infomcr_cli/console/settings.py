@@ -79,4 +79,5 @@ def spelled_value(value: Any) -> str:
         return str(value).lower() if value is not None else "null"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(spelled_value, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    is_short = isinstance(value, float) and float(f"{value:g}") == value
+    return f"{value:g}" if is_short else str(value)

@@ -1,16 +1,24 @@
-"""Plan the training runs of an audit: the audited run again, with one thing changed each time."""
+"""Plan and train the runs of an audit: the audited run again, with one thing changed each time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from infomcr_cli.config.allowed_builders import is_trusted
 from infomcr_cli.config.compose import compose_run
+from infomcr_cli.config.flat_settings import flatten
 from infomcr_cli.config.overrides import parse, spelled
 from infomcr_cli.config.schema.model import BuilderConfig
 from infomcr_cli.config.schema.run import RunConfig
+from infomcr_cli.console.settings import spelled_value
+from infomcr_cli.engine.directory import locked_directory
+from infomcr_cli.engine.preflight import check_content, check_names
+from infomcr_cli.engine.run_sweep import run_sweep
+from infomcr_cli.engine.sweep_plan import plan_sweep
 from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import differences
 from infomcr_cli.experiment.resolve_settings import resolved
@@ -19,6 +27,9 @@ from infomcr_cli.runs import RunDirectory, is_run
 from infomcr_cli.runs.directory import AUDITS
 from infomcr_cli.runs.io.safe_documents import parse_yaml
 from infomcr_cli.runs.metrics import MetricsLog
+
+if TYPE_CHECKING:
+    from infomcr_cli.report.audit import Values
 
 _MADE_OF = ("start", "data", "model", "augment", "optimizer", "schedule", "reg", "seed", "precision", "experiment")
 # Settings of their own for a run that continues the audited one.
@@ -76,9 +87,57 @@ def audit_sweeps(
     return {kind: [*own, f"sweep.name={kind}", *common] for kind, own in found.items()}
 
 
+def train_and_measure(
+    overrides: Sequence[str], console: Console, config_dir: Path | None
+) -> tuple[list[Values], list[str]]:
+    """Train and measure what is not done yet; return the measures of each run, and a line on each that failed.
+
+    Args:
+        overrides: of a sweep, as `audit_sweeps` gives them.
+
+    Raises:
+        InputError: the sweep cannot be made, or its engine is Slurm; nothing has been trained.
+    """
+    from infomcr_cli.report.audit import MeasuredValue
+    from infomcr_cli.report.evaluated_run import EvaluatedRun, read_compared_run
+
+    plan = plan_sweep(overrides, config_dir, retry_failed=False)
+    if plan.config.engine.name == "slurm":
+        raise InputError(
+            "an audit trains inside the run directory, where Slurm's files must not be",
+            received="engine=slurm",
+            advice="Use engine=local: infomcr audit RUN engine=local.",
+        )
+    check_names(plan.due, evaluate=plan.settings.evaluate)
+    check_content(plan.due, evaluate=plan.settings.evaluate)
+    with locked_directory(plan.runs_dir, plan.name) as folder:
+        # The advice would be about MLflow, which is off here.
+        outcome = run_sweep(plan, folder, console, fail_fast=False, retry_advice="")
+    if outcome.number is not None:
+        raise SystemExit(128 + outcome.number)
+    values: list[Values] = []
+    problems = []
+    for job in outcome.jobs:
+        path = job.to_dict()["run"]
+        run = read_compared_run(RunDirectory.open(path)) if path is not None else None
+        if isinstance(run, EvaluatedRun):
+            values.append(
+                {
+                    name: MeasuredValue(one.value, one.unit, one.direction, one.convention)
+                    for name, one in run.evaluation.measures.items()
+                }
+            )
+        else:
+            problems.append(f"{job.job.label or job.job.id} has no measures: {job.reason or job.state}")
+    return values, problems
+
+
 def measure_overrides(config: RunConfig) -> list[str]:
     """Return the overrides that give a new run the measures of a configuration, with all their settings."""
-    return [f"measure.{name}={_literal(value)}" for name, value in _leaves(config.measure.model_dump(mode="json"))]
+    return [
+        f"measure.{name}={spelled_value(value)}"
+        for name, value in flatten(config.measure.model_dump(mode="json")).items()
+    ]
 
 
 def _recorded(run: RunDirectory, config: RunConfig, config_dir: Path | None) -> list[str]:
@@ -133,19 +192,3 @@ def _going_on(run: RunDirectory, config: RunConfig, more_epochs: Sequence[int]) 
 
 def _others(first: int, count: int) -> str:
     return ",".join(str((first + offset) % 2**31) for offset in range(1, count + 1))
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(_literal, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)

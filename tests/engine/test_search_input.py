@@ -134,8 +134,8 @@ def test_a_comparison_of_several_sweeps_says_where_the_test_set_chose(tmp_path: 
 def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
+    from infomcr_cli.engine.compare_sweep import compare_sweep
     from infomcr_cli.engine.directory import SweepDirectory
-    from infomcr_cli.sweep import _compare
 
     plan = plan_sweep([*SEARCH[1:2], "data=digits", "model=mlp", "seed=0,1,2", f"runs_dir={tmp_path / 'runs'}"], None)
     for job in plan.jobs[:2]:
@@ -148,7 +148,7 @@ def test_runs_that_were_deleted_are_no_part_of_the_comparison(tmp_path: Path, mo
 
     monkeypatch.setattr("infomcr_cli.report.gather.gather", gather)
     folder = SweepDirectory(tmp_path / "sweeps" / "x", "0" * 32)
-    _compare(plan, [_skipped(job) for job in plan.jobs], folder, Console(), None)
+    compare_sweep(plan, [_skipped(job) for job in plan.jobs], folder, Console(), None)
     assert compared == [[str(job.run) for job in plan.jobs[:2]]]
 
 
