@@ -19,7 +19,7 @@ from infomcr_cli.errors import InputError
 from infomcr_cli.experiment.recorded_settings import measured_run
 from infomcr_cli.measures.base import check_measures
 from infomcr_cli.runs import RunDirectory, list_checkpoints
-from infomcr_cli.runs.measures_file import read_measures_file
+from infomcr_cli.runs.measures_file import Evaluation, read_measures_file
 from infomcr_cli.tracking.known_stores import store_of_resumed_run, store_of_run
 from infomcr_cli.tracking.mirror_results import is_off
 from infomcr_cli.tracking.process import MlflowProcess
@@ -44,22 +44,22 @@ class EvalRequest:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The evaluations of all checkpoints, as they are in the JSON document."""
+    """The evaluations of all checkpoints, each with its run."""
 
     exit_code: ClassVar[int] = 0
 
-    evaluations: tuple[dict[str, Any], ...]
+    evaluations: tuple[tuple[RunDirectory, Evaluation], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of `eval --json`."""
-        return {"runs": list(self.evaluations)}
+        return {"runs": [{"run": str(run.path), **evaluation.to_dict()} for run, evaluation in self.evaluations]}
 
     def renderables(self, width: int) -> Iterator[RenderableType]:
         """Yield scores, gaps and measures of each evaluation."""
         from infomcr_cli.report.terminal import evaluation_renderables
 
-        for evaluation in self.evaluations:
-            yield from evaluation_renderables(evaluation)
+        for run, evaluation in self.evaluations:
+            yield from evaluation_renderables(run.name, evaluation)
 
 
 def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = False) -> EvalResult:
@@ -82,7 +82,7 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
         jobs.append((run, config, names if request.checkpoint == "all" else [request.checkpoint]))
     wanted = not is_off(request.overrides)
     is_mirrored = wanted and any(config.tracking.name != "off" for _, config, _ in jobs)
-    results: list[dict[str, Any]] = []
+    results: list[tuple[RunDirectory, Evaluation]] = []
     with MlflowProcess(is_separate=mlflow_process and is_mirrored) as mlflow:
         for run in runs[:1]:  # the runs usually share a store
             mlflow.prepare(run)
@@ -98,7 +98,7 @@ def evaluate(request: EvalRequest, console: Console, *, mlflow_process: bool = F
                 rule = f"{run.name} cannot be measured: {error.rule}"
                 raise InputError(rule, received=error.received, accepted=error.accepted, advice=error.advice) from None
             save_spectra(measured, run.plots)
-            results += measured
+            results += [(run, evaluation) for evaluation in measured]
             if wanted:
                 mlflow.mirror_results(run)
     return EvalResult(tuple(results))

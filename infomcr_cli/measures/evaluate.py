@@ -77,8 +77,8 @@ class MeasuredNetwork:
         )
 
 
-def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str], console: Console) -> list[Document]:
-    """Measure checkpoints of one run, record them in measures.json and return their JSON documents, in order.
+def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str], console: Console) -> list[Evaluation]:
+    """Measure checkpoints of one run, record them in measures.json and return their evaluations, in order.
 
     The network computes in float32 whatever precision it was trained in, so that numbers of different runs can be
     compared.
@@ -96,7 +96,7 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
     dataset = load_dataset(config.data, seed=config.seed)
     check_measures(config.measure, len(dataset.train))
     measured = measured_network(run, config, dataset)
-    documents = []
+    evaluations = []
     for name in checkpoints:
         checkpoint = load_checkpoint(run, name)
         check_data(checkpoint, measured.dataset.fingerprint)
@@ -112,8 +112,8 @@ def measure_run(run: RunDirectory, config: RunConfig, checkpoints: Sequence[str]
         is_last = name != "best" and checkpoint.step == list_checkpoints(run)[-1].step
         for key in {name, "last"} if is_last else {name}:  # the last one is recorded under its name and as "last"
             record_evaluation(run, key, evaluation)
-        documents.append({"run": str(run.path), "checkpoint": name, **evaluation.to_dict()})
-    return documents
+        evaluations.append(evaluation.model_copy(update={"checkpoint": name}))
+    return evaluations
 
 
 def _evaluation(

@@ -103,14 +103,8 @@ def measures_table(report: RunReport) -> PageTable:
 
 
 def _measure_row(name: str, one: MeasureRecord, about: tuple[str, str] | None) -> tuple[str, ...]:
-    extra = one.model_extra or {}
-    value = in_full(one.value, one.std_error)
-    if one.value is None and extra.get("reason"):
-        value = f"none: {printable(str(extra['reason']))}"
-    bounds = one.numbers("interval")
-    interval = ""
-    if len(bounds) == 2 and None not in bounds:
-        interval = f"{format_number(bounds[0], 4)} to {format_number(bounds[1], 4)}"
+    value = f"none: {one.reason}" if one.reason else in_full(one.value, one.std_error)
+    interval = " to ".join(format_number(bound, 4) for bound in one.interval or ())
     says, formula = about or ("", "")
     return (name, value, interval, one.unit or "", one.direction or "", says, formula)
 

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -22,6 +21,7 @@ from infomcr_cli.judging.result import RankingResult
 from infomcr_cli.report.ranking_table import ranking_tables
 from infomcr_cli.report.search import SearchReport
 from infomcr_cli.report.tables import RUN, TextTable, in_full, with_error
+from infomcr_cli.runs.measures_file import Evaluation, MeasureRecord
 
 NARROWEST = 40
 _GUTTER = 2  # one blank of padding and one between columns
@@ -124,68 +124,57 @@ def broken(text: str, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def evaluation_renderables(evaluation: Mapping[str, Any]) -> list[RenderableType]:
+def evaluation_renderables(run: str, evaluation: Evaluation) -> list[RenderableType]:
     """Return scores, gaps and measures of one evaluation.
 
     Args:
-        evaluation: one of `runs` in the JSON document of `eval`.
+        run: the name of the run, printable.
+        evaluation: as `eval` makes it, with all scores.
     """
-    train, test = evaluation["train"], evaluation["test"]
-    title = f"{printable(Path(evaluation['run']).name)}  {evaluation['checkpoint']}"
-    scores = "   ".join(
-        f"{split} loss {_loss(score['loss'])} accuracy {score['accuracy']:.2%}"
-        for split, score in (("train", train), ("test", test))
-    )
+    splits = (("train", evaluation.train), ("test", evaluation.test))
+    scores = "   ".join(f"{split} loss {_loss(one.loss)} accuracy {one.accuracy:.2%}" for split, one in splits)
     return [
-        Text(title, style="bold"),
+        Text(f"{run}  {evaluation.checkpoint}", style="bold"),
         Text(scores),
         Text(_gap_line(evaluation)),
-        _evaluation_table(evaluation["measures"]),
-        *_notes(evaluation["measures"]),
+        _evaluation_table(evaluation.measures),
+        *_notes(evaluation.measures),
     ]
 
 
-def _gap_line(evaluation: Mapping[str, Any]) -> str:
+def _gap_line(evaluation: Evaluation) -> str:
     """Return the gaps; that of the error rate with its binomial standard error if the sizes are known."""
-    gap, variance = evaluation["gap"], 0.0
-    for split in ("train", "test"):
-        share, size = evaluation[split]["accuracy"], evaluation.get(f"n_{split}")
-        variance += share * (1 - share) / size if size else 0.0
-    error = 100 * math.sqrt(variance)
-    points = f"{100 * gap['error']:+.2f}"
-    if error:
-        points = f"{'+' if gap['error'] >= 0 else ''}{with_error(100 * gap['error'], error)}"
-    return f"gap {points} % error, {_loss(gap['loss'], '+')} nats"
+    sized = (evaluation.train.accuracy, evaluation.n_train), (evaluation.test.accuracy, evaluation.n_test)
+    variance = sum(share * (1 - share) / size for share, size in sized if share is not None and size)
+    error, points = 100 * math.sqrt(variance), 100 * (evaluation.gap.error or 0.0)
+    shown = f"{'+' if points >= 0 else ''}{with_error(points, error)}" if error else f"{points:+.2f}"
+    return f"gap {shown} % error, {_loss(evaluation.gap.loss, '+')} nats"
 
 
 def _loss(value: float | None, sign: str = "") -> str:
     return "not finite" if value is None else f"{value:{sign}.4f}"
 
 
-def _evaluation_table(measures: Mapping[str, Any]) -> Table:
+def _evaluation_table(measures: Mapping[str, MeasureRecord]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measure", no_wrap=True)
     table.add_column("value ± standard error", justify="right")
     table.add_column("± 95 %", justify="right")
     table.add_column("unit")
     for name, one in measures.items():
-        interval = one.get("interval")  # symmetric; with few draws wider than two standard errors to each side
+        interval = one.interval  # symmetric; with few draws wider than two standard errors to each side
         half_width = (interval[1] - interval[0]) / 2 if interval else None
-        shown = in_full(one["value"], one.get("std_error")), with_error(half_width, half_width)
-        table.add_row(name, shown[0], shown[1].partition(" ")[0], one.get("unit") or "")
+        shown = in_full(one.value, one.std_error), with_error(half_width, half_width)
+        table.add_row(name, shown[0], shown[1].partition(" ")[0], one.unit or "")
     return table
 
 
-def _notes(measures: Mapping[str, Any]) -> list[Text]:
+def _notes(measures: Mapping[str, MeasureRecord]) -> list[Text]:
     """Return why measures have no value, and how many draws of gamma are rank-deficient."""
-    notes = [
-        Text(f"{name}: {printable(str(one['reason']))}")
-        for name, one in measures.items()
-        if one["value"] is None and one.get("reason")
-    ]
-    gamma = measures.get("gamma") or {}
-    draws, rank = gamma.get("draws") or [], gamma.get("rank") or []
+    notes = [Text(f"{name}: {one.reason}") for name, one in measures.items() if one.reason]
+    gamma = measures.get("gamma", MeasureRecord())
+    draws, ranks = gamma.numbers("draws"), [rank for rank in gamma.numbers("rank") if rank is not None]
     if deficient := sum(value is None for value in draws):
-        shown = f"{deficient} of {len(draws)} draws are rank-deficient (lowest rank {min(rank)})"
+        shown = f"{deficient} of {len(draws)} draws are rank-deficient (lowest rank {min(ranks):g})"
         notes.append(Text(f"{shown} and excluded from the mean."))
     return notes

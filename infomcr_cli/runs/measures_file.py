@@ -69,6 +69,18 @@ class MeasureRecord(_Record):
     convention: Any = None
     spectrum: list[Number] | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """Why the measure has no value, printable; None: it has one, or nothing is said."""
+        found = (self.model_extra or {}).get("reason")
+        return printable(str(found)) if self.value is None and found else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The bounds of its 95 % interval; None: it has none."""
+        bounds = [bound for bound in self.numbers("interval") if bound is not None]
+        return (bounds[0], bounds[1]) if len(bounds) == 2 else None
+
     def numbers(self, key: str) -> list[float | None]:
         """Return a list of numbers that a measure records in addition, such as "draws" or "interval".
 

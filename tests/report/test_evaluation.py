@@ -13,20 +13,18 @@ from infomcr_cli import evaluate
 from infomcr_cli.errors import InputError
 from infomcr_cli.report.terminal import evaluation_renderables
 from infomcr_cli.runs import RunDirectory, new_status
+from infomcr_cli.runs.measures_file import Evaluation
 
 
 def shown(measures: dict[str, Any]) -> str:
     score = {"loss": 0.5, "accuracy": 0.75}
-    evaluation = {
-        "run": "runs/a[b]",
-        "checkpoint": "last",
-        "train": score,
-        "test": score,
-        "gap": {"error": 0.0, "loss": 0.0},
-        "measures": measures,
-    }
+    gap = {"error": 0.0, "loss": 0.0}
+    return rendered({"train": score, "test": score, "gap": gap, "measures": measures})
+
+
+def rendered(evaluation: dict[str, Any]) -> str:
     console = Console(width=100, record=True, file=io.StringIO())
-    for renderable in evaluation_renderables(evaluation):
+    for renderable in evaluation_renderables("a[b]", Evaluation.model_validate({"checkpoint": "last", **evaluation})):
         console.print(renderable)
     return console.export_text()
 
@@ -35,8 +33,7 @@ def test_measure_without_a_value_shows_the_reason() -> None:
     text = shown({"margin": {"value": None, "unit": "logits", "reason": "the margin is [red]not\x1b positive"}})
     assert "margin: the margin is [red]not" in text
     assert "\x1b" not in text
-    assert "runs/a[b]" not in text
-    assert "a[b]" in text
+    assert "a[b]  last" in text
 
 
 def test_estimated_measure_is_shown_with_its_95_percent_half_width() -> None:
@@ -62,13 +59,9 @@ def test_a_count_is_shown_in_full_and_the_gap_with_its_binomial_error() -> None:
     text = shown({"parameter_count": {"value": 77560.0, "unit": "weights"}})
     assert next(line.split() for line in text.splitlines() if "parameter_count" in line)[1] == "77,560"
     score = {"loss": 0.5, "accuracy": 0.9}
-    evaluation = {"run": "a", "checkpoint": "last", "train": {**score, "accuracy": 1.0}, "test": score}
-    whole = {**evaluation, "gap": {"error": 0.1, "loss": 0.25}, "measures": {}, "n_train": 1000, "n_test": 400}
-    console = Console(width=80, record=True, file=io.StringIO())
-    for renderable in evaluation_renderables(whole):
-        console.print(renderable)
+    evaluation = {"train": {**score, "accuracy": 1.0}, "test": score, "gap": {"error": 0.1, "loss": 0.25}}
     # sqrt(0.9 * 0.1 / 400) is 1.5 %.
-    assert "gap +10.0 ± 1.5 % error, +0.2500 nats" in console.export_text()
+    assert "gap +10.0 ± 1.5 % error, +0.2500 nats" in rendered({**evaluation, "n_train": 1000, "n_test": 400})
 
 
 def test_damaged_measures_are_refused_before_the_measuring(tmp_path: Path) -> None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from infomcr_cli.report.plots.style import COLOURS, logarithmic, plot_style, render
+from infomcr_cli.runs.measures_file import Evaluation, MeasureRecord
 
 
-def save_spectra(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Plot the spectrum that gamma recorded at each evaluated checkpoint, if it did.
-
-    Args:
-        evaluations: `runs` of the JSON document of `eval`.
-        folder:      of the plots.
-    """
+def save_spectra(evaluations: Iterable[Evaluation], folder: Path) -> None:
+    """Plot the spectrum that gamma recorded at each evaluated checkpoint, if it did, into a folder."""
     for evaluation in evaluations:
-        gamma = evaluation["measures"].get("gamma") or {}
-        save_spectrum(gamma.get("spectrum") or [], folder / f"spectrum-{evaluation['checkpoint']}")
+        gamma = evaluation.measures.get("gamma", MeasureRecord())
+        save_spectrum(gamma.spectrum or [], folder / f"spectrum-{evaluation.checkpoint}")
 
 
 def save_spectrum(eigenvalues: Sequence[float], path: Path) -> list[Path]:
