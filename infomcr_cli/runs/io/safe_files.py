@@ -65,8 +65,12 @@ def open_without_links(path: Path) -> BinaryIO:
     Raises:
         OSError: there is no such file, or it is a link or a folder.
     """
-    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    return open(path, "rb", opener=lambda name, read_only: os.open(name, read_only | flags))
+    descriptor = os.open(path, _READ)
+    try:
+        return os.fdopen(descriptor, "rb")
+    except OSError:  # a folder: `fdopen` leaves its descriptor open
+        os.close(descriptor)
+        raise
 
 
 def write_atomically(path: Path, content: bytes) -> None:
