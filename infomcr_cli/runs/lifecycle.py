@@ -66,8 +66,8 @@ class RunOutcome:
 
 
 @dataclass
-class Work:
-    """Work on a run.
+class Execution:
+    """The work on a run, from when it is locked to its recorded end.
 
     Args:
         interruption: to be checked at each step boundary.
@@ -145,7 +145,7 @@ class ActiveRun:
         return outcome
 
     @contextmanager
-    def carry_out(self) -> Iterator[Work]:
+    def carry_out(self) -> Iterator[Execution]:
         """Record how the work inside the block ended, whatever happens; this is the only place that decides so.
 
         Yields:
@@ -156,7 +156,7 @@ class ActiveRun:
             InputError: the settings turned out not to fit. A run that had begun is FAILED; any other one is as it was.
         """
         with Interruption() as interruption:
-            work = Work(interruption)
+            work = Execution(interruption)
             try:
                 yield work
                 outcome = RunOutcome(State.FINISHED)
