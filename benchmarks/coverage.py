@@ -64,9 +64,14 @@ def copula(tau: float, step: float, measures: int = 1) -> Draw:
     return draw
 
 
-def grid(shape: Sequence[int]) -> tuple[AxisPairs, ...]:
-    """Return the pairs of every axis of a complete grid."""
+def grid(shape: Sequence[int], rows: np.ndarray | None = None) -> tuple[AxisPairs, ...]:
+    """Return the pairs of every axis of a grid.
+
+    Args:
+        rows: the settings that there are; None: all.
+    """
     levels = np.array(list(itertools.product(*map(range, shape))))
+    levels = levels if rows is None else levels[rows]
     names = tuple(f"axis {index}" for index in range(len(shape)))
     return axis_pairs(Minima(np.zeros(len(levels)), levels, names, (), np.zeros((len(levels), 0)), len(levels)))
 
@@ -134,6 +139,22 @@ def granulated(tables: int) -> Iterator[Row]:
                 truth = float(np.sum([one[0] for one in many]) / np.sum([one[1] for one in many]))
                 taken = [_sign_influence(*part, pairs).interval() for part in drawn[: tables // 2]]
                 yield {"statistic": "sign error", **where, "coverage": covered(taken, truth)}
+
+
+def incomplete_grids(tables: int) -> Iterator[Row]:
+    """Yield the coverage for Ψ if some settings of a grid are missing, other ones in each table; without ties."""
+    for shape, missing, tau in itertools.product(((5, 5), (2, 2, 2, 2, 2), (6, 8)), (0.1, 0.25), DEPENDENCE):
+        settings = int(np.prod(shape))
+        n = settings - round(missing * settings)
+        draw, rng = copula(tau, 0.0), stream("incomplete", shape, missing, tau)
+        found = []
+        for _ in range(tables):
+            pairs, (measures, gap) = grid(shape, rng.choice(settings, n, replace=False)), draw(rng, n)
+            found.append(estimate_psi(dense_ranks(measures[0]), dense_ranks(gap), pairs)[0])
+        where = {"grid": "×".join(map(str, shape)), "missing": f"{missing:.0%}", "n": n, "true": tau}
+        # A group of any size has the same expected τ, so that τ is the true Ψ.
+        shown = covered([(one.low, one.high) for one in found], tau)
+        yield {"statistic": "Ψ of incomplete grids", **where, "coverage": shown}
 
 
 def main_effects(tables: int) -> Iterator[Row]:
@@ -264,6 +285,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Row]], float]] = {
     "draws": (draws, 10),
     "correlations": (correlations, 1),
     "granulated": (granulated, 1),
+    "incomplete_grids": (incomplete_grids, 1),
     "main_effects": (main_effects, 0.25),
     "chosen_best": (chosen_best, 0.2),
     "bias_of_k": (bias_of_k, 1),
