@@ -18,7 +18,7 @@ from scipy import stats
 from benchmarks.generated import filled
 from benchmarks.study import evaluations, sweeps
 from benchmarks.study.__main__ import main as study
-from benchmarks.study.compared import regularizers
+from benchmarks.study.compared import regularizers, same_epochs
 from benchmarks.study.document import write_document
 from benchmarks.study.families import NAMES, family
 from benchmarks.study.minima import MINIMA, is_core, open_questions
@@ -26,7 +26,7 @@ from benchmarks.study.minima_results import minima
 from benchmarks.study.pilot import PILOT
 from benchmarks.study.place import Place
 from benchmarks.study.plane_results import plane
-from benchmarks.study.regularizers import SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
+from benchmarks.study.regularizers import EPOCHS, SAME_EPOCHS, SEEDS, STRENGTHS, TUNING, TUNING_SEED, best_strengths
 from benchmarks.study.results import PARTS, averaged, frame_of, is_complete
 from benchmarks.study.slices import Family, Levels, Slice, crossed, grid
 from benchmarks.study.statistics import Interval, paired_bootstrap, partial_rho, partial_tau, ranks_within, seed_share
@@ -376,23 +376,35 @@ def test_strengths_are_chosen_once_all_have_been_tried() -> None:
     assert len({len(strengths) for _, strengths in STRENGTHS.values()}) == 1
 
 
-def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -> None:
+def synthetic_regularizers(tables: Path) -> dict[str, np.ndarray]:
+    """Write the tables of the regularizers, in which SAM alone knows 100 images more.
+
+    Returns:
+        seed -> which images every other run classifies correctly, [400].
+    """
     tried = [
         {"method": method, "strength": strength, "seed": TUNING_SEED, "validation_error": "0.5"}
         for method, (_, strengths) in STRENGTHS.items()
         for strength in strengths
     ]
-    Table(tmp_path / "tuning.csv", TUNING.keys).merge(tried)
+    Table(tables / "tuning.csv", TUNING.keys).merge(tried)
     rng = np.random.default_rng(4)
     correct = {seed: rng.random(400) < 0.5 for seed in SEEDS}
-    rows = []
-    for job in family("regularizers", tmp_path).jobs:
-        answers = correct[job["seed"]] | (np.arange(400) < 100 if job["method"] == "sam" else False)
-        packed = pack_answers("digest", answers)
-        assert packed is not None
-        scores = {"test_error": str(1 - answers.mean()), "n_test": "400", "compute": "24", "test_digest": "digest"}
-        rows.append({**job, **scores, "test_answers": packed.correct})
-    Table(tmp_path / "regularizers.csv", TUNING.keys).merge(rows)
+    for name in ("regularizers", "same_epochs"):
+        chosen, rows = family(name, tables), []
+        for job in chosen.jobs:
+            known = correct[job["seed"]] | (np.arange(400) < 100 if job.get("method") == "sam" else False)
+            packed = pack_answers("digest", known)
+            assert packed is not None
+            scores = {"test_error": str(1 - known.mean()), "n_test": "400", "compute": "24", "test_digest": "digest"}
+            scores["gamma"] = str(int(job["seed"]) ** 2 if name == "same_epochs" else 10)
+            rows.append({**job, **scores, "test_answers": packed.correct})
+        Table(tables / f"{name}.csv", chosen.keys).merge(rows)
+    return correct
+
+
+def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -> None:
+    correct = synthetic_regularizers(tmp_path)
     lines = {line.split(" | ")[0].strip("| "): line for line in regularizers(tmp_path).splitlines()}
     gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
     assert f"| -{gained:.2f} points [" in lines["sam"]
@@ -400,6 +412,29 @@ def test_regularizers_are_compared_with_off_on_the_same_images(tmp_path: Path) -
     assert lines["on"].endswith("| +0.00 points [+0.00, +0.00] | – |")
     assert lines["sam"].count(f"-{gained:.2f} points [") == 2
     assert "| 1e-4 | 24 |" in lines["off"]  # of equal errors the weaker strength
+
+
+def test_regularizers_are_compared_with_off_of_as_many_epochs(tmp_path: Path) -> None:
+    correct = synthetic_regularizers(tmp_path)
+    lines = {line.split(" | ")[0].strip("| "): line for line in same_epochs(tmp_path).splitlines()}
+    gained = 100 * np.mean([~one[:100] for one in correct.values()]) / 4
+    assert f"| -{gained:.2f} points [" in lines["sam"]
+    assert lines["on"].startswith("| on | 10 | ")
+    change = 10 - np.arange(5.0) ** 2
+    low, high = stats.t.interval(0.95, 4, loc=change.mean(), scale=stats.sem(change))
+    wanted = f"{change.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
+    assert lines["on"].endswith(f"| +0.00 points [+0.00, +0.00] | 6.0 ± 6.6 | {wanted} |")
+    (tmp_path / "same_epochs.csv").unlink()
+    assert "incomplete" in same_epochs(tmp_path)
+
+
+@pytest.mark.parametrize("method", EPOCHS)
+def test_the_epochs_of_the_methods_are_those_of_their_compute(method: str) -> None:
+    key, strengths = STRENGTHS[method]
+    run = compose_run([*TUNING.preset, "data.root=x", f"reg={method}", f"{key}={strengths[0]}"])
+    assert str(run.schedule.epochs) == EPOCHS[method]
+    assert not compose_run([*SAME_EPOCHS.preset, "data.root=x"]).schedule.match_compute
+    assert {job["epochs"] for job in SAME_EPOCHS.jobs} == set(EPOCHS.values())
 
 
 def synthetic_minima(tables: Path, jobs: Sequence[Levels]) -> None:

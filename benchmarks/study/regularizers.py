@@ -38,6 +38,23 @@ def settings(levels: Levels) -> Settings:
     return {"optimizer.l2": L2, "reg": levels["method"], key: levels["strength"], "seed": levels["seed"]}
 
 
+# Not planned: `off` for as many epochs as the others have, with their L2 penalty, to see what their price decides.
+SAME_EPOCHS = Family(
+    name="same_epochs",
+    preset=tuple(text for text in PRESET if not text.startswith(("schedule.epochs=", "schedule.match_compute="))),
+    axes=("epochs",),
+    settings=lambda levels: {
+        "optimizer.l2": L2,
+        "reg": "off",
+        "schedule.epochs": levels["epochs"],
+        "seed": levels["seed"],
+    },
+    slices=(crossed("same-epochs", {"epochs": ("10", "12"), "seed": SEEDS}),),
+    further=lambda _: ("gamma",),
+    answers=True,
+)
+EPOCHS = {"on": "10", "sam": "12", "gradient_norm": "12"}  # that the methods have at the compute of 24 plain epochs
+
 TUNING = Family(
     name="tuning",
     preset=PRESET,
