@@ -11,17 +11,14 @@ from pathlib import Path
 import pytest
 from fake_runs import grid_of_runs
 
-import infomcr_cli
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "code.md"
-PACKAGE = Path(infomcr_cli.__file__).parent
 GAMMA = ("measure=fast", "measure.names=[gamma]", "measure.gamma.samples=20", "measure.gamma.draws=2")
 TINY = ("data=digits", "data.train_size=64", "data.batch_size=32", "model=wrn", "model.depth=10", "model.width=1")
 RUNS = (*TINY, "schedule.epochs=1", "tracking=off", *GAMMA, "measure.gamma.draw_size=10")
 
 TRACE = """
-import json, sys, threading
-package, calls = sys.argv.pop(1), {}
+import importlib.util, json, os, sys, threading
+package, calls = os.path.dirname(importlib.util.find_spec("infomcr_cli").origin) + os.sep, {}
 def note(frame, event, argument):
     code = frame.f_code
     if event == "call" and code.co_filename.startswith(package):
@@ -47,7 +44,7 @@ def walk(command: str) -> list[tuple[str, str]]:
 
 def calls(*arguments: str) -> list[tuple[str, str]]:
     """Return the functions of the package that a command calls, in the order of their first call."""
-    command = [sys.executable, "-c", TRACE, f"{PACKAGE}/", *arguments]
+    command = [sys.executable, "-c", TRACE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [(name, file) for name, file in json.loads(Path("calls.json").read_text())]
