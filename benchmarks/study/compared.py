@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.families import family
 from benchmarks.study.regularizers import EPOCHS, STRENGTHS
-from benchmarks.study.results import is_complete, rows_of
+from benchmarks.study.results import is_complete, markdown_table, rows_of
 from benchmarks.study.statistics import paired_bootstrap
 from benchmarks.study.tables import Row
 from infomcr_cli.measures.value import student_interval
@@ -24,7 +24,7 @@ def regularizers(tables: Path) -> str:
         return (
             f"The comparison is incomplete: {len(tuning)} rows of the tuning, {len(rows)} runs. It shows nothing yet."
         )
-    answers = {method: answers_of(rows, method) for method in STRENGTHS}
+    answers = {method: answers_by_seed(_of(rows, method)) for method in STRENGTHS}
     head = (
         "method",
         "strength",
@@ -33,9 +33,7 @@ def regularizers(tables: Path) -> str:
         "difference from `off`",
         "difference from `on`",
     )
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
-    lines += [" | ".join(_cells(method, rows, answers)) for method in STRENGTHS]
-    return "\n".join(f"| {line} |" for line in lines)
+    return markdown_table(head, [_cells(method, _of(rows, method), answers) for method in STRENGTHS])
 
 
 def same_epochs(tables: Path) -> str:
@@ -52,22 +50,20 @@ def same_epochs(tables: Path) -> str:
         "gamma of `off`",
         "difference of gamma",
     )
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    cells = []
     for method, epochs in EPOCHS.items():
-        own = [row for row in rows if row["method"] == method]
-        off = [row for row in plain if row["epochs"] == epochs]
-        difference = _difference({"own": answers(own), "off": answers(off)}, "own", "off")
+        own, off = _of(rows, method), [row for row in plain if row["epochs"] == epochs]
+        difference = _difference({"own": answers_by_seed(own), "off": answers_by_seed(off)}, "own", "off")
         gammas = _mean(off, "gamma", ".1f"), _change(own, off, "gamma")
-        lines.append(" | ".join((method, epochs, _errors(own), _errors(off), difference, *gammas)))
-    return "\n".join(f"| {line} |" for line in lines)
+        cells.append((method, epochs, _errors(own), _errors(off), difference, *gammas))
+    return markdown_table(head, cells)
 
 
-def answers_of(rows: Sequence[Row], method: str) -> Mapping[str, NDArray[np.bool_]]:
-    """Return seed → which test images the run of a method classifies correctly."""
-    return answers([row for row in rows if row["method"] == method])
+def _of(rows: Sequence[Row], method: str) -> list[Row]:
+    return [row for row in rows if row["method"] == method]
 
 
-def answers(rows: Sequence[Row]) -> dict[str, NDArray[np.bool_]]:
+def answers_by_seed(rows: Sequence[Row]) -> dict[str, NDArray[np.bool_]]:
     """Return seed → which test images the run of a row classifies correctly; the rows differ in the seed alone."""
     return {
         row["seed"]: Answers(
@@ -78,8 +74,7 @@ def answers(rows: Sequence[Row]) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def _cells(method: str, rows: Sequence[Row], answers: Mapping[str, Mapping[str, NDArray[np.bool_]]]) -> list[str]:
-    own = [row for row in rows if row["method"] == method]
+def _cells(method: str, own: Sequence[Row], answers: Mapping[str, Mapping[str, NDArray[np.bool_]]]) -> list[str]:
     compute = ", ".join(sorted({row.get("compute", "") for row in own}))
     return [
         method,

@@ -19,17 +19,16 @@ STRENGTHS = {
 }
 SEEDS = ("0", "1", "2", "3", "4")
 TUNING_SEED = "100"  # none of those that are compared
-PRESET = (
+_SHARED = (
     "experiment=study",
     "data.train_size=10000",
     "data.validation_size=5000",
     "data.batch_size=128",
     "model.widths=[12,24,48]",
     "optimizer.learning_rate=0.1",
-    "schedule.epochs=10",
     "schedule.stop_at_train_loss=null",
-    "schedule.match_compute=true",
 )
+PRESET = (*_SHARED, "schedule.epochs=10", "schedule.match_compute=true")
 
 
 def settings(levels: Levels) -> Settings:
@@ -38,10 +37,11 @@ def settings(levels: Levels) -> Settings:
     return {"optimizer.l2": L2, "reg": levels["method"], key: levels["strength"], "seed": levels["seed"]}
 
 
+EPOCHS = {"on": "10", "sam": "12", "gradient_norm": "12"}  # that the methods have at the compute of 24 plain epochs
 # Not planned: `off` for as many epochs as the others have, with their L2 penalty, to see what their price decides.
 SAME_EPOCHS = Family(
     name="same_epochs",
-    preset=tuple(text for text in PRESET if not text.startswith(("schedule.epochs=", "schedule.match_compute="))),
+    preset=_SHARED,
     axes=("epochs",),
     settings=lambda levels: {
         "optimizer.l2": L2,
@@ -49,12 +49,10 @@ SAME_EPOCHS = Family(
         "schedule.epochs": levels["epochs"],
         "seed": levels["seed"],
     },
-    slices=(crossed("same-epochs", {"epochs": ("10", "12"), "seed": SEEDS}),),
+    slices=(crossed("same-epochs", {"epochs": tuple(dict.fromkeys(EPOCHS.values())), "seed": SEEDS}),),
     further=lambda _: ("gamma",),
     answers=True,
 )
-EPOCHS = {"on": "10", "sam": "12", "gradient_norm": "12"}  # that the methods have at the compute of 24 plain epochs
-
 TUNING = Family(
     name="tuning",
     preset=PRESET,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,13 @@ def pilot(tables: Path) -> str:
     """Return the table of the pilot."""
     rows = rows_of("pilot", tables)
     names = ("epochs to 0.1", "epochs to 0.03", "epochs to 0.01", "epochs")
-    lines = [" | ".join((*PILOT.axes, *names, "test error")), " | ".join(["---"] * (len(PILOT.axes) + len(names) + 1))]
-    lines += [
-        " | ".join([*(row[axis] for axis in PILOT.axes), *(row.get(name) or "–" for name in names), _percent(row)])
-        for row in rows
+    cells = [
+        [*(row[axis] for axis in PILOT.axes), *(row.get(name) or "–" for name in names), _percent(row)] for row in rows
     ]
     errors = [float(row["test_error"]) for row in rows if row.get("test_error")]
     spread = f"{min(errors):.1%} to {max(errors):.1%}" if errors else "unknown"
     head = f"{len(rows)} of {len(PILOT.jobs)} runs; test errors from {spread}."
-    return head + "\n\n" + "\n".join(f"| {line} |" for line in lines)
+    return head + "\n\n" + markdown_table((*PILOT.axes, *names, "test error"), cells)
 
 
 def frame_of(path: Path) -> pd.DataFrame:
@@ -144,11 +142,21 @@ def measure_table(found: Mapping[str, Any], frame: pd.DataFrame, gap: str, *, wi
     further = (f"the same within {within}",) if within else ()
     given = ("τ given training loss", "ρ given training loss", *further)
     head = ("measure", "family", "better", "n", "Ψ (groups)", "τ", *given, "K", "sign error (pairs)")
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    cells = []
     for name, one in {**found["measures"], **found["references"]}.items():
         partials = partials_of(frame, name, gap, one["direction"], within=within)
-        lines.append(" | ".join(_cells(name, families.get(name, "–"), one, partials)))
-    return "\n".join(f"| {line} |" for line in lines)
+        cells.append(_cells(name, families.get(name, "–"), one, partials))
+    return markdown_table(head, cells)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown.
+
+    Examples:
+        >>> markdown_table(("a", "b"), [("1", "2")])
+        '| a | b |\\n| --- | --- |\\n| 1 | 2 |'
+    """
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def partials_of(
